@@ -1,0 +1,3 @@
+module edgepdm
+
+go 1.26
