@@ -1,0 +1,97 @@
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// The labels of a prediction, in the workshop's words.
+const (
+	LabelFaulty    = "Faulty"
+	LabelNotFaulty = "Not Faulty"
+)
+
+// Prediction is what the model says of one row of telemetry.
+type Prediction struct {
+	V           int       `json:"v"`
+	ID          string    `json:"id"` // of the row
+	Thing       string    `json:"thing"`
+	Line        string    `json:"line,omitempty"`
+	Epoch       string    `json:"epoch"`
+	Seq         uint64    `json:"seq"`
+	TS          time.Time `json:"ts"` // of the row
+	Model       ModelRef  `json:"model"`
+	Probability float64   `json:"probability"` // of a fault, 0 to 1
+	Label       string    `json:"label"`       // LabelFaulty at or above the threshold
+	Threshold   float64   `json:"threshold"`
+	LatencyUS   int64     `json:"latency_us"` // from the row's arrival to its score, microseconds
+	Platform    string    `json:"platform"`   // e.g. linux/arm64
+	Text        string    `json:"text"`       // the workshop's sentence
+	Simulated   bool      `json:"simulated,omitempty"`
+	Faulty      *bool     `json:"faulty,omitempty"` // the truth, where the row told it
+}
+
+// ModelRef names a model.
+type ModelRef struct {
+	Version string `json:"version"`
+	SHA256  string `json:"sha256"` // of the model file, hexadecimal
+}
+
+// PredictionText is the sentence that the workshop's function sends.
+func PredictionText(label string, latency time.Duration, platform string) string {
+	return fmt.Sprintf("Predicted Label %s in %.3f milliseconds. Sent from Greengrass Core running on platform: %s",
+		label, float64(latency.Microseconds())/1000, platform)
+}
+
+// DecodePrediction reads a message of a prediction topic. The error is an *InvalidError.
+func DecodePrediction(payload []byte) (Prediction, error) {
+	var p Prediction
+	if err := decode(payload, &p); err != nil {
+		return p, err
+	}
+	return p, checkVersion(p.V)
+}
+
+// State is a component's own view of its condition; the nucleus only knows that the process runs.
+type State string
+
+// The states.
+const (
+	StateOK        State = "OK"
+	StateNoModel   State = "NO_MODEL"   // waits for a model
+	StateBadConfig State = "BAD_CONFIG" // waits for a configuration that is valid
+	StateDegraded  State = "DEGRADED"   // works, but not fully: Detail says what is wrong
+)
+
+// Health is a component's report about itself.
+type Health struct {
+	V         int               `json:"v"`
+	Component string            `json:"component"`
+	Version   string            `json:"version"`
+	Run       string            `json:"run"` // random at the component's start: counters begin again at zero with it
+	TS        time.Time         `json:"ts"`
+	State     State             `json:"state"`
+	Detail    string            `json:"detail,omitempty"`
+	Counters  map[string]uint64 `json:"counters,omitempty"`
+	Model     *ModelRef         `json:"model,omitempty"`
+}
+
+// DecodeHealth reads a message of a health topic. The error is an *InvalidError.
+func DecodeHealth(payload []byte) (Health, error) {
+	var h Health
+	if err := decode(payload, &h); err != nil {
+		return h, err
+	}
+	return h, checkVersion(h.V)
+}
+
+func decode(payload []byte, message any) error {
+	if err := Local.Check(payload); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(payload, message); err != nil {
+		return jsonError(payload, err)
+	}
+	return nil
+}

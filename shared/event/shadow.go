@@ -1,0 +1,62 @@
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// ShadowEpoch is the epoch of rows that come from a device shadow; their Seq is the shadow's version.
+const ShadowEpoch = "shadow"
+
+// PropertyReading is the one reading of the workshop's shadow document, which does not name its sensor.
+const PropertyReading = "property"
+
+// DecodeShadow reads a shadow's update/accepted document as a partial row: sensors by name below state.reported or
+// state.desired, as numbers or, as the workshop's sensor sends them, as strings. now stands in where the document has
+// no timestamp. The error is an *InvalidError.
+func DecodeShadow(thing string, payload []byte, now time.Time) (Telemetry, error) {
+	if err := Shadow.Check(payload); err != nil {
+		return Telemetry{}, err
+	}
+	var doc struct {
+		State struct {
+			Desired  map[string]any `json:"desired"`
+			Reported map[string]any `json:"reported"`
+		} `json:"state"`
+		Version   uint64 `json:"version"`
+		Timestamp int64  `json:"timestamp"` // seconds
+	}
+	if err := json.Unmarshal(payload, &doc); err != nil {
+		return Telemetry{}, jsonError(payload, err)
+	}
+	t := Telemetry{V: Version, Thing: thing, Epoch: ShadowEpoch, Seq: doc.Version, TS: now, Readings: Readings{}}
+	if doc.Timestamp > 0 {
+		t.TS = time.Unix(doc.Timestamp, 0).UTC()
+	}
+	for _, state := range []map[string]any{doc.State.Desired, doc.State.Reported} {
+		for name, value := range state {
+			x, err := shadowValue(value)
+			if err != nil {
+				return t, &InvalidError{err.Reason, fmt.Sprintf("reading %.64q %s", name, err.Detail)}
+			}
+			t.Readings[name] = x
+		}
+	}
+	return t, t.normalise()
+}
+
+func shadowValue(v any) (float32, *InvalidError) {
+	switch x := v.(type) {
+	case nil:
+		return missing, nil
+	case float64:
+		return parseValue([]byte(strconv.FormatFloat(x, 'g', -1, 64)))
+	case string:
+		if f, err := strconv.ParseFloat(x, 32); err == nil && f-f == 0 { // finite
+			return float32(f), nil
+		}
+	}
+	return 0, &InvalidError{ReasonMalformed, fmt.Sprintf("is %.40q, not a finite number", fmt.Sprint(v))}
+}

@@ -1,0 +1,181 @@
+package event
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Telemetry is one row of sensor values of one thing. Exactly one of Values, Readings and Packed is set in a message;
+// DecodeTelemetry turns Packed into Values.
+type Telemetry struct {
+	V      int       `json:"v"`
+	Thing  string    `json:"thing"`
+	Line   string    `json:"line,omitempty"` // production line
+	Epoch  string    `json:"epoch"`          // random at the producer's start, so that Seq may begin again
+	Seq    uint64    `json:"seq"`            // 1, 2, 3… within the epoch: a hole is a lost row
+	TS     time.Time `json:"ts"`
+	Schema string    `json:"schema,omitempty"` // Schema of the sensors; checked against the model's when set
+
+	Values   Values   `json:"values,omitempty"`
+	Readings Readings `json:"readings,omitempty"`
+	Packed   Packed   `json:"f32,omitempty"`
+
+	Simulated bool  `json:"simulated,omitempty"`
+	Faulty    *bool `json:"faulty,omitempty"` // the truth, where simulated or replayed data know it
+}
+
+// ID names a row for ever: <thing>-<epoch>-<seq>. The prediction for it has the same id.
+func (t *Telemetry) ID() string { return t.Thing + "-" + t.Epoch + "-" + strconv.FormatUint(t.Seq, 10) }
+
+// TelemetryBatch carries rows of one or several things in one message.
+type TelemetryBatch struct {
+	V    int         `json:"v"`
+	Rows []Telemetry `json:"rows"`
+}
+
+// Row is a decoded row, or why it is invalid. An invalid row has what could be read of its identity.
+type Row struct {
+	Telemetry
+	Err error // an *InvalidError
+}
+
+// SchemaOf returns the Schema of sensors in the model's order: the first 16 hexadecimal digits of the SHA-256 of the
+// names, each followed by a line feed.
+func SchemaOf(sensors []string) string {
+	h := sha256.New()
+	for _, s := range sensors {
+		h.Write([]byte(s + "\n"))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// DecodeTelemetry reads a message of a telemetry topic. The error is an *InvalidError.
+func DecodeTelemetry(payload []byte) (Telemetry, error) {
+	if err := Local.Check(payload); err != nil {
+		return Telemetry{}, err
+	}
+	return decodeRow(payload)
+}
+
+// DecodeTelemetryBatch reads a message of TopicTelemetryBatch. One bad row does not spoil the others.
+func DecodeTelemetryBatch(payload []byte) ([]Row, error) {
+	if err := Local.Check(payload); err != nil {
+		return nil, err
+	}
+	var batch struct {
+		V    int               `json:"v"`
+		Rows []json.RawMessage `json:"rows"`
+	}
+	if err := json.Unmarshal(payload, &batch); err != nil {
+		return nil, jsonError(payload, err)
+	}
+	if err := checkVersion(batch.V); err != nil {
+		return nil, err
+	}
+	rows := make([]Row, len(batch.Rows))
+	for i, raw := range batch.Rows {
+		rows[i].Telemetry, rows[i].Err = decodeRow(raw)
+	}
+	return rows, nil
+}
+
+func decodeRow(payload []byte) (Telemetry, error) {
+	var t Telemetry
+	if err := json.Unmarshal(payload, &t); err != nil {
+		return identity(payload), jsonError(payload, err)
+	}
+	return t, t.normalise()
+}
+
+// identity reads what tells an invalid row from others, as far as it can be read.
+func identity(payload []byte) Telemetry {
+	var id struct {
+		Thing string `json:"thing"`
+		Epoch string `json:"epoch"`
+		Seq   uint64 `json:"seq"`
+	}
+	if json.Unmarshal(payload, &id) != nil || CheckName(id.Thing) != nil || CheckEpoch(id.Epoch) != nil {
+		return Telemetry{}
+	}
+	return Telemetry{Thing: id.Thing, Epoch: id.Epoch, Seq: id.Seq}
+}
+
+// normalise checks t and turns its packed form into Values.
+func (t *Telemetry) normalise() error {
+	if err := checkVersion(t.V); err != nil {
+		return err
+	}
+	if err := CheckName(t.Thing); err != nil {
+		return &InvalidError{ReasonName, "thing: " + err.Error()}
+	}
+	if t.Line != "" {
+		if err := CheckName(t.Line); err != nil {
+			return &InvalidError{ReasonName, "line: " + err.Error()}
+		}
+	}
+	if err := CheckEpoch(t.Epoch); err != nil {
+		return &InvalidError{ReasonName, err.Error()}
+	}
+	if t.Seq == 0 {
+		return &InvalidError{ReasonSequence, "seq must be 1 or more"}
+	}
+	if t.TS.IsZero() {
+		return &InvalidError{ReasonSequence, "ts is missing"}
+	}
+	forms := 0
+	for _, set := range [...]bool{t.Values != nil, t.Readings != nil, t.Packed != nil} {
+		if set {
+			forms++
+		}
+	}
+	if forms != 1 {
+		return &InvalidError{ReasonMalformed, fmt.Sprintf("%d of values, readings and f32 are set, must be one", forms)}
+	}
+	if t.Packed != nil {
+		t.Values, t.Packed = Values(t.Packed), nil
+	}
+	return nil
+}
+
+// MaxEpoch is the longest epoch, in bytes.
+const MaxEpoch = 16
+
+// CheckEpoch says whether s can be an epoch: 1 to 16 of 0-9 and a-z.
+func CheckEpoch(s string) error {
+	if s == "" || len(s) > MaxEpoch || strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyz") != "" {
+		return fmt.Errorf("epoch %.32q must be 1 to %d of 0-9 and a-z", s, MaxEpoch)
+	}
+	return nil
+}
+
+func checkVersion(v int) error {
+	if v != Version {
+		return &InvalidError{ReasonVersion, fmt.Sprintf("v is %d, must be %d", v, Version)}
+	}
+	return nil
+}
+
+// jsonError makes an InvalidError of what encoding/json says of payload.
+func jsonError(payload []byte, err error) error {
+	if invalid, ok := errors.AsType[*InvalidError](err); ok {
+		return invalid
+	}
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok && syntax.Offset > 0 && syntax.Offset <= int64(len(payload)) {
+		// Some writers put Infinity and NaN, which are not JSON.
+		rest := bytes.TrimPrefix(payload[syntax.Offset-1:], []byte("-"))
+		if bytes.HasPrefix(rest, []byte("I")) && bytes.Contains(payload, []byte("Infinity")) {
+			return &InvalidError{ReasonInfinity, "a value is Infinity; write null for a missing value"}
+		}
+		if bytes.Contains(payload, []byte("NaN")) {
+			return &InvalidError{ReasonMalformed, "a value is NaN; write null for a missing value"}
+		}
+	}
+	return &InvalidError{ReasonMalformed, err.Error()}
+}

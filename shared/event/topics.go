@@ -1,0 +1,76 @@
+// Package event defines the messages that the components exchange: their types, validation, topics, and how large
+// they may be on each transport. Messages are JSON objects sent as binaryMessage; receivers ignore unknown members.
+package event
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Version is the member "v" of every message.
+const Version = 1
+
+// Local topics and subscription filters, verb first so that one filter covers all things.
+const (
+	TopicTelemetryBatch = "pdm/v1/telemetry-batch"
+
+	FilterTelemetry   = "pdm/v1/telemetry/+"
+	FilterPrediction  = "pdm/v1/prediction/+"
+	FilterHealth      = "pdm/v1/health/+"
+	FilterShadow      = "$aws/things/+/shadow/update/accepted"
+	prefixTelemetry   = "pdm/v1/telemetry/"
+	prefixPrediction  = "pdm/v1/prediction/"
+	prefixHealth      = "pdm/v1/health/"
+	shadowTopicPrefix = "$aws/things/"
+	shadowTopicSuffix = "/shadow/update/accepted"
+)
+
+// TelemetryTopic is where a thing's sensor rows are published.
+func TelemetryTopic(thing string) string { return prefixTelemetry + thing }
+
+// PredictionTopic is where the predictions for a thing are published.
+func PredictionTopic(thing string) string { return prefixPrediction + thing }
+
+// HealthTopic is where a component reports its health.
+func HealthTopic(component string) string { return prefixHealth + component }
+
+// TelemetryThing returns the thing that a telemetry topic names, "" for another topic.
+func TelemetryThing(topic string) string {
+	thing, ok := strings.CutPrefix(topic, prefixTelemetry)
+	if !ok {
+		return ""
+	}
+	return thing
+}
+
+// ShadowThing returns the thing whose shadow update a topic reports, "" for another topic.
+func ShadowThing(topic string) string {
+	rest, ok := strings.CutPrefix(topic, shadowTopicPrefix)
+	if !ok {
+		return ""
+	}
+	thing, ok := strings.CutSuffix(rest, shadowTopicSuffix)
+	if !ok {
+		return ""
+	}
+	return thing
+}
+
+// maxName is the longest name of an AWS IoT thing, in bytes.
+const maxName = 128
+
+// CheckName says whether s can name a thing or a line: 1 to 128 of the characters that AWS IoT allows in thing
+// names, a-z A-Z 0-9 : _ and -.
+func CheckName(s string) error {
+	if s == "" || len(s) > maxName {
+		return fmt.Errorf("name has %d characters, must have 1 to %d", len(s), maxName)
+	}
+	for _, c := range []byte(s) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == ':', c == '_', c == '-':
+		default:
+			return fmt.Errorf("name %q has the character %q; allowed are a-z A-Z 0-9 : _ -", s, c)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,228 @@
+// Package ipc is a client of AWS IoT Greengrass v2 inter-process communication, for components written in Go.
+//
+// The protocol is event-stream RPC over a Unix socket: see package eventstream for the frames. Operations and shapes
+// follow the Smithy model awslabs/smithy-iot-device-sdk-greengrass-ipc.
+package ipc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"edgepdm/shared/ipc/eventstream"
+)
+
+// Environment variables that a nucleus gives to every component.
+const (
+	EnvSocket    = "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT"
+	EnvAuthToken = "SVCUID"
+)
+
+const (
+	modelPrefix         = "aws.greengrass#"
+	defaultWriteTimeout = 5 * time.Second
+	defaultQueue        = 1024
+)
+
+// Options say how to reach the nucleus.
+type Options struct {
+	Socket    string // path of the nucleus's Unix socket
+	AuthToken string // opaque, given to the component at its start
+
+	// WriteTimeout bounds the time that the nucleus may take to read a frame; 5 s by default. After it the connection is lost.
+	WriteTimeout time.Duration
+	// Queue is how many events a subscription holds for a slow reader before it drops the oldest; 1,024 by default.
+	Queue int
+}
+
+// FromEnvironment returns the Options that the nucleus put into the component's environment.
+func FromEnvironment(getenv func(string) string) (Options, error) {
+	o := Options{Socket: getenv(EnvSocket), AuthToken: getenv(EnvAuthToken)}
+	switch {
+	case o.Socket == "":
+		return o, fmt.Errorf("%s is not set: this program must be started by a Greengrass nucleus", EnvSocket)
+	case o.AuthToken == "":
+		return o, fmt.Errorf("%s is not set: this program must be started by a Greengrass nucleus", EnvAuthToken)
+	}
+	return o, nil
+}
+
+// Client is one authenticated connection. All methods may be called from several goroutines.
+type Client struct {
+	conn         net.Conn
+	writeTimeout time.Duration
+	queue        int
+
+	// writeMu orders frames: a stream id is allocated and its first frame written under it, as a classic nucleus
+	// demands ids 1, 2, 3… in the order of arrival. The reader never takes it, but to answer a ping.
+	writeMu sync.Mutex
+	buf     []byte
+	lastID  int32
+
+	mu      sync.Mutex // guards what follows
+	streams map[int32]*stream
+	err     error // why the connection ended; nil while it lives
+
+	done chan struct{} // closed when the reader has ended
+}
+
+// Dial connects and authenticates. The error wraps ErrRefused when the nucleus does not accept the token.
+func Dial(ctx context.Context, o Options) (*Client, error) {
+	if o.WriteTimeout <= 0 {
+		o.WriteTimeout = defaultWriteTimeout
+	}
+	if o.Queue <= 0 {
+		o.Queue = defaultQueue
+	}
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", o.Socket)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the nucleus: %w", err)
+	}
+	c := &Client{
+		conn: conn, writeTimeout: o.WriteTimeout, queue: o.Queue,
+		streams: make(map[int32]*stream), done: make(chan struct{}),
+	}
+	decoder := eventstream.NewDecoder(conn, eventstream.MaxFrame)
+	// A context that ends must end the handshake too: a deadline in the past unblocks the read.
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	err = c.connect(decoder, o.AuthToken)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = conn.Close()
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, fmt.Errorf("authenticate with the nucleus: %w", err)
+	}
+	go c.read(decoder)
+	return c, nil
+}
+
+// connect sends CONNECT and waits for its acknowledgement.
+func (c *Client) connect(decoder *eventstream.Decoder, token string) error {
+	payload, err := json.Marshal(struct {
+		AuthToken string `json:"authToken"`
+	}{token})
+	if err != nil {
+		return err
+	}
+	hello := eventstream.Message{
+		Type: eventstream.Connect, Version: eventstream.Version,
+		ContentType: eventstream.ContentTypeJSON, Payload: payload,
+	}
+	if err := c.write(&hello); err != nil {
+		return err
+	}
+	var ack eventstream.Message
+	if err := decoder.Decode(&ack); err != nil {
+		if errors.Is(err, io.EOF) { // nucleus lite closes without a word
+			return ErrRefused
+		}
+		return err
+	}
+	if ack.Type != eventstream.ConnectAck || ack.Flags&eventstream.ConnectionAccepted == 0 {
+		return fmt.Errorf("%w: it answered %v %s", ErrRefused, ack.Type, ack.Payload)
+	}
+	return nil
+}
+
+// Done is closed when the connection has ended; Err then tells why.
+func (c *Client) Done() <-chan struct{} { return c.done }
+
+// Err returns why the connection ended: ErrClosed, or an error that wraps ErrConnectionLost. It is nil while it lives.
+func (c *Client) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Close ends the connection with all calls and subscriptions, and waits for the reader.
+func (c *Client) Close() error {
+	c.fail(ErrClosed)
+	<-c.done
+	return nil
+}
+
+// fail records the first reason why the connection ends, and ends it.
+func (c *Client) fail(err error) {
+	c.mu.Lock()
+	if c.err == nil {
+		c.err = err
+	}
+	c.mu.Unlock()
+	_ = c.conn.Close() // the reader ends, and with it every stream
+}
+
+// write sends one frame with one Write. It is called with writeMu held, or before the client is shared.
+func (c *Client) write(m *eventstream.Message) error {
+	frame, err := eventstream.Append(c.buf[:0], m)
+	if err != nil {
+		return err
+	}
+	c.buf = frame[:0]
+	if err := c.conn.SetWriteDeadline(time.Now().Add(c.writeTimeout)); err != nil {
+		return err
+	}
+	_, err = c.conn.Write(frame)
+	return err
+}
+
+// read dispatches what the nucleus sends until the connection ends.
+func (c *Client) read(decoder *eventstream.Decoder) {
+	defer close(c.done)
+	var err error
+	for err == nil {
+		var m eventstream.Message
+		if err = decoder.Decode(&m); err == nil {
+			err = c.dispatch(&m)
+		}
+	}
+	c.fail(fmt.Errorf("%w: %w", ErrConnectionLost, err))
+	c.mu.Lock()
+	streams := c.streams
+	c.streams = nil
+	err = c.err
+	c.mu.Unlock()
+	for _, s := range streams {
+		s.end(err)
+	}
+}
+
+// dispatch handles one message of the nucleus. An error ends the connection.
+func (c *Client) dispatch(m *eventstream.Message) error {
+	switch m.Type {
+	case eventstream.ApplicationMessage, eventstream.ApplicationError:
+	case eventstream.Ping:
+		c.writeMu.Lock()
+		defer c.writeMu.Unlock()
+		return c.write(&eventstream.Message{Type: eventstream.PingResponse, Payload: m.Payload})
+	case eventstream.PingResponse:
+		return nil
+	default:
+		return fmt.Errorf("%v from the nucleus: %.200s", m.Type, m.Payload)
+	}
+	c.mu.Lock()
+	s := c.streams[m.StreamID]
+	c.mu.Unlock()
+	if s == nil {
+		return nil // an event that was under way when its stream was closed
+	}
+	if s.receive(m) {
+		c.forget(s.id)
+	}
+	return nil
+}
+
+func (c *Client) forget(id int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.streams, id)
+}

@@ -1,0 +1,63 @@
+package eventstream
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+)
+
+// maxHeaderString is the longest header string that the AWS common runtime accepts, in bytes.
+const maxHeaderString = math.MaxInt16
+
+// Append appends the frame of m to dst and returns the longer slice. It fails, leaving dst as it was, when a
+// header is longer than 32,767 bytes or the frame would exceed MaxFrame.
+func Append(dst []byte, m *Message) ([]byte, error) {
+	for _, s := range [...]string{m.Version, m.ContentType, m.Operation, m.ServiceModelType} {
+		if len(s) > maxHeaderString {
+			return dst, fmt.Errorf("encode header of %d bytes: %w", len(s), ErrFrameTooLarge)
+		}
+	}
+	if len(m.Payload) > MaxFrame {
+		return dst, fmt.Errorf("encode payload of %d bytes: %w", len(m.Payload), ErrFrameTooLarge)
+	}
+	start := len(dst)
+	b := append(dst, make([]byte, preludeLen)...)
+	b = appendInt32(b, ":message-type", int32(m.Type))
+	b = appendInt32(b, ":message-flags", int32(m.Flags))
+	b = appendInt32(b, ":stream-id", m.StreamID)
+	b = appendString(b, ":version", m.Version)
+	b = appendString(b, ":content-type", m.ContentType)
+	b = appendString(b, "operation", m.Operation)
+	b = appendString(b, "service-model-type", m.ServiceModelType)
+	headersLen := len(b) - start - preludeLen
+	b = append(b, m.Payload...)
+
+	total := len(b) - start + trailerLen
+	if total > MaxFrame {
+		return dst, fmt.Errorf("encode frame of %d bytes: %w", total, ErrFrameTooLarge)
+	}
+	frame := b[start:]
+	binary.BigEndian.PutUint32(frame[0:], uint32(total))
+	binary.BigEndian.PutUint32(frame[4:], uint32(headersLen))
+	binary.BigEndian.PutUint32(frame[8:], crc32.ChecksumIEEE(frame[:8]))
+	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(frame)), nil
+}
+
+func appendInt32(b []byte, name string, v int32) []byte {
+	b = append(b, byte(len(name)))
+	b = append(b, name...)
+	b = append(b, headerInt32)
+	return binary.BigEndian.AppendUint32(b, uint32(v))
+}
+
+func appendString(b []byte, name, v string) []byte {
+	if v == "" {
+		return b
+	}
+	b = append(b, byte(len(name)))
+	b = append(b, name...)
+	b = append(b, headerString)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(v)))
+	return append(b, v...)
+}
