@@ -48,7 +48,7 @@ func (p Program) Main(ctx context.Context, args []string, s Streams) int {
 	name, rest := "", args
 	if len(args) > 0 {
 		switch arg := args[0]; {
-		case arg == "-version" || arg == "--version":
+		case len(args) == 1 && (arg == "-version" || arg == "--version"): // with a value it is a flag of the command
 			return exitCode(p.Name, fprintln(s.Out, p.Name+" "+p.Version), s.Err)
 		case arg == "-h" || arg == "-help" || arg == "--help" || arg == "help":
 			return exitCode(p.Name, fprintln(s.Out, p.help()), s.Err)

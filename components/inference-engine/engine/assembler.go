@@ -1,0 +1,57 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"edgepdm/shared/event"
+)
+
+// assembler makes whole rows of readings that come in parts: for each thing it keeps the newest value of every sensor.
+type assembler struct {
+	maxAge time.Duration
+	things map[string]*partialRow
+}
+
+type partialRow struct {
+	values []float32
+	at     []time.Time // arrival of each value
+	row    []float32   // scratch
+}
+
+func newAssembler(maxAge time.Duration) *assembler {
+	return &assembler{maxAge: maxAge, things: make(map[string]*partialRow)}
+}
+
+// merge adds the readings, which arrived now, and returns the thing's row, in which values older than maxAge are missing.
+// The row is valid until the next call. It returns how many readings no sensor of the model has; when that is all of them
+// the message is invalid.
+func (a *assembler) merge(m *activeModel, t *event.Telemetry, now time.Time) (row []float32, unknown int, invalid *event.InvalidError) {
+	p := a.things[t.Thing]
+	if p == nil {
+		p = &partialRow{values: make([]float32, m.features), at: make([]time.Time, m.features), row: make([]float32, m.features)}
+		a.things[t.Thing] = p
+	}
+	for name, x := range t.Readings {
+		i, ok := m.sensors[name]
+		if !ok && t.Epoch == event.ShadowEpoch && name == event.PropertyReading {
+			i, ok = 0, true // the workshop's sensor sends the first feature, without its name
+		}
+		if !ok {
+			unknown++
+			continue
+		}
+		p.values[i], p.at[i] = x, now
+	}
+	if unknown == len(t.Readings) {
+		return nil, unknown, &event.InvalidError{Reason: event.ReasonSensor, Detail: fmt.Sprintf("none of the %d readings is of a sensor that model %s has", unknown, m.ref.Version)}
+	}
+	for i, at := range p.at {
+		p.row[i] = p.values[i]
+		if at.IsZero() || now.Sub(at) > a.maxAge {
+			p.row[i] = float32(math.NaN())
+		}
+	}
+	return p.row, unknown, nil
+}

@@ -1,0 +1,291 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+)
+
+// reasonNoModel counts rows that came while there was no model.
+const reasonNoModel event.Reason = "no-model"
+
+// reasonThings counts rows of things beyond maxThings.
+const reasonThings event.Reason = "things"
+
+// Names of the counters in the health messages. Invalid rows are counted as counterInvalid + reason.
+const (
+	CounterRows        = "telemetry.rows"       // rows received, in any form
+	CounterInvalid     = "telemetry.invalid."   // + Reason
+	CounterMissed      = "telemetry.missed"     // rows that never arrived, by their sequence numbers
+	CounterRepeated    = "telemetry.repeated"   // rows that came again, scored all the same
+	CounterDropped     = "telemetry.dropped"    // messages dropped because the engine was too slow
+	CounterUnknown     = "telemetry.unknown"    // readings of sensors that the model does not have
+	CounterPredictions = "prediction.published" // accepted by the nucleus
+	CounterRefused     = "prediction.refused"   // not accepted by the nucleus
+	CounterLedger      = "ledger.failed"        // rows whose number could not be recorded
+)
+
+const (
+	ledgerName = "sequence-numbers"
+	// pendingLimit bounds the predictions whose acknowledgement by the nucleus is outstanding.
+	pendingLimit = 64
+	// logEvery is how often a reason for invalid rows is logged; all are counted.
+	logEvery = 10 * time.Second
+)
+
+// Engine scores rows. New makes one for the model file that ships with the component.
+type Engine struct {
+	ShippedModel string           // path of the model that is used when the configuration names none
+	Now          func() time.Time // time.Now in production
+}
+
+// Run scores telemetry until ctx ends. It is the component's Run.
+func (e Engine) Run(ctx context.Context, rt *component.Runtime, config Config) error {
+	r := &run{
+		rt: rt, config: config, now: e.Now, assembler: newAssembler(config.MaxAge), logged: make(map[event.Reason]time.Time),
+		pending: make(chan *ipc.Call, pendingLimit), platform: runtime.GOOS + "/" + runtime.GOARCH,
+	}
+	var err error
+	if r.ledger, err = openLedger(filepath.Join(rt.WorkDir, ledgerName), config.MaxThings); err != nil {
+		rt.Log.Error("rows lost while the engine is down will not be counted", "error", err)
+		r.ledger = memoryLedger(config.MaxThings)
+	}
+	defer func() { _ = r.ledger.close() }()
+	r.activate(e.ShippedModel)
+	return r.run(ctx)
+}
+
+// run is one Run of the engine.
+type run struct {
+	rt        *component.Runtime
+	config    Config
+	now       func() time.Time
+	model     *activeModel // nil: there is none
+	ledger    *ledger
+	assembler *assembler
+	platform  string
+	pending   chan *ipc.Call
+	logged    map[event.Reason]time.Time
+}
+
+// activate loads the configured model. Without a usable one the engine waits for a change of its configuration.
+func (r *run) activate(shipped string) {
+	path := r.config.Model
+	if path == "" {
+		path = shipped
+	}
+	model, err := loadModel(path, r.config)
+	if err != nil {
+		r.rt.Log.Error("the model is refused: no row is scored", "path", path, "error", err)
+		r.rt.SetModel(nil)
+		r.rt.SetState(event.StateNoModel, err.Error())
+		return
+	}
+	r.model = model
+	r.rt.Log.Info("model active", "path", path, "version", model.ref.Version, "sha256", model.ref.SHA256,
+		"features", model.features, "threshold", model.threshold)
+	r.rt.SetModel(&model.ref)
+}
+
+func (r *run) run(ctx context.Context) error {
+	confirmed := make(chan struct{})
+	go func() {
+		defer close(confirmed)
+		r.confirm(ctx)
+	}()
+	defer func() {
+		close(r.pending)
+		<-confirmed
+	}()
+	subs := make([]*ipc.Subscription[ipc.TopicMessage], 0, 3)
+	for _, filter := range []string{event.FilterTelemetry, event.TopicTelemetryBatch, event.FilterShadow} {
+		sub, err := r.rt.Subscribe(ctx, filter)
+		if err != nil {
+			return fmt.Errorf("subscribe to %s: %w", filter, err)
+		}
+		subs = append(subs, sub)
+	}
+	if r.model != nil {
+		r.rt.SetState(event.StateOK, "")
+	}
+	rows, batches, shadows := subs[0], subs[1], subs[2]
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case m, open := <-rows.Events():
+			err = r.handle(m, open, rows, r.row)
+		case m, open := <-batches.Events():
+			err = r.handle(m, open, batches, r.batch)
+		case m, open := <-shadows.Events():
+			err = r.handle(m, open, shadows, r.shadow)
+		}
+		if err != nil {
+			return err
+		}
+		dropped := uint64(0)
+		for _, sub := range subs {
+			dropped += sub.Dropped()
+		}
+		r.rt.Counter(CounterDropped).Store(dropped)
+	}
+}
+
+func (r *run) handle(m ipc.TopicMessage, open bool, sub *ipc.Subscription[ipc.TopicMessage], handler func(ipc.TopicMessage, time.Time) error) error {
+	if !open {
+		return fmt.Errorf("receive telemetry: %w", sub.Err())
+	}
+	return handler(m, r.now())
+}
+
+// row handles a message with one row.
+func (r *run) row(m ipc.TopicMessage, arrived time.Time) error {
+	t, err := event.DecodeTelemetry(m.Payload)
+	if named := event.TelemetryThing(m.Topic); err == nil && t.Thing != named {
+		err = &event.InvalidError{Reason: event.ReasonName, Detail: fmt.Sprintf("row of %s on the topic of %.128s", t.Thing, named)}
+	}
+	return r.score(event.Row{Telemetry: t, Err: err}, arrived)
+}
+
+// batch handles a message with several rows.
+func (r *run) batch(m ipc.TopicMessage, arrived time.Time) error {
+	rows, err := event.DecodeTelemetryBatch(m.Payload)
+	if err != nil {
+		rows = []event.Row{{Err: err}}
+	}
+	for _, row := range rows {
+		if err := r.score(row, arrived); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shadow handles an accepted update of a device shadow.
+func (r *run) shadow(m ipc.TopicMessage, arrived time.Time) error {
+	t, err := event.DecodeShadow(event.ShadowThing(m.Topic), m.Payload, arrived)
+	return r.score(event.Row{Telemetry: t, Err: err}, arrived)
+}
+
+// score scores a row and publishes its prediction. Only a lost connection is an error: a bad row is counted and logged.
+func (r *run) score(row event.Row, arrived time.Time) error {
+	r.rt.Counter(CounterRows).Add(1)
+	t := &row.Telemetry
+	if row.Err != nil {
+		var invalid *event.InvalidError
+		if !errors.As(row.Err, &invalid) {
+			invalid = &event.InvalidError{Reason: event.ReasonMalformed, Detail: row.Err.Error()}
+		}
+		r.reject(t, invalid)
+		return nil
+	}
+	values, invalid := r.values(t, arrived)
+	if invalid != nil {
+		r.reject(t, invalid)
+		return nil
+	}
+	p, err := r.model.probability(values)
+	if err != nil { // the row was checked: only values can be wrong
+		r.reject(t, &event.InvalidError{Reason: event.ReasonInfinity, Detail: err.Error()})
+		return nil
+	}
+	if err := r.publish(t, p, r.now().Sub(arrived)); err != nil {
+		return err
+	}
+	r.note(t)
+	return nil
+}
+
+// values returns the row in the model's order.
+func (r *run) values(t *event.Telemetry, arrived time.Time) ([]float32, *event.InvalidError) {
+	if r.model == nil {
+		return nil, &event.InvalidError{Reason: reasonNoModel, Detail: "there is no model to score the row"}
+	}
+	if !r.ledger.admits(t.Thing) {
+		return nil, &event.InvalidError{Reason: reasonThings, Detail: fmt.Sprintf("thing %s is one more than maxThings (%d)", t.Thing, r.config.MaxThings)}
+	}
+	if invalid := r.model.check(t); invalid != nil {
+		return nil, invalid
+	}
+	if t.Readings == nil {
+		return t.Values, nil
+	}
+	values, unknown, invalid := r.assembler.merge(r.model, t, arrived)
+	r.rt.Counter(CounterUnknown).Add(uint64(unknown))
+	return values, invalid
+}
+
+func (r *run) publish(t *event.Telemetry, probability float64, latency time.Duration) error {
+	label := event.LabelNotFaulty
+	if probability >= r.model.threshold {
+		label = event.LabelFaulty
+	}
+	payload, err := json.Marshal(event.Prediction{
+		V: event.Version, ID: t.ID(), Thing: t.Thing, Line: t.Line, Epoch: t.Epoch, Seq: t.Seq, TS: t.TS, Model: r.model.ref,
+		Probability: probability, Label: label, Threshold: r.model.threshold, LatencyUS: latency.Microseconds(),
+		Platform: r.platform, Text: event.PredictionText(label, latency, r.platform), Simulated: t.Simulated, Faulty: t.Faulty,
+	})
+	if err != nil {
+		return fmt.Errorf("encode prediction: %w", err)
+	}
+	call, err := r.rt.IPC().StartPublishToTopic(event.PredictionTopic(t.Thing), payload)
+	if err != nil {
+		return fmt.Errorf("publish prediction: %w", err)
+	}
+	r.pending <- call
+	return nil
+}
+
+// reject counts and logs an invalid row. Where it told its number, it is no gap.
+func (r *run) reject(t *event.Telemetry, invalid *event.InvalidError) {
+	r.rt.Counter(CounterInvalid + string(invalid.Reason)).Add(1)
+	now := r.now()
+	if last, seen := r.logged[invalid.Reason]; !seen || now.Sub(last) >= logEvery {
+		r.logged[invalid.Reason] = now
+		r.rt.Log.Warn("telemetry is invalid", "reason", invalid.Reason, "detail", invalid.Detail, "thing", t.Thing, "seq", t.Seq,
+			"total", r.rt.Counter(CounterInvalid+string(invalid.Reason)).Load())
+	}
+	if t.Thing != "" && t.Epoch != "" && t.Seq > 0 && r.ledger.admits(t.Thing) {
+		r.note(t)
+	}
+}
+
+// note records the row's number, and counts the rows that never came.
+func (r *run) note(t *event.Telemetry) {
+	missed, repeated, err := r.ledger.note(t.Thing, t.Epoch, t.Seq)
+	if err != nil {
+		if r.rt.Counter(CounterLedger).Add(1) == 1 {
+			r.rt.Log.Error("gaps may be counted wrong", "error", err)
+		}
+	}
+	if repeated {
+		r.rt.Counter(CounterRepeated).Add(1)
+	}
+	if missed > 0 {
+		r.rt.Counter(CounterMissed).Add(missed)
+		r.rt.Log.Warn("rows of telemetry never arrived", "thing", t.Thing, "missed", missed, "before_seq", t.Seq)
+	}
+}
+
+// confirm waits for the nucleus's answers.
+func (r *run) confirm(ctx context.Context) {
+	for call := range r.pending {
+		switch err := call.Wait(ctx); {
+		case err == nil:
+			r.rt.Counter(CounterPredictions).Add(1)
+		case ctx.Err() == nil && !errors.Is(err, ipc.ErrConnectionLost):
+			if r.rt.Counter(CounterRefused).Add(1) == 1 {
+				r.rt.Log.Error("a prediction was not accepted", "error", err)
+			}
+		}
+	}
+}

@@ -1,0 +1,365 @@
+package engine_test
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"edgepdm/components/inference-engine/engine"
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/gbdt"
+	"edgepdm/shared/ipc"
+	"edgepdm/test/coretest"
+	"edgepdm/test/localcore"
+)
+
+const (
+	engineName   = "com.edgepdm.InferenceEngine"
+	shippedModel = "../model/model.ubj"
+)
+
+// rig is an engine on the embedded core, with its real recipe, and a client that plays the rest of the plant.
+type rig struct {
+	t           *testing.T
+	core        *localcore.Core
+	env         component.Environment
+	client      *ipc.Client
+	health      *ipc.Subscription[ipc.TopicMessage]
+	predictions *ipc.Subscription[ipc.TopicMessage]
+	stop        func()
+}
+
+func newRig(t *testing.T) *rig {
+	core := coretest.Start(t)
+	r := &rig{
+		t: t, core: core, client: coretest.Client(t, core),
+		env: coretest.Environment(t, core, engineName, "inference-engine", slog.New(slog.DiscardHandler)),
+	}
+	coretest.Configure(t, core, engineName, map[string]any{"healthInterval": "100ms"})
+	var err error
+	if r.health, err = r.client.SubscribeToTopic(t.Context(), event.FilterHealth, ""); err != nil {
+		t.Fatal(err)
+	}
+	if r.predictions, err = r.client.SubscribeToTopic(t.Context(), event.FilterPrediction, ""); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// start runs the engine until stop or the end of the test.
+func (r *rig) start(model string) {
+	ctx, cancel := context.WithCancel(r.t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- component.Run(ctx, component.Spec[engine.Config]{
+			Name: engineName, Version: "1.2.3", Default: engine.Default, Run: engine.Engine{ShippedModel: model, Now: time.Now}.Run,
+		}, r.env)
+	}()
+	r.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			r.t.Errorf("the engine ended with %v", err)
+		}
+		r.stop = func() {}
+	}
+	r.t.Cleanup(func() { r.stop() })
+}
+
+// await reads health messages until one is as wanted.
+func (r *rig) await(what string, wanted func(event.Health) bool) event.Health {
+	r.t.Helper()
+	timeout := time.After(20 * time.Second)
+	var last event.Health
+	for {
+		select {
+		case m := <-r.health.Events():
+			h, err := event.DecodeHealth(m.Payload)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			if last = h; wanted(h) {
+				return h
+			}
+		case <-timeout:
+			r.t.Fatalf("no health message with %s; the last is %+v", what, last)
+		}
+	}
+}
+
+func (r *rig) publish(topic string, payload []byte) {
+	r.t.Helper()
+	if err := r.client.PublishToTopic(r.t.Context(), topic, payload); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) prediction() event.Prediction {
+	r.t.Helper()
+	select {
+	case m := <-r.predictions.Events():
+		p, err := event.DecodePrediction(m.Payload)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if m.Topic != event.PredictionTopic(p.Thing) {
+			r.t.Errorf("prediction for %s on %s", p.Thing, m.Topic)
+		}
+		return p
+	case <-time.After(20 * time.Second):
+		r.t.Fatal("no prediction")
+		return event.Prediction{}
+	}
+}
+
+func ok(h event.Health) bool { return h.State == event.StateOK && h.Model != nil }
+
+// golden returns the rows that the training XGBoost scored, with their margins, and the model's features.
+func golden(t *testing.T) (features []string, rows [][]float32, margins []float32) {
+	t.Helper()
+	f, err := os.Open("../model/golden.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	table, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, record := range table[1:] {
+		row := make([]float32, len(record))
+		for i, field := range record {
+			row[i] = float32(math.NaN())
+			if field != "" && field != "nan" {
+				x, err := strconv.ParseFloat(field, 32)
+				if err != nil {
+					t.Fatal(err)
+				}
+				row[i] = float32(x)
+			}
+		}
+		margins, rows = append(margins, row[0]), append(rows, row[1:])
+	}
+	return table[0][1:], rows, margins
+}
+
+func telemetry(seq uint64, values []float32) event.Telemetry {
+	return event.Telemetry{V: 1, Thing: "press-1", Line: "line-7", Epoch: "e1", Seq: seq, TS: time.Now().UTC(), Values: values}
+}
+
+func encode(t *testing.T, message any) []byte {
+	t.Helper()
+	payload, err := json.Marshal(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return payload
+}
+
+// Every form of telemetry gives the score that XGBoost gave.
+func TestScoresAsXGBoostDoes(t *testing.T) {
+	r := newRig(t)
+	r.start(shippedModel)
+	h := r.await("a model", ok)
+	features, rows, margins := golden(t)
+	for i, row := range rows {
+		m := telemetry(uint64(i+1), row)
+		m.Schema = event.SchemaOf(features)
+		switch i % 3 {
+		case 0:
+			r.publish(event.TelemetryTopic(m.Thing), encode(t, m))
+		case 1:
+			m.Values, m.Packed = nil, row
+			r.publish(event.TopicTelemetryBatch, encode(t, event.TelemetryBatch{V: 1, Rows: []event.Telemetry{m}}))
+		case 2:
+			m.Values, m.Readings = nil, event.Readings{}
+			for j, x := range row {
+				m.Readings[features[j]] = x
+			}
+			r.publish(event.TelemetryTopic(m.Thing), encode(t, m))
+		}
+		p := r.prediction()
+		want := 1 / (1 + math.Exp(-float64(margins[i])))
+		if math.Abs(p.Probability-want) > 1e-6 {
+			t.Errorf("row %d: probability %v, want %v", i, p.Probability, want)
+		}
+		label := event.LabelNotFaulty
+		if p.Probability >= p.Threshold {
+			label = event.LabelFaulty
+		}
+		if p.ID != m.ID() || p.Line != "line-7" || p.Model != *h.Model || p.Label != label || !strings.Contains(p.Text, "Predicted Label "+label) {
+			t.Errorf("row %d: %+v", i, p)
+		}
+	}
+}
+
+// Bad telemetry of every kind is counted by its reason, and the engine goes on.
+func TestInvalidTelemetryIsCountedByReason(t *testing.T) {
+	r := newRig(t)
+	r.start(shippedModel)
+	r.await("a model", ok)
+	_, rows, _ := golden(t)
+	topic := event.TelemetryTopic("press-1")
+	short := telemetry(1, rows[0][:10])
+	foreign := telemetry(2, rows[0])
+	foreign.Schema = "0123456789abcdef"
+	elsewhere := telemetry(3, rows[0])
+	elsewhere.Thing = "press-2"
+	unknown := telemetry(4, nil)
+	unknown.Readings = event.Readings{"no such sensor": 1}
+	for _, payload := range [][]byte{
+		[]byte("not JSON"),
+		[]byte(`{"v":1,"thing":"press-1","epoch":"e1","seq":9,"ts":"2026-01-01T00:00:00Z","values":[Infinity]}`),
+		[]byte(`{"v":1,"thing":"press-1","epoch":"e1","seq":9,"ts":"2026-01-01T00:00:00Z","values":[1e99]}`),
+		append(encode(t, telemetry(1, rows[0])), make([]byte, 7000)...),
+		encode(t, short), encode(t, foreign), encode(t, elsewhere), encode(t, unknown),
+		[]byte(`{"v":2}`),
+	} {
+		r.publish(topic, payload)
+	}
+	r.publish(topic, encode(t, telemetry(10, rows[0])))
+	if p := r.prediction(); p.Seq != 10 {
+		t.Errorf("prediction for %+v", p)
+	}
+	h := r.await("all counted", func(h event.Health) bool {
+		return h.Counters[engine.CounterRows] == 10 && h.Counters[engine.CounterPredictions] == 1
+	})
+	for reason, want := range map[event.Reason]uint64{
+		event.ReasonMalformed: 1, event.ReasonInfinity: 2, event.ReasonOversized: 1, event.ReasonLength: 1,
+		event.ReasonSchema: 1, event.ReasonName: 1, event.ReasonSensor: 1, event.ReasonVersion: 1,
+	} {
+		if got := h.Counters[engine.CounterInvalid+string(reason)]; got != want {
+			t.Errorf("%s: %d, want %d (%v)", reason, got, want, h.Counters)
+		}
+	}
+}
+
+// Rows published while the engine is down are counted when it is back.
+func TestGapsAreCountedAcrossRestarts(t *testing.T) {
+	r := newRig(t)
+	_, rows, _ := golden(t)
+	r.start(shippedModel)
+	r.await("a model", ok)
+	for seq := uint64(1); seq <= 3; seq++ {
+		r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(seq, rows[0])))
+		r.prediction()
+	}
+	r.stop()
+	r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(4, rows[0]))) // nobody hears it
+	r.start(shippedModel)
+	r.await("a new run", func(h event.Health) bool { return ok(h) && h.Counters[engine.CounterRows] == 0 })
+	r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(6, rows[0])))
+	r.prediction()
+	h := r.await("the prediction", func(h event.Health) bool { return h.Counters[engine.CounterPredictions] == 1 })
+	if got := h.Counters[engine.CounterMissed]; got != 2 {
+		t.Errorf("missed %d rows, want 2", got)
+	}
+}
+
+// A model that cannot be used is refused with a reason; a better configuration brings the engine to work.
+func TestUnusableModelsAreRefused(t *testing.T) {
+	whole, err := os.ReadFile(shippedModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	truncated := filepath.Join(t.TempDir(), "truncated.ubj")
+	if err := os.WriteFile(truncated, whole[:len(whole)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	good, err := filepath.Abs(shippedModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t)
+	r.start(truncated)
+	h := r.await("NO_MODEL", func(h event.Health) bool { return h.State == event.StateNoModel })
+	if h.Detail == "" || h.Model != nil {
+		t.Errorf("%+v", h)
+	}
+	_, rows, _ := golden(t)
+	r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(1, rows[0])))
+	r.await("the row counted", func(h event.Health) bool { return h.Counters[engine.CounterInvalid+"no-model"] == 1 })
+
+	coretest.Configure(t, r.core, engineName, map[string]any{"model": "/no/such/file"})
+	r.await("the file's name", func(h event.Health) bool {
+		return h.State == event.StateNoModel && strings.Contains(h.Detail, "/no/such/file")
+	})
+	coretest.Configure(t, r.core, engineName, map[string]any{"model": good})
+	r.await("a model", ok)
+	r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(2, rows[0])))
+	if p := r.prediction(); p.Seq != 2 {
+		t.Errorf("%+v", p)
+	}
+	// best needs a model that was trained with early stopping; this one was not.
+	coretest.Configure(t, r.core, engineName, map[string]any{"iterations": "best"})
+	r.await("the reason", func(h event.Health) bool {
+		return h.State == event.StateNoModel && strings.Contains(h.Detail, "iterations")
+	})
+}
+
+// A change of the threshold changes labels between two rows, and loses none.
+func TestThresholdIsConfigurable(t *testing.T) {
+	r := newRig(t)
+	r.start(shippedModel)
+	r.await("a model", ok)
+	_, rows, _ := golden(t)
+	for i, threshold := range []float64{1e-12, 1} {
+		coretest.Configure(t, r.core, engineName, map[string]any{"threshold": threshold})
+		for seq := uint64(1); ; seq++ { // until the change has arrived
+			r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(uint64(i)*1000+seq, rows[0])))
+			if p := r.prediction(); p.Threshold == threshold {
+				want := []string{event.LabelFaulty, event.LabelNotFaulty}[i]
+				if p.Label != want {
+					t.Errorf("threshold %v: %+v, want %s", threshold, p, want)
+				}
+				break
+			}
+		}
+	}
+}
+
+func TestShadowUpdatesAreScored(t *testing.T) {
+	r := newRig(t)
+	r.start(shippedModel)
+	r.await("a model", ok)
+	r.publish("$aws/things/Iot-Sensor/shadow/update/accepted",
+		[]byte(`{"state":{"desired":{"property":"0.53"}},"version":12,"timestamp":1795448155}`))
+	if p := r.prediction(); p.ID != "Iot-Sensor-shadow-12" {
+		t.Errorf("%+v", p)
+	}
+}
+
+// The shipped model is one that the engine takes, and its golden rows come out bit for bit.
+func TestShippedModelIsGolden(t *testing.T) {
+	data, err := gbdt.ReadFile(shippedModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := gbdt.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	features, rows, margins := golden(t)
+	if fmt.Sprint(features) != fmt.Sprint(m.FeatureNames) || len(rows) < 10 {
+		t.Fatalf("%d golden rows of %d features", len(rows), len(features))
+	}
+	scorer := gbdt.NewScorer(m)
+	for i, row := range rows {
+		got, err := scorer.Margin(nil, row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Float32bits(got[0]) != math.Float32bits(margins[i]) {
+			t.Errorf("row %d: margin %v, want %v", i, got[0], margins[i])
+		}
+	}
+}

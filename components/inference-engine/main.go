@@ -1,0 +1,39 @@
+// Command inference-engine is the component com.edgepdm.InferenceEngine.
+package main
+
+import (
+	"context"
+	"time"
+
+	"edgepdm/components/inference-engine/engine"
+	"edgepdm/components/inference-engine/offline"
+	"edgepdm/shared/cli"
+	"edgepdm/shared/component"
+)
+
+// version is set by the build: -ldflags "-X main.version=1.2.3".
+var version = "dev"
+
+func main() {
+	component.Execute(cli.Program{
+		Name: "inference-engine", Version: version,
+		Summary: "scores sensor rows with an XGBoost model, bit for bit as XGBoost does",
+		Commands: []cli.Command{
+			{Name: "", Summary: "run as a Greengrass component", Run: runComponent},
+			{Name: "score", Summary: "score CSV rows from standard input", Run: offline.Score},
+			{Name: "inspect", Summary: "print a model's facts as JSON", Run: offline.Inspect},
+		},
+	})
+}
+
+func runComponent(ctx context.Context, args []string, s cli.Streams) error {
+	fs := cli.NewFlagSet("inference-engine -model FILE", s)
+	model := fs.String("model", "", "model `FILE` that is used when the configuration names none")
+	if err := cli.Parse(fs, args); err != nil {
+		return err
+	}
+	return component.Main(ctx, component.Spec[engine.Config]{
+		Name: "com.edgepdm.InferenceEngine", Version: version, Default: engine.Default,
+		Run: engine.Engine{ShippedModel: *model, Now: time.Now}.Run,
+	})
+}

@@ -1,0 +1,34 @@
+// Command sensor-simulator is the component com.edgepdm.SensorSimulator.
+package main
+
+import (
+	"context"
+
+	"edgepdm/components/sensor-simulator/generate"
+	"edgepdm/components/sensor-simulator/simulator"
+	"edgepdm/shared/cli"
+	"edgepdm/shared/component"
+)
+
+// version is set by the build: -ldflags "-X main.version=1.2.3".
+var version = "dev"
+
+func main() {
+	component.Execute(cli.Program{
+		Name: "sensor-simulator", Version: version,
+		Summary: "a plant of simulated machines, or the replay of a recorded one, as Greengrass telemetry",
+		Commands: []cli.Command{
+			{Name: "", Summary: "run as a Greengrass component", Run: runComponent},
+			{Name: "generate", Summary: "write labelled sensor rows as CSV, for training", Run: generate.Run},
+		},
+	})
+}
+
+func runComponent(ctx context.Context, args []string, s cli.Streams) error {
+	if err := cli.Parse(cli.NewFlagSet("sensor-simulator", s), args); err != nil {
+		return err
+	}
+	return component.Main(ctx, component.Spec[simulator.Config]{
+		Name: "com.edgepdm.SensorSimulator", Version: version, Default: simulator.Default, Run: simulator.Run,
+	})
+}

@@ -1,0 +1,96 @@
+// Package simulator is the component that plays the plant: it publishes sensor rows of simulated machines, or replays
+// a table of recorded ones, as telemetry. It is for demonstrations and tests; its messages say "simulated".
+package simulator
+
+import (
+	"fmt"
+	"time"
+
+	"edgepdm/components/sensor-simulator/plant"
+	"edgepdm/shared/event"
+)
+
+// Config is the component's configuration.
+type Config struct {
+	Things     int           `json:"things"`     // machines
+	Prefix     string        `json:"prefix"`     // machines are called <prefix>-1, <prefix>-2…
+	Lines      int           `json:"lines"`      // production lines, over which the machines are spread
+	Rate       float64       `json:"rate"`       // rows a second of each machine
+	Seed       uint64        `json:"seed"`       // equal seeds give equal machines
+	TimeScale  float64       `json:"timeScale"`  // simulated seconds that pass in a second
+	Batch      int           `json:"batch"`      // rows a message, in the compact form; 1 = a message a row
+	MeanTimeBF time.Duration `json:"meanTimeBF"` // simulated time between spontaneous faults of a machine; 0 = none
+	Faults     []Injection   `json:"faults"`     // faults at given times
+	Input      string        `json:"input"`      // CSV or CSV.gz file to replay instead of simulating
+	Loop       bool          `json:"loop"`       // begin the file again at its end
+	WaitFor    string        `json:"waitFor"`    // component whose health message must say OK before the first row; "" = none
+}
+
+// Injection is a fault that is injected into a machine. Times are real time since the start.
+type Injection struct {
+	Thing string        `json:"thing"`
+	Fault string        `json:"fault"`
+	After time.Duration `json:"after"`
+	For   time.Duration `json:"for"`  // 0 = until the end
+	Grow  time.Duration `json:"grow"` // until full severity; 0 = at once
+}
+
+// Default returns the configuration with no key set.
+func Default() Config {
+	return Config{
+		Things: 3, Prefix: "compressor", Lines: 2, Rate: 1, Seed: 1, TimeScale: 60, Batch: 1, Loop: true,
+		WaitFor: "com.edgepdm.InferenceEngine",
+	}
+}
+
+// maxBatch rows of 168 sensors in the compact form, with the longest names, fit a local message.
+const maxBatch = 4
+
+// Validate names the field that is wrong.
+func (c Config) Validate() error {
+	switch {
+	case c.Things < 1 || c.Things > 1000:
+		return fmt.Errorf("things: %d is not between 1 and 1000", c.Things)
+	case c.Lines < 1 || c.Lines > c.Things && c.Lines > 100:
+		return fmt.Errorf("lines: %d is not between 1 and 100", c.Lines)
+	case !(c.Rate > 0 && c.Rate <= 1000):
+		return fmt.Errorf("rate: %v rows a second is not above 0 and at most 1000", c.Rate)
+	case !(c.TimeScale > 0 && c.TimeScale <= 1e6):
+		return fmt.Errorf("timeScale: %v is not above 0 and at most 1000000", c.TimeScale)
+	case c.Batch < 1 || c.Batch > maxBatch:
+		return fmt.Errorf("batch: %d is not between 1 and %d", c.Batch, maxBatch)
+	case c.MeanTimeBF < 0:
+		return fmt.Errorf("meanTimeBF: %v is negative", c.MeanTimeBF)
+	}
+	if err := event.CheckName(c.thing(c.Things - 1)); err != nil {
+		return fmt.Errorf("prefix: %w", err)
+	}
+	for i, f := range c.Faults {
+		if _, err := plant.ParseFault(f.Fault); err != nil {
+			return fmt.Errorf("faults[%d].fault: %w", i, err)
+		}
+		if f.After < 0 || f.For < 0 || f.Grow < 0 {
+			return fmt.Errorf("faults[%d]: a time is negative", i)
+		}
+		if !c.has(f.Thing) {
+			return fmt.Errorf("faults[%d].thing: %q is none of %s to %s", i, f.Thing, c.thing(0), c.thing(c.Things-1))
+		}
+	}
+	if c.Input != "" && len(c.Faults) > 0 {
+		return fmt.Errorf("faults: cannot be injected into rows replayed from input")
+	}
+	return nil
+}
+
+func (c Config) thing(i int) string { return fmt.Sprintf("%s-%d", c.Prefix, i+1) }
+
+func (c Config) line(i int) string { return fmt.Sprintf("line-%d", i%c.Lines+1) }
+
+func (c Config) has(thing string) bool {
+	for i := range c.Things {
+		if c.thing(i) == thing {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,179 @@
+package simulator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+)
+
+// Run publishes telemetry until ctx ends. It is the component's Run.
+func Run(ctx context.Context, rt *component.Runtime, config Config) error {
+	src, err := openSource(config)
+	if err != nil { // the file may be there after the next change of configuration
+		rt.SetState(event.StateDegraded, err.Error())
+		rt.Log.Error("nothing to publish", "error", err)
+		<-ctx.Done()
+		return nil
+	}
+	defer func() { _ = src.close() }()
+	if err := waitForHealth(ctx, rt, config.WaitFor); err != nil {
+		return err
+	}
+	rt.SetState(event.StateOK, "")
+	s := &simulator{
+		config: config, source: src, schema: event.SchemaOf(src.columns()), epoch: component.RandomID(),
+		seq: make([]uint64, config.Things), pending: make(chan *ipc.Call, pendingLimit), rt: rt,
+	}
+	return s.run(ctx)
+}
+
+// waitForHealth waits until the named component says that it is well: what a plant publishes before anybody listens is lost.
+func waitForHealth(ctx context.Context, rt *component.Runtime, name string) error {
+	if name == "" {
+		return nil
+	}
+	rt.SetState(event.StateDegraded, "waits for "+name)
+	sub, err := rt.Subscribe(ctx, event.HealthTopic(name))
+	if err != nil {
+		return fmt.Errorf("listen for the health of %s: %w", name, err)
+	}
+	rt.Log.Info("waiting until it is healthy", "component", name)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case m, open := <-sub.Events():
+			if !open {
+				return fmt.Errorf("listen for the health of %s: %w", name, sub.Err())
+			}
+			if h, err := event.DecodeHealth(m.Payload); err == nil && h.State == event.StateOK {
+				return nil
+			}
+		}
+	}
+}
+
+// pendingLimit bounds the messages whose acknowledgement by the nucleus is outstanding.
+const pendingLimit = 32
+
+type simulator struct {
+	config  Config
+	source  source
+	schema  string
+	epoch   string
+	seq     []uint64 // by machine
+	batch   []event.Telemetry
+	pending chan *ipc.Call
+	rt      *component.Runtime
+}
+
+func (s *simulator) run(ctx context.Context) error {
+	confirmed := make(chan struct{})
+	go func() {
+		defer close(confirmed)
+		s.confirm(ctx)
+	}()
+	defer func() {
+		close(s.pending)
+		<-confirmed
+	}()
+	period := time.Duration(float64(time.Second) / s.config.Rate)
+	ticker := time.NewTicker(period)
+	defer ticker.Stop()
+	s.rt.Log.Info("publishing", "things", s.config.Things, "rate", s.config.Rate, "sensors", len(s.source.columns()), "epoch", s.epoch)
+	for elapsed := time.Duration(0); ; elapsed += period {
+		for machine := range s.config.Things {
+			err := s.publishRow(machine, period, elapsed)
+			if errors.Is(err, io.EOF) {
+				s.rt.Log.Info("the input is at its end: nothing more to publish")
+				err = s.flush()
+				if err == nil {
+					<-ctx.Done()
+				}
+			}
+			if err != nil || ctx.Err() != nil {
+				return err
+			}
+		}
+		if err := s.flush(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// publishRow publishes the machine's next row, or adds it to the batch. A row of the input that cannot be read is
+// counted and skipped.
+func (s *simulator) publishRow(machine int, dt, elapsed time.Duration) error {
+	r, err := s.source.next(machine, dt, elapsed)
+	if errors.Is(err, io.EOF) {
+		return err
+	}
+	if err != nil {
+		s.rt.Counter("input.unreadable").Add(1)
+		s.rt.Log.Warn("row of the input skipped", "error", err)
+		return nil
+	}
+	s.seq[machine]++
+	t := event.Telemetry{
+		V: event.Version, Thing: s.config.thing(machine), Line: s.config.line(machine), Epoch: s.epoch, Seq: s.seq[machine],
+		TS: time.Now().UTC(), Schema: s.schema, Simulated: true, Faulty: r.faulty,
+	}
+	if s.config.Batch == 1 {
+		t.Values = r.values
+		return s.publish(event.TelemetryTopic(t.Thing), t, 1)
+	}
+	t.Packed = r.values
+	s.batch = append(s.batch, t)
+	if len(s.batch) == s.config.Batch {
+		return s.flush()
+	}
+	return nil
+}
+
+func (s *simulator) flush() error {
+	if len(s.batch) == 0 {
+		return nil
+	}
+	rows := s.batch
+	s.batch = s.batch[:0]
+	return s.publish(event.TopicTelemetryBatch, event.TelemetryBatch{V: event.Version, Rows: rows}, len(rows))
+}
+
+func (s *simulator) publish(topic string, message any, rows int) error {
+	payload, err := json.Marshal(message)
+	if err == nil {
+		err = event.Local.Check(payload)
+	}
+	if err != nil {
+		return fmt.Errorf("encode telemetry: %w", err)
+	}
+	call, err := s.rt.IPC().StartPublishToTopic(topic, payload)
+	if err != nil {
+		return fmt.Errorf("publish telemetry: %w", err)
+	}
+	s.pending <- call
+	s.rt.Counter("telemetry.published").Add(uint64(rows))
+	return nil
+}
+
+// confirm waits for the nucleus's answers.
+func (s *simulator) confirm(ctx context.Context) {
+	for call := range s.pending {
+		if err := call.Wait(ctx); err != nil && ctx.Err() == nil {
+			s.rt.Counter("telemetry.refused").Add(1)
+			s.rt.Log.Error("telemetry was not accepted", "error", err)
+		}
+	}
+}

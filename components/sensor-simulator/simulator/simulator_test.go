@@ -1,0 +1,251 @@
+package simulator_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"edgepdm/components/sensor-simulator/plant"
+	"edgepdm/components/sensor-simulator/simulator"
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+	"edgepdm/test/coretest"
+)
+
+const simulatorName = "com.edgepdm.SensorSimulator"
+
+// start runs the simulator with its real recipe on the embedded core; the client plays everybody else.
+func start(t *testing.T, config map[string]any) (client *ipc.Client, rows func() event.Telemetry) {
+	t.Helper()
+	core := coretest.Start(t)
+	client = coretest.Client(t, core)
+	env := coretest.Environment(t, core, simulatorName, "sensor-simulator", slog.New(slog.DiscardHandler))
+	config["healthInterval"] = "100ms"
+	coretest.Configure(t, core, simulatorName, config)
+	sub, err := client.SubscribeToTopic(t.Context(), "pdm/v1/#", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- component.Run(ctx, component.Spec[simulator.Config]{
+			Name: simulatorName, Default: simulator.Default, Run: simulator.Run,
+		}, env)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the simulator ended with %v", err)
+		}
+	})
+	var queue []event.Telemetry
+	rows = func() event.Telemetry {
+		t.Helper()
+		timeout := time.After(20 * time.Second)
+		for len(queue) == 0 {
+			select {
+			case m := <-sub.Events():
+				queue = append(queue, decode(t, m)...)
+			case <-timeout:
+				t.Fatal("no row")
+			}
+		}
+		row := queue[0]
+		queue = queue[1:]
+		return row
+	}
+	return client, rows
+}
+
+func decode(t *testing.T, m ipc.TopicMessage) []event.Telemetry {
+	t.Helper()
+	switch {
+	case event.TelemetryThing(m.Topic) != "":
+		row, err := event.DecodeTelemetry(m.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []event.Telemetry{row}
+	case m.Topic == event.TopicTelemetryBatch:
+		batch, err := event.DecodeTelemetryBatch(m.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rows []event.Telemetry
+		for _, r := range batch {
+			if r.Err != nil {
+				t.Fatal(r.Err)
+			}
+			rows = append(rows, r.Telemetry)
+		}
+		return rows
+	}
+	return nil // health
+}
+
+func TestPublishesNumberedRowsOfEveryMachine(t *testing.T) {
+	for name, batch := range map[string]int{"one by one": 1, "in batches": 4} {
+		t.Run(name, func(t *testing.T) {
+			_, rows := start(t, map[string]any{"things": 3, "rate": 100, "batch": batch, "waitFor": ""})
+			seq := make(map[string]uint64)
+			for range 30 {
+				row := rows()
+				seq[row.Thing]++
+				if row.Seq != seq[row.Thing] || len(row.Values) != plant.SensorCount || !row.Simulated || row.Faulty == nil ||
+					row.Schema != event.SchemaOf(plant.Sensors()) || !strings.HasPrefix(row.Line, "line-") {
+					t.Fatalf("row %+v, want seq %d", row, seq[row.Thing])
+				}
+			}
+			if len(seq) != 3 {
+				t.Errorf("rows of %v", seq)
+			}
+		})
+	}
+}
+
+func TestEqualSeedsGiveEqualRows(t *testing.T) {
+	run := func(seed int) [][]float32 {
+		_, rows := start(t, map[string]any{"things": 1, "rate": 200, "seed": seed, "waitFor": ""})
+		var values [][]float32
+		for range 5 {
+			row := rows().Values
+			for i, x := range row {
+				if x != x {
+					row[i] = -1e30 // NaN is not equal to itself
+				}
+			}
+			values = append(values, row)
+		}
+		return values
+	}
+	first := run(3)
+	if !reflect.DeepEqual(first, run(3)) {
+		t.Error("the same seed gave other rows")
+	}
+	if reflect.DeepEqual(first, run(4)) {
+		t.Error("another seed gave the same rows")
+	}
+}
+
+func TestInjectedFaultsBecomeTheTruth(t *testing.T) {
+	_, rows := start(t, map[string]any{
+		"things": 1, "rate": 200, "waitFor": "",
+		"faults": []any{map[string]any{"thing": "compressor-1", "fault": "overheating", "after": "50ms", "for": "100ms"}},
+	})
+	var seen []bool
+	for range 60 {
+		if faulty := *rows().Faulty; len(seen) == 0 || faulty != seen[len(seen)-1] {
+			seen = append(seen, faulty)
+		}
+	}
+	if !reflect.DeepEqual(seen, []bool{false, true, false}) {
+		t.Errorf("the truth went %v", seen)
+	}
+}
+
+func TestWaitsForAHealthyConsumer(t *testing.T) {
+	client, rows := start(t, map[string]any{"things": 1, "rate": 100, "waitFor": "com.example.Consumer"})
+	for _, state := range []event.State{event.StateNoModel, event.StateOK} {
+		payload, err := json.Marshal(event.Health{V: 1, Component: "com.example.Consumer", State: state, TS: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		health, err := client.SubscribeToTopic(t.Context(), event.HealthTopic(simulatorName), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for m := range health.Events() { // it says that it waits
+			if h, err := event.DecodeHealth(m.Payload); err == nil && h.State == event.StateDegraded && strings.Contains(h.Detail, "com.example.Consumer") {
+				break
+			}
+		}
+		if err := health.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.PublishToTopic(t.Context(), event.HealthTopic("com.example.Consumer"), payload); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if row := rows(); row.Seq != 1 {
+		t.Errorf("first row %+v", row)
+	}
+}
+
+func TestReplaysATable(t *testing.T) {
+	table := filepath.Join(t.TempDir(), "rows.csv")
+	if err := os.WriteFile(table, []byte("licence\n\nclass,a,b\nneg,1,na\nbroken,x,y\npos,2,3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, rows := start(t, map[string]any{"things": 1, "rate": 200, "input": table, "waitFor": ""})
+	var got []bool
+	for i := range 4 {
+		row := rows()
+		if row.Seq != uint64(i+1) || len(row.Values) != 2 || row.Schema != event.SchemaOf([]string{"a", "b"}) {
+			t.Fatalf("row %+v", row)
+		}
+		got = append(got, *row.Faulty)
+	}
+	if !reflect.DeepEqual(got, []bool{false, true, false, true}) { // it loops, and skips the broken line
+		t.Errorf("labels %v", got)
+	}
+}
+
+func TestValidateNamesTheField(t *testing.T) {
+	for want, change := range map[string]func(*simulator.Config){
+		"things:":          func(c *simulator.Config) { c.Things = 0 },
+		"lines:":           func(c *simulator.Config) { c.Lines = 0 },
+		"rate:":            func(c *simulator.Config) { c.Rate = 0 },
+		"timeScale:":       func(c *simulator.Config) { c.TimeScale = -1 },
+		"batch:":           func(c *simulator.Config) { c.Batch = 5 },
+		"meanTimeBF:":      func(c *simulator.Config) { c.MeanTimeBF = -1 },
+		"prefix:":          func(c *simulator.Config) { c.Prefix = "a/b" },
+		"faults[0].fault:": func(c *simulator.Config) { c.Faults = []simulator.Injection{{Thing: "compressor-1", Fault: "rust"}} },
+		"faults[0].thing:": func(c *simulator.Config) { c.Faults = []simulator.Injection{{Thing: "x", Fault: "air-leak"}} },
+		"faults[0]:": func(c *simulator.Config) {
+			c.Faults = []simulator.Injection{{Thing: "compressor-1", Fault: "air-leak", After: -1}}
+		},
+		"faults: cannot": func(c *simulator.Config) {
+			c.Input, c.Faults = "x.csv", []simulator.Injection{{Thing: "compressor-1", Fault: "air-leak"}}
+		},
+	} {
+		c := simulator.Default()
+		if err := c.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// A batch of the largest rows fits a local message.
+func TestTheLargestBatchFits(t *testing.T) {
+	row := event.Telemetry{
+		V: 1, Thing: strings.Repeat("x", 128), Line: "line-100", Epoch: "01234567", Seq: 1 << 63, TS: time.Now(), Schema: "0123456789abcdef",
+		Packed: make(event.Packed, plant.SensorCount), Simulated: true, Faulty: new(bool),
+	}
+	c := simulator.Default()
+	for c.Validate() == nil {
+		c.Batch++
+	}
+	batch := event.TelemetryBatch{V: 1}
+	for range c.Batch - 1 {
+		batch.Rows = append(batch.Rows, row)
+	}
+	payload, err := json.Marshal(batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := event.Local.Check(payload); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"edgepdm/components/inference-engine/engine"
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+)
+
+var begin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// tell hands messages to the observer, 5 ms after begin.
+func tell(t *testing.T, o *observer, topic string, message any) {
+	t.Helper()
+	payload, ok := message.([]byte)
+	if !ok {
+		var err error
+		if payload, err = json.Marshal(message); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.handle(ipc.TopicMessage{Topic: topic, Payload: payload}, begin.Add(5*time.Millisecond))
+}
+
+func row(seq uint64) event.Telemetry {
+	return event.Telemetry{V: 1, Thing: "p", Epoch: "a", Seq: seq, TS: begin, Values: event.Values{1}}
+}
+
+func prediction(seq uint64, probability float64) event.Prediction {
+	r := row(seq)
+	faulty := probability > 0.5
+	p := event.Prediction{V: 1, ID: r.ID(), Thing: "p", Epoch: "a", Seq: seq, TS: begin, Probability: probability, Label: event.LabelNotFaulty, Model: event.ModelRef{Version: "m1"}, Faulty: &faulty}
+	if faulty {
+		p.Label = event.LabelFaulty
+	}
+	return p
+}
+
+func health(run string, counters map[string]uint64) event.Health {
+	return event.Health{V: 1, Component: engineName, Run: run, TS: begin, Counters: counters}
+}
+
+func TestObserverKeepsAccount(t *testing.T) {
+	o := newObserver()
+	topic, predicted, healthTopic := event.TelemetryTopic("p"), event.PredictionTopic("p"), event.HealthTopic(engineName)
+	tell(t, o, topic, row(1))
+	tell(t, o, predicted, prediction(1, 0.1))
+	tell(t, o, predicted, prediction(2, 0.9)) // seen before its row
+	tell(t, o, event.TopicTelemetryBatch, event.TelemetryBatch{V: 1, Rows: []event.Telemetry{row(2), row(3)}})
+	tell(t, o, topic, []byte("not JSON"))
+	if got, want := o.balance(), (account{published: 4, predictions: 2, unscored: 2}); got != want || got.settled() {
+		t.Errorf("%+v, want %+v, not settled", got, want)
+	}
+	tell(t, o, healthTopic, health("r1", map[string]uint64{engine.CounterInvalid + "malformed": 1}))
+	if got := o.balance(); got.unscored != 1 || got.settled() {
+		t.Errorf("%+v: row 3 is neither scored nor counted", got)
+	}
+	tell(t, o, healthTopic, health("r2", map[string]uint64{engine.CounterMissed: 1})) // after a restart
+	if got, want := o.balance(), (account{published: 4, predictions: 2, invalid: 1, unscored: 1, missed: 1}); got != want || !got.settled() {
+		t.Errorf("%+v, want %+v, settled", got, want)
+	}
+	r := makeReport(o, nil)
+	if r.LatencyMS != (percentiles{5, 5}) || !slices.Equal(r.Models, []string{"m1"}) {
+		t.Errorf("%+v", r)
+	}
+	if o.right != (confusion{truePositive: 1, trueNegative: 1}) {
+		t.Errorf("%+v", o.right)
+	}
+}
+
+func TestReportHasThePromisedKeys(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "report.json")
+	if err := makeReport(newObserver(), nil).write(path); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys map[string]any
+	if err := json.Unmarshal(data, &keys); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"published": 0.0, "predictions": 0.0, "unscored": 0.0, "invalid": 0.0,
+		"latency_ms": map[string]any{"p50": 0.0, "p99": 0.0}, "components": []any{}, "models": []any{},
+	}
+	if !reflect.DeepEqual(keys, want) {
+		t.Errorf("%v", keys)
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	values := make([]float64, 100)
+	for i := range values {
+		values[i] = float64(100 - i)
+	}
+	if p50, p99 := percentile(values, 50), percentile(values, 99); p50 != 50 || p99 != 99 {
+		t.Errorf("p50 %v, p99 %v", p50, p99)
+	}
+}
+
+// The demo empties only a folder that it made.
+func TestEmptyRoot(t *testing.T) {
+	dir := t.TempDir()
+	root := filepath.Join(dir, "root")
+	for range 2 {
+		if err := emptyRoot(root); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, "x"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := emptyRoot(dir); err == nil || !strings.Contains(err.Error(), "not empty") {
+		t.Errorf("a folder of somebody else: %v", err)
+	}
+}

@@ -1,0 +1,99 @@
+// Command demo runs the components on the embedded Greengrass core, with an observer that keeps account of every row,
+// and shows what happens: live in a terminal, or as a report with -headless. `make demo` builds and stages before it.
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/term"
+
+	"edgepdm/shared/cli"
+	"edgepdm/shared/component"
+)
+
+func main() {
+	component.Execute(cli.Program{
+		Name: "demo", Version: "dev", Summary: "the suite on an embedded Greengrass core",
+		Commands: []cli.Command{{Name: "", Summary: "run the demo", Run: runDemo}},
+	})
+}
+
+// shippedModel is the model that the engine uses when -model names no other.
+const shippedModel = "components/inference-engine/model/model.ubj"
+
+// options are the demo's flags.
+type options struct {
+	duration time.Duration // 0 = until the user ends it
+	headless bool
+	seed     uint64
+	things   int
+	rate     float64
+	report   string
+	input    string
+	model    string
+	stage    string
+	root     string
+}
+
+func runDemo(ctx context.Context, args []string, s cli.Streams) error {
+	var o options
+	fs := cli.NewFlagSet(`make demo ARGS="[-for DURATION] [-headless] [-seed N] [-report FILE] [-input CSV] [-model FILE]"`, s)
+	fs.DurationVar(&o.duration, "for", 0, "`how long`, e.g. 30s; 0: until Ctrl-C, headless 30s")
+	fs.BoolVar(&o.headless, "headless", false, "no live view; the exit code tells whether every row is accounted for")
+	fs.Uint64Var(&o.seed, "seed", 1, "`seed` of the simulated machines")
+	fs.IntVar(&o.things, "things", 3, "`number` of machines")
+	fs.Float64Var(&o.rate, "rate", 2, "`rows` a second of each machine")
+	fs.StringVar(&o.report, "report", "", "write a JSON report to `FILE`")
+	fs.StringVar(&o.input, "input", "", "replay this `CSV` or CSV.gz instead of simulating")
+	fs.StringVar(&o.model, "model", "", "score with this model `FILE` (XGBoost JSON or UBJSON) instead of the shipped one")
+	fs.StringVar(&o.stage, "stage", "artifacts-build", "staged tree, made by `make stage` (`DIR`)")
+	fs.StringVar(&o.root, "root", "demo-run", "Greengrass root `DIR`, with the logs; emptied at the start")
+	if err := cli.Parse(fs, args); err != nil {
+		return err
+	}
+	if err := o.complete(); err != nil {
+		return err
+	}
+	file, isFile := s.Out.(*os.File)
+	live := !o.headless && isFile && term.IsTerminal(int(file.Fd()))
+	return run(ctx, o, s.Out, live)
+}
+
+// complete checks the flags and makes paths absolute: components run in folders of their own.
+func (o *options) complete() error {
+	switch {
+	case o.duration < 0:
+		return cli.Usagef("-for: %v is negative", o.duration)
+	case o.things < 1 || o.things > 1000:
+		return cli.Usagef("-things: %d is not between 1 and 1000", o.things)
+	case !(o.rate > 0 && o.rate <= 1000):
+		return cli.Usagef("-rate: %v is not above 0 and at most 1000", o.rate)
+	}
+	if o.headless && o.duration == 0 {
+		o.duration = 30 * time.Second
+	}
+	for _, path := range []*string{&o.input, &o.model, &o.root} {
+		if *path == "" {
+			continue
+		}
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		*path = absolute
+	}
+	if o.input == "" && o.model == "" {
+		return nil
+	}
+	model := o.model
+	if model == "" {
+		model = shippedModel
+	}
+	if o.input == "" {
+		return checkSimulated(model)
+	}
+	return checkColumns(o.input, model)
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"edgepdm/components/inference-engine/engine"
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+)
+
+// observer watches all messages of the plant and keeps account: every published row must be scored, or counted as
+// invalid or missed by the engine. It receives all topics in one subscription, so that their order is kept.
+type observer struct {
+	mu sync.Mutex
+
+	published   uint64
+	predictions uint64
+	waiting     map[string]struct{} // rows without a prediction yet
+	early       map[string]struct{} // predictions whose row has not been seen
+	latencies   []float64           // milliseconds from a row's timestamp to the arrival of its prediction
+	models      []string            // versions, in the order of their first prediction
+	runs        map[string]event.Health
+	things      map[string]*thingView
+	right       confusion
+}
+
+// thingView is what is known of a thing.
+type thingView struct {
+	last   event.Prediction
+	peak   float64 // highest probability so far
+	faults int     // rows labelled Faulty
+}
+
+// confusion compares labels with the truth, where rows tell it.
+type confusion struct{ truePositive, falsePositive, trueNegative, falseNegative int }
+
+func newObserver() *observer {
+	return &observer{
+		waiting: make(map[string]struct{}), early: make(map[string]struct{}),
+		runs: make(map[string]event.Health), things: make(map[string]*thingView),
+	}
+}
+
+// watch handles messages until the subscription ends.
+func (o *observer) watch(sub *ipc.Subscription[ipc.TopicMessage]) {
+	for m := range sub.Events() {
+		o.handle(m, time.Now())
+	}
+}
+
+func (o *observer) handle(m ipc.TopicMessage, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case strings.HasPrefix(m.Topic, event.TelemetryTopic("")):
+		t, err := event.DecodeTelemetry(m.Payload)
+		o.row(event.Row{Telemetry: t, Err: err})
+	case m.Topic == event.TopicTelemetryBatch:
+		rows, err := event.DecodeTelemetryBatch(m.Payload)
+		if err != nil {
+			rows = []event.Row{{Err: err}}
+		}
+		for _, r := range rows {
+			o.row(r)
+		}
+	case strings.HasPrefix(m.Topic, event.PredictionTopic("")):
+		if p, err := event.DecodePrediction(m.Payload); err == nil {
+			o.prediction(p, now)
+		}
+	case strings.HasPrefix(m.Topic, event.HealthTopic("")):
+		if h, err := event.DecodeHealth(m.Payload); err == nil {
+			o.runs[h.Component+" "+h.Run] = h
+		}
+	}
+}
+
+func (o *observer) row(r event.Row) {
+	o.published++
+	if r.Err != nil {
+		return // the engine counts it as invalid
+	}
+	id := r.ID()
+	if _, ok := o.early[id]; ok {
+		delete(o.early, id)
+		return
+	}
+	o.waiting[id] = struct{}{}
+}
+
+func (o *observer) prediction(p event.Prediction, now time.Time) {
+	o.predictions++
+	if _, ok := o.waiting[p.ID]; ok {
+		delete(o.waiting, p.ID)
+	} else {
+		o.early[p.ID] = struct{}{}
+	}
+	o.latencies = append(o.latencies, float64(now.Sub(p.TS))/float64(time.Millisecond))
+	if !slices.Contains(o.models, p.Model.Version) {
+		o.models = append(o.models, p.Model.Version)
+	}
+	t := o.things[p.Thing]
+	if t == nil {
+		t = &thingView{}
+		o.things[p.Thing] = t
+	}
+	t.last, t.peak = p, max(t.peak, p.Probability)
+	faulty := p.Label == event.LabelFaulty
+	if faulty {
+		t.faults++
+	}
+	if p.Faulty != nil {
+		o.right.add(faulty, *p.Faulty)
+	}
+}
+
+func (c *confusion) add(labelled, truth bool) {
+	switch {
+	case labelled && truth:
+		c.truePositive++
+	case labelled:
+		c.falsePositive++
+	case truth:
+		c.falseNegative++
+	default:
+		c.trueNegative++
+	}
+}
+
+// account is the state of the books.
+type account struct {
+	published, predictions, invalid, unscored, missed uint64
+}
+
+// balance returns the books. Rows that are neither scored nor invalid are unscored; the engine must have missed them,
+// that is, counted them as gaps.
+func (o *observer) balance() account {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	a := account{published: o.published, predictions: o.predictions}
+	for _, h := range o.runs {
+		for name, n := range h.Counters {
+			switch {
+			case strings.HasPrefix(name, engine.CounterInvalid):
+				a.invalid += n
+			case name == engine.CounterMissed:
+				a.missed += n
+			}
+		}
+	}
+	if handled := a.predictions + a.invalid; a.published > handled {
+		a.unscored = a.published - handled
+	}
+	return a
+}
+
+// settled reports whether nothing is under way any more: every row is scored, invalid or missed.
+func (a account) settled() bool { return a.unscored <= a.missed }
+
+// health returns the newest health message of a component.
+func (o *observer) health(component string) (event.Health, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var newest event.Health
+	for _, h := range o.runs {
+		if h.Component == component && h.TS.After(newest.TS) {
+			newest = h
+		}
+	}
+	return newest, newest.Component != ""
+}
+
+// thingNames returns the things, those with the highest probability first.
+func (o *observer) thingNames() []string {
+	return slices.SortedFunc(maps.Keys(o.things), func(a, b string) int {
+		pa, pb := o.things[a].last.Probability, o.things[b].last.Probability
+		switch {
+		case pa != pb && pa > pb:
+			return -1
+		case pa != pb:
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+
+	"edgepdm/test/localcore"
+)
+
+// report is what a run of the demo measured.
+type report struct {
+	Published   uint64            `json:"published"`   // rows
+	Predictions uint64            `json:"predictions"` // received on the prediction topics
+	Unscored    uint64            `json:"unscored"`    // rows that are neither scored nor invalid
+	Invalid     uint64            `json:"invalid"`     // rows that the engine refused, by its count
+	LatencyMS   percentiles       `json:"latency_ms"`  // from a row's timestamp to the arrival of its prediction
+	Components  []componentReport `json:"components"`
+	Models      []string          `json:"models"` // versions that made predictions
+}
+
+type percentiles struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+}
+
+type componentReport struct {
+	Name     string  `json:"name"`
+	RSSMB    float64 `json:"rss_mb"` // peak resident memory, MiB
+	CPUS     float64 `json:"cpu_s"`  // processor time of all its processes, seconds
+	Restarts int     `json:"restarts"`
+}
+
+func makeReport(o *observer, components []localcore.Status) report {
+	a := o.balance()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r := report{
+		Published: a.published, Predictions: a.predictions, Unscored: a.unscored, Invalid: a.invalid,
+		LatencyMS:  percentiles{percentile(o.latencies, 50), percentile(o.latencies, 99)},
+		Components: []componentReport{}, Models: append([]string{}, o.models...),
+	}
+	for _, c := range components {
+		r.Components = append(r.Components, componentReport{
+			Name: c.Name, RSSMB: round(float64(c.PeakRSS)/(1<<20), 1), CPUS: round(c.CPU, 2), Restarts: c.Restarts,
+		})
+	}
+	return r
+}
+
+// percentile returns the nearest-rank percentile p, 0 of no values.
+func percentile(values []float64, p float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	rank := int(math.Ceil(p / 100 * float64(len(sorted))))
+	return round(sorted[max(rank, 1)-1], 3)
+}
+
+func round(x float64, digits int) float64 {
+	scale := math.Pow10(digits)
+	return math.Round(x*scale) / scale
+}
+
+func (r report) write(path string) error {
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode report: %w", err)
+	}
+	if err := os.WriteFile(path, append(data, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}

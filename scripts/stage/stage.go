@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"edgepdm/shared/cli"
+)
+
+// goEnv is how Go calls an architecture that a recipe's artifact names carry.
+var goEnv = map[string][]string{
+	"amd64": {"GOARCH=amd64"},
+	"arm64": {"GOARCH=arm64"},
+	"armv7": {"GOARCH=arm", "GOARM=7"},
+}
+
+func architectures() []string { return []string{"amd64", "arm64", "armv7"} }
+
+func chooseArchitectures(list string) ([]string, error) {
+	switch list {
+	case "all":
+		return architectures(), nil
+	case "host":
+		list = runtime.GOARCH
+		if list == "arm" {
+			list = "armv7"
+		}
+	}
+	archs := strings.Split(list, ",")
+	for _, a := range archs {
+		if !slices.Contains(architectures(), a) {
+			return nil, cli.Usagef("-arch: %q is none of host, all, %s", a, strings.Join(architectures(), ", "))
+		}
+	}
+	return archs, nil
+}
+
+// place is where a component's recipe and artifacts go.
+type place struct {
+	recipe    string // file
+	artifacts string // folder
+}
+
+func stagePlace(out, name, version string) place {
+	return place{
+		recipe:    filepath.Join(out, "recipes", name+"-"+version+".yaml"),
+		artifacts: filepath.Join(out, "artifacts", name, version),
+	}
+}
+
+// gdkPlace is the folder that GDK has made: its name is the version as gdk-config.json spells it, NEXT_PATCH included.
+func gdkPlace(project, name string) (place, error) {
+	data, err := os.ReadFile(filepath.Join(project, "gdk-config.json"))
+	if err != nil {
+		return place{}, fmt.Errorf("read GDK project: %w", err)
+	}
+	var config struct {
+		Component map[string]struct {
+			Version string `json:"version"`
+		} `json:"component"`
+	}
+	if err := json.Unmarshal(data, &config); err != nil {
+		return place{}, fmt.Errorf("read gdk-config.json: %w", err)
+	}
+	c, ok := config.Component[name]
+	if !ok || c.Version == "" {
+		return place{}, fmt.Errorf("read gdk-config.json: component.%s.version is missing", name)
+	}
+	build := filepath.Join(project, "greengrass-build")
+	return place{
+		recipe:    filepath.Join(build, "recipes", "recipe.yaml"),
+		artifacts: filepath.Join(build, "artifacts", name, c.Version),
+	}, nil
+}
+
+// recipe is a component's recipe as far as staging needs it.
+type recipe struct {
+	dir   string // folder below recipes/ and components/
+	name  string
+	text  []byte
+	files []string // artifacts' file names
+}
+
+func readRecipe(dir string) (*recipe, error) {
+	text, err := os.ReadFile(filepath.Join("recipes", dir, "recipe.yaml"))
+	if err != nil {
+		return nil, fmt.Errorf("read recipe: %w", err)
+	}
+	var doc struct {
+		ComponentName string `yaml:"ComponentName"`
+		Manifests     []struct {
+			Artifacts []struct {
+				URI string `yaml:"Uri"`
+			} `yaml:"Artifacts"`
+		} `yaml:"Manifests"`
+	}
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return nil, fmt.Errorf("read recipe of %s: %w", dir, err)
+	}
+	r := &recipe{dir: dir, name: doc.ComponentName, text: text}
+	for _, m := range doc.Manifests {
+		for _, a := range m.Artifacts {
+			if file := path.Base(a.URI); !slices.Contains(r.files, file) {
+				r.files = append(r.files, file)
+			}
+		}
+	}
+	return r, nil
+}
+
+// stage builds the component's programs for the architectures, copies its other artifacts, and writes its recipe.
+func (r *recipe) stage(ctx context.Context, to place, version string, archs []string, log io.Writer) error {
+	for _, dir := range []string{to.artifacts, filepath.Dir(to.recipe)} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("make folder: %w", err)
+		}
+	}
+	for _, file := range r.files {
+		target := filepath.Join(to.artifacts, file)
+		arch, isProgram := strings.CutPrefix(file, r.dir+"-linux-")
+		var err error
+		switch {
+		case isProgram && slices.Contains(archs, arch):
+			err = build(ctx, r.dir, arch, version, target, log)
+		case !isProgram:
+			err = r.copyArtifact(file, target)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	text := strings.ReplaceAll(string(r.text), "{COMPONENT_VERSION}", version)
+	if err := os.WriteFile(to.recipe, []byte(text), 0o644); err != nil {
+		return fmt.Errorf("write recipe: %w", err)
+	}
+	return nil
+}
+
+// build makes a static program whose bytes depend on the source, the version and the Go release only.
+func build(ctx context.Context, dir, arch, version, target string, log io.Writer) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false",
+		"-ldflags", "-s -w -buildid= -X main.version="+version, "-o", target, "./components/"+dir)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	cmd.Env = append(cmd.Env, goEnv[arch]...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("build components/%s for %s: %w", dir, arch, err)
+	}
+	return nil
+}
+
+// copyArtifact copies the one file of that name in the component's folder or a folder below it.
+func (r *recipe) copyArtifact(file, target string) error {
+	root := filepath.Join("components", r.dir)
+	var found []string
+	for _, pattern := range []string{filepath.Join(root, file), filepath.Join(root, "*", file)} {
+		matches, err := filepath.Glob(pattern)
+		if err != nil {
+			return fmt.Errorf("find artifact %s: %w", file, err)
+		}
+		found = append(found, matches...)
+	}
+	if len(found) != 1 {
+		return fmt.Errorf("find artifact %s: %d files of that name in %s, must be one", file, len(found), root)
+	}
+	data, err := os.ReadFile(found[0])
+	if err != nil {
+		return fmt.Errorf("read artifact: %w", err)
+	}
+	if err := os.WriteFile(target, data, 0o644); err != nil {
+		return fmt.Errorf("write artifact: %w", err)
+	}
+	return nil
+}

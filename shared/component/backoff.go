@@ -1,0 +1,42 @@
+package component
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// Backoff is exponential back-off with full jitter: attempt n waits a random time between 0 and Min·2ⁿ, at most Max.
+// Source: "Exponential Backoff And Jitter", AWS Architecture Blog.
+type Backoff struct {
+	Min, Max time.Duration
+	Rand     func(n int64) int64 // uniform in [0, n); nil for math/rand
+}
+
+// Delay returns how long attempt n, from 1, waits.
+func (b Backoff) Delay(attempt int) time.Duration {
+	ceiling := b.Max
+	if attempt < 32 {
+		if d := b.Min << attempt; d > 0 && d < ceiling {
+			ceiling = d
+		}
+	}
+	if ceiling <= 0 {
+		return 0
+	}
+	random := b.Rand
+	if random == nil {
+		random = rand.Int64N
+	}
+	return time.Duration(random(int64(ceiling)) + 1)
+}
+
+// Wait waits before attempt n+1, or until ctx ends.
+func (b Backoff) Wait(ctx context.Context, attempt int) {
+	timer := time.NewTimer(b.Delay(attempt))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,243 @@
+// Package component is what every Greengrass component of edgepdm does alike: connect to the nucleus, read and validate
+// the configuration, enter the component's work and enter it again when the configuration changes, report health, stop.
+package component
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"reflect"
+	"time"
+
+	"edgepdm/shared/ipc"
+)
+
+// Spec describes a component whose configuration has the type C. C's fields carry `json` tags; a Validate method on C or
+// *C is called on what was read. Every component also has the keys of Common.
+type Spec[C any] struct {
+	Name    string // e.g. com.edgepdm.InferenceEngine
+	Version string
+	Default func() C // the configuration when no key is set
+
+	// Run does the work until ctx ends, and then returns nil in well under 5 s. It is entered again, with the same
+	// Runtime, when the configuration has changed. An error ends the component: return one only if a restart may help.
+	Run func(ctx context.Context, rt *Runtime, config C) error
+}
+
+// Environment is what a component finds around it.
+type Environment struct {
+	Getenv  func(string) string
+	WorkDir string // the component's own directory, kept between runs
+	Log     *slog.Logger
+	Level   *slog.LevelVar // level of Log, set from the configuration
+	Settle  time.Duration  // wait for further configuration events before reading; a change of n leaves makes n events
+	Backoff Backoff        // between attempts to reconnect
+}
+
+// OSEnvironment is the environment of a process that a nucleus started: its working directory is the work directory.
+func OSEnvironment() Environment {
+	level := new(slog.LevelVar)
+	return Environment{
+		Getenv: os.Getenv, WorkDir: ".", Level: level,
+		Log:    slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: level})),
+		Settle: 200 * time.Millisecond, Backoff: Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
+	}
+}
+
+// Run runs the component until ctx ends or it fails. A lost connection is made anew; a refused token ends the component,
+// as only a restart by the nucleus brings a new one.
+func Run[C any](ctx context.Context, spec Spec[C], env Environment) error {
+	options, err := ipc.FromEnvironment(env.Getenv)
+	if err != nil {
+		return err
+	}
+	store := lastGood{dir: env.WorkDir}
+	rt := newRuntime(spec.Name, spec.Version, env)
+	for attempt := 0; ctx.Err() == nil; {
+		client, err := ipc.Dial(ctx, options)
+		if err == nil {
+			attempt = 0
+			err = session(ctx, spec, env, rt, client, &store)
+			_ = client.Close()
+			if err == nil {
+				return nil
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, ipc.ErrRefused):
+			return err
+		case client != nil && !errors.Is(err, ipc.ErrConnectionLost):
+			return err
+		}
+		attempt++
+		env.Log.Warn("no connection to the nucleus; trying again", "error", err, "attempt", attempt)
+		env.Backoff.Wait(ctx, attempt)
+	}
+	return nil
+}
+
+// session does the component's work over one connection. It returns nil when ctx ends or the work is done.
+func session[C any](ctx context.Context, spec Spec[C], env Environment, rt *Runtime, client *ipc.Client, store *lastGood) error {
+	rt.connected(client)
+	stopHealth := rt.startHealth(ctx)
+	defer stopHealth()
+
+	var changes <-chan ipc.ConfigurationUpdate
+	switch sub, err := client.SubscribeToConfigurationUpdate(ctx); {
+	case err == nil:
+		changes = sub.Events()
+	case ipc.HasCode(err, ipc.CodeResourceNotFound): // no configuration at all: nothing to change
+	default:
+		return fmt.Errorf("watch the configuration: %w", err)
+	}
+
+	current, err := initialConfig(ctx, spec, rt, client, store)
+	if err != nil {
+		return err
+	}
+	for {
+		work := startWork(ctx, spec, rt, current)
+		next, err := watch(ctx, spec, env, rt, client, changes, current, work.done)
+		workErr := work.stop()
+		switch {
+		case client.Err() != nil:
+			return client.Err() // whatever else failed, failed for want of a connection
+		case workErr != nil:
+			return workErr
+		case err != nil || next == nil:
+			return err
+		}
+		if err := store.save(next.raw); err != nil {
+			rt.Log.Warn("the configuration is not kept as last good", "error", err)
+		}
+		rt.setConfigProblem("")
+		rt.Log.Info("configuration changed: starting work with the new one")
+		current = next
+		rt.endGeneration()
+	}
+}
+
+// configuration is one that was read and found valid.
+type configuration[C any] struct {
+	raw    map[string]any
+	common Common
+	value  C
+}
+
+// initialConfig reads the configuration at the start. A bad one gives the last good one, kept on disk; without one it
+// returns nil, and the work waits for a change.
+func initialConfig[C any](ctx context.Context, spec Spec[C], rt *Runtime, client *ipc.Client, store *lastGood) (*configuration[C], error) {
+	config, err := readConfig(ctx, spec, rt.Log, client)
+	if err == nil {
+		if err := store.save(config.raw); err != nil {
+			rt.Log.Warn("the configuration is not kept as last good", "error", err)
+		}
+		return config, nil
+	}
+	if !errors.Is(err, errBadConfig) {
+		return nil, err
+	}
+	rt.setConfigProblem(err.Error())
+	raw, loadErr := store.load()
+	if loadErr != nil {
+		rt.Log.Error("the configuration is refused, and there is no last good one: waiting for a change", "error", err, "last_good", loadErr)
+		return nil, nil
+	}
+	config, loadErr = parseConfig(spec, rt.Log, raw)
+	if loadErr != nil {
+		rt.Log.Error("the configuration is refused, and so is the last good one: waiting for a change", "error", err, "last_good", loadErr)
+		return nil, nil
+	}
+	rt.Log.Error("the configuration is refused: the last good one stays in force", "error", err)
+	return config, nil
+}
+
+// watch waits until the work ends (nil, nil), the context ends (nil, nil), or a valid configuration that differs from
+// the current one arrives. A bad one is refused and logged.
+func watch[C any](ctx context.Context, spec Spec[C], env Environment, rt *Runtime, client *ipc.Client,
+	changes <-chan ipc.ConfigurationUpdate, current *configuration[C], workDone <-chan struct{},
+) (*configuration[C], error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, nil
+		case <-workDone:
+			return nil, nil
+		case <-client.Done():
+			return nil, client.Err()
+		case _, open := <-changes:
+			if !open {
+				changes = nil // ended by the nucleus, or the connection is lost: client.Done tells
+				continue
+			}
+		}
+		settle(ctx, changes, env.Settle)
+		next, err := readConfig(ctx, spec, rt.Log, client)
+		switch {
+		case errors.Is(err, errBadConfig):
+			rt.setConfigProblem(err.Error())
+			rt.Log.Error("the new configuration is refused: the old one stays in force", "error", err)
+		case err != nil:
+			return nil, err
+		case current != nil && reflect.DeepEqual(next.raw, current.raw):
+			rt.setConfigProblem("")
+		default:
+			return next, nil
+		}
+	}
+}
+
+// settle reads events until none has come for the given time.
+func settle(ctx context.Context, changes <-chan ipc.ConfigurationUpdate, quiet time.Duration) {
+	timer := time.NewTimer(quiet)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case _, open := <-changes:
+			if !open {
+				return
+			}
+			timer.Reset(quiet)
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+// work is the component's Run under way.
+type work struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error
+}
+
+// startWork enters the component's Run, or with no configuration something that only waits.
+func startWork[C any](ctx context.Context, spec Spec[C], rt *Runtime, config *configuration[C]) *work {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &work{cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		if config == nil {
+			<-ctx.Done()
+			return
+		}
+		rt.applyCommon(config.common)
+		w.err = spec.Run(ctx, rt, config.value)
+		if ctx.Err() != nil && errors.Is(w.err, ctx.Err()) {
+			w.err = nil
+		}
+	}()
+	return w
+}
+
+func (w *work) stop() error {
+	w.cancel()
+	<-w.done
+	return w.err
+}

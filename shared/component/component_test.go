@@ -1,0 +1,222 @@
+package component_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+	"edgepdm/test/coretest"
+)
+
+const name = "com.edgepdm.SensorSimulator" // any component with a recipe
+
+type config struct {
+	Things int `json:"things"`
+}
+
+func (c config) Validate() error {
+	if c.Things > 100 {
+		return fmt.Errorf("things: %d is above 100", c.Things)
+	}
+	return nil
+}
+
+// lines is a log that a test can read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// start runs a component whose Run is work, and returns a function that stops it and gives its error.
+func start(t *testing.T, env component.Environment, work func(context.Context, *component.Runtime, config) error) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- component.Run(ctx, component.Spec[config]{
+			Name: name, Version: "1.2.3", Default: func() config { return config{Things: -1} }, Run: work,
+		}, env)
+	}()
+	var once sync.Once
+	var err error
+	stop = func() error {
+		once.Do(func() { cancel(); err = <-done })
+		return err
+	}
+	t.Cleanup(func() { _ = stop() })
+	return stop
+}
+
+func TestRunIsEnteredAgainWhenTheConfigurationChanges(t *testing.T) {
+	core := coretest.Start(t)
+	log := new(lines)
+	env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.NewTextHandler(log, nil)))
+	health, err := coretest.Client(t, core).SubscribeToTopic(t.Context(), event.HealthTopic(name), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	entered := make(chan int, 10)
+	stop := start(t, env, func(ctx context.Context, rt *component.Runtime, c config) error {
+		entered <- c.Things
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	if got := <-entered; got != 3 { // the recipe's default
+		t.Errorf("entered with %d", got)
+	}
+	coretest.Configure(t, core, name, map[string]any{"things": 5})
+	if got := <-entered; got != 5 {
+		t.Errorf("entered with %d after the change", got)
+	}
+	// A bad configuration is refused: the work goes on, the health message says why.
+	coretest.Configure(t, core, name, map[string]any{"things": 500})
+	for m := range health.Events() {
+		h, err := event.DecodeHealth(m.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.State == event.StateBadConfig {
+			if !strings.Contains(h.Detail, "things: 500 is above 100") || h.Version != "1.2.3" {
+				t.Errorf("health %+v", h)
+			}
+			break
+		}
+	}
+	// The next good one is taken.
+	coretest.Configure(t, core, name, map[string]any{"things": 7})
+	if got := <-entered; got != 7 {
+		t.Errorf("entered with %d after the bad one", got)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+	if !strings.Contains(log.String(), "the new configuration is refused") {
+		t.Errorf("log %s", log)
+	}
+	// Started again with a bad configuration, the last good one is in force.
+	coretest.Configure(t, core, name, map[string]any{"things": 800})
+	stop = start(t, env, func(ctx context.Context, rt *component.Runtime, c config) error {
+		entered <- c.Things
+		<-ctx.Done()
+		return nil
+	})
+	if got := <-entered; got != 7 {
+		t.Errorf("entered with %d, want the last good 7", got)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+}
+
+func TestABadFirstConfigurationWaitsForAChange(t *testing.T) {
+	core := coretest.Start(t)
+	env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.DiscardHandler))
+	coretest.Configure(t, core, name, map[string]any{"things": "many"})
+	health, err := coretest.Client(t, core).SubscribeToTopic(t.Context(), event.HealthTopic(name), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	entered := make(chan int, 1)
+	stop := start(t, env, func(ctx context.Context, rt *component.Runtime, c config) error {
+		entered <- c.Things
+		<-ctx.Done()
+		return nil
+	})
+	for m := range health.Events() {
+		if h, err := event.DecodeHealth(m.Payload); err == nil && h.State == event.StateBadConfig {
+			break
+		}
+	}
+	coretest.Configure(t, core, name, map[string]any{"things": 4})
+	if got := <-entered; got != 4 {
+		t.Errorf("entered with %d", got)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// What arrives while the work is entered again is not lost.
+func TestSubscriptionsOutliveAChange(t *testing.T) {
+	core := coretest.Start(t)
+	env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.DiscardHandler))
+	client := coretest.Client(t, core)
+	between := make(chan struct{})
+	entered := make(chan *ipc.Subscription[ipc.TopicMessage], 2)
+	start(t, env, func(ctx context.Context, rt *component.Runtime, c config) error {
+		sub, err := rt.Subscribe(ctx, event.HealthTopic("other"))
+		if err != nil {
+			return err
+		}
+		entered <- sub
+		<-ctx.Done()
+		<-between // the message of the test is published now
+		return nil
+	})
+	first := <-entered
+	coretest.Configure(t, core, name, map[string]any{"things": 5})
+	if err := client.PublishToTopic(t.Context(), event.HealthTopic("other"), []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	close(between)
+	if second := <-entered; second != first {
+		t.Error("the subscription is another one")
+	}
+	if m := <-first.Events(); string(m.Payload) != "x" {
+		t.Errorf("received %q", m.Payload)
+	}
+}
+
+func TestAnErrorOfTheWorkEndsTheComponent(t *testing.T) {
+	core := coretest.Start(t)
+	env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.DiscardHandler))
+	broken := errors.New("broken")
+	done := make(chan error, 1)
+	go func() {
+		done <- component.Run(t.Context(), component.Spec[config]{
+			Name: name, Default: func() config { return config{} },
+			Run: func(context.Context, *component.Runtime, config) error { return broken },
+		}, env)
+	}()
+	if err := <-done; !errors.Is(err, broken) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestARefusedTokenEndsTheComponent(t *testing.T) {
+	core := coretest.Start(t)
+	env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.DiscardHandler))
+	real := env.Getenv
+	env.Getenv = func(n string) string {
+		if n == ipc.EnvAuthToken {
+			return "WRONG"
+		}
+		return real(n)
+	}
+	err := component.Run(t.Context(), component.Spec[config]{
+		Name: name, Default: func() config { return config{} },
+		Run: func(context.Context, *component.Runtime, config) error { return nil },
+	}, env)
+	if !errors.Is(err, ipc.ErrRefused) {
+		t.Errorf("%v", err)
+	}
+}

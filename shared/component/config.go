@@ -1,0 +1,181 @@
+package component
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-viper/mapstructure/v2"
+
+	"edgepdm/shared/ipc"
+)
+
+// Common are the configuration keys that every component has.
+type Common struct {
+	LogLevel       slog.Level    `json:"logLevel"`       // debug, info, warn or error; default info
+	HealthInterval time.Duration `json:"healthInterval"` // between health messages; default 5s
+}
+
+// Validate checks the common keys.
+func (c Common) Validate() error {
+	if c.HealthInterval < 100*time.Millisecond || c.HealthInterval > time.Hour {
+		return fmt.Errorf("healthInterval: %v is not between 100ms and 1h", c.HealthInterval)
+	}
+	return nil
+}
+
+// errBadConfig marks a configuration that was read and is not valid.
+var errBadConfig = errors.New("bad configuration")
+
+// readConfig asks the nucleus for the configuration and validates it as a whole.
+func readConfig[C any](ctx context.Context, spec Spec[C], log *slog.Logger, client *ipc.Client) (*configuration[C], error) {
+	raw, err := client.GetConfiguration(ctx)
+	if err != nil && !ipc.HasCode(err, ipc.CodeResourceNotFound) {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	delete(raw, "accessControl") // the nucleus's business
+	return parseConfig(spec, log, raw)
+}
+
+// parseConfig gives raw its types and validates it. The error wraps errBadConfig and names the field.
+func parseConfig[C any](spec Spec[C], log *slog.Logger, raw map[string]any) (*configuration[C], error) {
+	config := &configuration[C]{raw: raw, common: Common{HealthInterval: 5 * time.Second}, value: spec.Default()}
+	common, _, err := decode(raw, &config.common)
+	if err == nil {
+		err = config.common.Validate()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errBadConfig, err)
+	}
+	_, unknown, err := decode(raw, &config.value)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errBadConfig, err)
+	}
+	for _, key := range unknown {
+		if !slices.Contains(common, key) {
+			// Not an error: a roll-back to this version may find the keys of a newer one.
+			log.Warn("the configuration has a key that this version does not know", "key", key)
+		}
+	}
+	if v, ok := any(&config.value).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return nil, fmt.Errorf("%w: %w", errBadConfig, err)
+		}
+	}
+	return config, nil
+}
+
+// decode fills target from raw and returns the keys that target has and those that it does not. Scalars may come as
+// strings, as nucleus lite sends them, and whole numbers as floats.
+func decode(raw map[string]any, target any) (known, unknown []string, err error) {
+	var meta mapstructure.Metadata
+	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
+		Result: target, Metadata: &meta, TagName: "json", WeaklyTypedInput: true,
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(
+			mapstructure.TextUnmarshallerHookFunc(), duration, wholeNumber),
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("prepare decoder: %w", err)
+	}
+	if err := decoder.Decode(raw); err != nil {
+		return nil, nil, errors.New(strings.Join(strings.Fields(err.Error()), " "))
+	}
+	return meta.Keys, meta.Unused, nil
+}
+
+// wholeNumber turns "300", "300.0" and 300.0 into 300 for integer fields, and refuses fractions.
+func wholeNumber(from, to reflect.Type, data any) (any, error) {
+	if to.Kind() < reflect.Int || to.Kind() > reflect.Uint64 || to == reflect.TypeFor[time.Duration]() {
+		return data, nil
+	}
+	var f float64
+	switch v := data.(type) {
+	case string:
+		parsed, err := strconv.ParseFloat(v, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a number", v)
+		}
+		f = parsed
+	case float64:
+		f = v
+	default:
+		return data, nil
+	}
+	if f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+		return nil, fmt.Errorf("%v is not a whole number", data)
+	}
+	return int64(f), nil
+}
+
+// duration reads "500ms" or "10s", and refuses bare numbers: 5 could be seconds or nanoseconds.
+func duration(from, to reflect.Type, data any) (any, error) {
+	if to != reflect.TypeFor[time.Duration]() || from == to {
+		return data, nil
+	}
+	text, _ := data.(string)
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return nil, fmt.Errorf("%v is not a duration such as 500ms or 10s", data)
+	}
+	return d, nil
+}
+
+// lastGood keeps the last valid configuration in the work directory.
+type lastGood struct{ dir string }
+
+const (
+	lastGoodName   = "last-good-configuration.json"
+	lastGoodFormat = 1
+)
+
+type lastGoodFile struct {
+	Format        int            `json:"format"`
+	Configuration map[string]any `json:"configuration"`
+}
+
+func (l lastGood) save(raw map[string]any) error {
+	path := filepath.Join(l.dir, lastGoodName)
+	if _, err := l.read(path); errors.Is(err, errNewerFormat) {
+		return err
+	}
+	data, err := json.MarshalIndent(lastGoodFile{lastGoodFormat, raw}, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode configuration: %w", err)
+	}
+	if err := WriteFileAtomic(path, data, 0o600); err != nil {
+		return fmt.Errorf("keep configuration: %w", err)
+	}
+	return nil
+}
+
+func (l lastGood) load() (map[string]any, error) {
+	file, err := l.read(filepath.Join(l.dir, lastGoodName))
+	return file.Configuration, err
+}
+
+var errNewerFormat = errors.New("written by a newer version")
+
+func (l lastGood) read(path string) (lastGoodFile, error) {
+	var file lastGoodFile
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return file, fmt.Errorf("read last good configuration: %w", err)
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		return file, fmt.Errorf("read last good configuration: %w", err)
+	}
+	if file.Format > lastGoodFormat {
+		return file, fmt.Errorf("last good configuration, format %d: %w", file.Format, errNewerFormat)
+	}
+	return file, nil
+}

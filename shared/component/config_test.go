@@ -1,0 +1,158 @@
+package component
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+type testConfig struct {
+	Things int           `json:"things"`
+	Rate   float64       `json:"rate"`
+	MaxAge time.Duration `json:"maxAge"`
+	Loop   bool          `json:"loop"`
+	Input  string        `json:"input"`
+	Faults []testFault   `json:"faults"`
+}
+
+type testFault struct {
+	Thing string        `json:"thing"`
+	After time.Duration `json:"after"`
+}
+
+func (c testConfig) Validate() error {
+	if c.Things < 1 || c.Things > 10 {
+		return fmt.Errorf("things: %d is not between 1 and 10", c.Things)
+	}
+	return nil
+}
+
+var testSpec = Spec[testConfig]{Default: func() testConfig { return testConfig{Things: 2, Rate: 1, MaxAge: time.Minute} }}
+
+func TestParseConfigTakesWhatEitherNucleusSends(t *testing.T) {
+	want := testConfig{Things: 3, Rate: 2.5, MaxAge: 10 * time.Second, Loop: true, Faults: []testFault{{"pump-1", time.Minute}}}
+	for name, raw := range map[string]map[string]any{
+		"typed": {
+			"things": 3.0, "rate": 2.5, "maxAge": "10s", "loop": true, "logLevel": "debug", "healthInterval": "1s",
+			"faults": []any{map[string]any{"thing": "pump-1", "after": "1m"}},
+		},
+		"strings": {
+			"things": "3", "rate": "2.5", "maxAge": "10s", "loop": "true", "logLevel": "DEBUG", "healthInterval": "1000ms",
+			"faults": []any{map[string]any{"thing": "pump-1", "after": "60s"}},
+		},
+		"whole float as string": {"things": "3.0", "rate": "2.5", "maxAge": "10000ms", "loop": "true", "logLevel": "debug", "healthInterval": "1s", "faults": []any{map[string]any{"thing": "pump-1", "after": "60s"}}},
+	} {
+		config, err := parseConfig(testSpec, slog.New(slog.DiscardHandler), raw)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if !reflect.DeepEqual(config.value, want) {
+			t.Errorf("%s: %+v, want %+v", name, config.value, want)
+		}
+		if config.common != (Common{LogLevel: slog.LevelDebug, HealthInterval: time.Second}) {
+			t.Errorf("%s: common %+v", name, config.common)
+		}
+	}
+}
+
+func TestParseConfigNamesTheField(t *testing.T) {
+	for _, c := range []struct {
+		raw  map[string]any
+		want []string
+	}{
+		{map[string]any{"things": 11.0}, []string{"things", "11"}},
+		{map[string]any{"things": 2.5}, []string{"things", "not a whole number"}},
+		{map[string]any{"things": "many"}, []string{"things", "not a number"}},
+		{map[string]any{"maxAge": 5.0}, []string{"maxAge", "not a duration"}},
+		{map[string]any{"maxAge": "5"}, []string{"maxAge", "not a duration"}},
+		{map[string]any{"faults": []any{map[string]any{"after": "soon"}}}, []string{"faults[0].after", "soon"}},
+		{map[string]any{"logLevel": "loud"}, []string{"logLevel", "loud"}},
+		{map[string]any{"healthInterval": "1ms"}, []string{"healthInterval", "1ms"}},
+	} {
+		_, err := parseConfig(testSpec, slog.New(slog.DiscardHandler), c.raw)
+		if !errors.Is(err, errBadConfig) {
+			t.Errorf("%v: %v, want a bad configuration", c.raw, err)
+			continue
+		}
+		for _, want := range c.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%v: %q lacks %q", c.raw, err, want)
+			}
+		}
+	}
+}
+
+func TestUnknownKeysAreLoggedNotRefused(t *testing.T) {
+	var log strings.Builder
+	if _, err := parseConfig(testSpec, slog.New(slog.NewTextHandler(&log, nil)), map[string]any{"thigns": 3.0, "rate": 1.0, "logLevel": "warn"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := log.String(); strings.Count(got, "level=WARN") != 1 || !strings.Contains(got, "key=thigns") {
+		t.Errorf("log %q", got)
+	}
+}
+
+func TestLastGood(t *testing.T) {
+	store := lastGood{dir: t.TempDir()}
+	if _, err := store.load(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without a file: %v", err)
+	}
+	want := map[string]any{"things": 3.0}
+	if err := store.save(want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := store.load(); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, %v", got, err)
+	}
+	// A file of a newer version is neither used nor harmed.
+	newer := []byte(`{"format":2,"configuration":{"things":4}}`)
+	path := filepath.Join(store.dir, lastGoodName)
+	if err := os.WriteFile(path, newer, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.load(); !errors.Is(err, errNewerFormat) {
+		t.Errorf("newer format: %v", err)
+	}
+	if err := store.save(want); !errors.Is(err, errNewerFormat) {
+		t.Errorf("save over a newer format: %v", err)
+	}
+	if got, _ := os.ReadFile(path); string(got) != string(newer) {
+		t.Errorf("the newer file became %s", got)
+	}
+}
+
+func TestWriteFileAtomicLeavesNothingBehindOnFailure(t *testing.T) {
+	dir := t.TempDir()
+	target := filepath.Join(dir, "taken")
+	if err := os.MkdirAll(filepath.Join(target, "child"), 0o700); err != nil { // a rename onto it fails
+		t.Fatal(err)
+	}
+	if err := WriteFileAtomic(target, []byte("x"), 0o600); err == nil {
+		t.Fatal("replaced a directory")
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	largest := func(n int64) int64 { return n - 1 }
+	b := Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second, Rand: largest}
+	for attempt, want := range map[int]time.Duration{1: 200 * time.Millisecond, 3: 800 * time.Millisecond, 7: 10 * time.Second, 1000: 10 * time.Second} {
+		if got := b.Delay(attempt); got != want {
+			t.Errorf("attempt %d: %v, want %v", attempt, got, want)
+		}
+	}
+	b.Rand = func(int64) int64 { return 0 }
+	if got := b.Delay(9); got != 1 {
+		t.Errorf("least delay %v", got)
+	}
+}

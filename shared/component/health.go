@@ -1,0 +1,110 @@
+package component
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"edgepdm/shared/event"
+)
+
+// SetState says how the component is; the next health message, sent at once, carries it.
+func (rt *Runtime) SetState(state event.State, detail string) {
+	rt.mu.Lock()
+	changed := rt.state != state || rt.detail != detail
+	rt.state, rt.detail = state, detail
+	rt.mu.Unlock()
+	if changed {
+		rt.ReportHealth()
+	}
+}
+
+// setConfigProblem reports that the configuration is refused, "" that it no longer is. It stands above the work's state.
+func (rt *Runtime) setConfigProblem(problem string) {
+	rt.mu.Lock()
+	changed := rt.configProblem != problem
+	rt.configProblem = problem
+	rt.mu.Unlock()
+	if changed {
+		rt.ReportHealth()
+	}
+}
+
+// SetModel names the model in use in the health messages.
+func (rt *Runtime) SetModel(model *event.ModelRef) {
+	rt.mu.Lock()
+	rt.model = model
+	rt.mu.Unlock()
+	rt.ReportHealth()
+}
+
+// ReportHealth sends a health message now instead of at the next interval.
+func (rt *Runtime) ReportHealth() {
+	select {
+	case rt.wakeHealth <- struct{}{}:
+	default: // one is due already
+	}
+}
+
+// startHealth sends health messages until the returned function is called, and a last one then.
+func (rt *Runtime) startHealth(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		failed := false
+		for {
+			err := rt.publishHealth()
+			if (err != nil) != failed {
+				failed = err != nil
+				if failed {
+					rt.Log.Warn("health messages are not sent", "error", err)
+				}
+			}
+			rt.mu.Lock()
+			timer := time.NewTimer(rt.healthInterval)
+			rt.mu.Unlock()
+			select {
+			case <-timer.C:
+			case <-rt.wakeHealth:
+			case <-ctx.Done():
+				timer.Stop()
+				_ = rt.publishHealth() // the counters' last word; the connection may be gone
+				return
+			}
+			timer.Stop()
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+const healthTimeout = 2 * time.Second
+
+func (rt *Runtime) publishHealth() error {
+	payload, err := json.Marshal(rt.health())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
+	defer cancel()
+	return rt.IPC().PublishToTopic(ctx, event.HealthTopic(rt.name), payload)
+}
+
+func (rt *Runtime) health() event.Health {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	h := event.Health{
+		V: event.Version, Component: rt.name, Version: rt.version, Run: rt.run, TS: time.Now().UTC(),
+		State: rt.state, Detail: rt.detail, Model: rt.model, Counters: make(map[string]uint64, len(rt.counters)),
+	}
+	if rt.configProblem != "" {
+		h.State, h.Detail = event.StateBadConfig, rt.configProblem
+	}
+	for name, c := range rt.counters {
+		h.Counters[name] = c.Load()
+	}
+	return h
+}

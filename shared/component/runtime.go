@@ -1,0 +1,131 @@
+package component
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+)
+
+// Runtime is what a component's Run works with. It lives as long as the process.
+type Runtime struct {
+	Log     *slog.Logger
+	WorkDir string // the component's own directory, kept between runs
+
+	name, version, run string
+	level              *slog.LevelVar
+	wakeHealth         chan struct{}
+
+	mu             sync.Mutex // guards what follows
+	client         *ipc.Client
+	subscriptions  map[string]*subscription
+	generation     int
+	state          event.State
+	detail         string
+	configProblem  string // why the newest configuration is refused
+	model          *event.ModelRef
+	counters       map[string]*atomic.Uint64
+	healthInterval time.Duration
+}
+
+// subscription is one that outlives a change of configuration.
+type subscription struct {
+	sub        *ipc.Subscription[ipc.TopicMessage]
+	generation int // of the configuration that asked for it last
+}
+
+func newRuntime(name, version string, env Environment) *Runtime {
+	return &Runtime{
+		Log: env.Log, WorkDir: env.WorkDir, name: name, version: version, run: RandomID(), level: env.Level,
+		wakeHealth: make(chan struct{}, 1), state: event.StateOK, counters: make(map[string]*atomic.Uint64),
+		healthInterval: 5 * time.Second,
+	}
+}
+
+// RandomID returns 8 random hexadecimal digits: the epoch of a producer, the name of a run.
+func RandomID() string {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand
+	return hex.EncodeToString(b[:])
+}
+
+// IPC returns the connection to the nucleus.
+func (rt *Runtime) IPC() *ipc.Client {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	return rt.client
+}
+
+// connected begins a session: what was subscribed over the connection before is gone.
+func (rt *Runtime) connected(client *ipc.Client) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	rt.client = client
+	rt.subscriptions = make(map[string]*subscription)
+}
+
+// Subscribe subscribes to the local topics that match filter. When a Run that was entered again asks for the same filter
+// it gets the same subscription, with what arrived meanwhile: a change of configuration loses no message.
+func (rt *Runtime) Subscribe(ctx context.Context, filter string) (*ipc.Subscription[ipc.TopicMessage], error) {
+	rt.mu.Lock()
+	client := rt.client
+	if s := rt.subscriptions[filter]; s != nil {
+		s.generation = rt.generation
+		rt.mu.Unlock()
+		return s.sub, nil
+	}
+	rt.mu.Unlock()
+	sub, err := client.SubscribeToTopic(ctx, filter, ipc.ReceiveFromOthers)
+	if err != nil {
+		return nil, err
+	}
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	rt.subscriptions[filter] = &subscription{sub, rt.generation}
+	return sub, nil
+}
+
+// endGeneration closes the subscriptions that the last Run did not ask for.
+func (rt *Runtime) endGeneration() {
+	rt.mu.Lock()
+	var unwanted []*ipc.Subscription[ipc.TopicMessage]
+	for filter, s := range rt.subscriptions {
+		if s.generation != rt.generation {
+			unwanted = append(unwanted, s.sub)
+			delete(rt.subscriptions, filter)
+		}
+	}
+	rt.generation++
+	rt.mu.Unlock()
+	for _, sub := range unwanted {
+		_ = sub.Close()
+	}
+}
+
+// Counter returns the counter of that name, which the health messages carry.
+func (rt *Runtime) Counter(name string) *atomic.Uint64 {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	c := rt.counters[name]
+	if c == nil {
+		c = new(atomic.Uint64)
+		rt.counters[name] = c
+	}
+	return c
+}
+
+func (rt *Runtime) applyCommon(c Common) {
+	if rt.level != nil {
+		rt.level.Set(c.LogLevel)
+	}
+	rt.mu.Lock()
+	rt.healthInterval = c.HealthInterval
+	rt.mu.Unlock()
+	rt.ReportHealth()
+}

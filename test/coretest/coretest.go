@@ -1,0 +1,111 @@
+// Package coretest starts the embedded Greengrass core for tests, and lets a test be a component on it: with the
+// component's real recipe, so that the test also proves that the recipe grants what the code uses.
+package coretest
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"edgepdm/shared/component"
+	"edgepdm/shared/ipc"
+	"edgepdm/test/localcore"
+	"edgepdm/test/need"
+)
+
+// Start starts a core without components; the test's cleanup stops it.
+func Start(t testing.TB) *localcore.Core {
+	t.Helper()
+	core, err := localcore.New(localcore.Options{Root: t.TempDir(), Logger: slog.New(slog.NewTextHandler(logTo{t}, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := core.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := core.Close(ctx); err != nil {
+			t.Errorf("close core: %v", err)
+		}
+	})
+	return core
+}
+
+// Environment admits the component to the core with its recipe in recipes/<dir>, and returns what its process would find.
+func Environment(t testing.TB, core *localcore.Core, name, dir string, log *slog.Logger) component.Environment {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(need.Root(t), "recipes", dir, "recipe.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := external(t, core, name, strings.ReplaceAll(string(text), "{COMPONENT_VERSION}", "0.0.1"))
+	return component.Environment{
+		Getenv: func(name string) string { return env[name] }, WorkDir: t.TempDir(), Log: log, Level: new(slog.LevelVar),
+		Settle: time.Millisecond, Backoff: component.Backoff{Min: time.Millisecond, Max: 10 * time.Millisecond},
+	}
+}
+
+// Client connects as a client that may publish and subscribe to every local topic.
+func Client(t testing.TB, core *localcore.Core) *ipc.Client {
+	t.Helper()
+	env := external(t, core, "com.edgepdm.Test", `
+RecipeFormatVersion: "2020-01-25"
+ComponentName: com.edgepdm.Test
+ComponentVersion: 0.0.1
+ComponentConfiguration:
+  DefaultConfiguration:
+    accessControl:
+      aws.greengrass.ipc.pubsub:
+        all: {operations: ["*"], resources: ["*"]}
+Manifests:
+  - Platform: {os: linux}
+    Lifecycle: {run: {Script: exit 0}}
+    Artifacts: []
+`)
+	options, err := ipc.FromEnvironment(func(name string) string { return env[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := ipc.Dial(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+func external(t testing.TB, core *localcore.Core, name, recipe string) map[string]string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "recipe.yaml")
+	if err := os.WriteFile(file, []byte(recipe), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env, err := core.AddExternal(name, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return env
+}
+
+// Configure merges values into a component's configuration, as a deployment does.
+func Configure(t testing.TB, core *localcore.Core, name string, merge map[string]any) {
+	t.Helper()
+	update := map[string]any{name: map[string]any{"merge": merge}}
+	if err := core.Deploy(t.Context(), localcore.Deployment{ConfigurationUpdate: update}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// logTo writes log lines to the test's log.
+type logTo struct{ t testing.TB }
+
+func (l logTo) Write(p []byte) (int, error) {
+	l.t.Logf("%s", strings.TrimRight(string(p), "\n"))
+	return len(p), nil
+}

@@ -1,0 +1,208 @@
+// Package e2e runs the real programs from outside, as a user does.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"edgepdm/test/need"
+)
+
+// built holds what the tests of this package share: the staged tree and the demo's program.
+type built struct {
+	dir, stage, demo string
+	err              error
+}
+
+var build = sync.OnceValue(func() (b built) {
+	b.dir, b.err = os.MkdirTemp("", "edgepdm-e2e-")
+	if b.err != nil {
+		return b
+	}
+	b.stage, b.demo = filepath.Join(b.dir, "stage"), filepath.Join(b.dir, "demo")
+	for _, args := range [][]string{{"run", "./scripts/stage", "-out", b.stage}, {"build", "-o", b.demo, "./scripts/demo"}} {
+		cmd := exec.Command("go", args...) //nolint:noctx // bound by the test run's own timeout
+		cmd.Dir = filepath.Join("..", "..")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			b.err = fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+			return b
+		}
+	}
+	return b
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if b := build(); b.dir != "" {
+		_ = os.RemoveAll(b.dir)
+	}
+	os.Exit(code)
+}
+
+type componentReport struct {
+	Name     string  `json:"name"`
+	RSSMB    float64 `json:"rss_mb"`
+	CPUS     float64 `json:"cpu_s"`
+	Restarts int     `json:"restarts"`
+}
+
+// report is the demo's report, with the keys that the README promises and no others.
+type report struct {
+	Published   uint64 `json:"published"`
+	Predictions uint64 `json:"predictions"`
+	Unscored    uint64 `json:"unscored"`
+	Invalid     uint64 `json:"invalid"`
+	LatencyMS   struct {
+		P50 float64 `json:"p50"`
+		P99 float64 `json:"p99"`
+	} `json:"latency_ms"`
+	Components []componentReport `json:"components"`
+	Models     []string          `json:"models"`
+}
+
+// demo is a headless demo under way.
+type demo struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	root   string
+	report string
+	out    bytes.Buffer
+}
+
+func startDemo(t *testing.T, args ...string) *demo {
+	t.Helper()
+	b := build()
+	if b.err != nil {
+		t.Fatal(b.err)
+	}
+	dir := t.TempDir()
+	d := &demo{t: t, root: filepath.Join(dir, "root"), report: filepath.Join(dir, "report.json")}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	args = append([]string{"-headless", "-stage", b.stage, "-root", d.root, "-report", d.report}, args...)
+	d.cmd = exec.CommandContext(ctx, b.demo, args...)
+	d.cmd.Dir = need.Root(t)
+	d.cmd.Stdout, d.cmd.Stderr = &d.out, &d.out
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// finish waits for the demo and returns its report.
+func (d *demo) finish() report {
+	d.t.Helper()
+	if err := d.cmd.Wait(); err != nil {
+		d.t.Fatalf("the demo ended with %v:\n%s", err, &d.out)
+	}
+	data, err := os.ReadFile(d.report)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var r report
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&r); err != nil {
+		d.t.Fatalf("report %s: %v", data, err)
+	}
+	return r
+}
+
+// pid waits for a component's process and returns its id.
+func (d *demo) pid(program string, not int) int {
+	d.t.Helper()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-ticker.C {
+		found, err := filepath.Glob("/proc/[0-9]*/cmdline")
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		for _, path := range found {
+			cmdline, err := os.ReadFile(path)
+			if err != nil || !strings.HasPrefix(string(cmdline), d.root) || !strings.Contains(strings.SplitN(string(cmdline), "\x00", 2)[0], program) {
+				continue
+			}
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil && pid != not {
+				return pid
+			}
+		}
+	}
+	d.t.Fatalf("%s does not run:\n%s", program, &d.out)
+	return 0
+}
+
+// await waits until the component's log has the text at least n times.
+func (d *demo) await(component, text string, n int) {
+	d.t.Helper()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-ticker.C {
+		log, err := os.ReadFile(filepath.Join(d.root, "logs", component+".log"))
+		if err == nil && strings.Count(string(log), text) >= n {
+			return
+		}
+	}
+	d.t.Fatalf("the log of %s has not %q %d times:\n%s", component, text, n, &d.out)
+}
+
+func TestHeadlessDemoScoresEveryRow(t *testing.T) {
+	r := startDemo(t, "-for", "5s", "-rate", "20", "-seed", "7").finish()
+	if r.Published < 100 || r.Predictions != r.Published || r.Unscored != 0 || r.Invalid != 0 {
+		t.Errorf("%+v", r)
+	}
+	if r.LatencyMS.P50 <= 0 || r.LatencyMS.P99 < r.LatencyMS.P50 || len(r.Models) != 1 {
+		t.Errorf("%+v", r)
+	}
+	if len(r.Components) != 2 {
+		t.Fatalf("%+v", r.Components)
+	}
+	for _, c := range r.Components {
+		if c.RSSMB <= 0 || c.CPUS <= 0 || c.Restarts != 0 {
+			t.Errorf("%+v", c)
+		}
+	}
+}
+
+// kill -9 of the engine: it is restarted, and the rows that it missed are counted, so that the account is settled.
+func TestEngineKilledInTheMiddle(t *testing.T) {
+	d := startDemo(t, "-for", "8s", "-rate", "20")
+	pid := d.pid("inference-engine", 0)
+	d.await("com.edgepdm.SensorSimulator", "publishing", 1)
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	d.pid("inference-engine", pid)
+	r := d.finish()
+	i := slices.IndexFunc(r.Components, func(c componentReport) bool { return c.Name == "com.edgepdm.InferenceEngine" })
+	if i < 0 || r.Components[i].Restarts != 1 {
+		t.Errorf("components %+v", r.Components)
+	}
+	if r.Predictions+r.Unscored+r.Invalid != r.Published || r.Predictions < 100 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestDemoRefusesAnInputWithOtherColumns(t *testing.T) {
+	table := filepath.Join(t.TempDir(), "other.csv")
+	if err := os.WriteFile(table, []byte("class,motor_current_l1,other\nneg,1,2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := startDemo(t, "-input", table)
+	err := d.cmd.Wait()
+	if err == nil || !strings.Contains(d.out.String(), `column 2`) || !strings.Contains(d.out.String(), `"other"`) || !strings.Contains(d.out.String(), `"motor_current_l2"`) {
+		t.Errorf("%v: %s", err, &d.out)
+	}
+}

@@ -1,0 +1,54 @@
+// Package need says what a test needs beyond Go: a test that lacks it skips, naming the tool and how to get it. With
+// REQUIRE_ALL=1 in the environment, as in continuous integration, a missing tool fails the test instead.
+package need
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// Tool returns the path of a program, or skips the test. how is one line that tells how to install it.
+func Tool(t testing.TB, name, how string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("REQUIRE_ALL") == "1" {
+		t.Fatalf("%s is missing, and REQUIRE_ALL=1: %s", name, how)
+	}
+	t.Skipf("%s is missing: %s", name, how)
+	return ""
+}
+
+// Root returns the root folder of the repository.
+func Root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			t.Fatal("go.mod is in none of the parent folders")
+		}
+		dir = parent
+	}
+}
+
+// Shared returns the path of a file of the reference data, which lie beside a checkout in ../shared/testdata and are not
+// part of the project, or skips the test.
+func Shared(t testing.TB, path string) string {
+	t.Helper()
+	full := filepath.Join(filepath.Dir(Root(t)), "shared", "testdata", path)
+	if _, err := os.Stat(full); err != nil {
+		t.Skipf("reference data %s are not beside this checkout", path)
+	}
+	return full
+}
