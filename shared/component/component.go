@@ -21,8 +21,9 @@ type Spec[C any] struct {
 	Version string
 	Default func() C // the configuration when no key is set
 
-	// Run does the work until ctx ends, and then returns nil in well under 5 s. It is entered again, with the same
-	// Runtime, when the configuration has changed. An error ends the component: return one only if a restart may help.
+	// Run does the work until ctx ends, and then returns nil in well under 5 s. It sets the state to OK once it is ready,
+	// and is entered again, with the same Runtime, when the configuration has changed. An error ends the component:
+	// return one only if a restart may help.
 	Run func(ctx context.Context, rt *Runtime, config C) error
 }
 

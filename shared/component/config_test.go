@@ -91,10 +91,10 @@ func TestParseConfigNamesTheField(t *testing.T) {
 
 func TestUnknownKeysAreLoggedNotRefused(t *testing.T) {
 	var log strings.Builder
-	if _, err := parseConfig(testSpec, slog.New(slog.NewTextHandler(&log, nil)), map[string]any{"thigns": 3.0, "rate": 1.0, "logLevel": "warn"}); err != nil {
+	if _, err := parseConfig(testSpec, slog.New(slog.NewTextHandler(&log, nil)), map[string]any{"rotations": 3.0, "rate": 1.0, "logLevel": "warn"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := log.String(); strings.Count(got, "level=WARN") != 1 || !strings.Contains(got, "key=thigns") {
+	if got := log.String(); strings.Count(got, "level=WARN") != 1 || !strings.Contains(got, "key=rotations") {
 		t.Errorf("log %q", got)
 	}
 }

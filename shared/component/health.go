@@ -38,6 +38,17 @@ func (rt *Runtime) SetModel(model *event.ModelRef) {
 	rt.ReportHealth()
 }
 
+// SetUplink reports whether the cloud can be reached, in the health messages.
+func (rt *Runtime) SetUplink(uplink event.Uplink) {
+	rt.mu.Lock()
+	changed := rt.uplink != uplink
+	rt.uplink = uplink
+	rt.mu.Unlock()
+	if changed {
+		rt.ReportHealth()
+	}
+}
+
 // ReportHealth sends a health message now instead of at the next interval.
 func (rt *Runtime) ReportHealth() {
 	select {
@@ -98,7 +109,7 @@ func (rt *Runtime) health() event.Health {
 	defer rt.mu.Unlock()
 	h := event.Health{
 		V: event.Version, Component: rt.name, Version: rt.version, Run: rt.run, TS: time.Now().UTC(),
-		State: rt.state, Detail: rt.detail, Model: rt.model, Counters: make(map[string]uint64, len(rt.counters)),
+		State: rt.state, Detail: rt.detail, Model: rt.model, Uplink: rt.uplink, Counters: make(map[string]uint64, len(rt.counters)),
 	}
 	if rt.configProblem != "" {
 		h.State, h.Detail = event.StateBadConfig, rt.configProblem

@@ -30,6 +30,7 @@ type Runtime struct {
 	detail         string
 	configProblem  string // why the newest configuration is refused
 	model          *event.ModelRef
+	uplink         event.Uplink
 	counters       map[string]*atomic.Uint64
 	healthInterval time.Duration
 }
@@ -43,7 +44,7 @@ type subscription struct {
 func newRuntime(name, version string, env Environment) *Runtime {
 	return &Runtime{
 		Log: env.Log, WorkDir: env.WorkDir, name: name, version: version, run: RandomID(), level: env.Level,
-		wakeHealth: make(chan struct{}, 1), state: event.StateOK, counters: make(map[string]*atomic.Uint64),
+		wakeHealth: make(chan struct{}, 1), state: event.StateStarting, counters: make(map[string]*atomic.Uint64),
 		healthInterval: 5 * time.Second,
 	}
 }

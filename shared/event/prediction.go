@@ -58,6 +58,7 @@ type State string
 
 // The states.
 const (
+	StateStarting  State = "STARTING" // not at work yet
 	StateOK        State = "OK"
 	StateNoModel   State = "NO_MODEL"   // waits for a model
 	StateBadConfig State = "BAD_CONFIG" // waits for a configuration that is valid
@@ -75,7 +76,17 @@ type Health struct {
 	Detail    string            `json:"detail,omitempty"`
 	Counters  map[string]uint64 `json:"counters,omitempty"`
 	Model     *ModelRef         `json:"model,omitempty"`
+	Uplink    Uplink            `json:"uplink,omitempty"` // of the component that keeps the way to the cloud
 }
+
+// Uplink says whether the cloud can be reached.
+type Uplink string
+
+// The states of the uplink.
+const (
+	UplinkUp   Uplink = "up"
+	UplinkDown Uplink = "down"
+)
 
 // DecodeHealth reads a message of a health topic. The error is an *InvalidError.
 func DecodeHealth(payload []byte) (Health, error) {

@@ -1,0 +1,132 @@
+package manager
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+)
+
+// book is what survives a restart: the alarms that are raised, and the alerts that the forwarder has not acknowledged. It
+// is one file, replaced as a whole at every change, so that an alarm and its alert are on disk together.
+type book struct {
+	path  string
+	dirty bool   // memory is ahead of the file: it could not be written
+	aside string // where a spoilt book was put, "" if there was none
+
+	epoch  string // with seq the source of alert ids; new with every new book
+	seq    uint64
+	active []activeAlarm
+	outbox []event.Alert // oldest first
+}
+
+// activeAlarm is an alarm that is raised. There is one for a thing and fault (promise A2).
+type activeAlarm struct {
+	Thing     string         `json:"thing"`
+	Line      string         `json:"line,omitempty"`
+	Fault     event.Fault    `json:"fault"`
+	Severity  event.Severity `json:"severity"`
+	Since     time.Time      `json:"since"`
+	Simulated bool           `json:"simulated,omitempty"`
+}
+
+const (
+	bookFormat = 1
+	// maxOutbox bounds the alerts that wait for the forwarder; beyond it the oldest is dropped, and counted.
+	maxOutbox = 10_000
+)
+
+type bookFile struct {
+	Format int           `json:"format"`
+	Epoch  string        `json:"epoch"`
+	Seq    uint64        `json:"seq"`
+	Active []activeAlarm `json:"active"`
+	Outbox []event.Alert `json:"outbox"`
+}
+
+// errNewerFormat means that a newer version wrote the book: it is left alone.
+var errNewerFormat = errors.New("written by a newer version")
+
+// openBook reads the book, or begins one. A spoilt one is set aside, never deleted.
+func openBook(path string) (*book, error) {
+	b := &book{path: path, epoch: component.RandomID()}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return b, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read alarms: %w", err)
+	}
+	var file bookFile
+	if err := json.Unmarshal(data, &file); err != nil || file.Format < 1 || file.Epoch == "" {
+		b.aside = path + ".spoilt-" + b.epoch
+		if err := os.Rename(path, b.aside); err != nil {
+			return nil, fmt.Errorf("set spoilt alarms aside: %w", err)
+		}
+		return b, nil
+	}
+	if file.Format > bookFormat {
+		return nil, fmt.Errorf("read alarms %s, format %d: %w", filepath.Base(path), file.Format, errNewerFormat)
+	}
+	b.epoch, b.seq, b.active, b.outbox = file.Epoch, file.Seq, file.Active, file.Outbox
+	return b, nil
+}
+
+// save writes the book. When that fails memory stays ahead, and the next save tries again.
+func (b *book) save() error {
+	b.dirty = true
+	data, err := json.Marshal(bookFile{bookFormat, b.epoch, b.seq, b.active, b.outbox})
+	if err != nil {
+		return fmt.Errorf("encode alarms: %w", err)
+	}
+	if err := component.WriteFileAtomic(b.path, data, 0o600); err != nil {
+		return fmt.Errorf("keep alarms: %w", err)
+	}
+	b.dirty = false
+	return nil
+}
+
+// find returns the raised alarm of a thing and fault.
+func (b *book) find(thing string, fault event.Fault) (activeAlarm, bool) {
+	i := b.index(thing, fault)
+	if i < 0 {
+		return activeAlarm{}, false
+	}
+	return b.active[i], true
+}
+
+func (b *book) index(thing string, fault event.Fault) int {
+	return slices.IndexFunc(b.active, func(a activeAlarm) bool { return a.Thing == thing && a.Fault == fault })
+}
+
+// enter records an alert: gives it an id and puts it into the outbox, together with what it does to the raised alarms. It
+// returns how many alerts were dropped because too many wait.
+func (b *book) enter(a event.Alert) (entered event.Alert, dropped int) {
+	b.seq++
+	a.V, a.ID = event.Version, fmt.Sprintf("%s-%s-%d", a.Thing, b.epoch, b.seq)
+	i := b.index(a.Thing, a.Fault)
+	switch {
+	case a.State == event.AlarmNormal && i >= 0:
+		b.active = slices.Delete(b.active, i, i+1)
+	case a.State == event.AlarmUnacknowledged && a.Fault != event.FaultTest && i < 0:
+		b.active = append(b.active, activeAlarm{a.Thing, a.Line, a.Fault, a.Severity, a.Since, a.Simulated})
+	}
+	b.outbox = append(b.outbox, a)
+	if dropped = len(b.outbox) - maxOutbox; dropped > 0 {
+		b.outbox = slices.Delete(b.outbox, 0, dropped)
+	}
+	return a, max(dropped, 0)
+}
+
+// acknowledge removes an alert from the outbox, and tells whether it was there.
+func (b *book) acknowledge(id string) bool {
+	before := len(b.outbox)
+	b.outbox = slices.DeleteFunc(b.outbox, func(a event.Alert) bool { return a.ID == id })
+	return len(b.outbox) < before
+}

@@ -1,0 +1,137 @@
+package manager
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"edgepdm/shared/event"
+)
+
+func alert(thing string, fault event.Fault, state event.AlarmState) event.Alert {
+	return event.Alert{Thing: thing, Fault: fault, State: state, Severity: event.SeverityHigh, Since: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+}
+
+func TestBookSurvivesARestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "alarms.json")
+	b, err := openBook(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _ := b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
+	second, _ := b.enter(alert("q", event.FaultSilence, event.AlarmUnacknowledged))
+	third, _ := b.enter(alert("p", event.FaultMachine, event.AlarmNormal))
+	b.enter(alert("p", event.FaultTest, event.AlarmUnacknowledged)) // a test leaves no alarm behind
+	if !b.acknowledge(first.ID) || b.acknowledge(first.ID) || b.acknowledge("unknown") {
+		t.Error("acknowledge")
+	}
+	if err := b.save(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := openBook(path) // as a killed process leaves it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(again.active, b.active) || !reflect.DeepEqual(again.outbox, b.outbox) {
+		t.Errorf("%+v, want %+v", again, b)
+	}
+	if len(again.active) != 1 || again.active[0].Thing != "q" || len(again.outbox) != 3 || again.outbox[0].ID != second.ID || again.outbox[1].ID != third.ID {
+		t.Errorf("active %+v, outbox %+v", again.active, again.outbox)
+	}
+	fifth, _ := again.enter(alert("r", event.FaultMachine, event.AlarmUnacknowledged))
+	for _, earlier := range b.outbox {
+		if fifth.ID == earlier.ID {
+			t.Errorf("id %s is used twice", fifth.ID)
+		}
+	}
+}
+
+func TestBookIsBounded(t *testing.T) {
+	b := &book{epoch: "e"}
+	for range maxOutbox {
+		if _, dropped := b.enter(alert("p", event.FaultTest, event.AlarmUnacknowledged)); dropped != 0 {
+			t.Fatal("dropped too early")
+		}
+	}
+	oldest := b.outbox[0].ID
+	if _, dropped := b.enter(alert("p", event.FaultTest, event.AlarmUnacknowledged)); dropped != 1 || len(b.outbox) != maxOutbox || b.outbox[0].ID == oldest {
+		t.Errorf("dropped %d, outbox %d", dropped, len(b.outbox))
+	}
+}
+
+func TestBookOfANewerVersionIsLeftAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "alarms.json")
+	newer := `{"format":2,"epoch":"e","what":"ever"}`
+	if err := os.WriteFile(path, []byte(newer), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openBook(path); !errors.Is(err, errNewerFormat) {
+		t.Errorf("%v", err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != newer {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestSpoiltBookIsSetAside(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "alarms.json")
+	if err := os.WriteFile(path, []byte(`{"format":1,"ep`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b, err := openBook(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.save(); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 || !strings.HasPrefix(entries[1].Name(), "alarms.json.spoilt-") {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
+
+// A book that cannot be written stays ahead in memory, and is written when it can be.
+func TestBookTriesAgain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "gone")
+	b, err := openBook(filepath.Join(dir, "alarms.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
+	if err := b.save(); err == nil || !b.dirty {
+		t.Errorf("%v, dirty %v", err, b.dirty)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.save(); err != nil || b.dirty {
+		t.Errorf("%v, dirty %v", err, b.dirty)
+	}
+}
+
+func TestTexts(t *testing.T) {
+	since := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for want, c := range map[string]struct {
+		fault event.Fault
+		state event.AlarmState
+		after time.Duration
+	}{
+		"Fault found on line 1, press 2. Immediate attention required.":         {event.FaultMachine, event.AlarmUnacknowledged, 0},
+		"line 1, press 2 is back to normal after 1 second.":                     {event.FaultMachine, event.AlarmNormal, 0},
+		"line 1, press 2 is back to normal after 90 minutes.":                   {event.FaultMachine, event.AlarmNormal, 90 * time.Minute},
+		"line 1, press 2 is back to normal after 50 hours.":                     {event.FaultSilence, event.AlarmNormal, 50 * time.Hour},
+		"No data from line 1, press 2. Check its sensors and their connection.": {event.FaultSilence, event.AlarmUnacknowledged, 0},
+		"This is a test alarm of line 1, press 2. No action is required.":       {event.FaultTest, event.AlarmUnacknowledged, 0},
+	} {
+		a := event.Alert{Thing: "press-2", Line: "line-1", Fault: c.fault, State: c.state, Since: since}
+		if got := text(a, since.Add(c.after)); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,232 @@
+package manager_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"edgepdm/components/alarm-manager/manager"
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+	"edgepdm/test/coretest"
+	"edgepdm/test/localcore"
+)
+
+const managerName = "com.edgepdm.AlarmManager"
+
+// rig is an alarm manager on the embedded core, with its real recipe and a clock that the test sets.
+type rig struct {
+	t      *testing.T
+	core   *localcore.Core
+	env    component.Environment
+	client *ipc.Client
+	alerts *ipc.Subscription[ipc.TopicMessage]
+	health *ipc.Subscription[ipc.TopicMessage]
+	ahead  atomic.Int64 // of the clock, nanoseconds
+	seq    uint64
+	stop   func()
+}
+
+func newRig(t *testing.T) *rig {
+	core := coretest.Start(t)
+	r := &rig{
+		t: t, core: core, client: coretest.Client(t, core),
+		env: coretest.Environment(t, core, managerName, "alarm-manager", slog.New(slog.DiscardHandler)),
+	}
+	coretest.Configure(t, core, managerName, map[string]any{"healthInterval": "100ms", "republish": "1h"})
+	var err error
+	if r.alerts, err = r.client.SubscribeToTopic(t.Context(), event.FilterAlert, ""); err != nil {
+		t.Fatal(err)
+	}
+	if r.health, err = r.client.SubscribeToTopic(t.Context(), event.HealthTopic(managerName), ""); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	return r
+}
+
+func (r *rig) start() {
+	ctx, cancel := context.WithCancel(r.t.Context())
+	done := make(chan error, 1)
+	now := func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
+	go func() {
+		done <- component.Run(ctx, component.Spec[manager.Config]{
+			Name: managerName, Default: manager.Default, Run: manager.Manager{CoreThing: "core-1", Now: now}.Run,
+		}, r.env)
+	}()
+	r.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			r.t.Errorf("the manager ended with %v", err)
+		}
+		r.stop = func() {}
+	}
+	r.t.Cleanup(func() { r.stop() })
+	r.await("OK", func(h event.Health) bool { return h.State == event.StateOK })
+}
+
+func (r *rig) await(what string, wanted func(event.Health) bool) event.Health {
+	r.t.Helper()
+	timeout := time.After(20 * time.Second)
+	for {
+		select {
+		case m := <-r.health.Events():
+			if h, err := event.DecodeHealth(m.Payload); err == nil && wanted(h) {
+				return h
+			}
+		case <-timeout:
+			r.t.Fatalf("no health message with %s", what)
+		}
+	}
+}
+
+func (r *rig) publish(topic string, message any) {
+	r.t.Helper()
+	payload, err := json.Marshal(message)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.client.PublishToTopic(r.t.Context(), topic, payload); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// predict publishes predictions for press-1 with the given probabilities; the threshold is 0.5.
+func (r *rig) predict(probabilities ...float64) {
+	r.t.Helper()
+	for _, p := range probabilities {
+		r.seq++
+		r.publish(event.PredictionTopic("press-1"), event.Prediction{
+			V: 1, ID: fmt.Sprintf("press-1-e-%d", r.seq), Thing: "press-1", Line: "line-1", Epoch: "e", Seq: r.seq, TS: time.Now(),
+			Probability: p, Threshold: 0.5, Model: event.ModelRef{Version: "m"},
+		})
+	}
+}
+
+func (r *rig) alert() event.Alert {
+	r.t.Helper()
+	select {
+	case m := <-r.alerts.Events():
+		a, err := event.DecodeAlert(m.Payload)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if m.Topic != event.AlertTopic(a.Thing) {
+			r.t.Errorf("alert of %s on %s", a.Thing, m.Topic)
+		}
+		return a
+	case <-time.After(20 * time.Second):
+		r.t.Fatal("no alert")
+		return event.Alert{}
+	}
+}
+
+func (r *rig) ack(id string) { r.publish(event.TopicAckAlert, event.Ack{V: 1, ID: id}) }
+
+func (r *rig) expect(fault event.Fault, state event.AlarmState) event.Alert {
+	r.t.Helper()
+	a := r.alert()
+	if a.Fault != fault || a.State != state {
+		r.t.Fatalf("alert %+v, want %s %s", a, fault, state)
+	}
+	r.ack(a.ID)
+	return a
+}
+
+// A1 and A2: one alarm for a thing and fault, by vote, cleared when it is over.
+func TestFaultIsRaisedOnceAndCleared(t *testing.T) {
+	r := newRig(t)
+	r.predict(0.9, 0.1, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9)
+	raised := r.expect(event.FaultMachine, event.AlarmUnacknowledged)
+	if raised.Thing != "press-1" || raised.Line != "line-1" || raised.Severity != event.SeverityHigh || raised.Probability != 0.9 ||
+		raised.Text != "Fault found on line 1, press 1. Immediate attention required." || raised.Model == nil {
+		t.Errorf("%+v", raised)
+	}
+	r.predict(0.4, 0.1, 0.1, 0.1, 0.1)
+	cleared := r.expect(event.FaultMachine, event.AlarmNormal)
+	if cleared.ID == raised.ID || !cleared.Since.Equal(raised.Since) {
+		t.Errorf("%+v after %+v", cleared, raised)
+	}
+}
+
+// F12: an alert is published until its id is acknowledged, also by the next process.
+func TestAlertIsRepublishedUntilAcknowledged(t *testing.T) {
+	r := newRig(t)
+	r.predict(0.9, 0.9, 0.9)
+	first := r.alert()
+	r.ahead.Add(int64(2 * time.Hour)) // republish is 1h; silence is raised too
+	var again event.Alert
+	for again.ID != first.ID {
+		again = r.alert()
+	}
+	if again != first && again.Text != first.Text {
+		t.Errorf("%+v, then %+v", first, again)
+	}
+	r.stop()
+	r.start() // whatever it was doing, as after a crash
+	for again = r.alert(); again.ID != first.ID; again = r.alert() {
+	}
+	r.ack(first.ID)
+	r.await("an acknowledgement", func(h event.Health) bool { return h.Counters[manager.CounterAcked] >= 1 })
+	// The alarm is still raised: the fault is not reported a second time, but its end is.
+	r.predict(0.9, 0.9, 0.9, 0.1, 0.1, 0.1)
+	for {
+		a := r.alert()
+		if a.ID == first.ID {
+			t.Error("published after its acknowledgement")
+		}
+		if a.Fault == event.FaultMachine {
+			if a.State != event.AlarmNormal {
+				t.Errorf("%+v", a)
+			}
+			return
+		}
+	}
+}
+
+func TestSilenceIsAnAlarm(t *testing.T) {
+	r := newRig(t)
+	r.predict(0.1)
+	r.await("the prediction", func(event.Health) bool { return true })
+	r.ahead.Add(int64(31 * time.Second))
+	if a := r.expect(event.FaultSilence, event.AlarmUnacknowledged); a.Thing != "press-1" || a.Severity != event.SeverityMedium {
+		t.Errorf("%+v", a)
+	}
+	r.predict(0.1)
+	r.expect(event.FaultSilence, event.AlarmNormal)
+}
+
+func TestUplinkDownIsAnAlarm(t *testing.T) {
+	r := newRig(t)
+	forwarder := event.Health{V: 1, Component: "com.edgepdm.CloudForwarder", TS: time.Now(), State: event.StateOK, Uplink: event.UplinkDown}
+	r.publish(event.HealthTopic(forwarder.Component), forwarder)
+	r.ahead.Add(int64(4 * time.Minute)) // not yet
+	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})
+	r.expect(event.FaultTest, event.AlarmUnacknowledged)
+	r.ahead.Add(int64(2 * time.Minute))
+	if a := r.expect(event.FaultUplinkDown, event.AlarmUnacknowledged); a.Thing != "core-1" {
+		t.Errorf("%+v", a)
+	}
+	forwarder.Uplink = event.UplinkUp
+	r.publish(event.HealthTopic(forwarder.Component), forwarder)
+	r.expect(event.FaultUplinkDown, event.AlarmNormal)
+}
+
+// A5: every test alarm is an alert of its own; a malformed command is counted.
+func TestTestAlarm(t *testing.T) {
+	r := newRig(t)
+	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1, Thing: "press-9", Line: "line-2", By: "Ann"})
+	first := r.expect(event.FaultTest, event.AlarmUnacknowledged)
+	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1, Thing: "press-9", Line: "line-2", By: "Ann"})
+	second := r.expect(event.FaultTest, event.AlarmUnacknowledged)
+	if first.ID == second.ID || first.Thing != "press-9" || first.Line != "line-2" {
+		t.Errorf("%+v, %+v", first, second)
+	}
+	r.publish(event.TopicTestAlarm, map[string]any{"v": 1, "thing": "a/b"})
+	r.await("the bad command", func(h event.Health) bool { return h.Counters[manager.CounterInvalid] == 1 })
+}

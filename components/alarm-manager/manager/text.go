@@ -1,0 +1,58 @@
+package manager
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"edgepdm/shared/event"
+)
+
+// spoken makes a name fit to be read aloud: line-1 becomes line 1.
+func spoken(name string) string {
+	return strings.NewReplacer("-", " ", "_", " ", ":", " ").Replace(name)
+}
+
+// where names the thing and its line.
+func where(thing, line string) string {
+	if line == "" {
+		return spoken(thing)
+	}
+	return fmt.Sprintf("%s, %s", spoken(line), spoken(thing))
+}
+
+// text is what is spoken of an alert.
+func text(a event.Alert, now time.Time) string {
+	place := where(a.Thing, a.Line)
+	if a.State == event.AlarmNormal {
+		return fmt.Sprintf("%s is back to normal after %s.", place, spokenDuration(now.Sub(a.Since)))
+	}
+	switch a.Fault {
+	case event.FaultMachine:
+		return fmt.Sprintf("Fault found on %s. Immediate attention required.", place)
+	case event.FaultSilence:
+		return fmt.Sprintf("No data from %s. Check its sensors and their connection.", place)
+	case event.FaultUplinkDown:
+		return fmt.Sprintf("%s has no connection to the cloud. The plant is watched all the same. Check the network.", place)
+	case event.FaultTest:
+		return fmt.Sprintf("This is a test alarm of %s. No action is required.", place)
+	}
+	return fmt.Sprintf("Alarm %s on %s.", spoken(string(a.Fault)), place)
+}
+
+func spokenDuration(d time.Duration) string {
+	count := func(n int, unit string) string {
+		if n == 1 {
+			return "1 " + unit
+		}
+		return fmt.Sprintf("%d %ss", n, unit)
+	}
+	switch {
+	case d < 2*time.Minute:
+		return count(max(int(d.Seconds()), 1), "second")
+	case d < 2*time.Hour:
+		return count(int(d.Minutes()), "minute")
+	default:
+		return count(int(d.Hours()), "hour")
+	}
+}

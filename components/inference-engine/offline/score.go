@@ -1,0 +1,109 @@
+package offline
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"edgepdm/shared/cli"
+	"edgepdm/shared/gbdt"
+)
+
+// Score is the sub-command "score -model FILE [-iterations all|best]". It reads rows of CSV without a header from s.In, one
+// value for each of the model's features in the model's order, empty or nan where one is missing, and writes a header and
+// a row of margins and predictions for each to s.Out:
+//
+//	margin,prediction                                             one output
+//	margin_0,margin_1,…,prediction_0,prediction_1,…               several outputs
+//	margin_0,margin_1,…,prediction                                several outputs, of which the objective names one
+//
+// Values are written as C's %.9g does, which tells any two float32 apart. Memory does not grow with the number of rows. The
+// first row that cannot be read ends the work with an error that names its line and column; the rows before it are written.
+func Score(ctx context.Context, args []string, s cli.Streams) error {
+	flags := cli.NewFlagSet("inference-engine score -model FILE [-iterations all|best] < rows.csv > scores.csv", s)
+	path := flags.String("model", "", "model `file` that XGBoost saved as JSON or UBJSON")
+	iterations := flags.String("iterations", string(gbdt.AllIterations), "boosting `rounds` to score with: all, or best, up to the model's best_iteration")
+	if err := cli.Parse(flags, args); err != nil {
+		return err
+	}
+	rounds := gbdt.Iterations(*iterations)
+	if rounds != gbdt.AllIterations && rounds != gbdt.BestIterations {
+		return cli.Usagef("-iterations is %q, which is neither all nor best", *iterations)
+	}
+	model, _, err := load(*path)
+	if err != nil {
+		return err
+	}
+	if model, err = model.Cut(rounds); err != nil {
+		return fmt.Errorf("model %s: %w", *path, err)
+	}
+	out := bufio.NewWriterSize(s.Out, 1<<16)
+	err = scoreRows(ctx, model, newRowReader(s.In, model.NumFeature), out)
+	return errors.Join(err, out.Flush())
+}
+
+func scoreRows(ctx context.Context, model *gbdt.Model, rows *rowReader, out *bufio.Writer) error {
+	if _, err := out.Write(header(model)); err != nil {
+		return fmt.Errorf("write scores: %w", err)
+	}
+	scorer := gbdt.NewScorer(model)
+	var margin, prediction []float32
+	var line []byte
+	for ctx.Err() == nil {
+		row, err := rows.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if margin, err = scorer.Margin(margin, row); err != nil {
+			return fmt.Errorf("line %d: %w", rows.line, err)
+		}
+		prediction = scorer.Predict(prediction, margin)
+		line = appendValues(line[:0], margin)
+		line = append(line, ',')
+		line = appendValues(line, prediction)
+		if _, err := out.Write(append(line, '\n')); err != nil {
+			return fmt.Errorf("write scores: %w", err)
+		}
+		if !rows.waiting() { // the next row may be long in coming: let whoever reads have this one
+			if err := out.Flush(); err != nil {
+				return fmt.Errorf("write scores: %w", err)
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+func header(model *gbdt.Model) []byte {
+	var line []byte
+	column := func(name string, count int) {
+		for i := range count {
+			if len(line) > 0 {
+				line = append(line, ',')
+			}
+			line = append(line, name...)
+			if count > 1 {
+				line = append(line, '_')
+				line = strconv.AppendInt(line, int64(i), 10)
+			}
+		}
+	}
+	column("margin", model.Outputs)
+	column("prediction", model.Predictions)
+	return append(line, '\n')
+}
+
+func appendValues(line []byte, values []float32) []byte {
+	for i, v := range values {
+		if i > 0 {
+			line = append(line, ',')
+		}
+		line = strconv.AppendFloat(line, float64(v), 'g', 9, 32)
+	}
+	return line
+}

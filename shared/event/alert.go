@@ -1,0 +1,140 @@
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Topics of alerts and of what concerns them.
+const (
+	FilterAlert = "pdm/v1/alert/+"
+	// TopicAckAlert is where the forwarder acknowledges alerts that it has on disk.
+	TopicAckAlert = "pdm/v1/ack/alert"
+	// TopicTestAlarm raises a test alarm, from end to end.
+	TopicTestAlarm = "pdm/v1/command/operator/test-alarm"
+
+	prefixAlert = "pdm/v1/alert/"
+)
+
+// AlertTopic is where a thing's alerts are published.
+func AlertTopic(thing string) string { return prefixAlert + thing }
+
+// Fault says what an alarm is about.
+type Fault string
+
+// The faults.
+const (
+	FaultMachine    Fault = "machine-fault" // the model sees a fault of the machine
+	FaultSilence    Fault = "silence"       // nothing is heard of the thing
+	FaultUplinkDown Fault = "uplink-down"   // the cloud cannot be reached
+	FaultTest       Fault = "test"          // an operator's test
+)
+
+// AlarmState is the state of an alarm in the words of ISA-18.2.
+type AlarmState string
+
+// The alarm states.
+const (
+	AlarmUnacknowledged AlarmState = "UNACKNOWLEDGED" // raised
+	AlarmNormal         AlarmState = "NORMAL"         // over
+)
+
+// Severity is an alarm's priority in the words of ISA-18.2.
+type Severity string
+
+// The severities.
+const (
+	SeverityHigh   Severity = "high"
+	SeverityMedium Severity = "medium"
+	SeverityLow    Severity = "low"
+)
+
+// Alert reports that an alarm was raised or is over.
+type Alert struct {
+	V           int        `json:"v"`
+	ID          string     `json:"id"` // unique for ever; a repeated alert has the same
+	Thing       string     `json:"thing"`
+	Line        string     `json:"line,omitempty"`
+	Fault       Fault      `json:"fault"`
+	State       AlarmState `json:"state"`
+	Severity    Severity   `json:"severity"`
+	Since       time.Time  `json:"since"` // when the alarm was raised
+	TS          time.Time  `json:"ts"`    // when this alert was made
+	Probability float64    `json:"probability,omitempty"`
+	Model       *ModelRef  `json:"model,omitempty"`
+	Text        string     `json:"text"` // what is spoken
+	Simulated   bool       `json:"simulated,omitempty"`
+}
+
+// DecodeAlert reads a message of an alert topic. The error is an *InvalidError.
+func DecodeAlert(payload []byte) (Alert, error) {
+	var a Alert
+	if err := decode(payload, &a); err != nil {
+		return a, err
+	}
+	if err := checkVersion(a.V); err != nil {
+		return a, err
+	}
+	if err := CheckName(a.Thing); err != nil {
+		return a, &InvalidError{ReasonName, "thing: " + err.Error()}
+	}
+	if a.ID == "" || len(a.ID) > maxAlertID {
+		return a, &InvalidError{ReasonName, fmt.Sprintf("id has %d characters, must have 1 to %d", len(a.ID), maxAlertID)}
+	}
+	return a, nil
+}
+
+const maxAlertID = 256
+
+// Ack acknowledges that what has the id is on disk.
+type Ack struct {
+	V  int    `json:"v"`
+	ID string `json:"id"`
+}
+
+// DecodeAck reads a message of an acknowledgement topic. The error is an *InvalidError.
+func DecodeAck(payload []byte) (Ack, error) {
+	var a Ack
+	if err := decode(payload, &a); err != nil {
+		return a, err
+	}
+	return a, checkVersion(a.V)
+}
+
+// TestAlarm is the command to raise a test alarm. All members but V may be missing.
+type TestAlarm struct {
+	V     int    `json:"v"`
+	Thing string `json:"thing,omitempty"` // default: the core
+	Line  string `json:"line,omitempty"`
+	By    string `json:"by,omitempty"` // who asks for it, as claimed
+}
+
+// DecodeTestAlarm reads a message of TopicTestAlarm. The error is an *InvalidError.
+func DecodeTestAlarm(payload []byte) (TestAlarm, error) {
+	var c TestAlarm
+	if err := decode(payload, &c); err != nil {
+		return c, err
+	}
+	if err := checkVersion(c.V); err != nil {
+		return c, err
+	}
+	for _, name := range []string{c.Thing, c.Line} {
+		if name == "" {
+			continue
+		}
+		if err := CheckName(name); err != nil {
+			return c, &InvalidError{ReasonName, err.Error()}
+		}
+	}
+	return c, nil
+}
+
+// Encode returns the message for local topics. It fails with an InvalidError when the message is larger than they carry.
+func Encode(message any) ([]byte, error) {
+	payload, err := json.Marshal(message)
+	if err != nil {
+		return nil, fmt.Errorf("encode message: %w", err)
+	}
+	return payload, Local.Check(payload)
+}

@@ -1,0 +1,275 @@
+package gbdt
+
+import "strconv"
+
+// maxAttributes bounds a model's attributes, of which XGBoost itself sets three.
+const maxAttributes = 1 << 16
+
+// document is what a model file says, before newModel checks it as a whole. Keys come in any order (sorted in UBJSON, so
+// that the trees stand before the number of features).
+type document struct {
+	version      [3]int
+	attributes   map[string]string
+	featureNames []string
+	objective    string
+	booster      string // gbtree, dart or gblinear
+	hasModel     bool
+
+	// learner_model_param
+	baseScore                        string
+	numFeature, numClass, numTargets int
+
+	// gradient_booster of gbtree and dart
+	forest     forest
+	numTrees   int       // as declared; -1 where it is not
+	parallel   int       // num_parallel_tree; 0 where it is not declared (before 1.6)
+	treeInfo   []int32   // the output that each tree adds to
+	indptr     []int32   // iteration_indptr: the first tree of each round, and the end (since 2.0)
+	weightDrop []float32 // dart: a weight for each tree
+
+	// gradient_booster of gblinear
+	weights []float32 // (features + 1) x outputs, the last row is the bias
+	rounds  int       // boosted_rounds
+}
+
+// readDocument reads {"version": …, "learner": …}, or the snapshot {"Config": …, "Model": {…}} of a pickled Booster.
+func readDocument(src source, lim Limits) (*document, error) {
+	d := &document{numTrees: -1, forest: forest{limits: lim}}
+	var learner, dump bool
+	var top func(inSnapshot bool) error
+	top = func(inSnapshot bool) error {
+		return src.object(func(key string) error {
+			switch {
+			case key == "version":
+				return within(key, d.readVersion(src))
+			case key == "learner" && !learner:
+				learner = true
+				return within(key, d.readLearner(src))
+			case key == "learner":
+				return refuse(ErrInvalid, "learner stands there twice")
+			case key == "Model" && !inSnapshot:
+				return within(key, top(true))
+			}
+			dump = dump || key == "nodeid" || key == "leaf"
+			return src.skip()
+		})
+	}
+	if err := top(false); err != nil {
+		return nil, err
+	}
+	if err := src.end(); err != nil {
+		return nil, err
+	}
+	switch {
+	case dump && !learner:
+		return nil, refuse(ErrFormat, "it looks like the output of dump_model, which leaves out base_score; use save_model")
+	case !learner:
+		return nil, refuse(ErrInvalid, "it has no learner, so it is no model that XGBoost saved")
+	case !d.hasModel:
+		return nil, refuse(ErrInvalid, "its gradient_booster has no model (it may be the output of save_config)")
+	}
+	return d, nil
+}
+
+func (d *document) readVersion(src source) error {
+	v, err := src.ints()
+	if err != nil {
+		return err
+	}
+	if len(v) < 2 || len(v) > len(d.version) || v[0] < 1 || v[0] > 1<<15 {
+		return refuse(ErrInvalid, "%d is not an XGBoost version", v)
+	}
+	for i := range v {
+		d.version[i] = int(v[i])
+	}
+	return nil
+}
+
+func (d *document) readLearner(src source) error {
+	return src.object(func(key string) (err error) {
+		switch key {
+		case "attributes":
+			d.attributes = map[string]string{}
+			err = src.object(func(name string) (err error) {
+				if len(d.attributes) >= maxAttributes {
+					return refuse(ErrLimit, "more than %d", maxAttributes)
+				}
+				d.attributes[name], err = src.text()
+				return within(name, err)
+			})
+		case "feature_names":
+			d.featureNames, err = stringList(src, d.forest.limits.Features)
+		case "gradient_booster":
+			err = d.readBooster(src)
+		case "learner_model_param":
+			err = readParams(src, func(name, value string) (err error) {
+				switch name {
+				case "base_score":
+					d.baseScore = value
+				case "num_feature":
+					d.numFeature, err = count(value)
+				case "num_class":
+					d.numClass, err = count(value)
+				case "num_target":
+					d.numTargets, err = count(value)
+				}
+				return err
+			})
+		case "objective":
+			err = src.object(func(name string) (err error) {
+				if name == "name" {
+					d.objective, err = src.text()
+					return err
+				}
+				return src.skip()
+			})
+		default:
+			err = src.skip()
+		}
+		return within(key, err)
+	})
+}
+
+// readBooster reads gbtree and gblinear, {"name": …, "model": {…}}, and dart until 3.2,
+// {"name": "dart", "gbtree": {"name": "gbtree", "model": {…}}, "weight_drop": […]}.
+func (d *document) readBooster(src source) error {
+	return src.object(func(key string) (err error) {
+		switch key {
+		case "name":
+			d.booster, err = src.text()
+		case "model":
+			err = d.readBoosterModel(src)
+		case "weight_drop":
+			d.weightDrop, err = src.floats()
+		case "gbtree":
+			err = src.object(func(key string) error {
+				if key == "model" {
+					return within(key, d.readBoosterModel(src))
+				}
+				return src.skip()
+			})
+		default:
+			err = src.skip()
+		}
+		return within(key, err)
+	})
+}
+
+func (d *document) readBoosterModel(src source) error {
+	if d.hasModel {
+		return refuse(ErrInvalid, "it stands there twice")
+	}
+	d.hasModel = true
+	return src.object(func(key string) (err error) {
+		switch key {
+		case "gbtree_model_param":
+			err = readParams(src, func(name, value string) (err error) {
+				switch name {
+				case "num_trees":
+					d.numTrees, err = count(value)
+				case "num_parallel_tree":
+					d.parallel, err = count(value)
+				}
+				return err
+			})
+		case "trees":
+			if len(d.forest.roots) > 0 {
+				return refuse(ErrInvalid, "trees stand there twice")
+			}
+			err = src.array(func(i int) error {
+				return within("tree "+strconv.Itoa(i), d.readTree(src, i))
+			})
+		case "tree_info":
+			d.treeInfo, err = src.ints()
+		case "iteration_indptr":
+			d.indptr, err = src.ints()
+		case "weight_drop": // since 3.3
+			d.weightDrop, err = src.floats()
+		case "weights":
+			d.weights, err = src.floats()
+		case "boosted_rounds":
+			var text string
+			if text, err = src.text(); err == nil {
+				d.rounds, err = count(text)
+			}
+		default:
+			err = src.skip()
+		}
+		return within(key, err)
+	})
+}
+
+// readTree reads a tree and adds it to the forest at once, so that only one is held in the file's form.
+func (d *document) readTree(src source, index int) error {
+	t := fileTree{numNodes: -1}
+	err := src.object(func(key string) (err error) {
+		switch key {
+		case "id":
+			var id string
+			if id, err = src.text(); err == nil && id != strconv.Itoa(index) {
+				err = refuse(ErrInvalid, "%s is out of order", id)
+			}
+		case "tree_param":
+			err = readParams(src, func(name, value string) (err error) {
+				switch name {
+				case "num_nodes":
+					t.numNodes, err = count(value)
+				case "size_leaf_vector":
+					t.vectorSize, err = count(value)
+				}
+				return err
+			})
+		case "left_children":
+			t.left, err = src.ints()
+		case "right_children":
+			t.right, err = src.ints()
+		case "split_indices":
+			t.feature, err = src.ints()
+		case "split_conditions":
+			t.condition, err = src.floats()
+		case "default_left":
+			t.defaultLeft, err = src.ints()
+		case "split_type":
+			t.splitType, err = src.ints()
+		case "base_weights":
+			t.baseWeights, err = src.floats()
+		case "leaf_weights":
+			t.leafWeights, err = src.floats()
+		case "categories":
+			t.categories, err = src.ints()
+		case "categories_nodes":
+			t.categoryNodes, err = src.ints()
+		case "categories_segments":
+			t.categoryStarts, err = src.ints()
+		case "categories_sizes":
+			t.categorySizes, err = src.ints()
+		default:
+			err = src.skip()
+		}
+		return within(key, err)
+	})
+	if err != nil {
+		return err
+	}
+	return d.forest.add(&t)
+}
+
+// readParams reads an object of parameters, which XGBoost writes as strings.
+func readParams(src source, visit func(name, value string) error) error {
+	return src.object(func(name string) error {
+		value, err := src.text()
+		if err == nil {
+			err = visit(name, value)
+		}
+		return within(name, err)
+	})
+}
+
+// count reads a number that counts something, or an index.
+func count(text string) (int, error) {
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 0 {
+		return 0, refuse(ErrInvalid, "%.60q is not a count", text)
+	}
+	return int(n), nil
+}

@@ -1,0 +1,153 @@
+package gbdt
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Scorer scores rows with a model. It holds scratch memory, so it belongs to one goroutine at a time; make one for each
+// goroutine. It stays valid, and the model unchanged, for as long as either is used.
+//
+// Numerical splits test value < threshold in float32, as XGBoost does. A missing value has no place in that test, so a
+// row is prepared once: it is laid out twice, with -Inf for what is missing in the first half and +Inf in the second, and
+// each split looks into the half that sends a missing value its default way. Walking a tree then needs no test for NaN.
+type Scorer struct {
+	model   *Model
+	row     []float32 // 2 x NumFeature, prepared
+	perfect *perfectForest
+	late    bool // the base margin is added after the trees
+}
+
+// NewScorer returns a scorer for m. It takes the fast layout where the model allows (numerical splits, one value a leaf,
+// depth 8 at most), and otherwise walks the nodes; the results are the same.
+func NewScorer(m *Model) *Scorer {
+	s := newPlainScorer(m)
+	s.perfect = newPerfectForest(m)
+	return s
+}
+
+func newPlainScorer(m *Model) *Scorer {
+	return &Scorer{model: m, row: make([]float32, 2*m.NumFeature), late: m.sumsLate()}
+}
+
+// Margin scores one row: NumFeature values in the model's order, NaN where one is missing (0 is a value, not a missing
+// one). It returns the model's Outputs margins in dst, which it grows if need be and may be nil; with room in dst it
+// allocates nothing. Categories are given by their codes.
+//
+// The error wraps ErrRowLength, or ErrRowInfinite and names the column, from 1; dst then holds nothing of use.
+func (s *Scorer) Margin(dst, row []float32) ([]float32, error) {
+	m := s.model
+	if len(row) != m.NumFeature {
+		return dst, fmt.Errorf("%w: %d where the model has %d features", ErrRowLength, len(row), m.NumFeature)
+	}
+	dst = slices.Grow(dst[:0], m.Outputs)[:m.Outputs]
+	if m.Booster == "gblinear" {
+		return dst, s.linear(dst, row)
+	}
+	if err := s.prepare(row); err != nil {
+		return dst, err
+	}
+	if s.late {
+		clear(dst)
+	} else {
+		copy(dst, m.BaseMargin)
+	}
+	switch {
+	case s.perfect == nil:
+		s.addTrees(dst)
+	case m.Outputs == 1:
+		dst[0] = s.perfect.sum(dst[0], s.row)
+	default:
+		s.perfect.add(dst, s.row, m.outputOf)
+	}
+	if s.late {
+		for i, b := range m.BaseMargin {
+			dst[i] += b
+		}
+	}
+	return dst, nil
+}
+
+// Predict turns one row's margins into predictions as the model's objective does: probabilities, expected values, or a
+// class. It returns the model's Predictions values in dst, which it grows if need be and may be margin itself.
+func (s *Scorer) Predict(dst, margin []float32) []float32 {
+	n := s.model.objective.predictions(len(margin))
+	dst = slices.Grow(dst[:0], n)[:n]
+	s.model.objective.predict(dst, margin)
+	return dst
+}
+
+// prepare fills s.row.
+func (s *Scorer) prepare(row []float32) error {
+	missingLeft, missingRight := float32(math.Inf(-1)), float32(math.Inf(1))
+	lower, upper := s.row[:len(row)], s.row[len(row):][:len(row)]
+	for i, v := range row {
+		lower[i], upper[i] = v, v
+		if v-v != 0 { // NaN or infinite
+			if v == v {
+				return infiniteColumn(i)
+			}
+			lower[i], upper[i] = missingLeft, missingRight
+		}
+	}
+	return nil
+}
+
+func infiniteColumn(i int) error { return fmt.Errorf("column %d: %w", i+1, ErrRowInfinite) }
+
+// addTrees adds what each tree gives for the prepared row, walking the nodes.
+func (s *Scorer) addTrees(dst []float32) {
+	m := s.model
+	nodes, row := m.forest.nodes, s.row
+	size := m.forest.vectorSize
+	for t, root := range m.forest.roots {
+		n := &nodes[root]
+		for n.left != 0 {
+			next := n.left
+			if v := row[n.slot]; n.set == 0 && !(v < n.value) || n.set != 0 && goesRight(v, m.forest.sets[n.set-1]) {
+				next++
+			}
+			n = &nodes[next]
+		}
+		if size == 0 {
+			dst[m.outputOf[t]] += n.value
+			continue
+		}
+		for k, v := range m.forest.vectors[int(n.set)*size:][:size] {
+			dst[k] += v
+		}
+	}
+}
+
+// goesRight decides a categorical split: right if the category is in the set, left if it is not or cannot be one
+// (common::Decision in src/common/categorical.h, since 1.7.2). A missing value, infinite here, goes its default way.
+func goesRight(v float32, set []int32) bool {
+	if !(v >= 0 && v < maxCategory) {
+		return math.IsInf(float64(v), 1)
+	}
+	_, found := slices.BinarySearch(set, int32(v))
+	return found
+}
+
+// linear scores with gblinear: the bias, the base margin, then each value that is not missing, in this order
+// (GBLinear::Pred in src/gbm/gblinear.cc).
+func (s *Scorer) linear(dst, row []float32) error {
+	m := s.model
+	bias := m.weights[m.NumFeature*m.Outputs:]
+	for k := range dst {
+		dst[k] = bias[k] + m.BaseMargin[k]
+	}
+	for i, v := range row {
+		if v-v != 0 {
+			if v == v {
+				return infiniteColumn(i)
+			}
+			continue
+		}
+		for k, w := range m.weights[i*m.Outputs:][:m.Outputs] {
+			dst[k] += float32(v * w) // the conversion keeps arm64 from fusing the two, which would round once instead of twice
+		}
+	}
+	return nil
+}
