@@ -9,8 +9,9 @@ import (
 // Topics of alerts and of what concerns them.
 const (
 	FilterAlert = "pdm/v1/alert/+"
-	// TopicAckAlert is where the forwarder acknowledges alerts that it has on disk.
-	TopicAckAlert = "pdm/v1/ack/alert"
+	// TopicAckAlert and TopicAckPrediction are where the forwarder acknowledges what it has on disk.
+	TopicAckAlert      = "pdm/v1/ack/alert"
+	TopicAckPrediction = "pdm/v1/ack/prediction"
 	// TopicTestAlarm raises a test alarm, from end to end.
 	TopicTestAlarm = "pdm/v1/command/operator/test-alarm"
 
@@ -87,10 +88,10 @@ func DecodeAlert(payload []byte) (Alert, error) {
 
 const maxAlertID = 256
 
-// Ack acknowledges that what has the id is on disk.
+// Ack acknowledges that what has the ids is on disk.
 type Ack struct {
-	V  int    `json:"v"`
-	ID string `json:"id"`
+	V   int      `json:"v"`
+	IDs []string `json:"ids"`
 }
 
 // DecodeAck reads a message of an acknowledgement topic. The error is an *InvalidError.

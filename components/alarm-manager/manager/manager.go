@@ -203,9 +203,15 @@ func (r *run) ack(payload []byte, _ time.Time) error {
 	if err != nil {
 		return err
 	}
-	if r.book.acknowledge(a.ID) {
-		delete(r.sent, a.ID)
-		r.rt.Counter(CounterAcked).Add(1)
+	known := false
+	for _, id := range a.IDs {
+		if r.book.acknowledge(id) {
+			delete(r.sent, id)
+			r.rt.Counter(CounterAcked).Add(1)
+			known = true
+		}
+	}
+	if known {
 		r.save()
 	}
 	return nil

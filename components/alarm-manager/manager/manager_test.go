@@ -126,7 +126,7 @@ func (r *rig) alert() event.Alert {
 	}
 }
 
-func (r *rig) ack(id string) { r.publish(event.TopicAckAlert, event.Ack{V: 1, ID: id}) }
+func (r *rig) ack(id string) { r.publish(event.TopicAckAlert, event.Ack{V: 1, IDs: []string{id}}) }
 
 func (r *rig) expect(fault event.Fault, state event.AlarmState) event.Alert {
 	r.t.Helper()

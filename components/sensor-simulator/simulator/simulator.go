@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"edgepdm/components/sensor-simulator/dataset"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
@@ -120,10 +121,15 @@ func (s *simulator) publishRow(machine int, dt, elapsed time.Duration) error {
 	if errors.Is(err, io.EOF) {
 		return err
 	}
-	if err != nil {
+	if _, ofLine := errors.AsType[*dataset.LineError](err); ofLine {
 		s.rt.Counter("input.unreadable").Add(1)
 		s.rt.Log.Warn("row of the input skipped", "error", err)
 		return nil
+	}
+	if err != nil { // another start would not help
+		s.rt.SetState(event.StateDegraded, err.Error())
+		s.rt.Log.Error("the input cannot be read any further", "error", err)
+		return io.EOF
 	}
 	s.seq[machine]++
 	t := event.Telemetry{

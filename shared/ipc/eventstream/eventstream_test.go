@@ -100,7 +100,7 @@ func TestDecodeReadsTheAWSCodec(t *testing.T) {
 			t.Errorf("message %d is %+v, want %+v", i, got, want)
 		}
 	}
-	if err := d.Decode(&got); err != io.EOF {
+	if err := d.Decode(&got); !errors.Is(err, io.EOF) {
 		t.Errorf("after the last frame: %v, want io.EOF", err)
 	}
 }

@@ -1,0 +1,86 @@
+// Package generate writes labelled rows of simulated machines, to train and to test models with.
+//
+// The table holds many machines, one after the other, each watched for some hours of simulated time through episodes of all
+// faults. Equal flags give equal bytes.
+package generate
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+
+	"edgepdm/components/sensor-simulator/dataset"
+	"edgepdm/components/sensor-simulator/plant"
+	"edgepdm/shared/cli"
+)
+
+const (
+	maxFaulty = 0.5 // a machine has to be sound before its fault grows
+	maxRows   = 100_000_000
+)
+
+// options are the command line.
+type options struct {
+	rows   int
+	seed   uint64
+	faulty float64
+	out    string
+}
+
+func parse(args []string, s cli.Streams) (options, error) {
+	var o options
+	fs := cli.NewFlagSet("sensor-simulator generate -rows N [-seed S] [-faulty FRACTION] [-out FILE]", s)
+	fs.IntVar(&o.rows, "rows", 0, "write `N` rows; required")
+	fs.Uint64Var(&o.seed, "seed", 1, "start the random numbers at `S`: equal seeds give equal rows")
+	fs.Float64Var(&o.faulty, "faulty", 0.04, "aim at this `FRACTION` of faulty rows, 0 to 0.5")
+	fs.StringVar(&o.out, "out", "", "write `FILE`, compressed if its name ends in .gz (default: standard output)")
+	if err := cli.Parse(fs, args); err != nil {
+		return options{}, err
+	}
+	switch {
+	case o.rows < 1 || o.rows > maxRows:
+		return options{}, cli.Usagef("-rows: give a number from 1 to %d", maxRows)
+	case math.IsNaN(o.faulty) || o.faulty < 0 || o.faulty > maxFaulty:
+		return options{}, cli.Usagef("-faulty: %g is not between 0 and %g", o.faulty, maxFaulty)
+	}
+	return o, nil
+}
+
+// Run is the sub-command "generate".
+func Run(ctx context.Context, args []string, s cli.Streams) error {
+	o, err := parse(args, s)
+	if err != nil {
+		return err
+	}
+	note := newProgress(s.Err, o.rows)
+	defer note.done()
+	if o.out == "" {
+		return write(ctx, s.Out, o, note)
+	}
+	return toFile(o.out, func(w io.Writer) error { return write(ctx, w, o, note) })
+}
+
+// write writes the whole table.
+func write(ctx context.Context, w io.Writer, o options, note *progress) error {
+	table, err := dataset.NewWriter(w, plant.Sensors())
+	if err != nil {
+		return err
+	}
+	d := newDirector(o.seed, o.faulty)
+	for i := range o.rows {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("generate rows: %w", err)
+		}
+		row, err := d.next(i)
+		if err != nil {
+			return err
+		}
+		err = table.Write(dataset.Row{Values: row.Values, Label: dataset.Label{Known: true, Faulty: row.Faulty}})
+		if err != nil {
+			return err
+		}
+		note.rows(i + 1)
+	}
+	return table.Flush()
+}
