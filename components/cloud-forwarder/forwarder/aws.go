@@ -1,0 +1,109 @@
+package forwarder
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
+	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+
+	"edgepdm/shared/ipc"
+)
+
+// Environment variables that a nucleus sets where the token exchange service runs.
+const (
+	envCredentialsURL   = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
+	envCredentialsToken = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+	envRegion           = "AWS_REGION"
+)
+
+// nucleusComponent keeps the core's own configuration; nucleus lite answers to this name too.
+const nucleusComponent = "aws.greengrass.Nucleus"
+
+// cloud makes AWS clients.
+type cloud struct {
+	config aws.Config
+	ends   Endpoints
+}
+
+// newCloud prepares access to AWS with the credentials of the token exchange service. It does not use the network.
+func newCloud(c Config, getenv func(string) string) (*cloud, error) {
+	region := c.Region
+	if region == "" {
+		region = getenv(envRegion)
+	}
+	if region == "" {
+		return nil, fmt.Errorf("region: neither the configuration nor %s names one", envRegion)
+	}
+	url := getenv(envCredentialsURL)
+	if url == "" {
+		return nil, fmt.Errorf("%s is not set: deploy aws.greengrass.TokenExchangeService, which gives AWS credentials", envCredentialsURL)
+	}
+	client, err := httpClient(c)
+	if err != nil {
+		return nil, err
+	}
+	provider := endpointcreds.New(url, func(o *endpointcreds.Options) {
+		o.AuthorizationToken = getenv(envCredentialsToken)
+		o.HTTPClient = &http.Client{Timeout: c.Timeout}
+	})
+	return &cloud{ends: c.Endpoints, config: aws.Config{
+		Region: region, HTTPClient: client, Credentials: aws.NewCredentialsCache(provider),
+		Retryer: func() aws.Retryer { return aws.NopRetryer{} }, // the streams repeat
+	}}, nil
+}
+
+// httpClient trusts the authorities of caFile besides the system's, and keeps connections for the next message.
+func httpClient(c Config) (*awshttp.BuildableClient, error) {
+	client := awshttp.NewBuildableClient().WithTimeout(c.Timeout)
+	if c.Endpoints.CAFile == "" {
+		return client, nil
+	}
+	pem, err := os.ReadFile(c.Endpoints.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("endpoints.caFile: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("endpoints.caFile: %s has no certificate", c.Endpoints.CAFile)
+	}
+	return client.WithTransportOptions(func(t *http.Transport) {
+		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}), nil
+}
+
+func (c *cloud) sns() *sns.Client {
+	return sns.NewFromConfig(c.config, func(o *sns.Options) {
+		if c.ends.SNS != "" {
+			o.BaseEndpoint = aws.String(c.ends.SNS)
+		}
+	})
+}
+
+// iotData makes a client of the account's own data endpoint: the configured one, or that of the nucleus.
+func (c *cloud) iotData(ctx context.Context, client *ipc.Client) (*iotdataplane.Client, error) {
+	endpoint := c.ends.IoTData
+	if endpoint == "" {
+		value, err := client.ComponentConfiguration(ctx, nucleusComponent, "iotDataEndpoint")
+		if err != nil && !ipc.HasCode(err, ipc.CodeResourceNotFound) {
+			return nil, fmt.Errorf("read the nucleus's iotDataEndpoint: %w", err)
+		}
+		host, _ := value["iotDataEndpoint"].(string)
+		if host == "" {
+			return nil, errors.New("endpoints.iotData: not configured, and the nucleus has no iotDataEndpoint")
+		}
+		endpoint = "https://" + host
+	}
+	return iotdataplane.NewFromConfig(c.config, func(o *iotdataplane.Options) { o.BaseEndpoint = aws.String(endpoint) }), nil
+}

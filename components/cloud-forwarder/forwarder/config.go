@@ -1,0 +1,91 @@
+// Package forwarder is the component that owns what leaves the site: it takes alerts and predictions, keeps them on disk,
+// and delivers them to AWS once the cloud can be reached. Its promises are F1 to F4, F6, F7, F9, F10 and F12 of the suite:
+// accepted means on disk, removed only on the sink's acknowledgement, at least once with a stable id, in order per stream.
+package forwarder
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Config is the component's configuration.
+type Config struct {
+	AlertTopicARN  string        `json:"alertTopicArn"`  // SNS topic of raised alarms; empty = none
+	TopicPrefix    string        `json:"topicPrefix"`    // cloud topics are <topicPrefix>/<core>/<local topic>
+	PredictionSink string        `json:"predictionSink"` // iot-data (HTTPS, acknowledged) or iotcore-ipc (best effort)
+	Sample         time.Duration `json:"sample"`         // between two predictions of a thing whose label does not change; 0 = all
+	GroupCommit    time.Duration `json:"groupCommit"`    // predictions are on disk this long after they came, at the latest
+	MaxSpoolMB     int           `json:"maxSpoolMB"`     // disk space of the predictions that wait; the oldest go first
+	RetryMax       time.Duration `json:"retryMax"`       // longest time between two attempts
+	Timeout        time.Duration `json:"timeout"`        // of one attempt
+	Region         string        `json:"region"`         // AWS region; empty = the nucleus's
+	Endpoints      Endpoints     `json:"endpoints"`
+}
+
+// Endpoints replace AWS's own endpoints; empty ones do not.
+type Endpoints struct {
+	IoTData string `json:"iotData"` // empty = the nucleus's iotDataEndpoint
+	SNS     string `json:"sns"`
+	CAFile  string `json:"caFile"` // PEM file of the authorities that are trusted besides the system's
+}
+
+// The sinks of predictions.
+const (
+	SinkIoTData    = "iot-data"
+	SinkIoTCoreIPC = "iotcore-ipc"
+)
+
+// Default returns the configuration with no key set.
+func Default() Config {
+	return Config{
+		TopicPrefix: "edgepdm", PredictionSink: SinkIoTData, Sample: time.Minute, GroupCommit: 200 * time.Millisecond,
+		MaxSpoolMB: 256, RetryMax: time.Minute, Timeout: 10 * time.Second,
+	}
+}
+
+var (
+	arnPattern    = regexp.MustCompile(`^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$`)
+	prefixPattern = regexp.MustCompile(`^[A-Za-z0-9:_-]+(/[A-Za-z0-9:_-]+)?$`)
+)
+
+// Validate names the field that is wrong.
+func (c Config) Validate() error {
+	switch {
+	case c.AlertTopicARN != "" && !arnPattern.MatchString(c.AlertTopicARN):
+		return fmt.Errorf("alertTopicArn: %q is not the ARN of an SNS topic", c.AlertTopicARN)
+	case !prefixPattern.MatchString(c.TopicPrefix):
+		return fmt.Errorf("topicPrefix: %q is not one or two topic levels of a-z A-Z 0-9 : _ -", c.TopicPrefix)
+	case c.PredictionSink != SinkIoTData && c.PredictionSink != SinkIoTCoreIPC:
+		return fmt.Errorf("predictionSink: %q is neither %s nor %s", c.PredictionSink, SinkIoTData, SinkIoTCoreIPC)
+	case c.Sample < 0:
+		return fmt.Errorf("sample: %v is negative", c.Sample)
+	case c.GroupCommit < 0 || c.GroupCommit > 10*time.Second:
+		return fmt.Errorf("groupCommit: %v is not between 0s and 10s", c.GroupCommit)
+	case c.MaxSpoolMB < 16 || c.MaxSpoolMB > 1<<20:
+		return fmt.Errorf("maxSpoolMB: %d is not between 16 and %d", c.MaxSpoolMB, 1<<20)
+	case c.RetryMax < 100*time.Millisecond || c.RetryMax > time.Hour:
+		return fmt.Errorf("retryMax: %v is not between 100ms and 1h", c.RetryMax)
+	case c.Timeout < 100*time.Millisecond || c.Timeout > 5*time.Minute:
+		return fmt.Errorf("timeout: %v is not between 100ms and 5m", c.Timeout)
+	}
+	for field, endpoint := range map[string]string{"iotData": c.Endpoints.IoTData, "sns": c.Endpoints.SNS} {
+		if err := checkEndpoint(endpoint); err != nil {
+			return fmt.Errorf("endpoints.%s: %w", field, err)
+		}
+	}
+	return nil
+}
+
+func checkEndpoint(endpoint string) error {
+	if endpoint == "" {
+		return nil
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" {
+		return fmt.Errorf("%q is not a URL such as https://host", endpoint)
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+package forwarder
+
+import (
+	"time"
+
+	"edgepdm/shared/event"
+)
+
+// filter chooses which predictions leave the site: every change of a thing's label, and one sample in a while.
+type filter struct {
+	every  time.Duration // 0 = all
+	things map[string]sample
+}
+
+type sample struct {
+	label string
+	at    time.Time
+}
+
+// maxFilterThings bounds memory; of further things everything leaves the site.
+const maxFilterThings = 10_000
+
+func newFilter(every time.Duration) *filter {
+	return &filter{every: every, things: make(map[string]sample)}
+}
+
+func (f *filter) takes(p *event.Prediction, now time.Time) bool {
+	if f.every == 0 {
+		return true
+	}
+	last, known := f.things[p.Thing]
+	if known && last.label == p.Label && now.Sub(last.at) < f.every {
+		return false
+	}
+	if known || len(f.things) < maxFilterThings {
+		f.things[p.Thing] = sample{p.Label, now}
+	}
+	return true
+}
+
+// recent remembers ids that were accepted, so that an alert which is published again, for want of the acknowledgement,
+// is acknowledged again but not kept twice.
+type recent struct {
+	ids  map[string]struct{}
+	ring []string
+	next int
+}
+
+func newRecent(size int) *recent {
+	return &recent{ids: make(map[string]struct{}, size), ring: make([]string, size)}
+}
+
+func (r *recent) has(id string) bool {
+	_, ok := r.ids[id]
+	return ok
+}
+
+func (r *recent) add(id string) {
+	if r.has(id) {
+		return
+	}
+	delete(r.ids, r.ring[r.next])
+	r.ids[id], r.ring[r.next] = struct{}{}, id
+	r.next = (r.next + 1) % len(r.ring)
+}

@@ -1,0 +1,101 @@
+package forwarder
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"edgepdm/shared/event"
+)
+
+// markReplayed adds the member that tells receivers that they may have the message already (promise F3).
+func markReplayed(payload []byte) []byte {
+	rest, ok := bytes.CutPrefix(payload, []byte("{"))
+	if !ok {
+		return payload
+	}
+	marked := []byte(`{"replayed":true`)
+	if len(bytes.TrimSpace(rest)) > 1 {
+		marked = append(marked, ',')
+	}
+	return append(marked, rest...)
+}
+
+// maxSubject is the longest subject that SNS takes, in ASCII characters.
+const maxSubject = 100
+
+// subject is the subject line of an alert's e-mail.
+func subject(a event.Alert) string {
+	place := a.Thing
+	if a.Line != "" {
+		place += " on " + a.Line
+	}
+	s := fmt.Sprintf("[%s] %s: %s", strings.ToUpper(string(a.Severity)), a.Fault, place)
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, s)
+	return s[:min(len(s), maxSubject)]
+}
+
+// whatToDo is the advice for a fault.
+func whatToDo(f event.Fault) string {
+	switch f {
+	case event.FaultMachine:
+		return "Inspect the machine as soon as possible; plan its maintenance before it fails."
+	case event.FaultSilence:
+		return "Check the sensors of the machine, their power and their network."
+	case event.FaultUplinkDown:
+		return "Check the site's network. Watching goes on; everything is delivered once the connection is back."
+	case event.FaultTest:
+		return "Nothing: this is a test of the alarm chain."
+	}
+	return "Look at the machine."
+}
+
+// emailText is what a person reads: what, where, since when, what to do.
+func emailText(a event.Alert) string {
+	var b strings.Builder
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "%-12s%s\n", name+":", value)
+		}
+	}
+	fmt.Fprintf(&b, "%s\n\n", a.Text)
+	line("What", string(a.Fault))
+	line("Machine", a.Thing)
+	line("Line", a.Line)
+	line("Since", a.Since.UTC().Format("2006-01-02 15:04:05 UTC"))
+	line("Severity", string(a.Severity))
+	if a.Probability > 0 {
+		line("Probability", fmt.Sprintf("%.1f %%", 100*a.Probability))
+	}
+	if a.Model != nil {
+		line("Model", a.Model.Version)
+	}
+	line("What to do", whatToDo(a.Fault))
+	line("Alert id", a.ID)
+	if a.Simulated {
+		b.WriteString("\nThe machine is simulated.\n")
+	}
+	return b.String()
+}
+
+// snsMessage is the message for a topic with MessageStructure "json": people get text, programs the alert.
+func snsMessage(payload []byte) (subjectLine, message string, err error) {
+	a, err := event.DecodeAlert(payload)
+	if err != nil {
+		return "", "", err
+	}
+	text := emailText(a)
+	data, err := json.Marshal(map[string]string{
+		"default": text, "email": text, "sms": a.Text, "lambda": string(payload), "sqs": string(payload), "http": string(payload), "https": string(payload),
+	})
+	if err != nil {
+		return "", "", fmt.Errorf("encode SNS message: %w", err)
+	}
+	return subject(a), string(data), nil
+}

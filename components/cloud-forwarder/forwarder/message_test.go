@@ -1,0 +1,135 @@
+package forwarder
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"edgepdm/shared/event"
+)
+
+func TestMarkReplayed(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"v":1,"id":"x"}`: `{"replayed":true,"v":1,"id":"x"}`,
+		`{}`:               `{"replayed":true}`,
+		`[1]`:              `[1]`,
+		``:                 ``,
+	} {
+		if got := string(markReplayed([]byte(in))); got != want {
+			t.Errorf("%s became %s, want %s", in, got, want)
+		}
+	}
+}
+
+func raised() event.Alert {
+	return event.Alert{
+		V: 1, ID: "press-1-e-1", Thing: "press-1", Line: "line-7", Fault: event.FaultMachine, State: event.AlarmUnacknowledged,
+		Severity: event.SeverityHigh, Since: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), TS: time.Date(2026, 11, 23, 10, 0, 1, 0, time.UTC),
+		Probability: 0.971, Text: "Fault found on line 7, press 1. Immediate attention required.", Model: &event.ModelRef{Version: "m1"},
+	}
+}
+
+// The e-mail tells a person what, where, since when and what to do; programs get the alert itself.
+func TestSNSMessage(t *testing.T) {
+	payload, err := json.Marshal(raised())
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject, message, err := snsMessage(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if subject != "[HIGH] machine-fault: press-1 on line-7" {
+		t.Errorf("subject %q", subject)
+	}
+	var parts map[string]string
+	if err := json.Unmarshal([]byte(message), &parts); err != nil {
+		t.Fatal(err)
+	}
+	if parts["lambda"] != string(payload) || parts["email"] != parts["default"] {
+		t.Errorf("parts %v", parts)
+	}
+	for _, want := range []string{
+		"Fault found on line 7, press 1. Immediate attention required.", "machine-fault", "press-1", "line-7",
+		"2026-11-23 10:00:00 UTC", "97.1 %", "What to do:", "Inspect the machine",
+	} {
+		if !strings.Contains(parts["email"], want) {
+			t.Errorf("e-mail lacks %q:\n%s", want, parts["email"])
+		}
+	}
+	if _, _, err := snsMessage([]byte("x")); err == nil {
+		t.Error("a malformed alert became a message")
+	}
+}
+
+func TestSubjectFitsSNS(t *testing.T) {
+	a := raised()
+	a.Thing, a.Line = strings.Repeat("x", 128), strings.Repeat("y", 128)
+	if s := subject(a); len(s) != maxSubject {
+		t.Errorf("%d characters", len(s))
+	}
+	a.Line = "Strasse\nß"
+	if s := subject(a); strings.ContainsAny(s, "\nß") {
+		t.Errorf("subject %q", s)
+	}
+}
+
+func TestFilterTakesChangesAndSamples(t *testing.T) {
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	f := newFilter(time.Minute)
+	for _, c := range []struct {
+		what, thing, label string
+		after              time.Duration
+		want               bool
+	}{
+		{"the first", "p", event.LabelNotFaulty, 0, true},
+		{"no change", "p", event.LabelNotFaulty, time.Second, false},
+		{"a change", "p", event.LabelFaulty, 2 * time.Second, true},
+		{"no change", "p", event.LabelFaulty, 61 * time.Second, false},
+		{"a sample", "p", event.LabelFaulty, 62 * time.Second, true},
+		{"another thing", "q", event.LabelNotFaulty, 62 * time.Second, true},
+	} {
+		if got := f.takes(&event.Prediction{Thing: c.thing, Label: c.label}, begin.Add(c.after)); got != c.want {
+			t.Errorf("%s of %s: %v", c.what, c.thing, got)
+		}
+	}
+	all := newFilter(0)
+	if p := (&event.Prediction{Thing: "p"}); !all.takes(p, begin) || !all.takes(p, begin) {
+		t.Error("a sample of 0 does not take all")
+	}
+}
+
+func TestRecentForgetsTheOldest(t *testing.T) {
+	r := newRecent(2)
+	for _, id := range []string{"a", "b", "b", "c"} {
+		r.add(id)
+	}
+	if r.has("a") || !r.has("b") || !r.has("c") || len(r.ids) != 2 {
+		t.Errorf("%v", r.ids)
+	}
+}
+
+func TestConfigNamesTheField(t *testing.T) {
+	for want, change := range map[string]func(*Config){
+		"alertTopicArn:":    func(c *Config) { c.AlertTopicARN = "alerts" },
+		"topicPrefix:":      func(c *Config) { c.TopicPrefix = "a/b/c" },
+		"predictionSink:":   func(c *Config) { c.PredictionSink = "s3" },
+		"sample:":           func(c *Config) { c.Sample = -1 },
+		"groupCommit:":      func(c *Config) { c.GroupCommit = time.Minute },
+		"maxSpoolMB:":       func(c *Config) { c.MaxSpoolMB = 1 },
+		"retryMax:":         func(c *Config) { c.RetryMax = 0 },
+		"timeout:":          func(c *Config) { c.Timeout = 0 },
+		"endpoints.iotData": func(c *Config) { c.Endpoints.IoTData = "host" },
+		"endpoints.sns":     func(c *Config) { c.Endpoints.SNS = "ftp://host" },
+	} {
+		c := Default()
+		if err := c.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
