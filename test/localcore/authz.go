@@ -1,0 +1,233 @@
+package localcore
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+)
+
+const (
+	pubsubService    = "aws.greengrass.ipc.pubsub"
+	mqttProxyService = "aws.greengrass.ipc.mqttproxy"
+	operationPrefix  = "aws.greengrass#"
+)
+
+// Grant is one operation on one resource that a component's accessControl allows.
+type Grant struct {
+	Component, Service, Policy, Operation, Resource string
+
+	Enforced bool // the core provides the service; the others are ignored, as a nucleus without their plugin does
+	Used     bool // it allowed at least one request
+}
+
+// Denial is a request that no grant allowed.
+type Denial struct {
+	Component, Service, Operation, Resource string
+	Count                                   int
+}
+
+// authz holds the grants of all components.
+type authz struct {
+	mu      sync.Mutex
+	grants  map[string][]*Grant // by component
+	denials map[Denial]int
+	log     *slog.Logger
+}
+
+func newAuthz(log *slog.Logger) *authz {
+	return &authz{grants: make(map[string][]*Grant), denials: make(map[Denial]int), log: log}
+}
+
+// enforcedOperations are the operations that each service registers for authorisation.
+func enforcedOperations(service string) []string {
+	switch service {
+	case pubsubService:
+		return []string{operationPrefix + "PublishToTopic", operationPrefix + "SubscribeToTopic", "*"}
+	case mqttProxyService:
+		return []string{operationPrefix + "PublishToIoTCore", operationPrefix + "SubscribeToIoTCore", "*"}
+	}
+	return nil
+}
+
+// load makes accessControl, from the component's configuration, its grants. What a nucleus would skip with an error in
+// its log is skipped with an error in the log.
+func (a *authz) load(component string, accessControl any) {
+	var grants []*Grant
+	services, _ := accessControl.(map[string]any)
+	for _, service := range sortedKeys(services) {
+		known := enforcedOperations(service)
+		policies, _ := services[service].(map[string]any)
+		for _, id := range sortedKeys(policies) {
+			policy, _ := policies[id].(map[string]any)
+			operations, resources := stringList(policy["operations"]), stringList(policy["resources"])
+			if len(operations) == 0 {
+				a.log.Error("policy has no operations", "component", component, "service", service, "policy", id)
+			}
+			for _, op := range operations {
+				if known != nil && !slices.Contains(known, op) {
+					a.log.Error("operation not registered with the service", "component", component, "service", service,
+						"policy", id, "operation", op)
+				}
+				for _, resource := range resources {
+					if err := validResource(resource); err != nil {
+						a.log.Error("resource is not valid", "component", component, "policy", id, "resource", resource, "err", err)
+						continue
+					}
+					grants = append(grants, &Grant{Component: component, Service: service, Policy: id, Operation: op,
+						Resource: resource, Enforced: slices.Contains(known, op)})
+				}
+			}
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, g := range grants {
+		unused := *g
+		g.Used = slices.ContainsFunc(a.grants[component], func(old *Grant) bool {
+			was := *old
+			was.Used = false
+			return old.Used && was == unused
+		})
+	}
+	a.grants[component] = grants
+}
+
+func stringList(v any) []string {
+	list, _ := v.([]any)
+	var out []string
+	for _, e := range list {
+		if s, ok := e.(string); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// check allows the operation on the resource or returns the text of the error.
+func (a *authz) check(component, service, operation, resource string) error {
+	if resource == "" {
+		return fmt.Errorf("Resource cannot be empty")
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, g := range a.grants[component] {
+		if g.Service == service && g.Enforced && (g.Operation == operation || g.Operation == "*") &&
+			matchResource(g.Resource, resource, service == mqttProxyService) {
+			g.Used = true
+			return nil
+		}
+	}
+	a.denials[Denial{Component: component, Service: service, Operation: operation, Resource: resource}]++
+	return fmt.Errorf("Principal %s is not authorized to perform %s:%s on resource %s", component, service, operation, resource)
+}
+
+func (a *authz) forget(component string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.grants, component)
+}
+
+func (a *authz) report() ([]Grant, []Denial) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var grants []Grant
+	for _, list := range a.grants {
+		for _, g := range list {
+			grants = append(grants, *g)
+		}
+	}
+	slices.SortFunc(grants, func(x, y Grant) int {
+		return strings.Compare(fmt.Sprint(x.Component, x.Service, x.Policy, x.Operation, x.Resource),
+			fmt.Sprint(y.Component, y.Service, y.Policy, y.Operation, y.Resource))
+	})
+	var denials []Denial
+	for d, n := range a.denials {
+		d.Count = n
+		denials = append(denials, d)
+	}
+	slices.SortFunc(denials, func(x, y Denial) int { return strings.Compare(fmt.Sprint(x), fmt.Sprint(y)) })
+	return grants, denials
+}
+
+// Pieces of a resource pattern. Anything else is a literal character.
+const (
+	anything   rune = -1 - iota // *: any characters, also none
+	oneLevel                    // + as a whole level, where MQTT wildcards count: any characters but /
+	restLevels                  // # as the last level, where MQTT wildcards count
+)
+
+// compileResource takes a pattern apart as the nucleus's WildcardTrie does: `*` matches any characters, `${*}`, `${?}`
+// and `${$}` stand for the character, and MQTT wildcards count only as whole levels.
+func compileResource(pattern string, mqtt bool) []rune {
+	var out []rune
+	runes := []rune(pattern)
+	for i := 0; i < len(runes); i++ {
+		levelStart := i == 0 || runes[i-1] == '/'
+		switch r := runes[i]; {
+		case r == '*':
+			out = append(out, anything)
+		case r == '$' && i+3 < len(runes) && runes[i+1] == '{' && runes[i+3] == '}':
+			out = append(out, runes[i+2])
+			i += 3
+		case mqtt && r == '+' && levelStart && (i+1 == len(runes) || runes[i+1] == '/'):
+			out = append(out, oneLevel)
+		case mqtt && r == '#' && levelStart && i+1 == len(runes):
+			out = append(out, restLevels)
+		default:
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func matchResource(pattern, resource string, mqtt bool) bool {
+	return matchRunes(compileResource(pattern, mqtt), []rune(resource))
+}
+
+func matchRunes(p, s []rune) bool {
+	for len(p) > 0 {
+		switch p[0] {
+		case restLevels:
+			return true
+		case anything, oneLevel:
+			for i := 0; ; i++ {
+				if matchRunes(p[1:], s[i:]) {
+					return true
+				}
+				if i == len(s) || p[0] == oneLevel && s[i] == '/' {
+					return false
+				}
+			}
+		}
+		if len(s) == 0 { // "a/#" also matches "a"
+			return len(p) == 2 && p[0] == '/' && p[1] == restLevels
+		}
+		if p[0] != s[0] {
+			return false
+		}
+		p, s = p[1:], s[1:]
+	}
+	return len(s) == 0
+}
+
+// validResource refuses what the nucleus refuses in a policy's resource.
+func validResource(resource string) error {
+	if resource == "" {
+		return fmt.Errorf("resource cannot be empty")
+	}
+	runes := []rune(resource)
+	for i := 0; i < len(runes); i++ {
+		switch {
+		case runes[i] == '$' && i+1 < len(runes) && runes[i+1] == '{':
+			if i+3 >= len(runes) || runes[i+3] != '}' || !strings.ContainsRune("*$?", runes[i+2]) {
+				return fmt.Errorf("resource contains an invalid escape sequence; there are ${*}, ${$} and ${?}")
+			}
+			i += 3
+		case runes[i] == '?':
+			return fmt.Errorf("resource contains '?', which is no wildcard; write ${?}")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,342 @@
+package localcore
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// store holds the configuration of every component as a classic nucleus does: keys are case-insensitive and remember
+// how they were first written, every leaf has the time of its last change, and lists are leaves.
+type store struct {
+	mu       sync.Mutex
+	roots    map[string]*node // by component
+	watchers []*watcher       // in order of subscription
+}
+
+type node struct {
+	name     string
+	modtime  int64            // milliseconds since the epoch
+	children map[string]*node // by lower-case name; nil in a leaf
+	value    any              // of a leaf
+}
+
+// watcher receives the path of each change at or below path. notify is called under the store's lock, so in order; it
+// must not block.
+type watcher struct {
+	component string
+	path      []string
+	notify    func(path []string)
+}
+
+func newStore() *store { return &store{roots: make(map[string]*node)} }
+
+func container(name string, modtime int64) *node {
+	return &node{name: name, modtime: modtime, children: make(map[string]*node)}
+}
+
+func (n *node) find(path []string) *node {
+	for _, key := range path {
+		if n == nil || n.children == nil {
+			return nil
+		}
+		n = n.children[strings.ToLower(key)]
+	}
+	return n
+}
+
+// modified is the newest change at or below n.
+func (n *node) modified() int64 {
+	if len(n.children) == 0 {
+		return n.modtime
+	}
+	var newest int64
+	for _, c := range n.children {
+		newest = max(newest, c.modified())
+	}
+	return newest
+}
+
+// plain returns the value below n; names that start with "_" are the nucleus's own.
+func (n *node) plain() any {
+	if n.children == nil {
+		return n.value
+	}
+	m := make(map[string]any, len(n.children))
+	for _, c := range n.children {
+		if !strings.HasPrefix(c.name, "_") {
+			m[c.name] = c.plain()
+		}
+	}
+	return m
+}
+
+func (n *node) clone() *node {
+	c := *n
+	if n.children != nil {
+		c.children = make(map[string]*node, len(n.children))
+		for k, child := range n.children {
+			c.children[k] = child.clone()
+		}
+	}
+	return &c
+}
+
+// update merges values into the container n; with replace, children that values lacks are removed.
+func (n *node) update(at []string, values map[string]any, ts int64, replace bool, changed func(path []string)) {
+	seen := make(map[string]bool, len(values))
+	for _, key := range sortedKeys(values) {
+		id := strings.ToLower(key)
+		seen[id] = true
+		child := n.children[id]
+		path := append(slices.Clone(at), key)
+		if child != nil {
+			path[len(path)-1] = child.name
+		}
+		sub, isMap := values[key].(map[string]any)
+		switch {
+		case isMap:
+			if child == nil || child.children == nil {
+				if child != nil {
+					changed(path)
+				}
+				child = container(path[len(path)-1], time.Now().UnixMilli())
+				n.children[id] = child
+			}
+			child.update(path, sub, ts, replace, changed)
+		case child == nil || child.children != nil:
+			n.children[id] = &node{name: path[len(path)-1], modtime: ts, value: values[key]}
+			changed(path)
+		case ts < child.modtime: // an older write never wins
+		default:
+			differs := !equal(child.value, values[key])
+			child.value, child.modtime = values[key], ts
+			if differs {
+				changed(path)
+			}
+		}
+	}
+	if !replace {
+		return
+	}
+	for _, id := range slices.Sorted(maps.Keys(n.children)) {
+		if child := n.children[id]; !seen[id] && !strings.HasPrefix(child.name, "_") {
+			delete(n.children, id)
+			changed(append(slices.Clone(at), child.name))
+		}
+	}
+}
+
+func equal(a, b any) bool {
+	return string(appendGson(nil, a)) == string(appendGson(nil, b))
+}
+
+// notifier returns the function that update reports changes of component to. The store must be locked.
+func (s *store) notifier(component string) func([]string) {
+	return func(path []string) {
+		for _, w := range s.watchers {
+			switch {
+			case w.component != component:
+			case under(path, w.path):
+				w.notify(path)
+			case under(w.path, path): // what holds the watched key was removed
+				w.notify(w.path)
+			}
+		}
+	}
+}
+
+func under(path, prefix []string) bool {
+	return len(path) >= len(prefix) && slices.EqualFunc(path[:len(prefix)], prefix, strings.EqualFold)
+}
+
+// configChange is what a deployment does to one component's configuration.
+type configChange struct {
+	merge map[string]any
+	reset [][]string // an empty path is the whole configuration
+}
+
+// resolve computes a component's configuration after a deployment without changing anything: what is there now, less
+// what is reset, with the recipe's defaults under it and the deployment's merge over it.
+func (s *store) resolve(component string, defaults map[string]any, change configChange, ts int64) map[string]any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	root := container(component, ts)
+	if current := s.roots[component]; current != nil {
+		root = current.clone()
+	}
+	quiet := func([]string) {}
+	for _, path := range change.reset {
+		if len(path) == 0 {
+			root = container(component, ts)
+			continue
+		}
+		if parent := root.find(path[:len(path)-1]); parent != nil && parent.children != nil {
+			delete(parent.children, strings.ToLower(path[len(path)-1]))
+		}
+	}
+	root.update(nil, defaults, 1, false, quiet) // 1 ms: older than whatever is there
+	root.update(nil, change.merge, ts, false, quiet)
+	return root.plain().(map[string]any) // a container
+}
+
+// replace makes values the component's configuration and tells the watchers what changed.
+func (s *store) replace(component string, values map[string]any, ts int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	root := s.roots[component]
+	if root == nil {
+		root = container(component, ts)
+		s.roots[component] = root
+	}
+	root.update(nil, values, ts, true, s.notifier(component))
+}
+
+func (s *store) remove(component string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.roots, component)
+}
+
+// get returns what GetConfiguration answers: a container as it is, a leaf in an object under its own name.
+func (s *store) get(component string, path []string) (map[string]any, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.roots[component].find(path)
+	if n == nil {
+		return nil, false
+	}
+	if n.children == nil {
+		return map[string]any{n.name: n.value}, true
+	}
+	return n.plain().(map[string]any), true
+}
+
+// set is UpdateConfiguration: path names a container, made if it is missing. ts is in milliseconds.
+func (s *store) set(component string, path []string, values map[string]any, ts int64) *opError {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	root := s.roots[component]
+	if root == nil {
+		return errorf(invalidArguments, "Component config not found for component %s", component)
+	}
+	n := root
+	at := []string{}
+	for _, key := range path {
+		child := n.find([]string{key})
+		if child != nil && child.children == nil {
+			return errorf(invalidArguments, "%s in %s is already a leaf, cannot become a container", key, component)
+		}
+		if child == nil { // a new container has the present time, whatever the request says
+			ts = time.Now().UnixMilli()
+			child = container(key, ts)
+			n.children[strings.ToLower(key)] = child
+		}
+		n = child
+		at = append(at, n.name)
+	}
+	if err := n.sameShape(values); err != nil {
+		return err
+	}
+	n.update(at, values, ts, false, s.notifier(component))
+	if ts < n.modified() {
+		return errorf(failedCondition, "Proposed timestamp is older than the config's latest modified timestamp")
+	}
+	return nil
+}
+
+// sameShape refuses to turn a leaf into a container or the reverse.
+func (n *node) sameShape(values map[string]any) *opError {
+	for key, v := range values {
+		child := n.children[strings.ToLower(key)]
+		if child == nil {
+			continue
+		}
+		sub, isMap := v.(map[string]any)
+		switch {
+		case isMap && child.children == nil:
+			return errorf(invalidArguments, "%s in %s is already a leaf, cannot become a container", key, n.name)
+		case !isMap && child.children != nil:
+			return errorf(invalidArguments, "%s in %s is already a container, cannot become a leaf", key, n.name)
+		case isMap:
+			if err := child.sameShape(sub); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// watch registers w when its key exists.
+func (s *store) watch(w *watcher) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.roots[w.component].find(w.path) == nil {
+		return false
+	}
+	s.watchers = append(s.watchers, w)
+	return true
+}
+
+func (s *store) unwatch(w *watcher) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watchers = slices.DeleteFunc(s.watchers, func(x *watcher) bool { return x == w })
+}
+
+// normalise copies a value into the types that the store holds. Integers stay integers, which is visible on the wire.
+func normalise(path string, v any) (any, error) {
+	switch v := v.(type) {
+	case nil, bool, string, int64, uint64:
+		return v, nil
+	case int:
+		return int64(v), nil
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, fmt.Errorf("%s: %v is not JSON", path, v)
+		}
+		return v, nil
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n, nil
+		}
+		f, err := v.Float64()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		return f, nil
+	case []string:
+		list := make([]any, len(v))
+		for i, s := range v {
+			list[i] = s
+		}
+		return list, nil
+	case []any:
+		list := make([]any, len(v))
+		for i, e := range v {
+			n, err := normalise(fmt.Sprintf("%s[%d]", path, i), e)
+			if err != nil {
+				return nil, err
+			}
+			list[i] = n
+		}
+		return list, nil
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for k, e := range v {
+			n, err := normalise(path+"."+k, e)
+			if err != nil {
+				return nil, err
+			}
+			m[k] = n
+		}
+		return m, nil
+	default:
+		return nil, fmt.Errorf("%s: a %T cannot be configuration", path, v)
+	}
+}

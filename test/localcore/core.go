@@ -1,0 +1,285 @@
+// Package localcore is a small, strict Greengrass core for development, demonstrations and tests: it deploys a staged
+// tree as greengrass-cli does, runs each component as a process with the environment that a classic nucleus gives and
+// nothing more, and serves Greengrass IPC on a Unix socket. Where a nucleus is lenient it refuses, so that what passes
+// here passes there. It is never a product: production is the real nucleus.
+//
+// Where it differs from a classic nucleus on purpose:
+//   - Recipes: only what works on both nuclei is accepted, with exact upper and lower case, and every unknown key is an
+//     error that names its place. No step runs as root, and archives are not unpacked.
+//   - A token lives as long as its process; a nucleus keeps it for a component's restarts.
+//   - A component that does not read its socket is disconnected with a warning; a nucleus queues without a bound.
+//   - An object onto a configuration leaf, or a leaf onto an object, is refused; newer nuclei replace one by the other.
+//   - A new configuration key is one change event; a nucleus sends two.
+//   - A restart of a HARD dependency does not restart what depends on it, and dependencies are never fetched: a HARD one
+//     must be in the deployment.
+//   - Configuration is not kept over a restart of the core: each run begins with the recipes' defaults.
+package localcore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Mode says which nucleus the core behaves as.
+type Mode int
+
+// The modes.
+const (
+	Classic Mode = iota
+	Lite         // not supported yet
+)
+
+// Options configure a Core. Only Root is required.
+type Options struct {
+	// Root is made when it is missing: ipc.socket, packages/, work/<Name>/, logs/<Name>.log, env/<NAME>.env, config/.
+	Root string
+	// Stage holds recipes/<Name>-<version>.yaml and artifacts/<Name>/<version>/<file>.
+	Stage string
+	Mode  Mode
+	// ErrorReset is the window of the BROKEN rule: errors further apart do not add up. One hour by default.
+	ErrorReset time.Duration
+	// StopTimeout is the time between SIGTERM and SIGKILL. Five seconds by default.
+	StopTimeout time.Duration
+	ThingName   string // "edgepdm-core" by default
+	Region      string // "us-east-1" by default
+	BrokerAddr  string // where the MQTT broker listens, on loopback; "127.0.0.1:0" by default
+	// CredentialsURL is where the token exchange service listens, if there is one: components find it in their environment.
+	CredentialsURL string
+	// QueueBytes bounds what one IPC connection may have waiting for its client to read, 32 MiB by default. A client that
+	// is further behind is disconnected, with a warning in the log: nothing is ever left out silently.
+	QueueBytes int
+	Logger     *slog.Logger     // discards by default
+	Now        func() time.Time // the clock of the BROKEN rule
+	// OnState is told each change of a component's state, in order. It must not block or call the Core.
+	OnState func(component string, from, to State)
+}
+
+// Core is one embedded Greengrass core.
+type Core struct {
+	opts   Options
+	log    *slog.Logger
+	store  *store
+	authz  *authz
+	pubsub *pubsub
+	server *server
+	broker *broker
+	lock   *os.File
+
+	deploying sync.Mutex // one change of what runs at a time
+	started   bool
+	closed    bool
+
+	mu         sync.Mutex
+	components map[string]*component
+	order      []string // of start
+	externals  map[string]bool
+	changed    chan struct{} // closed and replaced at each change of a state
+}
+
+// New checks the options, makes the root directory and takes its lock.
+func New(opts Options) (*Core, error) {
+	if opts.Mode != Classic {
+		return nil, errors.New("lite mode is not supported yet")
+	}
+	if opts.Root == "" {
+		return nil, errors.New("a root directory is required")
+	}
+	root, err := filepath.Abs(opts.Root)
+	if err != nil {
+		return nil, fmt.Errorf("find root: %w", err)
+	}
+	opts.Root = root
+	opts.ErrorReset = cmp.Or(opts.ErrorReset, time.Hour)
+	opts.StopTimeout = cmp.Or(opts.StopTimeout, 5*time.Second)
+	opts.ThingName = cmp.Or(opts.ThingName, "edgepdm-core")
+	opts.Region = cmp.Or(opts.Region, "us-east-1")
+	opts.BrokerAddr = cmp.Or(opts.BrokerAddr, "127.0.0.1:0")
+	opts.QueueBytes = cmp.Or(opts.QueueBytes, defaultQueueBytes)
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.OnState == nil {
+		opts.OnState = func(string, State, State) {}
+	}
+	for _, dir := range []string{"work", "logs", "env", "config", "packages"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
+			return nil, fmt.Errorf("make root: %w", err)
+		}
+	}
+	lock, err := lockRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	c := &Core{
+		opts: opts, log: opts.Logger, lock: lock,
+		store: newStore(), authz: newAuthz(opts.Logger), pubsub: &pubsub{},
+		server: newServer(opts.Logger, opts.QueueBytes), broker: newBroker(opts.Logger),
+		components: make(map[string]*component), externals: make(map[string]bool),
+		changed: make(chan struct{}),
+	}
+	c.server.operations = c.operations()
+	return c, nil
+}
+
+// lockRoot keeps a second core off the same root for as long as this process has the file open.
+func lockRoot(root string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(root, "core.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open lock of root: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("another core runs on %s: %w", root, err)
+	}
+	return f, nil
+}
+
+// Start opens the IPC socket and the MQTT broker. No component runs yet.
+func (c *Core) Start(ctx context.Context) error {
+	c.deploying.Lock()
+	defer c.deploying.Unlock()
+	if c.started || c.closed {
+		return errors.New("the core was started before")
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := c.broker.start(c.opts.BrokerAddr); err != nil {
+		return err
+	}
+	if err := c.server.listen(c.opts.Root); err != nil {
+		return err
+	}
+	c.started = true
+	return nil
+}
+
+// SocketPath is the IPC socket, by a path that any client can use.
+func (c *Core) SocketPath() string { return c.server.path }
+
+// BrokerAddr is the address of the MQTT broker that stands for IoT Core.
+func (c *Core) BrokerAddr() string { return c.broker.addr }
+
+// SetIoTCoreOnline cuts and restores the core's own connection to IoT Core. Other clients of the broker stay connected.
+func (c *Core) SetIoTCoreOnline(online bool) { c.broker.setOnline(online) }
+
+// Grants reports every grant of every accessControl, and whether a request used it.
+func (c *Core) Grants() []Grant {
+	grants, _ := c.authz.report()
+	return grants
+}
+
+// Denials reports the requests that no grant allowed.
+func (c *Core) Denials() []Denial {
+	_, denials := c.authz.report()
+	return denials
+}
+
+// Configuration returns a component's effective configuration.
+func (c *Core) Configuration(component string) (map[string]any, bool) {
+	return c.store.get(component, nil)
+}
+
+// AddExternal admits a program that the core does not run, such as a test: its recipe gives its configuration and its
+// grants. It returns the environment that the program needs, and writes it to Root/env/<name>.env.
+func (c *Core) AddExternal(name, recipeFile string) (map[string]string, error) {
+	c.deploying.Lock()
+	defer c.deploying.Unlock()
+	if !c.started || c.closed {
+		return nil, errors.New("the core does not run")
+	}
+	r, err := readRecipe(recipeFile)
+	if err != nil {
+		return nil, err
+	}
+	if r.name != name {
+		return nil, fmt.Errorf("recipe %s is of %s, not of %s", recipeFile, r.name, name)
+	}
+	if _, taken := c.component(name); taken || c.externals[name] {
+		return nil, fmt.Errorf("there is a component %s already", name)
+	}
+	now := time.Now().UnixMilli()
+	c.configure(name, c.store.resolve(name, r.defaults, configChange{}, now), now)
+	p := c.server.issue(name, nil)
+	env := map[string]string{"SVCUID": p.token, socketVariable: c.server.path}
+	file := filepath.Join(c.opts.Root, "env", name+".env")
+	text := fmt.Sprintf("SVCUID=%s\n%s=%s\n", p.token, socketVariable, c.server.path)
+	if err := writeFile(file, []byte(text), 0o600); err != nil {
+		return nil, fmt.Errorf("write environment: %w", err)
+	}
+	c.externals[name] = true
+	return env, nil
+}
+
+// writeFile replaces a file as a whole; a program that runs from the old one goes on.
+func writeFile(file string, data []byte, mode os.FileMode) error {
+	tmp := file + ".new"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.WriteFile(tmp, data, mode); err != nil {
+		return err
+	}
+	return os.Rename(tmp, file)
+}
+
+func (c *Core) component(name string) (*component, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	comp, ok := c.components[name]
+	return comp, ok
+}
+
+// StopComponent stops a component until the next deployment or restart.
+func (c *Core) StopComponent(ctx context.Context, name string) error {
+	return c.act(ctx, name, action{kind: actStop})
+}
+
+// RestartComponent stops a component and starts it again; one that is BROKEN or stopped, too.
+func (c *Core) RestartComponent(ctx context.Context, name string) error {
+	return c.act(ctx, name, action{kind: actInstall})
+}
+
+func (c *Core) act(ctx context.Context, name string, a action) error {
+	c.deploying.Lock()
+	defer c.deploying.Unlock()
+	comp, ok := c.component(name)
+	if !ok {
+		return fmt.Errorf("there is no component %s", name)
+	}
+	return comp.do(ctx, a)
+}
+
+// Close stops the components in reverse order of their start, then the socket and the broker, and waits for everything.
+// When ctx ends first, components that still run are killed at once.
+func (c *Core) Close(ctx context.Context) error {
+	c.deploying.Lock()
+	defer c.deploying.Unlock()
+	if c.closed {
+		return nil
+	}
+	c.closed = true
+	c.mu.Lock()
+	order := slices.Clone(c.order)
+	c.mu.Unlock()
+	for _, name := range slices.Backward(order) {
+		comp, _ := c.component(name)
+		comp.quit(ctx)
+	}
+	c.server.close()
+	err := c.broker.close()
+	return errors.Join(err, c.lock.Close())
+}

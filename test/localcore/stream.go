@@ -1,0 +1,155 @@
+package localcore
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"sync"
+
+	"edgepdm/shared/ipc/eventstream"
+)
+
+// stream is one operation in progress. Its response always precedes its events.
+type stream struct {
+	conn      *conn
+	id        int32
+	operation string
+	streaming bool
+
+	mu        sync.Mutex
+	responded bool
+	ended     bool
+	early     []eventstream.Message // events from before the response
+	cleanup   func()                // ends the subscription
+}
+
+// onClose sets what ends the subscription behind the stream. It is called once, also when the stream has ended already.
+func (s *stream) onClose(f func()) {
+	s.mu.Lock()
+	ended := s.ended
+	if !ended {
+		s.cleanup = f
+	}
+	s.mu.Unlock()
+	if ended {
+		f()
+	}
+}
+
+// respond sends the response; it ends the stream of an operation without events.
+func (s *stream) respond(payload []byte) {
+	m := s.message(s.operation+"Response", payload)
+	if !s.streaming {
+		m.Flags = eventstream.TerminateStream
+		s.end()
+		s.conn.send(&m)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	s.responded = true
+	s.conn.send(&m)
+	for i := range s.early {
+		s.conn.send(&s.early[i])
+	}
+	s.early = nil
+}
+
+// event sends an event of the given shape.
+func (s *stream) event(shape string, payload []byte) {
+	m := s.message(operationPrefix+shape, payload)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.ended:
+	case !s.responded:
+		s.early = append(s.early, m)
+	default:
+		s.conn.send(&m)
+	}
+}
+
+func (s *stream) fail(err *opError) {
+	m := eventstream.Message{Type: eventstream.ApplicationError, Flags: eventstream.TerminateStream, StreamID: s.id}
+	if err.code == "" {
+		m.ContentType = "text/plain"
+		m.Payload = []byte(internalServerErrorMsg)
+	} else {
+		m.ContentType = eventstream.ContentTypeJSON
+		m.ServiceModelType = operationPrefix + err.code
+		m.Payload = err.json()
+	}
+	s.end()
+	s.conn.send(&m)
+}
+
+func (s *stream) message(shape string, payload []byte) eventstream.Message {
+	return eventstream.Message{StreamID: s.id, ContentType: eventstream.ContentTypeJSON, ServiceModelType: shape, Payload: payload}
+}
+
+// end forgets the stream: nothing more is sent on it, and its id is spent.
+func (s *stream) end() {
+	s.conn.mu.Lock()
+	delete(s.conn.streams, s.id)
+	s.conn.mu.Unlock()
+	s.close()
+}
+
+func (s *stream) close() {
+	s.mu.Lock()
+	cleanup := s.cleanup
+	s.ended, s.cleanup = true, nil
+	s.mu.Unlock()
+	if cleanup != nil {
+		cleanup()
+	}
+}
+
+// request is an operation's request.
+type request struct {
+	decoder
+	principal *principal
+	operation string
+	stream    *stream
+	fields    members
+}
+
+// operation is one entry of the table of operations; a nil handle is one that a core without plugins does not serve.
+// handle runs on the connection's goroutine and must not wait. It returns the response, or nil to answer later.
+type operation struct {
+	streaming bool
+	handle    func(r *request) ([]byte, *opError)
+}
+
+// members is a JSON object in a request. Names are case-sensitive, unknown ones are ignored, and null is absent.
+type members = map[string]json.RawMessage
+
+// decoder keeps the first failure to read a member: an exception outside of the operation's own code.
+type decoder struct{ err *opError }
+
+// get reads one member of m and says whether it is there.
+func get[T any](d *decoder, m members, name string) (v T, ok bool) {
+	raw, ok := m[name]
+	if !ok || string(raw) == "null" || d.err != nil {
+		return v, false
+	}
+	if json.Unmarshal(raw, &v) != nil {
+		d.err = unexpected()
+	}
+	return v, d.err == nil
+}
+
+// blob reads a base64 member.
+func (d *decoder) blob(m members, name string) ([]byte, bool) {
+	text, ok := get[string](d, m, name)
+	if !ok {
+		return nil, false
+	}
+	b, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		d.err = unexpected()
+	}
+	return b, err == nil
+}
