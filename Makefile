@@ -16,7 +16,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: demo
-demo: stage ## run the suite on the embedded core: make demo [ARGS="-for 30s -headless -report FILE"]
+demo: stage lambda ## run the suite on the embedded core: make demo [ARGS="-for 30s -headless -report FILE"]
 	@go run ./scripts/demo $(ARGS)
 
 .PHONY: build
@@ -44,6 +44,10 @@ fmt: ## format the Go files
 .PHONY: stage
 stage: ## build and fill artifacts-build/ for greengrass-cli: make stage [VERSION=x.y.z] [ARCH=host|all|amd64,arm64,armv7]
 	@go run ./scripts/stage -version $(VERSION) -arch $(ARCH)
+
+.PHONY: lambda
+lambda: ## build the Polly notifier for the embedded cloud (the Lambda's own build is in its README)
+	@CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w -X main.version=$(VERSION)" -o bin/lambda/polly-notifier/bootstrap ./components/polly-notifier
 
 .PHONY: cross
 cross: ## build the components for all architectures

@@ -13,6 +13,7 @@ import (
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/test/localcloud"
 )
 
 var begin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -67,7 +68,7 @@ func TestObserverKeepsAccount(t *testing.T) {
 	if got, want := o.balance(), (account{published: 4, predictions: 2, invalid: 1, unscored: 1, missed: 1}); got != want || !got.settled() {
 		t.Errorf("%+v, want %+v, settled", got, want)
 	}
-	r := makeReport(o, nil)
+	r := makeReport(o, nil, nil)
 	if r.LatencyMS != (percentiles{5, 5}) || !slices.Equal(r.Models, []string{"m1"}) {
 		t.Errorf("%+v", r)
 	}
@@ -76,9 +77,26 @@ func TestObserverKeepsAccount(t *testing.T) {
 	}
 }
 
+func TestDeliveryIsHeldAgainstTheJournal(t *testing.T) {
+	o := newObserver()
+	raised := event.Alert{V: 1, ID: "a-1", Thing: "p", State: event.AlarmUnacknowledged}
+	cleared := event.Alert{V: 1, ID: "a-2", Thing: "p", State: event.AlarmNormal}
+	for _, a := range []event.Alert{raised, cleared, raised} { // published again for want of an acknowledgement
+		tell(t, o, event.AlertTopic("p"), a)
+	}
+	tell(t, o, event.TopicAckPrediction, event.Ack{V: 1, IDs: []string{"p-1", "p-2"}})
+	arrived := localcloud.Journal{
+		{Kind: localcloud.KindIoT, IDs: []string{"a-1"}}, {Kind: localcloud.KindIoT, IDs: []string{"p-1"}},
+		{Kind: localcloud.KindIoT, IDs: []string{"p-1"}}, {Kind: localcloud.KindAudio},
+	}
+	if got, want := o.delivery(arrived), (delivery{alerts: 1, delivered: 2, lost: 2, duplicates: 1, audio: 1}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 func TestReportHasThePromisedKeys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "report.json")
-	if err := makeReport(newObserver(), nil).write(path); err != nil {
+	if err := makeReport(newObserver(), nil, nil).write(path); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(path)
@@ -92,6 +110,7 @@ func TestReportHasThePromisedKeys(t *testing.T) {
 	want := map[string]any{
 		"published": 0.0, "predictions": 0.0, "unscored": 0.0, "invalid": 0.0,
 		"latency_ms": map[string]any{"p50": 0.0, "p99": 0.0}, "components": []any{}, "models": []any{},
+		"alerts": 0.0, "delivered": 0.0, "lost": 0.0, "duplicates": 0.0, "audio": 0.0,
 	}
 	if !reflect.DeepEqual(keys, want) {
 		t.Errorf("%v", keys)

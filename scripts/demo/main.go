@@ -34,13 +34,16 @@ type options struct {
 	report   string
 	input    string
 	model    string
+	cuts     int
+	kill     bool
 	stage    string
+	notifier string
 	root     string
 }
 
 func runDemo(ctx context.Context, args []string, s cli.Streams) error {
 	var o options
-	fs := cli.NewFlagSet(`make demo ARGS="[-for DURATION] [-headless] [-seed N] [-report FILE] [-input CSV] [-model FILE]"`, s)
+	fs := cli.NewFlagSet(`make demo ARGS="[-for DURATION] [-headless] [-seed N] [-report FILE] [-input CSV] [-model FILE] [-cuts N] [-kill]"`, s)
 	fs.DurationVar(&o.duration, "for", 0, "`how long`, e.g. 30s; 0: until Ctrl-C, headless 30s")
 	fs.BoolVar(&o.headless, "headless", false, "no live view; the exit code tells whether every row is accounted for")
 	fs.Uint64Var(&o.seed, "seed", 1, "`seed` of the simulated machines")
@@ -49,6 +52,9 @@ func runDemo(ctx context.Context, args []string, s cli.Streams) error {
 	fs.StringVar(&o.report, "report", "", "write a JSON report to `FILE`")
 	fs.StringVar(&o.input, "input", "", "replay this `CSV` or CSV.gz instead of simulating")
 	fs.StringVar(&o.model, "model", "", "score with this model `FILE` (XGBoost JSON or UBJSON) instead of the shipped one")
+	fs.IntVar(&o.cuts, "cuts", 1, "cut the uplink so many `times`")
+	fs.BoolVar(&o.kill, "kill", false, "end each component once by kill -9")
+	fs.StringVar(&o.notifier, "notifier", "bin/lambda/polly-notifier/bootstrap", "the Polly notifier's `program`, made by `make lambda`")
 	fs.StringVar(&o.stage, "stage", "artifacts-build", "staged tree, made by `make stage` (`DIR`)")
 	fs.StringVar(&o.root, "root", "demo-run", "Greengrass root `DIR`, with the logs; emptied at the start")
 	if err := cli.Parse(fs, args); err != nil {
@@ -69,6 +75,8 @@ func (o *options) complete() error {
 		return cli.Usagef("-for: %v is negative", o.duration)
 	case o.things < 1 || o.things > 1000:
 		return cli.Usagef("-things: %d is not between 1 and 1000", o.things)
+	case o.cuts < 0 || o.cuts > 100:
+		return cli.Usagef("-cuts: %d is not between 0 and 100", o.cuts)
 	case !(o.rate > 0 && o.rate <= 1000):
 		return cli.Usagef("-rate: %v is not above 0 and at most 1000", o.rate)
 	}

@@ -10,6 +10,7 @@ import (
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/test/localcloud"
 )
 
 // observer watches all messages of the plant and keeps account: every published row must be scored, or counted as
@@ -26,6 +27,8 @@ type observer struct {
 	runs        map[string]event.Health
 	things      map[string]*thingView
 	right       confusion
+	alerts      []event.Alert       // each once, in the order of their first publication
+	accepted    map[string]struct{} // ids that the forwarder said it has on disk, and ids of alerts
 }
 
 // thingView is what is known of a thing.
@@ -41,7 +44,7 @@ type confusion struct{ truePositive, falsePositive, trueNegative, falseNegative 
 func newObserver() *observer {
 	return &observer{
 		waiting: make(map[string]struct{}), early: make(map[string]struct{}),
-		runs: make(map[string]event.Health), things: make(map[string]*thingView),
+		runs: make(map[string]event.Health), things: make(map[string]*thingView), accepted: make(map[string]struct{}),
 	}
 }
 
@@ -70,6 +73,16 @@ func (o *observer) handle(m ipc.TopicMessage, now time.Time) {
 	case strings.HasPrefix(m.Topic, event.PredictionTopic("")):
 		if p, err := event.DecodePrediction(m.Payload); err == nil {
 			o.prediction(p, now)
+		}
+	case strings.HasPrefix(m.Topic, event.AlertTopic("")):
+		if a, err := event.DecodeAlert(m.Payload); err == nil {
+			o.alert(a)
+		}
+	case m.Topic == event.TopicAckAlert || m.Topic == event.TopicAckPrediction:
+		if a, err := event.DecodeAck(m.Payload); err == nil {
+			for _, id := range a.IDs {
+				o.accepted[id] = struct{}{}
+			}
 		}
 	case strings.HasPrefix(m.Topic, event.HealthTopic("")):
 		if h, err := event.DecodeHealth(m.Payload); err == nil {
@@ -115,6 +128,44 @@ func (o *observer) prediction(p event.Prediction, now time.Time) {
 	if p.Faulty != nil {
 		o.right.add(faulty, *p.Faulty)
 	}
+}
+
+// alert records an alert. From its first publication on it must not be lost.
+func (o *observer) alert(a event.Alert) {
+	if !slices.ContainsFunc(o.alerts, func(known event.Alert) bool { return known.ID == a.ID }) {
+		o.alerts = append(o.alerts, a)
+	}
+	o.accepted[a.ID] = struct{}{}
+}
+
+// delivery compares what must arrive with the cloud's own journal.
+type delivery struct {
+	alerts     int // raised alarms
+	delivered  int // ids that arrived
+	lost       int // ids that must arrive and did not
+	duplicates int // arrivals after the first
+	audio      int // sound files made
+}
+
+func (o *observer) delivery(journal localcloud.Journal) delivery {
+	arrived := journal.IDs(localcloud.KindIoT)
+	d := delivery{delivered: len(arrived), audio: journal.Count(localcloud.KindAudio)}
+	for _, n := range arrived {
+		d.duplicates += n - 1
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for id := range o.accepted {
+		if arrived[id] == 0 {
+			d.lost++
+		}
+	}
+	for _, a := range o.alerts {
+		if a.State == event.AlarmUnacknowledged {
+			d.alerts++
+		}
+	}
+	return d
 }
 
 func (c *confusion) add(labelled, truth bool) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 
+	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
 )
 
@@ -18,7 +19,12 @@ type report struct {
 	Invalid     uint64            `json:"invalid"`     // rows that the engine refused, by its count
 	LatencyMS   percentiles       `json:"latency_ms"`  // from a row's timestamp to the arrival of its prediction
 	Components  []componentReport `json:"components"`
-	Models      []string          `json:"models"` // versions that made predictions
+	Models      []string          `json:"models"`     // versions that made predictions
+	Alerts      int               `json:"alerts"`     // alarms raised
+	Delivered   int               `json:"delivered"`  // ids of predictions and alerts that arrived in the cloud
+	Lost        int               `json:"lost"`       // ids that the spool accepted, and alerts, that did not arrive
+	Duplicates  int               `json:"duplicates"` // arrivals of an id after its first
+	Audio       int               `json:"audio"`      // sound files in the cloud
 }
 
 type percentiles struct {
@@ -33,14 +39,15 @@ type componentReport struct {
 	Restarts int     `json:"restarts"`
 }
 
-func makeReport(o *observer, components []localcore.Status) report {
-	a := o.balance()
+func makeReport(o *observer, components []localcore.Status, journal localcloud.Journal) report {
+	a, d := o.balance(), o.delivery(journal)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	r := report{
 		Published: a.published, Predictions: a.predictions, Unscored: a.unscored, Invalid: a.invalid,
 		LatencyMS:  percentiles{percentile(o.latencies, 50), percentile(o.latencies, 99)},
 		Components: []componentReport{}, Models: append([]string{}, o.models...),
+		Alerts: d.alerts, Delivered: d.delivered, Lost: d.lost, Duplicates: d.duplicates, Audio: d.audio,
 	}
 	for _, c := range components {
 		r.Components = append(r.Components, componentReport{

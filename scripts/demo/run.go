@@ -9,25 +9,36 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"edgepdm/components/alarm-manager/manager"
+	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/shared/ipc"
+	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
 )
 
 const (
 	engineName    = "com.edgepdm.InferenceEngine"
+	alarmName     = "com.edgepdm.AlarmManager"
 	simulatorName = "com.edgepdm.SensorSimulator"
+	forwarderName = "com.edgepdm.CloudForwarder"
 	observerName  = "com.edgepdm.DemoObserver"
 )
 
 const (
-	startTimeout  = 30 * time.Second
-	settleTimeout = 5 * time.Second
-	stopTimeout   = 20 * time.Second
-	refresh       = 500 * time.Millisecond
+	startTimeout   = 30 * time.Second
+	settleTimeout  = 5 * time.Second
+	deliverTimeout = 45 * time.Second
+	stopTimeout    = 90 * time.Second
+	refresh        = 500 * time.Millisecond
+	poll           = 20 * time.Millisecond
 	// observerQueue is how many messages the observer may be behind before it would lose some.
 	observerQueue = 1 << 16
+	// flushTime is longer than the forwarder needs to put a prediction on disk and say so.
+	flushTime = time.Second
 )
 
 //go:embed observer-recipe.yaml
@@ -37,45 +48,44 @@ var observerRecipe []byte
 type demo struct {
 	options  options
 	core     *localcore.Core
+	cloud    *localcloud.Cloud
 	client   *ipc.Client // the observer's
 	messages *ipc.Subscription[ipc.TopicMessage]
 	observer *observer
 	watched  chan struct{} // closed when the observer has seen the last message
 	out      io.Writer
+	up       atomic.Bool       // the uplink
+	saved    map[string]string // sound files by their key in the cloud
+	newest   string            // sound file
+
+	mu    sync.Mutex
+	notes []string // what the demo did, for the view
+	live  bool
 }
 
-// run runs the demo and returns an error when a published row was neither scored nor counted.
+// run runs the demo and returns an error when a row was neither scored nor counted, or a message was lost.
 func run(ctx context.Context, o options, out io.Writer, live bool) (err error) {
-	d := &demo{options: o, observer: newObserver(), watched: make(chan struct{}), out: out}
+	d := &demo{options: o, observer: newObserver(), watched: make(chan struct{}), out: out, live: live, saved: make(map[string]string)}
+	defer func() { err = errors.Join(err, d.close(context.WithoutCancel(ctx))) }()
 	if err := d.start(ctx); err != nil {
 		return err
 	}
-	closed := false
-	closeCore := func() error {
-		if closed {
-			return nil
-		}
-		closed = true
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-		defer cancel()
-		return d.core.Close(ctx)
-	}
-	defer func() { err = errors.Join(err, closeCore()) }()
-
 	if err := d.deploy(ctx); err != nil {
 		return err
 	}
-	d.show(ctx, live)
-
+	if err := d.show(ctx); err != nil {
+		return err
+	}
 	components, err := d.drain(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
-	if err := closeCore(); err != nil {
+	audio, err := d.saveAudio()
+	if err != nil {
 		return err
 	}
-	r := makeReport(d.observer, components)
-	d.summarise(r)
+	r := makeReport(d.observer, components, d.cloud.Journal())
+	d.summarise(r, audio)
 	if o.report != "" {
 		if err := r.write(o.report); err != nil {
 			return err
@@ -85,24 +95,49 @@ func run(ctx context.Context, o options, out io.Writer, live bool) (err error) {
 		return fmt.Errorf("%d rows were neither scored nor counted: %d published, %d scored, %d invalid, %d missed",
 			a.unscored-a.missed, a.published, a.predictions, a.invalid, a.missed)
 	}
+	if r.Lost > 0 {
+		return fmt.Errorf("%d predictions and alerts did not arrive in the cloud", r.Lost)
+	}
 	return nil
 }
 
-// start starts the core and the observer, before any component.
+// close ends what was started, the cloud last.
+func (d *demo) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	var errs []error
+	if d.client != nil {
+		errs = append(errs, d.client.Close())
+	}
+	if d.core != nil {
+		errs = append(errs, d.core.Close(ctx))
+	}
+	if d.cloud != nil {
+		errs = append(errs, d.cloud.Close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// start starts the cloud, the core and the observer, before any component.
 func (d *demo) start(ctx context.Context) error {
 	if err := emptyRoot(d.options.root); err != nil {
 		return err
 	}
-	logFile, err := os.Create(filepath.Join(d.options.root, "localcore.log"))
+	logFile, err := os.Create(filepath.Join(d.options.root, "demo.log"))
 	if err != nil {
 		return fmt.Errorf("create log: %w", err)
 	}
+	log := slog.New(slog.NewTextHandler(logFile, nil))
 	recipe := filepath.Join(d.options.root, "observer-recipe.yaml")
 	if err := os.WriteFile(recipe, observerRecipe, 0o644); err != nil {
 		return fmt.Errorf("write observer's recipe: %w", err)
 	}
+	if err := d.startCloud(ctx, log); err != nil {
+		return err
+	}
+	d.up.Store(true)
 	d.core, err = localcore.New(localcore.Options{
-		Root: d.options.root, Stage: d.options.stage, Logger: slog.New(slog.NewTextHandler(logFile, nil)),
+		Root: d.options.root, Stage: d.options.stage, Logger: log, CredentialsURL: d.cloud.Endpoints().TokenExchange,
 	})
 	if err != nil {
 		return err
@@ -163,58 +198,68 @@ func (d *demo) deploy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	length := d.length()
 	simulator := map[string]any{
-		"things": d.options.things, "rate": d.options.rate, "seed": d.options.seed, "healthInterval": "1s",
+		"things": d.options.things, "rate": d.options.rate, "seed": d.options.seed,
+		"timeScale": 60 * float64(chapter) / float64(length), // a chapter is an hour of the machines' time
 	}
 	if d.options.input != "" {
 		simulator["input"] = d.options.input
 	} else {
-		simulator["faults"] = faultPlan(d.options.things)
+		simulator["faults"] = faultPlan(d.options.things, length)
 		simulator["meanTimeBF"] = "12h"
+	}
+	cloud := d.cloud.Endpoints()
+	forwarder := map[string]any{
+		"alertTopicArn": cloud.TopicARN, "sample": "0s", "retryMax": "1s", "timeout": "2s",
+		"endpoints": map[string]any{"iotData": cloud.IoTData, "sns": cloud.SNS, "caFile": cloud.CAFile},
+	}
+	update := make(map[string]any)
+	for name, merge := range map[string]map[string]any{
+		engineName: {"model": d.options.model}, alarmName: {"silence": "20s", "uplinkDown": "10s", "republish": "1s"},
+		simulatorName: simulator, forwarderName: forwarder,
+	} {
+		merge["healthInterval"] = "500ms"
+		update[name] = map[string]any{"merge": merge}
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	return d.core.Deploy(ctx, localcore.Deployment{
-		Components: versions,
-		ConfigurationUpdate: map[string]any{
-			engineName:    map[string]any{"merge": map[string]any{"model": d.options.model, "healthInterval": "1s"}},
-			simulatorName: map[string]any{"merge": simulator},
-		},
-	})
+	return d.core.Deploy(ctx, localcore.Deployment{Components: versions, ConfigurationUpdate: update})
 }
 
-// faultPlan makes something happen within the first minute.
-func faultPlan(things int) []any {
-	var plan []any
-	for _, f := range []struct {
-		machine             int
-		name, after, length string
-	}{
-		{2, "bearing-wear", "8s", "25s"},
-		{3, "sensor-dropout", "15s", "15s"},
-		{1, "overheating", "40s", "25s"},
-		{3, "air-leak", "70s", "30s"},
-	} {
-		if f.machine <= things {
-			plan = append(plan, map[string]any{
-				"thing": fmt.Sprintf("compressor-%d", f.machine), "fault": f.name, "after": f.after, "for": f.length, "grow": "6s",
-			})
-		}
+// length is the length of the story: of the run, or of a chapter where the user ends the run.
+func (d *demo) length() time.Duration {
+	if d.options.duration == 0 {
+		return chapter
 	}
-	return plan
+	return d.options.duration
 }
 
-// show lets the plant run until the time is over or the user ends it.
-func (d *demo) show(ctx context.Context, live bool) {
+// show lets the plant run, and the story happen, until the time is over or the user ends it.
+func (d *demo) show(ctx context.Context) error {
 	if d.options.duration > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d.options.duration)
 		defer cancel()
 	}
-	if !live {
-		fmt.Fprintf(d.out, "running %v; logs are in %s/logs\n", orForever(d.options.duration), d.options.root)
+	ctx, cancel := context.WithCancel(ctx)
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		d.tell(ctx, d.acts(d.length()))
+	}()
+	defer func() {
+		cancel()
+		<-told
+	}()
+	if !d.live {
+		length := "until Ctrl-C"
+		if d.options.duration > 0 {
+			length = d.options.duration.String()
+		}
+		d.print("running %s; logs are in %s/logs", length, d.options.root)
 		<-ctx.Done()
-		return
+		return nil
 	}
 	v := newView(d, d.out)
 	v.open()
@@ -222,39 +267,64 @@ func (d *demo) show(ctx context.Context, live bool) {
 	ticker := time.NewTicker(refresh)
 	defer ticker.Stop()
 	for {
-		v.draw()
+		if err := v.draw(); err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-ticker.C:
 		}
 	}
 }
 
-func orForever(d time.Duration) string {
-	if d == 0 {
-		return "until Ctrl-C"
+// note records what the demo did, and prints it where there is no live view.
+func (d *demo) note(what string, err error) {
+	if err != nil {
+		what += " failed: " + err.Error()
 	}
-	return d.String()
+	d.mu.Lock()
+	d.notes = append(d.notes, what)
+	d.mu.Unlock()
+	if !d.live {
+		d.print("%s", what)
+	}
 }
 
-// drain stops the plant, lets the engine finish, and returns the components' figures once nothing is under way.
+func (d *demo) print(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
+
+// drain stops the plant from the front to the back, so that everything under way arrives, and returns the components'
+// figures.
 func (d *demo) drain(ctx context.Context) ([]localcore.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
+	if err := d.setUplink(true); err != nil {
+		return nil, err
+	}
 	if err := d.core.StopComponent(ctx, simulatorName); err != nil {
 		return nil, err
 	}
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for deadline := time.Now().Add(settleTimeout); d.observer.balance().unscored > 0 && time.Now().Before(deadline); {
-		<-ticker.C
+	d.until(settleTimeout, func() bool { return d.observer.balance().unscored == 0 })
+	for _, name := range []string{engineName, alarmName} {
+		if name == alarmName { // whose alerts must be taken by the forwarder first
+			d.until(deliverTimeout, func() bool { h, _ := d.observer.health(alarmName); return h.Counters[manager.CounterPending] == 0 })
+		}
+		if err := d.core.StopComponent(ctx, name); err != nil {
+			return nil, err
+		}
 	}
-	components := d.core.Components() // while the engine lives, for its memory
-	if err := d.core.StopComponent(ctx, engineName); err != nil {
+	// What the forwarder received last is on disk, and acknowledged, after flushTime.
+	flushed := time.Now().Add(flushTime)
+	d.until(deliverTimeout, func() bool {
+		h, _ := d.observer.health(forwarderName)
+		delivery := d.observer.delivery(d.cloud.Journal())
+		return h.TS.After(flushed) && forwarder.Waiting(h.Counters) == 0 && delivery.lost == 0 && (delivery.alerts == 0 || delivery.audio > 0)
+	})
+	components := d.core.Components()
+	if err := d.core.StopComponent(ctx, forwarderName); err != nil {
 		return nil, err
 	}
-	// The engine's last words are before the answer to this on the connection: then the observer has seen all.
+	// The components' last words are before the answer to this on the connection: then the observer has seen all.
 	if _, err := d.client.ComponentConfiguration(ctx, engineName); err != nil {
 		return nil, fmt.Errorf("wait for the last messages: %w", err)
 	}
@@ -265,5 +335,14 @@ func (d *demo) drain(ctx context.Context) ([]localcore.Status, error) {
 	if n := d.messages.Dropped(); n > 0 {
 		return nil, fmt.Errorf("the observer was too slow and lost %d messages: the account is void", n)
 	}
-	return components, d.client.Close()
+	return components, nil
+}
+
+// until waits until the condition holds, or the time is over: what is missing then shows in the report.
+func (d *demo) until(timeout time.Duration, condition func() bool) {
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(timeout); !condition() && time.Now().Before(deadline); {
+		<-ticker.C
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/shared/event"
 )
@@ -38,9 +39,13 @@ func newView(d *demo, out io.Writer) *view {
 func (v *view) open()  { fmt.Fprint(v.out, altScreen) }
 func (v *view) close() { fmt.Fprint(v.out, mainScreen) }
 
-func (v *view) draw() {
+func (v *view) draw() error {
+	audio, err := v.demo.saveAudio()
+	if err != nil {
+		return err
+	}
 	now := time.Now()
-	a := v.demo.observer.balance()
+	a, d := v.demo.observer.balance(), v.demo.observer.delivery(v.demo.cloud.Journal())
 	seconds := now.Sub(v.lastAt).Seconds()
 	rate := func(n, before uint64) float64 {
 		if seconds < 0.1 {
@@ -70,14 +75,47 @@ func (v *view) draw() {
 		}
 		line("engine      %s   model %s   %s", v.state(h), model, h.Detail)
 	}
+	uplink := v.style("32", "up")
+	if !v.demo.up.Load() {
+		uplink = v.style("1;31", "CUT")
+	}
+	h, _ := v.demo.observer.health(forwarderName)
+	line("uplink      %s   delivered %d   waiting %d   alarms raised %d   sound files %d", uplink, d.delivered, forwarder.Waiting(h.Counters), d.alerts, d.audio)
 	line("")
 	v.things(line)
+	line("")
+	v.alerts(line, audio)
 	line("")
 	v.components(line)
 	line("")
 	line("logs: %s/logs", v.demo.options.root)
 	fmt.Fprint(v.out, home+b.String()+clearBelow)
 	v.last, v.lastAt = a, now
+	return nil
+}
+
+const alertsShown = 4
+
+func (v *view) alerts(line func(string, ...any), audio string) {
+	o := v.demo.observer
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	line("%s", v.style("2", "alerts"))
+	for _, a := range o.alerts[max(0, len(o.alerts)-alertsShown):] {
+		text := a.Text
+		if a.State == event.AlarmUnacknowledged {
+			text = v.style("1", text)
+		}
+		line("%s  %s", a.TS.Local().Format("15:04:05"), text)
+	}
+	if audio != "" {
+		line("spoken: %s", audio)
+	}
+	v.demo.mu.Lock()
+	defer v.demo.mu.Unlock()
+	if n := len(v.demo.notes); n > 0 {
+		line("demo:   %s", v.demo.notes[n-1])
+	}
 }
 
 const maxShown = 12 // things
@@ -137,8 +175,8 @@ func bar(p float64) string {
 }
 
 // summarise prints what a run has shown.
-func (d *demo) summarise(r report) {
-	line := func(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
+func (d *demo) summarise(r report, audio string) {
+	line := d.print
 	line("rows published %d, scored %d, unscored %d, invalid %d; latency p50 %.2f ms, p99 %.2f ms",
 		r.Published, r.Predictions, r.Unscored, r.Invalid, r.LatencyMS.P50, r.LatencyMS.P99)
 	a := d.observer.balance()
@@ -148,6 +186,11 @@ func (d *demo) summarise(r report) {
 	if c := d.observer.right; c != (confusion{}) {
 		line("against the truth in the rows: %d faulty rows found, %d not found, %d false alarms, %d sound rows passed",
 			c.truePositive, c.falseNegative, c.falsePositive, c.trueNegative)
+	}
+	line("alarms raised %d; in the cloud: %d predictions and alerts, %d lost, %d arrived twice, %d sound files",
+		r.Alerts, r.Delivered, r.Lost, r.Duplicates, r.Audio)
+	if audio != "" {
+		line("the last alarm, spoken: %s", audio)
 	}
 	for _, c := range r.Components {
 		line("%-32s peak %.1f MiB, %.2f s of processor time, %d restarts", c.Name, c.RSSMB, c.CPUS, c.Restarts)

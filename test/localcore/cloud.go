@@ -14,6 +14,7 @@ func (c *Core) PublishFromCloud(topic string, payload []byte) error {
 	}
 	pk := packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: 1}, TopicName: topic, Payload: payload,
+		PacketID: 1, // the broker demands one, and gives subscribers their own
 	}
 	return c.broker.server.InjectPacket(c.broker.client, pk)
 }

@@ -108,8 +108,9 @@ func isThrottle(err error) bool {
 	return false
 }
 
-// reached reports whether the error came from the service itself, so that the uplink works.
+// reached reports whether the error came from the service itself, so that the uplink works. An error of the connection
+// is a ResponseError too, without a status.
 func reached(err error) bool {
-	_, ok := errors.AsType[*awshttp.ResponseError](err)
-	return ok
+	response, ok := errors.AsType[*awshttp.ResponseError](err)
+	return ok && response.HTTPStatusCode() != 0
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"edgepdm/shared/component"
@@ -24,6 +25,16 @@ const (
 	counterDead     = ".dead"     // dead letters
 	counterDropped  = ".dropped"  // by the bound on disk space
 )
+
+// Waiting returns how many records wait in all streams, by the counters of a health message.
+func Waiting(counters map[string]uint64) (n uint64) {
+	for name, value := range counters {
+		if strings.HasPrefix(name, counterStream) && strings.HasSuffix(name, counterDepth) {
+			n += value
+		}
+	}
+	return n
+}
 
 const (
 	peekRecords = 64

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+)
+
+// chapter is what the demo tells in a minute; runs of another length tell it faster or slower.
+const chapter = time.Minute
+
+// faultPlan injects faults, within one chapter of the given length.
+func faultPlan(things int, length time.Duration) []any {
+	scaled := func(seconds float64) string {
+		return time.Duration(seconds * float64(time.Second) * float64(length) / float64(chapter)).String()
+	}
+	var plan []any
+	for _, f := range []struct {
+		machine             int
+		name                string
+		after, length, grow float64 // seconds
+	}{
+		{2, "bearing-wear", 6, 20, 5},
+		{3, "sensor-dropout", 12, 12, 5},
+		{1, "overheating", 27, 18, 5}, // while the uplink is cut
+		{3, "air-leak", 38, 15, 5},
+	} {
+		if f.machine <= things {
+			plan = append(plan, map[string]any{
+				"thing": fmt.Sprintf("compressor-%d", f.machine), "fault": f.name,
+				"after": scaled(f.after), "for": scaled(f.length), "grow": scaled(f.grow),
+			})
+		}
+	}
+	return plan
+}
+
+// act is something that the demo does at a time.
+type act struct {
+	at   time.Duration
+	what string
+	do   func() error
+}
+
+// acts plans the cuts of the uplink, and with -kill the end of each component by kill -9, over the run.
+func (d *demo) acts(length time.Duration) []act {
+	var acts []act
+	part := func(x float64) time.Duration { return time.Duration(x * float64(length)) }
+	cuts := float64(d.options.cuts)
+	for i := range d.options.cuts {
+		begin, end := (float64(i)+0.4)/cuts, (float64(i)+0.7)/cuts
+		acts = append(acts,
+			act{part(begin), "uplink cut", func() error { return d.setUplink(false) }},
+			act{part(end), "uplink back", func() error { return d.setUplink(true) }})
+	}
+	if d.options.kill {
+		names := []string{engineName, alarmName, simulatorName, forwarderName}
+		for i, name := range names {
+			at := part(0.15 + 0.7*float64(i)/float64(len(names)))
+			acts = append(acts, act{at, "kill -9 of " + name, func() error { return d.kill(name) }})
+		}
+	}
+	return acts
+}
+
+// setUplink cuts or restores all ways to the cloud: HTTPS, and the core's own MQTT connection.
+func (d *demo) setUplink(up bool) error {
+	d.cloud.SetUplink(up)
+	d.core.SetIoTCoreOnline(up)
+	d.up.Store(up)
+	return nil
+}
+
+func (d *demo) kill(name string) error {
+	for _, c := range d.core.Components() {
+		if c.Name == name && c.PID > 0 {
+			if err := syscall.Kill(c.PID, syscall.SIGKILL); err != nil {
+				return fmt.Errorf("kill %s: %w", name, err)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("kill %s: it does not run", name)
+}
+
+// tell performs the acts at their times, until all are done or ctx ends.
+func (d *demo) tell(ctx context.Context, acts []act) {
+	begin := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	<-timer.C
+	for len(acts) > 0 {
+		next := 0
+		for i, a := range acts {
+			if a.at < acts[next].at {
+				next = i
+			}
+		}
+		a := acts[next]
+		acts = append(acts[:next], acts[next+1:]...)
+		timer.Reset(time.Until(begin.Add(a.at)))
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		err := a.do()
+		d.note(a.what, err)
+	}
+}
