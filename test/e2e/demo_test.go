@@ -22,8 +22,8 @@ import (
 
 // built holds what the tests of this package share: the staged tree and the demo's program.
 type built struct {
-	dir, stage, demo string
-	err              error
+	dir, stage, demo, notifier string
+	err                        error
 }
 
 var build = sync.OnceValue(func() (b built) {
@@ -31,8 +31,12 @@ var build = sync.OnceValue(func() (b built) {
 	if b.err != nil {
 		return b
 	}
-	b.stage, b.demo = filepath.Join(b.dir, "stage"), filepath.Join(b.dir, "demo")
-	for _, args := range [][]string{{"run", "./scripts/stage", "-out", b.stage}, {"build", "-o", b.demo, "./scripts/demo"}} {
+	b.stage, b.demo, b.notifier = filepath.Join(b.dir, "stage"), filepath.Join(b.dir, "demo"), filepath.Join(b.dir, "bootstrap")
+	for _, args := range [][]string{
+		{"run", "./scripts/stage", "-out", b.stage},
+		{"build", "-o", b.demo, "./scripts/demo"},
+		{"build", "-tags", "lambda.norpc", "-o", b.notifier, "./components/polly-notifier"},
+	} {
 		cmd := exec.Command("go", args...) //nolint:noctx // bound by the test run's own timeout
 		cmd.Dir = filepath.Join("..", "..")
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -70,6 +74,11 @@ type report struct {
 	} `json:"latency_ms"`
 	Components []componentReport `json:"components"`
 	Models     []string          `json:"models"`
+	Alerts     int               `json:"alerts"`
+	Delivered  int               `json:"delivered"`
+	Lost       int               `json:"lost"`
+	Duplicates int               `json:"duplicates"`
+	Audio      int               `json:"audio"`
 }
 
 // demo is a headless demo under way.
@@ -91,7 +100,7 @@ func startDemo(t *testing.T, args ...string) *demo {
 	d := &demo{t: t, root: filepath.Join(dir, "root"), report: filepath.Join(dir, "report.json")}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
-	args = append([]string{"-headless", "-stage", b.stage, "-root", d.root, "-report", d.report}, args...)
+	args = append([]string{"-headless", "-stage", b.stage, "-notifier", b.notifier, "-root", d.root, "-report", d.report}, args...)
 	d.cmd = exec.CommandContext(ctx, b.demo, args...)
 	d.cmd.Dir = need.Root(t)
 	d.cmd.Stdout, d.cmd.Stderr = &d.out, &d.out
@@ -160,13 +169,13 @@ func (d *demo) await(component, text string, n int) {
 
 func TestHeadlessDemoScoresEveryRow(t *testing.T) {
 	r := startDemo(t, "-for", "5s", "-rate", "20", "-seed", "7").finish()
-	if r.Published < 100 || r.Predictions != r.Published || r.Unscored != 0 || r.Invalid != 0 {
+	if r.Published < 100 || r.Predictions != r.Published || r.Unscored != 0 || r.Invalid != 0 || r.Lost != 0 {
 		t.Errorf("%+v", r)
 	}
 	if r.LatencyMS.P50 <= 0 || r.LatencyMS.P99 < r.LatencyMS.P50 || len(r.Models) != 1 {
 		t.Errorf("%+v", r)
 	}
-	if len(r.Components) != 2 {
+	if len(r.Components) != 4 {
 		t.Fatalf("%+v", r.Components)
 	}
 	for _, c := range r.Components {
@@ -178,7 +187,7 @@ func TestHeadlessDemoScoresEveryRow(t *testing.T) {
 
 // kill -9 of the engine: it is restarted, and the rows that it missed are counted, so that the account is settled.
 func TestEngineKilledInTheMiddle(t *testing.T) {
-	d := startDemo(t, "-for", "8s", "-rate", "20")
+	d := startDemo(t, "-for", "8s", "-rate", "20", "-cuts", "0")
 	pid := d.pid("inference-engine", 0)
 	d.await("com.edgepdm.SensorSimulator", "publishing", 1)
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {

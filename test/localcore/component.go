@@ -162,7 +162,7 @@ func (c *component) loop() {
 			c.ended(e)
 		case <-c.deadline:
 			c.core.log.Warn("script timed out", "component", c.name, "step", c.step)
-			c.fail(nil)
+			c.fail()
 		case <-sample.C:
 			c.sample()
 		}
@@ -194,7 +194,7 @@ func (c *component) act(a action) {
 			break
 		}
 		if now := c.state(); a.state == StateErrored && (now == StateRunning || now == StateStarting || now == StateNew) {
-			c.fail(nil)
+			c.fail()
 		} else {
 			c.core.log.Warn("invalid reported state", "component", c.name, "state", now, "reported", a.state)
 		}
@@ -211,7 +211,7 @@ func (c *component) install() {
 		}
 		if err := c.exec("install", step, timeout); err != nil {
 			c.core.log.Error("start install script", "component", c.name, "err", err)
-			c.fail(nil)
+			c.fail()
 		}
 		return
 	}
@@ -229,7 +229,7 @@ func (c *component) start() {
 	}
 	if err := c.exec("run", step, seconds(step.timeout)); err != nil {
 		c.core.log.Error("start run script", "component", c.name, "err", err)
-		c.fail(nil)
+		c.fail()
 		return
 	}
 	c.set(StateRunning)
@@ -293,7 +293,7 @@ func (c *component) ended(e exit) {
 	c.core.log.Info("script ended", "component", c.name, "step", step, "exit", e.text)
 	switch {
 	case e.code != 0:
-		c.fail(nil)
+		c.fail()
 	case step == "install":
 		c.start()
 	default:
@@ -304,7 +304,7 @@ func (c *component) ended(e exit) {
 
 // fail is ERRORED: what still runs is stopped, and the component is started again at once, or installed again when it was
 // NEW. The third time in a row out of the same state it is BROKEN.
-func (c *component) fail(hurry <-chan struct{}) {
+func (c *component) fail() {
 	from := c.state()
 	now := c.core.opts.Now()
 	times := c.errors[from]
@@ -319,7 +319,7 @@ func (c *component) fail(hurry <-chan struct{}) {
 	} else {
 		c.set(StateErrored)
 	}
-	c.kill(hurry)
+	c.kill(nil)
 	switch {
 	case broken:
 		c.core.log.Error("component is BROKEN: a deployment is needed", "component", c.name)

@@ -114,7 +114,7 @@ func (p *process) wait(cmd *exec.Cmd, readers []*os.File, copiers *sync.WaitGrou
 	case <-timer.C:
 		p.signal(syscall.SIGKILL)
 		for _, r := range readers { // a process that left the group may hold the output open for ever
-			r.SetReadDeadline(time.Now().Add(drainTimeout))
+			_ = r.SetReadDeadline(time.Now().Add(drainTimeout)) // a pipe always has one
 		}
 		<-drained
 	}

@@ -1,0 +1,34 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// The whole chain under two cuts of the uplink and a kill -9 of every component: nothing that was accepted is lost, the
+// fault is alarmed and spoken (promises F1 to F4, F9, F12).
+func TestStoryWithCutsAndKills(t *testing.T) {
+	d := startDemo(t, "-for", "24s", "-cuts", "2", "-kill", "-rate", "5")
+	r := d.finish()
+	if r.Lost != 0 || r.Alerts < 2 || r.Audio < 1 || r.Delivered < 100 {
+		t.Errorf("%+v\n%s", r, &d.out)
+	}
+	if len(r.Components) != 4 {
+		t.Fatalf("%+v", r.Components)
+	}
+	for _, c := range r.Components {
+		if c.Restarts != 1 {
+			t.Errorf("%+v", c)
+		}
+	}
+	sounds, err := filepath.Glob(filepath.Join(d.root, "audio", "*.mp3"))
+	if err != nil || len(sounds) != r.Audio {
+		t.Fatalf("%d sound files, the report has %d: %v", len(sounds), r.Audio, err)
+	}
+	for _, path := range sounds {
+		if info, err := os.Stat(path); err != nil || info.Size() < 1000 {
+			t.Errorf("%s: %v, %v", path, info, err)
+		}
+	}
+}

@@ -1,0 +1,29 @@
+package localcloud
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"testing"
+)
+
+// fetch sends a plain request. It returns the status and the access key, if there is one in the answer.
+func fetch(t *testing.T, q *http.Request) (status int, key string) {
+	t.Helper()
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	response, err := (&http.Client{Transport: transport}).Do(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer struct {
+		Key string `json:"AccessKeyId"`
+	}
+	_ = json.Unmarshal(body, &answer) // errors are text
+	return response.StatusCode, answer.Key
+}

@@ -1,0 +1,88 @@
+package localcloud
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
+)
+
+func TestTokenExchangeWithSDK(t *testing.T) {
+	c := startCloud(t, Options{AcceptToken: func(token string) bool { return token == "component-token" }})
+	e := c.Endpoints()
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", e.TokenExchange)
+	t.Setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "component-token")
+	t.Setenv("AWS_CA_BUNDLE", e.CAFile)
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"} {
+		t.Setenv(name, "")
+	}
+	cfg, err := config.LoadDefaultConfig(testContext(t), config.WithRegion(e.Region),
+		config.WithSharedConfigFiles(nil), config.WithSharedCredentialsFiles(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := cfg.Credentials.Retrieve(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := time.Until(got.Expires); got.AccessKeyID[:4] != "ASIA" || got.SessionToken == "" || left > time.Hour || left < 50*time.Minute {
+		t.Errorf("credentials %s, token %q, valid for %s", got.AccessKeyID, got.SessionToken, left)
+	}
+	d := clientsOf(e, cfg, nil)
+	if _, err := d.iot.Publish(testContext(t), &iotdataplane.PublishInput{Topic: aws.String("a/b"), Qos: 1}); err != nil {
+		t.Errorf("use of the credentials: %v", err)
+	}
+	cfg.HTTPClient.(*awshttp.BuildableClient).GetTransport().CloseIdleConnections()
+}
+
+func TestTokenExchange(t *testing.T) {
+	now := &clock{now: time.Now()}
+	c := startCloud(t, Options{Now: now.Now, CredentialLifetime: time.Hour})
+	url := c.Endpoints().TokenExchange
+	get := func(method, url, token string) (status int, key string) {
+		t.Helper()
+		q, err := http.NewRequestWithContext(testContext(t), method, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Header.Set("Authorization", token)
+		return fetch(t, q)
+	}
+	for _, tc := range []struct {
+		name, method, url, token string
+		status                   int
+	}{
+		{"right", "GET", url, "any", 200},
+		{"no token", "GET", url, "", 403},
+		{"not GET", "POST", url, "any", 405},
+		{"wrong path", "GET", url + "role", "any", 400},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if status, _ := get(tc.method, tc.url, tc.token); status != tc.status {
+				t.Errorf("status %d, want %d", status, tc.status)
+			}
+		})
+	}
+	_, first := get("GET", url, "any")
+	now.advance(50 * time.Minute)
+	if _, again := get("GET", url, "any"); again != first {
+		t.Error("credentials that are still good were not kept")
+	}
+	c.SetUplink(false)
+	now.advance(6 * time.Minute)
+	if _, again := get("GET", url, "any"); again != first {
+		t.Error("without the uplink, what was kept must do")
+	}
+	now.advance(5 * time.Minute)
+	if status, _ := get("GET", url, "any"); status != 500 {
+		t.Errorf("expired and without the uplink: status %d, want 500", status)
+	}
+	c.SetUplink(true)
+	if status, fresh := get("GET", url, "any"); status != 200 || fresh == first {
+		t.Errorf("with the uplink back: status %d, the same credentials %t", status, fresh == first)
+	}
+}
