@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
@@ -78,7 +77,7 @@ func (c *Cloud) Object(key string) (content []byte, contentType string, err erro
 
 // functionEnvironment is what Lambda sets for a function on provided.al2023, with its configuration.
 func (c *Cloud) functionEnvironment(runtimeURL string) []string {
-	key := c.keys.temporary(12 * time.Hour)
+	key := c.keys.temporary(certificateLifetime) // nobody renews it
 	env := map[string]string{
 		"AWS_LAMBDA_RUNTIME_API":          runtimeURL[len("http://"):],
 		"AWS_LAMBDA_FUNCTION_NAME":        functionName,

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// certificateLifetime is long enough for a demo that is left running.
+// certificateLifetime is long enough for a demonstration that is left running.
 const certificateLifetime = 30 * 24 * time.Hour
 
 // newAuthority makes a certificate authority, writes its certificate to file, and returns the TLS configuration of a

@@ -77,12 +77,18 @@ type recorder struct {
 	failed  bool // the file; said once
 }
 
-func openRecorder(path string, now func() time.Time, log *slog.Logger) (*recorder, error) {
+func newRecorder(now func() time.Time, log *slog.Logger) *recorder {
+	return &recorder{now: now, log: log, changed: make(chan struct{})}
+}
+
+// open continues the file. Nothing is recorded before.
+func (r *recorder) open(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open journal: %w", err)
+		return fmt.Errorf("open journal: %w", err)
 	}
-	return &recorder{now: now, log: log, changed: make(chan struct{}), file: f}, nil
+	r.file = f
+	return nil
 }
 
 // add records a payload. It is called just before the acknowledgement is sent.
@@ -131,6 +137,9 @@ func (r *recorder) wait(ctx context.Context, condition func(Journal) bool) error
 func (r *recorder) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.file == nil {
+		return nil
+	}
 	if err := r.file.Close(); err != nil {
 		return fmt.Errorf("close journal: %w", err)
 	}

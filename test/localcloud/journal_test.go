@@ -20,8 +20,12 @@ import (
 func TestRecordIDs(t *testing.T) {
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
-	z.Write([]byte("{\"id\":\"a\"}\n{\"id\":\"b\"}\n"))
-	z.Close()
+	if _, err := z.Write([]byte("{\"id\":\"a\"}\n{\"id\":\"b\"}\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
 	for _, tc := range []struct {
 		name, payload string
 		want          []string

@@ -35,7 +35,7 @@ type Options struct {
 	Publish func(topic string, payload []byte) error
 	Bucket  string           // "edgepdm-local" by default
 	Region  string           // "us-east-1" by default
-	Now     func() time.Time // the cloud's clock
+	Now     func() time.Time // the cloud's clock; clients sign with the real time, which it must be near
 	// AcceptToken says whether the token exchange knows a component's token. By default it knows any that is not empty.
 	AcceptToken func(token string) bool
 	// CredentialLifetime is how long credentials of the token exchange are valid. One hour by default.
@@ -74,6 +74,7 @@ type Cloud struct {
 	function *function
 	alerts   *subscription
 	operator aws.Credentials
+	topicARN string
 	device   Endpoints
 	internal Endpoints
 
@@ -124,11 +125,23 @@ func New(opts Options) (*Cloud, error) {
 		return nil, fmt.Errorf("make directory: %w", err)
 	}
 	c := &Cloud{
-		opts: opts, log: opts.Logger, keys: newKeyring(opts.Now),
+		opts: opts, log: opts.Logger, keys: newKeyring(opts.Now), journal: newRecorder(opts.Now, opts.Logger),
 		uplink: newUplink(), inside: newUplink(), speaker: newSpeaker(),
+		topicARN: fmt.Sprintf("arn:aws:sns:%s:%s:edgepdm-alerts", opts.Region, account),
 	}
 	c.gate = &gatekeeper{keys: c.keys, throttled: make(map[string]int)}
 	c.operator = c.keys.permanent()
+	if c.store, err = newObjectStore(opts.Bucket, c.journal, opts.Now); err != nil {
+		return nil, err
+	}
+	c.function = &function{
+		path: opts.Notifier, dir: dir, timeout: opts.FunctionTimeout, now: opts.Now, log: c.log,
+		arn: fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", opts.Region, account, functionName),
+	}
+	c.alerts = &subscription{
+		arn: c.topicARN + ":" + newID(), topic: c.topicARN, invoke: c.function.invoke, retryDelay: opts.RetryDelay,
+		now: opts.Now, journal: c.journal, log: c.log, wake: make(chan struct{}, 1),
+	}
 	return c, nil
 }
 
@@ -152,24 +165,23 @@ func (c *Cloud) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.journal, err = openRecorder(filepath.Join(c.opts.Dir, "journal.jsonl"), c.opts.Now, c.log); err != nil {
+	if err := c.journal.open(filepath.Join(c.opts.Dir, "journal.jsonl")); err != nil {
 		return err
 	}
-	if c.store, err = newObjectStore(c.opts.Bucket, c.journal, c.opts.Now); err != nil {
-		return err
+	deliver := func(notification) {}
+	if c.opts.Notifier != "" {
+		deliver = c.alerts.enqueue
 	}
-	arn := fmt.Sprintf("arn:aws:sns:%s:%s:edgepdm-alerts", c.opts.Region, account)
-	deliver := c.subscribe(arn)
 	iot := func(kind Kind) http.Handler {
 		return c.gate.handler((&iotData{kind: kind, publish: c.opts.Publish, journal: c.journal, log: c.log}).service())
 	}
-	sns := c.gate.handler((&topic{arn: arn, journal: c.journal, now: c.opts.Now, mail: c.mails.put, deliver: deliver}).service())
+	sns := c.gate.handler((&topic{arn: c.topicARN, journal: c.journal, now: c.opts.Now, mail: c.mails.put, deliver: deliver}).service())
 	s3 := c.gate.handler(c.store.service())
 	polly := c.gate.handler((&synthesizer{speaker: c.speaker, journal: c.journal, log: c.log}).service())
 	tokens := &tokenExchange{
 		keys: c.keys, uplink: c.uplink, accept: c.opts.AcceptToken, lifetime: c.opts.CredentialLifetime,
 	}
-	common := Endpoints{CAFile: caFile, TopicARN: arn, Bucket: c.opts.Bucket, Region: c.opts.Region}
+	common := Endpoints{CAFile: caFile, TopicARN: c.topicARN, Bucket: c.opts.Bucket, Region: c.opts.Region}
 	c.device, c.internal = common, common
 	var runtimeURL string
 	for _, s := range []struct {
@@ -202,22 +214,6 @@ func (c *Cloud) Start(ctx context.Context) error {
 		c.tasks.Go(func() { c.alerts.run(delivery) })
 	}
 	return nil
-}
-
-// subscribe sets the function up and returns what hands it a topic's messages.
-func (c *Cloud) subscribe(topicARN string) func(notification) {
-	c.function = &function{
-		path: c.opts.Notifier, dir: c.opts.Dir, timeout: c.opts.FunctionTimeout, now: c.opts.Now, log: c.log,
-		arn: fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", c.opts.Region, account, functionName),
-	}
-	c.alerts = &subscription{
-		arn: topicARN + ":" + newID(), topic: topicARN, invoke: c.function.invoke, retryDelay: c.opts.RetryDelay,
-		now: c.opts.Now, journal: c.journal, log: c.log, wake: make(chan struct{}, 1),
-	}
-	if c.opts.Notifier == "" {
-		return func(notification) {}
-	}
-	return c.alerts.enqueue
 }
 
 // serve opens a listener on loopback and serves it until Close. It returns its URL.
@@ -258,9 +254,7 @@ func (c *Cloud) Close(ctx context.Context) error {
 	if c.stop != nil {
 		c.stop()
 	}
-	if c.function != nil {
-		c.function.close(ctx)
-	}
+	c.function.close(ctx)
 	c.uplink.set(false)
 	c.inside.set(false)
 	var errs []error
@@ -270,8 +264,5 @@ func (c *Cloud) Close(ctx context.Context) error {
 		}
 	}
 	c.tasks.Wait()
-	if c.journal != nil {
-		errs = append(errs, c.journal.close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.journal.close())...)
 }

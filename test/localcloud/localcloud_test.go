@@ -124,7 +124,7 @@ func clientsOf(e Endpoints, cfg aws.Config, client *http.Client) clients {
 	return clients{
 		iot:   iotdataplane.NewFromConfig(cfg, func(o *iotdataplane.Options) { o.BaseEndpoint = &e.IoTData }),
 		sns:   sns.NewFromConfig(cfg, func(o *sns.Options) { o.BaseEndpoint = &e.SNS }),
-		s3:    s3.NewFromConfig(cfg, func(o *s3.Options) { o.BaseEndpoint = &e.S3; o.UsePathStyle = true }),
+		s3:    s3.NewFromConfig(cfg, func(o *s3.Options) { o.BaseEndpoint = &e.S3 }),
 		polly: polly.NewFromConfig(cfg, func(o *polly.Options) { o.BaseEndpoint = &e.Polly }),
 		http:  client,
 	}
@@ -199,6 +199,9 @@ func TestLifecycle(t *testing.T) {
 	unstarted, err := New(Options{Dir: filepath.Join(t.TempDir(), "new", "folder")})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(unstarted.Journal())+len(unstarted.Mails())+len(unstarted.DeadLetters()) != 0 {
+		t.Error("something arrived before the start")
 	}
 	if err := unstarted.Close(t.Context()); err != nil {
 		t.Errorf("close before start: %v", err)

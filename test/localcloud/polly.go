@@ -40,7 +40,7 @@ func voices() []voice {
 	}
 }
 
-// speaker makes an MP3 of text. The file says whether the voice is a stand-in.
+// speaker makes an MP3 of text.
 type speaker interface {
 	speak(ctx context.Context, text string, v voice) ([]byte, error)
 }

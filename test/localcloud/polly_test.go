@@ -2,10 +2,13 @@ package localcloud
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"io"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/polly"
@@ -17,12 +20,11 @@ func TestPollySynthesize(t *testing.T) {
 	d := deviceClients(t, c)
 	long := strings.Repeat("x", maxBilled)
 	for _, tc := range []struct {
-		name     string
-		in       polly.SynthesizeSpeechInput
-		billed   int32
-		status   int
-		code     string
-		problems string
+		name   string
+		in     polly.SynthesizeSpeechInput
+		billed int32
+		status int
+		code   string
 	}{
 		{name: "text", in: polly.SynthesizeSpeechInput{Text: aws.String("Fault & <more>")}, billed: 14},
 		{name: "ssml", in: polly.SynthesizeSpeechInput{Text: aws.String(`<speak>Alert!<break time="1s"/> a &amp; b</speak>`), TextType: types.TextTypeSsml}, billed: 13},
@@ -105,5 +107,61 @@ func TestPollyVoices(t *testing.T) {
 	}
 	if german := names(&polly.DescribeVoicesInput{Engine: types.EngineNeural, LanguageCode: types.LanguageCodeDeDe}); !slices.Equal(german, []string{"Vicki"}) {
 		t.Errorf("German neural voices: %q", german)
+	}
+}
+
+// speakerFunc is a speaker of a test.
+type speakerFunc func(text string, v voice) ([]byte, error)
+
+func (f speakerFunc) speak(_ context.Context, text string, v voice) ([]byte, error) {
+	return f(text, v)
+}
+
+// TestPollySpeaker checks what is given to the speaker, and what becomes of its failure.
+func TestPollySpeaker(t *testing.T) {
+	var got []string
+	var fault error
+	c := startCloud(t, Options{}, func(c *Cloud) {
+		c.speaker = speakerFunc(func(text string, v voice) ([]byte, error) {
+			got = append(got, v.ID+": "+text)
+			return []byte("audio"), fault
+		})
+	})
+	d := deviceClients(t, c)
+	in := &polly.SynthesizeSpeechInput{
+		VoiceId: types.VoiceIdMatthew, Engine: types.EngineNeural, OutputFormat: types.OutputFormatMp3, TextType: types.TextTypeSsml,
+		Text: aws.String(`<speak>Fault on<break/>line &lt;1&gt;.</speak>`),
+	}
+	if _, err := d.polly.SynthesizeSpeech(testContext(t), in); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"Matthew: Fault on line <1>."}; !slices.Equal(got, want) {
+		t.Errorf("spoken %q", got)
+	}
+	fault = errors.New("hoarse")
+	_, err := d.polly.SynthesizeSpeech(testContext(t), in)
+	wantError(t, err, 500, "ServiceFailureException")
+	_, err = d.polly.ListLexicons(testContext(t), &polly.ListLexiconsInput{})
+	wantError(t, err, 404, "UnknownOperationException")
+}
+
+// TestPollyEspeak hears espeak-ng through the service.
+func TestPollyEspeak(t *testing.T) {
+	e := espeakNG(t)
+	c := startCloud(t, Options{}, func(c *Cloud) { c.speaker = e })
+	d := deviceClients(t, c)
+	out, err := d.polly.SynthesizeSpeech(testContext(t), &polly.SynthesizeSpeechInput{
+		VoiceId: types.VoiceIdJoanna, Engine: types.EngineNeural, OutputFormat: types.OutputFormatMp3, Text: aws.String(clipText),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.AudioStream.Close()
+	audio, err := io.ReadAll(out.AudioStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := mp3Duration(t, audio); d < 2*time.Second || d > 6*time.Second {
+		t.Errorf("duration %s", d)
 	}
 }
