@@ -22,7 +22,9 @@ const (
 	CounterPending     = "alert.pending" // alerts that wait for the forwarder now
 	CounterDropped     = "alert.dropped" // too many waited
 	CounterInvalid     = "message.invalid"
+	CounterPredictions = "prediction.received"
 	CounterUnwatched   = "prediction.unwatched" // of things beyond maxThings
+	CounterUplinkDown  = "uplink.down"          // 1 while the forwarder cannot reach the cloud
 	CounterGaps        = "prediction.missed"    // predictions that never arrived, by their sequence numbers
 )
 
@@ -140,6 +142,7 @@ func (r *run) prediction(payload []byte, now time.Time) error {
 	if err := event.CheckName(p.Thing); err != nil {
 		return err
 	}
+	r.rt.Counter(CounterPredictions).Add(1)
 	t := r.things[p.Thing]
 	if t == nil {
 		if len(r.things) >= r.config.MaxThings {
@@ -188,9 +191,11 @@ func (r *run) health(payload []byte, now time.Time) error {
 	case event.UplinkDown:
 		if r.uplinkDownSince.IsZero() {
 			r.uplinkDownSince = now
+			r.rt.Counter(CounterUplinkDown).Store(1)
 		}
 	case event.UplinkUp:
 		r.uplinkDownSince = time.Time{}
+		r.rt.Counter(CounterUplinkDown).Store(0)
 		if _, raised := r.book.find(r.core, event.FaultUplinkDown); raised {
 			r.clear(r.core, event.FaultUplinkDown, now)
 		}

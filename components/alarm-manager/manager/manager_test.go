@@ -192,7 +192,7 @@ func TestAlertIsRepublishedUntilAcknowledged(t *testing.T) {
 func TestSilenceIsAnAlarm(t *testing.T) {
 	r := newRig(t)
 	r.predict(0.1)
-	r.await("the prediction", func(event.Health) bool { return true })
+	r.await("the prediction", func(h event.Health) bool { return h.Counters[manager.CounterPredictions] == 1 })
 	r.ahead.Add(int64(31 * time.Second))
 	if a := r.expect(event.FaultSilence, event.AlarmUnacknowledged); a.Thing != "press-1" || a.Severity != event.SeverityMedium {
 		t.Errorf("%+v", a)
@@ -205,6 +205,7 @@ func TestUplinkDownIsAnAlarm(t *testing.T) {
 	r := newRig(t)
 	forwarder := event.Health{V: 1, Component: "com.edgepdm.CloudForwarder", TS: time.Now(), State: event.StateOK, Uplink: event.UplinkDown}
 	r.publish(event.HealthTopic(forwarder.Component), forwarder)
+	r.await("the news", func(h event.Health) bool { return h.Counters[manager.CounterUplinkDown] == 1 })
 	r.ahead.Add(int64(4 * time.Minute)) // not yet
 	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})
 	r.expect(event.FaultTest, event.AlarmUnacknowledged)
