@@ -17,7 +17,7 @@ help: ## list the targets
 
 .PHONY: demo
 demo: stage lambda ## run the suite on the embedded core: make demo [ARGS="-for 30s -headless -report FILE"]
-	@go run ./scripts/demo $(ARGS)
+	@go build -o bin/demo ./scripts/demo && exec bin/demo $(ARGS)
 
 .PHONY: build
 build: ## build the components' programs into bin/
