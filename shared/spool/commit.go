@@ -215,26 +215,28 @@ func (q *Queue) abandon() {
 // makeRoom deletes the oldest segments until there is room for size bytes: with Reject those that are acknowledged as a
 // whole, also the newest, with DropOldest any.
 func (q *Queue) makeRoom(size int64) error {
-	if q.o.MaxBytes == 0 {
-		return nil
-	}
-	for {
-		q.mu.Lock()
-		full := len(q.segments) > 0 && q.bytes+segmentHeader+size > q.o.MaxBytes
-		q.mu.Unlock()
-		if !full {
-			return nil
-		}
-		if more, err := q.dropOldest(); !more || err != nil {
+	for q.crowded(size) {
+		if more, err := q.dropOldest(size); !more || err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// crowded reports whether there is no room for size bytes.
+func (q *Queue) crowded(size int64) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.o.MaxBytes > 0 && len(q.segments) > 0 && q.bytes+segmentHeader+size > q.o.MaxBytes
 }
 
 // dropOldest deletes the oldest segment; not, with Reject, when records in it are not acknowledged.
-func (q *Queue) dropOldest() (done bool, err error) {
+func (q *Queue) dropOldest(size int64) (done bool, err error) {
 	q.readMu.Lock()
 	defer q.readMu.Unlock()
+	if !q.crowded(size) { // an Ack has made room
+		return false, nil
+	}
 	q.mu.Lock()
 	s, last := q.segments[0], q.last
 	if len(q.segments) > 1 {

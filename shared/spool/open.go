@@ -167,7 +167,8 @@ func (q *Queue) checkVersion() error {
 			return fmt.Errorf("open segment: %w", err)
 		}
 		intact, err := s.checkHeader(f)
-		if err = errors.Join(err, f.Close()); err != nil || intact {
+		_ = f.Close() // opened for reading only
+		if intact || errors.Is(err, ErrNewerFormat) {
 			return err
 		}
 	}
@@ -214,27 +215,33 @@ func (q *Queue) recover() error {
 		q.forgetNewest()
 		return f.Close()
 	}
-	if err := q.cut(s, size, f, writable); err != nil {
-		q.log.Warn("spool: torn end of segment not cut", "dir", q.dir, "segment", s.name(), "error", err)
+	if err := q.adopt(s, size, f, writable); err != nil {
+		q.log.Warn("spool: newest segment is left as it is", "dir", q.dir, "segment", s.name(), "error", err)
 		return f.Close() // the next append starts a segment, and what is behind this one's end is never read
 	}
 	q.writer = writer{file: f, segment: *s}
 	return nil
 }
 
-// cut removes what is behind size in the newest segment.
-func (q *Queue) cut(s *segment, size int64, f file, writable bool) error {
+// adopt cuts what is behind size in the newest segment and makes it safe to append to: the process before this one may
+// have ended before it could sync the file or its name.
+func (q *Queue) adopt(s *segment, size int64, f file, writable bool) error {
 	torn := s.size - size
 	s.size = size
 	q.bytes -= torn
 	q.stats.TornBytes += uint64(torn)
-	switch {
-	case !writable:
+	if !writable {
 		return os.ErrPermission
-	case torn == 0:
-		return nil
 	}
-	return errors.Join(f.Truncate(size), f.Sync())
+	if torn > 0 {
+		if err := f.Truncate(size); err != nil {
+			return err
+		}
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return q.o.files.SyncDir(q.dir)
 }
 
 // forgetNewest removes the newest segment, which has no record. If the disk refuses, it is written anew when its turn comes.
@@ -264,7 +271,8 @@ func (q *Queue) scanTail(s segment, f file) (size int64, clean bool, err error) 
 		}
 		switch it.kind {
 		case foundRecord:
-			size, q.last, clean = scan.pos, it.record.Seq, true
+			size, clean = scan.pos, true
+			q.last = max(q.last, it.record.Seq)
 		case foundBad:
 			clean = clean && (it.torn || it.zero)
 			q.last = max(q.last, it.record.Seq) // of a record whose body is damaged

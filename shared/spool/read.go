@@ -58,7 +58,7 @@ func (q *Queue) PeekAfter(after uint64, maxRecords, maxBytes int) ([]Record, err
 	q.readMu.Lock()
 	defer q.readMu.Unlock()
 	q.mu.Lock()
-	closed, was := q.closed, q.acked
+	closed := q.closed
 	q.mu.Unlock()
 	if closed {
 		return nil, ErrClosed
@@ -69,12 +69,6 @@ func (q *Queue) PeekAfter(after uint64, maxRecords, maxBytes int) ([]Record, err
 	r := &q.reader
 	records, ahead, err := q.read(after, maxRecords, maxBytes)
 	r.ahead = ahead
-	q.mu.Lock()
-	moved := q.acked != was // damaged records at the head need no acknowledgement
-	q.mu.Unlock()
-	if moved {
-		_ = q.settle() // counted; the next Ack does it again
-	}
 	if len(records) == 0 {
 		return nil, err // an error behind good records comes back with the next call
 	}
@@ -211,11 +205,24 @@ func (q *Queue) removeSegment(s segment) error {
 	return nil
 }
 
-// read returns records above after and the place behind the last of them. Damage on the way is noted. readMu is held.
-func (q *Queue) read(after uint64, maxRecords, maxBytes int) (records []Record, p place, err error) {
+// read returns records above after and the place behind the last of them. Damage on the way is noted; damaged records at
+// the head need no acknowledgement. readMu is held.
+func (q *Queue) read(after uint64, maxRecords, maxBytes int) ([]Record, place, error) {
 	q.mu.Lock()
-	after = max(after, q.acked)
+	acked := q.acked
 	q.mu.Unlock()
+	records, p, err := q.readFrom(max(after, acked), maxRecords, maxBytes)
+	q.mu.Lock()
+	moved := q.acked != acked
+	q.mu.Unlock()
+	if moved {
+		_ = q.settle() // counted; the next Ack does it again
+	}
+	return records, p, err
+}
+
+// readFrom does what read does, but for the head.
+func (q *Queue) readFrom(after uint64, maxRecords, maxBytes int) (records []Record, p place, err error) {
 	r := &q.reader
 	p = r.head
 	if r.ahead.next > p.next && r.ahead.next <= after+1 {

@@ -1,0 +1,154 @@
+package spool
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Measure: go test -run '^$' -bench . -benchmem ./shared/spool. The disk is that of the temporary folder: set TMPDIR.
+
+func benchRecord() Record {
+	return Record{Time: 1, Stream: "telemetry", ID: "press-1-5f3a-1", Payload: []byte(strings.Repeat("x", 1024))}
+}
+
+// BenchmarkAppend appends records of 1 KiB: one by one, each synced; in batches, each synced; and one by one with
+// AppendAsync, up to 64 under way, so that they share syncs.
+func BenchmarkAppend(b *testing.B) {
+	r := benchRecord()
+	b.Run("raw write and sync", func(b *testing.B) { // what the disk gives
+		f, err := osFiles{}.Open(filepath.Join(b.TempDir(), "raw"), os.O_RDWR|os.O_CREATE)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer func() { _ = f.Close() }()
+		record, off := appendRecord(nil, &r), int64(0)
+		for b.Loop() {
+			if _, err := f.WriteAt(record, off); err != nil {
+				b.Fatal(err)
+			}
+			if err := f.Sync(); err != nil {
+				b.Fatal(err)
+			}
+			off += int64(len(record))
+		}
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rec/s")
+	})
+	b.Run("sync each", func(b *testing.B) {
+		q := open(b, b.TempDir(), Options{})
+		for b.Loop() {
+			if err := q.Append(b.Context(), r); err != nil {
+				b.Fatal(err)
+			}
+		}
+		perSecond(b, q)
+	})
+	b.Run("batch 64", func(b *testing.B) {
+		q := open(b, b.TempDir(), Options{})
+		batch := make([]Record, 64)
+		for i := range batch {
+			batch[i] = r
+		}
+		for b.Loop() {
+			if err := q.Append(b.Context(), batch...); err != nil {
+				b.Fatal(err)
+			}
+		}
+		perSecond(b, q)
+	})
+	b.Run("async 64", func(b *testing.B) {
+		q := open(b, b.TempDir(), Options{})
+		var window []*Receipt
+		for b.Loop() {
+			receipt, err := q.AppendAsync(b.Context(), r)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if window = append(window, receipt); len(window) < 64 {
+				continue
+			}
+			if err := window[0].Err(); err != nil {
+				b.Fatal(err)
+			}
+			window = window[1:]
+		}
+		for _, receipt := range window {
+			if err := receipt.Err(); err != nil {
+				b.Fatal(err)
+			}
+		}
+		perSecond(b, q)
+	})
+}
+
+func perSecond(b *testing.B, q *Queue) {
+	s := q.Stats()
+	b.ReportMetric(float64(s.Appended)/b.Elapsed().Seconds(), "rec/s")
+	b.ReportMetric(float64(s.Syncs)/float64(s.Appended), "syncs/rec")
+}
+
+// BenchmarkDrain peeks and acknowledges records of 1 KiB, so many at once.
+func BenchmarkDrain(b *testing.B) {
+	const n = 20_000
+	batch := make([]Record, 200)
+	for i := range batch {
+		batch[i] = benchRecord()
+	}
+	for _, size := range []int{1, 64, 500} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			q := open(b, b.TempDir(), Options{})
+			drained := 0
+			for b.Loop() {
+				if q.Stats().Depth == 0 {
+					b.StopTimer()
+					for range n / len(batch) {
+						if err := q.Append(b.Context(), batch...); err != nil {
+							b.Fatal(err)
+						}
+					}
+					b.StartTimer()
+				}
+				records, err := q.Peek(size, 1<<20)
+				if err != nil || len(records) == 0 {
+					b.Fatalf("%d records, %v", len(records), err)
+				}
+				if err := q.Ack(records[len(records)-1].Seq); err != nil {
+					b.Fatal(err)
+				}
+				drained += len(records)
+			}
+			b.ReportMetric(float64(drained)/b.Elapsed().Seconds(), "rec/s")
+		})
+	}
+}
+
+// BenchmarkOpen opens a queue with a backlog (F9).
+func BenchmarkOpen(b *testing.B) {
+	batch := make([]Record, 200)
+	for i := range batch {
+		batch[i] = benchRecord()
+	}
+	for _, n := range []int{1_000, 50_000, 200_000} {
+		b.Run(fmt.Sprintf("%d records", n), func(b *testing.B) {
+			dir := b.TempDir()
+			q := open(b, dir, Options{})
+			for range n / len(batch) {
+				if err := q.Append(b.Context(), batch...); err != nil {
+					b.Fatal(err)
+				}
+			}
+			closeQueue(b, q)
+			for b.Loop() {
+				q, err := Open(dir, Options{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := q.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
