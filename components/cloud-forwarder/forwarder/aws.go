@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -32,6 +33,7 @@ const nucleusComponent = "aws.greengrass.Nucleus"
 type cloud struct {
 	config aws.Config
 	ends   Endpoints
+	client *http.Client
 }
 
 // newCloud prepares access to AWS with the credentials of the token exchange service. It does not use the network.
@@ -51,19 +53,32 @@ func newCloud(c Config, getenv func(string) string) (*cloud, error) {
 	if err != nil {
 		return nil, err
 	}
+	once := aws.NopRetryer{} // the streams repeat
 	provider := endpointcreds.New(url, func(o *endpointcreds.Options) {
 		o.AuthorizationToken = getenv(envCredentialsToken)
-		o.HTTPClient = &http.Client{Timeout: c.Timeout}
+		o.HTTPClient = client
+		o.Retryer = once
 	})
-	return &cloud{ends: c.Endpoints, config: aws.Config{
+	return &cloud{ends: c.Endpoints, client: client, config: aws.Config{
 		Region: region, HTTPClient: client, Credentials: aws.NewCredentialsCache(provider),
-		Retryer: func() aws.Retryer { return aws.NopRetryer{} }, // the streams repeat
+		Retryer: func() aws.Retryer { return once },
 	}}, nil
 }
 
+// close closes the connections that are kept. A cloud that is nil has none.
+func (c *cloud) close() {
+	if c != nil {
+		c.client.CloseIdleConnections()
+	}
+}
+
 // httpClient trusts the authorities of caFile besides the system's, and keeps connections for the next message.
-func httpClient(c Config) (*awshttp.BuildableClient, error) {
-	client := awshttp.NewBuildableClient().WithTimeout(c.Timeout)
+func httpClient(c Config) (*http.Client, error) {
+	transport := awshttp.NewBuildableClient().GetTransport()
+	client := &http.Client{
+		Transport: transport, Timeout: c.Timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // no service redirects
+	}
 	if c.Endpoints.CAFile == "" {
 		return client, nil
 	}
@@ -78,13 +93,14 @@ func httpClient(c Config) (*awshttp.BuildableClient, error) {
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("endpoints.caFile: %s has no certificate", c.Endpoints.CAFile)
 	}
-	return client.WithTransportOptions(func(t *http.Transport) {
-		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	}), nil
+	transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	return client, nil
 }
 
-func (c *cloud) sns() *sns.Client {
+// sns makes a client of the topic's own region.
+func (c *cloud) sns(topicARN string) *sns.Client {
 	return sns.NewFromConfig(c.config, func(o *sns.Options) {
+		o.Region = strings.Split(topicARN, ":")[3] // Validate has seen it
 		if c.ends.SNS != "" {
 			o.BaseEndpoint = aws.String(c.ends.SNS)
 		}

@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"sync"
 	"time"
 
 	"edgepdm/shared/event"
@@ -8,7 +9,9 @@ import (
 
 // filter chooses which predictions leave the site: every change of a thing's label, and one sample in a while.
 type filter struct {
-	every  time.Duration // 0 = all
+	every time.Duration // 0 = all
+
+	mu     sync.Mutex
 	things map[string]sample
 }
 
@@ -17,8 +20,8 @@ type sample struct {
 	at    time.Time
 }
 
-// maxFilterThings bounds memory; of further things everything leaves the site.
-const maxFilterThings = 10_000
+// maxThings bounds memory; of further things everything leaves the site, and no gap is counted.
+const maxThings = 10_000
 
 func newFilter(every time.Duration) *filter {
 	return &filter{every: every, things: make(map[string]sample)}
@@ -28,14 +31,50 @@ func (f *filter) takes(p *event.Prediction, now time.Time) bool {
 	if f.every == 0 {
 		return true
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	last, known := f.things[p.Thing]
 	if known && last.label == p.Label && now.Sub(last.at) < f.every {
 		return false
 	}
-	if known || len(f.things) < maxFilterThings {
+	if known || len(f.things) < maxThings {
 		f.things[p.Thing] = sample{p.Label, now}
 	}
 	return true
+}
+
+// forget makes the filter take the thing's next prediction: one that it took did not get to the disk, and may have been a
+// change of label.
+func (f *filter) forget(thing string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.things, thing)
+}
+
+// sequence counts predictions that never came. It remembers the last number of each thing.
+type sequence map[string]position
+
+type position struct {
+	epoch string
+	seq   uint64
+}
+
+func newSequence() sequence { return make(sequence) }
+
+// missed returns how many numbers lie between a prediction and the one before it.
+func (s sequence) missed(p *event.Prediction) (n uint64) {
+	last, known := s[p.Thing]
+	if !known && len(s) >= maxThings {
+		return 0
+	}
+	if known && last.epoch == p.Epoch {
+		if p.Seq <= last.seq { // repeated
+			return 0
+		}
+		n = p.Seq - last.seq - 1
+	}
+	s[p.Thing] = position{p.Epoch, p.Seq}
+	return n
 }
 
 // recent remembers ids that were accepted, so that an alert which is published again, for want of the acknowledgement,

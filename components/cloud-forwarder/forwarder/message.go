@@ -2,12 +2,27 @@ package forwarder
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 
 	"edgepdm/shared/event"
 )
+
+// message is what a sink sends.
+type message struct {
+	topic    string // local
+	payload  []byte // as it came
+	replayed bool   // it may have arrived before
+}
+
+// body returns the payload, with the mark of a message that may have arrived before. Limits of size are for the payload:
+// a message that was accepted does not become too large by the mark.
+func (m message) body() []byte {
+	if m.replayed {
+		return markReplayed(m.payload)
+	}
+	return m.payload
+}
 
 // markReplayed adds the member that tells receivers that they may have the message already (promise F3).
 func markReplayed(payload []byte) []byte {
@@ -61,7 +76,7 @@ func emailText(a event.Alert) string {
 	var b strings.Builder
 	line := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(&b, "%-12s%s\n", name+":", value)
+			fmt.Fprintf(&b, "%-13s%s\n", name+":", value)
 		}
 	}
 	fmt.Fprintf(&b, "%s\n\n", a.Text)
@@ -85,14 +100,17 @@ func emailText(a event.Alert) string {
 }
 
 // snsMessage is the message for a topic with MessageStructure "json": people get text, programs the alert.
-func snsMessage(payload []byte) (subjectLine, message string, err error) {
-	a, err := event.DecodeAlert(payload)
+func snsMessage(m message) (subjectLine, text string, err error) {
+	a, err := event.DecodeAlert(m.payload)
 	if err != nil {
 		return "", "", err
 	}
-	text := emailText(a)
-	data, err := json.Marshal(map[string]string{
-		"default": text, "email": text, "sms": a.Text, "lambda": string(payload), "sqs": string(payload), "http": string(payload), "https": string(payload),
+	email, sms, body := emailText(a), a.Text, string(m.body())
+	if sms == "" {
+		sms = subject(a)
+	}
+	data, err := encode(map[string]string{
+		"default": email, "email": email, "sms": sms, "lambda": body, "sqs": body, "http": body, "https": body,
 	})
 	if err != nil {
 		return "", "", fmt.Errorf("encode SNS message: %w", err)

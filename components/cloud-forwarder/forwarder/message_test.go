@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func TestSNSMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	subject, message, err := snsMessage(payload)
+	subject, text, err := snsMessage(message{payload: payload})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func TestSNSMessage(t *testing.T) {
 		t.Errorf("subject %q", subject)
 	}
 	var parts map[string]string
-	if err := json.Unmarshal([]byte(message), &parts); err != nil {
+	if err := json.Unmarshal([]byte(text), &parts); err != nil {
 		t.Fatal(err)
 	}
 	if parts["lambda"] != string(payload) || parts["email"] != parts["default"] {
@@ -58,7 +59,7 @@ func TestSNSMessage(t *testing.T) {
 			t.Errorf("e-mail lacks %q:\n%s", want, parts["email"])
 		}
 	}
-	if _, _, err := snsMessage([]byte("x")); err == nil {
+	if _, _, err := snsMessage(message{payload: []byte("x")}); err == nil {
 		t.Error("a malformed alert became a message")
 	}
 }
@@ -131,5 +132,57 @@ func TestConfigNamesTheField(t *testing.T) {
 		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
+	}
+}
+
+func TestFilterForgets(t *testing.T) {
+	f := newFilter(time.Hour)
+	now := time.Now()
+	p := &event.Prediction{Thing: "p", Label: event.LabelFaulty}
+	if !f.takes(p, now) || f.takes(p, now) {
+		t.Error("the filter does not sample")
+	}
+	f.forget("p")
+	if !f.takes(p, now) {
+		t.Error("a prediction that did not get to the disk was counted as sent")
+	}
+}
+
+// F12: numbers that are missing are counted, by thing and epoch.
+func TestSequenceCountsGaps(t *testing.T) {
+	s := newSequence()
+	for i, c := range []struct {
+		thing, epoch string
+		seq, want    uint64
+	}{
+		{"p", "e", 5, 0}, {"p", "e", 6, 0}, {"p", "e", 9, 2}, {"p", "e", 9, 0}, {"p", "e", 7, 0}, {"p", "e", 10, 0},
+		{"q", "e", 1, 0}, {"p", "f", 100, 0}, {"p", "f", 102, 1},
+	} {
+		if got := s.missed(&event.Prediction{Thing: c.thing, Epoch: c.epoch, Seq: c.seq}); got != c.want {
+			t.Errorf("%d: %+v: %d", i, c, got)
+		}
+	}
+}
+
+// A message is kept as it came, and an alert without a text still has one for a phone.
+func TestMessageIsKeptAsItCame(t *testing.T) {
+	const payload = `{"v":1,"id":"x","text":"<&> \u003c é"}`
+	record, err := encode(envelope{"t", json.RawMessage(payload)})
+	if err != nil || !strings.Contains(string(record), payload) {
+		t.Errorf("%s, %v", record, err)
+	}
+	a := raised()
+	a.Text = ""
+	data, err := json.Marshal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, err := snsMessage(message{payload: data, replayed: true})
+	var parts map[string]string
+	if err := errors.Join(err, json.Unmarshal([]byte(text), &parts)); err != nil {
+		t.Fatal(err)
+	}
+	if parts["sms"] != subject(a) || !strings.HasPrefix(parts["lambda"], `{"replayed":true,`) {
+		t.Errorf("%v", parts)
 	}
 }

@@ -5,29 +5,32 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/smithy-go"
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 )
-
-// message is what a sink sends.
-type message struct {
-	topic   string // local
-	payload []byte
-}
 
 // sink delivers messages. It returns nil once the receiver has acknowledged: each sink says what that means.
 type sink interface {
 	send(ctx context.Context, m message) error
 }
 
-// errPoison marks a message that the sink will never take: it goes to the dead letters instead of stopping its stream.
-var errPoison = errors.New("refused for good")
+// Errors that callers branch on.
+var (
+	// errPoison marks a message that the sink will never take: it goes to the dead letters instead of stopping its stream.
+	errPoison = errors.New("refused for good")
+	// errLocal marks what says nothing of the way to the cloud.
+	errLocal = errors.New("not sent")
+)
 
 // iotDataSink publishes over AWS IoT Core's HTTPS data plane: acknowledged by the service's 200.
 type iotDataSink struct {
@@ -37,9 +40,9 @@ type iotDataSink struct {
 
 func (s *iotDataSink) send(ctx context.Context, m message) error {
 	if err := event.IoTCoreHTTPS.Check(m.payload); err != nil {
-		return fmt.Errorf("%w: %w", errPoison, err)
+		return fmt.Errorf("%w: %w: %w", errLocal, errPoison, err)
 	}
-	_, err := s.client.Publish(ctx, &iotdataplane.PublishInput{Topic: aws.String(s.prefix + "/" + m.topic), Payload: m.payload, Qos: 1})
+	_, err := s.client.Publish(ctx, &iotdataplane.PublishInput{Topic: aws.String(s.prefix + "/" + m.topic), Payload: m.body(), Qos: 1})
 	return classify("publish to AWS IoT Core", err)
 }
 
@@ -50,9 +53,9 @@ type snsSink struct {
 }
 
 func (s *snsSink) send(ctx context.Context, m message) error {
-	subjectLine, text, err := snsMessage(m.payload)
+	subjectLine, text, err := snsMessage(m)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errPoison, err)
+		return fmt.Errorf("%w: %w: %w", errLocal, errPoison, err)
 	}
 	_, err = s.client.Publish(ctx, &sns.PublishInput{
 		TopicArn: aws.String(s.arn), Subject: aws.String(subjectLine), Message: aws.String(text), MessageStructure: aws.String("json"),
@@ -67,50 +70,103 @@ type iotCoreSink struct {
 }
 
 func (s *iotCoreSink) send(ctx context.Context, m message) error {
+	// The mark of a repeated message has room between this limit and that of the nucleus.
 	if err := event.IoTCoreIPC.Check(m.payload); err != nil {
-		return fmt.Errorf("%w: %w", errPoison, err)
+		return fmt.Errorf("%w: %w: %w", errLocal, errPoison, err)
 	}
-	err := s.client().PublishToIoTCore(ctx, ipc.IoTCoreMessage{TopicName: s.prefix + "/" + m.topic, Payload: m.payload, QoS: ipc.AtLeastOnce})
+	err := s.client().PublishToIoTCore(ctx, ipc.IoTCoreMessage{TopicName: s.prefix + "/" + m.topic, Payload: m.body(), QoS: ipc.AtLeastOnce})
 	if ipc.HasCode(err, ipc.CodeInvalidArguments) {
-		return fmt.Errorf("%w: %w", errPoison, err)
+		return fmt.Errorf("%w: %w: %w", errLocal, errPoison, err)
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("%w: %w", errLocal, err)
+	}
+	return nil
 }
 
-// classify marks as poison what the service refuses because of the message itself. Missing permissions, unknown topics,
-// throttling and the service's own errors may pass: those are tried again.
+// classify marks as poison what the service refuses because of the message itself. Missing permissions, keys and topics,
+// throttling, the service's own errors, and what a proxy on the way answers may pass: those are tried again.
 func classify(what string, err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
-	}
-	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
-		switch response.HTTPStatusCode() {
-		case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-			if !isThrottle(err) {
-				return fmt.Errorf("%s: %w: %w", what, errPoison, err)
-			}
-		}
+	case isPoison(err):
+		return fmt.Errorf("%s: %w: %w", what, errPoison, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// isThrottle tells throttling, which some services answer with 400, from a bad request.
-func isThrottle(err error) bool {
-	var coded interface{ ErrorCode() string }
-	if !errors.As(err, &coded) {
+// isPoison goes by the service's error codes. The status alone will not do: SNS answers 400 also for a key that is
+// disabled, for throttling and for a topic of another region, and any proxy answers 400 or 413.
+func isPoison(err error) bool {
+	coded, ok := errors.AsType[smithy.APIError](err)
+	if !ok || status(err)/100 != 4 {
 		return false
 	}
 	switch coded.ErrorCode() {
-	case "Throttling", "ThrottlingException", "Throttled", "ThrottledException", "TooManyRequestsException", "RequestThrottled",
-		"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId":
+	case "InvalidParameter": // SNS
+		return !strings.Contains(coded.ErrorMessage(), "TopicArn")
+	case "InvalidParameterValue", "ParameterValueInvalid", "ValidationError", "ValidationException": // SNS
+		return true
+	case "InvalidRequestException", "RequestEntityTooLargeException": // IoT
 		return true
 	}
 	return false
 }
 
-// reached reports whether the error came from the service itself, so that the uplink works. An error of the connection
-// is a ResponseError too, without a status.
-func reached(err error) bool {
-	response, ok := errors.AsType[*awshttp.ResponseError](err)
-	return ok && response.HTTPStatusCode() != 0
+// refusal returns what a service says that can be reached and does not want the message for a reason that will not pass
+// by itself, such as a missing permission; nil for other errors.
+func refusal(err error) error {
+	if refused, ok := errors.AsType[*ipc.OperationError](err); ok {
+		return refused
+	}
+	code := status(err)
+	if code/100 != 4 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout {
+		return nil
+	}
+	coded, ok := errors.AsType[smithy.APIError](err)
+	if !ok {
+		return fmt.Errorf("the answer is %d %s", code, http.StatusText(code))
+	}
+	if strings.Contains(coded.ErrorCode(), "Throttl") || strings.Contains(coded.ErrorCode(), "TooManyRequests") {
+		return nil
+	}
+	return fmt.Errorf("%s: %s", coded.ErrorCode(), coded.ErrorMessage()) // without the request's id, which always differs
+}
+
+// status returns the HTTP status of an answer, of AWS or of the token exchange service; 0 for none.
+func status(err error) int {
+	if answer, ok := errors.AsType[interface {
+		error
+		HTTPStatusCode() int
+	}](err); ok {
+		return answer.HTTPStatusCode()
+	}
+	return 0
+}
+
+// reached tells what an attempt says of the uplink, if anything: it works when the service itself has answered. An error
+// of the connection is a ResponseError too, without a status.
+func reached(err error) (up, known bool) {
+	if errors.Is(err, errLocal) {
+		return false, false
+	}
+	if err == nil {
+		return true, true
+	}
+	answer, ok := errors.AsType[*awshttp.ResponseError](err)
+	return ok && answer.HTTPStatusCode() != 0, true
+}
+
+// retryAfter returns how long a service that is busy asks to be left alone.
+func retryAfter(err error) time.Duration {
+	answer, ok := errors.AsType[*awshttp.ResponseError](err)
+	if !ok || answer.Response == nil || answer.Response.Response == nil {
+		return 0
+	}
+	value := answer.Response.Header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	return 0 // a date: the clock of the site may be wrong
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ const (
 	counterRetried  = ".retried"  // attempts that failed and will be repeated
 	counterDead     = ".dead"     // dead letters
 	counterDropped  = ".dropped"  // by the bound on disk space
+	counterLost     = ".lost"     // damaged on disk
 )
 
 // Waiting returns how many records wait in all streams, by the counters of a health message.
@@ -36,22 +38,41 @@ func Waiting(counters map[string]uint64) (n uint64) {
 	return n
 }
 
+// Places of a stream where something can be wrong, and that of access to AWS.
+const (
+	placeOpen    = "open"
+	placeReceive = "receive"
+	placeRead    = "read"
+	placeDeliver = "deliver"
+	placeRemove  = "remove"
+	placeAWS     = "AWS"
+)
+
 const (
 	peekRecords = 64
 	peekBytes   = 256 << 10
+	patience    = 3  // attempts that a service refuses, until that is a condition
+	buryTries   = 10 // until a dead letter goes to the log only
 )
 
 // stream is one queue and the sink that drains it, in order (promise F4). Streams do not wait for each other, so that
 // alerts overtake predictions and neither starves (F6).
 type stream struct {
 	name    string
-	queue   *spool.Queue
-	sink    sink
-	timeout time.Duration
-	backoff component.Backoff
-	dead    *deadLetters
-	uplink  func(up bool) // told what an attempt says of the way to the cloud; nil for sinks that do not use it
-	rt      *component.Runtime
+	dir     string
+	options spool.Options
+	queue   *spool.Queue // from when opened is closed
+	opened  chan struct{}
+	sinks   chan sink // gets one sink, once there is access to it
+
+	timeout    time.Duration
+	backoff    component.Backoff
+	dead       *deadLetters
+	conditions *conditions
+	uplink     *uplink
+	rt         *component.Runtime
+
+	dropped, lost uint64 // as counted
 }
 
 // envelope is what the queue keeps of a message.
@@ -60,137 +81,198 @@ type envelope struct {
 	Message json.RawMessage `json:"message"`
 }
 
-func (s *stream) count(what string, n int) {
-	s.rt.Counter(counterStream + s.name + what).Add(uint64(n))
+func (s *stream) place(what string) string { return s.name + " " + what }
+
+func (s *stream) count(what string, n uint64) {
+	s.rt.Counter(counterStream + s.name + what).Add(n)
 }
 
-// measure brings the counters that say how much waits up to date.
+// measure brings the counters up to date that are the queue's.
 func (s *stream) measure(now time.Time) {
+	if !s.isOpen() {
+		return
+	}
 	stats := s.queue.Stats()
 	set := func(what string, n uint64) { s.rt.Counter(counterStream + s.name + what).Store(n) }
 	set(counterDepth, stats.Depth)
 	set(counterBytes, uint64(stats.Bytes))
-	set(counterDropped, stats.Dropped[spool.ReasonOldest])
 	age := time.Duration(0)
 	if stats.Depth > 0 {
 		age = max(now.Sub(time.Unix(0, stats.Oldest)), 0)
 	}
 	set(counterAge, uint64(age/time.Second))
+	dropped := stats.Dropped[spool.ReasonOldest] // the queue counts from when it was opened
+	s.count(counterDropped, dropped-s.dropped)
+	s.count(counterLost, stats.LostRecords-s.lost)
+	s.dropped, s.lost = dropped, stats.LostRecords
 }
 
-// drain sends what the queue holds until ctx ends. Only a queue that fails ends it early.
-func (s *stream) drain(ctx context.Context) error {
-	for {
-		if err := s.queue.Wait(ctx, 0); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("wait for %s: %w", s.name, err)
+// run opens the queue, and drains it once there is a sink, until ctx ends.
+func (s *stream) run(ctx context.Context) {
+	for attempt := 1; ; attempt++ {
+		err := s.open()
+		s.conditions.set(s.place(placeOpen), err)
+		if err == nil {
+			break
 		}
-		records, err := s.queue.Peek(peekRecords, peekBytes)
-		if err != nil {
-			return fmt.Errorf("read %s: %w", s.name, err)
-		}
-		for _, r := range records {
-			if !s.deliver(ctx, r) {
-				return nil // the context has ended; the record stays
-			}
-			if err := s.queue.Ack(r.Seq); err != nil {
-				return fmt.Errorf("remove from %s: %w", s.name, err)
-			}
+		s.backoff.Wait(ctx, attempt)
+		if ctx.Err() != nil {
+			return
 		}
 	}
+	select {
+	case to := <-s.sinks:
+		s.drain(ctx, to)
+	case <-ctx.Done():
+	}
+}
+
+func (s *stream) open() error {
+	queue, err := spool.Open(s.dir, s.options)
+	if err != nil {
+		return err
+	}
+	// The folders that Open made are on disk only with their names.
+	spools := filepath.Dir(s.dir)
+	if err := errors.Join(syncDir(spools), syncDir(filepath.Dir(spools))); err != nil {
+		return errors.Join(err, queue.Close())
+	}
+	s.queue = queue
+	close(s.opened)
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync folder: %w", err)
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (s *stream) isOpen() bool {
+	select {
+	case <-s.opened:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *stream) close() {
+	if !s.isOpen() {
+		return
+	}
+	if err := s.queue.Close(); err != nil {
+		s.rt.Log.Error("queue was not closed cleanly", "stream", s.name, "error", err)
+	}
+}
+
+// drain sends what the queue holds until ctx ends. A disk that fails is tried again.
+func (s *stream) drain(ctx context.Context, to sink) {
+	for failures := 0; ; {
+		records, err := s.next(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		s.conditions.set(s.place(placeRead), err)
+		if len(records) == 0 {
+			failures++
+			s.backoff.Wait(ctx, failures)
+			continue
+		}
+		failures = 0
+		for _, r := range records {
+			if !s.deliver(ctx, to, r) {
+				return // the context has ended; the record stays
+			}
+			// Without its cursor on disk, the record is sent again after a restart: no reason to stop now.
+			s.conditions.set(s.place(placeRemove), s.queue.Ack(r.Seq))
+		}
+	}
+}
+
+// next waits for records and returns the oldest ones.
+func (s *stream) next(ctx context.Context) ([]spool.Record, error) {
+	if err := s.queue.Wait(ctx, 0); err != nil {
+		return nil, err
+	}
+	return s.queue.Peek(peekRecords, peekBytes)
 }
 
 // deliver sends one record, again and again until the sink has it or refuses it for good. It returns false when ctx ended
 // before.
-func (s *stream) deliver(ctx context.Context, r spool.Record) bool {
+func (s *stream) deliver(ctx context.Context, to sink, r spool.Record) bool {
 	var e envelope
 	if err := json.Unmarshal(r.Payload, &e); err != nil {
-		return s.bury(r, fmt.Errorf("%w: %w", errPoison, err))
+		return s.bury(ctx, r, fmt.Errorf("%w: %w", errPoison, err))
 	}
-	m := message{e.Topic, e.Message}
-	if r.Replayed { // an earlier process may have sent it
-		m.payload = markReplayed(e.Message)
-	}
+	m := message{topic: e.Topic, payload: e.Message, replayed: r.Replayed} // an earlier process may have sent it
 	for attempt := 1; ; attempt++ {
-		err := s.attempt(ctx, m)
-		if s.uplink != nil && (err == nil || ctx.Err() == nil) {
-			s.uplink(err == nil || reached(err))
+		err := s.attempt(ctx, to, m)
+		if err != nil && ctx.Err() != nil {
+			return false
+		}
+		if up, known := reached(err); known {
+			s.uplink.set(s.name, up)
 		}
 		switch {
 		case err == nil:
+			s.conditions.set(s.place(placeDeliver), nil)
 			s.count(counterSent, 1)
 			return true
 		case errors.Is(err, errPoison):
-			return s.bury(r, err)
-		case ctx.Err() != nil:
-			return false
+			return s.bury(ctx, r, err)
 		}
 		s.count(counterRetried, 1)
 		if attempt == 1 {
 			s.rt.Log.Warn("not delivered; it will be tried again", "stream", s.name, "id", r.ID, "error", err)
 		}
-		m.payload = markReplayed(e.Message) // the failed attempt may have arrived all the same
-		s.backoff.Wait(ctx, attempt)
+		if reason := refusal(err); reason == nil || attempt >= patience {
+			s.conditions.set(s.place(placeDeliver), reason)
+		}
+		m.replayed = true // the failed attempt may have arrived all the same
+		if !pause(ctx, max(s.backoff.Delay(attempt), min(retryAfter(err), s.backoff.Max))) {
+			return false
+		}
 	}
 }
 
-func (s *stream) attempt(ctx context.Context, m message) error {
+func (s *stream) attempt(ctx context.Context, to sink, m message) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return s.sink.send(ctx, m)
+	return to.send(ctx, m)
 }
 
-// bury puts a record among the dead letters, so that it does not stop its stream (promise F7).
-func (s *stream) bury(r spool.Record, reason error) bool {
-	s.count(counterDead, 1)
+// bury puts a record among the dead letters, so that it does not stop its stream (promise F7). When the disk does not take
+// it, it goes to the log in the end: a full disk may be waiting for this very stream to drain.
+func (s *stream) bury(ctx context.Context, r spool.Record, reason error) bool {
 	s.rt.Log.Error("message is undeliverable: it goes to the dead letters", "stream", s.name, "id", r.ID, "error", reason)
-	if err := s.dead.add(s.name, r, reason); err != nil {
-		s.rt.Log.Error("dead letter is lost", "stream", s.name, "id", r.ID, "error", err)
-	}
-	return true
-}
-
-// deadLetters is a file of what no sink will take, a JSON line each. Beyond its limit it begins anew, and the file before
-// is kept with the suffix .old.
-type deadLetters struct {
-	path  string
-	limit int64 // bytes
-	now   func() time.Time
-}
-
-type deadLetter struct {
-	Stream string          `json:"stream"`
-	ID     string          `json:"id"`
-	Time   time.Time       `json:"time"` // of the message
-	Buried time.Time       `json:"buried"`
-	Reason string          `json:"reason"`
-	Record json.RawMessage `json:"record"`
-}
-
-func (d *deadLetters) add(streamName string, r spool.Record, reason error) error {
-	letter := deadLetter{streamName, r.ID, time.Unix(0, r.Time).UTC(), d.now().UTC(), reason.Error(), r.Payload}
-	if !json.Valid(r.Payload) {
-		quoted, err := json.Marshal(string(r.Payload))
-		if err != nil {
-			return fmt.Errorf("encode dead letter: %w", err)
+	for attempt := 1; ; attempt++ {
+		err := s.dead.add(s.name, r, reason)
+		if err == nil || attempt == buryTries {
+			if err != nil {
+				s.rt.Log.Error("dead letter is lost, but for this line", "stream", s.name, "id", r.ID, "error", err, "record", string(r.Payload))
+			}
+			s.conditions.set(s.place(placeDeliver), nil)
+			s.count(counterDead, 1)
+			return true
 		}
-		letter.Record = quoted
-	}
-	line, err := json.Marshal(letter)
-	if err != nil {
-		return fmt.Errorf("encode dead letter: %w", err)
-	}
-	if info, err := os.Stat(d.path); err == nil && info.Size()+int64(len(line)) > d.limit {
-		if err := os.Rename(d.path, d.path+".old"); err != nil {
-			return fmt.Errorf("begin new dead letters: %w", err)
+		s.conditions.set(s.place(placeDeliver), err)
+		if !pause(ctx, s.backoff.Delay(attempt)) {
+			return false
 		}
 	}
-	f, err := os.OpenFile(d.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("open dead letters: %w", err)
+}
+
+// pause waits, and reports whether ctx let it.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
-	_, err = f.Write(append(line, '\n'))
-	return errors.Join(err, f.Sync(), f.Close())
 }

@@ -1,0 +1,125 @@
+package forwarder
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"edgepdm/shared/component"
+	"edgepdm/shared/spool"
+)
+
+func newDeadLetters(t *testing.T, limit int64) *deadLetters {
+	t.Helper()
+	return &deadLetters{dir: t.TempDir(), limit: limit, now: time.Now}
+}
+
+// ids returns the letters' ids in a file, oldest first. Every line must be a letter.
+func (d *deadLetters) ids(t *testing.T, name string) (ids []string) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(d.dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(data) {
+		var letter deadLetter
+		if err := json.Unmarshal(line, &letter); err != nil {
+			t.Fatalf("%v in %q", err, line)
+		}
+		ids = append(ids, letter.ID)
+	}
+	return ids
+}
+
+func record(id string) spool.Record {
+	return spool.Record{ID: id, Payload: []byte(`{"a":"<&>"}`)}
+}
+
+// F7: the dead letters are bounded; several streams that write at once neither mix lines nor lose a file.
+func TestDeadLettersAreBounded(t *testing.T) {
+	const limit = 10_000
+	d := newDeadLetters(t, limit)
+	var writers sync.WaitGroup
+	const each = 100
+	for w := range 3 {
+		writers.Go(func() {
+			for i := range each {
+				if err := d.add(fmt.Sprintf("stream-%d", w), record(fmt.Sprintf("%d-%d", w, i)), errors.New("why")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	for _, name := range []string{deadLettersName, deadLettersOld} {
+		info, err := os.Stat(filepath.Join(d.dir, name))
+		if err != nil || info.Size() > limit {
+			t.Fatalf("%v, %+v", err, info)
+		}
+		if n := len(d.ids(t, name)); name == deadLettersOld && n < limit/250 {
+			t.Errorf("%s has %d letters: a file was replaced too early", name, n)
+		}
+	}
+	entries, err := os.ReadDir(d.dir)
+	if err != nil || len(entries) != 2 {
+		t.Errorf("%v, %v", entries, err)
+	}
+	// A letter that is larger than the bound is kept all the same, alone.
+	large := spool.Record{ID: "large", Payload: []byte(`"` + strings.Repeat("x", 2*limit) + `"`)}
+	if err := d.add("s", large, errors.New("why")); err != nil {
+		t.Fatal(err)
+	}
+	if ids := d.ids(t, deadLettersName); len(ids) != 1 || ids[0] != "large" {
+		t.Errorf("%v", ids)
+	}
+}
+
+// A process that was killed while it wrote a letter does not spoil the next one.
+func TestTornDeadLetter(t *testing.T) {
+	d := newDeadLetters(t, 1e6)
+	path := filepath.Join(d.dir, deadLettersName)
+	if err := os.WriteFile(path, []byte(`{"stream":"s","id":"to`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.add("s", record("next"), errors.New("why")); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, second, _ := strings.Cut(string(data), "\n")
+	if !strings.Contains(second, `"id":"next"`) || !strings.Contains(second, `{"a":"<&>"}`) || !json.Valid([]byte(second)) {
+		t.Errorf("%s", data)
+	}
+}
+
+// A dead letter that the disk does not take is tried again; in the end it stands in the log, and the stream goes on.
+func TestDeadLetterThatTheDiskDoesNotTake(t *testing.T) {
+	d := newDeadLetters(t, 1e6)
+	if err := os.Mkdir(filepath.Join(d.dir, deadLettersName), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	rt := newRuntime(t, slog.New(slog.NewTextHandler(&log, nil)))
+	s := &stream{
+		name: "s", dead: d, rt: rt, conditions: newConditions(rt), backoff: component.Backoff{Max: time.Microsecond, Rand: func(int64) int64 { return 0 }},
+	}
+	if !s.bury(t.Context(), record("a"), errors.New("why")) {
+		t.Error("the stream does not go on")
+	}
+	if !strings.Contains(log.String(), `dead letter is lost, but for this line`) || !strings.Contains(log.String(), `<&>`) {
+		t.Errorf("log %s", log.String())
+	}
+	if n := rt.Counter(counterStream + "s" + counterDead).Load(); n != 1 {
+		t.Errorf("counted %d", n)
+	}
+}

@@ -1,0 +1,121 @@
+package forwarder_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+)
+
+// subscribeToIoTCore makes r.iot hear what the nucleus publishes to IoT Core: a component with the grant for it.
+func (r *rig) subscribeToIoTCore() {
+	r.t.Helper()
+	file := filepath.Join(r.t.TempDir(), "recipe.yaml")
+	if err := os.WriteFile(file, []byte(`
+RecipeFormatVersion: "2020-01-25"
+ComponentName: com.edgepdm.Cloud
+ComponentVersion: 0.0.1
+ComponentConfiguration:
+  DefaultConfiguration:
+    accessControl:
+      aws.greengrass.ipc.mqttproxy:
+        all: {operations: ["*"], resources: ["*"]}
+Manifests:
+  - Platform: {os: linux}
+    Lifecycle: {run: {Script: exit 0}}
+    Artifacts: []
+`), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	env, err := r.core.AddExternal("com.edgepdm.Cloud", file)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	options, err := ipc.FromEnvironment(func(name string) string { return env[name] })
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	client, err := ipc.Dial(r.t.Context(), options)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = client.Close() })
+	sub, err := client.SubscribeToIoTCore(r.t.Context(), "edgepdm/#", ipc.AtLeastOnce)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	go func() {
+		for m := range sub.Events() {
+			r.iot.add(m.TopicName, m.Payload, idOf(m.Payload))
+		}
+	}()
+}
+
+// With predictionSink iotcore-ipc predictions go through the nucleus, and while that is online none is lost; alerts never
+// take this way.
+func TestPredictionsThroughTheNucleus(t *testing.T) {
+	r := newRig(t)
+	r.configure(map[string]any{"predictionSink": "iotcore-ipc"})
+	r.subscribeToIoTCore()
+	r.cloud.SetUplink(false)
+	r.start()
+	r.alert("a-1")
+	ids := r.ontoDisk(1, 200)
+	r.iot.await(t, "predictions", has(ids...))
+	checkOrder(t, r.iot, "edgepdm/core-1/pdm/v1/prediction/press-1", ids)
+	r.awaitCounter("stream.predictions.sent", 200)
+	r.awaitUplink(event.UplinkDown)
+	if n := r.iot.counts()["a-1"]; n != 0 {
+		t.Errorf("the alert came %d times", n)
+	}
+	r.cloud.SetUplink(true)
+	r.iot.await(t, "alert", has("a-1"))
+}
+
+// F2: what the nucleus has taken is not delivered: while it is offline it keeps messages in memory, and a restart of it
+// loses them. iot-data keeps them on disk. That is why iot-data is the default.
+func TestWhatTheNucleusLoses(t *testing.T) {
+	for sink, want := range map[string]int{"iotcore-ipc": 0, "iot-data": 20} {
+		t.Run(sink, func(t *testing.T) {
+			r := newRig(t)
+			r.configure(map[string]any{"predictionSink": sink})
+			r.core.SetIoTCoreOnline(false) // the same cut for both
+			r.cloud.SetUplink(false)
+			r.start()
+			ids := r.ontoDisk(1, 20)
+			if want == 0 {
+				r.awaitCounter("stream.predictions.sent", uint64(len(ids)))
+			} else {
+				r.awaitUplink(event.UplinkDown)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			r.stop()
+			if err := r.core.Close(ctx); err != nil { // as when the nucleus is restarted
+				t.Fatal(err)
+			}
+			if got := onDisk(t, r.path("spool", "predictions")); len(got) != want {
+				t.Errorf("%d of %d predictions are left, want %d", len(got), len(ids), want)
+			}
+		})
+	}
+}
+
+// While the nucleus refuses further messages, as its memory is full, they wait on disk.
+func TestNucleusThatIsFull(t *testing.T) {
+	r := newRig(t)
+	r.configure(map[string]any{"predictionSink": "iotcore-ipc"})
+	r.subscribeToIoTCore()
+	r.core.SetIoTCoreOnline(false)
+	ids := r.backlogOf(700, 4200) // more than the 2.5 MB of a nucleus
+	r.start()
+	r.awaitState(event.StateDegraded, "predictions deliver: PublishToIoTCore: ServiceError")
+	r.core.SetIoTCoreOnline(true)
+	r.iot.await(t, "all", has(ids...))
+	checkOrder(t, r.iot, "/prediction/", ids)
+	r.awaitState(event.StateOK, "")
+}

@@ -1,0 +1,258 @@
+package forwarder
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+	"edgepdm/shared/spool"
+)
+
+// Names of counters in the health messages; those of streams are in stream.go.
+const (
+	CounterInvalid = "message.invalid"
+	CounterRefused = "message.refused"    // could not be put on disk: not acknowledged
+	CounterOverrun = "message.overrun"    // came faster than the disk took it; alerts come again
+	CounterSkipped = "prediction.skipped" // stays on the site, by the sample setting
+	CounterMissed  = "prediction.missed"  // numbers that never came: rows that were not scored, or local messages that were lost
+)
+
+// pending is a prediction on its way to the disk.
+type pending struct {
+	id, thing string
+	receipt   *spool.Receipt
+}
+
+const (
+	maxPending = 4096
+	maxID      = 256 // characters, as of alerts
+	maxLabel   = 64
+	maxAckIDs  = 30 // in one local message
+	ackTimeout = 5 * time.Second
+)
+
+func (r *run) subscribe(ctx context.Context, filter string) (*ipc.Subscription[ipc.TopicMessage], error) {
+	sub, err := r.rt.Subscribe(ctx, filter)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to %s: %w", filter, err)
+	}
+	return sub, nil
+}
+
+// receiveAlerts takes alerts until ctx ends; what it has taken by then goes to the disk while keep lasts.
+func (r *run) receiveAlerts(ctx, keep context.Context) error {
+	if !opened(ctx, r.toIoT, r.toSNS) {
+		return nil
+	}
+	return receive(ctx, r.alerts, func(m ipc.TopicMessage) { r.alert(keep, m) })
+}
+
+// receivePredictions does the same for predictions. They have a goroutine of their own so that alerts overtake them
+// here too (promise F6).
+func (r *run) receivePredictions(ctx, keep context.Context) error {
+	if !opened(ctx, r.toPredictions) {
+		return nil
+	}
+	return receive(ctx, r.predictions, func(m ipc.TopicMessage) { r.prediction(keep, m) })
+}
+
+// opened waits until the streams are open. Meanwhile messages wait in their subscriptions.
+func opened(ctx context.Context, streams ...*stream) bool {
+	for _, s := range streams {
+		if s == nil {
+			continue
+		}
+		select {
+		case <-s.opened:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+func receive(ctx context.Context, sub *ipc.Subscription[ipc.TopicMessage], take func(ipc.TopicMessage)) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case m, open := <-sub.Events():
+			if open {
+				take(m)
+				continue
+			}
+			if err := sub.Err(); err != nil {
+				return fmt.Errorf("receive messages: %w", err)
+			}
+			return errors.New("the nucleus ended the subscription")
+		}
+	}
+}
+
+// alert puts an alert on disk, for every sink that gets it, and then acknowledges it (promises F1 and F12).
+func (r *run) alert(ctx context.Context, m ipc.TopicMessage) {
+	a, err := event.DecodeAlert(m.Payload)
+	if err != nil {
+		r.invalid(m, err)
+		return
+	}
+	streams := []*stream{r.toIoT}
+	if r.toSNS != nil && a.State == event.AlarmUnacknowledged {
+		streams = append(streams, r.toSNS)
+	}
+	receipts := make([]*spool.Receipt, len(streams))
+	for i, s := range streams {
+		if r.forwarder.accepted[s.name].has(a.ID) { // the acknowledgement was lost
+			continue
+		}
+		if receipts[i], err = r.keep(ctx, s, m, a.ID, a.TS); err != nil {
+			r.refuse(s, err)
+			return // without an acknowledgement it comes again
+		}
+	}
+	onDisk := true
+	for i, s := range streams {
+		if receipts[i] == nil {
+			continue
+		}
+		select {
+		case <-receipts[i].Done():
+			err = receipts[i].Err()
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			r.refuse(s, err)
+			onDisk = false
+			continue
+		}
+		r.took(s)
+		r.forwarder.accepted[s.name].add(a.ID)
+	}
+	if onDisk {
+		r.publishAck(ctx, event.TopicAckAlert, []string{a.ID})
+	}
+}
+
+// prediction puts a prediction on disk, if it leaves the site. The acknowledgement follows with its group.
+func (r *run) prediction(ctx context.Context, m ipc.TopicMessage) {
+	p, err := event.DecodePrediction(m.Payload)
+	if err == nil {
+		err = checkPrediction(&p)
+	}
+	if err != nil {
+		r.invalid(m, err)
+		return
+	}
+	r.rt.Counter(CounterMissed).Add(r.forwarder.sequence.missed(&p))
+	if !r.filter.takes(&p, r.forwarder.Now()) {
+		r.rt.Counter(CounterSkipped).Add(1)
+		return
+	}
+	receipt, err := r.keep(ctx, r.toPredictions, m, p.ID, p.TS)
+	if err != nil {
+		r.refuse(r.toPredictions, err)
+		r.filter.forget(p.Thing)
+		return
+	}
+	select {
+	case r.pending <- pending{p.ID, p.Thing, receipt}:
+	case <-ctx.Done(): // the disk hangs
+	}
+}
+
+// checkPrediction refuses what would be remembered at a length that nothing bounds.
+func checkPrediction(p *event.Prediction) error {
+	switch {
+	case p.ID == "" || len(p.ID) > maxID:
+		return fmt.Errorf("id has %d characters, must have 1 to %d", len(p.ID), maxID)
+	case len(p.Epoch) > event.MaxEpoch:
+		return fmt.Errorf("epoch has %d characters, at most %d", len(p.Epoch), event.MaxEpoch)
+	case len(p.Label) > maxLabel:
+		return fmt.Errorf("label has %d characters, at most %d", len(p.Label), maxLabel)
+	}
+	if err := event.CheckName(p.Thing); err != nil {
+		return fmt.Errorf("thing: %w", err)
+	}
+	return nil
+}
+
+// keep begins to put a message on disk.
+func (r *run) keep(ctx context.Context, s *stream, m ipc.TopicMessage, id string, ts time.Time) (*spool.Receipt, error) {
+	payload, err := encode(envelope{m.Topic, m.Payload})
+	if err != nil {
+		return nil, fmt.Errorf("encode record: %w", err)
+	}
+	if ts.IsZero() {
+		ts = r.forwarder.Now()
+	}
+	return s.queue.AppendAsync(ctx, spool.Record{Stream: s.name, ID: id, Time: ts.UnixNano(), Payload: payload})
+}
+
+// encode is json.Marshal without the escapes for HTML: a message is kept as it came.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// acknowledge publishes the ids of predictions that are on disk, several in a message, until pending is closed.
+func (r *run) acknowledge(ctx context.Context) {
+	var ids []string
+	for p := range r.pending {
+		if err := p.receipt.Err(); err != nil { // waits for the disk
+			r.refuse(r.toPredictions, err)
+			r.filter.forget(p.thing)
+		} else {
+			r.took(r.toPredictions)
+			ids = append(ids, p.id)
+		}
+		if len(ids) > 0 && (len(ids) == maxAckIDs || len(r.pending) == 0) {
+			r.publishAck(ctx, event.TopicAckPrediction, ids)
+			ids = ids[:0]
+		}
+	}
+}
+
+// publishAck publishes an acknowledgement, or two halves of one that is too long.
+func (r *run) publishAck(ctx context.Context, topic string, ids []string) {
+	payload, err := event.Encode(event.Ack{V: event.Version, IDs: ids})
+	if half := len(ids) / 2; err != nil && half > 0 {
+		r.publishAck(ctx, topic, ids[:half])
+		r.publishAck(ctx, topic, ids[half:])
+		return
+	}
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, ackTimeout)
+		defer cancel()
+		err = r.rt.IPC().PublishToTopic(ctx, topic, payload)
+	}
+	if err != nil && ctx.Err() == nil {
+		r.rt.Log.Error("acknowledgement was not published", "topic", topic, "error", err)
+	}
+}
+
+func (r *run) invalid(m ipc.TopicMessage, err error) {
+	if r.rt.Counter(CounterInvalid).Add(1) == 1 {
+		r.rt.Log.Warn("invalid messages are ignored, and counted", "topic", m.Topic, "error", err)
+	}
+}
+
+// took counts a message that is on disk.
+func (r *run) took(s *stream) {
+	s.count(counterAccepted, 1)
+	r.conditions.set(s.place(placeReceive), nil)
+}
+
+// refuse counts a message that is not.
+func (r *run) refuse(s *stream, err error) {
+	r.rt.Counter(CounterRefused).Add(1)
+	r.conditions.set(s.place(placeReceive), fmt.Errorf("not put on disk: %w", err))
+}

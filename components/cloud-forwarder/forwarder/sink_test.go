@@ -1,0 +1,120 @@
+package forwarder
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+)
+
+// answers is a server that gives one answer, and AWS's clients of it.
+func answers(t *testing.T, status int, header http.Header, body string) aws.Config {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for name := range header {
+			w.Header().Set(name, header.Get(name))
+		}
+		w.WriteHeader(status)
+		_, _ = fmt.Fprint(w, body)
+	}))
+	t.Cleanup(server.Close)
+	return aws.Config{
+		Region: "us-east-1", BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+	}
+}
+
+// F7: poison is what a service refuses because of the message. What may pass, with other rights, keys, topics, clocks,
+// proxies or in another hour, is not; and what does not pass by itself is told to the operator.
+func TestWhatIsPoison(t *testing.T) {
+	payload, err := json.Marshal(raised())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := message{topic: "pdm/v1/alert/press-1", payload: payload}
+	for _, c := range []struct {
+		service       string
+		status        int
+		code, message string
+		poison        bool
+		refused       string // what the operator is told
+	}{
+		{"sns", 400, "InvalidParameter", "Invalid parameter: Message too long", true, "InvalidParameter"},
+		{"sns", 400, "InvalidParameter", "Invalid parameter: Subject", true, "InvalidParameter"},
+		{"sns", 400, "ParameterValueInvalid", "x", true, "ParameterValueInvalid"},
+		{"sns", 400, "InvalidParameter", "Invalid parameter: TopicArn", false, "TopicArn"}, // of another region
+		{"sns", 404, "NotFound", "Topic does not exist", false, "NotFound: Topic does not exist"},
+		{"sns", 403, "AuthorizationError", "not authorized to perform: SNS:Publish", false, "AuthorizationError"},
+		{"sns", 400, "KMSAccessDenied", "x", false, "KMSAccessDenied"},
+		{"sns", 400, "KMSDisabled", "x", false, "KMSDisabled"},
+		{"sns", 400, "KMSThrottling", "x", false, ""},
+		{"sns", 400, "Throttling", "Rate exceeded", false, ""},
+		{"sns", 403, "ExpiredToken", "x", false, "ExpiredToken"},
+		{"sns", 403, "SignatureDoesNotMatch", "x", false, "SignatureDoesNotMatch"},
+		{"sns", 400, "IncompleteSignature", "x", false, "IncompleteSignature"},
+		{"sns", 500, "InternalFailure", "x", false, ""},
+		{"sns", 503, "ServiceUnavailable", "x", false, ""},
+		{"iot", 400, "InvalidRequestException", "x", true, "InvalidRequestException"},
+		{"iot", 413, "RequestEntityTooLargeException", "x", true, "RequestEntityTooLargeException"},
+		{"iot", 403, "ForbiddenException", "x", false, "ForbiddenException"},
+		{"iot", 401, "UnauthorizedException", "x", false, "UnauthorizedException"},
+		{"iot", 429, "ThrottlingException", "x", false, ""},
+		{"iot", 500, "InternalFailureException", "x", false, ""},
+		// A proxy on the way, which is not AWS.
+		{"iot", 400, "", "<html>Bad Request</html>", false, "UnknownError"},
+		{"iot", 413, "", "<html>Too large</html>", false, "UnknownError"},
+		{"sns", 400, "", "<html>Bad Request</html>", false, "400"},
+		{"sns", 302, "", "<html>Log in</html>", false, ""},
+		{"iot", 302, "", "<html>Log in</html>", false, ""},
+	} {
+		t.Run(fmt.Sprintf("%s %d %s", c.service, c.status, c.code), func(t *testing.T) {
+			header := http.Header{}
+			body := c.message
+			var to sink
+			switch {
+			case c.service == "iot" && c.code != "":
+				header.Set("X-Amzn-ErrorType", c.code)
+				body = `{"message":"` + c.message + `"}`
+			case c.code != "":
+				body = "<ErrorResponse><Error><Code>" + c.code + "</Code><Message>" + c.message + "</Message></Error></ErrorResponse>"
+			}
+			config := answers(t, c.status, header, body)
+			if to = (&iotDataSink{client: iotdataplane.NewFromConfig(config), prefix: "p"}); c.service == "sns" {
+				to = &snsSink{client: sns.NewFromConfig(config), arn: "arn:aws:sns:us-east-1:123456789012:alerts"}
+			}
+			err := to.send(t.Context(), m)
+			if err == nil || errors.Is(err, errPoison) != c.poison {
+				t.Errorf("poison is %v, want %v: %v", errors.Is(err, errPoison), c.poison, err)
+			}
+			reason := refusal(err)
+			if (reason != nil) != (c.refused != "") || reason != nil && !strings.Contains(reason.Error(), c.refused) {
+				t.Errorf("the operator is told %v, want %q", reason, c.refused)
+			}
+			if up, known := reached(err); !up || !known {
+				t.Errorf("uplink %v %v", up, known)
+			}
+		})
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for value, want := range map[string]time.Duration{"": 0, "7": 7 * time.Second, "-1": 0, "Mon, 23 Nov 2026 10:00:00 GMT": 0} {
+		config := answers(t, http.StatusServiceUnavailable, http.Header{"Retry-After": {value}}, "")
+		_, err := sns.NewFromConfig(config).Publish(t.Context(), &sns.PublishInput{Message: aws.String("x")})
+		if got := retryAfter(err); got != want || err == nil {
+			t.Errorf("%q is %v, want %v", value, got, want)
+		}
+	}
+	if retryAfter(errors.New("x")) != 0 {
+		t.Error("an error without an answer has a time")
+	}
+}
