@@ -3,24 +3,37 @@
 package engine
 
 import (
+	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"time"
 
 	"edgepdm/shared/gbdt"
+	"edgepdm/shared/modelstore"
 )
 
 // Config is the component's configuration.
 type Config struct {
-	Model      string          `json:"model"`      // model file; empty = the one that ships with the component
+	Model      string          `json:"model"`      // model file that is used whatever is delivered; empty = shipped and delivered ones
 	Threshold  float64         `json:"threshold"`  // probability from which a row is Faulty; 0 = the model's own
 	Iterations gbdt.Iterations `json:"iterations"` // boosting rounds to score with: all, or best (early stopping)
 	MaxAge     time.Duration   `json:"maxAge"`     // a reading older than this counts as missing, where rows come in parts
 	MaxThings  int             `json:"maxThings"`  // things whose rows are accepted; bounds memory
+
+	Inbox          string        `json:"inbox"`          // where delivered models arrive; in the work directory if relative
+	PublicKeys     []string      `json:"publicKeys"`     // Ed25519 keys that may sign models: PEM, or base64 in one line
+	AllowUnsigned  bool          `json:"allowUnsigned"`  // take a model.tar.gz without a manifest
+	AllowDowngrade bool          `json:"allowDowngrade"` // take a model of a lower version, an expired one, or one of another name
+	Probation      time.Duration `json:"probation"`      // a new model is watched so long, and sent back if it fails
+	MaxScore       time.Duration `json:"maxScore"`       // a new model that often takes longer for a row is sent back
 }
 
 // Default returns the configuration with no key set.
 func Default() Config {
-	return Config{Iterations: gbdt.AllIterations, MaxAge: time.Minute, MaxThings: 1000}
+	return Config{
+		Iterations: gbdt.AllIterations, MaxAge: time.Minute, MaxThings: 1000,
+		Inbox: "../com.edgepdm.ModelFetcher/inbox", Probation: 5 * time.Minute, MaxScore: 50 * time.Millisecond,
+	}
 }
 
 // Validate names the field that is wrong.
@@ -34,6 +47,26 @@ func (c Config) Validate() error {
 		return fmt.Errorf("maxAge: %v is not above 0", c.MaxAge)
 	case c.MaxThings < 1 || c.MaxThings > maxLedgerThings:
 		return fmt.Errorf("maxThings: %d is not between 1 and %d", c.MaxThings, maxLedgerThings)
+	case c.Inbox == "":
+		return errors.New("inbox: empty")
+	case c.Probation < 0 || c.Probation > 24*time.Hour:
+		return fmt.Errorf("probation: %v is not between 0s and 24h", c.Probation)
+	case c.MaxScore <= 0:
+		return fmt.Errorf("maxScore: %v is not above 0", c.MaxScore)
 	}
-	return nil
+	_, err := c.keys()
+	return err
+}
+
+// keys parses the keys that may sign models.
+func (c Config) keys() ([]ed25519.PublicKey, error) {
+	var keys []ed25519.PublicKey
+	for i, text := range c.PublicKeys {
+		key, err := modelstore.ParsePublicKey(text)
+		if err != nil {
+			return nil, fmt.Errorf("publicKeys[%d]: %w", i, err)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
 }

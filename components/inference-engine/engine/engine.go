@@ -20,17 +20,23 @@ const reasonNoModel event.Reason = "no-model"
 // reasonThings counts rows of things beyond maxThings.
 const reasonThings event.Reason = "things"
 
+// reasonScore counts rows that the model could not score.
+const reasonScore event.Reason = "score"
+
 // Names of the counters in the health messages. Invalid rows are counted as counterInvalid + reason.
 const (
-	CounterRows        = "telemetry.rows"       // rows received, in any form
-	CounterInvalid     = "telemetry.invalid."   // + Reason
-	CounterMissed      = "telemetry.missed"     // rows that never arrived, by their sequence numbers
-	CounterRepeated    = "telemetry.repeated"   // rows that came again, scored all the same
-	CounterDropped     = "telemetry.dropped"    // messages dropped because the engine was too slow
-	CounterUnknown     = "telemetry.unknown"    // readings of sensors that the model does not have
-	CounterPredictions = "prediction.published" // accepted by the nucleus
-	CounterRefused     = "prediction.refused"   // not accepted by the nucleus
-	CounterLedger      = "ledger.failed"        // rows whose number could not be recorded
+	CounterRows             = "telemetry.rows"       // rows received, in any form
+	CounterInvalid          = "telemetry.invalid."   // + Reason
+	CounterMissed           = "telemetry.missed"     // rows that never arrived, by their sequence numbers
+	CounterRepeated         = "telemetry.repeated"   // rows that came again, scored all the same
+	CounterDropped          = "telemetry.dropped"    // messages dropped because the engine was too slow
+	CounterUnknown          = "telemetry.unknown"    // readings of sensors that the model does not have
+	CounterPredictions      = "prediction.published" // accepted by the nucleus
+	CounterRefused          = "prediction.refused"   // not accepted by the nucleus
+	CounterModelsActivated  = "model.activated"
+	CounterModelsRejected   = "model.rejected"
+	CounterModelsRolledBack = "model.rolled-back"
+	CounterLedger           = "ledger.failed" // rows whose number could not be recorded
 )
 
 const (
@@ -59,7 +65,13 @@ func (e Engine) Run(ctx context.Context, rt *component.Runtime, config Config) e
 		r.ledger = memoryLedger(config.MaxThings)
 	}
 	defer func() { _ = r.ledger.close() }()
-	r.activate(e.ShippedModel)
+	if config.Model == "" {
+		if r.models, err = openModels(rt, config, e.Now, e.ShippedModel); err != nil {
+			return err
+		}
+		defer r.models.close()
+	}
+	r.activate()
 	return r.run(ctx)
 }
 
@@ -69,6 +81,7 @@ type run struct {
 	config    Config
 	now       func() time.Time
 	model     *activeModel // nil: there is none
+	models    *models      // nil: the configuration names the model
 	ledger    *ledger
 	assembler *assembler
 	platform  string
@@ -76,23 +89,55 @@ type run struct {
 	logged    map[event.Reason]time.Time
 }
 
-// activate loads the configured model. Without a usable one the engine waits for a change of its configuration.
-func (r *run) activate(shipped string) {
-	path := r.config.Model
-	if path == "" {
-		path = shipped
+// activate makes the model active that the configuration names, or that of the store. Without a usable one the engine
+// waits for another.
+func (r *run) activate() {
+	var model *activeModel
+	var err error
+	if r.models == nil {
+		model, err = loadModel(r.config.Model, r.config)
+	} else {
+		model, err = r.models.current()
 	}
-	model, err := loadModel(path, r.config)
 	if err != nil {
-		r.rt.Log.Error("the model is refused: no row is scored", "path", path, "error", err)
+		r.rt.Log.Error("no row is scored, for want of a model", "error", err)
 		r.rt.SetModel(nil)
 		r.rt.SetState(event.StateNoModel, err.Error())
 		return
 	}
+	r.use(model)
+}
+
+// use scores with the model from the next row on.
+func (r *run) use(model *activeModel) {
+	if r.model == nil || r.model.schema != model.schema || r.model.features != model.features {
+		r.assembler = newAssembler(r.config.MaxAge) // its rows are in the order of a model's sensors
+	}
 	r.model = model
-	r.rt.Log.Info("model active", "path", path, "version", model.ref.Version, "sha256", model.ref.SHA256,
-		"features", model.features, "threshold", model.threshold)
+	r.rt.Log.Info("model in use", "version", model.ref.Version, "sha256", model.ref.SHA256, "features", model.features, "threshold", model.threshold)
 	r.rt.SetModel(&model.ref)
+}
+
+// look looks into the inbox, and rolls back if an operator asks for it.
+func (r *run) look() {
+	rollBack, reason := r.models.look()
+	if !rollBack {
+		return
+	}
+	if reason == "" {
+		reason = "was sent back by an operator"
+	}
+	r.rollback(reason)
+}
+
+// rollback uses the model before the active one again. Without one the active one stays.
+func (r *run) rollback(reason string) {
+	model, err := r.models.rollback(reason)
+	if err != nil {
+		r.rt.Log.Error("no roll-back", "error", err)
+		return
+	}
+	r.use(model)
 }
 
 func (r *run) run(ctx context.Context) error {
@@ -117,11 +162,25 @@ func (r *run) run(ctx context.Context) error {
 		r.rt.SetState(event.StateOK, "")
 	}
 	rows, batches, shadows := subs[0], subs[1], subs[2]
+	var look <-chan time.Time
+	var tested <-chan testResult
+	if r.models != nil {
+		ticker := time.NewTicker(lookEvery)
+		defer ticker.Stop()
+		look, tested = ticker.C, r.models.tested
+	}
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-look:
+			r.look()
+		case result := <-tested:
+			if model, active := r.models.settle(result); active {
+				r.use(model)
+				r.rt.SetState(event.StateOK, "")
+			}
 		case m, open := <-rows.Events():
 			err = r.handle(m, open, rows, r.row)
 		case m, open := <-batches.Events():
@@ -193,9 +252,9 @@ func (r *run) score(row event.Row, arrived time.Time) error {
 		r.reject(t, invalid)
 		return nil
 	}
-	p, err := r.model.probability(values)
-	if err != nil { // the row was checked: only values can be wrong
-		r.reject(t, &event.InvalidError{Reason: event.ReasonInfinity, Detail: err.Error()})
+	p, err := r.probability(values)
+	if err != nil { // the row was checked: only its values, or the model, can be wrong
+		r.reject(t, &event.InvalidError{Reason: reasonScore, Detail: err.Error()})
 		return nil
 	}
 	if err := r.publish(t, p, r.now().Sub(arrived)); err != nil {
@@ -203,6 +262,22 @@ func (r *run) score(row event.Row, arrived time.Time) error {
 	}
 	r.note(t)
 	return nil
+}
+
+// probability scores a row. A new model that fails at it, or is too slow, is sent back, and the one before it scores the
+// row.
+func (r *run) probability(values []float32) (float64, error) {
+	begin := r.now()
+	p, err := r.model.probability(values)
+	if r.models == nil {
+		return p, err
+	}
+	now := r.now()
+	if reason := r.models.probation.row(err, now.Sub(begin), now); reason != "" {
+		r.rollback(reason)
+		return r.model.probability(values)
+	}
+	return p, err
 }
 
 // values returns the row in the model's order.

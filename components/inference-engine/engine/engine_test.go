@@ -36,6 +36,7 @@ type rig struct {
 	client      *ipc.Client
 	health      *ipc.Subscription[ipc.TopicMessage]
 	predictions *ipc.Subscription[ipc.TopicMessage]
+	events      *ipc.Subscription[ipc.TopicMessage] // of models
 	stop        func()
 }
 
@@ -48,6 +49,9 @@ func newRig(t *testing.T) *rig {
 	coretest.Configure(t, core, engineName, map[string]any{"healthInterval": "100ms"})
 	var err error
 	if r.health, err = r.client.SubscribeToTopic(t.Context(), event.FilterHealth, ""); err != nil {
+		t.Fatal(err)
+	}
+	if r.events, err = r.client.SubscribeToTopic(t.Context(), event.FilterModel, ""); err != nil {
 		t.Fatal(err)
 	}
 	if r.predictions, err = r.client.SubscribeToTopic(t.Context(), event.FilterPrediction, ""); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
+	"edgepdm/shared/modelstore"
 )
 
 // Attributes of a model that scripts/train writes into the file.
@@ -33,7 +34,7 @@ type activeModel struct {
 	margin, prediction []float32 // scratch
 }
 
-// loadModel reads a model file and makes it ready to score. Only a model that gives the probability of a fault is taken.
+// loadModel reads a model file that the configuration names.
 func loadModel(path string, config Config) (*activeModel, error) {
 	data, err := gbdt.ReadFile(path)
 	if err != nil {
@@ -43,30 +44,47 @@ func loadModel(path string, config Config) (*activeModel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse %s: %w", path, err)
 	}
+	sum := sha256.Sum256(data)
+	ref := event.ModelRef{Version: model.Attributes[attrVersion], SHA256: hex.EncodeToString(sum[:])}
+	if ref.Version == "" {
+		ref.Version = ref.SHA256[:shortHash]
+	}
+	threshold, err := ownThreshold(model.Attributes)
+	if err != nil {
+		return nil, err
+	}
+	return prepare(model, ref, model.FeatureNames, threshold, config)
+}
+
+// newActiveModel makes a model of the store ready to score.
+func newActiveModel(installed modelstore.Installed, config Config) (*activeModel, error) {
+	model, err := installed.Load()
+	if err != nil {
+		return nil, err
+	}
+	return prepare(model, installed.Ref(), installed.Manifest.Features, installed.Manifest.Threshold, config)
+}
+
+// prepare takes only a model that gives the probability of a fault.
+func prepare(model *gbdt.Model, ref event.ModelRef, features []string, threshold float64, config Config) (*activeModel, error) {
 	if model.Outputs != 1 || model.Objective != "binary:logistic" && model.Objective != "reg:logistic" {
 		return nil, fmt.Errorf("model has objective %s with %d outputs: it must give one probability (binary:logistic)", model.Objective, model.Outputs)
 	}
-	if model, err = model.Cut(config.Iterations); err != nil {
+	model, err := model.Cut(config.Iterations)
+	if err != nil {
 		return nil, fmt.Errorf("iterations: %w", err)
 	}
-	sum := sha256.Sum256(data)
 	m := &activeModel{
-		ref: event.ModelRef{Version: model.Attributes[attrVersion], SHA256: hex.EncodeToString(sum[:])}, scorer: gbdt.NewScorer(model),
-		features: model.NumFeature, sensors: make(map[string]int, len(model.FeatureNames)), threshold: config.Threshold,
+		ref: ref, scorer: gbdt.NewScorer(model), features: model.NumFeature, sensors: make(map[string]int, len(features)), threshold: threshold,
 	}
-	if m.ref.Version == "" {
-		m.ref.Version = m.ref.SHA256[:shortHash]
+	if config.Threshold > 0 {
+		m.threshold = config.Threshold
 	}
-	for i, name := range model.FeatureNames {
+	for i, name := range features {
 		m.sensors[name] = i
 	}
-	if len(model.FeatureNames) > 0 {
-		m.schema = event.SchemaOf(model.FeatureNames)
-	}
-	if m.threshold == 0 {
-		if m.threshold, err = ownThreshold(model.Attributes); err != nil {
-			return nil, err
-		}
+	if len(features) > 0 {
+		m.schema = event.SchemaOf(features)
 	}
 	return m, nil
 }
@@ -107,5 +125,9 @@ func (m *activeModel) probability(row []float32) (float64, error) {
 		return 0, err
 	}
 	m.prediction = m.scorer.Predict(m.prediction[:0], m.margin)
-	return float64(m.prediction[0]), nil
+	p := float64(m.prediction[0])
+	if !(p >= 0 && p <= 1) {
+		return 0, fmt.Errorf("model %s gave %v, which is no probability", m.ref.Version, p)
+	}
+	return p, nil
 }

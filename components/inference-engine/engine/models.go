@@ -1,0 +1,261 @@
+package engine
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/modelstore"
+)
+
+const (
+	storeDir   = "models"
+	lookEvery  = time.Second // into the inbox
+	retryAfter = time.Minute // a delivery whose test failed for want of the disk or the like
+)
+
+// models owns the active model: it takes deliveries from the inbox, tests them beside the work, makes them active between
+// two rows, watches them for a while and goes back to the one before if need be.
+type models struct {
+	rt     *component.Runtime
+	config Config
+	now    func() time.Time
+	store  *modelstore.Store
+	inbox  *modelstore.Inbox // nil: no model is taken
+	events int               // published so far, for their ids
+
+	testing   bool
+	tested    chan testResult
+	retry     map[string]time.Time // deliveries to be tested again, not before
+	probation probation
+}
+
+// testResult is what a test, made beside the work, says.
+type testResult struct {
+	delivery  modelstore.Delivery
+	candidate modelstore.Candidate
+	model     *activeModel
+	err       error
+}
+
+// openModels opens the store, and puts the model that ships with the component into it if there is none.
+func openModels(rt *component.Runtime, config Config, now func() time.Time, shipped string) (*models, error) {
+	keys, err := config.keys()
+	if err != nil {
+		return nil, err
+	}
+	m := &models{rt: rt, config: config, now: now, tested: make(chan testResult, 1), retry: make(map[string]time.Time)}
+	m.store, err = modelstore.OpenStore(filepath.Join(rt.WorkDir, storeDir), modelstore.Options{
+		Keys: keys, AllowUnsigned: config.AllowUnsigned, AllowDowngrade: config.AllowDowngrade, Release: rt.Version(), Now: now, Log: rt.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the store of models: %w", err)
+	}
+	if _, err := m.store.Seed(shipped, ""); err != nil {
+		rt.Log.Error("the model that ships with the component is not usable", "path", shipped, "error", err)
+	}
+	m.watch(keys)
+	return m, nil
+}
+
+// watch chooses whether models are taken from the inbox.
+func (m *models) watch(keys []ed25519.PublicKey) {
+	if len(keys) == 0 && !m.config.AllowUnsigned {
+		m.rt.Log.Info("no model is taken from the inbox: publicKeys is empty, and allowUnsigned is false")
+		return
+	}
+	dir := m.config.Inbox
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(m.rt.WorkDir, dir)
+	}
+	switch err := modelstore.Check(dir); {
+	case err == nil:
+	case errors.Is(err, fs.ErrNotExist):
+		m.rt.Log.Info("there is no inbox yet: deploy com.edgepdm.ModelFetcher to get new models", "inbox", dir)
+	default:
+		m.rt.Log.Error("the inbox cannot be used", "inbox", dir, "error", err)
+	}
+	m.inbox = &modelstore.Inbox{Dir: dir}
+}
+
+// current returns the active model, ready to score. A model on disk that is damaged gives way to the one before it.
+func (m *models) current() (*activeModel, error) {
+	installed, ok := m.store.Current()
+	if !ok {
+		return nil, errors.New("there is no model: neither a shipped nor a delivered one is usable")
+	}
+	model, err := newActiveModel(installed, m.config)
+	if !errors.Is(err, modelstore.ErrDamaged) {
+		return model, err // what else is wrong, such as iterations, is the configuration
+	}
+	return m.rollback(fmt.Sprintf("cannot be loaded: %v", err))
+}
+
+// look starts the test of a delivery, if one waits and none is being tested, and takes an operator's request to roll back.
+func (m *models) look() (rollBack bool, reason string) {
+	if m.inbox == nil || m.testing {
+		return false, ""
+	}
+	reason, rollBack, err := m.inbox.TakeRequest(modelstore.RequestRollback)
+	if err != nil {
+		m.rt.Log.Warn("the inbox cannot be read", "error", err)
+		return false, ""
+	}
+	if rollBack {
+		return true, reason
+	}
+	ready, err := m.inbox.Ready()
+	if err != nil {
+		return false, "" // there is no inbox yet, or a fault that the next look may not meet
+	}
+	now := m.now()
+	for _, d := range ready {
+		if now.Before(m.retry[d.ID]) {
+			continue
+		}
+		m.testing = true
+		go func() { m.tested <- m.test(d) }() // waited for by close
+		break
+	}
+	return false, ""
+}
+
+// test verifies a delivery, and scores its golden rows, beside the work.
+func (m *models) test(d modelstore.Delivery) testResult {
+	r := testResult{delivery: d}
+	if r.candidate, r.err = m.store.Take(d, nil); r.err == nil {
+		r.model, r.err = newActiveModel(r.candidate.Installed, m.config)
+	}
+	return r
+}
+
+// settle ends a delivery whose test is over: the new model is returned if it is active now. The delivery stays in the inbox
+// only if it is to be tested again.
+func (m *models) settle(r testResult) (*activeModel, bool) {
+	m.testing = false
+	var refused *modelstore.RefusedError
+	switch {
+	case r.err == nil:
+		r.err = m.store.Activate(r.candidate)
+	case errors.As(r.err, &refused), r.model == nil && r.candidate.ID != "":
+		m.rt.Counter(CounterModelsRejected).Add(1)
+		m.rt.Log.Error("a delivered model is refused", "delivery", r.delivery.ID, "error", r.err)
+		e := event.ModelEvent{Event: event.ModelRejected, Detail: r.err.Error()}
+		if refused != nil {
+			e.Name, e.Version = refused.Name, refused.Version
+		}
+		m.publish(e)
+		m.remove(r.delivery)
+		return nil, false
+	}
+	if r.err != nil {
+		m.rt.Log.Error("a delivered model cannot be tested now; it will be tried again", "delivery", r.delivery.ID, "error", r.err)
+		m.retry[r.delivery.ID] = m.now().Add(retryAfter)
+		return nil, false
+	}
+	m.remove(r.delivery)
+	m.announce(event.ModelActivated, r.candidate.Installed, "")
+	m.rt.Counter(CounterModelsActivated).Add(1)
+	m.probation = newProbation(m.config, m.now())
+	return r.model, true
+}
+
+func (m *models) remove(d modelstore.Delivery) {
+	delete(m.retry, d.ID)
+	if err := m.inbox.Remove(d.ID); err != nil {
+		m.rt.Log.Warn("a delivery stays in the inbox", "delivery", d.ID, "error", err)
+	}
+}
+
+// rollback makes the model before the active one active again.
+func (m *models) rollback(reason string) (*activeModel, error) {
+	bad, _ := m.store.Current()
+	installed, err := m.store.Rollback(reason)
+	if err != nil {
+		return nil, fmt.Errorf("roll back, as the model %s: %w", reason, err)
+	}
+	m.probation = probation{}
+	m.rt.Counter(CounterModelsRolledBack).Add(1)
+	m.announce(event.ModelRolledBack, bad, reason)
+	model, err := newActiveModel(installed, m.config)
+	if err != nil {
+		return nil, fmt.Errorf("load the model before: %w", err)
+	}
+	return model, nil
+}
+
+func (m *models) announce(step event.ModelStep, installed modelstore.Installed, detail string) {
+	ref := installed.Ref()
+	m.rt.Log.Info("model "+string(step), "name", installed.Manifest.Name, "version", ref.Version, "sha256", ref.SHA256, "detail", detail)
+	m.publish(event.ModelEvent{Event: step, Name: installed.Manifest.Name, Version: ref.Version, SHA256: ref.SHA256, Detail: detail})
+}
+
+const maxDetail = 1000 // bytes of an event's detail: it is a local message
+
+func (m *models) publish(e event.ModelEvent) {
+	m.events++
+	e.V, e.TS, e.ID = event.Version, m.now().UTC(), fmt.Sprintf("model-%s-%d", m.rt.RunID(), m.events)
+	e.Detail = e.Detail[:min(len(e.Detail), maxDetail)]
+	payload, err := event.Encode(e)
+	if err == nil {
+		_, err = m.rt.IPC().StartPublishToTopic(event.ModelTopic(e.Event), payload)
+	}
+	if err != nil {
+		m.rt.Log.Warn("model event was not published", "event", e.Event, "error", err)
+	}
+}
+
+// close waits for a test under way and closes the store.
+func (m *models) close() {
+	if m.testing {
+		<-m.tested
+	}
+	if err := m.store.Close(); err != nil {
+		m.rt.Log.Warn("the store of models was not closed cleanly", "error", err)
+	}
+}
+
+// probation watches a new model for a while (promise M7): a score that is no number, or scores that are too slow, send it
+// back.
+type probation struct {
+	until time.Time // zero: there is none
+	slow  time.Duration
+	rows  int
+	late  int
+}
+
+const (
+	probationRows = 20  // rows before slowness is judged
+	lateShare     = 0.1 // of the rows may be slower than maxScore
+)
+
+func newProbation(c Config, now time.Time) probation {
+	return probation{until: now.Add(c.Probation), slow: c.MaxScore}
+}
+
+// row judges a row that was scored, or not, and says what is wrong with the model, "" if nothing is.
+func (p *probation) row(err error, took time.Duration, now time.Time) string {
+	if p.until.IsZero() {
+		return ""
+	}
+	if now.After(p.until) {
+		*p = probation{}
+		return ""
+	}
+	p.rows++
+	if took > p.slow {
+		p.late++
+	}
+	switch {
+	case err != nil:
+		return err.Error()
+	case p.rows >= probationRows && float64(p.late) > lateShare*float64(p.rows):
+		return fmt.Sprintf("took more than %v for %d of %d rows", p.slow, p.late, p.rows)
+	}
+	return ""
+}

@@ -1,0 +1,213 @@
+package engine_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"edgepdm/components/inference-engine/engine"
+	"edgepdm/shared/event"
+	"edgepdm/shared/modelstore"
+	"edgepdm/test/coretest"
+)
+
+// publisher makes signed deliveries of the shipped model, under other versions, and puts them into the engine's inbox.
+type publisher struct {
+	t     *testing.T
+	key   ed25519.PrivateKey
+	inbox modelstore.Inbox
+}
+
+// newPublisher configures the rig's engine to trust a new key.
+func newPublisher(r *rig) *publisher {
+	key, err := modelstore.GenerateKey(nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	inbox := modelstore.Inbox{Dir: filepath.Join(r.t.TempDir(), "inbox")}
+	if err := modelstore.Check(inbox.Dir); err != nil {
+		r.t.Fatal(err)
+	}
+	public := key.Public().(ed25519.PublicKey)
+	coretest.Configure(r.t, r.core, engineName, map[string]any{
+		"inbox": inbox.Dir, "publicKeys": []any{base64.StdEncoding.EncodeToString(public)},
+	})
+	return &publisher{r.t, key, inbox}
+}
+
+// deliver delivers a version; spoil, if not nil, changes the manifest before it is signed, or the envelope after.
+func (p *publisher) deliver(version string, spoil func(*modelstore.Manifest), tamper func([]byte) []byte) {
+	p.t.Helper()
+	d, err := p.inbox.Begin("model-" + version)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var archive bytes.Buffer
+	packed, err := modelstore.Pack(&archive, shippedModel)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	m, err := modelstore.BuildManifest(shippedModel, "../model/golden.csv", modelstore.Build{
+		Version: version, Created: time.Now(), Expires: time.Now().Add(time.Hour), Archive: packed.Archive,
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if spoil != nil {
+		spoil(&m)
+	}
+	envelope, err := modelstore.Sign(m, p.key)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if tamper != nil {
+		envelope = tamper(envelope)
+	}
+	for name, data := range map[string][]byte{modelstore.ArchiveFile: archive.Bytes(), modelstore.EnvelopeFile: envelope} {
+		if err := os.WriteFile(d.Path(name), data, 0o600); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	if err := d.Commit(); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// modelEvent waits for the next event of a model.
+func (r *rig) modelEvent(step event.ModelStep) event.ModelEvent {
+	r.t.Helper()
+	select {
+	case m := <-r.events.Events():
+		e, err := event.DecodeModelEvent(m.Payload)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if e.Event != step || m.Topic != event.ModelTopic(step) {
+			r.t.Fatalf("event %+v, want %s", e, step)
+		}
+		return e
+	case <-time.After(20 * time.Second):
+		r.t.Fatalf("no event %s", step)
+		return event.ModelEvent{}
+	}
+}
+
+// M3, M6, M7, M8: a signed model takes over between two rows; what is bad is refused and the old one stays; an operator
+// rolls back.
+func TestModelsAreDeliveredRefusedAndRolledBack(t *testing.T) {
+	r := newRig(t)
+	p := newPublisher(r)
+	r.start(shippedModel)
+	shipped := r.await("a model", ok).Model.Version
+	_, rows, _ := golden(t)
+	seq := uint64(0)
+	// scoredBy publishes a row and checks which model scores it.
+	scoredBy := func(version string) {
+		t.Helper()
+		seq++
+		r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(seq, rows[0])))
+		if got := r.prediction(); got.Seq != seq || got.Model.Version != version {
+			t.Fatalf("row %d is scored by %+v, want model %s", seq, got.Model, version)
+		}
+	}
+	scoredBy(shipped)
+
+	p.deliver("1.1.0", nil, nil)
+	if e := r.modelEvent(event.ModelActivated); e.Version != "1.1.0" || e.SHA256 == "" || e.ID == "" {
+		t.Errorf("%+v", e)
+	}
+	r.await("the new model", func(h event.Health) bool { return h.Model != nil && h.Model.Version == "1.1.0" })
+	scoredBy("1.1.0")
+
+	for _, c := range []struct {
+		why, version string
+		spoil        func(*modelstore.Manifest)
+		tamper       func([]byte) []byte
+	}{
+		{"signature", "1.2.0", nil, func(envelope []byte) []byte {
+			var e struct {
+				PayloadType string            `json:"payloadType"`
+				Payload     []byte            `json:"payload"`
+				Signatures  []json.RawMessage `json:"signatures"`
+			}
+			if err := json.Unmarshal(envelope, &e); err != nil {
+				t.Fatal(err)
+			}
+			e.Payload = bytes.Replace(e.Payload, []byte("1.2.0"), []byte("9.2.0"), 1)
+			return encode(t, e)
+		}},
+		{"golden row", "1.3.0", func(m *modelstore.Manifest) { m.Golden[3].Margin += 0.001 }, nil},
+		{"1.0.0", "1.0.0", nil, nil}, // a downgrade
+		{"expire", "1.4.0", func(m *modelstore.Manifest) {
+			m.Created, m.Expires = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
+		}, nil},
+	} {
+		p.deliver(c.version, c.spoil, c.tamper)
+		if e := r.modelEvent(event.ModelRejected); !strings.Contains(e.Detail, c.why) {
+			t.Errorf("%s: %+v", c.why, e)
+		}
+		scoredBy("1.1.0")
+		if ready, err := p.inbox.Ready(); err != nil || len(ready) != 0 {
+			t.Errorf("%s: the delivery is still in the inbox: %v, %v", c.why, ready, err)
+		}
+	}
+
+	if err := p.inbox.Request(modelstore.RequestRollback, "too many false alarms"); err != nil {
+		t.Fatal(err)
+	}
+	if e := r.modelEvent(event.ModelRolledBack); e.Version != "1.1.0" || e.Detail != "too many false alarms" {
+		t.Errorf("%+v", e)
+	}
+	r.await("the old model", func(h event.Health) bool { return h.Model != nil && h.Model.Version == shipped })
+	scoredBy(shipped)
+	h := r.await("the counters", func(h event.Health) bool { return h.Counters[engine.CounterModelsRolledBack] == 1 })
+	if h.Counters[engine.CounterModelsActivated] != 1 || h.Counters[engine.CounterModelsRejected] != 4 {
+		t.Errorf("%v", h.Counters)
+	}
+}
+
+// The active model stays the active one in the next process.
+func TestActiveModelSurvivesARestart(t *testing.T) {
+	r := newRig(t)
+	p := newPublisher(r)
+	r.start(shippedModel)
+	r.await("a model", ok)
+	p.deliver("2.0.0", nil, nil)
+	r.modelEvent(event.ModelActivated)
+	r.stop()
+	r.start(shippedModel)
+	r.await("the delivered model", func(h event.Health) bool { return ok(h) && h.Model.Version == "2.0.0" })
+}
+
+// M7: a model that is too slow is sent back by itself, and no row is lost over it.
+func TestASlowModelIsSentBack(t *testing.T) {
+	r := newRig(t)
+	p := newPublisher(r)
+	coretest.Configure(t, r.core, engineName, map[string]any{"maxScore": "1ns"})
+	r.start(shippedModel)
+	shipped := r.await("a model", ok).Model.Version
+	p.deliver("1.1.0", nil, nil)
+	r.modelEvent(event.ModelActivated)
+	_, rows, _ := golden(t)
+	back := false
+	for seq := uint64(1); seq <= 40; seq++ {
+		r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(seq, rows[0])))
+		got := r.prediction()
+		if got.Seq != seq {
+			t.Fatalf("prediction %d, want %d", got.Seq, seq)
+		}
+		back = got.Model.Version == shipped
+	}
+	if !back {
+		t.Error("the slow model is still active")
+	}
+	if e := r.modelEvent(event.ModelRolledBack); !strings.Contains(e.Detail, "took more than 1ns") {
+		t.Errorf("%+v", e)
+	}
+}

@@ -1,0 +1,75 @@
+package modelstore
+
+import "fmt"
+
+// Activate makes a candidate the active model, with one rename; the one before it is kept as the previous one (promises
+// M6, M7). After an error, Current tells which of the two is active.
+func (s *Store) Activate(c Candidate) error {
+	s.work.Lock()
+	defer s.work.Unlock()
+	return s.activate(c.ID)
+}
+
+func (s *Store) activate(id string) error {
+	next, err := s.load(id)
+	if err != nil {
+		return fmt.Errorf("activate model: %w", err)
+	}
+	if s.current != nil && s.current.ID == id {
+		return nil
+	}
+	if err := s.point(&next, s.current); err != nil {
+		return fmt.Errorf("activate model %s: %w", id, err)
+	}
+	if err := s.pardon(next.Source); err != nil {
+		s.options.Log.Error("model store: write quarantine", "error", err)
+	}
+	if err := s.prune(); err != nil { // done again when the store is opened
+		s.options.Log.Warn("model store: remove old models", "error", err)
+	}
+	return nil
+}
+
+// point makes current and previous what the store and its currentFile say.
+func (s *Store) point(current, previous *Installed) error {
+	writing := s.writeJSON(s.path(currentFile), pointersTo(current, previous))
+	if writing != nil {
+		// The rename may have been made, and only its sync not. What counts is what the next process would read.
+		var p pointers
+		if err := readJSON(s.path(currentFile), maxStateFile, &p); err != nil || p != pointersTo(current, previous) {
+			return writing
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current, s.previous = current, previous
+	return writing
+}
+
+// Rollback makes the previous model the active one again and puts the active one into quarantine (promise M7). There is no
+// previous one afterwards. The error wraps ErrNoPrevious if there is none now: then nothing is changed.
+func (s *Store) Rollback(reason string) (Installed, error) {
+	s.work.Lock()
+	defer s.work.Unlock()
+	bad, good := s.current, s.previous
+	if bad == nil || good == nil {
+		return Installed{}, fmt.Errorf("roll back: %w", ErrNoPrevious)
+	}
+	if _, err := s.load(good.ID); err != nil {
+		return Installed{}, fmt.Errorf("roll back: %w: %w", ErrNoPrevious, err)
+	}
+	// First the quarantine: a process that is stopped behind it completes the roll-back when it opens the store.
+	err := s.note(Entry{
+		Source: bad.Source, Name: bad.Manifest.Name, Version: bad.Manifest.Version, Reason: ReasonRolledBack, Detail: reason, Final: true,
+	})
+	if err != nil { // a full disk must not keep a bad model active
+		s.options.Log.Error("model store: write quarantine", "error", err)
+	}
+	if err := s.point(good, nil); err != nil {
+		return *good, fmt.Errorf("roll back to model %s: %w", good.ID, err)
+	}
+	if err := s.prune(); err != nil { // done again when the store is opened
+		s.options.Log.Warn("model store: remove old models", "error", err)
+	}
+	return *good, nil
+}

@@ -1,0 +1,199 @@
+package modelstore
+
+import (
+	"crypto/sha256"
+	"encoding/csv"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"edgepdm/shared/event"
+	"edgepdm/shared/gbdt"
+)
+
+// Attributes that scripts/train writes into a model file.
+const (
+	attrThreshold = "edgepdm.threshold"
+	attrName      = "edgepdm.name"
+)
+
+// defaultThreshold is that of a model whose file says none.
+const defaultThreshold = 0.5
+
+// Build is what a manifest says besides what the model file and its golden rows tell.
+type Build struct {
+	Name    string // default: the model file's attribute edgepdm.name
+	Version string
+	Created time.Time
+	Expires time.Time
+	Trainer string  // default: XGBoost with the version in the model file
+	Archive Archive // what Pack returned
+	// Features names the columns of a model whose file does not, such as SageMaker's. Default: the golden rows' header.
+	Features []string
+	Baseline *Baseline
+}
+
+// BuildManifest makes the manifest of a model file and of the golden rows that scripts/train wrote beside it: a CSV file
+// whose header is "margin" and the features, then a row a line, "nan" or nothing for a missing value. Each row is scored
+// on the way: what a device would refuse is refused here.
+func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
+	data, err := gbdt.ReadFile(modelPath)
+	if err != nil {
+		return Manifest{}, err
+	}
+	model, err := gbdt.Parse(data)
+	if err != nil {
+		return Manifest{}, fmt.Errorf("%w: %s: %w", ErrModel, modelPath, err)
+	}
+	columns, golden, err := readGolden(goldenCSV)
+	if err != nil {
+		return Manifest{}, err
+	}
+	m := Manifest{
+		Format: ManifestFormat, Name: b.Name, Version: b.Version, Created: b.Created.UTC(), Expires: b.Expires.UTC(),
+		Archive: b.Archive, Model: ModelFile{File: filepath.Base(modelPath), SHA256: hashOf(data), Size: int64(len(data))},
+		Objective: model.Objective, Features: b.Features, Trainer: b.Trainer, Golden: golden, Baseline: b.Baseline,
+	}
+	if m.Name == "" {
+		m.Name = model.Attributes[attrName]
+	}
+	if m.Trainer == "" {
+		m.Trainer = trainerOf(model)
+	}
+	if m.Threshold, err = thresholdOf(model); err != nil {
+		return Manifest{}, err
+	}
+	if m.Features == nil {
+		m.Features = columns
+	}
+	if i := differ(m.Features, columns); i >= 0 {
+		return Manifest{}, refuse(ErrManifest, "golden: column %d of %s is %.64q, the feature is %.64q", i+2, goldenCSV, at(columns, i), at(m.Features, i))
+	}
+	m.Schema = event.SchemaOf(m.Features)
+	if err := m.Validate(); err != nil {
+		return Manifest{}, err
+	}
+	return m, checkModel(m, model)
+}
+
+// readGolden reads at most MaxGolden rows.
+func readGolden(path string) (columns []string, rows []GoldenRow, err error) {
+	f, _, err := openRegular(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open golden rows: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	table := csv.NewReader(io.LimitReader(f, 64<<20))
+	header, err := table.Read()
+	if err != nil {
+		return nil, nil, fmt.Errorf("read golden rows: %w", err)
+	}
+	if header[0] != "margin" || len(header) < 2 {
+		return nil, nil, refuse(ErrManifest, "golden: the first column of %s is %.64q, need margin and then the features", path, header[0])
+	}
+	for {
+		record, err := table.Read()
+		if errors.Is(err, io.EOF) {
+			return header[1:], rows, nil
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("read golden rows: %w", err)
+		}
+		if len(rows) == MaxGolden {
+			return nil, nil, refuse(ErrManifest, "golden: %s has more than %d rows", path, MaxGolden)
+		}
+		row, err := goldenRow(record)
+		if err != nil {
+			return nil, nil, refuse(ErrManifest, "golden: row %d of %s: %v", len(rows)+1, path, err)
+		}
+		rows = append(rows, row)
+	}
+}
+
+func goldenRow(record []string) (GoldenRow, error) {
+	values := make(event.Values, len(record))
+	for i, text := range record {
+		if text == "" {
+			text = "nan"
+		}
+		x, err := strconv.ParseFloat(text, 32)
+		if err != nil || math.IsInf(x, 0) || i == 0 && math.IsNaN(x) {
+			return GoldenRow{}, fmt.Errorf("column %d is %.40q", i+1, text)
+		}
+		values[i] = float32(x)
+	}
+	return GoldenRow{Values: values[1:], Margin: values[0]}, nil
+}
+
+// checkModel says whether a model is what the manifest describes, and gives the golden rows the same margins, bit for bit
+// (rule 3 of the design). The error wraps ErrModel or ErrGolden.
+func checkModel(m Manifest, model *gbdt.Model) error {
+	switch {
+	case model.Objective != m.Objective:
+		return refuse(ErrModel, "its objective is %.40s, the manifest says %s", model.Objective, m.Objective)
+	case model.NumFeature != len(m.Features):
+		return refuse(ErrModel, "it has %d features, the manifest names %d", model.NumFeature, len(m.Features))
+	case model.Outputs != 1:
+		return refuse(ErrModel, "it gives %d margins a row, need 1", model.Outputs)
+	}
+	if len(model.FeatureNames) > 0 { // SageMaker's models have none: the manifest names them
+		if i := differ(model.FeatureNames, m.Features); i >= 0 {
+			return refuse(ErrModel, "its feature %d is %.64q, the manifest says %.64q", i+1, model.FeatureNames[i], m.Features[i])
+		}
+	}
+	scorer := gbdt.NewScorer(model)
+	var margin []float32
+	for i, row := range m.Golden {
+		var err error
+		if margin, err = scorer.Margin(margin[:0], row.Values); err != nil {
+			return refuse(ErrGolden, "row %d: %v", i+1, err)
+		}
+		if math.Float32bits(margin[0]) != math.Float32bits(row.Margin) {
+			return refuse(ErrGolden, "row %d: margin %v, the training XGBoost gave %v", i+1, margin[0], row.Margin)
+		}
+	}
+	return nil
+}
+
+func thresholdOf(model *gbdt.Model) (float64, error) {
+	text, ok := model.Attributes[attrThreshold]
+	if !ok {
+		return defaultThreshold, nil
+	}
+	t, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(t > 0 && t <= 1) {
+		return 0, refuse(ErrModel, "attribute %s is %.40q, not a probability above 0", attrThreshold, text)
+	}
+	return t, nil
+}
+
+func trainerOf(model *gbdt.Model) string {
+	return fmt.Sprintf("xgboost %d.%d.%d", model.Version[0], model.Version[1], model.Version[2])
+}
+
+// differ returns the first place at which a and b differ, -1 if they do not.
+func differ(a, b []string) int {
+	for i := range max(len(a), len(b)) {
+		if i >= len(a) || i >= len(b) || a[i] != b[i] {
+			return i
+		}
+	}
+	return -1
+}
+
+func at(list []string, i int) string {
+	if i < len(list) {
+		return list[i]
+	}
+	return ""
+}
+
+func hashOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,70 @@
+// Package modelstore brings a model from its publisher to the engine that scores with it. It has four parts.
+//
+// The manifest (Manifest, BuildManifest, Pack) says what a model is: its hashes, its features, its threshold, and golden
+// rows with the margins that the training XGBoost gave them. Sign puts it into a DSSE envelope with an Ed25519 signature,
+// and Verify takes it out again. Publishers use these.
+//
+// The inbox (Inbox, Delivery) is the folder through which model-fetcher hands deliveries to inference-engine:
+//
+//	d, err := inbox.Begin(id)                // fetcher: a folder to download into, the same one after a restart
+//	err = d.Commit()                         // fetcher: one rename makes it ready
+//	deliveries, err := inbox.Ready()         // engine: oldest first
+//
+// The Store is the engine's own. It trusts nothing in the inbox:
+//
+//	candidate, err := store.Take(deliveries[0], selfTest) // verified, unpacked, tested, on disk
+//	err = store.Activate(candidate)                       // one rename makes it the active one
+//	err = inbox.Remove(deliveries[0].ID)                  // also when Take gave a *RefusedError
+//	active, ok := store.Current()
+//	model, err := active.Load()
+//	active, err = store.Rollback("golden rows differ")    // the model before it again
+//
+// Unpack, the safe reader of a model.tar.gz, stands on its own.
+//
+// # Promises
+//
+// The numbers are those of the model delivery's promises.
+//
+//   - M1, M2: what a model is and how it is used follow from one signature, checked against the keys in the configuration.
+//   - M3: a lower or equal version, another model, or an expired manifest is refused unless AllowDowngrade is set. Expiry
+//     is looked at when a model arrives and never again: an active model does not stop because time passed.
+//   - M5: see Unpack.
+//   - M6: hashes, parsing, agreement with the manifest and the golden rows (float32 margins, bit for bit) come before the
+//     model is in the store at all; then fsync; then one rename makes it active.
+//   - M7: the model before the active one is kept.
+//   - M8: what was found bad is in quarantine, by the SHA-256 of its envelope, and not tried again until the manifest
+//     changes. What this device's keys, clock, configuration or active version stand against is recorded and judged anew
+//     each time. Failures of the disk are no judgement.
+//   - M11: SageMaker's model.tar.gz is taken as it is, with a manifest beside it, or without one where AllowUnsigned says so.
+//
+// # Files
+//
+// An inbox, whose owner is model-fetcher and which both components write:
+//
+//	incoming/<id>/         a delivery that is being filled; any files
+//	ready/<id>/            a delivery: manifest.dsse.json (not if unsigned), model.tar.gz
+//	requests/<name>        an operator's request for the engine, such as rollback; its content is the reason
+//	trash/                 on its way out
+//
+// A store, whose owner is inference-engine:
+//
+//	format                 {"format":1}
+//	current                {"format":1,"current":"<id>","previous":"<id>"}: which model is active, which was before it
+//	versions/<id>/         a model: its file, installed.json (where it comes from, its manifest), manifest.dsse.json if signed
+//	quarantine.json        what was refused or rolled back
+//	attempt.json           which delivery is being tried, and how often that began without an end
+//	staging/               a model that is being tested
+//
+// Each JSON file has a member format, which stays the same in all versions; a program that finds a higher one than it
+// knows refuses the store with ErrFormat and leaves every file as it is. The folder itself is locked (flock) while a store
+// is open. <id> is <version>-<envelope's hash>, unsigned-<archive's hash> or shipped-<model's hash>, 12 digits of it.
+// versions may come to hold a candidate that scores beside the active model; today it holds one only between Take and
+// Activate, and one that was not activated is gone when the store is opened again.
+//
+// # Stopped processes
+//
+// Every file is written under another name or in staging, synced, and put in place by one rename whose folder is synced
+// too. So a process may be killed, or the power be lost, between any two steps: what is active is the old or the new
+// model, whole. current names the active and the previous model in one file so that both change with one rename. A
+// roll-back writes the quarantine first: the store, when it is opened and finds its active model there, completes it.
+package modelstore

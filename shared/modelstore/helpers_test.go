@@ -1,0 +1,193 @@
+package modelstore
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"edgepdm/shared/event"
+)
+
+// tinyModel is a model of two trees over the features a and b, base margin 0:
+//
+//	tree 0: a < 1.5 (missing left) ? -1 : b < 0.25 (missing right) ? 2 : 4
+//	tree 1: 0.5
+const tinyModel = `{"version":[3,0,5],"learner":{"attributes":{"edgepdm.name":"tiny","edgepdm.threshold":"0.25"},"feature_names":["a","b"],
+"feature_types":[],"gradient_booster":{"name":"gbtree","model":{"gbtree_model_param":{"num_trees":"2","num_parallel_tree":"1"},
+"iteration_indptr":[0,1,2],"tree_info":[0,0],"trees":[
+{"id":0,"tree_param":{"num_nodes":"5","size_leaf_vector":"1"},"left_children":[1,-1,3,-1,-1],"right_children":[2,-1,4,-1,-1],
+"split_indices":[0,0,1,0,0],"split_conditions":[1.5E0,-1E0,2.5E-1,2E0,4E0],"default_left":[1,0,0,0,0],"split_type":[0,0,0,0,0],
+"categories":[],"categories_nodes":[],"categories_segments":[],"categories_sizes":[],"parents":[2147483647,0,0,2,2]},
+{"id":1,"tree_param":{"num_nodes":"1","size_leaf_vector":"1"},"left_children":[-1],"right_children":[-1],
+"split_indices":[0],"split_conditions":[5E-1],"default_left":[0]}]}},
+"learner_model_param":{"base_score":"5E-1","num_class":"0","num_feature":"2","num_target":"1","boost_from_average":"1"},
+"objective":{"name":"binary:logistic","reg_loss_param":{"scale_pos_weight":"1"}}}}`
+
+// tinyGolden are rows with the margins that the comment above gives by hand.
+const tinyGolden = "margin,a,b\n-0.5,1,0\n-0.5,nan,0\n2.5,2,0\n4.5,2,\n"
+
+var testTime = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func testNow() time.Time { return testTime }
+
+// testKey returns a key that is always the same.
+func testKey(t testing.TB, seed byte) ed25519.PrivateKey {
+	t.Helper()
+	key, err := GenerateKey(bytes.NewReader(bytes.Repeat([]byte{seed}, ed25519.SeedSize)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func publicOf(key ed25519.PrivateKey) ed25519.PublicKey { return key.Public().(ed25519.PublicKey) }
+
+// write writes a file and returns its path.
+func write(t testing.TB, dir, name string, data []byte) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// edit replaces parts of a text, given as pairs of old and new. Each old part must be there.
+func edit(t testing.TB, text string, pairs ...string) string {
+	t.Helper()
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(text, pairs[i]) {
+			t.Fatalf("%q is not in the text", pairs[i])
+		}
+		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
+	}
+	return text
+}
+
+// published is what a publisher puts into the bucket.
+type published struct {
+	manifest Manifest
+	archive  []byte
+}
+
+// publish packs and describes a model.
+func publish(t testing.TB, model, version string) published {
+	t.Helper()
+	dir := t.TempDir()
+	path := write(t, dir, "model.json", []byte(model))
+	var archive bytes.Buffer
+	packed, err := Pack(&archive, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := BuildManifest(path, write(t, dir, "golden.csv", []byte(tinyGolden)), Build{
+		Version: version, Created: testTime.Add(-time.Hour), Expires: testTime.Add(24 * time.Hour), Archive: packed.Archive,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return published{m, archive.Bytes()}
+}
+
+// tiny is the tiny model's manifest.
+func tiny(t testing.TB) Manifest { return publish(t, tinyModel, "1.2.0").manifest }
+
+// sign signs a manifest whatever is wrong with it.
+func sign(t testing.TB, payload []byte, keys ...ed25519.PrivateKey) []byte {
+	t.Helper()
+	e := envelope{PayloadType: PayloadType, Payload: encodeBase64(payload)}
+	for _, key := range keys {
+		e.Signatures = append(e.Signatures, signature{KeyID(publicOf(key)), encodeBase64(ed25519.Sign(key, pae(PayloadType, payload)))})
+	}
+	return encodeJSON(t, e)
+}
+
+// wants checks that an error is of a kind and says something.
+func wants(t testing.TB, err, kind error, says string) {
+	t.Helper()
+	if !errors.Is(err, kind) || !strings.Contains(fmt.Sprint(err), says) {
+		t.Fatalf("error is %v; want a %v that says %q", err, kind, says)
+	}
+}
+
+// entry is a member of an archive.
+type entry struct {
+	tar.Header
+	content string
+}
+
+func file(name, content string) entry {
+	return entry{tar.Header{Typeflag: tar.TypeReg, Name: name, Size: int64(len(content)), Mode: 0o644}, content}
+}
+
+// tarOf makes a tar archive.
+func tarOf(t testing.TB, entries ...entry) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	for _, e := range entries {
+		if err := w.WriteHeader(&e.Header); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(e.content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+func zip(t testing.TB, data []byte) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	w := gzip.NewWriter(&buf)
+	if _, err := w.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+func archiveOf(t testing.TB, entries ...entry) []byte { return zip(t, tarOf(t, entries...)) }
+
+// named returns names of features.
+func named(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("f%d", i)
+	}
+	return names
+}
+
+func withFeatures(m *Manifest, names []string) {
+	m.Features, m.Schema = names, event.SchemaOf(names)
+	m.Golden = []GoldenRow{{Values: make(event.Values, len(names))}}
+}
+
+func encodeBase64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
+
+func encodeJSON(t testing.TB, v any) []byte {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}

@@ -1,0 +1,236 @@
+package modelstore
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// The files of a delivery.
+const (
+	EnvelopeFile = "manifest.dsse.json" // the signed manifest; absent from an unsigned delivery
+	ArchiveFile  = "model.tar.gz"
+)
+
+// Folders of an inbox.
+const (
+	incomingDir = "incoming"
+	readyDir    = "ready"
+	trashDir    = "trash"
+	requestsDir = "requests"
+)
+
+const (
+	maxIDLength    = 128
+	maxReady       = 64 // deliveries that Ready looks at
+	maxRequestText = 4 << 10
+)
+
+// Inbox is the folder through which model-fetcher hands models to inference-engine. The fetcher begins and commits
+// deliveries, the engine takes and removes them. All operations but those on one and the same delivery may be made at
+// the same time, by several processes. Nothing in an inbox is trusted: the Store verifies it.
+type Inbox struct {
+	Dir string
+
+	disk disk
+}
+
+// Delivery is a folder of an inbox with a model, whole once it is ready.
+type Delivery struct {
+	ID string
+
+	inbox Inbox
+	dir   string
+}
+
+// Begin returns the delivery id that is being filled, with the files that it has already, also from before a restart, or
+// a new one. The id is 1 to 128 of a-z 0-9 . - and begins with a letter or digit; one that names the content (the SHA-256
+// of the envelope, of the archive if unsigned) makes a repeated delivery harmless. The error wraps ErrReady if it is
+// ready already, and ErrID.
+func (b Inbox) Begin(id string) (*Delivery, error) {
+	if !validID(id) {
+		return nil, refuse(ErrID, "%.64q cannot name a delivery", id)
+	}
+	d := &Delivery{ID: id, inbox: b, dir: filepath.Join(b.Dir, incomingDir, id)}
+	if _, err := os.Lstat(filepath.Join(b.Dir, readyDir, id)); err == nil {
+		return nil, refuse(ErrReady, "%s", id)
+	} else if !missing(err) {
+		return nil, fmt.Errorf("begin delivery: %w", err)
+	}
+	if err := b.disk.mkdir(d.dir); err != nil {
+		return nil, fmt.Errorf("begin delivery: %w", err)
+	}
+	return d, nil
+}
+
+// Incoming returns the ids of the deliveries that were begun and neither committed nor removed.
+func (b Inbox) Incoming() ([]string, error) { return b.list(incomingDir) }
+
+// Path returns where a file of the delivery lies: EnvelopeFile, ArchiveFile, or one of the fetcher's own, which Commit
+// removes.
+func (d *Delivery) Path(name string) string { return filepath.Join(d.dir, filepath.Base(name)) }
+
+// Commit makes the delivery ready: whole and on disk, or not at all. It must have an ArchiveFile. Of the rest only
+// EnvelopeFile stays.
+func (d *Delivery) Commit() error {
+	disk := d.inbox.disk
+	if info, err := os.Lstat(d.Path(ArchiveFile)); err != nil {
+		return fmt.Errorf("commit delivery: %w", err)
+	} else if !info.Mode().IsRegular() {
+		return fmt.Errorf("commit delivery: %s: %w", ArchiveFile, errNotRegular)
+	}
+	entries, err := os.ReadDir(d.dir)
+	if err != nil {
+		return fmt.Errorf("commit delivery: %w", err)
+	}
+	for _, e := range entries {
+		path := filepath.Join(d.dir, e.Name())
+		if e.Name() == ArchiveFile || e.Name() == EnvelopeFile {
+			err = disk.sync(path)
+		} else {
+			err = disk.remove(path)
+		}
+		if err != nil {
+			return fmt.Errorf("commit delivery: %w", err)
+		}
+	}
+	ready := filepath.Join(d.inbox.Dir, readyDir)
+	if err := disk.mkdir(ready); err != nil {
+		return fmt.Errorf("commit delivery: %w", err)
+	}
+	if err := d.inbox.stamp(d.dir); err != nil {
+		return fmt.Errorf("commit delivery: %w", err)
+	}
+	if err := disk.syncDir(d.dir); err != nil {
+		return fmt.Errorf("commit delivery: %w", err)
+	}
+	target := filepath.Join(ready, d.ID)
+	if err := disk.rename(d.dir, target); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return refuse(ErrReady, "%s", d.ID)
+		}
+		return fmt.Errorf("commit delivery: %w", err)
+	}
+	d.dir = target
+	// Renamed is committed: what fails from here on can only bring the delivery back to incoming, after a loss of power.
+	if err := disk.syncDir(ready); err != nil {
+		return fmt.Errorf("commit delivery: %w", err)
+	}
+	if err := disk.syncDir(filepath.Join(d.inbox.Dir, incomingDir)); err != nil {
+		return fmt.Errorf("commit delivery: %w", err)
+	}
+	if err := disk.syncDir(d.inbox.Dir); err != nil {
+		return fmt.Errorf("commit delivery: %w", err)
+	}
+	return nil
+}
+
+// stamp gives a delivery the time by which Ready sorts: now, but after those that are ready, whatever the clock says.
+func (b Inbox) stamp(dir string) error {
+	at := time.Now()
+	ready, err := b.Ready()
+	if err != nil {
+		return err
+	}
+	for _, d := range ready {
+		if info, err := os.Stat(d.dir); err == nil && !info.ModTime().Before(at) {
+			at = info.ModTime().Add(time.Second) // the coarsest time that file systems keep, FAT apart
+		}
+	}
+	if err := b.disk.step(opTouch, dir); err != nil {
+		return err
+	}
+	return os.Chtimes(dir, at, at)
+}
+
+// Ready returns the deliveries that wait to be taken, the one that was committed first in front. At most 64 are returned.
+func (b Inbox) Ready() ([]Delivery, error) {
+	entries, err := os.ReadDir(filepath.Join(b.Dir, readyDir))
+	if err != nil && !missing(err) {
+		return nil, fmt.Errorf("look into inbox: %w", err)
+	}
+	type aged struct {
+		Delivery
+		at time.Time
+	}
+	var found []aged
+	for _, e := range entries {
+		if !validID(e.Name()) || !e.IsDir() {
+			continue
+		}
+		info, err := e.Info()
+		if missing(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look into inbox: %w", err)
+		}
+		found = append(found, aged{Delivery{ID: e.Name(), inbox: b, dir: filepath.Join(b.Dir, readyDir, e.Name())}, info.ModTime()})
+	}
+	slices.SortFunc(found, func(a, b aged) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.ID, b.ID)) })
+	deliveries := make([]Delivery, 0, min(len(found), maxReady))
+	for _, f := range found[:min(len(found), maxReady)] {
+		deliveries = append(deliveries, f.Delivery)
+	}
+	return deliveries, nil
+}
+
+// Remove removes a delivery, ready or not. It is no error when there is none.
+func (b Inbox) Remove(id string) error {
+	if !validID(id) {
+		return refuse(ErrID, "%.64q cannot name a delivery", id)
+	}
+	trash := filepath.Join(b.Dir, trashDir)
+	for _, folder := range []string{readyDir, incomingDir} {
+		path := filepath.Join(b.Dir, folder, id)
+		if _, err := os.Lstat(path); missing(err) {
+			continue
+		}
+		// Out of sight in one step: half a delivery would look like a bad one.
+		if err := b.disk.mkdir(trash); err != nil {
+			return fmt.Errorf("remove delivery: %w", err)
+		}
+		gone := filepath.Join(trash, rand.Text())
+		if err := b.disk.rename(path, gone); err != nil && !missing(err) {
+			return fmt.Errorf("remove delivery: %w", err)
+		}
+		if err := b.disk.remove(gone); err != nil {
+			return fmt.Errorf("remove delivery: %w", err)
+		}
+	}
+	return nil
+}
+
+// list returns the names in a folder of the inbox that can be ids, sorted.
+func (b Inbox) list(folder string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(b.Dir, folder))
+	if err != nil && !missing(err) {
+		return nil, fmt.Errorf("look into inbox: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if validID(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// validID says whether s can name a delivery or a request.
+func validID(s string) bool {
+	if len(s) < 1 || len(s) > maxIDLength || s[0] == '.' || s[0] == '-' {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' && c != '-' {
+			return false
+		}
+	}
+	return true
+}

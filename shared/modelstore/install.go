@@ -1,0 +1,203 @@
+package modelstore
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"edgepdm/shared/event"
+	"edgepdm/shared/gbdt"
+)
+
+const (
+	shortHash     = 12 // hexadecimal digits of a SHA-256 that name something
+	maxAttempts   = 5
+	unsignedModel = "unsigned"
+)
+
+// attempt is the content of attemptFile: which source is being tried, and how often that was begun without an end.
+type attempt struct {
+	Format int    `json:"format"`
+	Source string `json:"source"`
+	Count  int    `json:"count"`
+}
+
+// begin records the attempt. A model that takes the process down with it, say for want of memory, would otherwise do so
+// at every start.
+func (t *taking) begin() error {
+	s := t.store
+	var last attempt
+	if err := readJSON(s.path(attemptFile), maxStateFile, &last); err != nil && !missing(err) && !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	next := attempt{Format: storeFormat, Source: t.model.Source, Count: 1}
+	if last.Source == next.Source {
+		next.Count += last.Count
+	}
+	if next.Count > maxAttempts {
+		if err := s.disk.remove(s.path(attemptFile)); err != nil {
+			return err
+		}
+		return refuse(ErrCrashed, "%d times in a row", maxAttempts)
+	}
+	return s.writeJSON(s.path(attemptFile), next)
+}
+
+// install unpacks and tests the model in staging and moves it to versions.
+func (t *taking) install() error {
+	s := t.store
+	staging := s.path(stagingDir)
+	if err := s.stage(); err != nil {
+		return err
+	}
+	file, err := t.unpack(staging)
+	if err != nil {
+		return err
+	}
+	model, err := readBack(staging, file)
+	if err != nil {
+		return err
+	}
+	if t.envelope == nil {
+		if t.model.Manifest, err = describe(model, file); err != nil {
+			return err
+		}
+		t.model.Manifest.Archive.SHA256 = t.model.Source
+	}
+	if err := checkModel(t.model.Manifest, model); err != nil {
+		return err
+	}
+	if t.selfTest != nil {
+		if err := t.selfTest(t.model.Manifest, filepath.Join(staging, file.File)); err != nil {
+			return fmt.Errorf("%w: %w", ErrSelfTest, err)
+		}
+	}
+	if t.envelope != nil {
+		if err := s.disk.writeSynced(filepath.Join(staging, EnvelopeFile), t.envelope); err != nil {
+			return err
+		}
+	}
+	t.model.ID = idOf(t.model)
+	return s.keep(&t.model)
+}
+
+// unpack writes the model file into a folder.
+func (t *taking) unpack(dir string) (ModelFile, error) {
+	limits := DefaultLimits()
+	limits.Keep = keepModel
+	want := t.model.Manifest.Model
+	if t.envelope != nil {
+		limits.Keep = func(name string) bool { return name == want.File }
+	}
+	files, err := unpack(t.store.disk, t.archive, dir, limits)
+	if err != nil {
+		return ModelFile{}, err
+	}
+	if t.envelope == nil {
+		file, err := chooseModel(files)
+		if err == nil && !plainName(file.File, maxFileLength) {
+			err = refuse(ErrArchive, "odd name %.64q", file.File)
+		}
+		return file, err
+	}
+	if len(files) == 0 {
+		return ModelFile{}, refuse(ErrArchive, "it has no %s, which the manifest says is the model", want.File)
+	}
+	if files[0] != want {
+		return ModelFile{}, refuse(ErrModel, "it has %d bytes and the SHA-256 %s, the manifest says %d and %s", files[0].Size, files[0].SHA256, want.Size, want.SHA256)
+	}
+	return files[0], nil
+}
+
+// readBack parses the model from the file that the engine will read.
+func readBack(dir string, file ModelFile) (*gbdt.Model, error) {
+	if limit := gbdt.DefaultLimits().FileSize; file.Size > limit {
+		return nil, refuse(ErrModel, "it has %d bytes, at most %d", file.Size, limit)
+	}
+	data, err := gbdt.ReadFile(filepath.Join(dir, file.File))
+	if err != nil {
+		return nil, err
+	}
+	if hashOf(data) != file.SHA256 {
+		return nil, fmt.Errorf("read model back: the disk gives other bytes than were written")
+	}
+	model, err := gbdt.Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	return model, nil
+}
+
+// describe makes the manifest of a model that has none.
+func describe(model *gbdt.Model, file ModelFile) (Manifest, error) {
+	m := Manifest{
+		Format: ManifestFormat, Name: model.Attributes[attrName], Version: file.SHA256[:shortHash], Model: file,
+		Objective: model.Objective, Features: model.FeatureNames, Trainer: trainerOf(model),
+	}
+	if !plainName(m.Name, maxNameLength) {
+		m.Name = unsignedModel
+	}
+	if model.NumFeature > MaxFeatures || !plainText(m.Objective) {
+		return m, refuse(ErrModel, "it has %d features (at most %d) and the objective %.40q", model.NumFeature, MaxFeatures, m.Objective)
+	}
+	var err error
+	if m.Threshold, err = thresholdOf(model); err != nil {
+		return m, err
+	}
+	if len(m.Features) > 0 {
+		m.Schema = event.SchemaOf(m.Features)
+		err = m.validateFeatures()
+	}
+	return m, err
+}
+
+func idOf(i Installed) string {
+	if i.Origin == OriginSigned {
+		return i.Manifest.Version + "-" + i.Source[:shortHash]
+	}
+	return string(i.Origin) + "-" + i.Source[:shortHash]
+}
+
+// stage makes an empty staging folder.
+func (s *Store) stage() error {
+	if err := s.disk.remove(s.path(stagingDir)); err != nil {
+		return err
+	}
+	return s.disk.mkdir(s.path(stagingDir))
+}
+
+// keep moves the model in staging to versions, for good.
+func (s *Store) keep(model *Installed) error {
+	staging, versions := s.path(stagingDir), s.path(versionsDir)
+	model.Accepted = s.options.Now().UTC()
+	if err := s.disk.sync(filepath.Join(staging, model.Manifest.Model.File)); err != nil {
+		return err
+	}
+	data, err := json.Marshal(record{Format: storeFormat, Installed: *model})
+	if err != nil {
+		return err
+	}
+	if err := s.disk.writeSynced(filepath.Join(staging, recordFile), append(data, '\n')); err != nil {
+		return err
+	}
+	if err := s.disk.syncDir(staging); err != nil {
+		return err
+	}
+	if err := s.disk.mkdir(versions); err != nil {
+		return err
+	}
+	target := filepath.Join(versions, model.ID)
+	// The same model can be there already, as the previous one. Without it the store is sound too.
+	if err := s.disk.remove(target); err != nil {
+		return err
+	}
+	if err := s.disk.rename(staging, target); err != nil {
+		return err
+	}
+	if err := s.disk.syncDir(versions); err != nil {
+		return err
+	}
+	model.dir = target
+	return nil
+}

@@ -1,0 +1,143 @@
+package modelstore
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"edgepdm/shared/event"
+	"edgepdm/shared/gbdt"
+)
+
+// storeFormat is the format version of a store and of each of its files.
+const storeFormat = 1
+
+// Files of a store; see the package comment.
+const (
+	formatFile     = "format"
+	currentFile    = "current"
+	quarantineFile = "quarantine.json"
+	attemptFile    = "attempt.json"
+	versionsDir    = "versions"
+	stagingDir     = "staging"
+	recordFile     = "installed.json"
+)
+
+const (
+	maxStateFile  = 64 << 10
+	maxRecordFile = 8 << 20 // a manifest, whose text may take more bytes as encoding/json writes it
+)
+
+// Origin says why a model is trusted.
+type Origin string
+
+// The origins.
+const (
+	OriginSigned   Origin = "signed"   // a signature by a trusted key
+	OriginUnsigned Origin = "unsigned" // the configuration accepts unsigned models
+	OriginShipped  Origin = "shipped"  // an artifact of the component itself
+)
+
+// Installed is a model in the store.
+type Installed struct {
+	ID       string    `json:"id"` // folder in versions
+	Origin   Origin    `json:"origin"`
+	Source   string    `json:"source"`        // SHA-256 of the envelope; of the archive if unsigned, of the model file if shipped
+	Key      string    `json:"key,omitempty"` // id of the key that signed it
+	Accepted time.Time `json:"accepted"`
+	// Manifest is the signed one, or what the model file tells where there is none: then it has no golden rows, Version is
+	// the beginning of the model's SHA-256, and Features may be empty.
+	Manifest Manifest `json:"manifest"`
+
+	dir string
+}
+
+// Candidate is a model that passed every test and is not active yet.
+type Candidate struct{ Installed }
+
+// ModelPath returns the model file.
+func (i Installed) ModelPath() string { return filepath.Join(i.dir, i.Manifest.Model.File) }
+
+// Ref names the model in messages.
+func (i Installed) Ref() event.ModelRef {
+	return event.ModelRef{Version: i.Manifest.Version, SHA256: i.Manifest.Model.SHA256}
+}
+
+// Load reads and parses the model file, after checking that it is still the one that was accepted. The error wraps
+// ErrDamaged if it is not.
+func (i Installed) Load() (*gbdt.Model, error) {
+	data, err := gbdt.ReadFile(i.ModelPath())
+	if err != nil {
+		return nil, err
+	}
+	if hashOf(data) != i.Manifest.Model.SHA256 {
+		return nil, fmt.Errorf("%w: %s has changed since it was accepted", ErrDamaged, i.ModelPath())
+	}
+	return gbdt.Parse(data)
+}
+
+// record is the content of recordFile.
+type record struct {
+	Format int `json:"format"`
+	Installed
+}
+
+// readJSON reads a file of the store, whose member format says how to read the rest.
+func readJSON(path string, limit int64, into any) error {
+	data, err := readBounded(path, limit)
+	if errors.Is(err, ErrLimit) || errors.Is(err, errNotRegular) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if err != nil {
+		return err
+	}
+	var header struct {
+		Format int `json:"format"`
+	}
+	if err := json.Unmarshal(data, &header); err != nil || header.Format < 1 {
+		return fmt.Errorf("%w: %s", ErrDamaged, path)
+	}
+	if header.Format > storeFormat {
+		return fmt.Errorf("%s: %w: it is %d, this release reads up to %d", path, ErrFormat, header.Format, storeFormat)
+	}
+	if into == nil {
+		return nil
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
+	}
+	return nil
+}
+
+func (s *Store) writeJSON(path string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return s.disk.replace(path, append(data, '\n'))
+}
+
+// load reads what is in a folder of versions.
+func (s *Store) load(id string) (Installed, error) {
+	if !validID(id) {
+		return Installed{}, fmt.Errorf("%w: %.64q is no model's folder", ErrDamaged, id)
+	}
+	dir := filepath.Join(s.dir, versionsDir, id)
+	var r record
+	if err := readJSON(filepath.Join(dir, recordFile), maxRecordFile, &r); err != nil {
+		return Installed{}, err
+	}
+	file := r.Manifest.Model
+	if r.ID != id || !validHash(r.Source) || !validHash(file.SHA256) || !plainName(file.File, maxFileLength) {
+		return Installed{}, fmt.Errorf("%w: %s", ErrDamaged, filepath.Join(dir, recordFile))
+	}
+	r.dir = dir
+	// Its content is checked when it is loaded.
+	if info, err := os.Lstat(r.ModelPath()); err != nil || !info.Mode().IsRegular() || info.Size() != file.Size {
+		return Installed{}, fmt.Errorf("%w: %s", ErrDamaged, r.ModelPath())
+	}
+	return r.Installed, nil
+}

@@ -1,0 +1,116 @@
+package modelstore
+
+import (
+	"errors"
+	"slices"
+	"time"
+)
+
+const (
+	maxEntries    = 256
+	maxDetail     = 300
+	maxQuarantine = 1 << 20
+)
+
+// Entry is a model that was refused or rolled back.
+type Entry struct {
+	Source  string    `json:"source"` // SHA-256 of the envelope, of the archive if unsigned, of the model file if shipped
+	Name    string    `json:"name,omitempty"`
+	Version string    `json:"version,omitempty"`
+	Reason  Reason    `json:"reason"`
+	Detail  string    `json:"detail"`
+	Final   bool      `json:"final"` // not tried again until its manifest changes
+	Release string    `json:"release,omitempty"`
+	Since   time.Time `json:"since"`
+}
+
+// quarantined is the content of quarantineFile.
+type quarantined struct {
+	Format  int     `json:"format"`
+	Entries []Entry `json:"entries"` // oldest first
+}
+
+// Quarantined returns the models that were refused or rolled back, oldest first, at most 256.
+func (s *Store) Quarantined() []Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.quarantine)
+}
+
+func (s *Store) readQuarantine() error {
+	var q quarantined
+	err := readJSON(s.path(quarantineFile), maxQuarantine, &q)
+	switch {
+	case missing(err):
+		return nil
+	case errors.Is(err, ErrDamaged):
+		s.options.Log.Error("model store: the quarantine is lost", "error", err)
+		return nil
+	case err != nil:
+		return err
+	}
+	s.quarantine = q.Entries
+	return nil
+}
+
+// entry returns what is known against a source.
+func (s *Store) entry(source string) (Entry, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.quarantine {
+		if e.Source == source {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}
+
+// barred says whether a source is not to be tried. A model that another release of this program could not use is tried
+// again, as this one may know more; one that was rolled back is not.
+func (s *Store) barred(source string) (Entry, bool) {
+	e, ok := s.entry(source)
+	return e, ok && e.Final && (e.Reason == ReasonRolledBack || e.Release == s.options.Release)
+}
+
+// note puts an entry into the quarantine. When it is full, the oldest entry that bars nothing makes room, so that bad
+// signatures, which anyone can make, do not push out what was found.
+func (s *Store) note(e Entry) error {
+	e.Release, e.Since = s.options.Release, s.options.Now().UTC()
+	if len(e.Detail) > maxDetail {
+		e.Detail = e.Detail[:maxDetail] + "…"
+	}
+	s.mu.Lock()
+	at := slices.IndexFunc(s.quarantine, func(old Entry) bool { return old.Source == e.Source })
+	if at >= 0 && s.quarantine[at].Reason == e.Reason && s.quarantine[at].Release == e.Release {
+		s.mu.Unlock()
+		return nil // it is known: no write, however often it comes
+	}
+	next := slices.Clone(s.quarantine)
+	if at >= 0 {
+		next = slices.Delete(next, at, at+1)
+	}
+	for len(next) >= maxEntries {
+		out := max(0, slices.IndexFunc(next, func(old Entry) bool { return !old.Final }))
+		next = slices.Delete(next, out, out+1)
+	}
+	s.quarantine = append(next, e)
+	s.mu.Unlock()
+	return s.writeQuarantine()
+}
+
+// pardon takes a source out of the quarantine.
+func (s *Store) pardon(source string) error {
+	s.mu.Lock()
+	before := len(s.quarantine)
+	s.quarantine = slices.DeleteFunc(slices.Clone(s.quarantine), func(e Entry) bool { return e.Source == source })
+	changed := len(s.quarantine) != before
+	s.mu.Unlock()
+	if !changed {
+		return nil
+	}
+	return s.writeQuarantine()
+}
+
+func (s *Store) writeQuarantine() error {
+	return s.writeJSON(s.path(quarantineFile), quarantined{Format: storeFormat, Entries: s.Quarantined()})
+}

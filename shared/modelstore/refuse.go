@@ -1,0 +1,121 @@
+package modelstore
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Further errors, of the Store.
+var (
+	// ErrUnsigned says that a delivery has no signed manifest and the configuration asks for one.
+	ErrUnsigned = errors.New("not signed")
+	// ErrExpired says that the manifest had expired when it arrived.
+	ErrExpired = errors.New("manifest has expired")
+	// ErrActive says that the delivery is what is active already. It is not put into the quarantine.
+	ErrActive = errors.New("already active")
+	// ErrVersion says that the version is not above the active one's, or that the model is another one.
+	ErrVersion = errors.New("version is not acceptable")
+	// ErrDelivery says that the delivered archive is not the one that the manifest names.
+	ErrDelivery = errors.New("delivered archive is not the signed one")
+	// ErrSelfTest says that the engine's own check did not pass.
+	ErrSelfTest = errors.New("self-test failed")
+	// ErrCrashed says that the process ended again and again while it tried this model.
+	ErrCrashed = errors.New("trying it ended the process")
+	// ErrQuarantined says that this manifest (or unsigned archive) was found bad before and is not tried again.
+	ErrQuarantined = errors.New("quarantined")
+	// ErrRolledBack is why a model that was active is in quarantine.
+	ErrRolledBack = errors.New("rolled back")
+	// ErrTransient is for a self-test that could not be made, and says nothing of the model: see Store.Take.
+	ErrTransient = errors.New("could not be tried")
+	// ErrNoPrevious says that there is no model to roll back to.
+	ErrNoPrevious = errors.New("no previous model")
+	// ErrLocked says that another process has the store open.
+	ErrLocked = errors.New("model store is in use by another process")
+	// ErrDamaged says that a file of the store is not as it was written.
+	ErrDamaged = errors.New("damaged file")
+)
+
+// Reason is why a model was refused, in a word: for events and the quarantine.
+type Reason string
+
+// The reasons.
+const (
+	ReasonSignature  Reason = "signature"   // ErrSignature
+	ReasonUntrusted  Reason = "untrusted"   // ErrUntrusted
+	ReasonFormat     Reason = "format"      // ErrFormat
+	ReasonUnsigned   Reason = "unsigned"    // ErrUnsigned
+	ReasonExpired    Reason = "expired"     // ErrExpired
+	ReasonActive     Reason = "active"      // ErrActive
+	ReasonVersion    Reason = "version"     // ErrVersion
+	ReasonDelivery   Reason = "delivery"    // ErrDelivery
+	ReasonManifest   Reason = "manifest"    // ErrManifest
+	ReasonArchive    Reason = "archive"     // ErrArchive
+	ReasonModel      Reason = "model"       // ErrModel
+	ReasonGolden     Reason = "golden"      // ErrGolden
+	ReasonSelfTest   Reason = "self-test"   // ErrSelfTest
+	ReasonCrashed    Reason = "crashed"     // ErrCrashed
+	ReasonRolledBack Reason = "rolled-back" // ErrRolledBack
+)
+
+// verdict is what follows from a kind of error.
+type verdict struct {
+	kind   error
+	reason Reason
+	// final: it follows from the manifest alone, so that it is not tried again until the manifest changes (promise M8).
+	// What follows from this device's keys, clock, configuration or active model, or from a bad copy of the archive, is
+	// recorded and judged anew each time: it costs little, and the cause may be gone.
+	final bool
+}
+
+// verdicts in the order in which an error is matched with them.
+func verdicts() []verdict {
+	return []verdict{
+		{ErrSignature, ReasonSignature, false},
+		{ErrUntrusted, ReasonUntrusted, false},
+		{ErrFormat, ReasonFormat, false},
+		{ErrUnsigned, ReasonUnsigned, false},
+		{ErrExpired, ReasonExpired, false},
+		{ErrActive, ReasonActive, false},
+		{ErrVersion, ReasonVersion, false},
+		{ErrDelivery, ReasonDelivery, false},
+		{ErrManifest, ReasonManifest, true},
+		{ErrArchive, ReasonArchive, true},
+		{ErrModel, ReasonModel, true},
+		{ErrGolden, ReasonGolden, true},
+		{ErrSelfTest, ReasonSelfTest, true},
+		{ErrCrashed, ReasonCrashed, true},
+		{ErrRolledBack, ReasonRolledBack, true},
+	}
+}
+
+// RefusedError says that a model was judged and refused. Any other error of Store.Take is transient.
+type RefusedError struct {
+	Reason  Reason
+	Source  string // SHA-256 of the envelope, of the archive if there is none
+	Name    string // of the model; empty while it is not verified
+	Version string
+	Final   bool // not tried again until its manifest changes; otherwise it may pass at another time or configuration
+	Err     error
+}
+
+func (e *RefusedError) Error() string {
+	if e.Version == "" {
+		return fmt.Sprintf("model refused: %v", e.Err)
+	}
+	return fmt.Sprintf("model %s %s refused: %v", e.Name, e.Version, e.Err)
+}
+
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// judge returns the RefusedError for an error, nil if it is none of the model's fault.
+func judge(err error, source string, m Manifest) *RefusedError {
+	if errors.Is(err, ErrTransient) {
+		return nil
+	}
+	for _, v := range verdicts() {
+		if errors.Is(err, v.kind) {
+			return &RefusedError{Reason: v.reason, Source: source, Name: m.Name, Version: m.Version, Final: v.final, Err: err}
+		}
+	}
+	return nil
+}

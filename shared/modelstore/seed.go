@@ -1,0 +1,101 @@
+package modelstore
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"path/filepath"
+)
+
+// Seed makes the model that ships with the component the active one if the store is empty, or if the active one shipped
+// with another release of the component; otherwise it changes nothing. It returns the active model. The model is trusted,
+// as the component itself is; it is still parsed, and tested if manifestPath, which may be empty, names its manifest
+// (signed or not).
+func (s *Store) Seed(modelPath, manifestPath string) (Installed, error) {
+	s.work.Lock()
+	defer s.work.Unlock()
+	if current, ok := s.Current(); ok && current.Origin != OriginShipped {
+		return current, nil
+	}
+	i, err := s.seed(modelPath, manifestPath)
+	if err != nil {
+		return Installed{}, fmt.Errorf("seed model store with %s: %w", modelPath, err)
+	}
+	return i, nil
+}
+
+func (s *Store) seed(modelPath, manifestPath string) (Installed, error) {
+	f, size, err := openRegular(modelPath)
+	if err != nil {
+		return Installed{}, err
+	}
+	defer func() { _ = f.Close() }()
+	if size > MaxModel {
+		return Installed{}, refuse(ErrLimit, "%d bytes, at most %d", size, MaxModel)
+	}
+	content := sha256.New()
+	if _, err := io.Copy(content, io.LimitReader(f, size)); err != nil {
+		return Installed{}, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return Installed{}, err
+	}
+	sum := hex.EncodeToString(content.Sum(nil))
+	if _, ok := s.barred(sum); ok || s.current != nil && s.current.Source == sum {
+		if s.current == nil {
+			return Installed{}, fmt.Errorf("%w and no other model is there", ErrQuarantined)
+		}
+		return *s.current, nil
+	}
+	if err := s.stage(); err != nil {
+		return Installed{}, err
+	}
+	defer func() { _ = s.disk.remove(s.path(stagingDir)) }()
+	name := filepath.Base(modelPath)
+	if !plainName(name, maxFileLength) || reservedFile(name) {
+		return Installed{}, refuse(ErrModel, "%.64q is not a plain file name", name)
+	}
+	if _, err := s.disk.create(filepath.Join(s.path(stagingDir), name), f); err != nil {
+		return Installed{}, err
+	}
+	file := ModelFile{File: name, SHA256: sum, Size: size}
+	model, err := readBack(s.path(stagingDir), file)
+	if err != nil {
+		return Installed{}, err
+	}
+	m, err := describe(model, file)
+	if err != nil {
+		return Installed{}, err
+	}
+	if manifestPath != "" {
+		if m, err = readShipped(manifestPath); err != nil {
+			return Installed{}, err
+		}
+		if m.Model.SHA256 != sum {
+			return Installed{}, refuse(ErrModel, "its SHA-256 is %s, %s says %s", sum, manifestPath, m.Model.SHA256)
+		}
+		m.Model.File = name
+	}
+	if err := checkModel(m, model); err != nil {
+		return Installed{}, err
+	}
+	i := Installed{Origin: OriginShipped, Source: sum, Manifest: m}
+	i.ID = idOf(i)
+	if err := s.keep(&i); err != nil {
+		return Installed{}, err
+	}
+	return i, s.activate(i.ID)
+}
+
+// readShipped reads a manifest of the component's own: plain JSON, or an envelope whose signature is not needed.
+func readShipped(path string) (Manifest, error) {
+	data, err := readBounded(path, MaxEnvelope)
+	if err != nil {
+		return Manifest{}, err
+	}
+	if _, payload, err := openEnvelope(data); err == nil {
+		data = payload
+	}
+	return decodeManifest(data)
+}

@@ -1,0 +1,245 @@
+package modelstore
+
+import (
+	"cmp"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// Options of a Store.
+type Options struct {
+	Keys           []ed25519.PublicKey // whose signatures are trusted
+	AllowUnsigned  bool                // accept a model.tar.gz without a manifest
+	AllowDowngrade bool                // accept lower, equal and expired versions, and a model of another name
+	Release        string              // of this program: what another release could not use is tried again
+	Now            func() time.Time    // default: time.Now
+	Log            *slog.Logger        // default: none
+}
+
+// Store keeps the active model and the one before it. It belongs to one process, and may be used by several goroutines.
+type Store struct {
+	dir     string
+	options Options
+	disk    disk
+	lock    io.Closer
+
+	work sync.Mutex // held while something is changed
+
+	mu         sync.Mutex // guards what follows
+	current    *Installed
+	previous   *Installed
+	quarantine []Entry
+}
+
+// pointers is the content of currentFile: one file, so that one rename changes both.
+type pointers struct {
+	Format   int    `json:"format"`
+	Current  string `json:"current"`
+	Previous string `json:"previous,omitempty"`
+}
+
+// OpenStore opens the store in the folder dir, or makes one. It repairs what a process that was stopped left behind:
+// an unfinished installation is dropped, an unfinished roll-back is completed. The error wraps ErrLocked, or ErrFormat
+// for the store of a newer release, which is left as it is. Damage is no error: what cannot be used is reported to
+// Options.Log and done without.
+func OpenStore(dir string, options Options) (*Store, error) { return openStore(disk{}, dir, options) }
+
+func openStore(d disk, dir string, options Options) (_ *Store, err error) {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.Log == nil {
+		options.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{dir: dir, options: options, disk: d}
+	if err := d.mkdir(dir); err != nil {
+		return nil, fmt.Errorf("open model store: %w", err)
+	}
+	if s.lock, err = lockDir(dir); err != nil {
+		return nil, fmt.Errorf("open model store: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = s.lock.Close()
+		}
+	}()
+	if err := s.open(); err != nil {
+		return nil, fmt.Errorf("open model store: %w", err)
+	}
+	return s, nil
+}
+
+// open reads everything before it changes anything, so that a store of a newer release stays as it is.
+func (s *Store) open() error {
+	newStore := false
+	err := readJSON(s.path(formatFile), maxStateFile, nil)
+	switch {
+	case missing(err):
+		newStore = true
+	case errors.Is(err, ErrDamaged):
+		s.options.Log.Error("model store: the format file is damaged, taken for format 1", "error", err)
+		newStore = true
+	case err != nil:
+		return err
+	}
+	p, err := s.readPointers()
+	if err != nil {
+		return err
+	}
+	if err := s.readQuarantine(); err != nil {
+		return err
+	}
+	if s.current, err = s.loadOrNone(p.Current); err != nil {
+		return err
+	}
+	if s.previous, err = s.loadOrNone(p.Previous); err != nil {
+		return err
+	}
+	if newStore {
+		if err := s.writeJSON(s.path(formatFile), map[string]int{"format": storeFormat}); err != nil {
+			return err
+		}
+		if err := s.disk.syncDir(filepath.Dir(s.dir)); err != nil { // the folder's own name
+			s.options.Log.Warn("model store: sync the folder above it", "error", err)
+		}
+	}
+	if err := s.repair(p); err != nil { // done again next time; what is in memory is right
+		s.options.Log.Warn("model store: repair", "error", err)
+	}
+	return nil
+}
+
+// readPointers reads which models are active and previous. Where that is lost, the highest version in the store is taken
+// for the active one: all of them were verified.
+func (s *Store) readPointers() (pointers, error) {
+	var p pointers
+	err := readJSON(s.path(currentFile), maxStateFile, &p)
+	if err == nil || missing(err) {
+		return p, nil
+	}
+	if !errors.Is(err, ErrDamaged) {
+		return p, err
+	}
+	s.options.Log.Error("model store: lost which model is active, taking the highest version", "error", err)
+	entries, err := os.ReadDir(s.path(versionsDir))
+	if err != nil && !missing(err) {
+		return p, err
+	}
+	p = pointers{} // differs from what is right by its format, so that it is written anew
+	var best *Installed
+	for _, e := range entries {
+		i, err := s.loadOrNone(e.Name())
+		if err != nil {
+			return p, err
+		}
+		if i != nil && (best == nil || cmp.Or(Compare(i.Manifest.Version, best.Manifest.Version), i.Accepted.Compare(best.Accepted)) > 0) {
+			best, p.Current = i, i.ID
+		}
+	}
+	return p, nil
+}
+
+// loadOrNone returns the model with an id, nil if there is none that can be used.
+func (s *Store) loadOrNone(id string) (*Installed, error) {
+	if id == "" {
+		return nil, nil
+	}
+	i, err := s.load(id)
+	switch {
+	case err == nil:
+		return &i, nil
+	case missing(err), errors.Is(err, ErrDamaged):
+		s.options.Log.Error("model store: an installed model cannot be used", "id", id, "error", err)
+		return nil, nil
+	}
+	return nil, err
+}
+
+// repair completes or drops what a stopped process did not finish. p is what currentFile says.
+func (s *Store) repair(p pointers) error {
+	if s.current == nil && s.previous != nil {
+		s.options.Log.Error("model store: the active model is lost, the previous one takes its place", "model", s.previous.ID)
+		s.current, s.previous = s.previous, nil
+	}
+	if s.current != nil && s.previous != nil {
+		if e, ok := s.entry(s.current.Source); ok && e.Reason == ReasonRolledBack {
+			s.options.Log.Warn("model store: completing a roll-back that was interrupted", "from", s.current.ID, "to", s.previous.ID)
+			s.current, s.previous = s.previous, nil
+		}
+	}
+	if now := pointersTo(s.current, s.previous); now != p && now.Current+p.Current != "" {
+		if err := s.writeJSON(s.path(currentFile), now); err != nil {
+			return err
+		}
+	}
+	if err := s.disk.remove(s.path(stagingDir)); err != nil {
+		return err
+	}
+	return s.prune()
+}
+
+func pointersTo(current, previous *Installed) pointers {
+	p := pointers{Format: storeFormat}
+	if current != nil {
+		p.Current = current.ID
+	}
+	if previous != nil {
+		p.Previous = previous.ID
+	}
+	return p
+}
+
+// prune removes the models that are neither active nor previous.
+func (s *Store) prune() error {
+	entries, err := os.ReadDir(s.path(versionsDir))
+	if err != nil && !missing(err) {
+		return err
+	}
+	keep := pointersTo(s.current, s.previous)
+	for _, e := range entries {
+		if e.Name() == keep.Current || e.Name() == keep.Previous {
+			continue
+		}
+		if err := s.disk.remove(filepath.Join(s.path(versionsDir), e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close lets another process open the store.
+func (s *Store) Close() error {
+	s.work.Lock()
+	defer s.work.Unlock()
+	return s.lock.Close()
+}
+
+// Current returns the active model.
+func (s *Store) Current() (Installed, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return optional(s.current)
+}
+
+// Previous returns the model that a roll-back would make active.
+func (s *Store) Previous() (Installed, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return optional(s.previous)
+}
+
+func optional(i *Installed) (Installed, bool) {
+	if i == nil {
+		return Installed{}, false
+	}
+	return *i, true
+}
+
+func (s *Store) path(name string) string { return filepath.Join(s.dir, name) }

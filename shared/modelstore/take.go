@@ -1,0 +1,202 @@
+package modelstore
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// Take verifies a delivery, tests the model and puts it into the store, beside the active one (promises M2, M3, M5, M6).
+// selfTest, which may be nil, is an additional check of the model file, such as of its latency; an error of it refuses
+// the model, unless it wraps ErrTransient.
+//
+// An error that is a *RefusedError is a judgement: it is in the quarantine now, and the delivery can be removed from the
+// inbox. Any other error is transient, such as a full disk: the delivery should stay and be taken again later.
+func (s *Store) Take(d Delivery, selfTest func(m Manifest, modelPath string) error) (Candidate, error) {
+	s.work.Lock()
+	defer s.work.Unlock()
+	t := taking{store: s, delivery: d, selfTest: selfTest}
+	defer t.close()
+	err := t.take()
+	if err == nil {
+		return Candidate{t.model}, nil
+	}
+	if refused := judge(err, t.model.Source, t.model.Manifest); refused != nil && t.model.Source != "" {
+		if !errors.Is(err, ErrQuarantined) && !errors.Is(err, ErrActive) {
+			err := s.note(Entry{
+				Source: refused.Source, Name: refused.Name, Version: refused.Version, Reason: refused.Reason, Detail: err.Error(), Final: refused.Final,
+			})
+			if err != nil { // it is refused all the same; after a restart it may be tried again
+				s.options.Log.Error("model store: write quarantine", "error", err)
+			}
+		}
+		return Candidate{}, refused
+	}
+	return Candidate{}, fmt.Errorf("take model %s: %w", d.ID, err)
+}
+
+// taking is one run of Take.
+type taking struct {
+	store    *Store
+	delivery Delivery
+	selfTest func(Manifest, string) error
+
+	envelope []byte
+	archive  *os.File
+	model    Installed // as far as it is known
+}
+
+func (t *taking) close() {
+	if t.archive != nil {
+		_ = t.archive.Close()
+	}
+}
+
+func (t *taking) take() error {
+	s := t.store
+	if err := t.identify(); err != nil {
+		return err
+	}
+	if e, ok := s.barred(t.model.Source); ok {
+		t.model.Manifest.Name, t.model.Manifest.Version = e.Name, e.Version
+		return t.barredBy(e)
+	}
+	if current, ok := s.Current(); ok && current.Source == t.model.Source {
+		t.model = current
+		return ErrActive
+	}
+	if t.envelope != nil {
+		if err := t.checkEnvelope(); err != nil {
+			return err
+		}
+	} else if !s.options.AllowUnsigned {
+		return refuse(ErrUnsigned, "it has no %s, and the configuration does not allow that", EnvelopeFile)
+	}
+	if err := t.begin(); err != nil {
+		return err
+	}
+	err := t.install()
+	// What is left in staging is also removed when the store is opened; the attempt is over unless the process ends here.
+	if cleaning := s.disk.remove(s.path(stagingDir)); err == nil {
+		err = cleaning
+	}
+	if ending := s.disk.remove(s.path(attemptFile)); err == nil {
+		err = ending
+	}
+	return err
+}
+
+// barredBy makes the error for a source that is in quarantine.
+func (t *taking) barredBy(e Entry) error {
+	for _, v := range verdicts() {
+		if v.reason == e.Reason {
+			return fmt.Errorf("%w since %s: %w: %s", ErrQuarantined, e.Since.Format("2006-01-02 15:04"), v.kind, e.Detail)
+		}
+	}
+	return fmt.Errorf("%w since %s: %w: %s", ErrQuarantined, e.Since.Format("2006-01-02 15:04"), ErrModel, e.Detail)
+}
+
+// identify reads the envelope, or hashes the archive where there is none: that is the source.
+func (t *taking) identify() error {
+	f, _, err := openRegular(t.delivery.Path(EnvelopeFile))
+	if missing(err) {
+		t.model.Origin = OriginUnsigned
+		t.model.Manifest.Name = unsignedModel
+		sum, err := t.openArchive()
+		if err == nil {
+			t.model.Source = sum
+		}
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	// One that is too long is not read to its end, and refused by its length.
+	if t.envelope, err = io.ReadAll(io.LimitReader(f, MaxEnvelope+1)); err != nil {
+		return err
+	}
+	t.model.Origin, t.model.Source = OriginSigned, hashOf(t.envelope)
+	return nil
+}
+
+// checkEnvelope verifies the manifest, applies the version rule, and finds the archive that it names.
+func (t *taking) checkEnvelope() error {
+	o := t.store.options
+	m, key, err := verify(t.envelope, o.Keys)
+	if err != nil {
+		return err
+	}
+	t.model.Manifest, t.model.Key = m, key
+	if !o.AllowDowngrade {
+		if err := t.checkVersion(m); err != nil {
+			return err
+		}
+		if now := o.Now(); !now.Before(m.Expires) {
+			return refuse(ErrExpired, "on %s, it is %s now", m.Expires.UTC().Format("2006-01-02 15:04"), now.UTC().Format("2006-01-02 15:04"))
+		}
+	}
+	sum, err := t.openArchive()
+	if err != nil {
+		return err
+	}
+	if sum != m.Archive.SHA256 {
+		return refuse(ErrDelivery, "its SHA-256 is %s, the manifest says %s", sum, m.Archive.SHA256)
+	}
+	return nil
+}
+
+// checkVersion keeps an old or another model that the key once signed from being put in place of the active one
+// (promise M3). A model that came without a manifest has no version that could be compared.
+func (t *taking) checkVersion(m Manifest) error {
+	current, ok := t.store.Current()
+	if !ok || current.Origin == OriginUnsigned {
+		return nil
+	}
+	if current.Manifest.Name != m.Name {
+		if current.Origin == OriginShipped { // the model that everybody begins with is there to be replaced
+			return nil
+		}
+		return refuse(ErrVersion, "the active model is %s, this one is %s: set allowDowngrade to change over", current.Manifest.Name, m.Name)
+	}
+	if Compare(m.Version, current.Manifest.Version) <= 0 {
+		return refuse(ErrVersion, "%s is not above %s, which is active", m.Version, current.Manifest.Version)
+	}
+	return nil
+}
+
+// openArchive opens the archive and returns its SHA-256.
+func (t *taking) openArchive() (string, error) {
+	f, size, err := openRegular(t.delivery.Path(ArchiveFile))
+	if err != nil {
+		return "", err
+	}
+	t.archive = f
+	limit, kind := int64(MaxArchive), ErrArchive
+	if t.envelope != nil {
+		limit, kind = t.model.Manifest.Archive.Size, ErrDelivery
+		if size != limit {
+			return "", refuse(kind, "it has %d bytes, the manifest says %d", size, limit)
+		}
+	}
+	sum := sha256.New()
+	n, err := io.Copy(sum, io.LimitReader(f, limit))
+	if err != nil {
+		return "", fmt.Errorf("read archive: %w", err)
+	}
+	source := hex.EncodeToString(sum.Sum(nil))
+	if size > limit {
+		t.model.Source = source // of its beginning, as there has to be one
+		return "", refuse(kind, "it has %d bytes, at most %d", size, limit)
+	}
+	if n != size {
+		return "", fmt.Errorf("read archive: it has %d bytes, %d were read", size, n)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return "", fmt.Errorf("read archive: %w", err)
+	}
+	return source, nil
+}

@@ -1,0 +1,351 @@
+package modelstore
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/iotest"
+)
+
+func special(kind byte, name, link string) entry {
+	return entry{Header: tar.Header{Typeflag: kind, Name: name, Linkname: link, Mode: 0o644}}
+}
+
+func entries(n int) []entry {
+	list := make([]entry, n)
+	for i := range list {
+		list[i] = file(fmt.Sprintf("f%d", i), "x")
+	}
+	return list
+}
+
+// gnuSparse is an old GNU sparse file: 512 bytes that stand for a gigabyte.
+func gnuSparse(t testing.TB) []byte {
+	t.Helper()
+	data := tarOf(t, file("model.ubj", strings.Repeat("x", 512)))
+	header := data[:512]
+	header[156] = tar.TypeGNUSparse
+	copy(header[257:], "ustar  \x00")
+	copy(header[386:], "00000000000\x0000000001000\x00") // offset and length of the one piece
+	copy(header[483:], "10000000000\x00")                // real size: 1 GiB
+	copy(header[148:], "        ")
+	sum := 0
+	for _, c := range header {
+		sum += int(c)
+	}
+	copy(header[148:], fmt.Sprintf("%06o\x00 ", sum))
+	return data
+}
+
+func TestUnpack(t *testing.T) {
+	big := strings.Repeat("\x00", 1<<20)
+	plain := tarOf(t, file("model.ubj", "model"))
+	tests := []struct {
+		name    string
+		archive []byte
+		limits  Limits
+		want    []string // files
+		kind    error
+		says    string
+	}{
+		{name: "one file", archive: archiveOf(t, file("model.ubj", "model")), want: []string{"model.ubj"}},
+		{name: "empty file", archive: archiveOf(t, file("model.ubj", "")), want: []string{"model.ubj"}},
+		{name: "as tar -C dir . writes it", archive: archiveOf(t, special(tar.TypeDir, "./", ""), file("./model.ubj", "x")), want: []string{"model.ubj"}},
+		{
+			name: "folders, dots and files in folders are skipped",
+			archive: archiveOf(t, special(tar.TypeDir, "code/", ""), file("code/inference.py", "x"), file(".DS_Store", "x"), file("._model.ubj", "x"),
+				file("model.ubj", "x"), file("report.md", "x")),
+			want: []string{"model.ubj", "report.md"},
+		},
+		{name: "global header", archive: archiveOf(t, entry{Header: tar.Header{
+			Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"comment": "5f3a"},
+		}}, file("m", "x")), want: []string{"m"}},
+		{name: "extended header", archive: archiveOf(t, entry{tar.Header{
+			Typeflag: tar.TypeReg, Name: "m", Size: 1, PAXRecords: map[string]string{"VENDOR.note": "x"}, Format: tar.FormatPAX,
+		}, "x"}), want: []string{"m"}},
+		{name: "64 entries", archive: archiveOf(t, entries(64)...), want: names(entries(64))},
+		{name: "nothing", archive: archiveOf(t)},
+		{name: "only what is kept", archive: archiveOf(t, file("a", "x"), file("b", "x")), want: []string{"b"}, limits: Limits{
+			Entries: 2, Bytes: 2, Keep: func(name string) bool { return name == "b" },
+		}},
+
+		{name: "65 entries", archive: archiveOf(t, entries(65)...), kind: ErrLimit, says: "64 entries"},
+		{name: "65 folders", archive: archiveOf(t, slices.Repeat([]entry{special(tar.TypeDir, "d/", "")}, 65)...), kind: ErrLimit, says: "64 entries"},
+		{name: "too many bytes", archive: archiveOf(t, file("a", "123"), file("b", "45")), limits: Limits{Entries: 2, Bytes: 4}, kind: ErrLimit, says: "4 bytes"},
+		{name: "too many bytes that are skipped", archive: archiveOf(t, file(".a", "12345")), limits: Limits{Entries: 2, Bytes: 4}, kind: ErrLimit, says: "4 bytes"},
+		{name: "sparse file", archive: zip(t, gnuSparse(t)), kind: ErrArchive, says: "type"},
+		{name: "declared bomb", archive: archiveOf(t, file("a", big)), limits: Limits{Entries: 2, Bytes: 1000}, kind: ErrLimit, says: "1000 bytes"},
+		{name: "bomb behind the end", archive: zip(t, append(bytes.Clone(plain), make([]byte, 1<<20)...)), limits: Limits{Entries: 1, Bytes: 1000}, kind: ErrLimit, says: "unpacks to"},
+		{name: "bomb of headers", archive: archiveOf(t, entry{Header: tar.Header{
+			Typeflag: tar.TypeReg, Name: "a", PAXRecords: map[string]string{"VENDOR.x": strings.Repeat("x", 900<<10)}, Format: tar.FormatPAX,
+		}}), limits: Limits{Entries: 2, Bytes: 1000}, kind: ErrLimit, says: "unpacks to"},
+
+		{name: "parent", archive: archiveOf(t, file("../model.ubj", "x")), kind: ErrArchive, says: "odd name"},
+		{name: "parent inside", archive: archiveOf(t, file("a/../../b", "x")), kind: ErrArchive, says: "odd name"},
+		{name: "parent behind a dot", archive: archiveOf(t, file("./../b", "x")), kind: ErrArchive, says: "odd name"},
+		{name: "parent folder", archive: archiveOf(t, special(tar.TypeDir, "../", "")), kind: ErrArchive, says: "odd name"},
+		{name: "absolute", archive: archiveOf(t, file("/etc/passwd", "x")), kind: ErrArchive, says: "odd name"},
+		{name: "absolute behind a dot", archive: archiveOf(t, file(".//etc/passwd", "x")), kind: ErrArchive, says: "odd name"},
+		{name: "backslash", archive: archiveOf(t, file(`..\model.ubj`, "x")), kind: ErrArchive, says: "odd name"},
+		{name: "line feed", archive: archiveOf(t, file("a\nb", "x")), kind: ErrArchive, says: "odd name"},
+		{name: "not UTF-8", archive: zip(t, bytes.Replace(tarOf(t, file("model", "x")), []byte("model"), []byte("mod\xffl"), 1)), kind: ErrArchive, says: "tar"},
+		{name: "long name", archive: archiveOf(t, file(strings.Repeat("n", 256), "x")), kind: ErrArchive, says: "odd name"},
+		{name: "symbolic link", archive: archiveOf(t, special(tar.TypeSymlink, "model.ubj", "/etc/passwd")), kind: ErrArchive, says: "link"},
+		{name: "hard link", archive: archiveOf(t, special(tar.TypeLink, "model.ubj", "a")), kind: ErrArchive, says: "link"},
+		{name: "character device", archive: archiveOf(t, special(tar.TypeChar, "model.ubj", "")), kind: ErrArchive, says: "device"},
+		{name: "block device", archive: archiveOf(t, special(tar.TypeBlock, "model.ubj", "")), kind: ErrArchive, says: "device"},
+		{name: "pipe", archive: archiveOf(t, special(tar.TypeFifo, "model.ubj", "")), kind: ErrArchive, says: "device"},
+		{name: "unknown type", archive: zip(t, changed(t, plain, 156, 'S')), kind: ErrArchive, says: ""},
+		{name: "twice", archive: archiveOf(t, file("a", "x"), file("a", "y")), kind: ErrArchive, says: "twice"},
+		{name: "twice, spelt differently", archive: archiveOf(t, file("a", "x"), file("./a", "y")), kind: ErrArchive, says: "twice"},
+		{name: "twice, skipped", archive: archiveOf(t, file(".a", "x"), file(".a", "y")), kind: ErrArchive, says: "twice"},
+		{name: "record of the store", archive: archiveOf(t, file(recordFile, "x")), kind: ErrArchive, says: recordFile},
+
+		{name: "empty input", archive: nil, kind: ErrArchive, says: "gzip"},
+		{name: "not gzip", archive: plain, kind: ErrArchive, says: "gzip"},
+		{name: "not tar", archive: zip(t, bytes.Repeat([]byte("x"), 2048)), kind: ErrArchive, says: "tar"},
+		{name: "garbage behind gzip", archive: append(zip(t, plain), 'x'), kind: ErrArchive, says: "after the end of the gzip"},
+		{name: "second gzip stream", archive: append(zip(t, plain), zip(t, plain)...), kind: ErrArchive, says: "after the end of the gzip"},
+		{name: "garbage behind tar", archive: zip(t, append(bytes.Clone(plain), "garbage"...)), kind: ErrArchive, says: "after the end of the tar"},
+		{name: "wrong gzip checksum", archive: func() []byte {
+			data := zip(t, plain)
+			data[len(data)-5] ^= 1
+			return data
+		}(), kind: ErrArchive, says: "gzip"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "to")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			limits := test.limits
+			if limits.Entries == 0 {
+				limits = DefaultLimits()
+			}
+			files, err := Unpack(bytes.NewReader(test.archive), dir, limits)
+			if outside, _ := os.ReadDir(filepath.Dir(dir)); len(outside) != 1 {
+				t.Fatalf("files outside of the folder: %v", outside)
+			}
+			if test.kind != nil {
+				wants(t, err, test.kind, test.says)
+				wants(t, err, ErrArchive, "")
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkFiles(t, dir, files, test.want)
+		})
+	}
+}
+
+func names(list []entry) []string {
+	var out []string
+	for _, e := range list {
+		out = append(out, e.Name)
+	}
+	return out
+}
+
+// changed changes a byte of the first header and corrects its checksum.
+func changed(t testing.TB, data []byte, at int, to byte) []byte {
+	t.Helper()
+	data = bytes.Clone(data)
+	data[at] = to
+	copy(data[148:], "        ")
+	sum := 0
+	for _, c := range data[:512] {
+		sum += int(c)
+	}
+	copy(data[148:], fmt.Sprintf("%06o\x00 ", sum))
+	return data
+}
+
+// checkFiles checks that a folder has the files that were reported, and only these.
+func checkFiles(t testing.TB, dir string, files []ModelFile, want []string) {
+	t.Helper()
+	var got []string
+	for _, f := range files {
+		got = append(got, f.File)
+		path := filepath.Join(dir, f.File)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Lstat(path)
+		if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", f.File, info.Mode(), err)
+		}
+		if hashOf(data) != f.SHA256 || int64(len(data)) != f.Size {
+			t.Errorf("%s is not what was reported", f.File)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("files %v, want %v", got, want)
+	}
+	if in, err := os.ReadDir(dir); err != nil || len(in) != len(want) {
+		t.Errorf("the folder has %v, %v", in, err)
+	}
+}
+
+// TestUnpackCut cuts an archive at each byte: no cut may pass for the whole.
+func TestUnpackCut(t *testing.T) {
+	archive := archiveOf(t, file("model.ubj", "the model"), file("b", "x"))
+	for n := range archive {
+		_, err := Unpack(bytes.NewReader(archive[:n]), t.TempDir(), DefaultLimits())
+		wants(t, err, ErrArchive, "")
+	}
+}
+
+// TestUnpackBomb reads a gigabyte of zeros that takes a megabyte, in a member whose size is true, and behind the archive.
+func TestUnpackBomb(t *testing.T) {
+	bomb := func(write func(w *tar.Writer) error, tail int64) io.Reader {
+		r, w := io.Pipe()
+		go func() {
+			z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
+			archive := tar.NewWriter(z)
+			err := write(archive)
+			if err == nil {
+				err = archive.Close()
+			}
+			if err == nil {
+				_, err = io.CopyN(z, zeros{}, tail)
+			}
+			w.CloseWithError(errors.Join(err, z.Close()))
+		}()
+		t.Cleanup(func() { _ = r.Close() })
+		return r
+	}
+	member := func(w *tar.Writer) error {
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "a", Size: 1 << 30}); err != nil {
+			return err
+		}
+		_, err := io.CopyN(w, zeros{}, 1<<30)
+		return err
+	}
+	dir := t.TempDir()
+	_, err := Unpack(bomb(member, 0), dir, DefaultLimits())
+	wants(t, err, ErrLimit, "more than")
+	_, err = Unpack(bomb(func(*tar.Writer) error { return nil }, 1<<30), dir, Limits{Entries: 64, Bytes: 1 << 20})
+	wants(t, err, ErrLimit, "unpacks to")
+	if in, _ := os.ReadDir(dir); len(in) != 0 {
+		t.Errorf("the folder has %v", in)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// TestUnpackDisk tells failures of the disk and of the source from those of the archive.
+func TestUnpackDisk(t *testing.T) {
+	archive := archiveOf(t, file("model.ubj", "the model"))
+	full := disk{before: func(op op, _, _ string) error {
+		if op == opWrite {
+			return syscall.ENOSPC
+		}
+		return nil
+	}}
+	_, err := unpack(full, bytes.NewReader(archive), t.TempDir(), DefaultLimits())
+	wants(t, err, syscall.ENOSPC, "")
+	if errors.Is(err, ErrArchive) {
+		t.Error("a full disk is the archive's fault")
+	}
+	_, err = Unpack(io.MultiReader(bytes.NewReader(archive[:40]), iotest.ErrReader(syscall.EIO)), t.TempDir(), DefaultLimits())
+	wants(t, err, syscall.EIO, "")
+	if errors.Is(err, ErrArchive) {
+		t.Error("a read error is the archive's fault")
+	}
+	dir := t.TempDir()
+	write(t, dir, "model.ubj", []byte("mine"))
+	if _, err := Unpack(bytes.NewReader(archive), dir, DefaultLimits()); !errors.Is(err, os.ErrExist) {
+		t.Errorf("a file that is there: %v", err)
+	}
+	link := t.TempDir()
+	if err := os.Symlink(filepath.Join(dir, "new"), filepath.Join(link, "model.ubj")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Unpack(bytes.NewReader(archive), link, DefaultLimits()); !errors.Is(err, os.ErrExist) {
+		t.Errorf("a link that is there: %v", err)
+	}
+}
+
+func TestChooseModel(t *testing.T) {
+	tests := []struct{ files, want, says string }{
+		{"xgboost-model", "xgboost-model", ""},
+		{"xgboost-model metadata.json model.ubj", "xgboost-model", ""},
+		{"model.ubj", "model.ubj", ""},
+		{"my.json", "my.json", ""},
+		{"model.ubj metadata.json", "", "2 files could be the model"},
+		{"xgboost-model-0 xgboost-model-1 xgboost-model-2", "", "the 3 models of a k-fold training"},
+		{"", "", "no file in it is the model"},
+	}
+	for _, test := range tests {
+		var files []ModelFile
+		for _, name := range strings.Fields(test.files) {
+			if !keepModel(name) {
+				t.Errorf("%s is not unpacked", name)
+			}
+			files = append(files, ModelFile{File: name})
+		}
+		got, err := chooseModel(files)
+		if test.says != "" {
+			wants(t, err, ErrArchive, test.says)
+		} else if err != nil || got.File != test.want {
+			t.Errorf("%s: %s, %v", test.files, got.File, err)
+		}
+	}
+}
+
+func TestPack(t *testing.T) {
+	dir := t.TempDir()
+	model, report := write(t, dir, "model.ubj", []byte("model")), write(t, dir, "report.md", []byte("fine"))
+	var a, b bytes.Buffer
+	packed, err := Pack(&a, model, report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := t.TempDir()
+	if err := os.Chmod(write(t, elsewhere, "model.ubj", []byte("model")), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Pack(&b, filepath.Join(elsewhere, "model.ubj"), report); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(a.Bytes(), b.Bytes()) {
+		t.Error("the same files give other bytes")
+	}
+	if packed.Archive.SHA256 != hashOf(a.Bytes()) || packed.Archive.Size != int64(a.Len()) {
+		t.Errorf("%+v is not the archive", packed.Archive)
+	}
+	to := t.TempDir()
+	files, err := Unpack(&a, to, DefaultLimits())
+	if err != nil || files[0] != packed.Model {
+		t.Fatalf("%+v, %v", files, err)
+	}
+	checkFiles(t, to, files, []string{"model.ubj", "report.md"})
+
+	_, err = Pack(io.Discard, model, model)
+	wants(t, err, ErrArchive, "twice")
+	_, err = Pack(io.Discard, write(t, dir, ".model", nil))
+	wants(t, err, ErrArchive, "plain file name")
+	if _, err := Pack(io.Discard, filepath.Join(dir, "none")); !missing(err) {
+		t.Errorf("no model: %v", err)
+	}
+	if _, err := Pack(io.Discard, dir); err == nil {
+		t.Error("a folder was packed")
+	}
+}
