@@ -29,6 +29,8 @@ type observer struct {
 	right       confusion
 	alerts      []event.Alert       // each once, in the order of their first publication
 	accepted    map[string]struct{} // ids that the forwarder said it has on disk, and ids of alerts
+	swaps       int                 // models that took over
+	lastModel   event.ModelEvent
 }
 
 // thingView is what is known of a thing.
@@ -77,6 +79,13 @@ func (o *observer) handle(m ipc.TopicMessage, now time.Time) {
 	case strings.HasPrefix(m.Topic, event.AlertTopic("")):
 		if a, err := event.DecodeAlert(m.Payload); err == nil {
 			o.alert(a)
+		}
+	case strings.HasPrefix(m.Topic, event.ModelTopic("")):
+		if e, err := event.DecodeModelEvent(m.Payload); err == nil {
+			o.lastModel = e
+			if e.Event == event.ModelActivated {
+				o.swaps++
+			}
 		}
 	case m.Topic == event.TopicAckAlert || m.Topic == event.TopicAckPrediction:
 		if a, err := event.DecodeAck(m.Payload); err == nil {

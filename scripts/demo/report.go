@@ -25,6 +25,7 @@ type report struct {
 	Lost        int               `json:"lost"`       // ids that the spool accepted, and alerts, that did not arrive
 	Duplicates  int               `json:"duplicates"` // arrivals of an id after its first
 	Audio       int               `json:"audio"`      // sound files in the cloud
+	Swaps       int               `json:"swaps"`      // models that took over
 }
 
 type percentiles struct {
@@ -47,7 +48,7 @@ func makeReport(o *observer, components []localcore.Status, journal localcloud.J
 		Published: a.published, Predictions: a.predictions, Unscored: a.unscored, Invalid: a.invalid,
 		LatencyMS:  percentiles{percentile(o.latencies, 50), percentile(o.latencies, 99)},
 		Components: []componentReport{}, Models: append([]string{}, o.models...),
-		Alerts: d.alerts, Delivered: d.delivered, Lost: d.lost, Duplicates: d.duplicates, Audio: d.audio,
+		Alerts: d.alerts, Delivered: d.delivered, Lost: d.lost, Duplicates: d.duplicates, Audio: d.audio, Swaps: o.swaps,
 	}
 	for _, c := range components {
 		r.Components = append(r.Components, componentReport{

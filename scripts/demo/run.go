@@ -25,6 +25,7 @@ const (
 	alarmName     = "com.edgepdm.AlarmManager"
 	simulatorName = "com.edgepdm.SensorSimulator"
 	forwarderName = "com.edgepdm.CloudForwarder"
+	fetcherName   = "com.edgepdm.ModelFetcher"
 	observerName  = "com.edgepdm.DemoObserver"
 )
 
@@ -46,17 +47,18 @@ var observerRecipe []byte
 
 // demo is a run of the demo.
 type demo struct {
-	options  options
-	core     *localcore.Core
-	cloud    *localcloud.Cloud
-	client   *ipc.Client // the observer's
-	messages *ipc.Subscription[ipc.TopicMessage]
-	observer *observer
-	watched  chan struct{} // closed when the observer has seen the last message
-	out      io.Writer
-	up       atomic.Bool       // the uplink
-	saved    map[string]string // sound files by their key in the cloud
-	newest   string            // sound file
+	options   options
+	core      *localcore.Core
+	cloud     *localcloud.Cloud
+	publisher *publisher
+	client    *ipc.Client // the observer's
+	messages  *ipc.Subscription[ipc.TopicMessage]
+	observer  *observer
+	watched   chan struct{} // closed when the observer has seen the last message
+	out       io.Writer
+	up        atomic.Bool       // the uplink
+	saved     map[string]string // sound files by their key in the cloud
+	newest    string            // sound file
 
 	mu    sync.Mutex
 	notes []string // what the demo did, for the view
@@ -136,6 +138,9 @@ func (d *demo) start(ctx context.Context) error {
 		return err
 	}
 	d.up.Store(true)
+	if d.publisher, err = newPublisher(d); err != nil {
+		return err
+	}
 	d.core, err = localcore.New(localcore.Options{
 		Root: d.options.root, Stage: d.options.stage, Logger: log, CredentialsURL: d.cloud.Endpoints().TokenExchange,
 	})
@@ -214,9 +219,15 @@ func (d *demo) deploy(ctx context.Context) error {
 		"alertTopicArn": cloud.TopicARN, "sample": "0s", "retryMax": "1s", "timeout": "2s",
 		"endpoints": map[string]any{"iotData": cloud.IoTData, "sns": cloud.SNS, "caFile": cloud.CAFile},
 	}
+	keys := []any{d.publisher.publicKey()}
 	update := make(map[string]any)
 	for name, merge := range map[string]map[string]any{
-		engineName: {"model": d.options.model}, alarmName: {"silence": "20s", "uplinkDown": "10s", "republish": "1s"},
+		engineName: {"model": d.options.model, "publicKeys": keys},
+		fetcherName: {
+			"bucket": cloud.Bucket, "prefix": modelPrefix, "publicKeys": keys, "poll": "1s", "timeout": "2s",
+			"endpoints": map[string]any{"s3": cloud.S3},
+		},
+		alarmName:     {"silence": "20s", "uplinkDown": "10s", "republish": "1s"},
 		simulatorName: simulator, forwarderName: forwarder,
 	} {
 		merge["healthInterval"] = "500ms"
@@ -305,7 +316,7 @@ func (d *demo) drain(ctx context.Context) ([]localcore.Status, error) {
 		return nil, err
 	}
 	d.until(settleTimeout, func() bool { return d.observer.balance().unscored == 0 })
-	for _, name := range []string{engineName, alarmName} {
+	for _, name := range []string{fetcherName, engineName, alarmName} {
 		if name == alarmName { // whose alerts must be taken by the forwarder first
 			d.until(deliverTimeout, func() bool { h, _ := d.observer.health(alarmName); return h.Counters[manager.CounterPending] == 0 })
 		}

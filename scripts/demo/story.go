@@ -40,25 +40,25 @@ func faultPlan(things int, length time.Duration) []any {
 type act struct {
 	at   time.Duration
 	what string
-	do   func() error
+	do   func(context.Context) error
 }
 
-// acts plans the cuts of the uplink, and with -kill the end of each component by kill -9, over the run.
+// acts plans the publication of models, the cuts of the uplink, and with -kill the end of each component by kill -9, over the run.
 func (d *demo) acts(length time.Duration) []act {
-	var acts []act
 	part := func(x float64) time.Duration { return time.Duration(x * float64(length)) }
+	acts := d.modelActs(part)
 	cuts := float64(d.options.cuts)
 	for i := range d.options.cuts {
 		begin, end := (float64(i)+0.4)/cuts, (float64(i)+0.7)/cuts
 		acts = append(acts,
-			act{part(begin), "uplink cut", func() error { return d.setUplink(false) }},
-			act{part(end), "uplink back", func() error { return d.setUplink(true) }})
+			act{part(begin), "uplink cut", func(context.Context) error { return d.setUplink(false) }},
+			act{part(end), "uplink back", func(context.Context) error { return d.setUplink(true) }})
 	}
 	if d.options.kill {
-		names := []string{engineName, alarmName, simulatorName, forwarderName}
+		names := []string{engineName, alarmName, simulatorName, forwarderName, fetcherName}
 		for i, name := range names {
 			at := part(0.15 + 0.7*float64(i)/float64(len(names)))
-			acts = append(acts, act{at, "kill -9 of " + name, func() error { return d.kill(name) }})
+			acts = append(acts, act{at, "kill -9 of " + name, func(context.Context) error { return d.kill(name) }})
 		}
 	}
 	return acts
@@ -105,7 +105,7 @@ func (d *demo) tell(ctx context.Context, acts []act) {
 			return
 		case <-timer.C:
 		}
-		err := a.do()
+		err := a.do(ctx)
 		d.note(a.what, err)
 	}
 }

@@ -111,6 +111,9 @@ func (v *view) alerts(line func(string, ...any), audio string) {
 	if audio != "" {
 		line("spoken: %s", audio)
 	}
+	if e := o.lastModel; e.Event != "" {
+		line("model:  %s %s %s %.80s", e.Event, e.Name, e.Version, e.Detail)
+	}
 	v.demo.mu.Lock()
 	defer v.demo.mu.Unlock()
 	if n := len(v.demo.notes); n > 0 {
@@ -195,5 +198,5 @@ func (d *demo) summarise(r report, audio string) {
 	for _, c := range r.Components {
 		line("%-32s peak %.1f MiB, %.2f s of processor time, %d restarts", c.Name, c.RSSMB, c.CPUS, c.Restarts)
 	}
-	line("models: %s", strings.Join(r.Models, ", "))
+	line("models: %s; %d took over during the run", strings.Join(r.Models, ", "), r.Swaps)
 }

@@ -7,14 +7,15 @@ import (
 )
 
 // The whole chain under two cuts of the uplink and a kill -9 of every component: nothing that was accepted is lost, the
-// fault is alarmed and spoken (promises F1 to F4, F9, F12).
+// fault is alarmed and spoken (promises F1 to F4, F9, F12), a published model takes over, and the tampered one and the one
+// with a wrong golden row do not (M2, M6).
 func TestStoryWithCutsAndKills(t *testing.T) {
 	d := startDemo(t, "-for", "24s", "-cuts", "2", "-kill", "-rate", "5")
 	r := d.finish()
-	if r.Lost != 0 || r.Alerts < 2 || r.Audio < 1 || r.Delivered < 100 {
+	if r.Lost != 0 || r.Alerts < 2 || r.Audio < 1 || r.Delivered < 100 || r.Swaps != 1 || len(r.Models) != 2 {
 		t.Errorf("%+v\n%s", r, &d.out)
 	}
-	if len(r.Components) != 4 {
+	if len(r.Components) != 5 {
 		t.Fatalf("%+v", r.Components)
 	}
 	for _, c := range r.Components {

@@ -1,0 +1,129 @@
+package download
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// Get gets a small object as a whole, of at most limit bytes. With the ETag of the one that is known, and when that is still
+// there, the error wraps ErrUnchanged. With ErrTooLarge it still returns the ETag.
+func (d *Downloader) Get(ctx context.Context, bucket, key, known string, limit int64) (data []byte, etag string, err error) {
+	ctx, watch := d.watch(ctx)
+	defer watch.stop()
+	input := &s3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)}
+	if known != "" {
+		input.IfNoneMatch = aws.String(known)
+	}
+	answer, err := d.Source.GetObject(ctx, input)
+	if err != nil {
+		return nil, "", unavailable(key, because(ctx, err))
+	}
+	defer func() { _ = answer.Body.Close() }()
+	etag = aws.ToString(answer.ETag)
+	if etag == "" {
+		return nil, "", fmt.Errorf("get %s: the answer has no ETag", key)
+	}
+	if etag == known { // from a service that ignores If-None-Match
+		return nil, etag, fmt.Errorf("get %s: %w", key, ErrUnchanged)
+	}
+	data, err = io.ReadAll(io.LimitReader(watch.reader(answer.Body), limit+1))
+	switch {
+	case err != nil:
+		return nil, "", fmt.Errorf("get %s: %w", key, because(ctx, err))
+	case int64(len(data)) > limit:
+		return nil, etag, fmt.Errorf("get %s: more than %d bytes: %w", key, limit, ErrTooLarge)
+	case answer.ContentLength != nil && *answer.ContentLength != int64(len(data)):
+		return nil, "", fmt.Errorf("get %s: %w", key, io.ErrUnexpectedEOF)
+	}
+	return data, etag, nil
+}
+
+// Find returns the ETag and the size of an object. Without one the error wraps ErrMissing.
+func (d *Downloader) Find(ctx context.Context, bucket, key string) (etag string, size int64, err error) {
+	ctx, watch := d.watch(ctx)
+	defer watch.stop()
+	answer, err := d.Source.HeadObject(ctx, &s3.HeadObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)})
+	if err != nil {
+		return "", 0, unavailable(key, because(ctx, err))
+	}
+	return aws.ToString(answer.ETag), aws.ToInt64(answer.ContentLength), nil
+}
+
+// unavailable says why an object cannot be had.
+func unavailable(key string, err error) error {
+	switch StatusCode(err) {
+	case http.StatusNotModified:
+		return fmt.Errorf("get %s: %w", key, ErrUnchanged)
+	case http.StatusNotFound:
+		return fmt.Errorf("get %s: %w: %w", key, ErrMissing, err)
+	default:
+		return fmt.Errorf("get %s: %w", key, err)
+	}
+}
+
+// StatusCode returns the HTTP status with which a service refused a request, or 0.
+func StatusCode(err error) int {
+	if answer, ok := errors.AsType[*awshttp.ResponseError](err); ok {
+		return answer.HTTPStatusCode()
+	}
+	return 0
+}
+
+// errStalled says that nothing came for as long as Timeout.
+var errStalled = errors.New("nothing comes")
+
+// watch ends the context of a request over which nothing comes.
+type watch struct {
+	timer   *time.Timer
+	timeout time.Duration
+	cancel  context.CancelCauseFunc
+}
+
+func (d *Downloader) watch(ctx context.Context) (context.Context, *watch) {
+	timeout := d.Timeout
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(timeout, func() { cancel(fmt.Errorf("%w for %v", errStalled, timeout)) })
+	return ctx, &watch{timer: timer, timeout: timeout, cancel: cancel}
+}
+
+// reset says that something came.
+func (w *watch) reset() { w.timer.Reset(w.timeout) }
+
+func (w *watch) stop() {
+	w.timer.Stop()
+	w.cancel(nil)
+}
+
+// reader resets the watch whenever something comes.
+func (w *watch) reader(r io.Reader) io.Reader {
+	return readerFunc(func(b []byte) (int, error) {
+		n, err := r.Read(b)
+		if n > 0 {
+			w.reset()
+		}
+		return n, err
+	})
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
+// because puts the reason for which a request's context ended in front.
+func because(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); errors.Is(cause, errStalled) {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
+}

@@ -1,0 +1,136 @@
+package fetcher
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"regexp"
+	"strings"
+	"time"
+
+	"edgepdm/shared/modelstore"
+)
+
+// Config is the component's configuration.
+type Config struct {
+	Bucket         string        `json:"bucket"`         // S3 bucket of the models; empty = nothing is fetched
+	Prefix         string        `json:"prefix"`         // of the keys: <prefix>/manifest.dsse.json, <prefix>/<version>/model.tar.gz
+	Poll           time.Duration `json:"poll"`           // between two looks, give or take a fifth
+	MaxBytes       int64         `json:"maxBytes"`       // a larger archive is refused before it is downloaded
+	PublicKeys     []string      `json:"publicKeys"`     // Ed25519 keys that may sign models: PEM, or base64 in one line
+	AllowUnsigned  bool          `json:"allowUnsigned"`  // take <prefix>/model.tar.gz, too, when there is no manifest
+	AllowDowngrade bool          `json:"allowDowngrade"` // take a version that is lower than the last one, or expired
+	Inbox          string        `json:"inbox"`          // folder from which the engine takes models; in the work directory if relative
+	Region         string        `json:"region"`         // AWS region; empty = the nucleus's
+	Endpoints      Endpoints     `json:"endpoints"`
+	Timeout        time.Duration `json:"timeout"` // of a request over which nothing comes
+}
+
+// Endpoints replace AWS's own endpoints; empty ones do not.
+type Endpoints struct {
+	S3     string `json:"s3"`
+	CAFile string `json:"caFile"` // PEM file of the authorities that are trusted besides the system's
+}
+
+// Default returns the configuration with no key set.
+func Default() Config {
+	return Config{
+		Prefix: "models/compressor", Poll: 15 * time.Minute, MaxBytes: 256 << 20, Inbox: "inbox", Timeout: 30 * time.Second,
+	}
+}
+
+// Bucket names and key prefixes that need no escape in a URL.
+var (
+	bucketPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	prefixPattern = regexp.MustCompile(`^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$`)
+)
+
+// maxPrefix leaves room for the rest of the key.
+const maxPrefix = 900
+
+// Validate names the field that is wrong.
+func (c Config) Validate() error {
+	if c.Bucket != "" {
+		if err := CheckBucket(c.Bucket); err != nil {
+			return fmt.Errorf("bucket: %w", err)
+		}
+	}
+	if err := CheckPrefix(c.Prefix); err != nil {
+		return fmt.Errorf("prefix: %w", err)
+	}
+	if _, err := c.keys(); err != nil {
+		return err
+	}
+	switch {
+	case c.Bucket != "" && len(c.PublicKeys) == 0 && !c.AllowUnsigned:
+		return errors.New("publicKeys: empty, and allowUnsigned is false: no model could be accepted")
+	case c.Poll < time.Second || c.Poll > 7*24*time.Hour:
+		return fmt.Errorf("poll: %v is not between 1s and 168h", c.Poll)
+	case c.MaxBytes < 1 || c.MaxBytes > modelstore.MaxArchive:
+		return fmt.Errorf("maxBytes: %d is not between 1 and %d", c.MaxBytes, modelstore.MaxArchive)
+	case c.Inbox == "":
+		return errors.New("inbox: empty")
+	case c.Timeout < 100*time.Millisecond || c.Timeout > 10*time.Minute:
+		return fmt.Errorf("timeout: %v is not between 100ms and 10m", c.Timeout)
+	}
+	if err := CheckEndpoint(c.Endpoints.S3); err != nil {
+		return fmt.Errorf("endpoints.s3: %w", err)
+	}
+	return nil
+}
+
+// keys returns the keys that may sign models.
+func (c Config) keys() ([]ed25519.PublicKey, error) {
+	keys := make([]ed25519.PublicKey, len(c.PublicKeys))
+	for i, text := range c.PublicKeys {
+		key, err := modelstore.ParsePublicKey(text)
+		if err != nil {
+			return nil, fmt.Errorf("publicKeys[%d]: %w", i, err)
+		}
+		keys[i] = key
+	}
+	return keys, nil
+}
+
+// policy is a fingerprint of all that decides whether what is published is accepted, and where it goes.
+func (c Config) policy(inbox string) string {
+	text, err := json.Marshal([]any{inbox, c.Bucket, c.Prefix, c.MaxBytes, c.PublicKeys, c.AllowUnsigned, c.AllowDowngrade, c.Endpoints.S3})
+	if err != nil {
+		return "" // cannot be: strings, numbers and truth values
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+// CheckBucket says whether s can name an S3 bucket.
+func CheckBucket(s string) error {
+	if !bucketPattern.MatchString(s) {
+		return fmt.Errorf("%q is not the name of an S3 bucket", s)
+	}
+	return nil
+}
+
+// CheckPrefix says whether s can stand before the keys of a model.
+func CheckPrefix(s string) error {
+	if !prefixPattern.MatchString(s) || len(s) > maxPrefix || path.Clean(s) != s || strings.HasPrefix(s, "..") {
+		return fmt.Errorf("%q is not one or more names of a-z A-Z 0-9 . _ - with / between them", s)
+	}
+	return nil
+}
+
+// CheckEndpoint says whether s is the URL of a service, or empty.
+func CheckEndpoint(s string) error {
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" {
+		return fmt.Errorf("%q is not a URL such as https://host", s)
+	}
+	return nil
+}

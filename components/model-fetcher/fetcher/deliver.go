@@ -1,0 +1,135 @@
+package fetcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"edgepdm/components/model-fetcher/download"
+	"edgepdm/shared/component"
+	"edgepdm/shared/modelstore"
+)
+
+// deliver downloads a model into the inbox, or goes on with that.
+func (r *run) deliver(ctx context.Context, o offer) error {
+	if err := r.sweep(o.id); err != nil {
+		return err
+	}
+	err := r.fill(ctx, &o)
+	if errors.Is(err, modelstore.ErrReady) { // it was committed, and then the process was killed
+		err = nil
+	}
+	err = judge(err)
+	if isDiskFull(err) {
+		r.rt.Counter(CounterDiskFull).Add(1)
+		return errors.Join(err, r.inbox.Remove(o.id))
+	}
+	if refused := (*refusal)(nil); err == nil || errors.As(err, &refused) {
+		return r.settle(ctx, o, err)
+	}
+	return err
+}
+
+// fill fills a delivery and commits it. What is there of it already is not downloaded once more.
+func (r *run) fill(ctx context.Context, o *offer) error {
+	delivery, err := r.inbox.Begin(o.id)
+	if err != nil {
+		return err
+	}
+	if r.seen != o.id {
+		r.seen = o.id
+		r.rt.Log.Info("a model is available", "name", o.event.Name, "version", o.event.Version, "detail", o.event.Detail)
+		r.emit(ctx, StepAvailable, o.event)
+		r.emit(ctx, StepDownloading, o.event)
+	}
+	if !o.unsigned {
+		if err := component.WriteFileAtomic(delivery.Path(modelstore.EnvelopeFile), o.envelope, 0o600); err != nil {
+			return fmt.Errorf("put manifest into inbox: %w", err)
+		}
+	}
+	got, err := r.loader.Fetch(ctx, o.want, delivery.Path(modelstore.ArchiveFile))
+	if err != nil {
+		return err
+	}
+	o.event.SHA256 = got.SHA256
+	if o.unsigned {
+		o.etag = got.ETag // it may have changed since it was found
+	}
+	return delivery.Commit()
+}
+
+// settle writes down what was decided, and announces it: a refusal if err is one, a delivery if it is nil. It is not decided
+// anew until what is published changes (promise M8), or the configuration, or an operator asks for it.
+func (r *run) settle(ctx context.Context, o offer, err error) error {
+	refused := (*refusal)(nil)
+	switch {
+	case errors.As(err, &refused):
+		r.rt.Counter(CounterRefused).Add(1)
+		r.rt.Counter(CounterRefused + "." + string(refused.reason)).Add(1)
+		r.rt.Log.Error("the published model is refused", "name", o.event.Name, "version", o.event.Version, "error", err)
+		o.event.Detail = err.Error()
+		r.record.settle(r.policy, o.etag, o.unsigned, OutcomeRefused, stamp(o.event, StepRefused, r.Now()))
+	case err != nil:
+		return err
+	default:
+		r.rt.Counter(CounterDelivered).Add(1)
+		r.rt.Log.Info("a model is delivered", "name", o.event.Name, "version", o.event.Version, "sha256", o.event.SHA256, "delivery", o.id)
+		r.record.settle(r.policy, o.etag, o.unsigned, OutcomeDelivered, stamp(o.event, StepDelivered, r.Now()))
+		r.record.Envelope = o.id
+	}
+	r.seen, r.unsaved = "", true
+	saveErr := r.save() // before it is announced: a decision that is announced stands
+	r.announce(ctx)
+	return errors.Join(saveErr, r.save(), r.sweep(""))
+}
+
+// resettle writes down that what is published was delivered before.
+func (r *run) resettle(o offer) error {
+	last := stamp(o.event, StepDelivered, r.Now())
+	r.record.Last = &last
+	r.record.Policy, r.record.ETag, r.record.Unsigned, r.record.Outcome = r.policy, o.etag, false, OutcomeDelivered
+	r.unsaved = true
+	return r.save()
+}
+
+// sweep removes the deliveries that were begun and are no longer wanted.
+func (r *run) sweep(wanted string) error {
+	begun, err := r.inbox.Incoming()
+	if err != nil {
+		return err
+	}
+	for _, id := range begun {
+		if id == wanted {
+			continue
+		}
+		if err := r.inbox.Remove(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// report counts a download's progress, and logs it from time to time.
+func (r *run) report(p download.Progress) {
+	switch {
+	case p.Resumed:
+		r.rt.Counter(CounterResumed).Add(1)
+		r.rt.Log.Info("the download goes on", "bytes", p.Done, "of", p.Total)
+		return
+	case p.Restarted:
+		r.rt.Counter(CounterRestarted).Add(1)
+		return
+	}
+	r.progress = true
+	r.rt.Counter(CounterBytes).Add(uint64(p.Received))
+	if now := time.Now(); now.Sub(r.noted) >= noteEvery {
+		r.noted = now
+		r.rt.Log.Info("downloading", "bytes", p.Done, "of", p.Total)
+	}
+}
+
+func isDiskFull(err error) bool {
+	return errors.Is(err, download.ErrDiskFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}

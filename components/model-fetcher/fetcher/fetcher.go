@@ -1,0 +1,204 @@
+// Package fetcher is the component that brings models from S3 into the inbox of the inference engine. It never touches the
+// active model: the engine verifies a delivery once more, and decides. Its promises are M2 to M4, M8, M10 to M12 of the
+// suite: what is not signed by a trusted key, too old, too large, or not what its manifest says, does not reach the inbox;
+// a download that is interrupted goes on; what is bad is not tried again until it changes; offline nothing stops.
+//
+// In S3, <prefix>/manifest.dsse.json is the signed manifest of the current model, whose version names the archive,
+// <prefix>/<version>/model.tar.gz.
+package fetcher
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"edgepdm/components/model-fetcher/download"
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+	"edgepdm/shared/modelstore"
+)
+
+// Names of counters in the health messages. Refusals are counted as model.refused.<reason>.
+const (
+	CounterLooks     = "look"               // at what is published
+	CounterFailed    = "look.failed"        // and will be made again
+	CounterDelivered = "model.delivered"    // put into the inbox
+	CounterRefused   = "model.refused"      // in all
+	CounterBytes     = "download.bytes"     // of archives, as they came
+	CounterResumed   = "download.resumed"   // went on where an earlier process, or an earlier look, ended
+	CounterRestarted = "download.restarted" // began anew, for the object had changed
+	CounterDiskFull  = "disk.full"
+	CounterInvalid   = "message.invalid"
+	CounterLost      = "event.lost" // that say how far it is; decisions are announced until they get through
+)
+
+const (
+	retryMin     = time.Second
+	retryMax     = 5 * time.Minute
+	eventTimeout = 5 * time.Second
+	noteEvery    = 10 * time.Second // while a download goes on
+)
+
+// Fetcher fetches models. One Run is under way at a time; what outlives a change of the configuration is kept between them.
+type Fetcher struct {
+	Getenv func(string) string
+	Now    func() time.Time // time.Now in production
+
+	// Retry is the time between two tries while something does not work; the zero value for production's.
+	Retry component.Backoff
+	// Open opens the files of downloads; nil for os.OpenFile.
+	Open func(name string, flag int, perm os.FileMode) (download.File, error)
+
+	record  *Record // nil until it was read
+	unsaved bool    // the record in memory is newer than the file
+	seen    string  // delivery whose finding was told
+}
+
+// Run looks for models until ctx ends. It is the component's Run. Neither a cloud that is away nor a disk that is full ends
+// it: it says what does not work, and tries again.
+func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config) error {
+	keys, err := config.keys()
+	if err != nil {
+		return err
+	}
+	inbox := config.Inbox
+	if !filepath.IsAbs(inbox) {
+		inbox = filepath.Join(rt.WorkDir, inbox)
+	}
+	commands, err := rt.Subscribe(ctx, TopicFetch)
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", TopicFetch, err)
+	}
+	r := &run{
+		Fetcher: f, rt: rt, config: config, keys: keys, policy: config.policy(inbox), inboxDir: inbox,
+		inbox: modelstore.Inbox{Dir: inbox}, commands: commands,
+	}
+	defer r.release()
+	return r.run(ctx)
+}
+
+// run is one Run of the fetcher.
+type run struct {
+	*Fetcher
+	rt       *component.Runtime
+	config   Config
+	keys     []ed25519.PublicKey
+	policy   string
+	inboxDir string
+	inbox    modelstore.Inbox
+	commands *ipc.Subscription[ipc.TopicMessage]
+
+	loader   *download.Downloader // nil until AWS can be used
+	closeAWS func()
+	failing  bool      // the last look did not work
+	detail   string    // what the last look found, where that needs a word
+	progress bool      // bytes came during this look
+	noted    time.Time // when a download's progress was logged last
+}
+
+func (r *run) release() {
+	if r.closeAWS != nil {
+		r.closeAWS()
+	}
+}
+
+// run looks, waits, and looks again, until ctx ends or the nucleus ends the subscription.
+func (r *run) run(ctx context.Context) error {
+	backoff := r.Retry
+	if backoff.Max == 0 {
+		backoff.Min, backoff.Max = retryMin, min(retryMax, r.config.Poll)
+	}
+	again := false
+	for failures := 0; ; {
+		r.progress, r.detail = false, ""
+		r.rt.Counter(CounterLooks).Add(1)
+		err := r.look(ctx, again)
+		if ctx.Err() != nil {
+			return nil
+		}
+		r.tell(err)
+		wait := r.jitter(r.config.Poll)
+		if err != nil {
+			r.rt.Counter(CounterFailed).Add(1)
+			if failures++; r.progress {
+				failures = 1
+			}
+			wait = backoff.Delay(failures)
+		} else {
+			failures, again = 0, false
+		}
+		asked, err := r.wait(ctx, wait)
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		again = again || asked
+	}
+}
+
+// jitter spreads the looks of many sites by a fifth of d to either side.
+func (r *run) jitter(d time.Duration) time.Duration {
+	return time.Duration((0.8 + 0.4*rand.Float64()) * float64(d))
+}
+
+// wait waits for a time, for a command, or for ctx to end. It reports whether a command asks for what was dealt with
+// before.
+func (r *run) wait(ctx context.Context, d time.Duration) (again bool, err error) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false, nil
+		case <-timer.C:
+			return false, nil
+		case m, open := <-r.commands.Events():
+			if !open {
+				if err := r.commands.Err(); err != nil {
+					return false, fmt.Errorf("receive commands: %w", err)
+				}
+				return false, errors.New("the nucleus ended the subscription")
+			}
+			c, err := decodeCommand(m.Payload)
+			if err != nil {
+				r.rt.Counter(CounterInvalid).Add(1)
+				r.rt.Log.Warn("a command is not understood", "topic", m.Topic, "error", err)
+				continue
+			}
+			r.rt.Log.Info("looking for a model, as commanded", "by", c.By, "again", c.Again)
+			return c.Again, nil
+		}
+	}
+}
+
+// tell reports how the last look went.
+func (r *run) tell(err error) {
+	switch {
+	case err != nil:
+		text := explain(r.config, err)
+		if r.failing {
+			r.rt.Log.Debug("still no model can be fetched", "error", text)
+		} else {
+			r.rt.Log.Error("no model can be fetched; it will be tried again", "error", text)
+		}
+		r.failing = true
+		r.rt.SetState(event.StateDegraded, shorten(text))
+		return
+	case r.failing:
+		r.rt.Log.Info("models can be fetched again")
+		r.failing = false
+	}
+	switch last := r.record.Last; {
+	case r.config.Bucket == "":
+		r.rt.SetState(event.StateDegraded, "bucket: not configured: no model is fetched")
+	case r.record.Outcome == OutcomeRefused && last != nil:
+		r.rt.SetState(event.StateDegraded, shorten("the published model is refused: "+last.Detail))
+	default:
+		r.rt.SetState(event.StateOK, r.detail)
+	}
+}

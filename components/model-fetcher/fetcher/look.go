@@ -1,0 +1,228 @@
+package fetcher
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"time"
+
+	"edgepdm/components/model-fetcher/download"
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/modelstore"
+)
+
+// offer is a model that is published and acceptable so far.
+type offer struct {
+	id       string // of its delivery
+	etag     string // of what was looked at: the envelope, or the archive if unsigned
+	unsigned bool
+	envelope []byte
+	event    Event // says which model it is
+	want     download.Want
+}
+
+// look looks at what is published, and brings what is new into the inbox. With again it does so with what was dealt with
+// before, too.
+func (r *run) look(ctx context.Context, again bool) error {
+	if err := r.load(); err != nil {
+		return err
+	}
+	r.announce(ctx)
+	if err := r.save(); err != nil {
+		return err
+	}
+	if r.config.Bucket == "" {
+		return nil
+	}
+	if err := modelstore.Check(r.inboxDir); err != nil {
+		return err
+	}
+	if err := r.connect(); err != nil {
+		return err
+	}
+	known := ""
+	if !again {
+		known = r.record.settled(r.policy, false)
+	}
+	envelope, etag, err := r.loader.Get(ctx, r.config.Bucket, r.key(modelstore.EnvelopeFile), known, modelstore.MaxEnvelope)
+	switch {
+	case errors.Is(err, download.ErrUnchanged):
+		return nil
+	case errors.Is(err, download.ErrMissing) && r.config.AllowUnsigned:
+		return r.lookUnsigned(ctx, again)
+	case errors.Is(err, download.ErrMissing):
+		return r.nothing()
+	case errors.Is(err, download.ErrTooLarge):
+		return r.settle(ctx, offer{etag: etag}, judge(err))
+	case err != nil:
+		return err
+	}
+	o := offer{id: hash(envelope), etag: etag, envelope: envelope}
+	m, err := modelstore.Verify(envelope, r.keys)
+	if err != nil {
+		return r.settle(ctx, o, judge(err))
+	}
+	o.event = Event{Name: m.Name, Version: m.Version, SHA256: m.Archive.SHA256}
+	if !again && r.record.Envelope == o.id && r.record.Delivered[m.Name] == m.Version {
+		return r.resettle(o) // delivered before, under another policy or another ETag
+	}
+	if err := r.check(m); err != nil {
+		return r.settle(ctx, o, err)
+	}
+	o.want = download.Want{
+		Bucket: r.config.Bucket, Key: r.key(m.Version, modelstore.ArchiveFile),
+		Size: m.Archive.Size, SHA256: m.Archive.SHA256, MaxBytes: r.config.MaxBytes,
+	}
+	o.event.Detail = fmt.Sprintf("%d bytes, expires %s", m.Archive.Size, m.Expires.UTC().Format(time.DateOnly))
+	return r.deliver(ctx, o)
+}
+
+// check refuses a manifest that is signed, but not to be accepted now (promises M3 and M4).
+func (r *run) check(m modelstore.Manifest) error {
+	last := r.record.Delivered[m.Name]
+	switch {
+	case m.Archive.Size > r.config.MaxBytes:
+		return refuse(ReasonOversized, "version %s has %d bytes, maxBytes is %d", m.Version, m.Archive.Size, r.config.MaxBytes)
+	case r.config.AllowDowngrade:
+		return nil
+	case !r.Now().Before(m.Expires):
+		return refuse(modelstore.ReasonExpired, "version %s expired at %s", m.Version, m.Expires.UTC().Format(time.RFC3339))
+	case last != "" && modelstore.Compare(m.Version, last) < 0:
+		return refuse(modelstore.ReasonVersion, "version %s is lower than %s, which was delivered", m.Version, last)
+	}
+	return nil
+}
+
+// lookUnsigned looks for an archive without a manifest, as SageMaker leaves it (promise M11).
+func (r *run) lookUnsigned(ctx context.Context, again bool) error {
+	key := r.key(modelstore.ArchiveFile)
+	etag, size, err := r.loader.Find(ctx, r.config.Bucket, key)
+	switch {
+	case errors.Is(err, download.ErrMissing):
+		return r.nothing()
+	case err != nil:
+		return err
+	case !again && etag == r.record.settled(r.policy, true):
+		return nil
+	}
+	o := offer{
+		id: "unsigned-" + hash([]byte(r.config.Bucket + "/" + key + " " + etag))[:32], etag: etag, unsigned: true,
+		event: Event{Detail: fmt.Sprintf("%d bytes, unsigned", size)},
+		want:  download.Want{Bucket: r.config.Bucket, Key: key, MaxBytes: r.config.MaxBytes},
+	}
+	if size > r.config.MaxBytes {
+		return r.settle(ctx, o, refuse(ReasonOversized, "%s has %d bytes, maxBytes is %d", key, size, r.config.MaxBytes))
+	}
+	return r.deliver(ctx, o)
+}
+
+// nothing notes that no model is published.
+func (r *run) nothing() error {
+	r.detail = fmt.Sprintf("no model is published at s3://%s/%s", r.config.Bucket, r.config.Prefix)
+	if r.record.ETag == "" {
+		return nil
+	}
+	r.record.forget()
+	r.unsaved = true
+	return r.save()
+}
+
+// connect prepares access to S3.
+func (r *run) connect() error {
+	if r.loader != nil {
+		return nil
+	}
+	store, release, err := newStore(r.config, r.Getenv)
+	if err != nil {
+		return err
+	}
+	pause := r.Retry
+	if pause.Max == 0 {
+		pause = component.Backoff{Min: retryMin, Max: retryMax}
+	}
+	r.closeAWS = release
+	r.loader = &download.Downloader{
+		Source: store, Log: r.rt.Log, Timeout: r.config.Timeout, Report: r.report, Open: r.Open,
+		Pause: func(ctx context.Context) { pause.Wait(ctx, 1) },
+	}
+	return nil
+}
+
+// key returns the key of something below the prefix.
+func (r *run) key(names ...string) string {
+	return path.Join(append([]string{r.config.Prefix}, names...)...)
+}
+
+// load reads the record, once.
+func (r *run) load() error {
+	if r.record != nil {
+		return nil
+	}
+	record, err := ReadRecord(r.rt.WorkDir)
+	if err != nil {
+		return err
+	}
+	r.record = &record
+	return nil
+}
+
+// save writes the record, if it has changed.
+func (r *run) save() error {
+	if !r.unsaved {
+		return nil
+	}
+	if err := r.record.write(r.rt.WorkDir); err != nil {
+		return err
+	}
+	r.unsaved = false
+	return nil
+}
+
+// announce publishes the decisions that no nucleus has taken yet (promise M12: at least once).
+func (r *run) announce(ctx context.Context) {
+	for len(r.record.Announce) > 0 {
+		if err := r.publish(ctx, r.record.Announce[0]); err != nil {
+			r.rt.Log.Warn("an event is not published; it will be tried again", "error", err)
+			return
+		}
+		r.record.Announce, r.unsaved = r.record.Announce[1:], true
+	}
+}
+
+// emit publishes an event that says how far it is.
+func (r *run) emit(ctx context.Context, step event.ModelStep, e Event) {
+	e = stamp(e, step, r.Now())
+	if err := r.publish(ctx, e); err != nil {
+		r.rt.Counter(CounterLost).Add(1)
+		r.rt.Log.Warn("an event is lost", "event", step, "error", err)
+	}
+}
+
+func (r *run) publish(ctx context.Context, e Event) error {
+	payload, err := event.Encode(e)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
+	defer cancel()
+	return r.rt.IPC().PublishToTopic(ctx, event.ModelTopic(e.Event), payload)
+}
+
+func hash(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// explain says what to do about an error, where that is known.
+func explain(c Config, err error) string {
+	if download.StatusCode(err) == http.StatusForbidden {
+		return fmt.Sprintf("S3 denies access to s3://%s/%s: the token exchange role needs s3:GetObject on it, and s3:ListBucket, "+
+			"without which S3 denies what is not there: %v", c.Bucket, c.Prefix, err)
+	}
+	return err.Error()
+}

@@ -1,0 +1,111 @@
+package fetcher
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"edgepdm/shared/component"
+)
+
+// RecordFile is the file in the component's work directory that says what was fetched.
+const RecordFile = "fetcher.json"
+
+const (
+	recordFormat = 1
+	maxAnnounce  = 32  // events that wait for a nucleus that takes them
+	maxModels    = 256 // names whose version is remembered
+)
+
+// ErrNewerFormat says that a newer version of the component wrote the record. It is left alone.
+var ErrNewerFormat = errors.New("written by a newer version")
+
+// Outcome is how the fetcher dealt with what is published.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeDelivered Outcome = "delivered"
+	OutcomeRefused   Outcome = "refused"
+)
+
+// Record is what the fetcher knows of the models that it has dealt with; it outlives the process.
+type Record struct {
+	Format    int               `json:"format"`
+	Policy    string            `json:"policy,omitempty"`    // fingerprint of the configuration that decided
+	ETag      string            `json:"etag,omitempty"`      // of what was published when the fetcher decided last
+	Unsigned  bool              `json:"unsigned,omitempty"`  // that was an archive without a manifest
+	Outcome   Outcome           `json:"outcome,omitempty"`   // the decision
+	Last      *Event            `json:"last,omitempty"`      // the decision's event
+	Envelope  string            `json:"envelope,omitempty"`  // hash of the envelope that was delivered last
+	Delivered map[string]string `json:"delivered,omitempty"` // version that was delivered last, by the model's name
+	Announce  []Event           `json:"announce,omitempty"`  // events that no nucleus has taken yet
+}
+
+// ReadRecord reads the record in the component's work directory; without one it is empty.
+func ReadRecord(dir string) (Record, error) {
+	r := Record{Format: recordFormat}
+	data, err := os.ReadFile(filepath.Join(dir, RecordFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("read %s: %w", RecordFile, err)
+	}
+	if err := json.Unmarshal(data, &r); err != nil {
+		return Record{}, fmt.Errorf("read %s: %w (remove it, and the model is delivered once more)", RecordFile, err)
+	}
+	if r.Format > recordFormat {
+		return Record{}, fmt.Errorf("read %s: format %d: %w", RecordFile, r.Format, ErrNewerFormat)
+	}
+	return r, nil
+}
+
+func (r Record) write(dir string) error {
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", RecordFile, err)
+	}
+	if err := component.WriteFileAtomic(filepath.Join(dir, RecordFile), data, 0o600); err != nil {
+		return fmt.Errorf("keep %s: %w", RecordFile, err)
+	}
+	return nil
+}
+
+// settled returns the ETag of what was decided already, signed or not, under the policy; "" = nothing was.
+func (r Record) settled(policy string, unsigned bool) string {
+	if r.Outcome == "" || r.Policy != policy || r.Unsigned != unsigned {
+		return ""
+	}
+	return r.ETag
+}
+
+// settle writes down a decision. The event is announced until a nucleus takes it.
+func (r *Record) settle(policy, etag string, unsigned bool, outcome Outcome, e Event) {
+	r.Policy, r.ETag, r.Unsigned, r.Outcome, r.Last = policy, etag, unsigned, outcome, &e
+	r.Announce = append(r.Announce, e)
+	if len(r.Announce) > maxAnnounce {
+		r.Announce = r.Announce[len(r.Announce)-maxAnnounce:]
+	}
+	if outcome != OutcomeDelivered || e.Name == "" {
+		return
+	}
+	if r.Delivered == nil {
+		r.Delivered = make(map[string]string)
+	}
+	for name := range r.Delivered {
+		if len(r.Delivered) < maxModels || name == e.Name {
+			break
+		}
+		delete(r.Delivered, name)
+	}
+	r.Delivered[e.Name] = e.Version
+}
+
+// forget forgets the last decision, for what it was about is gone. What was delivered is remembered.
+func (r *Record) forget() {
+	r.ETag, r.Outcome, r.Last = "", "", nil
+}

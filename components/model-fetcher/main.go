@@ -1,0 +1,34 @@
+// Command model-fetcher is the component com.edgepdm.ModelFetcher, and the operator's tool for signed models.
+package main
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/components/model-fetcher/operator"
+	"edgepdm/shared/cli"
+	"edgepdm/shared/component"
+)
+
+// version is set by the build: -ldflags "-X main.version=1.2.3".
+var version = "dev"
+
+func main() {
+	component.Execute(cli.Program{
+		Name: "model-fetcher", Version: version,
+		Summary:  "brings signed models from S3 into the inference engine's inbox; makes, signs and publishes them",
+		Commands: append([]cli.Command{{Name: "", Summary: "run as a Greengrass component", Run: runComponent}}, operator.Commands()...),
+	})
+}
+
+func runComponent(ctx context.Context, args []string, s cli.Streams) error {
+	if err := cli.Parse(cli.NewFlagSet("model-fetcher", s), args); err != nil {
+		return err
+	}
+	return component.Main(ctx, component.Spec[fetcher.Config]{
+		Name: "com.edgepdm.ModelFetcher", Version: version, Default: fetcher.Default,
+		Run: (&fetcher.Fetcher{Getenv: os.Getenv, Now: time.Now}).Run,
+	})
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"edgepdm/shared/modelstore"
+)
+
+// secondModel is the model that is published during the run, trained on other simulated machines than the shipped one.
+const secondModel = "scripts/demo/second-model"
+
+const modelPrefix = "models/compressor"
+
+// publisher is the data scientist of the demo: it signs models and publishes them in the cloud's bucket.
+type publisher struct {
+	key    ed25519.PrivateKey
+	client *s3.Client
+	bucket string
+}
+
+func newPublisher(d *demo) (*publisher, error) {
+	key, err := modelstore.GenerateKey(nil)
+	if err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
+	ends, keys := d.cloud.InternalEndpoints(), d.cloud.Credentials()
+	return &publisher{key: key, bucket: ends.Bucket, client: s3.New(s3.Options{
+		Region: ends.Region, BaseEndpoint: aws.String(ends.S3), UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken),
+	})}, nil
+}
+
+// publicKey is the key as the components' configuration has it.
+func (p *publisher) publicKey() string {
+	return base64.StdEncoding.EncodeToString(p.key.Public().(ed25519.PublicKey))
+}
+
+// publish publishes the second model as the given version. spoil, if not nil, changes the manifest before it is signed, and
+// tamper the envelope after it.
+func (p *publisher) publish(ctx context.Context, version string, spoil func(*modelstore.Manifest), tamper func([]byte) ([]byte, error)) error {
+	model := filepath.Join(secondModel, "model.ubj")
+	var archive bytes.Buffer
+	packed, err := modelstore.Pack(&archive, model)
+	if err != nil {
+		return fmt.Errorf("pack the model: %w", err)
+	}
+	now := time.Now()
+	m, err := modelstore.BuildManifest(model, filepath.Join(secondModel, "golden.csv"), modelstore.Build{
+		Version: version, Created: now, Expires: now.Add(24 * time.Hour), Archive: packed.Archive,
+	})
+	if err != nil {
+		return fmt.Errorf("make the manifest: %w", err)
+	}
+	if spoil != nil {
+		spoil(&m)
+	}
+	envelope, err := modelstore.Sign(m, p.key)
+	if err == nil && tamper != nil {
+		envelope, err = tamper(envelope)
+	}
+	if err != nil {
+		return fmt.Errorf("sign the manifest: %w", err)
+	}
+	// The envelope comes last: from then on the model is published.
+	for _, object := range []struct {
+		key  string
+		data []byte
+	}{
+		{modelPrefix + "/" + version + "/" + modelstore.ArchiveFile, archive.Bytes()},
+		{modelPrefix + "/" + modelstore.EnvelopeFile, envelope},
+	} {
+		_, err := p.client.PutObject(ctx, &s3.PutObjectInput{
+			Bucket: aws.String(p.bucket), Key: aws.String(object.key), Body: bytes.NewReader(object.data),
+		})
+		if err != nil {
+			return fmt.Errorf("publish %s: %w", object.key, err)
+		}
+	}
+	return nil
+}
+
+// tamper changes the version in a signed manifest.
+func tamper(envelope []byte) ([]byte, error) {
+	var e struct {
+		PayloadType string            `json:"payloadType"`
+		Payload     []byte            `json:"payload"`
+		Signatures  []json.RawMessage `json:"signatures"`
+	}
+	if err := json.Unmarshal(envelope, &e); err != nil {
+		return nil, err
+	}
+	e.Payload = bytes.Replace(e.Payload, []byte(`"version":"`), []byte(`"version":"9`), 1)
+	return json.Marshal(e)
+}
+
+// modelActs publish a good model, a tampered one and one whose golden row is wrong, unless -model names the model.
+func (d *demo) modelActs(part func(float64) time.Duration) []act {
+	if d.options.model != "" {
+		return nil
+	}
+	publish := func(version string, spoil func(*modelstore.Manifest), tamper func([]byte) ([]byte, error)) func(context.Context) error {
+		return func(ctx context.Context) error { return d.publisher.publish(ctx, version, spoil, tamper) }
+	}
+	wrongGolden := func(m *modelstore.Manifest) { m.Golden[0].Margin += 0.5 }
+	return []act{
+		{part(0.25), "model 1.1.0 published", publish("1.1.0", nil, nil)},
+		{part(0.75), "a tampered model published", publish("1.2.0", nil, tamper)},
+		{part(0.85), "a model with a wrong golden row published", publish("1.3.0", wrongGolden, nil)},
+	}
+}
