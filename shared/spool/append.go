@@ -75,7 +75,7 @@ func (q *Queue) AppendAsync(ctx context.Context, records ...Record) (*Receipt, e
 	defer q.signalCommitter()
 	for i := range records {
 		if err := q.awaitRoom(ctx, r, records[i].size()); err != nil {
-			return nil, fmt.Errorf("append: %w", err)
+			return nil, err
 		}
 		q.pending.buf = appendRecord(q.pending.buf, &records[i])
 		q.pending.items = append(q.pending.items, item{len(q.pending.buf), r})
@@ -116,7 +116,7 @@ func (q *Queue) awaitRoom(ctx context.Context, r *Receipt, size int) error {
 		case r.err != nil:
 			return r.err
 		case q.closed:
-			return ErrClosed
+			return fmt.Errorf("append: %w", ErrClosed)
 		case len(q.pending.buf) == 0 || len(q.pending.buf)+size <= q.o.MaxPending:
 			return nil
 		}
@@ -130,7 +130,7 @@ func (q *Queue) awaitRoom(ctx context.Context, r *Receipt, size int) error {
 		}
 		q.mu.Lock()
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return fmt.Errorf("append: %w", ctx.Err())
 		}
 	}
 }

@@ -254,11 +254,7 @@ func (q *Queue) dropOldest(size int64) (done bool, err error) {
 		_ = q.writer.file.Close() // all of it is synced
 		q.writer.file = nil
 	}
-	if err := q.saveCursor(q.cursor.handed); err == nil {
-		if err := q.cursor.sync(); err != nil {
-			q.countCursorError()
-		}
-	}
+	_ = q.saveCursor(q.cursor.handed, true) // counted; at worst the next Open takes the segment for a missing one
 	if err := q.removeSegment(s); err != nil {
 		return false, fmt.Errorf("%w: %w", ErrFull, err)
 	}

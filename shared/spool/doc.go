@@ -15,8 +15,9 @@
 //   - F2: only Ack removes a record (and Options.WhenFull = DropOldest, which counts what it removes).
 //   - F3: at least once. What was peeked but not acknowledged comes again, with its ID and Time and with Replayed set.
 //   - F4: records come in the order in which they were appended. When an append fails, all that wait behind it fail too.
-//   - F8: every byte of a record is under a checksum. A bad tail is cut when the queue is opened; bad bytes in the middle
-//     are copied to a side file, counted and stepped over, one record at most for each damaged place.
+//   - F8: every byte of a record is under a checksum. What an interrupted write leaves at the end is cut when the queue is
+//     opened. Other bad bytes, also at the end, are stepped over when Peek comes to them, copied to a side file of
+//     bounded size and counted; the records whose bytes are as they were all come.
 //   - F9: Open reads the cursor and the newest segment, whatever the backlog's length. Older ones are checked when read.
 //   - F10: a full or read-only disk, or one that fails to sync, makes Append return an error and nothing else: what is in
 //     the queue can be read, and Append works again when the disk does.

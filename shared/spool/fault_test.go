@@ -341,7 +341,13 @@ func TestAdopted(t *testing.T) {
 	if _, err := d.names[name].WriteAt([]byte(marker), int64(len(d.names[name].data))); err != nil { // by a write that was killed
 		t.Fatal(err)
 	}
-	q = open(t, "/queue", Options{files: d})
+	f.set(func(op, file string, n int) (int, error) {
+		if op == "open" && file == cursorName { // else that would sync the folder
+			return 0, syscall.EIO
+		}
+		return n, nil
+	})
+	q = open(t, "/queue", Options{files: f})
 	if c := d.durable[name]; c == nil || len(c.dirty) > 0 || len(c.saved) != len(c.data) {
 		t.Fatal("not durable")
 	}

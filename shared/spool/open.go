@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -144,12 +145,7 @@ func (q *Queue) list() error {
 			q.bytes += s.size
 		}
 	}
-	slices.SortFunc(q.segments, func(a, b segment) int {
-		if a.base < b.base {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(q.segments, func(a, b segment) int { return cmp.Compare(a.base, b.base) })
 	return nil
 }
 
@@ -309,12 +305,9 @@ func (q *Queue) place(slots int) {
 	}
 	q.reader.ahead = q.reader.head
 	// Both slots: so that a damaged one is known to be damaged. A disk that refuses is asked again with the next Ack.
-	err := q.saveCursor(q.reader.handed)
+	err := q.saveCursor(q.reader.handed, slots == 2)
 	if err == nil && slots < 2 {
-		err = q.saveCursor(q.reader.handed)
-	}
-	if err == nil {
-		err = q.cursor.sync()
+		err = q.saveCursor(q.reader.handed, true)
 	}
 	if err != nil {
 		q.log.Warn("spool: cursor not written", "dir", q.dir, "error", err)

@@ -170,9 +170,6 @@ func (q *Queue) Close() error {
 	if !first {
 		return nil
 	}
-	err := q.saveCursor(q.reader.handed)
-	if err == nil {
-		err = q.cursor.sync()
-	}
+	err := q.saveCursor(q.reader.handed, true)
 	return errors.Join(err, q.cursor.close(), q.quarantine.close(), q.reader.close(), q.lock.Close())
 }

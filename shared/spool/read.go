@@ -25,7 +25,6 @@ type place struct {
 type reader struct {
 	file    file // an open segment, nil for none
 	segment segment
-	intact  bool // its header is
 
 	head   place  // at or before the oldest record that is not acknowledged
 	ahead  place  // behind what was peeked last
@@ -87,11 +86,7 @@ func (q *Queue) PeekAfter(after uint64, maxRecords, maxBytes int) ([]Record, err
 // reserveHanded notes on disk that records up to seq may have been handed out, before the first of them is. A disk that
 // refuses is no reason to send nothing: then a record may come again without the mark.
 func (q *Queue) reserveHanded(seq uint64) {
-	err := q.saveCursor(seq)
-	if err == nil {
-		err = q.cursor.sync()
-	}
-	if err != nil {
+	if err := q.saveCursor(seq, true); err != nil {
 		q.log.Warn("spool: cursor not written", "dir", q.dir, "error", err)
 	}
 }
@@ -126,40 +121,32 @@ func (q *Queue) Ack(seq uint64) error {
 
 // settle writes the cursor and deletes segments that are acknowledged as a whole. readMu is held.
 func (q *Queue) settle() error {
-	if err := q.saveCursor(q.cursor.handed); err != nil {
-		return err
-	}
 	q.mu.Lock()
 	removable := q.removable()
 	q.mu.Unlock()
-	if !removable {
-		return nil
-	}
 	// A cursor that is older than the segments would look like records that are missing.
-	if err := q.cursor.sync(); err != nil {
-		q.countCursorError()
-		return err
-	}
-	q.removeSegments()
-	return nil
-}
-
-// saveCursor writes the cursor. readMu is held.
-func (q *Queue) saveCursor(handed uint64) error {
-	q.mu.Lock()
-	acked := q.acked
-	q.mu.Unlock()
-	err := q.cursor.write(acked, handed)
-	if err != nil {
-		q.countCursorError()
+	err := q.saveCursor(q.cursor.handed, removable)
+	if err == nil && removable {
+		q.removeSegments()
 	}
 	return err
 }
 
-func (q *Queue) countCursorError() {
+// saveCursor writes the cursor, and syncs it when asked to. readMu is held.
+func (q *Queue) saveCursor(handed uint64, sync bool) error {
 	q.mu.Lock()
-	q.stats.CursorErrors++
+	acked := q.acked
 	q.mu.Unlock()
+	err := q.cursor.write(acked, handed)
+	if err == nil && sync {
+		err = q.cursor.sync()
+	}
+	if err != nil {
+		q.mu.Lock()
+		q.stats.CursorErrors++
+		q.mu.Unlock()
+	}
+	return err
 }
 
 // removable reports whether the oldest segment is acknowledged as a whole. The newest never is: it is appended to. mu is held.

@@ -19,7 +19,7 @@ type Stats struct {
 	Rejected uint64            // records that Append refused with ErrFull
 	Dropped  map[Reason]uint64 // accepted records that are gone without an acknowledgement
 
-	LostRecords      uint64 // found to be damaged or missing
+	LostRecords      uint64 // found to be damaged or missing; after a loss of power also some that were never accepted
 	CorruptBytes     uint64 // stepped over
 	QuarantinedBytes uint64 // of those, copied to the quarantine
 	TornBytes        uint64 // cut by Open: the rest of a write that was interrupted, or zeros; no damage
