@@ -75,6 +75,10 @@ func (c *cloud) close() {
 // httpClient trusts the authorities of caFile besides the system's, and keeps connections for the next message.
 func httpClient(c Config) (*http.Client, error) {
 	transport := awshttp.NewBuildableClient().GetTransport()
+	// An attempt that gets no answer costs its connection. With HTTP/2 all attempts would go on with the connection of an
+	// uplink that went away without a word, until TCP gives it up after a quarter of an hour.
+	transport.Protocols = new(http.Protocols)
+	transport.Protocols.SetHTTP1(true)
 	client := &http.Client{
 		Transport: transport, Timeout: c.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // no service redirects

@@ -1,5 +1,5 @@
 // Package forwarder is the component that owns what leaves the site: it takes alerts and predictions, keeps them on disk,
-// and delivers them to AWS once the cloud can be reached. Its promises are F1 to F4, F6, F7, F9, F10 and F12 of the suite:
+// and delivers them to AWS once the cloud can be reached. Its promises are F1 to F12 of the suite, in short:
 // accepted means on disk, removed only on the sink's acknowledgement, at least once with a stable id, in order per stream.
 package forwarder
 
@@ -46,6 +46,8 @@ func Default() Config {
 	}
 }
 
+const maxPrefix = 64
+
 var (
 	arnPattern    = regexp.MustCompile(`^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$`)
 	prefixPattern = regexp.MustCompile(`^[A-Za-z0-9:_-]+(/[A-Za-z0-9:_-]+)?$`)
@@ -58,6 +60,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("alertTopicArn: %q is not the ARN of an SNS topic", c.AlertTopicARN)
 	case !prefixPattern.MatchString(c.TopicPrefix):
 		return fmt.Errorf("topicPrefix: %q is not one or two topic levels of a-z A-Z 0-9 : _ -", c.TopicPrefix)
+	case len(c.TopicPrefix) > maxPrefix:
+		return fmt.Errorf("topicPrefix: it has %d characters, at most %d: topics have at most 256", len(c.TopicPrefix), maxPrefix)
 	case c.PredictionSink != SinkIoTData && c.PredictionSink != SinkIoTCoreIPC:
 		return fmt.Errorf("predictionSink: %q is neither %s nor %s", c.PredictionSink, SinkIoTData, SinkIoTCoreIPC)
 	case c.Sample < 0:

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"edgepdm/shared/component"
 	"edgepdm/shared/spool"
 )
 
@@ -99,27 +97,5 @@ func TestTornDeadLetter(t *testing.T) {
 	_, second, _ := strings.Cut(string(data), "\n")
 	if !strings.Contains(second, `"id":"next"`) || !strings.Contains(second, `{"a":"<&>"}`) || !json.Valid([]byte(second)) {
 		t.Errorf("%s", data)
-	}
-}
-
-// A dead letter that the disk does not take is tried again; in the end it stands in the log, and the stream goes on.
-func TestDeadLetterThatTheDiskDoesNotTake(t *testing.T) {
-	d := newDeadLetters(t, 1e6)
-	if err := os.Mkdir(filepath.Join(d.dir, deadLettersName), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	rt := newRuntime(t, slog.New(slog.NewTextHandler(&log, nil)))
-	s := &stream{
-		name: "s", dead: d, rt: rt, conditions: newConditions(rt), backoff: component.Backoff{Max: time.Microsecond, Rand: func(int64) int64 { return 0 }},
-	}
-	if !s.bury(t.Context(), record("a"), errors.New("why")) {
-		t.Error("the stream does not go on")
-	}
-	if !strings.Contains(log.String(), `dead letter is lost, but for this line`) || !strings.Contains(log.String(), `<&>`) {
-		t.Errorf("log %s", log.String())
-	}
-	if n := rt.Counter(counterStream + "s" + counterDead).Load(); n != 1 {
-		t.Errorf("counted %d", n)
 	}
 }

@@ -85,7 +85,8 @@ func TestQueueThatCannotBeOpened(t *testing.T) {
 	r.alert("a-1")
 	r.acks.await(t, "acknowledgement", has("a-1"))
 	r.iot.await(t, "alert", has("a-1"))
-	ids := r.predict(1, 100)
+	ids := r.predict(1, 1124)[100:] // a subscription holds 1,024
+	r.awaitCounter(forwarder.CounterOverrun, 100)
 	if err := os.Remove(broken); err != nil {
 		t.Fatal(err)
 	}

@@ -25,8 +25,11 @@ const (
 	measureEvery    = time.Second
 	recentAlerts    = 10_000
 	retryMin        = 100 * time.Millisecond
-	alertQueueBytes = 64 << 20        // alerts are refused beyond it, and stay with the alarm manager
-	stopGrace       = 3 * time.Second // for what was received, to get to the disk after the end was asked for
+	alertQueueBytes = 64 << 20 // alerts are refused beyond it, and stay with the alarm manager
+
+	// After the end was asked for:
+	stopGrace = 3 * time.Second // for what was received, to get to the disk
+	sendGrace = time.Second     // for a request under way, to be answered: cut off, it would have to be sent again
 )
 
 // Forwarder delivers what leaves the site. One Run is under way at a time; what outlives a change of the configuration is
@@ -233,15 +236,13 @@ func (r *run) reach(ctx context.Context, prefix string) error {
 
 // outlive returns a context that ends a while after ctx does, or with release.
 func outlive(ctx context.Context, by time.Duration) (longer context.Context, release context.CancelFunc) {
-	longer, release = context.WithCancel(context.WithoutCancel(ctx))
-	context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(by)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			release()
-		case <-longer.Done():
-		}
+	longer, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		pause(longer, by)
+		end()
 	})
-	return longer, release
+	return longer, func() {
+		stop()
+		end()
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -35,7 +34,7 @@ const (
 // rig is a forwarder on the embedded core, with its real recipe, the embedded cloud as AWS, and a client that plays the
 // rest of the plant.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	core   *localcore.Core
 	cloud  *localcloud.Cloud
 	env    component.Environment
@@ -44,6 +43,7 @@ type rig struct {
 	health *ipc.Subscription[ipc.TopicMessage]
 	acks   *ledger // ids that were acknowledged
 	iot    *ledger // what IoT Core got
+	log    string  // file
 	stop   func()
 	run    string          // of the health messages
 	ended  map[string]bool // runs that are over
@@ -52,17 +52,21 @@ type rig struct {
 	onIoT func(topic string, payload []byte) error // called before IoT Core takes a message
 }
 
-// newRig makes a rig whose forwarder is not running. The options are of the cloud.
-func newRig(t *testing.T, options ...func(*localcloud.Options)) *rig {
+// newRig makes a rig whose forwarder is not running, for a test that runs beside others.
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	t.Parallel()
+	return newRigAlone(t)
+}
+
+func newRigAlone(t testing.TB) *rig {
 	t.Helper()
 	core := coretest.Start(t)
 	r := &rig{t: t, core: core, client: coretest.Client(t, core), acks: newLedger(), iot: newLedger(), stop: func() {}, ended: make(map[string]bool)}
-	opts := localcloud.Options{Dir: t.TempDir(), Publish: r.published}
-	for _, option := range options {
-		option(&opts)
-	}
-	r.cloud = startCloud(t, opts)
-	r.env = coretest.Environment(t, core, forwarderName, "cloud-forwarder", slog.New(slog.NewTextHandler(logFile(t), nil)))
+	r.cloud = startCloud(t, localcloud.Options{Dir: t.TempDir(), Publish: r.published})
+	log := logFile(t)
+	r.log = log.Name()
+	r.env = coretest.Environment(t, core, forwarderName, "cloud-forwarder", slog.New(slog.NewTextHandler(log, nil)))
 	r.vars = map[string]string{envURL: r.cloud.Endpoints().TokenExchange, envToken: "token", envRegion: r.cloud.Endpoints().Region}
 	below := r.env.Getenv
 	r.env.Getenv = func(name string) string {
@@ -110,7 +114,7 @@ func startCloud(t testing.TB, opts localcloud.Options) *localcloud.Cloud {
 }
 
 // logFile is where the forwarder's log goes; a test that fails prints it.
-func logFile(t testing.TB) io.Writer {
+func logFile(t testing.TB) *os.File {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
@@ -320,15 +324,19 @@ func (a arrival) replayed() bool { return strings.HasPrefix(string(a.payload), `
 type ledger struct {
 	mu      sync.Mutex
 	list    []arrival
+	n       map[string]int // by id
 	changed chan struct{}
 }
 
-func newLedger() *ledger { return &ledger{changed: make(chan struct{})} }
+func newLedger() *ledger { return &ledger{n: make(map[string]int), changed: make(chan struct{})} }
 
 func (l *ledger) add(topic string, payload []byte, ids ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.list = append(l.list, arrival{topic, slices.Clone(payload), ids})
+	for _, id := range ids {
+		l.n[id]++
+	}
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
@@ -341,13 +349,9 @@ func (l *ledger) all() []arrival {
 
 // counts returns how often each id arrived.
 func (l *ledger) counts() map[string]int {
-	n := make(map[string]int)
-	for _, a := range l.all() {
-		for _, id := range a.ids {
-			n[id]++
-		}
-	}
-	return n
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.n)
 }
 
 func (l *ledger) await(t testing.TB, what string, condition func(map[string]int) bool) {
@@ -355,15 +359,15 @@ func (l *ledger) await(t testing.TB, what string, condition func(map[string]int)
 	timeout := time.After(patience)
 	for {
 		l.mu.Lock()
-		changed := l.changed
+		changed, met, n := l.changed, condition(l.n), len(l.n)
 		l.mu.Unlock()
-		if condition(l.counts()) {
+		if met {
 			return
 		}
 		select {
 		case <-changed:
 		case <-timeout:
-			t.Fatalf("no %s: there are %d ids", what, len(l.counts()))
+			t.Fatalf("no %s: there are %d ids", what, n)
 		}
 	}
 }
@@ -371,7 +375,12 @@ func (l *ledger) await(t testing.TB, what string, condition func(map[string]int)
 // has is the condition that all ids have arrived.
 func has(ids ...string) func(map[string]int) bool {
 	return func(n map[string]int) bool {
-		return !slices.ContainsFunc(ids, func(id string) bool { return n[id] == 0 })
+		for i := len(ids) - 1; i >= 0; i-- { // the last one comes last, mostly
+			if n[ids[i]] == 0 {
+				return false
+			}
+		}
+		return true
 	}
 }
 
@@ -408,7 +417,7 @@ func checkOrder(t testing.TB, l *ledger, part string, ids []string) {
 	}
 }
 
-// snsIDs returns how often each alert arrived at the SNS topic.
+// awaitSNS waits for the alerts that arrive at the SNS topic, and returns how often each did.
 func (r *rig) awaitSNS(condition func(map[string]int) bool) map[string]int {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), patience)

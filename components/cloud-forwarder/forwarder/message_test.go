@@ -96,8 +96,10 @@ func TestFilterTakesChangesAndSamples(t *testing.T) {
 		}
 	}
 	all := newFilter(0)
-	if p := (&event.Prediction{Thing: "p"}); !all.takes(p, begin) || !all.takes(p, begin) {
-		t.Error("a sample of 0 does not take all")
+	for range 2 {
+		if !all.takes(&event.Prediction{Thing: "p"}, begin) {
+			t.Error("a sample of 0 does not take all")
+		}
 	}
 }
 
@@ -115,6 +117,7 @@ func TestConfigNamesTheField(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		"alertTopicArn:":    func(c *Config) { c.AlertTopicARN = "alerts" },
 		"topicPrefix:":      func(c *Config) { c.TopicPrefix = "a/b/c" },
+		"topicPrefix: it":   func(c *Config) { c.TopicPrefix = strings.Repeat("x", 65) },
 		"predictionSink:":   func(c *Config) { c.PredictionSink = "s3" },
 		"sample:":           func(c *Config) { c.Sample = -1 },
 		"groupCommit:":      func(c *Config) { c.GroupCommit = time.Minute },

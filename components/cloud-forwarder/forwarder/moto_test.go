@@ -1,108 +1,26 @@
 package forwarder_test
 
 import (
-	"bufio"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"encoding/xml"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 
 	"edgepdm/shared/event"
-	"edgepdm/test/need"
+	"edgepdm/test/moto"
 )
 
-// motoVenv returns the folder of a Python environment with moto, which it makes when there is none that fits. What a
-// machine cannot give skips the test.
-func motoVenv(t *testing.T) string {
-	t.Helper()
-	python := need.Tool(t, "python3", "Debian: apt-get install python3 python3-venv")
-	const pins = "testdata/moto-requirements.txt"
-	requirements, err := os.ReadFile(pins)
-	if err != nil {
-		t.Fatal(err)
-	}
-	version, err := exec.Command(python, "--version").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(append(version, requirements...))
-	wanted := hex.EncodeToString(sum[:])
-	cache := filepath.Join(need.Root(t), ".cache")
-	venv, stamp := filepath.Join(cache, "moto-venv"), filepath.Join(cache, "moto-venv", "stamp")
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	lock, err := os.OpenFile(venv+".lock", os.O_CREATE|os.O_RDWR, 0o600) // other tests may want it too
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = lock.Close() }()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
-	if have, err := os.ReadFile(stamp); err == nil && string(have) == wanted {
-		return venv
-	}
-	for _, command := range [][]string{
-		{python, "-m", "venv", "--clear", venv},
-		{filepath.Join(venv, "bin", "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", pins},
-	} {
-		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
-			if os.Getenv("REQUIRE_ALL") == "1" {
-				t.Fatalf("%v: %v\n%s", command, err, out)
-			}
-			t.Skipf("python3 cannot make the environment of %s: %v (Debian: apt-get install python3-venv; it needs PyPI)", pins, err)
-		}
-	}
-	if err := os.WriteFile(stamp, []byte(wanted), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return venv
-}
-
-// moto is a server of moto, an implementation of AWS that is not this project's.
-type moto struct {
+// peer is an implementation of AWS that is not this project's.
+type peer struct {
 	t   *testing.T
 	url string
 }
 
-func startMoto(t *testing.T) moto {
-	t.Helper()
-	cmd := exec.Command(filepath.Join(motoVenv(t), "bin", "python"), "-m", "moto.server", "-H", "127.0.0.1", "-p", "0")
-	output, err := cmd.StderrPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed
-	})
-	lines := bufio.NewScanner(output)
-	for lines.Scan() {
-		if address := regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(lines.Text()); address != "" {
-			go func() { _, _ = io.Copy(io.Discard, output) }() // ends with the process
-			return moto{t, address}
-		}
-	}
-	t.Fatal("moto ended")
-	return moto{}
-}
-
 // call calls an operation of a service with AWS's query protocol and decodes the answer.
-func (m moto) call(service string, parameters map[string]string, answer any) {
+func (m peer) call(service string, parameters map[string]string, answer any) {
 	m.t.Helper()
 	form := url.Values{}
 	for name, value := range parameters {
@@ -135,7 +53,7 @@ func (m moto) call(service string, parameters map[string]string, answer any) {
 // F2 and F7 with an independent peer: an alert for a topic that does not exist waits; once it does, a queue that is
 // subscribed to the topic gets the alert with subject and text.
 func TestSNSWithMoto(t *testing.T) {
-	peer := startMoto(t)
+	peer := peer{t, moto.Start(t)}
 	const (
 		topic = "arn:aws:sns:us-east-1:123456789012:alerts"
 		queue = "arn:aws:sqs:us-east-1:123456789012:alerts"

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -62,10 +63,8 @@ func TestCutsLoseNothing(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		if n++; n%60 == 0 {
-			go func() { // as the cut resets this very request
-				r.cloud.SetUplink(false)
-				r.cloud.SetUplink(true)
-			}()
+			r.cloud.SetUplink(false) // which cuts this very request: the answer is lost
+			r.cloud.SetUplink(true)
 		}
 		return nil
 	})
@@ -323,6 +322,40 @@ func TestAuthorityThatComesLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.alert("a-1")
+	r.iot.await(t, "alert", has("a-1"))
+	r.awaitState(event.StateOK, "")
+}
+
+// What the token exchange service refuses is told.
+func TestCredentialsAreRefused(t *testing.T) {
+	r := newRig(t)
+	r.vars[envToken] = ""
+	r.start()
+	r.alert("a-1")
+	r.acks.await(t, "acknowledgement", has("a-1"))
+	h := r.awaitState(event.StateDegraded, "alerts-iot deliver: Authorization failed")
+	if h.Uplink != event.UplinkDown {
+		t.Errorf("%+v", h)
+	}
+}
+
+// Without an endpoint in the configuration the nucleus's own is used.
+func TestEndpointOfTheNucleus(t *testing.T) {
+	r := newRig(t)
+	file := filepath.Join(t.TempDir(), "recipe.yaml")
+	recipe := "RecipeFormatVersion: \"2020-01-25\"\nComponentName: aws.greengrass.Nucleus\nComponentVersion: 0.0.1\n" +
+		"ComponentConfiguration: {DefaultConfiguration: {iotDataEndpoint: \"" + strings.TrimPrefix(r.cloud.Endpoints().IoTData, "https://") + "\"}}\n" +
+		"Manifests: [{Platform: {os: linux}, Lifecycle: {run: {Script: exit 0}}, Artifacts: []}]\n"
+	if err := os.WriteFile(file, []byte(recipe), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.configure(map[string]any{"endpoints": map[string]any{"iotData": ""}})
+	r.start()
+	r.awaitState(event.StateDegraded, "the nucleus has no iotDataEndpoint")
+	r.alert("a-1")
+	if _, err := r.core.AddExternal("aws.greengrass.Nucleus", file); err != nil { // as when it is configured later
+		t.Fatal(err)
+	}
 	r.iot.await(t, "alert", has("a-1"))
 	r.awaitState(event.StateOK, "")
 }

@@ -79,6 +79,26 @@ func TestPoisonGoesToTheDeadLetters(t *testing.T) {
 	}
 }
 
+// A dead letter that the disk does not take is tried again; in the end it stands in the log, and the stream goes on.
+func TestDeadLetterThatTheDiskDoesNotTake(t *testing.T) {
+	r := newRig(t)
+	if err := os.Mkdir(r.path("dead-letters.jsonl"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	good := alert("good")
+	r.store("alerts-sns",
+		r.record("alerts-sns", "bad", event.AlertTopic("press-1"), json.RawMessage(`{"v":1,"text":"the last word"}`)),
+		r.record("alerts-sns", good.ID, event.AlertTopic("press-1"), encode(t, good)))
+	r.start()
+	r.awaitState(event.StateDegraded, "alerts-sns deliver: open dead letters")
+	r.awaitSNS(has("good"))
+	r.awaitState(event.StateOK, "")
+	log, err := os.ReadFile(r.log)
+	if err != nil || !bytes.Contains(log, []byte("dead letter is lost, but for this line")) || !bytes.Contains(log, []byte("the last word")) {
+		t.Errorf("%v, log %s", err, log)
+	}
+}
+
 // F7: a missing topic is no poison: its alerts wait, are delivered when it is there, and meanwhile the state says why.
 func TestMissingTopicIsNoPoison(t *testing.T) {
 	r := newRig(t)

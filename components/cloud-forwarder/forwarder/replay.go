@@ -30,15 +30,25 @@ func RequestReplay(dir string, now time.Time) (files int, err error) {
 	return files, nil
 }
 
-// replay puts the dead letters that are to be sent again back into their streams, once those are open.
-func (r *run) replay(ctx context.Context) {
-	files, err := filepath.Glob(filepath.Join(r.rt.WorkDir, replayPrefix+"*"+replaySuffix))
-	if err != nil || len(files) == 0 || slices.ContainsFunc(r.streams, func(s *stream) bool { return !s.isOpen() }) {
-		return
+// toReplay returns the files of dead letters that are to be sent again, oldest first. Nobody writes to one any more, by the
+// name that it had.
+func (d *deadLetters) toReplay() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	files, err := filepath.Glob(filepath.Join(d.dir, replayPrefix+"*"+replaySuffix))
+	if err != nil { // not possible with this pattern
+		return nil
 	}
 	slices.Sort(files)
-	r.dead.mu.Lock() // whoever is writing to one of these files, by its old name, is done then
-	r.dead.mu.Unlock()
+	return files
+}
+
+// replay puts the dead letters that are to be sent again back into their streams, once those are open.
+func (r *run) replay(ctx context.Context) {
+	files := r.dead.toReplay()
+	if len(files) == 0 || slices.ContainsFunc(r.streams, func(s *stream) bool { return !s.isOpen() }) {
+		return
+	}
 	for _, file := range files {
 		n, err := r.replayFile(ctx, file)
 		if err != nil {

@@ -125,13 +125,14 @@ func refusal(err error) error {
 		return nil
 	}
 	coded, ok := errors.AsType[smithy.APIError](err)
-	if !ok {
+	if !ok || coded.ErrorCode() == "UnknownError" { // SNS's client says so of what is no answer of SNS
 		return fmt.Errorf("the answer is %d %s", code, http.StatusText(code))
 	}
 	if strings.Contains(coded.ErrorCode(), "Throttl") || strings.Contains(coded.ErrorCode(), "TooManyRequests") {
 		return nil
 	}
-	return fmt.Errorf("%s: %s", coded.ErrorCode(), coded.ErrorMessage()) // without the request's id, which always differs
+	// Without the request's id, which always differs. The token exchange service gives no code.
+	return errors.New(strings.Trim(coded.ErrorCode()+": "+coded.ErrorMessage(), ": \n"))
 }
 
 // status returns the HTTP status of an answer, of AWS or of the token exchange service; 0 for none.

@@ -93,7 +93,7 @@ func TestStopsWhileServersHang(t *testing.T) {
 	begin := time.Now()
 	r.stop()
 	took := time.Since(begin)
-	if took > 2*time.Second {
+	if took > 4*time.Second {
 		t.Errorf("stopping took %v", took)
 	}
 	t.Logf("stopping took %v", took)
@@ -182,7 +182,7 @@ func TestKilled(t *testing.T) {
 
 // A change of the configuration while messages flow loses none, and leaves no goroutines and no connections behind.
 func TestConfigurationChangesLoseNothing(t *testing.T) {
-	r := newRig(t)
+	r := newRigAlone(t) // as it counts goroutines
 	r.start()
 	before := 0
 	var ids, alerts []string

@@ -183,8 +183,8 @@ func (s *stream) drain(ctx context.Context, to sink) {
 		}
 		failures = 0
 		for _, r := range records {
-			if !s.deliver(ctx, to, r) {
-				return // the context has ended; the record stays
+			if ctx.Err() != nil || !s.deliver(ctx, to, r) {
+				return // the record stays
 			}
 			// Without its cursor on disk, the record is sent again after a restart: no reason to stop now.
 			s.conditions.set(s.place(placeRemove), s.queue.Ack(r.Seq))
@@ -239,6 +239,8 @@ func (s *stream) deliver(ctx context.Context, to sink, r spool.Record) bool {
 }
 
 func (s *stream) attempt(ctx context.Context, to sink, m message) error {
+	ctx, release := outlive(ctx, sendGrace)
+	defer release()
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	return to.send(ctx, m)
