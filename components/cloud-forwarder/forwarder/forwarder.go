@@ -61,6 +61,9 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 	if r.predictions, err = r.subscribe(ctx, event.FilterPrediction); err != nil {
 		return err
 	}
+	if r.models, err = r.subscribe(ctx, event.FilterModel); err != nil {
+		return err
+	}
 	return r.run(ctx)
 }
 
@@ -76,7 +79,7 @@ type run struct {
 	filter     *filter
 	pending    chan pending
 
-	alerts, predictions *ipc.Subscription[ipc.TopicMessage]
+	alerts, predictions, models *ipc.Subscription[ipc.TopicMessage]
 
 	toIoT, toSNS, toPredictions *stream // toSNS is nil without a topic
 	streams                     []*stream
@@ -129,13 +132,14 @@ func (r *run) run(ctx context.Context) error {
 	defer release()
 
 	var working, acknowledging sync.WaitGroup
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	for _, s := range r.streams {
 		working.Go(func() { s.run(work) })
 	}
 	working.Go(func() { r.connect(work) })
 	working.Go(func() { failed <- r.receiveAlerts(work, keep) })
 	working.Go(func() { failed <- r.receivePredictions(work, keep) })
+	working.Go(func() { failed <- r.receiveModels(work, keep) })
 	working.Go(func() { r.tick(work) })
 	acknowledging.Go(func() { r.acknowledge(keep) })
 
@@ -178,6 +182,7 @@ func (r *run) measure() {
 	}
 	r.countOverrun(event.FilterAlert, r.alerts)
 	r.countOverrun(event.FilterPrediction, r.predictions)
+	r.countOverrun(event.FilterModel, r.models)
 }
 
 // countOverrun counts what was dropped because it came faster than the disk took it.

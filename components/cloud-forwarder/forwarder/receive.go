@@ -3,6 +3,8 @@ package forwarder
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,6 +61,14 @@ func (r *run) receivePredictions(ctx, keep context.Context) error {
 		return nil
 	}
 	return receive(ctx, r.predictions, func(m ipc.TopicMessage) { r.prediction(keep, m) })
+}
+
+// receiveModels does the same for what happens to models (promise M12). Their sources do not wait for an acknowledgement.
+func (r *run) receiveModels(ctx, keep context.Context) error {
+	if !opened(ctx, r.toIoT) {
+		return nil
+	}
+	return receive(ctx, r.models, func(m ipc.TopicMessage) { r.modelEvent(keep, m) })
 }
 
 // opened waits until the streams are open. Meanwhile messages wait in their subscriptions.
@@ -137,6 +147,33 @@ func (r *run) alert(ctx context.Context, m ipc.TopicMessage) {
 	if onDisk {
 		r.publishAck(ctx, event.TopicAckAlert, []string{a.ID})
 	}
+}
+
+// modelEvent puts an event of a model on disk, beside the alerts.
+func (r *run) modelEvent(ctx context.Context, m ipc.TopicMessage) {
+	e, err := event.DecodeModelEvent(m.Payload)
+	if err != nil {
+		r.invalid(m, err)
+		return
+	}
+	if e.ID == "" || len(e.ID) > maxID {
+		sum := sha256.Sum256(m.Payload)
+		e.ID = "model-" + hex.EncodeToString(sum[:8])
+	}
+	receipt, err := r.keep(ctx, r.toIoT, m, e.ID, e.TS)
+	if err == nil {
+		select {
+		case <-receipt.Done():
+			err = receipt.Err()
+		case <-ctx.Done():
+			return
+		}
+	}
+	if err != nil {
+		r.refuse(r.toIoT, err)
+		return
+	}
+	r.took(r.toIoT)
 }
 
 // prediction puts a prediction on disk, if it leaves the site. The acknowledgement follows with its group.
