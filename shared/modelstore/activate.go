@@ -40,10 +40,14 @@ func (s *Store) point(current, previous *Installed) error {
 			return writing
 		}
 	}
+	s.setModels(current, previous)
+	return writing
+}
+
+func (s *Store) setModels(current, previous *Installed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.current, s.previous = current, previous
-	return writing
 }
 
 // Rollback makes the previous model the active one again and puts the active one into quarantine (promise M7). There is no

@@ -136,7 +136,7 @@ func checkModel(m Manifest, model *gbdt.Model) error {
 	switch {
 	case model.Objective != m.Objective:
 		return refuse(ErrModel, "its objective is %.40s, the manifest says %s", model.Objective, m.Objective)
-	case model.NumFeature != len(m.Features):
+	case model.NumFeature != len(m.Features) && len(m.Features) > 0: // without a manifest there may be no names
 		return refuse(ErrModel, "it has %d features, the manifest names %d", model.NumFeature, len(m.Features))
 	case model.Outputs != 1:
 		return refuse(ErrModel, "it gives %d margins a row, need 1", model.Outputs)

@@ -133,7 +133,12 @@ func (d disk) remove(path string) error {
 // replace replaces the file at path with data: after a stop at any moment it has the old or the new bytes, whole, and
 // once it returns they survive a loss of power.
 func (d disk) replace(path string, data []byte) error {
-	next := path + tempSuffix
+	return d.replaceBy(path+tempSuffix, path, data)
+}
+
+// replaceBy is replace for where several processes replace the same file: next is the name that the new one has at first,
+// in the same folder.
+func (d disk) replaceBy(next, path string, data []byte) error {
 	if err := d.remove(next); err != nil { // of a process that was stopped
 		return err
 	}

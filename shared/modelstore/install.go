@@ -2,8 +2,8 @@ package modelstore
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"edgepdm/shared/event"
@@ -23,14 +23,20 @@ type attempt struct {
 	Count  int    `json:"count"`
 }
 
+// attempted returns the attempt that was not ended. Where that cannot be read there is none.
+func (s *Store) attempted() attempt {
+	var a attempt
+	if err := readJSON(s.path(attemptFile), maxStateFile, &a); err != nil {
+		return attempt{}
+	}
+	return a
+}
+
 // begin records the attempt. A model that takes the process down with it, say for want of memory, would otherwise do so
 // at every start.
 func (t *taking) begin() error {
 	s := t.store
-	var last attempt
-	if err := readJSON(s.path(attemptFile), maxStateFile, &last); err != nil && !missing(err) && !errors.Is(err, ErrDamaged) {
-		return err
-	}
+	last := s.attempted()
 	next := attempt{Format: storeFormat, Source: t.model.Source, Count: 1}
 	if last.Source == next.Source {
 		next.Count += last.Count
@@ -147,9 +153,11 @@ func describe(model *gbdt.Model, file ModelFile) (Manifest, error) {
 	}
 	if len(m.Features) > 0 {
 		m.Schema = event.SchemaOf(m.Features)
-		err = m.validateFeatures()
+		if err := m.validateFeatures(); err != nil {
+			return m, refuse(ErrModel, "%v", err)
+		}
 	}
-	return m, err
+	return m, nil
 }
 
 func idOf(i Installed) string {
@@ -167,9 +175,27 @@ func (s *Store) stage() error {
 	return s.disk.mkdir(s.path(stagingDir))
 }
 
-// keep moves the model in staging to versions, for good.
+// keep moves the model in staging to versions, for good. If the same model is there already, as the previous one or as a
+// candidate that was not activated, that one is used.
 func (s *Store) keep(model *Installed) error {
 	staging, versions := s.path(stagingDir), s.path(versionsDir)
+	target := filepath.Join(versions, model.ID)
+	if _, err := os.Lstat(target); err == nil {
+		if there, err := s.load(model.ID); err == nil && there.Source == model.Source {
+			if _, err := there.Load(); err == nil {
+				*model = there
+				return nil
+			}
+		}
+		if s.previous != nil && s.previous.ID == model.ID { // it was no use
+			s.setModels(s.current, nil)
+		}
+		if err := s.disk.remove(target); err != nil {
+			return err
+		}
+	} else if !missing(err) {
+		return err
+	}
 	model.Accepted = s.options.Now().UTC()
 	if err := s.disk.sync(filepath.Join(staging, model.Manifest.Model.File)); err != nil {
 		return err
@@ -185,11 +211,6 @@ func (s *Store) keep(model *Installed) error {
 		return err
 	}
 	if err := s.disk.mkdir(versions); err != nil {
-		return err
-	}
-	target := filepath.Join(versions, model.ID)
-	// The same model can be there already, as the previous one. Without it the store is sound too.
-	if err := s.disk.remove(target); err != nil {
 		return err
 	}
 	if err := s.disk.rename(staging, target); err != nil {

@@ -1,6 +1,7 @@
 package modelstore
 
 import (
+	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,7 +24,8 @@ func (b Inbox) Request(name, text string) error {
 	if err := b.disk.mkdir(dir); err != nil {
 		return fmt.Errorf("leave request: %w", err)
 	}
-	if err := b.disk.replace(filepath.Join(dir, name), []byte(text)); err != nil {
+	path := filepath.Join(dir, name)
+	if err := b.disk.replaceBy(path+"."+rand.Text()+tempSuffix, path, []byte(text)); err != nil {
 		return fmt.Errorf("leave request: %w", err)
 	}
 	return nil

@@ -103,6 +103,9 @@ func (s *Store) open() error {
 		return err
 	}
 	if newStore {
+		if err := s.disk.mkdir(s.path(versionsDir)); err != nil {
+			return err
+		}
 		if err := s.writeJSON(s.path(formatFile), map[string]int{"format": storeFormat}); err != nil {
 			return err
 		}
@@ -179,8 +182,16 @@ func (s *Store) repair(p pointers) error {
 			return err
 		}
 	}
-	if err := s.disk.remove(s.path(stagingDir)); err != nil {
-		return err
+	leftovers := []string{stagingDir, formatFile + tempSuffix, currentFile + tempSuffix, quarantineFile + tempSuffix, attemptFile + tempSuffix}
+	for _, name := range leftovers {
+		if err := s.disk.remove(s.path(name)); err != nil {
+			return err
+		}
+	}
+	if _, barred := s.barred(s.attempted().Source); barred { // the verdict was reached, only the attempt not ended
+		if err := s.disk.remove(s.path(attemptFile)); err != nil {
+			return err
+		}
 	}
 	return s.prune()
 }

@@ -91,13 +91,26 @@ func (t *taking) take() error {
 
 // barredBy makes the error for a source that is in quarantine.
 func (t *taking) barredBy(e Entry) error {
+	barred := &barredError{Entry: e, kind: ErrModel}
 	for _, v := range verdicts() {
 		if v.reason == e.Reason {
-			return fmt.Errorf("%w since %s: %w: %s", ErrQuarantined, e.Since.Format("2006-01-02 15:04"), v.kind, e.Detail)
+			barred.kind = v.kind
 		}
 	}
-	return fmt.Errorf("%w since %s: %w: %s", ErrQuarantined, e.Since.Format("2006-01-02 15:04"), ErrModel, e.Detail)
+	return barred
 }
+
+// barredError wraps ErrQuarantined and what the model was put into quarantine for, which Detail tells.
+type barredError struct {
+	Entry
+	kind error
+}
+
+func (e *barredError) Error() string {
+	return fmt.Sprintf("%v since %s: %s", ErrQuarantined, e.Since.Format("2006-01-02 15:04"), e.Detail)
+}
+
+func (e *barredError) Unwrap() []error { return []error{ErrQuarantined, e.kind} }
 
 // identify reads the envelope, or hashes the archive where there is none: that is the source.
 func (t *taking) identify() error {

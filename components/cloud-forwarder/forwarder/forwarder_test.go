@@ -71,6 +71,10 @@ func TestRepeatedAlertIsDeliveredOnce(t *testing.T) {
 	}
 	r.acks.await(t, "three acknowledgements", times("a-1", 3))
 	r.configure(map[string]any{"timeout": "9s"})
+	r.await("the new configuration", func(event.Health) bool {
+		log, err := os.ReadFile(r.log)
+		return err == nil && bytes.Contains(log, []byte("configuration changed"))
+	})
 	r.alert("a-1")
 	r.alert("a-2")
 	r.acks.await(t, "four acknowledgements", times("a-1", 4))

@@ -63,11 +63,13 @@ func TestPredictionsThroughTheNucleus(t *testing.T) {
 	r.subscribeToIoTCore()
 	r.cloud.SetUplink(false)
 	r.start()
-	r.alert("a-1")
 	ids := r.ontoDisk(1, 200)
 	r.iot.await(t, "predictions", has(ids...))
 	checkOrder(t, r.iot, "edgepdm/core-1/pdm/v1/prediction/press-1", ids)
-	r.awaitCounter("stream.predictions.sent", 200)
+	if h := r.awaitCounter("stream.predictions.sent", 200); h.Uplink != "" {
+		t.Errorf("the nucleus does not tell whether the uplink is %s", h.Uplink)
+	}
+	r.alert("a-1")
 	r.awaitUplink(event.UplinkDown)
 	if n := r.iot.counts()["a-1"]; n != 0 {
 		t.Errorf("the alert came %d times", n)

@@ -28,7 +28,7 @@ type sink interface {
 var (
 	// errPoison marks a message that the sink will never take: it goes to the dead letters instead of stopping its stream.
 	errPoison = errors.New("refused for good")
-	// errLocal marks what says nothing of the way to the cloud.
+	// errLocal marks a message that was not sent: that says nothing of the way to the cloud.
 	errLocal = errors.New("not sent")
 )
 
@@ -76,12 +76,9 @@ func (s *iotCoreSink) send(ctx context.Context, m message) error {
 	}
 	err := s.client().PublishToIoTCore(ctx, ipc.IoTCoreMessage{TopicName: s.prefix + "/" + m.topic, Payload: m.body(), QoS: ipc.AtLeastOnce})
 	if ipc.HasCode(err, ipc.CodeInvalidArguments) {
-		return fmt.Errorf("%w: %w: %w", errLocal, errPoison, err)
+		return fmt.Errorf("%w: %w", errPoison, err)
 	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", errLocal, err)
-	}
-	return nil
+	return err
 }
 
 // classify marks as poison what the service refuses because of the message itself. Missing permissions, keys and topics,
@@ -148,8 +145,8 @@ func status(err error) int {
 
 // reached tells what an attempt says of the uplink, if anything: it works when the service itself has answered. An error
 // of the connection is a ResponseError too, without a status.
-func reached(err error) (up, known bool) {
-	if errors.Is(err, errLocal) {
+func reached(to sink, err error) (up, known bool) {
+	if _, local := to.(*iotCoreSink); local || errors.Is(err, errLocal) {
 		return false, false
 	}
 	if err == nil {

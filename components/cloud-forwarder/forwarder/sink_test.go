@@ -103,7 +103,7 @@ func TestWhatIsPoison(t *testing.T) {
 			if (reason != nil) != (c.refused != "") || reason != nil && !strings.Contains(reason.Error(), c.refused) {
 				t.Errorf("the operator is told %v, want %q", reason, c.refused)
 			}
-			if up, known := reached(err); !up || !known {
+			if up, known := reached(to, err); !up || !known {
 				t.Errorf("uplink %v %v", up, known)
 			}
 		})

@@ -109,6 +109,26 @@ func TestStopsWhileServersHang(t *testing.T) {
 	}
 }
 
+// A request that is under way when the forwarder is to stop, or gets another configuration, may end: the message does not
+// come twice for that.
+func TestRequestUnderWayMayEnd(t *testing.T) {
+	r := newRig(t)
+	under := make(chan struct{})
+	r.hook(func(string, []byte) error {
+		close(under)
+		<-time.After(200 * time.Millisecond)
+		return nil
+	})
+	r.start()
+	p := prediction("press-1", 1)
+	r.publish(event.PredictionTopic(p.Thing), p)
+	<-under
+	r.stop()
+	if left := onDisk(t, r.path("spool", "predictions")); len(left) != 0 || r.iot.counts()[p.ID] != 1 {
+		t.Errorf("%v would be sent again; it arrived %d times", left, r.iot.counts()[p.ID])
+	}
+}
+
 // awaitPredictions waits until the forwarder has received n predictions: the numbers of another thing tell.
 func (r *rig) awaitPredictions(n uint64) {
 	r.t.Helper()

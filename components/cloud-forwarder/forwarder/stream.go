@@ -213,7 +213,7 @@ func (s *stream) deliver(ctx context.Context, to sink, r spool.Record) bool {
 		if err != nil && ctx.Err() != nil {
 			return false
 		}
-		if up, known := reached(err); known {
+		if up, known := reached(to, err); known {
 			s.uplink.set(s.name, up)
 		}
 		switch {

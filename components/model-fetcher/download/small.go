@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
 )
 
 // Get gets a small object as a whole, of at most limit bytes. With the ETag of the one that is known, and when that is still
@@ -59,10 +60,11 @@ func (d *Downloader) Find(ctx context.Context, bucket, key string) (etag string,
 
 // unavailable says why an object cannot be had.
 func unavailable(key string, err error) error {
-	switch StatusCode(err) {
-	case http.StatusNotModified:
+	refused, _ := errors.AsType[smithy.APIError](err)
+	switch status := StatusCode(err); {
+	case status == http.StatusNotModified:
 		return fmt.Errorf("get %s: %w", key, ErrUnchanged)
-	case http.StatusNotFound:
+	case status == http.StatusNotFound && (refused == nil || refused.ErrorCode() != "NoSuchBucket"):
 		return fmt.Errorf("get %s: %w: %w", key, ErrMissing, err)
 	default:
 		return fmt.Errorf("get %s: %w", key, err)

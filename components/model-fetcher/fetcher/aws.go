@@ -35,7 +35,7 @@ func newStore(c Config, getenv func(string) string) (client *s3.Client, release 
 	if url == "" {
 		return nil, nil, fmt.Errorf("%s is not set: deploy aws.greengrass.TokenExchangeService, which gives AWS credentials", envCredentialsURL)
 	}
-	transport, err := NewTransport(c.Endpoints.CAFile, c.Timeout)
+	transport, err := newTransport(c.Endpoints.CAFile, c.Timeout)
 	if err != nil {
 		return nil, nil, fmt.Errorf("endpoints.caFile: %w", err)
 	}
@@ -63,27 +63,39 @@ func UseEndpoint(o *s3.Options, endpoint string) {
 	}
 }
 
-// NewTransport makes HTTP connections that trust the authorities of caFile besides the system's. A server that keeps a
+// newTransport makes HTTP connections that trust the authorities of caFile besides the system's. A server that keeps a
 // request's sender waiting for longer than the timeout is given up.
-func NewTransport(caFile string, timeout time.Duration) (*http.Transport, error) {
+func newTransport(caFile string, timeout time.Duration) (*http.Transport, error) {
 	transport := awshttp.NewBuildableClient().GetTransport()
 	transport.ResponseHeaderTimeout = timeout
 	transport.TLSHandshakeTimeout = timeout
 	transport.DialContext = (&net.Dialer{Timeout: timeout, KeepAlive: 30 * time.Second}).DialContext
+	return transport, TrustAlso(transport, caFile)
+}
+
+// TrustAlso makes connections trust the authorities of a PEM file besides those that they trust already.
+func TrustAlso(transport *http.Transport, caFile string) error {
 	if caFile == "" {
-		return transport, nil
+		return nil
 	}
 	pem, err := os.ReadFile(caFile)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
+	trust := &tls.Config{MinVersion: tls.VersionTLS12}
+	if transport.TLSClientConfig != nil {
+		trust = transport.TLSClientConfig.Clone()
+	}
+	pool := x509.NewCertPool()
+	if trust.RootCAs != nil {
+		pool = trust.RootCAs.Clone()
+	} else if system, err := x509.SystemCertPool(); err == nil {
+		pool = system
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s has no certificate", caFile)
+		return fmt.Errorf("%s has no certificate", caFile)
 	}
-	transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	return transport, nil
+	trust.RootCAs = pool
+	transport.TLSClientConfig = trust
+	return nil
 }

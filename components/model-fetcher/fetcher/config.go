@@ -117,7 +117,7 @@ func CheckBucket(s string) error {
 
 // CheckPrefix says whether s can stand before the keys of a model.
 func CheckPrefix(s string) error {
-	if !prefixPattern.MatchString(s) || len(s) > maxPrefix || path.Clean(s) != s || strings.HasPrefix(s, "..") {
+	if !prefixPattern.MatchString(s) || len(s) > maxPrefix || path.Clean(s) != s || strings.HasPrefix(s, "..") || s == "." {
 		return fmt.Errorf("%q is not one or more names of a-z A-Z 0-9 . _ - with / between them", s)
 	}
 	return nil

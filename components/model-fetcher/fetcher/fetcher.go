@@ -147,11 +147,24 @@ func (r *run) jitter(d time.Duration) time.Duration {
 }
 
 // wait waits for a time, for a command, or for ctx to end. It reports whether a command asks for what was dealt with
-// before.
+// before. Commands that came meanwhile are obeyed together.
 func (r *run) wait(ctx context.Context, d time.Duration) (again bool, err error) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	for {
+	for asked := false; ; {
+		select { // first what is there already
+		case m, open := <-r.commands.Events():
+			if !open {
+				return false, r.ended()
+			}
+			ok, more := r.command(m)
+			asked, again = asked || ok, again || more
+			continue
+		default:
+		}
+		if asked {
+			return again, nil
+		}
 		select {
 		case <-ctx.Done():
 			return false, nil
@@ -159,21 +172,31 @@ func (r *run) wait(ctx context.Context, d time.Duration) (again bool, err error)
 			return false, nil
 		case m, open := <-r.commands.Events():
 			if !open {
-				if err := r.commands.Err(); err != nil {
-					return false, fmt.Errorf("receive commands: %w", err)
-				}
-				return false, errors.New("the nucleus ended the subscription")
+				return false, r.ended()
 			}
-			c, err := decodeCommand(m.Payload)
-			if err != nil {
-				r.rt.Counter(CounterInvalid).Add(1)
-				r.rt.Log.Warn("a command is not understood", "topic", m.Topic, "error", err)
-				continue
-			}
-			r.rt.Log.Info("looking for a model, as commanded", "by", c.By, "again", c.Again)
-			return c.Again, nil
+			asked, again = r.command(m)
 		}
 	}
+}
+
+// command reads a command.
+func (r *run) command(m ipc.TopicMessage) (ok, again bool) {
+	c, err := decodeCommand(m.Payload)
+	if err != nil {
+		r.rt.Counter(CounterInvalid).Add(1)
+		r.rt.Log.Warn("a command is not understood", "topic", m.Topic, "error", err)
+		return false, false
+	}
+	r.rt.Log.Info("looking for a model, as commanded", "by", shorten(c.By), "again", c.Again)
+	return true, c.Again
+}
+
+// ended says why there are no commands any more.
+func (r *run) ended() error {
+	if err := r.commands.Err(); err != nil {
+		return fmt.Errorf("receive commands: %w", err)
+	}
+	return errors.New("the nucleus ended the subscription")
 }
 
 // tell reports how the last look went.

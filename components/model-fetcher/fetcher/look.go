@@ -6,9 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
 	"path"
 	"time"
+
+	"github.com/aws/smithy-go"
 
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/shared/component"
@@ -220,9 +221,19 @@ func hash(data []byte) string {
 
 // explain says what to do about an error, where that is known.
 func explain(c Config, err error) string {
-	if download.StatusCode(err) == http.StatusForbidden {
-		return fmt.Sprintf("S3 denies access to s3://%s/%s: the token exchange role needs s3:GetObject on it, and s3:ListBucket, "+
-			"without which S3 denies what is not there: %v", c.Bucket, c.Prefix, err)
+	refused, _ := errors.AsType[smithy.APIError](err)
+	if refused == nil {
+		return err.Error()
 	}
-	return err.Error()
+	hint := ""
+	switch refused.ErrorCode() {
+	case "AccessDenied", "Forbidden":
+		hint = fmt.Sprintf("the token exchange role needs s3:GetObject on s3://%s/%s/*, and s3:ListBucket, without which S3 denies "+
+			"what is not there: ", c.Bucket, c.Prefix)
+	case "NoSuchBucket":
+		hint = fmt.Sprintf("bucket: there is no %s in this region: ", c.Bucket)
+	case "RequestTimeTooSkewed":
+		hint = "the core's clock is wrong: "
+	}
+	return hint + err.Error()
 }

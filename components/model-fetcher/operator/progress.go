@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"golang.org/x/term"
 )
 
@@ -20,14 +21,12 @@ const (
 
 // uploads shows on a terminal how far an upload is.
 type uploads struct {
-	client *http.Client
+	client s3.HTTPClient
 	out    *os.File
 }
 
 // showUploads returns the client, with a bar for uploads if out is a terminal.
-func showUploads(client *http.Client, out io.Writer) interface {
-	Do(*http.Request) (*http.Response, error)
-} {
+func showUploads(client s3.HTTPClient, out io.Writer) s3.HTTPClient {
 	f, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return client
@@ -35,7 +34,7 @@ func showUploads(client *http.Client, out io.Writer) interface {
 	return &uploads{client, f}
 }
 
-// Do sends a request, as http.Client does.
+// Do sends a request, as the client does.
 func (u *uploads) Do(q *http.Request) (*http.Response, error) {
 	if q.Body == nil || q.ContentLength < barMinimum {
 		return u.client.Do(q)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -134,11 +135,9 @@ func readSigned(o publishOptions) (envelope []byte, m modelstore.Manifest, err e
 
 // newClient makes an S3 client with the credentials of AWS's default chain.
 func newClient(ctx context.Context, o publishOptions, terminal io.Writer) (*s3.Client, error) {
-	transport, err := fetcher.NewTransport(o.ca, answerTimeout)
-	if err != nil {
-		return nil, fmt.Errorf("-ca: %w", err)
-	}
-	options := []func(*config.LoadOptions) error{config.WithHTTPClient(showUploads(&http.Client{Transport: transport}, terminal))}
+	// The SDK's own client, for that is the one to which it can add the authorities of AWS_CA_BUNDLE.
+	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = answerTimeout })
+	options := []func(*config.LoadOptions) error{config.WithHTTPClient(client)}
 	if o.region != "" {
 		options = append(options, config.WithRegion(o.region))
 	}
@@ -146,10 +145,24 @@ func newClient(ctx context.Context, o publishOptions, terminal io.Writer) (*s3.C
 	if err != nil {
 		return nil, fmt.Errorf("load AWS configuration: %w", err)
 	}
+	if o.ca != "" {
+		bundled, ok := loaded.HTTPClient.(*awshttp.BuildableClient)
+		if !ok {
+			return nil, fmt.Errorf("-ca: the AWS configuration brings an HTTP client of its own, a %T", loaded.HTTPClient)
+		}
+		var trustErr error
+		loaded.HTTPClient = bundled.WithTransportOptions(func(t *http.Transport) { trustErr = fetcher.TrustAlso(t, o.ca) })
+		if trustErr != nil {
+			return nil, fmt.Errorf("-ca: %w", trustErr)
+		}
+	}
 	if loaded.Region == "" {
 		return nil, cli.Usagef("-region: required, for the AWS configuration names none")
 	}
-	return s3.NewFromConfig(loaded, func(c *s3.Options) { fetcher.UseEndpoint(c, o.endpoint) }), nil
+	return s3.NewFromConfig(loaded, func(c *s3.Options) {
+		fetcher.UseEndpoint(c, o.endpoint)
+		c.HTTPClient = showUploads(c.HTTPClient, terminal)
+	}), nil
 }
 
 // publication is one call of publish.
@@ -177,6 +190,9 @@ func (p publication) published(ctx context.Context) (pointer, error) {
 		return pointer{}, nil
 	case errors.Is(err, download.ErrTooLarge): // cannot be read; to be replaced with -force
 		return pointer{etag: etag}, nil
+	case download.StatusCode(err) == http.StatusForbidden:
+		return pointer{}, fmt.Errorf("look at what is published (s3:GetObject on s3://%s/%s/*, and s3:ListBucket, without which S3 denies "+
+			"what is not there): %w", p.bucket, p.prefix, err)
 	case err != nil:
 		return pointer{}, fmt.Errorf("look at what is published: %w", err)
 	}

@@ -1,0 +1,385 @@
+package fetcher_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+	"edgepdm/shared/modelstore"
+	"edgepdm/test/coretest"
+	"edgepdm/test/localcloud"
+	"edgepdm/test/localcore"
+)
+
+const (
+	fetcherName = "com.edgepdm.ModelFetcher"
+	patience    = 30 * time.Second
+	prefix      = "models/compressor"
+	mega        = 1 << 20
+)
+
+// rig is a fetcher on the embedded core, with its real recipe, the embedded cloud as AWS behind a line that a test can cut,
+// and a client that plays the operator and the observer.
+type rig struct {
+	t      *testing.T
+	core   *localcore.Core
+	cloud  *localcloud.Cloud
+	line   *line
+	s3     *s3.Client // of a publisher who is not at the site
+	bucket string
+	key    ed25519.PrivateKey
+	env    component.Environment
+	vars   map[string]string // of the environment, above the core's
+	client *ipc.Client
+	events *ipc.Subscription[ipc.TopicMessage]
+	health *ipc.Subscription[ipc.TopicMessage]
+	make   func() *fetcher.Fetcher // the next process's
+
+	stop  func()
+	run   string          // of the health messages
+	ended map[string]bool // runs that are over
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	t.Parallel()
+	cloud := startCloud(t)
+	r := newRigOn(t, cloud.InternalEndpoints().S3, cloud.Endpoints().Bucket, cloud.Credentials())
+	r.cloud = cloud
+	r.line.to(cloud.Endpoints().S3)
+	r.vars["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = cloud.Endpoints().TokenExchange
+	return r
+}
+
+// newRigOn makes a rig whose S3 is at an endpoint.
+func newRigOn(t *testing.T, endpoint, bucket string, publisher aws.Credentials) *rig {
+	t.Helper()
+	core := coretest.Start(t)
+	r := &rig{t: t, core: core, line: newLine(t, endpoint), bucket: bucket, client: coretest.Client(t, core), stop: func() {}, ended: make(map[string]bool)}
+	r.s3 = s3.New(s3.Options{
+		Region: "us-east-1", BaseEndpoint: &endpoint, UsePathStyle: true,
+		Credentials: credentials.StaticCredentialsProvider{Value: publisher},
+	})
+	var err error
+	if r.key, err = modelstore.GenerateKey(nil); err != nil {
+		t.Fatal(err)
+	}
+	log := logFile(t)
+	r.env = coretest.Environment(t, core, fetcherName, "model-fetcher", slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	r.vars = map[string]string{"AWS_CONTAINER_AUTHORIZATION_TOKEN": "token", "AWS_REGION": "us-east-1"}
+	below := r.env.Getenv
+	r.env.Getenv = func(name string) string {
+		if value, ok := r.vars[name]; ok {
+			return value
+		}
+		return below(name)
+	}
+	r.make = func() *fetcher.Fetcher {
+		return &fetcher.Fetcher{
+			Getenv: r.env.Getenv, Now: time.Now, Retry: component.Backoff{Min: 5 * time.Millisecond, Max: 50 * time.Millisecond},
+		}
+	}
+	r.configure(map[string]any{
+		"healthInterval": "100ms", "poll": "1h", "bucket": bucket, "publicKeys": []any{publicText(r.key)}, "timeout": "10s",
+		"endpoints": map[string]any{"s3": r.line.url()},
+	})
+	r.events, r.health = r.subscribe(event.FilterModel), r.subscribe(event.HealthTopic(fetcherName))
+	return r
+}
+
+func startCloud(t *testing.T) *localcloud.Cloud {
+	t.Helper()
+	cloud, err := localcloud.New(localcloud.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cloud.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := cloud.Close(ctx); err != nil {
+			t.Errorf("close cloud: %v", err)
+		}
+	})
+	return cloud
+}
+
+// logFile is where the fetcher's log goes; a test that fails prints it.
+func logFile(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if text, err := os.ReadFile(f.Name()); err == nil && t.Failed() {
+			t.Logf("log of the fetcher:\n%s", text[max(0, len(text)-8000):])
+		}
+		_ = f.Close()
+	})
+	return f
+}
+
+func (r *rig) configure(merge map[string]any) {
+	r.t.Helper()
+	coretest.Configure(r.t, r.core, fetcherName, merge)
+}
+
+func (r *rig) subscribe(filter string) *ipc.Subscription[ipc.TopicMessage] {
+	r.t.Helper()
+	sub, err := r.client.SubscribeToTopic(r.t.Context(), filter, "")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return sub
+}
+
+// start runs the fetcher until stop or the end of the test.
+func (r *rig) start() {
+	ctx, cancel := context.WithCancel(r.t.Context())
+	done := make(chan error, 1)
+	f, env := r.make(), r.env
+	go func() {
+		done <- component.Run(ctx, component.Spec[fetcher.Config]{Name: fetcherName, Default: fetcher.Default, Run: f.Run}, env)
+	}()
+	var once sync.Once
+	r.stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil {
+				r.t.Errorf("the fetcher ended with %v", err)
+			}
+			r.ended[r.run] = true
+		})
+	}
+	r.t.Cleanup(r.stop)
+}
+
+// await reads health messages until one is as wanted.
+func (r *rig) await(what string, wanted func(event.Health) bool) event.Health {
+	r.t.Helper()
+	timeout := time.After(patience)
+	var last event.Health
+	for {
+		select {
+		case m := <-r.health.Events():
+			h, err := event.DecodeHealth(m.Payload)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			if r.ended[h.Run] {
+				continue
+			}
+			if last, r.run = h, h.Run; wanted(h) {
+				return h
+			}
+		case <-timeout:
+			r.t.Fatalf("waited for %s; last health %+v", what, last)
+		}
+	}
+}
+
+// state waits for a state whose detail has a text.
+func (r *rig) state(state event.State, detail string) event.Health {
+	r.t.Helper()
+	return r.await(string(state)+" "+detail, func(h event.Health) bool { return h.State == state && strings.Contains(h.Detail, detail) })
+}
+
+// next returns the next event, which is of that step.
+func (r *rig) next(step event.ModelStep) event.ModelEvent {
+	r.t.Helper()
+	select {
+	case m := <-r.events.Events():
+		e, err := event.DecodeModelEvent(m.Payload)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if e.Event != step || m.Topic != event.ModelTopic(step) || e.ID == "" || e.TS.IsZero() {
+			r.t.Fatalf("event %+v on %s, want %s", e, m.Topic, step)
+		}
+		return e
+	case <-time.After(patience):
+		r.t.Fatalf("waited for event %s", step)
+	}
+	return event.ModelEvent{}
+}
+
+// delivered reads the events of a whole delivery.
+func (r *rig) delivered() event.ModelEvent {
+	r.t.Helper()
+	r.next(fetcher.StepAvailable)
+	r.next(fetcher.StepDownloading)
+	return r.next(fetcher.StepDelivered)
+}
+
+// quiet makes the fetcher look once more, and makes sure that nothing came of it.
+func (r *rig) quiet(command string) {
+	r.t.Helper()
+	looks := r.await("health", func(event.Health) bool { return true }).Counters[fetcher.CounterLooks]
+	r.command(command)
+	r.await("another look", func(h event.Health) bool { return h.Counters[fetcher.CounterLooks] > looks })
+	r.command(command) // once it looks for the second time, the first look is over
+	r.await("a third look", func(h event.Health) bool { return h.Counters[fetcher.CounterLooks] > looks+1 })
+	select {
+	case m := <-r.events.Events():
+		r.t.Errorf("unexpected event %s", m.Payload)
+	default:
+	}
+}
+
+func (r *rig) command(text string) {
+	r.t.Helper()
+	if err := r.client.PublishToTopic(r.t.Context(), fetcher.TopicFetch, []byte(text)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+const fetchNow = `{"v":1,"by":"test"}`
+
+// manifest describes an archive.
+func manifest(version string, archive []byte) modelstore.Manifest {
+	features := []string{"vibration"}
+	now := time.Now().UTC().Truncate(time.Second)
+	return modelstore.Manifest{
+		Format: modelstore.ManifestFormat, Name: "compressor", Version: version, Created: now.Add(-time.Hour), Expires: now.Add(24 * time.Hour),
+		Archive: modelstore.Archive{SHA256: sha(archive), Size: int64(len(archive))},
+		Model:   modelstore.ModelFile{File: "model.ubj", SHA256: sha(nil), Size: 1}, Objective: "binary:logistic",
+		Features: features, Schema: event.SchemaOf(features), Threshold: 0.5, Trainer: "xgboost 3.0.5",
+		Golden: []modelstore.GoldenRow{{Values: event.Values{1}, Margin: 0.25}},
+	}
+}
+
+// publish uploads an archive and a manifest that is signed by key.
+func (r *rig) publish(m modelstore.Manifest, archive []byte, key ed25519.PrivateKey) (envelope []byte) {
+	r.t.Helper()
+	envelope, err := modelstore.Sign(m, key)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.put(m.Version+"/"+modelstore.ArchiveFile, archive)
+	r.put(modelstore.EnvelopeFile, envelope)
+	return envelope
+}
+
+// put writes an object below the prefix.
+func (r *rig) put(name string, content []byte) {
+	r.t.Helper()
+	sum := sha256.Sum256(content)
+	_, err := r.s3.PutObject(r.t.Context(), &s3.PutObjectInput{
+		Bucket: &r.bucket, Key: aws.String(path.Join(prefix, name)), Body: bytes.NewReader(content),
+		ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum[:])),
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) delete(name string) {
+	r.t.Helper()
+	if _, err := r.s3.DeleteObject(r.t.Context(), &s3.DeleteObjectInput{Bucket: &r.bucket, Key: aws.String(path.Join(prefix, name))}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) inbox() modelstore.Inbox {
+	return modelstore.Inbox{Dir: filepath.Join(r.env.WorkDir, "inbox")}
+}
+
+// take makes sure that the inbox has one delivery, with these bytes, and removes it as the engine does.
+func (r *rig) take(envelope, archive []byte) {
+	r.t.Helper()
+	ready, err := r.inbox().Ready()
+	if err != nil || len(ready) != 1 {
+		r.t.Fatalf("ready are %+v, %v", ready, err)
+	}
+	got, err := os.ReadFile(ready[0].Path(modelstore.ArchiveFile))
+	if err != nil || !bytes.Equal(got, archive) {
+		r.t.Errorf("the archive has %d bytes, sha256 %.12s; want %d, %.12s; %v", len(got), sha(got), len(archive), sha(archive), err)
+	}
+	got, err = os.ReadFile(ready[0].Path(modelstore.EnvelopeFile))
+	if envelope == nil && !errors.Is(err, os.ErrNotExist) || envelope != nil && !bytes.Equal(got, envelope) {
+		r.t.Errorf("the envelope has %d bytes, want %d; %v", len(got), len(envelope), err)
+	}
+	r.empty(r.inbox().Incoming())
+	if err := r.inbox().Remove(ready[0].ID); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// untouched makes sure that nothing is in the inbox, nor half of it.
+func (r *rig) untouched() {
+	r.t.Helper()
+	r.empty(r.inbox().Incoming())
+	if ready, err := r.inbox().Ready(); len(ready) > 0 || err != nil {
+		r.t.Errorf("ready are %+v, %v", ready, err)
+	}
+}
+
+func (r *rig) empty(ids []string, err error) {
+	r.t.Helper()
+	if len(ids) > 0 || err != nil {
+		r.t.Errorf("incoming are %v, %v", ids, err)
+	}
+}
+
+// record reads the fetcher's record.
+func (r *rig) record() fetcher.Record {
+	r.t.Helper()
+	record, err := fetcher.ReadRecord(r.env.WorkDir)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return record
+}
+
+func publicText(key ed25519.PrivateKey) string {
+	return base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))
+}
+
+func sha(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}
+
+// noise returns bytes that are the same for the same seed.
+func noise(t *testing.T, seed byte, n int) []byte {
+	t.Helper()
+	b := make([]byte, n)
+	if _, err := rand.NewChaCha8([32]byte{seed}).Read(b); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func jsonOf(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -1,0 +1,188 @@
+package fetcher_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"edgepdm/components/model-fetcher/download"
+	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/shared/event"
+	"edgepdm/shared/modelstore"
+)
+
+func TestACutUplinkCostsNoByteTwice(t *testing.T) {
+	r := newRig(t)
+	archive := noise(t, 1, 8*mega)
+	envelope := r.publish(manifest("1.0.0", archive), archive, r.key)
+	r.line.drop(3*mega, func(request) { r.cloud.SetUplink(false) })
+	r.start()
+	r.next(fetcher.StepAvailable)
+	r.next(fetcher.StepDownloading)
+	r.state(event.StateDegraded, "")
+	r.line.mend()
+	r.cloud.SetUplink(true)
+	r.next(fetcher.StepDelivered)
+	r.take(envelope, archive)
+	h := r.state(event.StateOK, "")
+	if h.Counters[fetcher.CounterBytes] != 8*mega || h.Counters[fetcher.CounterRestarted] > 0 {
+		t.Errorf("counters %v", h.Counters)
+	}
+	for i, q := range r.line.asked(modelstore.ArchiveFile) {
+		if i > 0 && (q.rng != "bytes=3145728-" || q.ifMatch == "" || q.version == "") {
+			t.Errorf("request %d was %+v", i, q)
+		}
+	}
+}
+
+func TestOfflineItGoesOn(t *testing.T) {
+	r := newRig(t)
+	archive := noise(t, 1, 1000)
+	envelope := r.publish(manifest("1.0.0", archive), archive, r.key)
+	r.cloud.SetUplink(false)
+	r.start()
+	h := r.state(event.StateDegraded, "")
+	r.await("further tries", func(h2 event.Health) bool {
+		return h2.Counters[fetcher.CounterFailed] > h.Counters[fetcher.CounterFailed]+2
+	})
+	r.cloud.SetUplink(true)
+	r.delivered()
+	r.take(envelope, archive)
+	r.state(event.StateOK, "")
+	if err := r.cloud.Throttle("s3", 3); err != nil {
+		t.Fatal(err)
+	}
+	before := r.await("health", func(event.Health) bool { return true }).Counters[fetcher.CounterFailed]
+	r.command(fetchNow)
+	r.await("three failures", func(h event.Health) bool {
+		return h.Counters[fetcher.CounterFailed] == before+3 && h.State == event.StateOK
+	})
+}
+
+// A process that is stopped goes on with every byte, one that is killed with what was on disk: the copy of its work directory
+// is what it leaves.
+func TestANewProcessGoesOnWithTheDownload(t *testing.T) {
+	for _, how := range []string{"stopped", "killed"} {
+		t.Run(how, func(t *testing.T) {
+			r := newRig(t)
+			archive := noise(t, 1, 12*mega)
+			envelope := r.publish(manifest("1.0.0", archive), archive, r.key)
+			held, release := make(chan struct{}, 1), make(chan struct{})
+			r.line.drop(9*mega, func(request) {
+				held <- struct{}{}
+				<-release
+			})
+			r.start()
+			<-held
+			// The last bytes may still be on their way.
+			r.await("what was sent", func(h event.Health) bool { return h.Counters[fetcher.CounterBytes] == 9*mega })
+			left := r.env.WorkDir
+			if how == "killed" {
+				left = t.TempDir()
+				if err := os.CopyFS(left, os.DirFS(r.env.WorkDir)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.stop()
+			close(release)
+			r.line.mend()
+			r.line.asked(modelstore.ArchiveFile)
+			r.env.WorkDir = left
+			at := r.underWay()
+			if how == "stopped" && at.Bytes != 9*mega || at.Bytes < 5*mega || at.Total != 12*mega {
+				t.Errorf("on disk are %+v", at)
+			}
+			r.next(fetcher.StepAvailable)
+			r.next(fetcher.StepDownloading)
+			r.start()
+			r.delivered()
+			r.take(envelope, archive)
+			asked := r.line.asked(modelstore.ArchiveFile)
+			if len(asked) != 1 || asked[0].rng != fmt.Sprintf("bytes=%d-", at.Bytes) || asked[0].ifMatch == "" {
+				t.Errorf("requests %+v, %d bytes were on disk", asked, at.Bytes)
+			}
+			h := r.state(event.StateOK, "")
+			if h.Counters[fetcher.CounterBytes] != uint64(12*mega-at.Bytes) || h.Counters[fetcher.CounterResumed] != 1 {
+				t.Errorf("counters %v", h.Counters)
+			}
+		})
+	}
+}
+
+// underWay returns how far the one download under way is, on disk.
+func (r *rig) underWay() download.Status {
+	r.t.Helper()
+	begun, err := r.inbox().Incoming()
+	if err != nil || len(begun) != 1 {
+		r.t.Fatalf("begun are %v, %v", begun, err)
+	}
+	at, err := download.ReadStatus(filepath.Join(r.inbox().Dir, "incoming", begun[0], modelstore.ArchiveFile))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return at
+}
+
+// The bucket keeps versions: an archive that is replaced in the middle is still there, and is what the manifest names.
+func TestAnArchiveThatIsReplacedInTheMiddle(t *testing.T) {
+	r := newRig(t)
+	archive := noise(t, 1, 4*mega)
+	envelope := r.publish(manifest("1.0.0", archive), archive, r.key)
+	replaced := false
+	r.line.drop(mega, func(request) {
+		if !replaced {
+			replaced = true
+			r.put("1.0.0/"+modelstore.ArchiveFile, noise(t, 2, 4*mega))
+		}
+	})
+	r.start()
+	r.delivered()
+	r.take(envelope, archive)
+}
+
+// A manifest that is replaced in the middle: what was begun is given up, and nothing of it stays.
+func TestAManifestThatIsReplacedInTheMiddle(t *testing.T) {
+	r := newRig(t)
+	archive, next := noise(t, 1, 4*mega), noise(t, 2, 4*mega)
+	r.publish(manifest("1.0.0", archive), archive, r.key)
+	r.line.drop(mega, func(request) { r.cloud.SetUplink(false) })
+	r.start()
+	r.next(fetcher.StepAvailable)
+	r.next(fetcher.StepDownloading)
+	r.state(event.StateDegraded, "")
+	envelope := r.publish(manifest("1.1.0", next), next, r.key)
+	r.line.mend()
+	r.cloud.SetUplink(true)
+	if e := r.delivered(); e.Version != "1.1.0" {
+		t.Errorf("event %+v", e)
+	}
+	r.take(envelope, next)
+}
+
+// 50 MB over a line that drops every 3 MB, and every 2 seconds.
+func TestALargeModelOverABadLine(t *testing.T) {
+	r := newRig(t)
+	archive := noise(t, 1, 50*mega)
+	envelope := r.publish(manifest("1.0.0", archive), archive, r.key)
+	address := badLine(t, strings.TrimPrefix(r.line.url(), "http://"), 3*mega, 2*time.Second)
+	r.configure(map[string]any{"endpoints": map[string]any{"s3": "http://" + address}})
+	r.start()
+	r.delivered()
+	r.take(envelope, archive)
+	h := r.state(event.StateOK, "")
+	if h.Counters[fetcher.CounterBytes] != 50*mega {
+		t.Errorf("counters %v", h.Counters)
+	}
+	asked := r.line.asked(modelstore.ArchiveFile)
+	if len(asked) < 16 {
+		t.Errorf("%d requests", len(asked))
+	}
+	for _, q := range asked[1:] {
+		if q.rng == "" || q.ifMatch == "" {
+			t.Errorf("request %+v", q)
+		}
+	}
+}

@@ -1,0 +1,209 @@
+package fetcher_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
+
+	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/components/model-fetcher/operator"
+	"edgepdm/shared/cli"
+	"edgepdm/shared/event"
+	"edgepdm/shared/modelstore"
+	"edgepdm/test/need"
+)
+
+const versitygwVersion = "v1.8.0"
+
+// versitygw returns the program of an S3 that others wrote, which it builds when it is not there yet. What a machine cannot
+// give skips the test.
+func versitygw(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(need.Root(t), ".cache", "tools", "versitygw-"+versitygwVersion)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o600) // other tests may want it too
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Close() }()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(dir, "versitygw")
+	if _, err := os.Stat(program); err == nil {
+		return program
+	}
+	build := exec.Command(need.Tool(t, "go", "https://go.dev/dl"), "install", "-ldflags", "-s -w", "github.com/versity/versitygw/cmd/versitygw@"+versitygwVersion)
+	build.Dir, build.Env = t.TempDir(), append(os.Environ(), "GOBIN="+dir, "CGO_ENABLED=0", "GOFLAGS=")
+	if out, err := build.CombinedOutput(); err != nil {
+		if os.Getenv("REQUIRE_ALL") == "1" {
+			t.Fatalf("versitygw cannot be built, and REQUIRE_ALL=1: %v\n%s", err, out)
+		}
+		t.Skipf("versitygw %s cannot be built (it needs the Go proxy): %v", versitygwVersion, err)
+	}
+	return program
+}
+
+// peer starts versitygw with an empty bucket, and returns a rig whose S3 it is, without versions of objects.
+func peer(t *testing.T) (r *rig, endpoint string) {
+	t.Helper()
+	program := versitygw(t)
+	const access, secret = "operator", "not-a-secret"
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	root, sidecar := t.TempDir(), t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "models"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	server := exec.Command(program, "--quiet", "--port", address, "--access", access, "--secret", secret, "posix", "--sidecar", sidecar, root)
+	var out bytes.Buffer
+	server.Stdout, server.Stderr = &out, &out
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = server.Process.Signal(syscall.SIGTERM)
+		_ = server.Wait()
+		if t.Failed() {
+			t.Logf("versitygw: %s", out.String())
+		}
+	})
+	awaitListener(t, address)
+
+	r = newRigOn(t, "http://"+address, "models", aws.Credentials{AccessKeyID: access, SecretAccessKey: secret})
+	exchange := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]string{"AccessKeyId": access, "SecretAccessKey": r.vars["secret"]})
+	}))
+	t.Cleanup(exchange.Close)
+	r.vars["secret"] = secret
+	r.vars["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = exchange.URL
+	return r, "http://" + address
+}
+
+func awaitListener(t *testing.T, address string) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		if c, err := net.Dial("tcp", address); err == nil {
+			_ = c.Close()
+			return
+		}
+	}
+	t.Fatalf("nothing listens at %s", address)
+}
+
+// An S3 that verifies signatures and checksums, and honours If-Match: written by others.
+func TestVersitygw(t *testing.T) {
+	r, endpoint := peer(t)
+
+	// It is what it is here for.
+	_, err := r.s3.PutObject(t.Context(), &s3.PutObjectInput{
+		Bucket: &r.bucket, Key: aws.String("x"), Body: strings.NewReader("x"), ChecksumSHA256: aws.String("LCa0a2j/xo/5m0U8HTBBNBNCLXBkg7+g+YpeiGJm564="),
+	})
+	if refused, ok := errors.AsType[smithy.APIError](err); !ok || refused.ErrorCode() != "BadDigest" {
+		t.Errorf("a wrong checksum: %v", err)
+	}
+
+	// What the tool publishes, with the checksums and conditions of its own, arrives over a line that drops.
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "operator", "AWS_SECRET_ACCESS_KEY": "not-a-secret", "AWS_SESSION_TOKEN": "", "AWS_REGION": "us-east-1",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true", "AWS_PROFILE": "",
+	} {
+		t.Setenv(name, value)
+	}
+	archive := noise(t, 1, 3*mega)
+	envelope := r.publishByTool(endpoint, manifest("1.0.0", archive), archive)
+	r.line.drop(mega, nil)
+	r.start()
+	r.delivered()
+	r.take(envelope, archive)
+	asked := r.line.asked(modelstore.ArchiveFile)
+	if len(asked) != 3 || asked[2].rng != "bytes=2097152-" || asked[2].ifMatch == "" {
+		t.Errorf("requests %+v", asked)
+	}
+
+	// An archive that is replaced in the middle: 412, anew, and not what the manifest names.
+	archive, other := noise(t, 2, 3*mega), noise(t, 3, 3*mega)
+	m := manifest("1.1.0", archive)
+	r.publishByTool(endpoint, m, archive)
+	var replaced atomic.Bool
+	r.line.drop(mega, func(request) {
+		if !replaced.Swap(true) {
+			r.put("1.1.0/"+modelstore.ArchiveFile, other)
+		}
+	})
+	r.command(fetchNow)
+	r.next(fetcher.StepAvailable)
+	r.next(fetcher.StepDownloading)
+	if e := r.next(fetcher.StepRefused); !strings.Contains(e.Detail, sha(other)) {
+		t.Errorf("event %+v: want the whole of the other object", e)
+	}
+	if h := r.state(event.StateDegraded, "refused: delivery"); h.Counters[fetcher.CounterRestarted] != 1 {
+		t.Errorf("counters %v", h.Counters)
+	}
+	r.untouched()
+
+	// The same without a manifest, where anything whole will do.
+	r.delete(modelstore.EnvelopeFile)
+	r.put(modelstore.ArchiveFile, archive)
+	replaced.Store(false)
+	r.line.drop(mega, func(request) {
+		if !replaced.Swap(true) {
+			r.put(modelstore.ArchiveFile, other)
+		}
+	})
+	r.configure(map[string]any{"allowUnsigned": true})
+	r.delivered()
+	r.take(nil, other)
+	r.quiet(fetchNow)
+
+	// Credentials that are refused are said, and tried again.
+	r.stop()
+	r.vars["secret"] = "wrong"
+	r.start()
+	r.state(event.StateDegraded, "SignatureDoesNotMatch")
+}
+
+// publishByTool publishes with the tool's own sub-command.
+func (r *rig) publishByTool(endpoint string, m modelstore.Manifest, archive []byte) (envelope []byte) {
+	r.t.Helper()
+	envelope, err := modelstore.Sign(m, r.key)
+	dir := r.t.TempDir()
+	err = errors.Join(err, os.WriteFile(filepath.Join(dir, modelstore.EnvelopeFile), envelope, 0o600),
+		os.WriteFile(filepath.Join(dir, modelstore.ArchiveFile), archive, 0o600))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var out bytes.Buffer
+	p := cli.Program{Name: "model-fetcher", Commands: operator.Commands()}
+	args := []string{"publish", "-dir", dir, "-bucket", r.bucket, "-prefix", prefix, "-endpoint", endpoint}
+	if code := p.Main(r.t.Context(), args, cli.Streams{Out: &out, Err: &out}); code != cli.ExitOK {
+		r.t.Fatalf("publish: exit code %d: %s", code, out.String())
+	}
+	return envelope
+}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"edgepdm/components/model-fetcher/download"
+	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/shared/event"
+	"edgepdm/shared/modelstore"
+	"edgepdm/test/coretest"
+	"edgepdm/test/localcloud"
+	"edgepdm/test/need"
+)
+
+const (
+	name     = "com.edgepdm.ModelFetcher"
+	patience = 30 * time.Second
+	mega     = 1 << 20
+)
+
+// The program itself, as a nucleus starts it, is killed in the middle of a download, and goes on when it is started again.
+func TestTheProgramSurvivesAKill(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "model-fetcher")
+	if out, err := exec.Command(need.Tool(t, "go", "https://go.dev/dl"), "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	cloud := startCloud(t)
+	ends := cloud.Endpoints()
+	key, err := modelstore.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive := make([]byte, 20*mega)
+	if _, err := rand.NewChaCha8([32]byte{1}).Read(archive); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, cloud, key, archive)
+
+	line := newLine(t, strings.TrimPrefix(ends.S3, "http://"), 10*mega)
+	core := coretest.Start(t)
+	env := coretest.Environment(t, core, name, "model-fetcher", slog.New(slog.DiscardHandler))
+	coretest.Configure(t, core, name, map[string]any{
+		"bucket": ends.Bucket, "publicKeys": []any{base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))},
+		"endpoints": map[string]any{"s3": "http://" + line.address},
+	})
+	events, err := coretest.Client(t, core).SubscribeToTopic(t.Context(), event.ModelTopic(fetcher.StepDelivered), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func() *exec.Cmd {
+		c := exec.Command(program)
+		c.Dir = env.WorkDir
+		for _, v := range []string{"SVCUID", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT"} {
+			c.Env = append(c.Env, v+"="+env.Getenv(v))
+		}
+		c.Env = append(c.Env, "AWS_REGION="+ends.Region, "AWS_CONTAINER_CREDENTIALS_FULL_URI="+ends.TokenExchange, "AWS_CONTAINER_AUTHORIZATION_TOKEN=token")
+		c.Stdout, c.Stderr = os.Stdout, os.Stderr
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = c.Process.Kill()
+			_ = c.Wait()
+		})
+		return c
+	}
+	first := start()
+	inbox := modelstore.Inbox{Dir: filepath.Join(env.WorkDir, "inbox")}
+	at := awaitBytes(t, inbox, 8*mega)
+	if err := first.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = first.Wait()
+	line.mend()
+	second := start()
+	select {
+	case <-events.Events():
+	case <-time.After(patience):
+		t.Fatal("nothing is delivered")
+	}
+	ready, err := inbox.Ready()
+	if err != nil || len(ready) != 1 {
+		t.Fatalf("ready are %v, %v", ready, err)
+	}
+	if got, err := os.ReadFile(ready[0].Path(modelstore.ArchiveFile)); err != nil || !bytes.Equal(got, archive) {
+		t.Errorf("%d bytes of %d: %v", len(got), len(archive), err)
+	}
+	if rest := line.passed(); rest > 20*mega-at+mega {
+		t.Errorf("%d bytes came after the kill; %d of %d were on disk", rest, at, len(archive))
+	}
+	if err := second.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Wait(); err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+}
+
+func startCloud(t *testing.T) *localcloud.Cloud {
+	t.Helper()
+	cloud, err := localcloud.New(localcloud.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cloud.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := cloud.Close(ctx); err != nil {
+			t.Errorf("close cloud: %v", err)
+		}
+	})
+	return cloud
+}
+
+// publish uploads a signed model, past the line.
+func publish(t *testing.T, cloud *localcloud.Cloud, key ed25519.PrivateKey, archive []byte) {
+	t.Helper()
+	features := []string{"vibration"}
+	sum := sha256.Sum256(archive)
+	id := hex.EncodeToString(sum[:])
+	now := time.Now()
+	envelope, err := modelstore.Sign(modelstore.Manifest{
+		Format: modelstore.ManifestFormat, Name: "compressor", Version: "1.0.0", Created: now, Expires: now.Add(time.Hour),
+		Archive: modelstore.Archive{SHA256: id, Size: int64(len(archive))}, Model: modelstore.ModelFile{File: "model.ubj", SHA256: id, Size: 1},
+		Objective: "binary:logistic", Features: features, Schema: event.SchemaOf(features), Threshold: 0.5, Trainer: "xgboost 3.0.5",
+		Golden: []modelstore.GoldenRow{{Values: event.Values{1}, Margin: 0.25}},
+	}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends := cloud.InternalEndpoints()
+	client := s3.New(s3.Options{
+		Region: ends.Region, BaseEndpoint: &ends.S3, UsePathStyle: true,
+		Credentials: credentials.StaticCredentialsProvider{Value: cloud.Credentials()},
+	})
+	for object, content := range map[string][]byte{"1.0.0/" + modelstore.ArchiveFile: archive, modelstore.EnvelopeFile: envelope} {
+		in := &s3.PutObjectInput{Bucket: &ends.Bucket, Key: aws.String(fetcher.Default().Prefix + "/" + object), Body: bytes.NewReader(content)}
+		if _, err := client.PutObject(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// awaitBytes waits until so many bytes of the download are on disk, and returns how many are.
+func awaitBytes(t *testing.T, inbox modelstore.Inbox, n int64) int64 {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		begun, err := inbox.Incoming()
+		if err != nil || len(begun) != 1 {
+			continue
+		}
+		at, err := download.ReadStatus(filepath.Join(inbox.Dir, "incoming", begun[0], modelstore.ArchiveFile))
+		if err == nil && at.Bytes >= n {
+			return at.Bytes
+		}
+	}
+	t.Fatal("the download does not come far enough")
+	return 0
+}
+
+// line passes TCP on, and stops in the middle of what comes back until it is mended.
+type line struct {
+	address string
+
+	mu    sync.Mutex
+	moved *sync.Cond
+	left  int64 // bytes that may pass; -1 = all
+	count int64 // bytes that passed since the line was mended
+}
+
+func newLine(t *testing.T, target string, n int64) *line {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &line{address: listener.Addr().String(), left: n}
+	l.moved = sync.NewCond(&l.mu)
+	var working sync.WaitGroup
+	working.Go(func() {
+		for {
+			in, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			working.Go(func() { l.pass(in, target) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		l.mend()
+		working.Wait()
+	})
+	return l
+}
+
+func (l *line) pass(in net.Conn, target string) {
+	defer func() { _ = in.Close() }()
+	out, err := net.Dial("tcp", target)
+	if err != nil {
+		return
+	}
+	go func() {
+		_, _ = io.Copy(out, in)
+		_ = out.Close()
+	}()
+	_, _ = io.Copy(in, gate{l, out})
+}
+
+// gate lets bytes through while the line does.
+type gate struct {
+	line *line
+	r    io.Reader
+}
+
+func (g gate) Read(p []byte) (int, error) {
+	l := g.line
+	l.mu.Lock()
+	for l.left == 0 {
+		l.moved.Wait()
+	}
+	if l.left > 0 {
+		p = p[:min(int64(len(p)), l.left)]
+	}
+	l.mu.Unlock()
+	n, err := g.r.Read(p)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.left > 0 {
+		l.left = max(l.left-int64(n), 0)
+	} else {
+		l.count += int64(n)
+	}
+	return n, err
+}
+
+// mend lets everything through, and begins to count.
+func (l *line) mend() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.left >= 0 {
+		l.left, l.count = -1, 0
+	}
+	l.moved.Broadcast()
+}
+
+func (l *line) passed() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.count
+}

@@ -1,0 +1,119 @@
+package modelstore
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"edgepdm/shared/event"
+	"edgepdm/test/need"
+)
+
+var anyArchive = Archive{SHA256: strings.Repeat("0", 64), Size: 1}
+
+// anyBuild has what BuildManifest does not read from files.
+func anyBuild() Build {
+	return Build{Version: "1.0.0", Created: testTime, Expires: testTime.Add(time.Hour), Archive: anyArchive}
+}
+
+func TestBuildManifest(t *testing.T) {
+	unnamed := []string{`"feature_names":["a","b"]`, `"feature_names":[]`}
+	tests := []struct {
+		name   string
+		model  []string // changes of tinyModel
+		golden string
+		build  func(b *Build)
+		kind   error
+		says   string
+	}{
+		{name: "good", golden: tinyGolden},
+		{name: "own name and trainer", golden: tinyGolden, build: func(b *Build) { b.Name, b.Trainer = "press", "xgboost 9" }},
+		{name: "model without names", model: unnamed, golden: tinyGolden},
+		{name: "model without names, given", model: unnamed, golden: tinyGolden, build: func(b *Build) { b.Features = []string{"a", "b"} }},
+		{name: "given names differ", golden: tinyGolden, build: func(b *Build) { b.Features = []string{"a", "c"} }, kind: ErrManifest, says: `column 3`},
+		{name: "columns swapped", golden: edit(t, tinyGolden, "a,b", "b,a"), kind: ErrModel, says: "feature 1"},
+		{name: "column missing", golden: "margin,a\n-0.5,1\n", kind: ErrModel, says: "2 features"},
+		{name: "no margin column", golden: "a,b\n1,0\n", kind: ErrManifest, says: `first column`},
+		{name: "no column", golden: "margin\n1\n", kind: ErrManifest, says: `first column`},
+		{name: "no row", golden: "margin,a,b\n", kind: ErrManifest, says: "golden: 0 rows"},
+		{name: "257 rows", golden: "margin,a,b\n" + strings.Repeat("-0.5,1,0\n", 257), kind: ErrManifest, says: "more than 256"},
+		{name: "margin differs in the last bit", golden: edit(t, tinyGolden, "2.5,", "2.5000002,"), kind: ErrGolden, says: "row 3"},
+		{name: "margin missing", golden: edit(t, tinyGolden, "2.5,", ","), kind: ErrManifest, says: "row 3"},
+		{name: "infinite value", golden: edit(t, tinyGolden, "2.5,2", "2.5,inf"), kind: ErrManifest, says: "row 3"},
+		{name: "too large a value", golden: edit(t, tinyGolden, "2.5,2", "2.5,1e39"), kind: ErrManifest, says: "row 3"},
+		{name: "no name", model: []string{"edgepdm.name", "edgepdm.note"}, golden: tinyGolden, kind: ErrManifest, says: "name"},
+		{name: "threshold is text", model: []string{`"0.25"`, `"high"`}, golden: tinyGolden, kind: ErrModel, says: "edgepdm.threshold"},
+		{name: "bad version", golden: tinyGolden, build: func(b *Build) { b.Version = "1" }, kind: ErrManifest, says: "version"},
+		{name: "no archive", golden: tinyGolden, build: func(b *Build) { b.Archive = Archive{} }, kind: ErrManifest, says: "archive"},
+		{name: "no model", model: []string{"{", "?"}, golden: tinyGolden, kind: ErrModel, says: "unsupported"},
+		{name: "two outputs", model: []string{`"num_target":"1"`, `"num_target":"2"`, "binary:logistic", "reg:squarederror"}, golden: tinyGolden, kind: ErrModel, says: "2 margins"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir, b := t.TempDir(), anyBuild()
+			if test.build != nil {
+				test.build(&b)
+			}
+			m, err := BuildManifest(write(t, dir, "model.json", []byte(edit(t, tinyModel, test.model...))), write(t, dir, "golden.csv", []byte(test.golden)), b)
+			if test.kind != nil {
+				wants(t, err, test.kind, test.says)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b.Name == "" {
+				b.Name, b.Trainer = "tiny", "xgboost 3.0.5"
+			}
+			if m.Name != b.Name || m.Trainer != b.Trainer || m.Threshold != 0.25 || m.Objective != "binary:logistic" || m.Model.File != "model.json" ||
+				!slices.Equal(m.Features, []string{"a", "b"}) || m.Schema != event.SchemaOf(m.Features) || len(m.Golden) != 4 {
+				t.Errorf("%+v", m)
+			}
+		})
+	}
+}
+
+// shipped returns the files of the suite's own model.
+func shipped(t testing.TB) (model, golden string) {
+	dir := filepath.Join(need.Root(t), "components", "inference-engine", "model")
+	return filepath.Join(dir, "model.ubj"), filepath.Join(dir, "golden.csv")
+}
+
+// TestBuildManifestOfShippedModel uses what scripts/train wrote.
+func TestBuildManifestOfShippedModel(t *testing.T) {
+	model, golden := shipped(t)
+	m, err := BuildManifest(model, golden, anyBuild())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Name != "simulated-compressor" || len(m.Features) != 168 || len(m.Golden) < 2 {
+		t.Errorf("%s, %d features, %d golden rows", m.Name, len(m.Features), len(m.Golden))
+	}
+	data, err := Sign(m, testKey(t, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(data) > 256<<10 {
+		t.Errorf("envelope of %d bytes", len(data))
+	}
+}
+
+func TestBuildManifestWithoutFiles(t *testing.T) {
+	dir := t.TempDir()
+	model := write(t, dir, "model.json", []byte(tinyModel))
+	if _, err := BuildManifest(filepath.Join(dir, "none"), model, anyBuild()); !missing(err) {
+		t.Errorf("no model: %v", err)
+	}
+	if _, err := BuildManifest(model, filepath.Join(dir, "none"), anyBuild()); !missing(err) {
+		t.Errorf("no golden rows: %v", err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := BuildManifest(model, filepath.Join(dir, "folder"), anyBuild()); err == nil {
+		t.Error("a folder as golden rows")
+	}
+}

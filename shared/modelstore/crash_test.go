@@ -1,0 +1,345 @@
+package modelstore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// scenario is something that changes a store, for tests that stop it in the middle.
+type scenario struct {
+	name    string
+	prepare func(b *bench)
+	// run does it, or what is left of it to do.
+	run func(b *bench, s *Store) error
+	before, after string // the active and the previous version
+	quarantine    int    // entries in the end
+}
+
+// latest is the delivery that was made last.
+func (b *bench) latest() Delivery {
+	b.t.Helper()
+	deliveries, err := b.inbox.Ready()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return deliveries[len(deliveries)-1]
+}
+
+// takeLatest takes and activates the delivery that was made last.
+func takeLatest(b *bench, s *Store) error {
+	c, err := s.Take(b.latest(), nil)
+	if errors.Is(err, ErrActive) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.Activate(c)
+}
+
+func scenarios(t testing.TB) []scenario {
+	model := write(t, t.TempDir(), "model.json", []byte(tinyModel))
+	shippedVersion := hashOf([]byte(tinyModel))[:12]
+	deliverVersion := func(b *bench, version string) {
+		p := publish(t, tinyModel, version)
+		b.deliver(&p.manifest, p.archive)
+	}
+	return []scenario{
+		{
+			name: "seed", before: " ", after: shippedVersion + " ",
+			run: func(_ *bench, s *Store) error {
+				_, err := s.Seed(model, "")
+				return err
+			},
+		},
+		{
+			name: "first model", before: " ", after: "1.0.0 ", run: takeLatest,
+			prepare: func(b *bench) { deliverVersion(b, "1.0.0") },
+		},
+		{
+			name: "third model", before: "1.1.0 1.0.0", after: "1.2.0 1.1.0", run: takeLatest,
+			prepare: func(b *bench) {
+				b.install("1.0.0")
+				b.install("1.1.0")
+				deliverVersion(b, "1.2.0")
+			},
+		},
+		{
+			name: "previous model delivered again", before: "1.1.0 1.0.0", after: "1.0.0 1.1.0",
+			prepare: func(b *bench) {
+				b.install("1.0.0")
+				p := publish(t, tinyModel, "1.0.0")
+				b.install("1.1.0")
+				b.options.AllowDowngrade = true
+				b.deliver(&p.manifest, p.archive)
+			},
+			run: takeLatest,
+		},
+		{
+			name: "roll-back", before: "1.1.0 1.0.0", after: "1.0.0 ", quarantine: 1,
+			prepare: func(b *bench) {
+				b.install("1.0.0")
+				b.install("1.1.0")
+			},
+			run: func(_ *bench, s *Store) error {
+				if i, _ := s.Current(); i.Manifest.Version == "1.0.0" {
+					return nil // the store has completed it
+				}
+				_, err := s.Rollback("too slow")
+				return err
+			},
+		},
+		{
+			name: "refusal", before: "1.0.0 ", after: "1.0.0 ", quarantine: 1,
+			prepare: func(b *bench) {
+				b.install("1.0.0")
+				p := publish(t, tinyModel, "1.1.0")
+				p.manifest.Golden[0].Margin = 7
+				b.deliver(&p.manifest, p.archive)
+			},
+			run: func(b *bench, s *Store) error {
+				_, err := s.Take(b.latest(), nil)
+				if errors.Is(err, ErrGolden) {
+					return nil
+				}
+				return fmt.Errorf("not refused: %w", err)
+			},
+		},
+	}
+}
+
+// state returns the active and the previous version, after checking that they load.
+func state(t testing.TB, s *Store) string {
+	t.Helper()
+	i, ok := s.Current()
+	j, okToo := s.Previous()
+	for _, x := range []struct {
+		Installed
+		ok bool
+	}{{i, ok}, {j, okToo}} {
+		if !x.ok {
+			continue
+		}
+		if _, err := x.Load(); err != nil {
+			t.Fatalf("model %s does not load: %v", x.ID, err)
+		}
+	}
+	return i.Manifest.Version + " " + j.Manifest.Version
+}
+
+// files returns all files below a folder, in order.
+func files(t testing.TB, dir string) []string {
+	t.Helper()
+	var all []string
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			path, err = filepath.Rel(dir, path)
+			all = append(all, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// tidy checks that a store has no file that it should not have.
+func tidy(t testing.TB, s *Store) {
+	t.Helper()
+	want := []string{formatFile}
+	if len(s.Quarantined()) > 0 {
+		want = append(want, quarantineFile)
+	}
+	for _, get := range []func() (Installed, bool){s.Current, s.Previous} {
+		i, ok := get()
+		if !ok {
+			continue
+		}
+		folder := filepath.Join(versionsDir, i.ID)
+		want = append(want, currentFile, filepath.Join(folder, recordFile), filepath.Join(folder, i.Manifest.Model.File))
+		if i.Origin == OriginSigned {
+			want = append(want, filepath.Join(folder, EnvelopeFile))
+		}
+	}
+	slices.Sort(want)
+	want = slices.Compact(want)
+	got := files(t, s.dir)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("the store has the files %q, want %q", got, want)
+	}
+}
+
+// eachStep runs a scenario on a fresh copy of a store with a hook, for step 0, 1, 2… until the hook has nothing to do.
+func eachStep(t *testing.T, sc scenario, try func(t *testing.T, b *bench, dir string, step int) (done bool)) {
+	b := newBench(t)
+	if sc.prepare != nil {
+		sc.prepare(b)
+	}
+	if got := state(t, b.store); got != sc.before {
+		t.Fatalf("prepared %q, want %q", got, sc.before)
+	}
+	for step := 0; ; step++ {
+		dir := filepath.Join(t.TempDir(), "store")
+		if err := os.CopyFS(dir, os.DirFS(b.dir)); err != nil {
+			t.Fatal(err)
+		}
+		if try(t, b, dir, step) {
+			t.Logf("%d steps", step)
+			return
+		}
+	}
+}
+
+// TestStopAfterEachStep stops the process after each step that it makes on disk, opens the store again, and lets it finish.
+// At every second step the process that opens it again is stopped too, after each of its steps.
+func TestStopAfterEachStep(t *testing.T) {
+	for _, sc := range scenarios(t) {
+		t.Run(strings.ReplaceAll(sc.name, " ", "-"), func(t *testing.T) {
+			allowed := []string{sc.before, sc.after}
+			eachStep(t, sc, func(t *testing.T, b *bench, dir string, step int) bool {
+				k := &killer{at: step}
+				s, err := openStore(disk{before: k.before}, dir, b.options)
+				if err == nil {
+					err = sc.run(b, s)
+					_ = s.Close()
+				}
+				if k.dead && err != nil && !errors.Is(err, errKilled) {
+					t.Fatalf("stopped at step %d: %v", step, err)
+				}
+				if !k.dead && err != nil {
+					t.Fatal(err)
+				}
+				// What was done is done, also when it was stopped while it cleaned up behind.
+				done := err == nil
+				for again := 0; step%2 == 0 && k.dead; again++ {
+					second := &killer{at: again}
+					if s, err := openStore(disk{before: second.before}, dir, b.options); err == nil {
+						_ = s.Close()
+					}
+					if !second.dead {
+						break
+					}
+				}
+				s, err = OpenStore(dir, b.options)
+				if err != nil {
+					t.Fatalf("stopped at step %d, opened again: %v", step, err)
+				}
+				defer func() { _ = s.Close() }()
+				got := state(t, s)
+				if !slices.Contains(allowed, got) || done && got != sc.after {
+					t.Fatalf("stopped at step %d (done: %v): active and previous are %q", step, done, got)
+				}
+				if err := sc.run(b, s); err != nil {
+					t.Fatalf("stopped at step %d, continued: %v", step, err)
+				}
+				if got := state(t, s); got != sc.after || len(s.Quarantined()) != sc.quarantine {
+					t.Fatalf("stopped at step %d, continued: active and previous are %q, quarantine %+v", step, got, s.Quarantined())
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if s, err = OpenStore(dir, b.options); err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = s.Close() }()
+				tidy(t, s)
+				return !k.dead
+			})
+		})
+	}
+}
+
+// TestFullDiskAtEachStep makes one step after the other fail. That is nobody's fault: nothing is put into quarantine, the
+// active model stays or is the new one, and the same process can do it again.
+func TestFullDiskAtEachStep(t *testing.T) {
+	for _, sc := range scenarios(t) {
+		t.Run(strings.ReplaceAll(sc.name, " ", "-"), func(t *testing.T) {
+			allowed := []string{sc.before, sc.after}
+			eachStep(t, sc, func(t *testing.T, b *bench, dir string, step int) bool {
+				f := &failer{at: step, err: syscall.ENOSPC}
+				s, err := openStore(disk{before: f.before}, dir, b.options)
+				if err != nil {
+					if !errors.Is(err, syscall.ENOSPC) {
+						t.Fatal(err)
+					}
+					if s, err = OpenStore(dir, b.options); err != nil {
+						t.Fatal(err)
+					}
+				}
+				defer func() { _ = s.Close() }()
+				err = sc.run(b, s)
+				var refused *RefusedError
+				if errors.As(err, &refused) {
+					t.Fatalf("step %d, %s %s, fails: %v", step, f.op, f.path, err)
+				}
+				if err != nil && !errors.Is(err, syscall.ENOSPC) {
+					t.Fatalf("step %d, %s %s, fails: %v", step, f.op, f.path, err)
+				}
+				if got := state(t, s); !slices.Contains(allowed, got) {
+					t.Fatalf("step %d, %s %s, fails: active and previous are %q", step, f.op, f.path, got)
+				}
+				if err := sc.run(b, s); err != nil {
+					t.Fatalf("step %d, %s %s, failed, again: %v", step, f.op, f.path, err)
+				}
+				if got := state(t, s); got != sc.after || len(s.Quarantined()) != sc.quarantine {
+					t.Fatalf("step %d, %s %s, failed, again: active and previous are %q, quarantine %+v", step, f.op, f.path, got, s.Quarantined())
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if s, err = OpenStore(dir, b.options); err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = s.Close() }()
+				if got := state(t, s); got != sc.after {
+					t.Fatalf("step %d, %s %s, failed, again, opened: active and previous are %q", step, f.op, f.path, got)
+				}
+				tidy(t, s)
+				return f.op == ""
+			})
+		})
+	}
+}
+
+// TestCrashingModel has the process end again and again while it tries a model.
+func TestCrashingModel(t *testing.T) {
+	b := newBench(t)
+	b.install("1.0.0")
+	p := publish(t, tinyModel, "1.1.0")
+	d := b.deliver(&p.manifest, p.archive)
+	for range maxAttempts {
+		k := &killer{at: 1 << 30}
+		b.store.disk = disk{before: k.before}
+		_, err := b.store.Take(d, func(Manifest, string) error {
+			k.at = 0 // out of memory
+			return errKilled
+		})
+		if err == nil {
+			t.Fatal("taken")
+		}
+		b.open()
+		b.store.mu.Lock()
+		b.store.quarantine = nil // what the dead process thought
+		b.store.mu.Unlock()
+	}
+	_, err := b.store.Take(d, func(Manifest, string) error {
+		t.Error("tried again")
+		return nil
+	})
+	wants(t, err, ErrCrashed, "5 times in a row")
+	b.open()
+	_, err = b.store.Take(d, nil)
+	wants(t, err, ErrQuarantined, "5 times in a row")
+	b.active("1.0.0", "")
+	// Another one is not concerned.
+	b.install("1.2.0")
+	b.active("1.2.0", "1.0.0")
+}

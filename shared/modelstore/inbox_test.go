@@ -1,0 +1,367 @@
+package modelstore
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// deliver commits a delivery. No envelope: an unsigned one.
+func deliver(t testing.TB, b Inbox, id string, envelope, archive []byte) Delivery {
+	t.Helper()
+	d, err := b.Begin(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if envelope != nil {
+		write(t, d.dir, EnvelopeFile, envelope)
+	}
+	write(t, d.dir, ArchiveFile, archive)
+	if err := d.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	return *d
+}
+
+func ids(deliveries []Delivery) []string {
+	var out []string
+	for _, d := range deliveries {
+		out = append(out, d.ID)
+	}
+	return out
+}
+
+func ready(t testing.TB, b Inbox) []string {
+	t.Helper()
+	deliveries, err := b.Ready()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids(deliveries)
+}
+
+func TestDelivery(t *testing.T) {
+	b := Inbox{Dir: filepath.Join(t.TempDir(), "inbox")}
+	if got := ready(t, b); len(got) != 0 {
+		t.Fatalf("an inbox that is not there has %v", got)
+	}
+	d, err := b.Begin("aa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Commit(); !missing(err) {
+		t.Fatalf("without an archive: %v", err)
+	}
+	write(t, filepath.Dir(d.Path(ArchiveFile)), ArchiveFile+".part", []byte("half"))
+	if got := ready(t, b); len(got) != 0 {
+		t.Fatalf("ready before it was committed: %v", got)
+	}
+
+	// As after a restart: what was downloaded is there.
+	d, err = b.Begin("aa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(d.Path(ArchiveFile + ".part")); err != nil || string(data) != "half" {
+		t.Fatalf("%s, %v", data, err)
+	}
+	if got, err := b.Incoming(); err != nil || !slices.Equal(got, []string{"aa"}) {
+		t.Fatalf("incoming %v, %v", got, err)
+	}
+	write(t, d.dir, ArchiveFile, []byte("archive"))
+	write(t, d.dir, EnvelopeFile, []byte("envelope"))
+	write(t, d.dir, "notes/etag", []byte("mine"))
+	if err := d.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.Incoming(); err != nil || len(got) != 0 {
+		t.Fatalf("incoming %v, %v", got, err)
+	}
+	if got := ready(t, b); !slices.Equal(got, []string{"aa"}) {
+		t.Fatalf("ready %v", got)
+	}
+	left, err := os.ReadDir(d.dir)
+	if err != nil || len(left) != 2 {
+		t.Fatalf("the delivery has %v, %v", left, err)
+	}
+	if _, err := b.Begin("aa"); !errors.Is(err, ErrReady) {
+		t.Fatalf("begun again: %v", err)
+	}
+
+	for range 2 {
+		if err := b.Remove("aa"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := ready(t, b); len(got) != 0 {
+		t.Fatalf("ready after removal: %v", got)
+	}
+	if trash, err := os.ReadDir(filepath.Join(b.Dir, trashDir)); err != nil || len(trash) != 0 {
+		t.Fatalf("trash has %v, %v", trash, err)
+	}
+}
+
+// TestCommitTwice has two processes fill the same delivery.
+func TestCommitTwice(t *testing.T) {
+	b := Inbox{Dir: t.TempDir()}
+	first, err := b.Begin("aa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, first.dir, ArchiveFile, []byte("archive"))
+	second, err := b.Begin("aa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Commit(); !missing(err) {
+		t.Fatalf("committed twice: %v", err)
+	}
+	write(t, second.dir, ArchiveFile, []byte("archive"))
+	if err := second.Commit(); !errors.Is(err, ErrReady) {
+		t.Fatalf("committed twice: %v", err)
+	}
+}
+
+// TestReadyOrder commits deliveries that have the same time, and one from the future.
+func TestReadyOrder(t *testing.T) {
+	b := Inbox{Dir: t.TempDir()}
+	want := []string{"z", "c", "a", "b"}
+	for i, id := range want {
+		d := deliver(t, b, id, nil, []byte("x"))
+		if i == 1 {
+			future := testTime.AddDate(50, 0, 0)
+			if err := os.Chtimes(d.dir, future, future); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write(t, filepath.Join(b.Dir, readyDir), "file", nil)
+	write(t, filepath.Join(b.Dir, readyDir, ".hidden"), ArchiveFile, nil)
+	if got := ready(t, b); !slices.Equal(got, want) {
+		t.Errorf("ready %v, want %v", got, want)
+	}
+}
+
+func TestReadyIsBounded(t *testing.T) {
+	b := Inbox{Dir: t.TempDir()}
+	for i := range maxReady + 10 {
+		if err := os.MkdirAll(filepath.Join(b.Dir, readyDir, strings.Repeat("x", i+1)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := ready(t, b); len(got) != maxReady {
+		t.Errorf("%d deliveries", len(got))
+	}
+}
+
+func TestIDs(t *testing.T) {
+	b := Inbox{Dir: t.TempDir()}
+	for _, id := range []string{"a", "0", "1.2.0-9f86d081884c", strings.Repeat("f", 128), "a..b"} {
+		if _, err := b.Begin(id); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	for _, id := range []string{"", ".", "..", "../x", "a/b", "A", "a b", "-a", ".a", "a_b", "ä", "a\x00", strings.Repeat("f", 129)} {
+		_, err := b.Begin(id)
+		wants(t, err, ErrID, "")
+		wants(t, b.Remove(id), ErrID, "")
+		wants(t, b.Request(id, ""), ErrID, "")
+		_, _, err = b.TakeRequest(id)
+		wants(t, err, ErrID, "")
+	}
+}
+
+// TestInboxSteps stops the fetcher, and then the engine, after each step: a delivery is ready whole or not at all.
+func TestInboxSteps(t *testing.T) {
+	for _, removing := range []bool{false, true} {
+		for stop := 0; ; stop++ {
+			b := Inbox{Dir: filepath.Join(t.TempDir(), "inbox")}
+			if removing {
+				deliver(t, b, "aa", []byte("envelope"), []byte("archive"))
+			}
+			dying := b
+			k := &killer{at: stop}
+			dying.disk.before = k.before
+			var err error
+			if removing {
+				err = dying.Remove("aa")
+			} else {
+				var d *Delivery
+				if d, err = dying.Begin("aa"); err == nil {
+					write(t, d.dir, EnvelopeFile, []byte("envelope"))
+					write(t, d.dir, ArchiveFile, []byte("archive"))
+					write(t, d.dir, "part", nil)
+					err = d.Commit()
+				}
+			}
+			for _, id := range ready(t, b) {
+				left, _ := os.ReadDir(filepath.Join(b.Dir, readyDir, id))
+				if len(left) != 2 {
+					t.Fatalf("removing %v, stopped at step %d: half a delivery is ready: %v", removing, stop, left)
+				}
+			}
+			if err := Check(b.Dir); err != nil { // the next process clears what was left
+				t.Fatal(err)
+			}
+			if trash, _ := os.ReadDir(filepath.Join(b.Dir, trashDir)); len(trash) != 0 {
+				t.Fatalf("trash has %v", trash)
+			}
+			if !k.dead {
+				if err != nil {
+					t.Fatal(err)
+				}
+				break
+			}
+			if !errors.Is(err, errKilled) {
+				t.Fatalf("stopped at step %d: %v", stop, err)
+			}
+			// The next process finishes.
+			if removing {
+				err = b.Remove("aa")
+			} else if d, beginning := b.Begin("aa"); beginning == nil {
+				write(t, d.dir, ArchiveFile, []byte("archive"))
+				write(t, d.dir, EnvelopeFile, []byte("envelope"))
+				err = d.Commit()
+			} else if !errors.Is(beginning, ErrReady) {
+				err = beginning
+			} else {
+				err = nil
+			}
+			if err != nil {
+				t.Fatalf("stopped at step %d, then: %v", stop, err)
+			}
+			if got := ready(t, b); (len(got) == 1) == removing {
+				t.Fatalf("stopped at step %d, then ready: %v", stop, got)
+			}
+		}
+	}
+}
+
+func TestRequests(t *testing.T) {
+	b := Inbox{Dir: filepath.Join(t.TempDir(), "inbox")}
+	if got, err := b.Requests(); err != nil || len(got) != 0 {
+		t.Fatalf("%v, %v", got, err)
+	}
+	if _, ok, err := b.TakeRequest(RequestRollback); ok || err != nil {
+		t.Fatalf("%v, %v", ok, err)
+	}
+	for _, text := range []string{"first", "second"} {
+		if err := b.Request(RequestRollback, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := b.Requests(); err != nil || !slices.Equal(got, []string{"rollback"}) {
+		t.Fatalf("%v, %v", got, err)
+	}
+	if text, ok, err := b.TakeRequest(RequestRollback); text != "second" || !ok || err != nil {
+		t.Fatalf("%q, %v, %v", text, ok, err)
+	}
+	if _, ok, err := b.TakeRequest(RequestRollback); ok || err != nil {
+		t.Fatalf("taken twice: %v, %v", ok, err)
+	}
+	wants(t, b.Request("long", strings.Repeat("x", maxRequestText+1)), ErrLimit, "4097 bytes")
+
+	// Made by hand: longer than allowed, and a folder.
+	write(t, filepath.Join(b.Dir, requestsDir), "long", make([]byte, maxRequestText+1))
+	write(t, filepath.Join(b.Dir, requestsDir, "folder"), "x", nil)
+	for _, name := range []string{"long", "folder"} {
+		if text, ok, err := b.TakeRequest(name); !strings.Contains(text, "unreadable") || !ok || err != nil {
+			t.Errorf("%s: %q, %v, %v", name, text, ok, err)
+		}
+	}
+	if got, err := b.Requests(); err != nil || len(got) != 0 {
+		t.Fatalf("%v, %v", got, err)
+	}
+}
+
+// TestRequestsAtOnce leaves and takes requests from several goroutines.
+func TestRequestsAtOnce(t *testing.T) {
+	b := Inbox{Dir: t.TempDir()}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 20 {
+				if err := b.Request(RequestRollback, "why"); err != nil {
+					t.Errorf("leave: %v", err)
+				}
+				if text, ok, err := b.TakeRequest(RequestRollback); err != nil || ok && text != "why" {
+					t.Errorf("take: %q, %v, %v", text, ok, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestReadersAndWriters fills, looks at and removes deliveries at the same time.
+func TestReadersAndWriters(t *testing.T) {
+	b := Inbox{Dir: t.TempDir()}
+	var wg sync.WaitGroup
+	for _, id := range []string{"a", "b", "c"} {
+		wg.Go(func() {
+			for range 10 {
+				deliver(t, b, id, []byte("envelope"), []byte("archive"))
+				if err := b.Remove(id); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for range 50 {
+			if _, err := b.Ready(); err != nil {
+				t.Error(err)
+			}
+			if err := Check(b.Dir); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	wg.Wait()
+	if got := ready(t, b); len(got) != 0 {
+		t.Errorf("ready %v", got)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	if err := Check(filepath.Join(dir, "com.edgepdm.ModelFetcher", "inbox")); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "ModelFetcher deployed") {
+		t.Errorf("no fetcher: %v", err)
+	}
+	if err := Check(filepath.Join(dir, "inbox")); err != nil {
+		t.Error(err)
+	}
+	file := write(t, dir, "file", nil)
+	if err := Check(file); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("a file: %v", err)
+	}
+	if os.Geteuid() != 0 {
+		closed := filepath.Join(dir, "closed")
+		if err := os.Mkdir(closed, 0o500); err != nil {
+			t.Fatal(err)
+		}
+		if err := Check(closed); err == nil || !strings.Contains(err.Error(), "mode 0500") {
+			t.Errorf("read only: %v", err)
+		}
+		return
+	}
+	// As root, another user's folder can be had, and the message about it is what is tested.
+	theirs := filepath.Join(dir, "theirs")
+	if err := os.Mkdir(theirs, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(theirs, 12345, 12345); err != nil {
+		t.Skip(err)
+	}
+	err := unusable(filepath.Join(theirs, "ready"), &os.PathError{Op: "mkdir", Path: "ready", Err: syscall.EACCES})
+	wants(t, err, syscall.EACCES, "user 12345 and this process runs as user 0: give inference-engine and model-fetcher the same posixUser")
+}

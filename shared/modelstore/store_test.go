@@ -1,0 +1,640 @@
+package modelstore
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// bench is a store with an inbox in front of it.
+type bench struct {
+	t       testing.TB
+	key     ed25519.PrivateKey
+	inbox   Inbox
+	dir     string
+	options Options
+	store   *Store
+	log     bytes.Buffer
+	count   int
+}
+
+func newBench(t testing.TB) *bench {
+	t.Helper()
+	dir := t.TempDir()
+	b := &bench{t: t, key: testKey(t, 1), inbox: Inbox{Dir: filepath.Join(dir, "inbox")}, dir: filepath.Join(dir, "store")}
+	b.options = Options{
+		Keys: []ed25519.PublicKey{publicOf(b.key)}, Release: "1.0.0", Now: testNow, Log: slog.New(slog.NewTextHandler(&b.log, nil)),
+	}
+	b.open()
+	t.Cleanup(func() { _ = b.store.Close() })
+	return b
+}
+
+// open opens the store, again if it is open.
+func (b *bench) open() {
+	b.t.Helper()
+	if b.store != nil {
+		if err := b.store.Close(); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	var err error
+	if b.store, err = OpenStore(b.dir, b.options); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// deliver puts a delivery into the inbox; a manifest that is nil makes it unsigned.
+func (b *bench) deliver(m *Manifest, archive []byte) Delivery {
+	b.t.Helper()
+	var envelope []byte
+	if m != nil {
+		payload := encodeJSON(b.t, m)
+		envelope = sign(b.t, payload, b.key)
+	}
+	return b.deliverRaw(envelope, archive)
+}
+
+func (b *bench) deliverRaw(envelope, archive []byte) Delivery {
+	b.t.Helper()
+	b.count++
+	return deliver(b.t, b.inbox, fmt.Sprintf("d%d", b.count), envelope, archive)
+}
+
+// install makes a version of the tiny model active.
+func (b *bench) install(version string) Installed {
+	b.t.Helper()
+	p := publish(b.t, tinyModel, version)
+	c, err := b.store.Take(b.deliver(&p.manifest, p.archive), nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.store.Activate(c); err != nil {
+		b.t.Fatal(err)
+	}
+	return c.Installed
+}
+
+// active checks which versions are active and previous, now and after the store was opened again, and that they load.
+func (b *bench) active(current, previous string) {
+	b.t.Helper()
+	for range 2 {
+		b.t.Helper()
+		i, ok := b.store.Current()
+		j, okToo := b.store.Previous()
+		if ok != (current != "") || okToo != (previous != "") || i.Manifest.Version != current || j.Manifest.Version != previous {
+			b.t.Fatalf("active %q, previous %q; want %q, %q", i.Manifest.Version, j.Manifest.Version, current, previous)
+		}
+		var want []string
+		for _, i := range []Installed{i, j} {
+			if i.ID == "" {
+				continue
+			}
+			want = append(want, i.ID)
+			if _, err := i.Load(); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+		have, err := os.ReadDir(filepath.Join(b.dir, versionsDir))
+		if err != nil && !missing(err) {
+			b.t.Fatal(err)
+		}
+		for _, e := range have {
+			if !slices.Contains(want, e.Name()) {
+				b.t.Errorf("versions has %s too", e.Name())
+			}
+		}
+		b.open()
+	}
+}
+
+// refused checks that a delivery is refused, and that the quarantine says so, now and after the store was opened again.
+func (b *bench) refused(d Delivery, reason Reason, kind error, says string) *RefusedError {
+	b.t.Helper()
+	_, err := b.store.Take(d, nil)
+	wants(b.t, err, kind, says)
+	var r *RefusedError
+	if !errors.As(err, &r) || r.Reason != reason {
+		b.t.Fatalf("%#v, want a RefusedError for %s", err, reason)
+	}
+	for range 2 {
+		i := slices.IndexFunc(b.store.Quarantined(), func(e Entry) bool { return e.Source == r.Source })
+		if i < 0 {
+			b.t.Fatal("not in quarantine")
+		}
+		if e := b.store.Quarantined()[i]; e.Reason != reason || e.Final != r.Final || e.Version != r.Version || !e.Since.Equal(testTime) {
+			b.t.Fatalf("in quarantine as %+v, refused as %+v", e, r)
+		}
+		b.open()
+	}
+	for _, left := range []string{stagingDir, attemptFile} {
+		if _, err := os.Lstat(filepath.Join(b.dir, left)); !missing(err) {
+			b.t.Errorf("%s was left behind", left)
+		}
+	}
+	return r
+}
+
+func TestTakeAndActivate(t *testing.T) {
+	b := newBench(t)
+	b.active("", "")
+	p := publish(t, tinyModel, "1.2.0")
+	d := b.deliver(&p.manifest, p.archive)
+	tested := ""
+	c, err := b.store.Take(d, func(m Manifest, path string) error {
+		tested = path
+		if m.Version != "1.2.0" || m.Threshold != 0.25 {
+			t.Errorf("self-test is given %+v", m)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil || hashOf(data) != m.Model.SHA256 {
+			t.Errorf("self-test is given another file: %v", err)
+		}
+		return nil
+	})
+	if err != nil || tested == "" {
+		t.Fatalf("tested %q, %v", tested, err)
+	}
+	if c.Origin != OriginSigned || c.Key != KeyID(publicOf(b.key)) || !c.Accepted.Equal(testTime) || c.Ref().Version != "1.2.0" || c.Ref().SHA256 != hashOf([]byte(tinyModel)) {
+		t.Errorf("%+v", c)
+	}
+	if _, ok := b.store.Current(); ok {
+		t.Error("active before it was activated")
+	}
+	for range 2 { // twice is once
+		if err := b.store.Activate(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.active("1.2.0", "")
+	i, _ := b.store.Current()
+	kept, err := os.ReadFile(filepath.Join(i.dir, EnvelopeFile))
+	if err != nil || hashOf(kept) != i.Source {
+		t.Errorf("envelope kept: %v", err)
+	}
+	_, err = b.store.Take(d, nil)
+	var r *RefusedError
+	if wants(t, err, ErrActive, ""); !errors.As(err, &r) || r.Reason != ReasonActive || r.Version != "1.2.0" || len(b.store.Quarantined()) != 0 {
+		t.Errorf("taken again: %+v", err)
+	}
+	b.install("1.10.0")
+	b.active("1.10.0", "1.2.0")
+	b.install("2.0.0")
+	b.active("2.0.0", "1.10.0")
+	if b.log.Len() > 0 {
+		t.Errorf("log: %s", &b.log)
+	}
+}
+
+// TestTakeRefuses has, for each thing that can be wrong, the reason that is given, and whether it is final.
+func TestTakeRefuses(t *testing.T) {
+	good := publish(t, tinyModel, "1.2.0")
+	other := publish(t, edit(t, tinyModel, "4E0", "4E0 "), "1.2.0") // another file, the same margins
+	// described returns a delivery whose manifest describes the archive, so that only what is in it is wrong.
+	described := func(b *bench, archive []byte, change func(m *Manifest)) Delivery {
+		m := good.manifest
+		m.Archive = Archive{hashOf(archive), int64(len(archive))}
+		if change != nil {
+			change(&m)
+		}
+		return b.deliver(&m, archive)
+	}
+	manifest := func(change func(m *Manifest)) func(b *bench) Delivery {
+		return func(b *bench) Delivery {
+			m := good.manifest
+			m.Golden = slices.Clone(m.Golden)
+			change(&m)
+			return b.deliver(&m, good.archive)
+		}
+	}
+	withModel := func(name, model string) func(b *bench) Delivery {
+		return func(b *bench) Delivery {
+			return described(b, archiveOf(t, file(name, model)), func(m *Manifest) {
+				m.Model = ModelFile{name, hashOf([]byte(model)), int64(len(model))}
+			})
+		}
+	}
+	inside := func(entries ...entry) func(b *bench) Delivery {
+		return func(b *bench) Delivery { return described(b, archiveOf(t, entries...), nil) }
+	}
+	raw := func(archive []byte) func(b *bench) Delivery {
+		return func(b *bench) Delivery { return described(b, archive, nil) }
+	}
+	tests := []struct {
+		name   string
+		make   func(b *bench) Delivery
+		reason Reason
+		kind   error
+		says   string
+		final  bool
+	}{
+		{"wrong key", func(b *bench) Delivery {
+			return b.deliverRaw(sign(t, encodeJSON(t, good.manifest), testKey(t, 9)), good.archive)
+		}, ReasonUntrusted, ErrUntrusted, "1 keys are trusted", false},
+		{"tampered payload", func(b *bench) Delivery {
+			envelope := sign(t, encodeJSON(t, good.manifest), b.key)
+			at := bytes.Index(envelope, []byte(`"payload":"`)) + 100
+			envelope[at] ^= 1
+			return b.deliverRaw(envelope, good.archive)
+		}, ReasonSignature, ErrSignature, "does not fit", false},
+		{"envelope is none", func(b *bench) Delivery { return b.deliverRaw([]byte("hello"), good.archive) }, ReasonSignature, ErrSignature, "envelope", false},
+		{"envelope is empty", func(b *bench) Delivery { return b.deliverRaw([]byte{}, good.archive) }, ReasonSignature, ErrSignature, "envelope", false},
+		{"envelope is too long", func(b *bench) Delivery {
+			return b.deliverRaw(bytes.Repeat([]byte(" "), MaxEnvelope+100), good.archive)
+		}, ReasonSignature, ErrSignature, "more than", false},
+		{"newer format", manifest(func(m *Manifest) { m.Format = 2 }), ReasonFormat, ErrFormat, "it is 2", false},
+		{"no envelope", func(b *bench) Delivery { return b.deliver(nil, good.archive) }, ReasonUnsigned, ErrUnsigned, "configuration does not allow", false},
+		{"expired", manifest(func(m *Manifest) { m.Expires = testTime }), ReasonExpired, ErrExpired, "2026-11-23 12:00", false},
+		{"lower version", manifest(func(m *Manifest) { m.Version = "0.9.9" }), ReasonVersion, ErrVersion, "0.9.9 is not above 1.0.0", false},
+		{"equal version", manifest(func(m *Manifest) { m.Version, m.Created = "1.0.0", testTime }), ReasonVersion, ErrVersion, "1.0.0 is not above 1.0.0", false},
+		{"another model", manifest(func(m *Manifest) { m.Name = "press" }), ReasonVersion, ErrVersion, "the active model is tiny, this one is press", false},
+		{"archive cut short", func(b *bench) Delivery {
+			return b.deliver(&good.manifest, good.archive[:len(good.archive)-1])
+		}, ReasonDelivery, ErrDelivery, "bytes, the manifest says", false},
+		{"archive of another model", func(b *bench) Delivery {
+			m := good.manifest
+			m.Archive.Size = int64(len(other.archive))
+			return b.deliver(&m, other.archive)
+		}, ReasonDelivery, ErrDelivery, "its SHA-256 is", false},
+		{"archive is a bit wrong", func(b *bench) Delivery {
+			archive := bytes.Clone(good.archive)
+			archive[len(archive)/2] ^= 4
+			return b.deliver(&good.manifest, archive)
+		}, ReasonDelivery, ErrDelivery, "its SHA-256 is", false},
+
+		{"manifest is not valid", manifest(func(m *Manifest) { m.Threshold = -1 }), ReasonManifest, ErrManifest, "threshold", true},
+		{"model without its file", inside(file("other.json", tinyModel)), ReasonArchive, ErrArchive, "it has no model.json", true},
+		{"link", inside(special(tar.TypeSymlink, "model.json", "/etc/passwd")), ReasonArchive, ErrArchive, "link", true},
+		{"parent", inside(file("../model.json", tinyModel)), ReasonArchive, ErrArchive, "odd name", true},
+		{"twice", inside(file("model.json", tinyModel), file("model.json", tinyModel)), ReasonArchive, ErrArchive, "twice", true},
+		{"65 entries", inside(append(entries(64), file("model.json", tinyModel))...), ReasonArchive, ErrArchive, "64 entries", true},
+		{"signed archive is cut short", raw(good.archive[:len(good.archive)-20]), ReasonArchive, ErrArchive, "cut short", true},
+		{"garbage behind", raw(append(bytes.Clone(good.archive), 'x')), ReasonArchive, ErrArchive, "after the end", true},
+		{"model is another one", inside(file("model.json", tinyModel+" ")), ReasonModel, ErrModel, "the manifest says", true},
+		{"model is none", withModel("model.json", "hello"), ReasonModel, ErrModel, "unsupported model format", true},
+		{"model is damaged", withModel("model.json", tinyModel[:len(tinyModel)-1]), ReasonModel, ErrModel, "invalid model", true},
+		{"features differ", manifest(func(m *Manifest) { withFeatures(m, []string{"b", "a"}) }), ReasonModel, ErrModel, "feature 1", true},
+		{"number of features differs", manifest(func(m *Manifest) { withFeatures(m, []string{"a"}) }), ReasonModel, ErrModel, "2 features", true},
+		{"schema differs", manifest(func(m *Manifest) { m.Schema = strings.Repeat("0", 16) }), ReasonManifest, ErrManifest, "schema", true},
+		{"objective differs", manifest(func(m *Manifest) { m.Objective = "reg:logistic" }), ReasonModel, ErrModel, "objective", true},
+		{"golden row differs in the last bit", manifest(func(m *Manifest) { m.Golden[2].Margin = 2.5000002 }), ReasonGolden, ErrGolden, "row 3: margin 2.5,", true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBench(t)
+			b.install("1.0.0")
+			r := b.refused(test.make(b), test.reason, test.kind, test.says)
+			if r.Final != test.final {
+				t.Errorf("final is %v", r.Final)
+			}
+			b.active("1.0.0", "")
+			// The same again: what is final is not looked at again, what is not is judged anew.
+			deliveries, err := b.inbox.Ready()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = b.store.Take(deliveries[len(deliveries)-1], nil)
+			if wants(t, err, test.kind, test.says); errors.Is(err, ErrQuarantined) != test.final {
+				t.Errorf("again: %v", err)
+			}
+			if n := len(b.store.Quarantined()); n != 1 {
+				t.Errorf("%d entries", n)
+			}
+			b.active("1.0.0", "")
+			// And a good one gets through.
+			b.install("1.2.0")
+			b.active("1.2.0", "1.0.0")
+		})
+	}
+}
+
+// TestSelfTest has the engine's own check fail, and then fail to be made.
+func TestSelfTest(t *testing.T) {
+	b := newBench(t)
+	p := publish(t, tinyModel, "1.2.0")
+	d := b.deliver(&p.manifest, p.archive)
+	slow := errors.New("a row takes 3 s")
+	_, err := b.store.Take(d, func(Manifest, string) error { return fmt.Errorf("%w: stopping", ErrTransient) })
+	var r *RefusedError
+	if wants(t, err, ErrTransient, ""); errors.As(err, &r) || len(b.store.Quarantined()) != 0 {
+		t.Fatalf("%v is a judgement", err)
+	}
+	_, err = b.store.Take(d, func(Manifest, string) error { return slow })
+	if wants(t, err, slow, "3 s"); !errors.As(err, &r) || r.Reason != ReasonSelfTest || !r.Final {
+		t.Fatalf("%#v", err)
+	}
+	_, err = b.store.Take(d, func(Manifest, string) error {
+		t.Error("tested again")
+		return nil
+	})
+	wants(t, err, ErrQuarantined, "3 s")
+	b.active("", "")
+}
+
+// TestQuarantineLifted gives a refused version a new manifest, and then the program a new release.
+func TestQuarantineLifted(t *testing.T) {
+	b := newBench(t)
+	good := publish(t, tinyModel, "1.2.0")
+	bad := good.manifest
+	bad.Golden = []GoldenRow{{Values: bad.Golden[0].Values, Margin: 7}}
+	refused := b.deliver(&bad, good.archive)
+	_ = b.refused(refused, ReasonGolden, ErrGolden, "row 1")
+	_, err := b.store.Take(refused, nil)
+	wants(t, err, ErrQuarantined, "since 2026-11-23 12:00: golden row mismatch")
+
+	t.Run("new manifest", func(t *testing.T) {
+		b.install("1.2.0")
+		b.active("1.2.0", "")
+		if n := len(b.store.Quarantined()); n != 1 {
+			t.Errorf("%d entries: the old manifest is bad for ever", n)
+		}
+	})
+	t.Run("new release", func(t *testing.T) {
+		b.options.Release, b.options.AllowDowngrade = "1.1.0", true
+		b.open()
+		if _, err = b.store.Take(refused, nil); errors.Is(err, ErrQuarantined) {
+			t.Fatal("not tried again")
+		}
+		wants(t, err, ErrGolden, "row 1")
+		_, err = b.store.Take(refused, nil)
+		wants(t, err, ErrQuarantined, "")
+	})
+	t.Run("key and unsigned allowed", func(t *testing.T) {
+		b := newBench(t)
+		signed := b.deliverRaw(sign(t, encodeJSON(t, good.manifest), testKey(t, 9)), good.archive)
+		_ = b.refused(signed, ReasonUntrusted, ErrUntrusted, "")
+		b.options.Keys = append(b.options.Keys, publicOf(testKey(t, 9)))
+		b.open()
+		c, err := b.store.Take(signed, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.store.Activate(c); err != nil {
+			t.Fatal(err)
+		}
+		b.active("1.2.0", "")
+		if q := b.store.Quarantined(); len(q) != 0 {
+			t.Errorf("quarantine %+v", q)
+		}
+	})
+}
+
+func TestDowngradeAllowed(t *testing.T) {
+	b := newBench(t)
+	old := publish(t, tinyModel, "1.0.0")
+	d := b.deliver(&old.manifest, old.archive)
+	c, err := b.store.Take(d, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.Activate(c); err != nil {
+		t.Fatal(err)
+	}
+	b.install("1.2.0")
+	b.options.AllowDowngrade = true
+	b.options.Now = func() time.Time { return testTime.AddDate(1, 0, 0) }
+	b.open()
+	b.active("1.2.0", "1.0.0")
+	if c, err = b.store.Take(d, nil); err != nil { // it is the previous one: its folder is replaced
+		t.Fatal(err)
+	}
+	b.store.mu.Lock()
+	if b.store.previous == nil || b.store.previous.ID != c.ID {
+		t.Error("not the previous one")
+	}
+	b.store.mu.Unlock()
+	if err := b.store.Activate(c); err != nil {
+		t.Fatal(err)
+	}
+	b.active("1.0.0", "1.2.0")
+}
+
+// TestActiveModelOutlivesItsManifest opens a store long after the manifest expired, and without the key.
+func TestActiveModelOutlivesItsManifest(t *testing.T) {
+	b := newBench(t)
+	b.install("1.2.0")
+	b.options.Keys, b.options.Now = nil, func() time.Time { return testTime.AddDate(10, 0, 0) }
+	b.open()
+	b.active("1.2.0", "")
+}
+
+func TestRollback(t *testing.T) {
+	b := newBench(t)
+	if _, err := b.store.Rollback("no reason"); !errors.Is(err, ErrNoPrevious) {
+		t.Fatalf("empty store: %v", err)
+	}
+	b.install("1.0.0")
+	if _, err := b.store.Rollback("no reason"); !errors.Is(err, ErrNoPrevious) || len(b.store.Quarantined()) != 0 {
+		t.Fatalf("without a previous one: %v, %v", err, b.store.Quarantined())
+	}
+	b.active("1.0.0", "")
+	bad := publish(t, tinyModel, "1.2.0")
+	d := b.deliver(&bad.manifest, bad.archive)
+	c, err := b.store.Take(d, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.Activate(c); err != nil {
+		t.Fatal(err)
+	}
+	b.active("1.2.0", "1.0.0")
+	if got, err := b.store.Rollback("latency of 80 ms"); err != nil || got.Manifest.Version != "1.0.0" {
+		t.Fatalf("%s, %v", got.Manifest.Version, err)
+	}
+	b.active("1.0.0", "")
+	if _, err := b.store.Rollback("again"); !errors.Is(err, ErrNoPrevious) {
+		t.Fatalf("second roll-back: %v", err)
+	}
+	b.active("1.0.0", "")
+	b.options.Release = "2.0.0" // no release makes it good
+	b.open()
+	_, err = b.store.Take(d, nil)
+	wants(t, err, ErrQuarantined, "latency of 80 ms")
+	wants(t, err, ErrRolledBack, "")
+	b.active("1.0.0", "")
+	bad.manifest.Created = bad.manifest.Created.Add(time.Second) // the manifest changes
+	if c, err = b.store.Take(b.deliver(&bad.manifest, bad.archive), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.Activate(c); err != nil {
+		t.Fatal(err)
+	}
+	b.active("1.2.0", "1.0.0")
+}
+
+func TestUnsigned(t *testing.T) {
+	b := newBench(t)
+	b.options.AllowUnsigned = true
+	b.open()
+	take := func(archive []byte) (Candidate, error) { return b.store.Take(b.deliver(nil, archive), nil) }
+	nameless := edit(t, tinyModel, `"feature_names":["a","b"]`, `"feature_names":[]`, `"edgepdm.name":"tiny","edgepdm.threshold":"0.25"`, ``)
+	c, err := take(archiveOf(t, special(tar.TypeDir, "./", ""), file("./xgboost-model", nameless), file("./metrics.json", "{}")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := c.Manifest
+	if c.Origin != OriginUnsigned || m.Version != m.Model.SHA256[:12] || m.Threshold != 0.5 || m.Name != "unsigned" || len(m.Features) != 0 || m.Schema != "" {
+		t.Errorf("%+v", c)
+	}
+	if err := b.store.Activate(c); err != nil {
+		t.Fatal(err)
+	}
+	b.active(m.Version, "")
+	second, err := take(archiveOf(t, file("model.json", tinyModel)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := second.Manifest; m.Threshold != 0.25 || m.Name != "tiny" || len(m.Features) != 2 {
+		t.Errorf("%+v", m)
+	}
+	if err := b.store.Activate(second); err != nil {
+		t.Fatal(err)
+	}
+	b.active(second.Manifest.Version, m.Version)
+	b.install("0.0.1") // a signed one has a version, and that is above none
+	b.active("0.0.1", second.Manifest.Version)
+
+	kfold := archiveOf(t, file("xgboost-model-0", nameless), file("xgboost-model-1", nameless))
+	_ = b.refused(b.deliver(nil, kfold), ReasonArchive, ErrArchive, "2 models of a k-fold training")
+	b.refused(b.deliver(nil, archiveOf(t, file("xgboost-model", "binf and so on"))), ReasonModel, ErrModel, "unsupported model format")
+	b.refused(b.deliver(nil, archiveOf(t, file("ä.json", tinyModel))), ReasonArchive, ErrArchive, "odd name")
+	b.refused(b.deliver(nil, archiveOf(t, file("model.json", edit(t, tinyModel, `["a","b"]`, `["a","b\u0007"]`)))), ReasonModel, ErrModel, "features")
+	r := b.refused(b.deliver(nil, []byte("hello")), ReasonArchive, ErrArchive, "gzip")
+	if r.Source != hashOf([]byte("hello")) || !r.Final {
+		t.Errorf("%+v", r)
+	}
+	b.active("0.0.1", second.Manifest.Version)
+}
+
+func TestSeed(t *testing.T) {
+	b := newBench(t)
+	dir := t.TempDir()
+	model := write(t, dir, "model.json", []byte(tinyModel))
+	m := tiny(t)
+	m.Model.File = "another-name.json"
+	manifest := write(t, dir, "manifest.json", encodeJSON(t, m))
+	seed := func(model, manifest string) Installed {
+		t.Helper()
+		i, err := b.store.Seed(model, manifest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i
+	}
+	i := seed(model, manifest)
+	if i.Origin != OriginShipped || i.Manifest.Version != "1.2.0" || i.Manifest.Model.File != "model.json" || i.Source != hashOf([]byte(tinyModel)) {
+		t.Errorf("%+v", i)
+	}
+	b.active("1.2.0", "")
+	seed(model, manifest) // nothing changes
+	b.active("1.2.0", "")
+
+	// The component is updated and ships another model, this time without a manifest.
+	newer := edit(t, tinyModel, "4E0", "8E0")
+	j := seed(write(t, dir, "newer.json", []byte(newer)), "")
+	if j.Manifest.Version != hashOf([]byte(newer))[:12] || j.Manifest.Threshold != 0.25 {
+		t.Errorf("%+v", j)
+	}
+	b.active(j.Manifest.Version, "1.2.0")
+	// It is bad; it does not come back at the next start.
+	if _, err := b.store.Rollback("too slow"); err != nil {
+		t.Fatal(err)
+	}
+	seed(filepath.Join(dir, "newer.json"), "")
+	b.active("1.2.0", "")
+
+	// A shipped model gives way to one of any name, and does not come back.
+	p := publish(t, edit(t, tinyModel, `"edgepdm.name":"tiny"`, `"edgepdm.name":"press"`), "0.1.0")
+	c, err := b.store.Take(b.deliver(&p.manifest, p.archive), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.Activate(c); err != nil {
+		t.Fatal(err)
+	}
+	if i := seed(model, manifest); i.Manifest.Name != "press" {
+		t.Errorf("%+v", i)
+	}
+	b.active("0.1.0", "1.2.0")
+}
+
+func TestSeedRefuses(t *testing.T) {
+	dir := t.TempDir()
+	m := tiny(t)
+	m.Golden[0].Margin = 7
+	bad := write(t, dir, "bad.json", encodeJSON(t, m))
+	good := write(t, dir, "good.json", encodeJSON(t, tiny(t)))
+	tests := []struct {
+		model, manifest string // model: content
+		kind            error
+		says            string
+	}{
+		{tinyModel, bad, ErrGolden, "row 1"},
+		{tinyModel + " ", good, ErrModel, "its SHA-256"},
+		{"hello", "", ErrModel, "unsupported"},
+		{"hello", good, ErrModel, "unsupported"},
+		{tinyModel, write(t, dir, "text", []byte("hello")), ErrManifest, "JSON"},
+		{tinyModel, filepath.Join(dir, "none"), os.ErrNotExist, "none"},
+	}
+	for _, test := range tests {
+		b := newBench(t)
+		_, err := b.store.Seed(write(t, t.TempDir(), "model.json", []byte(test.model)), test.manifest)
+		wants(t, err, test.kind, test.says)
+		b.active("", "")
+		if q := b.store.Quarantined(); len(q) != 0 {
+			t.Errorf("quarantine %+v", q)
+		}
+	}
+	b := newBench(t)
+	if _, err := b.store.Seed(filepath.Join(dir, "none"), ""); !missing(err) {
+		t.Errorf("no model: %v", err)
+	}
+	// A signed manifest does as well as a bare one; its signature is not looked at.
+	envelope := write(t, dir, EnvelopeFile, sign(t, encodeJSON(t, tiny(t)), testKey(t, 9)))
+	if _, err := b.store.Seed(write(t, dir, "model.json", []byte(tinyModel)), envelope); err != nil {
+		t.Fatal(err)
+	}
+	b.active("1.2.0", "")
+}
+
+// TestShippedModel seeds and delivers the suite's own model, with golden rows that XGBoost scored.
+func TestShippedModel(t *testing.T) {
+	model, golden := shipped(t)
+	b := newBench(t)
+	if _, err := b.store.Seed(model, ""); err != nil {
+		t.Fatal(err)
+	}
+	var archive bytes.Buffer
+	packed, err := Pack(&archive, model, filepath.Join(filepath.Dir(model), "report.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := anyBuild()
+	build.Archive = packed.Archive
+	m, err := BuildManifest(model, golden, build)
+	if err != nil {
+		t.Fatal(err)
+	}
+	envelope, err := Sign(m, b.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.store.Take(b.deliverRaw(envelope, archive.Bytes()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.Activate(c); err != nil {
+		t.Fatal(err)
+	}
+	shippedVersion := m.Model.SHA256[:12]
+	b.active("1.0.0", shippedVersion)
+}
