@@ -16,7 +16,7 @@ type scenario struct {
 	name    string
 	prepare func(b *bench)
 	// run does it, or what is left of it to do.
-	run func(b *bench, s *Store) error
+	run           func(b *bench, s *Store) error
 	before, after string // the active and the previous version
 	quarantine    int    // entries in the end
 }

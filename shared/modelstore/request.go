@@ -28,6 +28,9 @@ func (b Inbox) Request(name, text string) error {
 	if err := b.disk.replaceBy(path+"."+rand.Text()+tempSuffix, path, []byte(text)); err != nil {
 		return fmt.Errorf("leave request: %w", err)
 	}
+	if err := b.disk.syncDir(b.Dir); err != nil { // the folder may be new
+		return fmt.Errorf("leave request: %w", err)
+	}
 	return nil
 }
 

@@ -96,6 +96,9 @@ func (s *Store) open() error {
 	if err := s.readQuarantine(); err != nil {
 		return err
 	}
+	if err := readJSON(s.path(attemptFile), maxStateFile, nil); errors.Is(err, ErrFormat) {
+		return err
+	}
 	if s.current, err = s.loadOrNone(p.Current); err != nil {
 		return err
 	}

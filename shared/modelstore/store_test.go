@@ -118,7 +118,7 @@ func (b *bench) active(current, previous string) {
 }
 
 // refused checks that a delivery is refused, and that the quarantine says so, now and after the store was opened again.
-func (b *bench) refused(d Delivery, reason Reason, kind error, says string) *RefusedError {
+func (b *bench) refused(d Delivery, reason Reason, kind error, says string) RefusedError {
 	b.t.Helper()
 	_, err := b.store.Take(d, nil)
 	wants(b.t, err, kind, says)
@@ -141,7 +141,7 @@ func (b *bench) refused(d Delivery, reason Reason, kind error, says string) *Ref
 			b.t.Errorf("%s was left behind", left)
 		}
 	}
-	return r
+	return *r
 }
 
 func TestTakeAndActivate(t *testing.T) {

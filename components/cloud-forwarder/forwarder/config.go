@@ -1,6 +1,7 @@
-// Package forwarder is the component that owns what leaves the site: it takes alerts and predictions, keeps them on disk,
-// and delivers them to AWS once the cloud can be reached. Its promises are F1 to F12 of the suite, in short:
-// accepted means on disk, removed only on the sink's acknowledgement, at least once with a stable id, in order per stream.
+// Package forwarder is the component that owns what leaves the site: it takes alerts, predictions and events of models,
+// keeps them on disk, and delivers them to AWS once the cloud can be reached. Its promises are F1 to F12 of the suite (of F5
+// the bound in bytes): accepted means on disk, removed only on the sink's acknowledgement, at least once with a stable id,
+// in order per stream.
 package forwarder
 
 import (

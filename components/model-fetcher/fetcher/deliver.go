@@ -9,6 +9,7 @@ import (
 
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/shared/component"
+	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
 )
 
@@ -111,7 +112,7 @@ func (r *run) sweep(wanted string) error {
 	return nil
 }
 
-// report counts a download's progress, and logs it from time to time.
+// report counts a download's progress, and says from time to time how far it is.
 func (r *run) report(p download.Progress) {
 	switch {
 	case p.Resumed:
@@ -122,11 +123,17 @@ func (r *run) report(p download.Progress) {
 		r.rt.Counter(CounterRestarted).Add(1)
 		return
 	}
+	first := !r.progress
 	r.progress = true
 	r.rt.Counter(CounterBytes).Add(uint64(p.Received))
-	if now := time.Now(); now.Sub(r.noted) >= noteEvery {
+	now := time.Now()
+	due := now.Sub(r.noted) >= noteEvery
+	if due {
 		r.noted = now
 		r.rt.Log.Info("downloading", "bytes", p.Done, "of", p.Total)
+	}
+	if first || due {
+		r.rt.SetState(event.StateOK, fmt.Sprintf("downloading: %d of %d bytes", p.Done, p.Total))
 	}
 }
 

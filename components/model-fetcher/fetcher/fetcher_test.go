@@ -363,3 +363,28 @@ func TestConfigNamesTheField(t *testing.T) {
 		}
 	}
 }
+
+// A kill between the delivery and the note of it: the delivery that waits is not made twice.
+func TestADeliveryThatWasNotNotedIsNotMadeTwice(t *testing.T) {
+	r := newRig(t)
+	archive := noise(t, 1, 1000)
+	envelope := r.publish(manifest("1.0.0", archive), archive, r.key)
+	r.start()
+	r.delivered()
+	r.state(event.StateOK, "")
+	r.stop()
+	if err := os.Remove(filepath.Join(r.env.WorkDir, fetcher.RecordFile)); err != nil {
+		t.Fatal(err)
+	}
+	r.line.asked(modelstore.ArchiveFile)
+	r.start()
+	if e := r.next(fetcher.StepDelivered); e.Version != "1.0.0" {
+		t.Errorf("event %+v", e)
+	}
+	r.take(envelope, archive)
+	r.quiet(fetchNow)
+	r.untouched()
+	if n := len(r.line.asked(modelstore.ArchiveFile)); n > 0 {
+		t.Errorf("%d requests for the archive", n)
+	}
+}

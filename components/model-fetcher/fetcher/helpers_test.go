@@ -203,10 +203,12 @@ func (r *rig) await(what string, wanted func(event.Health) bool) event.Health {
 	}
 }
 
-// state waits for a state whose detail has a text.
+// state waits for a state whose detail has a text, and in which no download goes on.
 func (r *rig) state(state event.State, detail string) event.Health {
 	r.t.Helper()
-	return r.await(string(state)+" "+detail, func(h event.Health) bool { return h.State == state && strings.Contains(h.Detail, detail) })
+	return r.await(string(state)+" "+detail, func(h event.Health) bool {
+		return h.State == state && strings.Contains(h.Detail, detail) && !strings.HasPrefix(h.Detail, "downloading")
+	})
 }
 
 // next returns the next event, which is of that step.

@@ -48,7 +48,7 @@ func (r *run) look(ctx context.Context, again bool) error {
 	}
 	known := ""
 	if !again {
-		known = r.record.settled(r.policy, false)
+		known = ""
 	}
 	envelope, etag, err := r.loader.Get(ctx, r.config.Bucket, r.key(modelstore.EnvelopeFile), known, modelstore.MaxEnvelope)
 	switch {

@@ -78,7 +78,9 @@ func TestANewProcessGoesOnWithTheDownload(t *testing.T) {
 			r.start()
 			<-held
 			// The last bytes may still be on their way.
-			r.await("what was sent", func(h event.Health) bool { return h.Counters[fetcher.CounterBytes] == 9*mega })
+			r.await("what was sent", func(h event.Health) bool {
+				return h.Counters[fetcher.CounterBytes] == 9*mega && h.State == event.StateOK && strings.HasPrefix(h.Detail, "downloading: ")
+			})
 			left := r.env.WorkDir
 			if how == "killed" {
 				left = t.TempDir()

@@ -1,0 +1,297 @@
+package modelstore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestNewerFormat has a newer release write each of the files: the store is refused, and left as it is.
+func TestNewerFormat(t *testing.T) {
+	b := newBench(t)
+	b.install("1.0.0")
+	b.install("1.1.0")
+	if _, err := b.store.Rollback("too slow"); err != nil { // for a quarantine
+		t.Fatal(err)
+	}
+	b.install("1.2.0")
+	current, _ := b.store.Current()
+	previous, _ := b.store.Previous()
+	record := func(i Installed) string { return filepath.Join(versionsDir, i.ID, recordFile) }
+	for _, name := range []string{formatFile, currentFile, quarantineFile, attemptFile, record(current), record(previous)} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "store")
+			if err := os.CopyFS(dir, os.DirFS(b.dir)); err != nil {
+				t.Fatal(err)
+			}
+			write(t, dir, name, []byte(`{"format":2,"current":{"blue":"a","green":"b"},"entries":"elsewhere"}`))
+			write(t, dir, "versions/new-kind/file", []byte("of the newer release"))
+			before := contents(t, dir)
+			for range 2 { // the lock is free again
+				_, err := OpenStore(dir, b.options)
+				wants(t, err, ErrFormat, "it is 2, this release reads up to 1")
+			}
+			if after := contents(t, dir); after != before {
+				t.Errorf("the store was changed from\n%s\nto\n%s", before, after)
+			}
+		})
+	}
+}
+
+// contents returns everything below a folder as text.
+func contents(t *testing.T, dir string) string {
+	t.Helper()
+	var all strings.Builder
+	for _, name := range files(t, dir) {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&all, "%s: %s\n", name, hashOf(data))
+	}
+	return all.String()
+}
+
+// TestDamage damages one file of a store after the other. What is left is used; nothing stops the component.
+func TestDamage(t *testing.T) {
+	tests := []struct {
+		name   string
+		damage func(t *testing.T, dir string, current, previous Installed)
+		want   string // active and previous
+		log    string
+	}{
+		{"format", func(t *testing.T, dir string, _, _ Installed) { write(t, dir, formatFile, []byte("\x00\x00")) }, "1.2.0 1.0.0", "format file is damaged"},
+		{"format is gone", func(t *testing.T, dir string, _, _ Installed) { remove(t, dir, formatFile) }, "1.2.0 1.0.0", ""},
+		{"format is a folder", func(t *testing.T, dir string, _, _ Installed) {
+			remove(t, dir, formatFile)
+			write(t, dir, formatFile+"/x", nil)
+		}, "", "format file is damaged"},
+		{"pointers", func(t *testing.T, dir string, _, _ Installed) { write(t, dir, currentFile, nil) }, "1.2.0 ", "lost which model is active"},
+		{"pointers to nowhere", func(t *testing.T, dir string, _, _ Installed) {
+			write(t, dir, currentFile, []byte(`{"format":1,"current":"../../etc","previous":"none"}`))
+		}, " ", "cannot be used"},
+		{"pointers to a folder of another name", func(t *testing.T, dir string, current, previous Installed) {
+			if err := os.Rename(current.dir, filepath.Join(dir, versionsDir, "x")); err != nil {
+				t.Fatal(err)
+			}
+			write(t, dir, currentFile, []byte(`{"format":1,"current":"x","previous":"`+previous.ID+`"}`))
+		}, "1.0.0 ", "cannot be used"},
+		{"record of the active model", func(t *testing.T, _ string, current, _ Installed) {
+			write(t, current.dir, recordFile, []byte("{"))
+		}, "1.0.0 ", "the previous one takes its place"},
+		{"active model is gone", func(t *testing.T, _ string, current, _ Installed) { remove(t, current.dir, "model.json") }, "1.0.0 ", "the previous one takes its place"},
+		{"active model is a link", func(t *testing.T, _ string, current, previous Installed) {
+			remove(t, current.dir, "model.json")
+			if err := os.Symlink(previous.ModelPath(), current.ModelPath()); err != nil {
+				t.Fatal(err)
+			}
+		}, "1.0.0 ", "the previous one takes its place"},
+		{"previous model is gone", func(t *testing.T, _ string, _, previous Installed) { remove(t, previous.dir, ".") }, "1.2.0 ", "cannot be used"},
+		{"both are gone", func(t *testing.T, dir string, _, _ Installed) { remove(t, dir, versionsDir) }, " ", "cannot be used"},
+		{"quarantine", func(t *testing.T, dir string, _, _ Installed) {
+			write(t, dir, quarantineFile, []byte(`{"format":1,"entries":5}`))
+		}, "1.2.0 1.0.0", "the quarantine is lost"},
+		{"attempt", func(t *testing.T, dir string, _, _ Installed) { write(t, dir, attemptFile, []byte("x")) }, "1.2.0 1.0.0", ""},
+		{"leftovers", func(t *testing.T, dir string, _, _ Installed) {
+			write(t, dir, "staging/model.json", nil)
+			write(t, dir, "versions/1.3.0-0123456789ab/model.json", nil)
+			write(t, dir, currentFile+tempSuffix, nil)
+		}, "1.2.0 1.0.0", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBench(t)
+			b.install("1.0.0")
+			b.install("1.2.0")
+			current, _ := b.store.Current()
+			previous, _ := b.store.Previous()
+			test.damage(t, b.dir, current, previous)
+			if test.want == "" {
+				if err := b.store.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if s, err := OpenStore(b.dir, b.options); err == nil {
+					_ = s.Close()
+					t.Fatal("opened")
+				}
+				return
+			}
+			b.open()
+			if !strings.Contains(b.log.String(), test.log) || test.log == "" && b.log.Len() > 0 {
+				t.Errorf("log: %s", &b.log)
+			}
+			parts := strings.Split(test.want, " ")
+			b.active(parts[0], parts[1])
+			b.install("1.3.0")
+			b.active("1.3.0", parts[0])
+		})
+	}
+}
+
+func remove(t *testing.T, dir, name string) {
+	t.Helper()
+	if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestModelChangesOnDisk changes a bit of the active model: it is not loaded, and the one before it takes its place.
+func TestModelChangesOnDisk(t *testing.T) {
+	b := newBench(t)
+	old := b.install("1.0.0")
+	b.install("1.2.0")
+	i, _ := b.store.Current()
+	write(t, i.dir, "model.json", []byte(edit(t, tinyModel, "4E0", "5E0")))
+	b.open()
+	i, _ = b.store.Current()
+	_, err := i.Load()
+	wants(t, err, ErrDamaged, "has changed since it was accepted")
+	if got, err := b.store.Rollback(err.Error()); err != nil || got.ID != old.ID {
+		t.Fatalf("%s, %v", got.ID, err)
+	}
+	b.active("1.0.0", "")
+}
+
+// TestRollbackToDamagedModel leaves the active model active when the one before it is gone.
+func TestRollbackToDamagedModel(t *testing.T) {
+	b := newBench(t)
+	b.install("1.0.0")
+	b.install("1.2.0")
+	previous, _ := b.store.Previous()
+	remove(t, previous.dir, "model.json")
+	_, err := b.store.Rollback("too slow")
+	if wants(t, err, ErrNoPrevious, "model.json"); len(b.store.Quarantined()) != 0 {
+		t.Errorf("quarantine %+v", b.store.Quarantined())
+	}
+	b.open()
+	b.active("1.2.0", "")
+}
+
+// TestCandidateDamaged has the candidate be damaged before it is activated.
+func TestCandidateDamaged(t *testing.T) {
+	b := newBench(t)
+	b.install("1.0.0")
+	p := publish(t, tinyModel, "1.2.0")
+	d := b.deliver(&p.manifest, p.archive)
+	c, err := b.store.Take(d, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	remove(t, c.dir, "model.json")
+	wants(t, b.store.Activate(c), ErrDamaged, "model.json")
+	if got := state(t, b.store); got != "1.0.0 " {
+		t.Fatalf("active and previous are %q", got)
+	}
+	if c, err = b.store.Take(d, nil); err != nil { // what is there is of no use, and replaced
+		t.Fatal(err)
+	}
+	if err := b.store.Activate(c); err != nil {
+		t.Fatal(err)
+	}
+	b.active("1.2.0", "1.0.0")
+	if err := b.store.Activate(Candidate{}); err == nil {
+		t.Error("no candidate was activated")
+	}
+}
+
+func TestLock(t *testing.T) {
+	b := newBench(t)
+	_, err := OpenStore(b.dir, b.options)
+	wants(t, err, ErrLocked, "")
+	if err := b.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.store = nil
+	b.open()
+}
+
+func TestStoreThatIsNoFolder(t *testing.T) {
+	path := write(t, t.TempDir(), "store", nil)
+	if _, err := OpenStore(path, Options{}); err == nil {
+		t.Fatal("opened")
+	}
+}
+
+// TestQuarantineIsBounded fills it with what anybody can make: bad signatures. What was found bad stays.
+func TestQuarantineIsBounded(t *testing.T) {
+	b := newBench(t)
+	b.store.disk.before = func(op op, path, _ string) error { // spares the disk
+		if strings.HasPrefix(path, filepath.Join(b.dir, quarantineFile)) {
+			return errors.New("not written")
+		}
+		return nil
+	}
+	if err := b.store.note(Entry{Source: hashOf([]byte("bad")), Reason: ReasonGolden, Final: true}); err == nil {
+		t.Fatal("written")
+	}
+	for i := range maxEntries + 50 {
+		_ = b.store.note(Entry{Source: hashOf(fmt.Append(nil, i)), Reason: ReasonSignature, Detail: strings.Repeat("x", 1000)})
+	}
+	b.store.disk.before = nil
+	if err := b.store.note(Entry{Source: hashOf([]byte("last")), Reason: ReasonSignature}); err != nil {
+		t.Fatal(err)
+	}
+	b.open()
+	q := b.store.Quarantined()
+	if len(q) != maxEntries || q[0].Source != hashOf([]byte("bad")) || q[len(q)-1].Source != hashOf([]byte("last")) || len(q[1].Detail) > maxDetail+3 {
+		t.Errorf("%d entries, from %+v to %+v", len(q), q[0], q[len(q)-1])
+	}
+	for i := range 2 * maxEntries {
+		b.store.quarantine = slices.Clip(b.store.quarantine)
+		b.store.disk.before = (&killer{}).before
+		_ = b.store.note(Entry{Source: hashOf(fmt.Append(nil, "final", i)), Reason: ReasonGolden, Final: true})
+	}
+	if q := b.store.Quarantined(); len(q) != maxEntries || !q[0].Final {
+		t.Errorf("%d entries, from %+v", len(q), q[0])
+	}
+	b.store.disk.before = nil
+}
+
+// TestAtOnce uses a store from several goroutines.
+func TestAtOnce(t *testing.T) {
+	b := newBench(t)
+	b.install("1.0.0")
+	b.options.AllowDowngrade = true
+	b.open()
+	var deliveries []Delivery
+	for i := range 4 {
+		p := publish(t, tinyModel, fmt.Sprintf("1.1.%d", i))
+		deliveries = append(deliveries, b.deliver(&p.manifest, p.archive))
+	}
+	var wg sync.WaitGroup
+	for _, d := range deliveries {
+		wg.Go(func() {
+			for range 3 {
+				c, err := b.store.Take(d, nil)
+				if err == nil {
+					err = b.store.Activate(c)
+				}
+				// Another goroutine's activation removes a candidate that waits, and its roll-back bars a model.
+				if err != nil && !errors.Is(err, ErrActive) && !missing(err) && !errors.Is(err, ErrQuarantined) {
+					t.Error(err)
+				}
+				if _, err := b.store.Rollback("test"); err != nil && !errors.Is(err, ErrNoPrevious) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for range 100 {
+			b.store.Current()
+			b.store.Previous()
+			b.store.Quarantined()
+		}
+	})
+	wg.Wait()
+	want := state(t, b.store)
+	b.open()
+	if got := state(t, b.store); got != want {
+		t.Errorf("active and previous are %q, opened again %q", want, got)
+	}
+}

@@ -1,0 +1,177 @@
+package modelstore
+
+import (
+	"bufio"
+	"crypto/ed25519"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// envKillDir is set in the environment of a child process: the folder with its inbox and its store.
+const envKillDir = "MODELSTORE_KILL_DIR"
+
+func killOptions(t testing.TB) Options {
+	return Options{Keys: []ed25519.PublicKey{publicOf(testKey(t, 1))}, Now: testNow}
+}
+
+// TestKill kills a process that takes, activates and rolls back models, again and again, and checks after each kill that
+// the active model is the one that was reported last, or the one that was about to become it.
+func TestKill(t *testing.T) {
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	random := rand.New(rand.NewPCG(21, 22))
+	rounds := 15
+	if testing.Short() {
+		rounds = 5
+	}
+	for round := range rounds {
+		active, begun := runKilled(t, executable, dir, 1+random.IntN(12))
+		s, err := OpenStore(filepath.Join(dir, "store"), killOptions(t))
+		if err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		got := strings.Fields(state(t, s) + " -")[0] // of a store with no model "-"
+		if got != active && got != begun {
+			t.Fatalf("round %d: %s is active; reported was %s, begun was %s", round, got, active, begun)
+		}
+		tidyKilled(t, s)
+		for _, e := range s.Quarantined() {
+			if e.Reason != ReasonRolledBack {
+				t.Fatalf("round %d: %+v", round, e)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// tidyKilled is tidy, but for the attempt that a killed process did not end.
+func tidyKilled(t *testing.T, s *Store) {
+	t.Helper()
+	if err := os.Remove(s.path(attemptFile)); err != nil && !missing(err) {
+		t.Fatal(err)
+	}
+	tidy(t, s)
+}
+
+// runKilled starts a child and kills it after so many of its reports. It returns the model that was reported active last,
+// and the one that was to become active.
+func runKilled(t *testing.T, executable, dir string, reports int) (active, begun string) {
+	t.Helper()
+	child := exec.CommandContext(t.Context(), executable, "-test.run", "^TestKillChild$")
+	child.Env = append(os.Environ(), envKillDir+"="+dir)
+	child.Stderr = os.Stderr
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	active, begun = "-", "-"
+	lines := bufio.NewScanner(out)
+	for n := 1; lines.Scan(); n++ {
+		var verb, version string
+		if _, err := fmt.Sscan(lines.Text(), &verb, &version); err != nil {
+			t.Fatalf("child: %s", lines.Text())
+		}
+		switch verb {
+		case "active":
+			active, begun = version, version
+		case "begun":
+			begun = version
+		default:
+			t.Fatalf("child: %s", lines.Text())
+		}
+		if n == reports { // it goes on while the signal is on its way, and what it reports until then counts
+			if err := child.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := child.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Fatalf("child: %v", err)
+	}
+	return active, begun
+}
+
+// TestKillChild is the process that is killed. It takes one new version after the other, each of them delivered by itself,
+// and rolls every third one back.
+func TestKillChild(t *testing.T) {
+	dir := os.Getenv(envKillDir)
+	if dir == "" {
+		t.Skip("runs as a child of TestKill")
+	}
+	say := func(verb string, i Installed) {
+		version := i.Manifest.Version
+		if version == "" {
+			version = "-"
+		}
+		if _, err := fmt.Println(verb, version); err != nil {
+			os.Exit(1)
+		}
+	}
+	inbox := Inbox{Dir: filepath.Join(dir, "inbox")}
+	s, err := OpenStore(filepath.Join(dir, "store"), killOptions(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	current, _ := s.Current()
+	say("active", current)
+	highest := 0 // of the versions that were ever tried
+	for _, e := range s.Quarantined() {
+		highest = max(highest, patch(e.Version))
+	}
+	key := testKey(t, 1)
+	for n := max(highest, patch(current.Manifest.Version)) + 1; n < 10_000; n++ { // should the parent be gone, it ends
+		p := publish(t, tinyModel, fmt.Sprintf("1.0.%d", n))
+		d, err := inbox.Begin(fmt.Sprintf("d%d-%d", os.Getpid(), n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		envelope, err := Sign(p.manifest, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, d.dir, EnvelopeFile, envelope)
+		write(t, d.dir, ArchiveFile, p.archive)
+		if err := d.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		say("begun", Installed{Manifest: p.manifest})
+		c, err := s.Take(*d, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Activate(c); err != nil {
+			t.Fatal(err)
+		}
+		say("active", c.Installed)
+		if previous, ok := s.Previous(); ok && n%3 == 0 {
+			say("begun", previous)
+			back, err := s.Rollback("test")
+			if err != nil {
+				t.Fatal(err)
+			}
+			say("active", back)
+		}
+		if err := inbox.Remove(d.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// patch returns the last number of a version, 0 of none.
+func patch(version string) int {
+	v, _ := parseVersion(version)
+	return v[2]
+}

@@ -1,0 +1,105 @@
+package modelstore
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"edgepdm/shared/event"
+	"edgepdm/test/need"
+)
+
+// TestSageMakersArchives takes archives as SageMaker's containers write them, without a manifest and then with one.
+func TestSageMakersArchives(t *testing.T) {
+	tests := []struct {
+		container string
+		kind      error // nil: it is taken
+		says      string
+	}{
+		{"sagemaker-3.0-5", nil, ""},
+		{"sagemaker-1.7-1", ErrModel, "unsupported model format"}, // the older containers' formats are not read yet
+		{"sagemaker-1.3-1", ErrModel, "unsupported model format"},
+		{"sagemaker-1.2-2", ErrModel, "unsupported model format"},
+		{"sagemaker-0.90-2-proto3", ErrModel, "unsupported model format"},
+		{"sagemaker-3.0-5-kfold3", ErrArchive, "3 models of a k-fold training"},
+		{"sagemaker-1.7-1-kfold3", ErrArchive, "3 models of a k-fold training"},
+	}
+	for _, test := range tests {
+		t.Run(test.container, func(t *testing.T) {
+			archive, err := os.ReadFile(need.Shared(t, filepath.Join("models", test.container, "model.tar.gz")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := newBench(t)
+			b.options.AllowUnsigned = true
+			b.open()
+			c, err := b.store.Take(b.deliver(nil, archive), nil)
+			if test.kind != nil {
+				wants(t, err, test.kind, test.says)
+				t.Log(err)
+				b.active("", "")
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := b.store.Activate(c); err != nil {
+				t.Fatal(err)
+			}
+			b.active(c.Manifest.Version, "")
+			if m := c.Manifest; m.Model.File != "xgboost-model" || m.Objective != "binary:logistic" || m.Trainer != "xgboost 3.0.5" || m.Archive.SHA256 != hashOf(archive) {
+				t.Errorf("%+v", m)
+			}
+		})
+	}
+}
+
+// TestSageMakersArchiveSigned publishes an archive that a container wrote: the model has no names of features, so the
+// manifest gives them, and the golden rows' margins are those of the training XGBoost.
+func TestSageMakersArchiveSigned(t *testing.T) {
+	dir := filepath.Dir(need.Shared(t, "models/sagemaker-3.0-5/model.tar.gz"))
+	archive, err := os.ReadFile(filepath.Join(dir, "model.tar.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := anyBuild()
+	build.Name, build.Archive = "line-3", Archive{hashOf(archive), int64(len(archive))}
+	golden := write(t, t.TempDir(), "golden.csv", goldenOf(t, dir))
+	m, err := BuildManifest(filepath.Join(dir, "xgboost-model"), golden, build)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t)
+	c, err := b.store.Take(b.deliver(&m, archive), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Manifest.Features) != 168 || c.Manifest.Schema != event.SchemaOf(c.Manifest.Features) || len(c.Manifest.Golden) < 100 {
+		t.Errorf("%+v", c.Manifest)
+	}
+	if err := b.store.Activate(c); err != nil {
+		t.Fatal(err)
+	}
+	b.active("1.0.0", "")
+}
+
+// goldenOf joins the rows and margins of a folder of the reference data.
+func goldenOf(t *testing.T, dir string) []byte {
+	t.Helper()
+	lines := func(name string) []string {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Split(strings.TrimSpace(string(data)), "\n")
+	}
+	margins := lines("margin.csv")
+	rows := lines("X.csv")
+	var out strings.Builder
+	out.WriteString("margin," + strings.Join(named(strings.Count(rows[0], ",")+1), ",") + "\n")
+	for i, row := range rows {
+		out.WriteString(margins[i] + "," + row + "\n")
+	}
+	return []byte(out.String())
+}
