@@ -58,6 +58,7 @@ type Fetcher struct {
 	record  *Record // nil until it was read
 	unsaved bool    // the record in memory is newer than the file
 	seen    string  // delivery whose finding was told
+	again   bool    // a command asks for what was dealt with before; until a look has obeyed
 }
 
 // Run looks for models until ctx ends. It is the component's Run. Neither a cloud that is away nor a disk that is full ends
@@ -114,11 +115,10 @@ func (r *run) run(ctx context.Context) error {
 	if backoff.Max == 0 {
 		backoff.Min, backoff.Max = retryMin, min(retryMax, r.config.Poll)
 	}
-	again := false
 	for failures := 0; ; {
 		r.progress, r.detail = false, ""
 		r.rt.Counter(CounterLooks).Add(1)
-		err := r.look(ctx, again)
+		err := r.look(ctx, r.again)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -131,13 +131,11 @@ func (r *run) run(ctx context.Context) error {
 			}
 			wait = backoff.Delay(failures)
 		} else {
-			failures, again = 0, false
+			failures, r.again = 0, false
 		}
-		asked, err := r.wait(ctx, wait)
-		if err != nil || ctx.Err() != nil {
+		if err := r.wait(ctx, wait); err != nil || ctx.Err() != nil {
 			return err
 		}
-		again = again || asked
 	}
 }
 
@@ -146,49 +144,48 @@ func (r *run) jitter(d time.Duration) time.Duration {
 	return time.Duration((0.8 + 0.4*rand.Float64()) * float64(d))
 }
 
-// wait waits for a time, for a command, or for ctx to end. It reports whether a command asks for what was dealt with
-// before. Commands that came meanwhile are obeyed together.
-func (r *run) wait(ctx context.Context, d time.Duration) (again bool, err error) {
+// wait waits for a time, for a command, or for ctx to end. Commands that came meanwhile are obeyed together.
+func (r *run) wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for asked := false; ; {
 		select { // first what is there already
 		case m, open := <-r.commands.Events():
 			if !open {
-				return false, r.ended()
+				return r.ended()
 			}
-			ok, more := r.command(m)
-			asked, again = asked || ok, again || more
+			asked = r.command(m) || asked
 			continue
 		default:
 		}
 		if asked {
-			return again, nil
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return false, nil
+			return nil
 		case <-timer.C:
-			return false, nil
+			return nil
 		case m, open := <-r.commands.Events():
 			if !open {
-				return false, r.ended()
+				return r.ended()
 			}
-			asked, again = r.command(m)
+			asked = r.command(m)
 		}
 	}
 }
 
-// command reads a command.
-func (r *run) command(m ipc.TopicMessage) (ok, again bool) {
+// command reads a command. It reports whether that is understood.
+func (r *run) command(m ipc.TopicMessage) bool {
 	c, err := decodeCommand(m.Payload)
 	if err != nil {
 		r.rt.Counter(CounterInvalid).Add(1)
 		r.rt.Log.Warn("a command is not understood", "topic", m.Topic, "error", err)
-		return false, false
+		return false
 	}
 	r.rt.Log.Info("looking for a model, as commanded", "by", shorten(c.By), "again", c.Again)
-	return true, c.Again
+	r.again = r.again || c.Again // also if the configuration changes now, and the next Run looks
+	return true
 }
 
 // ended says why there are no commands any more.

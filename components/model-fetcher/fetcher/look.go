@@ -48,7 +48,7 @@ func (r *run) look(ctx context.Context, again bool) error {
 	}
 	known := ""
 	if !again {
-		known = ""
+		known = r.record.settled(r.policy, false)
 	}
 	envelope, etag, err := r.loader.Get(ctx, r.config.Bucket, r.key(modelstore.EnvelopeFile), known, modelstore.MaxEnvelope)
 	switch {
@@ -69,7 +69,7 @@ func (r *run) look(ctx context.Context, again bool) error {
 		return r.settle(ctx, o, judge(err))
 	}
 	o.event = Event{Name: m.Name, Version: m.Version, SHA256: m.Archive.SHA256}
-	if !again && r.record.Envelope == o.id && r.record.Delivered[m.Name] == m.Version {
+	if !again && r.record.Envelope == o.id && r.record.Inbox == r.inboxDir && r.record.Delivered[m.Name] == m.Version {
 		return r.resettle(o) // delivered before, under another policy or another ETag
 	}
 	if err := r.check(m); err != nil {

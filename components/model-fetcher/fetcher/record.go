@@ -41,6 +41,7 @@ type Record struct {
 	Outcome   Outcome           `json:"outcome,omitempty"`   // the decision
 	Last      *Event            `json:"last,omitempty"`      // the decision's event
 	Envelope  string            `json:"envelope,omitempty"`  // hash of the envelope that was delivered last
+	Inbox     string            `json:"inbox,omitempty"`     // to which it was
 	Delivered map[string]string `json:"delivered,omitempty"` // version that was delivered last, by the model's name
 	Announce  []Event           `json:"announce,omitempty"`  // events that no nucleus has taken yet
 }

@@ -284,27 +284,29 @@ func TestPublishDoesNotHarmWhatIsThere(t *testing.T) {
 		t.Errorf("%d objects were written", n)
 	}
 
-	// Somebody publishes between the look and the upload: nothing of theirs is lost.
-	theirs := signed(t, private, "1.1.0")
+	// Somebody publishes between the look and the upload, the first model or another: nothing of theirs is lost.
 	target, err := url.Parse(c.InternalEndpoints().S3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var once sync.Once
-	between := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
-		p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = target.Scheme, target.Host, p.In.Host
-		if p.In.Method == http.MethodPut && strings.HasSuffix(p.In.URL.Path, modelstore.EnvelopeFile) {
-			once.Do(func() { do(t, "is published at", to(c, theirs)...) })
-		}
-	}})
-	defer between.Close()
-	fails(t, cli.ExitFailed, "somebody else published", append(to(c, signed(t, private, "1.2.0")), "-endpoint", between.URL)...)
+	theirs, ours := signed(t, private, "1.1.0"), signed(t, private, "1.2.0")
 	envelope, err := os.ReadFile(filepath.Join(theirs, modelstore.EnvelopeFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if now, _, err := c.Object(prefix + "/" + modelstore.EnvelopeFile); err != nil || !bytes.Equal(now, envelope) {
-		t.Errorf("published is %.80s, %v", now, err)
+	for _, at := range []string{prefix, "models/new"} {
+		var once sync.Once
+		between := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
+			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = target.Scheme, target.Host, p.In.Host
+			if p.In.Method == http.MethodPut && strings.HasSuffix(p.In.URL.Path, modelstore.EnvelopeFile) {
+				once.Do(func() { do(t, "is published at", to(c, theirs, "-prefix", at)...) })
+			}
+		}})
+		fails(t, cli.ExitFailed, "somebody else published", to(c, ours, "-prefix", at, "-endpoint", between.URL)...)
+		between.Close()
+		if now, _, err := c.Object(at + "/" + modelstore.EnvelopeFile); err != nil || !bytes.Equal(now, envelope) {
+			t.Errorf("published at %s is %.80s, %v", at, now, err)
+		}
 	}
 }
 
