@@ -49,7 +49,6 @@ func (d disk) mkdir(path string) error {
 type contentError struct{ err error }
 
 func (e *contentError) Error() string { return e.err.Error() }
-func (e *contentError) Unwrap() error { return e.err }
 
 // create writes a new file. A failure of content itself is a contentError.
 func (d disk) create(path string, content io.Reader) (size int64, err error) {

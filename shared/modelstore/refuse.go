@@ -15,8 +15,8 @@ var (
 	ErrActive = errors.New("already active")
 	// ErrVersion says that the version is not above the active one's, or that the model is another one.
 	ErrVersion = errors.New("version is not acceptable")
-	// ErrDelivery says that the delivered archive is not the one that the manifest names.
-	ErrDelivery = errors.New("delivered archive is not the signed one")
+	// ErrDelivery says that the delivered archive is missing or not the one that the manifest names.
+	ErrDelivery = errors.New("not the archive that was signed")
 	// ErrSelfTest says that the engine's own check did not pass.
 	ErrSelfTest = errors.New("self-test failed")
 	// ErrCrashed says that the process ended again and again while it tried this model.
@@ -91,7 +91,7 @@ func verdicts() []verdict {
 // RefusedError says that a model was judged and refused. Any other error of Store.Take is transient.
 type RefusedError struct {
 	Reason  Reason
-	Source  string // SHA-256 of the envelope, of the archive if there is none
+	Source  string // SHA-256 of the envelope, of the archive if there is none; empty if there is neither
 	Name    string // of the model; empty while it is not verified
 	Version string
 	Final   bool // not tried again until its manifest changes; otherwise it may pass at another time or configuration

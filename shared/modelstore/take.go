@@ -24,8 +24,8 @@ func (s *Store) Take(d Delivery, selfTest func(m Manifest, modelPath string) err
 	if err == nil {
 		return Candidate{t.model}, nil
 	}
-	if refused := judge(err, t.model.Source, t.model.Manifest); refused != nil && t.model.Source != "" {
-		if !errors.Is(err, ErrQuarantined) && !errors.Is(err, ErrActive) {
+	if refused := judge(err, t.model.Source, t.model.Manifest); refused != nil {
+		if t.model.Source != "" && !errors.Is(err, ErrQuarantined) && !errors.Is(err, ErrActive) {
 			err := s.note(Entry{
 				Source: refused.Source, Name: refused.Name, Version: refused.Version, Reason: refused.Reason, Detail: err.Error(), Final: refused.Final,
 			})
@@ -125,7 +125,7 @@ func (t *taking) identify() error {
 		return err
 	}
 	if err != nil {
-		return err
+		return malformed(err)
 	}
 	defer func() { _ = f.Close() }()
 	// One that is too long is not read to its end, and refused by its length.
@@ -162,6 +162,14 @@ func (t *taking) checkEnvelope() error {
 	return nil
 }
 
+// malformed refuses a delivery that Commit did not make, and that no later try can find whole. Other failures are the disk's.
+func malformed(err error) error {
+	if missing(err) || errors.Is(err, errNotRegular) {
+		return fmt.Errorf("%w: %w", ErrDelivery, err)
+	}
+	return err
+}
+
 // checkVersion keeps an old or another model that the key once signed from being put in place of the active one
 // (promise M3). A model that came without a manifest has no version that could be compared.
 func (t *taking) checkVersion(m Manifest) error {
@@ -185,7 +193,7 @@ func (t *taking) checkVersion(m Manifest) error {
 func (t *taking) openArchive() (string, error) {
 	f, size, err := openRegular(t.delivery.Path(ArchiveFile))
 	if err != nil {
-		return "", err
+		return "", malformed(err)
 	}
 	t.archive = f
 	limit, kind := int64(MaxArchive), ErrArchive

@@ -1,0 +1,132 @@
+package modelstore
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestSeed(t *testing.T) {
+	b := newBench(t)
+	dir := t.TempDir()
+	model := write(t, dir, "model.json", []byte(tinyModel))
+	m := tiny(t)
+	m.Model.File = "another-name.json"
+	manifest := write(t, dir, "manifest.json", encodeJSON(t, m))
+	seed := func(model, manifest string) Installed {
+		t.Helper()
+		i, err := b.store.Seed(model, manifest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i
+	}
+	i := seed(model, manifest)
+	if i.Origin != OriginShipped || i.Manifest.Version != "1.2.0" || i.Manifest.Model.File != "model.json" || i.Source != hashOf([]byte(tinyModel)) {
+		t.Errorf("%+v", i)
+	}
+	b.active("1.2.0", "")
+	seed(model, manifest) // nothing changes
+	b.active("1.2.0", "")
+
+	// The component is updated and ships another model, this time without a manifest.
+	newer := edit(t, tinyModel, "4E0", "8E0")
+	j := seed(write(t, dir, "newer.json", []byte(newer)), "")
+	if j.Manifest.Version != hashOf([]byte(newer))[:12] || j.Manifest.Threshold != 0.25 {
+		t.Errorf("%+v", j)
+	}
+	b.active(j.Manifest.Version, "1.2.0")
+	// It is bad; it does not come back at the next start.
+	if _, err := b.store.Rollback("too slow"); err != nil {
+		t.Fatal(err)
+	}
+	seed(filepath.Join(dir, "newer.json"), "")
+	b.active("1.2.0", "")
+
+	// A shipped model gives way to one of any name, and does not come back.
+	p := publish(t, edit(t, tinyModel, `"edgepdm.name":"tiny"`, `"edgepdm.name":"press"`), "0.1.0")
+	c, err := b.store.Take(b.deliver(&p.manifest, p.archive), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.Activate(c); err != nil {
+		t.Fatal(err)
+	}
+	if i := seed(model, manifest); i.Manifest.Name != "press" {
+		t.Errorf("%+v", i)
+	}
+	b.active("0.1.0", "1.2.0")
+}
+
+func TestSeedRefuses(t *testing.T) {
+	dir := t.TempDir()
+	m := tiny(t)
+	m.Golden[0].Margin = 7
+	bad := write(t, dir, "bad.json", encodeJSON(t, m))
+	good := write(t, dir, "good.json", encodeJSON(t, tiny(t)))
+	tests := []struct {
+		model, manifest string // model: content
+		kind            error
+		says            string
+	}{
+		{tinyModel, bad, ErrGolden, "row 1"},
+		{tinyModel + " ", good, ErrModel, "its SHA-256"},
+		{"hello", "", ErrModel, "unsupported"},
+		{"hello", good, ErrModel, "unsupported"},
+		{tinyModel, write(t, dir, "text", []byte("hello")), ErrManifest, "JSON"},
+		{tinyModel, filepath.Join(dir, "none"), os.ErrNotExist, "none"},
+	}
+	for _, test := range tests {
+		b := newBench(t)
+		_, err := b.store.Seed(write(t, t.TempDir(), "model.json", []byte(test.model)), test.manifest)
+		wants(t, err, test.kind, test.says)
+		b.active("", "")
+		if q := b.store.Quarantined(); len(q) != 0 {
+			t.Errorf("quarantine %+v", q)
+		}
+	}
+	b := newBench(t)
+	if _, err := b.store.Seed(filepath.Join(dir, "none"), ""); !missing(err) {
+		t.Errorf("no model: %v", err)
+	}
+	// A signed manifest does as well as a bare one; its signature is not looked at.
+	envelope := write(t, dir, EnvelopeFile, sign(t, encodeJSON(t, tiny(t)), testKey(t, 9)))
+	if _, err := b.store.Seed(write(t, dir, "model.json", []byte(tinyModel)), envelope); err != nil {
+		t.Fatal(err)
+	}
+	b.active("1.2.0", "")
+}
+
+// TestShippedModel seeds and delivers the suite's own model, with golden rows that XGBoost scored.
+func TestShippedModel(t *testing.T) {
+	model, golden := shipped(t)
+	b := newBench(t)
+	if _, err := b.store.Seed(model, ""); err != nil {
+		t.Fatal(err)
+	}
+	var archive bytes.Buffer
+	packed, err := Pack(&archive, model, filepath.Join(filepath.Dir(model), "report.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := anyBuild()
+	build.Archive = packed.Archive
+	m, err := BuildManifest(model, golden, build)
+	if err != nil {
+		t.Fatal(err)
+	}
+	envelope, err := Sign(m, b.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.store.Take(b.deliverRaw(envelope, archive.Bytes()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.Activate(c); err != nil {
+		t.Fatal(err)
+	}
+	shippedVersion := m.Model.SHA256[:12]
+	b.active("1.0.0", shippedVersion)
+}
