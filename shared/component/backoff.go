@@ -40,3 +40,21 @@ func (b Backoff) Wait(ctx context.Context, attempt int) {
 	case <-timer.C:
 	}
 }
+
+// Outlive returns a context that ends a while after ctx does, or with release: for what must still be finished at a stop.
+func Outlive(ctx context.Context, by time.Duration) (longer context.Context, release context.CancelFunc) {
+	longer, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(by)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-longer.Done():
+		}
+		end()
+	})
+	return longer, func() {
+		stop()
+		end()
+	}
+}

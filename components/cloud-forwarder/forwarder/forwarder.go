@@ -128,7 +128,7 @@ func (r *run) run(ctx context.Context) error {
 	r.conditions.expect(placeAWS)
 	work, stop := context.WithCancel(ctx)
 	defer stop()
-	keep, release := outlive(work, stopGrace)
+	keep, release := component.Outlive(work, stopGrace)
 	defer release()
 
 	var working, acknowledging sync.WaitGroup
@@ -237,17 +237,4 @@ func (r *run) reach(ctx context.Context, prefix string) error {
 		r.toPredictions.sinks <- &iotDataSink{client: client, prefix: prefix}
 	}
 	return nil
-}
-
-// outlive returns a context that ends a while after ctx does, or with release.
-func outlive(ctx context.Context, by time.Duration) (longer context.Context, release context.CancelFunc) {
-	longer, end := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		pause(longer, by)
-		end()
-	})
-	return longer, func() {
-		stop()
-		end()
-	}
 }

@@ -239,7 +239,7 @@ func (s *stream) deliver(ctx context.Context, to sink, r spool.Record) bool {
 }
 
 func (s *stream) attempt(ctx context.Context, to sink, m message) error {
-	ctx, release := outlive(ctx, sendGrace)
+	ctx, release := component.Outlive(ctx, sendGrace)
 	defer release()
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()

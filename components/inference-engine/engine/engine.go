@@ -57,7 +57,7 @@ type Engine struct {
 func (e Engine) Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	r := &run{
 		rt: rt, config: config, now: e.Now, assembler: newAssembler(config.MaxAge), logged: make(map[event.Reason]time.Time),
-		pending: make(chan *ipc.Call, pendingLimit), platform: runtime.GOOS + "/" + runtime.GOARCH,
+		pending: make(chan handled, pendingLimit), platform: runtime.GOOS + "/" + runtime.GOARCH,
 	}
 	var err error
 	if r.ledger, err = openLedger(filepath.Join(rt.WorkDir, ledgerName), config.MaxThings); err != nil {
@@ -75,6 +75,13 @@ func (e Engine) Run(ctx context.Context, rt *component.Runtime, config Config) e
 	return r.run(ctx)
 }
 
+// handled is a row that was scored, or refused; in the order of arrival.
+type handled struct {
+	thing, epoch string
+	seq          uint64
+	prediction   *ipc.Call // its publication; nil for a row that was refused
+}
+
 // run is one Run of the engine.
 type run struct {
 	rt        *component.Runtime
@@ -85,7 +92,7 @@ type run struct {
 	ledger    *ledger
 	assembler *assembler
 	platform  string
-	pending   chan *ipc.Call
+	pending   chan handled
 	logged    map[event.Reason]time.Time
 }
 
@@ -257,11 +264,7 @@ func (r *run) score(row event.Row, arrived time.Time) error {
 		r.reject(t, &event.InvalidError{Reason: reasonScore, Detail: err.Error()})
 		return nil
 	}
-	if err := r.publish(t, p, r.now().Sub(arrived)); err != nil {
-		return err
-	}
-	r.note(t)
-	return nil
+	return r.publish(t, p, r.now().Sub(arrived))
 }
 
 // probability scores a row. A new model that fails at it, or is too slow, is sent back, and the one before it scores the
@@ -316,7 +319,7 @@ func (r *run) publish(t *event.Telemetry, probability float64, latency time.Dura
 	if err != nil {
 		return fmt.Errorf("publish prediction: %w", err)
 	}
-	r.pending <- call
+	r.pending <- handled{t.Thing, t.Epoch, t.Seq, call}
 	return nil
 }
 
@@ -330,13 +333,13 @@ func (r *run) reject(t *event.Telemetry, invalid *event.InvalidError) {
 			"total", r.rt.Counter(CounterInvalid+string(invalid.Reason)).Load())
 	}
 	if t.Thing != "" && t.Epoch != "" && t.Seq > 0 && r.ledger.admits(t.Thing) {
-		r.note(t)
+		r.pending <- handled{t.Thing, t.Epoch, t.Seq, nil}
 	}
 }
 
 // note records the row's number, and counts the rows that never came.
-func (r *run) note(t *event.Telemetry) {
-	missed, repeated, err := r.ledger.note(t.Thing, t.Epoch, t.Seq)
+func (r *run) note(t handled) {
+	missed, repeated, err := r.ledger.note(t.thing, t.epoch, t.seq)
 	if err != nil {
 		if r.rt.Counter(CounterLedger).Add(1) == 1 {
 			r.rt.Log.Error("gaps may be counted wrong", "error", err)
@@ -347,20 +350,33 @@ func (r *run) note(t *event.Telemetry) {
 	}
 	if missed > 0 {
 		r.rt.Counter(CounterMissed).Add(missed)
-		r.rt.Log.Warn("rows of telemetry never arrived", "thing", t.Thing, "missed", missed, "before_seq", t.Seq)
+		r.rt.Log.Warn("rows of telemetry never arrived", "thing", t.thing, "missed", missed, "before_seq", t.seq)
 	}
 }
 
-// confirm waits for the nucleus's answers.
+// confirmGrace is how long the nucleus may take, after the end of a run, to answer what was published before.
+const confirmGrace = 2 * time.Second
+
+// confirm waits for the nucleus's answers and records the rows. A prediction that the nucleus has not taken when the process
+// is killed is not recorded, so that its row is counted as missed afterwards.
 func (r *run) confirm(ctx context.Context) {
-	for call := range r.pending {
-		switch err := call.Wait(ctx); {
+	ctx, release := component.Outlive(ctx, confirmGrace)
+	defer release()
+	for row := range r.pending {
+		if row.prediction == nil {
+			r.note(row)
+			continue
+		}
+		switch err := row.prediction.Wait(ctx); {
 		case err == nil:
 			r.rt.Counter(CounterPredictions).Add(1)
-		case ctx.Err() == nil && !errors.Is(err, ipc.ErrConnectionLost):
+		case ctx.Err() != nil || errors.Is(err, ipc.ErrConnectionLost):
+			continue // nobody knows whether it was taken
+		default:
 			if r.rt.Counter(CounterRefused).Add(1) == 1 {
 				r.rt.Log.Error("a prediction was not accepted", "error", err)
 			}
 		}
+		r.note(row)
 	}
 }

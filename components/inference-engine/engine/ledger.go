@@ -7,17 +7,20 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"edgepdm/shared/event"
 )
 
 // ledger remembers the last sequence number of every thing, so that rows which never arrived are counted, also those
 // that were published while the engine was not running. It is a file with one fixed slot a thing, written by one
-// pwrite after each row: what a killed process has written stays. It is not synced: after a loss of power
+// pwrite after each row that was handled: what a killed process has written stays. It is not synced: after a loss of power
 // a gap may be counted wrong, nothing else.
 type ledger struct {
-	file   *os.File // nil: in memory only
-	limit  int      // things
+	file  *os.File // nil: in memory only
+	limit int      // things
+
+	mu     sync.Mutex
 	things map[string]*ledgerSlot
 }
 
@@ -98,12 +101,16 @@ func (l *ledger) load() error {
 
 // admits reports whether rows of the thing can be accepted.
 func (l *ledger) admits(thing string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	return l.things[thing] != nil || len(l.things) < l.limit
 }
 
 // note records a row and returns how many rows between it and the one before never arrived. A row that is not newer than
 // the last of its epoch is repeated. Of a thing never seen before nothing is known to be missing.
 func (l *ledger) note(thing, epoch string, seq uint64) (missed uint64, repeated bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	slot := l.things[thing]
 	switch {
 	case slot == nil:

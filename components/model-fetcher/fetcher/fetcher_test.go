@@ -8,9 +8,11 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
 )
@@ -163,6 +165,11 @@ func TestAChangedConfigurationJudgesAnew(t *testing.T) {
 	r.configure(map[string]any{"publicKeys": []any{publicText(r.key), publicText(other)}})
 	r.delivered()
 	r.take(envelope, archive)
+	// What was delivered stays so.
+	looks := r.state(event.StateOK, "").Counters[fetcher.CounterLooks]
+	r.configure(map[string]any{"maxBytes": mega})
+	r.await("a look under the new configuration", func(h event.Health) bool { return h.Counters[fetcher.CounterLooks] > looks })
+	r.quiet(fetchNow)
 	// A version that is lower, and has expired.
 	m := manifest("1.0.0", archive)
 	m.Expires = m.Created.Add(1)
@@ -242,19 +249,20 @@ func TestAFullDiskLeavesNothingInTheInbox(t *testing.T) {
 			}
 			return fullDisk{file}, err
 		}
+		f.Retry = component.Backoff{Max: time.Hour, Rand: func(n int64) int64 { return n - 1 }} // not before it is told to
 		return f
 	}
-	r.configure(map[string]any{"poll": "1s"})
 	r.start()
 	h := r.state(event.StateDegraded, "disk is full")
 	if h.Counters[fetcher.CounterDiskFull] == 0 || h.Counters[fetcher.CounterRefused] > 0 {
 		t.Errorf("counters %v", h.Counters)
 	}
-	if ready, err := r.inbox().Ready(); len(ready) > 0 || err != nil {
-		t.Errorf("ready are %v, %v", ready, err)
-	}
+	r.untouched()
+	r.next(fetcher.StepAvailable)
+	r.next(fetcher.StepDownloading)
 	room.Store(true)
-	r.delivered()
+	r.command(fetchNow)
+	r.next(fetcher.StepDelivered)
 	r.take(envelope, archive)
 	r.state(event.StateOK, "")
 }
