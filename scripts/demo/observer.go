@@ -206,7 +206,7 @@ func (o *observer) balance() account {
 			switch {
 			case strings.HasPrefix(name, engine.CounterInvalid):
 				a.invalid += n
-			case name == engine.CounterMissed:
+			case name == engine.CounterMissed || name == engine.CounterUnheard:
 				a.missed += n
 			}
 		}

@@ -28,6 +28,7 @@ const (
 	CounterRows             = "telemetry.rows"       // rows received, in any form
 	CounterInvalid          = "telemetry.invalid."   // + Reason
 	CounterMissed           = "telemetry.missed"     // rows that never arrived, by their sequence numbers
+	CounterUnheard          = "telemetry.unheard"    // rows that a thing numbered before the first one that was heard of it
 	CounterRepeated         = "telemetry.repeated"   // rows that came again, scored all the same
 	CounterDropped          = "telemetry.dropped"    // messages dropped because the engine was too slow
 	CounterUnknown          = "telemetry.unknown"    // readings of sensors that the model does not have
@@ -339,18 +340,19 @@ func (r *run) reject(t *event.Telemetry, invalid *event.InvalidError) {
 
 // note records the row's number, and counts the rows that never came.
 func (r *run) note(t handled) {
-	missed, repeated, err := r.ledger.note(t.thing, t.epoch, t.seq)
+	gap, err := r.ledger.note(t.thing, t.epoch, t.seq)
 	if err != nil {
 		if r.rt.Counter(CounterLedger).Add(1) == 1 {
 			r.rt.Log.Error("gaps may be counted wrong", "error", err)
 		}
 	}
-	if repeated {
+	if gap.repeated {
 		r.rt.Counter(CounterRepeated).Add(1)
 	}
-	if missed > 0 {
-		r.rt.Counter(CounterMissed).Add(missed)
-		r.rt.Log.Warn("rows of telemetry never arrived", "thing", t.thing, "missed", missed, "before_seq", t.seq)
+	r.rt.Counter(CounterUnheard).Add(gap.unheard)
+	if gap.missed > 0 {
+		r.rt.Counter(CounterMissed).Add(gap.missed)
+		r.rt.Log.Warn("rows of telemetry never arrived", "thing", t.thing, "missed", gap.missed, "before_seq", t.seq)
 	}
 }
 

@@ -106,30 +106,40 @@ func (l *ledger) admits(thing string) bool {
 	return l.things[thing] != nil || len(l.things) < l.limit
 }
 
-// note records a row and returns how many rows between it and the one before never arrived. A row that is not newer than
-// the last of its epoch is repeated. Of a thing never seen before nothing is known to be missing.
-func (l *ledger) note(thing, epoch string, seq uint64) (missed uint64, repeated bool, err error) {
+// gap is what a row's number tells of the rows before it.
+type gap struct {
+	missed   uint64 // rows between it and the last one of its thing, which never arrived
+	unheard  uint64 // rows of its epoch before the first one that was ever heard of its thing
+	repeated bool   // it is not newer than the last one
+}
+
+// note records a row and returns what its number tells.
+func (l *ledger) note(thing, epoch string, seq uint64) (gap, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	slot := l.things[thing]
+	var g gap
 	switch {
 	case slot == nil:
-		return 0, false, l.add(thing, epoch, seq)
+		if epoch != event.ShadowEpoch {
+			g.unheard = seq - 1
+		}
+		return g, l.add(thing, epoch, seq)
 	case slot.epoch == epoch && seq <= slot.seq:
-		return 0, true, nil
+		return gap{repeated: true}, nil
 	case slot.epoch == epoch:
-		missed = seq - slot.seq - 1
+		g.missed = seq - slot.seq - 1
 	case epoch != event.ShadowEpoch: // the producer has started again, at 1
-		missed = seq - 1
+		g.missed = seq - 1
 	}
 	slot.epoch, slot.seq = epoch, seq
 	if l.file == nil {
-		return missed, false, nil
+		return g, nil
 	}
 	if _, err := l.file.WriteAt(position(epoch, seq), slot.offset); err != nil {
-		return missed, false, fmt.Errorf("write ledger: %w", err)
+		return g, fmt.Errorf("write ledger: %w", err)
 	}
-	return missed, false, nil
+	return g, nil
 }
 
 func (l *ledger) add(thing, epoch string, seq uint64) error {

@@ -22,11 +22,11 @@ func TestLedgerCountsGaps(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger")
 	l := open(t, path, 10)
 	for _, c := range []struct {
-		what, thing, epoch string
-		seq, missed        uint64
-		repeated, reopen   bool
+		what, thing, epoch   string
+		seq, missed, unheard uint64
+		repeated, reopen     bool
 	}{
-		{what: "a thing never seen", thing: "p-1", epoch: "a", seq: 5},
+		{what: "a thing never seen", thing: "p-1", epoch: "a", seq: 5, unheard: 4},
 		{what: "the next row", thing: "p-1", epoch: "a", seq: 6},
 		{what: "a hole", thing: "p-1", epoch: "a", seq: 10, missed: 3},
 		{what: "the same row again", thing: "p-1", epoch: "a", seq: 10, repeated: true},
@@ -45,22 +45,22 @@ func TestLedgerCountsGaps(t *testing.T) {
 		if c.reopen { // as a killed process leaves it: without close
 			l = open(t, path, 10)
 		}
-		missed, repeated, err := l.note(c.thing, c.epoch, c.seq)
-		if err != nil || missed != c.missed || repeated != c.repeated {
-			t.Errorf("%s: missed %d, repeated %v, %v; want %d, %v", c.what, missed, repeated, err, c.missed, c.repeated)
+		got, err := l.note(c.thing, c.epoch, c.seq)
+		if want := (gap{c.missed, c.unheard, c.repeated}); err != nil || got != want {
+			t.Errorf("%s: %+v, %v; want %+v", c.what, got, err, want)
 		}
 	}
 }
 
 func TestLedgerIsBounded(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger"), 1)
-	if _, _, err := l.note("p-1", "a", 1); err != nil {
+	if _, err := l.note("p-1", "a", 1); err != nil {
 		t.Fatal(err)
 	}
 	if l.admits("p-2") || !l.admits("p-1") {
 		t.Error("admits the wrong thing")
 	}
-	if _, _, err := l.note("p-2", "a", 1); !errors.Is(err, errLedgerFull) {
+	if _, err := l.note("p-2", "a", 1); !errors.Is(err, errLedgerFull) {
 		t.Errorf("%v, want errLedgerFull", err)
 	}
 }
@@ -70,7 +70,7 @@ func TestLedgerSurvivesTornAndForeignFiles(t *testing.T) {
 	path := filepath.Join(dir, "ledger")
 	l := open(t, path, 10)
 	for _, thing := range []string{"p-1", "p-2"} {
-		if _, _, err := l.note(thing, "a", 1); err != nil {
+		if _, err := l.note(thing, "a", 1); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -86,20 +86,20 @@ func TestLedgerSurvivesTornAndForeignFiles(t *testing.T) {
 	for cut := range len(data) { // a torn tail: whole slots are kept, and the file can be extended
 		write(data[:cut])
 		l := open(t, path, 10)
-		if _, _, err := l.note("p-3", "a", 7); err != nil {
+		if _, err := l.note("p-3", "a", 7); err != nil {
 			t.Fatalf("cut at %d: %v", cut, err)
 		}
 		again := open(t, path, 10)
-		if missed, _, err := again.note("p-3", "a", 9); missed != 1 || err != nil {
-			t.Fatalf("cut at %d: missed %d, %v", cut, missed, err)
+		if got, err := again.note("p-3", "a", 9); got.missed != 1 || err != nil {
+			t.Fatalf("cut at %d: %+v, %v", cut, got, err)
 		}
 	}
 	spoilt := append([]byte(nil), data...)
 	spoilt[len(ledgerMagic)] = 255 // the first slot's name is too long now
 	write(spoilt)
 	l = open(t, path, 10)
-	if missed, _, err := l.note("p-2", "a", 3); missed != 1 || err != nil {
-		t.Errorf("beside a spoilt slot: missed %d, %v", missed, err)
+	if got, err := l.note("p-2", "a", 3); got.missed != 1 || err != nil {
+		t.Errorf("beside a spoilt slot: %+v, %v", got, err)
 	}
 
 	newer := []byte("EPDMSEQ2 of the future")

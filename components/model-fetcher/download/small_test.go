@@ -1,0 +1,70 @@
+package download_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"edgepdm/components/model-fetcher/download"
+)
+
+func TestALineOverWhichNothingComesIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		content := noise(t, 12, 1000)
+		s := &hanging{store{versions: [][]byte{content}}}
+		d := download.Downloader{Source: s, Timeout: 3 * time.Second}
+		began := time.Now()
+		path := filepath.Join(t.TempDir(), "f")
+		if _, err := d.Fetch(t.Context(), want(content), path); err == nil || !strings.Contains(err.Error(), "nothing comes for 3s") {
+			t.Errorf("%v", err)
+		}
+		if _, _, err := d.Get(t.Context(), "b", "k", "", 10); err == nil || time.Since(began) != 6*time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+// hanging is a store that does not answer.
+type hanging struct{ store }
+
+func (h *hanging) GetObject(ctx context.Context, _ *s3.GetObjectInput, _ ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestGetAndFind(t *testing.T) {
+	content := []byte("manifest")
+	for _, ignores := range []bool{false, true} {
+		s := &store{versions: [][]byte{content}, ignoresIfMatch: ignores}
+		d := download.Downloader{Source: s}
+		if data, tag, err := d.Get(t.Context(), "b", "k", "", 8); string(data) != "manifest" || tag != etag(content) || err != nil {
+			t.Errorf("%q, %s, %v", data, tag, err)
+		}
+		if _, _, err := d.Get(t.Context(), "b", "k", etag(content), 8); !errors.Is(err, download.ErrUnchanged) {
+			t.Errorf("known: %v", err)
+		}
+		if _, tag, err := d.Get(t.Context(), "b", "k", "", 7); !errors.Is(err, download.ErrTooLarge) || tag != etag(content) {
+			t.Errorf("too large: %s, %v", tag, err)
+		}
+		if tag, size, err := d.Find(t.Context(), "b", "k"); tag != etag(content) || size != 8 || err != nil {
+			t.Errorf("%s, %d, %v", tag, size, err)
+		}
+		s.cut = func(int64) int64 { return 3 }
+		if _, _, err := d.Get(t.Context(), "b", "k", "", 8); !errors.Is(err, errDropped) {
+			t.Errorf("dropped: %v", err)
+		}
+	}
+	d := download.Downloader{Source: &store{}}
+	if _, _, err := d.Get(t.Context(), "b", "k", "", 8); !errors.Is(err, download.ErrMissing) {
+		t.Errorf("missing: %v", err)
+	}
+	if _, _, err := d.Find(t.Context(), "b", "k"); !errors.Is(err, download.ErrMissing) {
+		t.Errorf("missing: %v", err)
+	}
+}
