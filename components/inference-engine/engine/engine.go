@@ -23,7 +23,7 @@ const reasonThings event.Reason = "things"
 // reasonScore counts rows that the model could not score.
 const reasonScore event.Reason = "score"
 
-// Names of the counters in the health messages. Invalid rows are counted as counterInvalid + reason.
+// Names of the counters in the health messages. Invalid rows are counted as CounterInvalid and the reason.
 const (
 	CounterRows             = "telemetry.rows"       // rows received, in any form
 	CounterInvalid          = "telemetry.invalid."   // + Reason
@@ -48,7 +48,7 @@ const (
 	logEvery = 10 * time.Second
 )
 
-// Engine scores rows. New makes one for the model file that ships with the component.
+// Engine scores rows.
 type Engine struct {
 	ShippedModel string           // path of the model that is used when the configuration names none
 	Now          func() time.Time // time.Now in production
@@ -67,10 +67,12 @@ func (e Engine) Run(ctx context.Context, rt *component.Runtime, config Config) e
 	}
 	defer func() { _ = r.ledger.close() }()
 	if config.Model == "" {
-		if r.models, err = openModels(rt, config, e.Now, e.ShippedModel); err != nil {
-			return err
+		if r.models, err = openModels(rt, config, e.Now, e.ShippedModel); err != nil { // such as the store of a newer version
+			rt.Log.Error("no model is taken from the inbox, and the shipped one scores", "error", err)
+			r.models, r.config.Model = nil, e.ShippedModel
+		} else {
+			defer r.models.close()
 		}
-		defer r.models.close()
 	}
 	r.activate()
 	return r.run(ctx)
