@@ -88,6 +88,11 @@ func run(ctx context.Context, o options, out io.Writer, live bool) (err error) {
 	}
 	r := makeReport(d.observer, components, d.cloud.Journal())
 	d.summarise(r, audio)
+	for _, c := range components {
+		if c.State == localcore.StateBroken {
+			d.print("%s is BROKEN: it failed three times within an hour, and the nucleus gave it up", c.Name)
+		}
+	}
 	if o.report != "" {
 		if err := r.write(o.report); err != nil {
 			return err
