@@ -38,6 +38,7 @@ func Main[C any](ctx context.Context, spec Spec[C]) error {
 // Execute runs a program until it is done or the process is asked to stop, and exits with its code.
 func Execute(p cli.Program) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	code := p.Main(ctx, os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	stop()
 	os.Exit(code)

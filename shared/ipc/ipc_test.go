@@ -400,3 +400,20 @@ func TestCloseEndsCallsWithErrClosed(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// What a nucleus passes on damaged is counted, and the subscription goes on.
+func TestAGarbledEventDoesNotEndTheSubscription(t *testing.T) {
+	client := dial(t, listen(t, true, func(p *peer, m *eventstream.Message) {
+		p.respond(m, "{}", 0)
+		p.event(m.StreamID, `{"binaryMessage":{"message":"%%%","context":{"topic":"a"}}}`)
+		p.event(m.StreamID, "{\"jsonMessage\":{\"message\":17\x00,\"context\":{\"topic\":\"a\"}}}")
+		p.event(m.StreamID, `{"binaryMessage":{"message":"eA==","context":{"topic":"a"}}}`)
+	}))
+	sub, err := client.SubscribeToTopic(t.Context(), "a", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := <-sub.Events(); string(m.Payload) != "x" || sub.Garbled() != 2 {
+		t.Errorf("received %+v after %d garbled events", m, sub.Garbled())
+	}
+}

@@ -24,7 +24,7 @@ type stream struct {
 
 // sink takes the events of a subscription. Its methods are called with the stream's mutex held.
 type sink interface {
-	event(payload []byte) error
+	event(payload []byte)
 	end(err error)
 }
 
@@ -108,10 +108,7 @@ func (s *stream) receive(m *eventstream.Message) (last bool) {
 		s.finish(err)
 		return true
 	}
-	if err := s.events.event(m.Payload); err != nil {
-		s.finish(fmt.Errorf("%s: decode event: %w", s.operation, err))
-		return true
-	}
+	s.events.event(m.Payload)
 	return false
 }
 

@@ -14,6 +14,7 @@ type Subscription[T any] struct {
 	decode  func(payload []byte) (T, error)
 	events  chan T
 	dropped atomic.Uint64
+	garbled atomic.Uint64
 	err     error // set before events is closed
 }
 
@@ -43,6 +44,9 @@ func (s *Subscription[T]) Events() <-chan T { return s.events }
 // Dropped returns how many events were dropped because the reader was too slow.
 func (s *Subscription[T]) Dropped() uint64 { return s.dropped.Load() }
 
+// Garbled returns how many events could not be decoded and were left out: nucleus lite passes on what it does not check.
+func (s *Subscription[T]) Garbled() uint64 { return s.garbled.Load() }
+
 // Err returns why the subscription ended: nil when the nucleus ended it, ErrClosed after Close, an *OperationError, or
 // an error that wraps ErrConnectionLost. Call it after Events is closed.
 func (s *Subscription[T]) Err() error { return s.err }
@@ -54,15 +58,16 @@ func (s *Subscription[T]) Close() error {
 	return nil
 }
 
-func (s *Subscription[T]) event(payload []byte) error {
+func (s *Subscription[T]) event(payload []byte) {
 	v, err := s.decode(payload)
 	if err != nil {
-		return err
+		s.garbled.Add(1)
+		return
 	}
 	for {
 		select {
 		case s.events <- v:
-			return nil
+			return
 		default:
 		}
 		select {

@@ -31,6 +31,7 @@ const (
 	CounterUnheard          = "telemetry.unheard"    // rows that a thing numbered before the first one that was heard of it
 	CounterRepeated         = "telemetry.repeated"   // rows that came again, scored all the same
 	CounterDropped          = "telemetry.dropped"    // messages dropped because the engine was too slow
+	CounterGarbled          = "telemetry.garbled"    // messages that the nucleus delivered damaged
 	CounterUnknown          = "telemetry.unknown"    // readings of sensors that the model does not have
 	CounterPredictions      = "prediction.published" // accepted by the nucleus
 	CounterRefused          = "prediction.refused"   // not accepted by the nucleus
@@ -201,11 +202,13 @@ func (r *run) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		dropped := uint64(0)
+		dropped, garbled := uint64(0), uint64(0)
 		for _, sub := range subs {
 			dropped += sub.Dropped()
+			garbled += sub.Garbled()
 		}
 		r.rt.Counter(CounterDropped).Store(dropped)
+		r.rt.Counter(CounterGarbled).Store(garbled)
 	}
 }
 
@@ -262,7 +265,15 @@ func (r *run) score(row event.Row, arrived time.Time) error {
 		r.reject(t, invalid)
 		return nil
 	}
+	model := r.model
 	p, err := r.probability(values)
+	if r.model != model { // sent back: the one before scores the row, whose sensors it may want in another order
+		if values, invalid = r.values(t, arrived); invalid != nil {
+			r.reject(t, invalid)
+			return nil
+		}
+		p, err = r.model.probability(values)
+	}
 	if err != nil { // the row was checked: only its values, or the model, can be wrong
 		r.reject(t, &event.InvalidError{Reason: reasonScore, Detail: err.Error()})
 		return nil
@@ -270,8 +281,7 @@ func (r *run) score(row event.Row, arrived time.Time) error {
 	return r.publish(t, p, r.now().Sub(arrived))
 }
 
-// probability scores a row. A new model that fails at it, or is too slow, is sent back, and the one before it scores the
-// row.
+// probability scores a row. A new model that fails at it, or is too slow, is sent back.
 func (r *run) probability(values []float32) (float64, error) {
 	begin := r.now()
 	p, err := r.model.probability(values)
@@ -281,7 +291,6 @@ func (r *run) probability(values []float32) (float64, error) {
 	now := r.now()
 	if reason := r.models.probation.row(err, now.Sub(begin), now); reason != "" {
 		r.rollback(reason)
-		return r.model.probability(values)
 	}
 	return p, err
 }
@@ -326,7 +335,7 @@ func (r *run) publish(t *event.Telemetry, probability float64, latency time.Dura
 	return nil
 }
 
-// reject counts and logs an invalid row. Where it told its number, it is no gap.
+// reject counts and logs an invalid row. Where it told its number, it is no gap; of a stranger nothing is remembered.
 func (r *run) reject(t *event.Telemetry, invalid *event.InvalidError) {
 	r.rt.Counter(CounterInvalid + string(invalid.Reason)).Add(1)
 	now := r.now()
@@ -335,7 +344,7 @@ func (r *run) reject(t *event.Telemetry, invalid *event.InvalidError) {
 		r.rt.Log.Warn("telemetry is invalid", "reason", invalid.Reason, "detail", invalid.Detail, "thing", t.Thing, "seq", t.Seq,
 			"total", r.rt.Counter(CounterInvalid+string(invalid.Reason)).Load())
 	}
-	if t.Thing != "" && t.Epoch != "" && t.Seq > 0 && r.ledger.admits(t.Thing) {
+	if t.Thing != "" && t.Epoch != "" && t.Seq > 0 && r.ledger.knows(t.Thing) {
 		r.pending <- handled{t.Thing, t.Epoch, t.Seq, nil}
 	}
 }

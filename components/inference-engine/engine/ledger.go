@@ -106,6 +106,13 @@ func (l *ledger) admits(thing string) bool {
 	return l.things[thing] != nil || len(l.things) < l.limit
 }
 
+// knows reports whether a row of the thing was recorded before.
+func (l *ledger) knows(thing string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.things[thing] != nil
+}
+
 // gap is what a row's number tells of the rows before it.
 type gap struct {
 	missed   uint64 // rows between it and the last one of its thing, which never arrived

@@ -174,12 +174,12 @@ func (m *models) remove(d modelstore.Delivery) {
 
 // rollback makes the model before the active one active again.
 func (m *models) rollback(reason string) (*activeModel, error) {
+	m.probation = probation{} // one judgement is enough, whatever comes of it
 	bad, _ := m.store.Current()
 	installed, err := m.store.Rollback(reason)
 	if err != nil {
 		return nil, fmt.Errorf("roll back, as the model %s: %w", reason, err)
 	}
-	m.probation = probation{}
 	m.rt.Counter(CounterModelsRolledBack).Add(1)
 	m.announce(event.ModelRolledBack, bad, reason)
 	model, err := newActiveModel(installed, m.config)
