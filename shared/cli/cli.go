@@ -51,7 +51,13 @@ func (p Program) Main(ctx context.Context, args []string, s Streams) int {
 		case len(args) == 1 && (arg == "-version" || arg == "--version"): // with a value it is a flag of the command
 			return exitCode(p.Name, fprintln(s.Out, p.Name+" "+p.Version), s.Err)
 		case arg == "-h" || arg == "-help" || arg == "--help" || arg == "help":
-			return exitCode(p.Name, fprintln(s.Out, p.help()), s.Err)
+			if err := fprintln(s.Out, p.help()); err != nil {
+				return exitCode(p.Name, err, s.Err)
+			}
+			if !p.has("") {
+				return ExitOK
+			}
+			rest = []string{"-help"} // its flags follow
 		case !strings.HasPrefix(arg, "-"):
 			name, rest = arg, args[1:]
 		}
@@ -65,6 +71,16 @@ func (p Program) Main(ctx context.Context, args []string, s Streams) int {
 		return exitCode(p.Name, Usagef("name a sub-command; see %s -help", p.Name), s.Err)
 	}
 	return exitCode(p.Name, Usagef("there is no sub-command %q; see %s -help", name, p.Name), s.Err)
+}
+
+// has reports whether there is a sub-command of that name.
+func (p Program) has(name string) bool {
+	for _, c := range p.Commands {
+		if c.Name == name {
+			return true
+		}
+	}
+	return false
 }
 
 func (p Program) help() string {

@@ -57,3 +57,15 @@ func TestMainExitCodesAndOutput(t *testing.T) {
 		})
 	}
 }
+
+func TestHelpShowsTheFlagsOfTheUnnamedCommand(t *testing.T) {
+	program := cli.Program{Name: "prog", Commands: []cli.Command{{Run: func(_ context.Context, args []string, s cli.Streams) error {
+		fs := cli.NewFlagSet("prog [-n N]", s)
+		fs.Int("n", 1, "how `many`")
+		return cli.Parse(fs, args)
+	}}}}
+	var out, errOut bytes.Buffer
+	if code := program.Main(context.Background(), []string{"-help"}, cli.Streams{Out: &out, Err: &errOut}); code != cli.ExitOK || !strings.Contains(errOut.String(), "-n many") {
+		t.Errorf("exit code %d, stdout %q, stderr %q", code, &out, &errOut)
+	}
+}
