@@ -75,7 +75,6 @@ func (e Engine) Run(ctx context.Context, rt *component.Runtime, config Config) e
 			defer r.models.close()
 		}
 	}
-	r.activate()
 	return r.run(ctx)
 }
 
@@ -169,6 +168,7 @@ func (r *run) run(ctx context.Context) error {
 		}
 		subs = append(subs, sub)
 	}
+	r.activate() // what the state says of the model, it says when rows are heard
 	if r.model != nil {
 		r.rt.SetState(event.StateOK, "")
 	}
