@@ -50,7 +50,7 @@ func (p Program) Main(ctx context.Context, args []string, s Streams) int {
 		switch arg := args[0]; {
 		case len(args) == 1 && (arg == "-version" || arg == "--version"): // with a value it is a flag of the command
 			return exitCode(p.Name, fprintln(s.Out, p.Name+" "+p.Version), s.Err)
-		case arg == "-h" || arg == "-help" || arg == "--help" || arg == "help":
+		case isHelp(arg) || arg == "help":
 			if err := fprintln(s.Out, p.help()); err != nil {
 				return exitCode(p.Name, err, s.Err)
 			}
@@ -62,6 +62,9 @@ func (p Program) Main(ctx context.Context, args []string, s Streams) int {
 			name, rest = arg, args[1:]
 		}
 	}
+	if len(rest) > 0 && isHelp(rest[0]) {
+		s.Err = s.Out // help that was asked for is output
+	}
 	for _, c := range p.Commands {
 		if c.Name == name {
 			return exitCode(strings.TrimSpace(p.Name+" "+c.Name), c.Run(ctx, rest, s), s.Err)
@@ -71,6 +74,10 @@ func (p Program) Main(ctx context.Context, args []string, s Streams) int {
 		return exitCode(p.Name, Usagef("name a sub-command; see %s -help", p.Name), s.Err)
 	}
 	return exitCode(p.Name, Usagef("there is no sub-command %q; see %s -help", name, p.Name), s.Err)
+}
+
+func isHelp(arg string) bool {
+	return arg == "-h" || arg == "-help" || arg == "--help"
 }
 
 // has reports whether there is a sub-command of that name.
@@ -113,7 +120,8 @@ func Usagef(format string, args ...any) error {
 	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrUsage)
 }
 
-// NewFlagSet returns a flag set whose -help prints synopsis and the flags to s.Err. Parse it with Parse.
+// NewFlagSet returns a flag set that prints synopsis and the flags to s.Err when the command line is wrong; Main sends
+// them to s.Out for -help. Parse it with Parse.
 func NewFlagSet(synopsis string, s Streams) *flag.FlagSet {
 	fs := flag.NewFlagSet("", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // Main prints what Parse returns; the flag package would print it a second time

@@ -35,7 +35,8 @@ func TestMainExitCodesAndOutput(t *testing.T) {
 		{"-version", cli.ExitOK, "prog 1.2.3\n", ""},
 		{"-help", cli.ExitOK, "prog work", ""},
 		{"work -n 3", cli.ExitOK, "", ""},
-		{"work -help", cli.ExitOK, "", "Usage: prog work"},
+		{"work -help", cli.ExitOK, "Usage: prog work", ""},
+		{"work -n 3 -help", cli.ExitOK, "", "Usage: prog work"},
 		{"work -n 6", cli.ExitFailed, "", "prog work: count: more than 5\n"},
 		{"work -n x", cli.ExitUsage, "", `invalid value "x"`},
 		{"work more", cli.ExitUsage, "", "prog work: unexpected argument \"more\"\n"},
@@ -65,7 +66,7 @@ func TestHelpShowsTheFlagsOfTheUnnamedCommand(t *testing.T) {
 		return cli.Parse(fs, args)
 	}}}}
 	var out, errOut bytes.Buffer
-	if code := program.Main(context.Background(), []string{"-help"}, cli.Streams{Out: &out, Err: &errOut}); code != cli.ExitOK || !strings.Contains(errOut.String(), "-n many") {
+	if code := program.Main(context.Background(), []string{"-help"}, cli.Streams{Out: &out, Err: &errOut}); code != cli.ExitOK || errOut.Len() > 0 || !strings.Contains(out.String(), "-n many") {
 		t.Errorf("exit code %d, stdout %q, stderr %q", code, &out, &errOut)
 	}
 }
