@@ -167,7 +167,7 @@ func (d *demo) start(ctx context.Context) error {
 	if d.client, err = ipc.Dial(ctx, options); err != nil {
 		return err
 	}
-	if d.messages, err = d.client.SubscribeToTopic(ctx, "pdm/v1/#", ipc.ReceiveAll); err != nil {
+	if d.messages, err = d.client.Subscribe(ctx, "pdm/v1/#", ipc.ReceiveAll); err != nil {
 		return err
 	}
 	go func() {

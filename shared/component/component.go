@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"reflect"
 	"time"
 
 	"edgepdm/shared/ipc"
@@ -56,29 +55,24 @@ func Run[C any](ctx context.Context, spec Spec[C], env Environment) error {
 	}
 	store := lastGood{dir: env.WorkDir}
 	rt := newRuntime(spec.Name, spec.Version, env)
-	for attempt := 0; ctx.Err() == nil; {
-		client, err := ipc.Dial(ctx, options)
-		if err == nil {
-			attempt = 0
-			err = session(ctx, spec, env, rt, client, &store)
-			_ = client.Close()
-			if err == nil {
-				return nil
-			}
-		}
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, ipc.ErrRefused):
-			return err
-		case client != nil && !errors.Is(err, ipc.ErrConnectionLost):
-			return err
-		}
-		attempt++
+	wait := func(ctx context.Context, attempt int, err error) {
 		env.Log.Warn("no connection to the nucleus; trying again", "error", err, "attempt", attempt)
 		env.Backoff.Wait(ctx, attempt)
 	}
-	return nil
+	for {
+		client, err := ipc.Redial(ctx, options, wait)
+		if err == nil {
+			err = session(ctx, spec, env, rt, client, &store)
+			_ = client.Close()
+		}
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return nil
+		case !errors.Is(err, ipc.ErrConnectionLost):
+			return err
+		}
+		wait(ctx, 1, err)
+	}
 }
 
 // session does the component's work over one connection. It returns nil when ctx ends or the work is done.
@@ -87,22 +81,19 @@ func session[C any](ctx context.Context, spec Spec[C], env Environment, rt *Runt
 	stopHealth := rt.startHealth(ctx)
 	defer stopHealth()
 
-	var changes <-chan ipc.ConfigurationUpdate
-	switch sub, err := client.SubscribeToConfigurationUpdate(ctx); {
-	case err == nil:
-		changes = sub.Events()
-	case ipc.HasCode(err, ipc.CodeResourceNotFound): // no configuration at all: nothing to change
-	default:
+	stopJudging := judge(ctx, spec, rt, client)
+	defer stopJudging()
+	changes := &watcher{client: client, log: rt.Log, backoff: env.Backoff, settle: env.Settle}
+	if err := changes.subscribe(ctx); err != nil && !isMissing(err) { // no configuration at all: nothing to change
 		return fmt.Errorf("watch the configuration: %w", err)
 	}
-
 	current, err := initialConfig(ctx, spec, rt, client, store)
 	if err != nil {
 		return err
 	}
 	for {
 		work := startWork(ctx, spec, rt, current)
-		next, err := watch(ctx, spec, env, rt, client, changes, current, work.done)
+		next, err := watch(ctx, spec, rt, changes, current, work.done)
 		workErr := work.stop()
 		switch {
 		case client.Err() != nil:
@@ -155,60 +146,6 @@ func initialConfig[C any](ctx context.Context, spec Spec[C], rt *Runtime, client
 	}
 	rt.Log.Error("the configuration is refused: the last good one stays in force", "error", err)
 	return config, nil
-}
-
-// watch waits until the work ends (nil, nil), the context ends (nil, nil), or a valid configuration that differs from
-// the current one arrives. A bad one is refused and logged.
-func watch[C any](ctx context.Context, spec Spec[C], env Environment, rt *Runtime, client *ipc.Client,
-	changes <-chan ipc.ConfigurationUpdate, current *configuration[C], workDone <-chan struct{},
-) (*configuration[C], error) {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, nil
-		case <-workDone:
-			return nil, nil
-		case <-client.Done():
-			return nil, client.Err()
-		case _, open := <-changes:
-			if !open {
-				changes = nil // ended by the nucleus, or the connection is lost: client.Done tells
-				continue
-			}
-		}
-		settle(ctx, changes, env.Settle)
-		next, err := readConfig(ctx, spec, rt.Log, client)
-		switch {
-		case errors.Is(err, errBadConfig):
-			rt.setConfigProblem(err.Error())
-			rt.Log.Error("the new configuration is refused: the old one stays in force", "error", err)
-		case err != nil:
-			return nil, err
-		case current != nil && reflect.DeepEqual(next.raw, current.raw):
-			rt.setConfigProblem("")
-		default:
-			return next, nil
-		}
-	}
-}
-
-// settle reads events until none has come for the given time.
-func settle(ctx context.Context, changes <-chan ipc.ConfigurationUpdate, quiet time.Duration) {
-	timer := time.NewTimer(quiet)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case _, open := <-changes:
-			if !open {
-				return
-			}
-			timer.Reset(quiet)
-		case <-timer.C:
-			return
-		}
-	}
 }
 
 // work is the component's Run under way.

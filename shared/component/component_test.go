@@ -70,7 +70,7 @@ func TestRunIsEnteredAgainWhenTheConfigurationChanges(t *testing.T) {
 	core := coretest.Start(t)
 	log := new(lines)
 	env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.NewTextHandler(log, nil)))
-	health, err := coretest.Client(t, core).SubscribeToTopic(t.Context(), event.HealthTopic(name), "")
+	health, err := coretest.Client(t, core).Subscribe(t.Context(), event.HealthTopic(name), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestABadFirstConfigurationWaitsForAChange(t *testing.T) {
 	core := coretest.Start(t)
 	env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.DiscardHandler))
 	coretest.Configure(t, core, name, map[string]any{"things": "many"})
-	health, err := coretest.Client(t, core).SubscribeToTopic(t.Context(), event.HealthTopic(name), "")
+	health, err := coretest.Client(t, core).Subscribe(t.Context(), event.HealthTopic(name), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestSubscriptionsOutliveAChange(t *testing.T) {
 	})
 	first := <-entered
 	coretest.Configure(t, core, name, map[string]any{"things": 5})
-	if err := client.PublishToTopic(t.Context(), event.HealthTopic("other"), []byte("x")); err != nil {
+	if err := client.Publish(t.Context(), event.HealthTopic("other"), []byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	close(between)

@@ -39,12 +39,18 @@ var errBadConfig = errors.New("bad configuration")
 
 // readConfig asks the nucleus for the configuration and validates it as a whole.
 func readConfig[C any](ctx context.Context, spec Spec[C], log *slog.Logger, client *ipc.Client) (*configuration[C], error) {
-	raw, err := client.GetConfiguration(ctx)
-	if err != nil && !ipc.HasCode(err, ipc.CodeResourceNotFound) {
+	raw, err := client.Configuration(ctx)
+	if err != nil && !isMissing(err) {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	delete(raw, "accessControl") // the nucleus's business
 	return parseConfig(spec, log, raw)
+}
+
+// isMissing reports whether err says that there is no such configuration.
+func isMissing(err error) bool {
+	_, missing := errors.AsType[*ipc.ResourceNotFoundError](err)
+	return missing
 }
 
 // parseConfig gives raw its types and validates it. The error wraps errBadConfig and names the field.

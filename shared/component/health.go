@@ -101,7 +101,7 @@ func (rt *Runtime) publishHealth() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
 	defer cancel()
-	return rt.IPC().PublishToTopic(ctx, event.HealthTopic(rt.name), payload)
+	return rt.IPC().Publish(ctx, event.HealthTopic(rt.name), payload)
 }
 
 func (rt *Runtime) health() event.Health {

@@ -88,7 +88,7 @@ func (rt *Runtime) Subscribe(ctx context.Context, filter string) (*ipc.Subscript
 		return s.sub, nil
 	}
 	rt.mu.Unlock()
-	sub, err := client.SubscribeToTopic(ctx, filter, ipc.ReceiveFromOthers)
+	sub, err := client.Subscribe(ctx, filter, ipc.ReceiveFromOthers)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,9 @@ const (
 const (
 	modelPrefix         = "aws.greengrass#"
 	defaultWriteTimeout = 5 * time.Second
+	defaultCallTimeout  = 30 * time.Second
 	defaultQueue        = 1024
+	keptBuffer          = 64 << 10 // a rare large frame must not hold its memory for ever
 )
 
 // Options say how to reach the nucleus.
@@ -36,6 +38,9 @@ type Options struct {
 
 	// WriteTimeout bounds the time that the nucleus may take to read a frame; 5 s by default. After it the connection is lost.
 	WriteTimeout time.Duration
+	// CallTimeout bounds the wait for an answer where the caller's context has no deadline; 30 s by default. After it the
+	// call ends with ErrTimeout, and the connection goes on.
+	CallTimeout time.Duration
 	// Queue is how many events a subscription holds for a slow reader before it drops the oldest; 1,024 by default.
 	Queue int
 }
@@ -56,16 +61,21 @@ func FromEnvironment(getenv func(string) string) (Options, error) {
 type Client struct {
 	conn         net.Conn
 	writeTimeout time.Duration
+	callTimeout  time.Duration
 	queue        int
+	waiters      sync.Pool // of *waiter
+	slab         slab      // the reader's own
+	runtime      runtimeCache
 
 	// writeMu orders frames: a stream id is allocated and its first frame written under it, as a classic nucleus
 	// demands ids 1, 2, 3… in the order of arrival. The reader never takes it, but to answer a ping.
 	writeMu sync.Mutex
 	buf     []byte
 	lastID  int32
+	calls   []Call // to hand out: made many at a time
 
 	mu      sync.Mutex // guards what follows
-	streams map[int32]*stream
+	streams map[int32]*Call
 	err     error // why the connection ended; nil while it lives
 
 	done chan struct{} // closed when the reader has ended
@@ -76,6 +86,9 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if o.WriteTimeout <= 0 {
 		o.WriteTimeout = defaultWriteTimeout
 	}
+	if o.CallTimeout <= 0 {
+		o.CallTimeout = defaultCallTimeout
+	}
 	if o.Queue <= 0 {
 		o.Queue = defaultQueue
 	}
@@ -85,9 +98,10 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 		return nil, fmt.Errorf("connect to the nucleus: %w", err)
 	}
 	c := &Client{
-		conn: conn, writeTimeout: o.WriteTimeout, queue: o.Queue,
-		streams: make(map[int32]*stream), done: make(chan struct{}),
+		conn: conn, writeTimeout: o.WriteTimeout, callTimeout: o.CallTimeout, queue: o.Queue,
+		streams: make(map[int32]*Call), done: make(chan struct{}),
 	}
+	c.waiters.New = func() any { return newWaiter() }
 	decoder := eventstream.NewDecoder(conn, eventstream.MaxFrame)
 	// A context that ends must end the handshake too: a deadline in the past unblocks the read.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
@@ -104,6 +118,19 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	}
 	go c.read(decoder)
 	return c, nil
+}
+
+// Redial connects anew after a lost connection: it tries until it succeeds, ctx ends, or the nucleus refuses the token.
+// An error that wraps ErrRefused means that the program should exit, to be restarted with a new token. wait is called
+// after each failed attempt, counted from 1, and should return later each time.
+func Redial(ctx context.Context, o Options, wait func(ctx context.Context, attempt int, err error)) (*Client, error) {
+	for attempt := 1; ; attempt++ {
+		c, err := Dial(ctx, o)
+		if err == nil || errors.Is(err, ErrRefused) || ctx.Err() != nil {
+			return c, err
+		}
+		wait(ctx, attempt, err)
+	}
 }
 
 // connect sends CONNECT and waits for its acknowledgement.
@@ -161,28 +188,36 @@ func (c *Client) fail(err error) {
 	_ = c.conn.Close() // the reader ends, and with it every stream
 }
 
-// write sends one frame with one Write. It is called with writeMu held, or before the client is shared.
+// write sends one frame. It is called with writeMu held, or before the client is shared.
 func (c *Client) write(m *eventstream.Message) error {
 	frame, err := eventstream.Append(c.buf[:0], m)
 	if err != nil {
 		return err
 	}
-	c.buf = frame[:0]
+	return c.writeFrame(frame)
+}
+
+// writeFrame sends a frame that was encoded into c.buf, with one Write: nucleus lite serves nobody while it waits for
+// the rest of a frame.
+func (c *Client) writeFrame(frame []byte) error {
+	if c.buf = frame[:0]; cap(frame) > keptBuffer {
+		c.buf = nil
+	}
 	if err := c.conn.SetWriteDeadline(time.Now().Add(c.writeTimeout)); err != nil {
 		return err
 	}
-	_, err = c.conn.Write(frame)
+	_, err := c.conn.Write(frame)
 	return err
 }
 
 // read dispatches what the nucleus sends until the connection ends.
 func (c *Client) read(decoder *eventstream.Decoder) {
 	defer close(c.done)
-	var err error
-	for err == nil {
-		var m eventstream.Message
-		if err = decoder.Decode(&m); err == nil {
-			err = c.dispatch(&m)
+	var m eventstream.Message
+	err := decoder.Decode(&m)
+	for ; err == nil; err = decoder.Decode(&m) {
+		if err = c.dispatch(&m); err != nil {
+			break
 		}
 	}
 	c.fail(fmt.Errorf("%w: %w", ErrConnectionLost, err))
@@ -191,8 +226,8 @@ func (c *Client) read(decoder *eventstream.Decoder) {
 	c.streams = nil
 	err = c.err
 	c.mu.Unlock()
-	for _, s := range streams {
-		s.end(err)
+	for _, k := range streams {
+		k.end(err)
 	}
 }
 
@@ -209,20 +244,43 @@ func (c *Client) dispatch(m *eventstream.Message) error {
 	default:
 		return fmt.Errorf("%v from the nucleus: %.200s", m.Type, m.Payload)
 	}
+	failed := m.Type == eventstream.ApplicationError
+	terminated := failed || m.Flags&eventstream.TerminateStream != 0
 	c.mu.Lock()
-	s := c.streams[m.StreamID]
-	c.mu.Unlock()
-	if s == nil {
-		return nil // an event that was under way when its stream was closed
+	k := c.streams[m.StreamID]
+	if k == nil {
+		c.mu.Unlock()
+		return nil // an event that was under way when its stream was closed, or an answer that came too late
 	}
-	if s.receive(m) {
-		c.forget(s.id)
+	first := !k.opened
+	k.opened = true
+	if terminated || k.events == nil {
+		delete(c.streams, m.StreamID)
+	}
+	c.mu.Unlock()
+
+	var err error
+	if failed {
+		err = operationError(k.operation, m)
+	}
+	if first {
+		k.answer(m.Payload, err)
+	}
+	switch {
+	case k.events == nil:
+	case terminated:
+		k.events.end(err)
+	case !first:
+		k.events.event(m.Payload)
 	}
 	return nil
 }
 
-func (c *Client) forget(id int32) {
+// forget removes a stream and tells whether it was there: if not, the reader has ended it, and its answer is on the way.
+func (c *Client) forget(id int32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	_, there := c.streams[id]
 	delete(c.streams, id)
+	return there
 }

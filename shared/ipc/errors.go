@@ -21,24 +21,31 @@ var (
 	ErrClosed = errors.New("closed")
 )
 
-// Codes of OperationError that callers branch on: names of error shapes in the Greengrass IPC model.
-const (
-	CodeUnauthorized     = "UnauthorizedError"
-	CodeResourceNotFound = "ResourceNotFoundError"
-	CodeInvalidArguments = "InvalidArgumentsError"
-	CodeService          = "ServiceError"
+// Errors of an operation.
+var (
+	// ErrNotSupported means that this nucleus does not have the operation: nucleus lite lacks it, or the component
+	// that serves it is not deployed. It will not pass by itself.
+	ErrNotSupported = errors.New("not supported by this nucleus")
+	// ErrInvalidRequest means that a request lacks a member or has one that no nucleus takes. Nothing was sent.
+	ErrInvalidRequest = errors.New("invalid request")
 )
 
-// OperationError is an error that the nucleus returned for an operation. The connection stays usable.
+// OperationError is an error that the nucleus returned for an operation. The connection stays usable. errors.As finds it
+// under each of the typed errors, too.
 type OperationError struct {
-	Operation string // e.g. "PublishToTopic"
-	Code      string // e.g. "UnauthorizedError"; empty where the nucleus names none
-	Message   string // the nucleus's text; empty on nucleus lite for some errors
+	Operation string `json:"-"` // such as PublishToTopic
+	Code      string `json:"-"` // such as UnauthorizedError; empty where the nucleus names none
+	Message   string `json:"-"` // the nucleus's text; empty on nucleus lite for some errors
+
+	notSupported bool
 }
 
 func (e *OperationError) Error() string {
 	text := e.Message
-	if text == "" {
+	switch {
+	case text == "" && e.notSupported:
+		text = ErrNotSupported.Error()
+	case text == "":
 		text = "the nucleus gave no reason"
 	}
 	if e.Code == "" {
@@ -47,27 +54,25 @@ func (e *OperationError) Error() string {
 	return fmt.Sprintf("%s: %s: %s", e.Operation, e.Code, text)
 }
 
-// HasCode reports whether err is an OperationError with that code.
-func HasCode(err error, code string) bool {
-	var e *OperationError
-	return errors.As(err, &e) && e.Code == code
+// Is reports whether target is ErrNotSupported and the nucleus does not have the operation.
+func (e *OperationError) Is(target error) bool { return target == ErrNotSupported && e.notSupported }
+
+// errorBody is the payload of an APPLICATION_ERROR.
+type errorBody struct {
+	Message  string  `json:"message"`  // classic
+	Message2 string  `json:"_message"` // lite; classic has it in addition
+	Service  *string `json:"_service"` // classic
+	Code     string  `json:"_errorCode"`
+	Error    string  `json:"error"` // classic, for an operation that it does not know
 }
 
 // operationError reads an APPLICATION_ERROR. The shape's name stands in service-model-type, else in _errorCode; the
 // text in message (classic) or _message (lite). A classic nucleus also sends a bare "InternalServerError" as
 // text/plain, and {"error":…,"message":…} without a shape for an operation that it does not know.
-func operationError(operation string, m *eventstream.Message) *OperationError {
-	e := &OperationError{Operation: operation, Code: strings.TrimPrefix(m.ServiceModelType, modelPrefix)}
-	var body struct {
-		Message  string `json:"message"`
-		Message2 string `json:"_message"`
-		Code     string `json:"_errorCode"`
-		Error    string `json:"error"`
-	}
-	if err := json.Unmarshal(m.Payload, &body); err != nil {
-		e.Message = string(m.Payload)
-		return e
-	}
+func operationError(operation string, m *eventstream.Message) error {
+	var body errorBody
+	err := json.Unmarshal(m.Payload, &body)
+	e := OperationError{Operation: operation, Code: strings.TrimPrefix(m.ServiceModelType, modelPrefix)}
 	if e.Code == "" {
 		e.Code = body.Code
 	}
@@ -77,5 +82,26 @@ func operationError(operation string, m *eventstream.Message) *OperationError {
 			break
 		}
 	}
-	return e
+	if e.Message == "" && err != nil {
+		e.Message = string(m.Payload)
+	}
+	e.notSupported = meansNotSupported(e, body)
+	return typedError(e, m.Payload)
+}
+
+// meansNotSupported reports whether the nucleus lacks the operation. A classic one knows it and has no component that
+// serves it, or does not know it. Nucleus lite sends an empty text, which it also does for a request that it cannot
+// read: there the operation's name decides.
+func meansNotSupported(e OperationError, body errorBody) bool {
+	switch e.Code {
+	case "":
+		return body.Error == "Unsupported Operation"
+	case "ServiceError":
+		if e.Message == "" {
+			return body.Service == nil && lacksOnLite(e.Operation)
+		}
+		return strings.HasPrefix(e.Message, "Operation "+modelPrefix+e.Operation+" is not supported by Greengrass")
+	default:
+		return false
+	}
 }

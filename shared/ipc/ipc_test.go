@@ -142,7 +142,7 @@ func TestStreamIDsAreSequentialUnderConcurrency(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for range 50 {
-				if err := c.PublishToTopic(t.Context(), "t", []byte("x")); err != nil {
+				if err := c.Publish(t.Context(), "t", []byte("x")); err != nil {
 					t.Error(err)
 				}
 			}
@@ -159,27 +159,31 @@ func TestRequestsOnTheWire(t *testing.T) {
 		call               call
 	}{
 		{"PublishToTopic", `{"topic":"a/b","publishMessage":{"binaryMessage":{"message":"AAH/"}}}`, func(c *ipc.Client) error {
-			return c.PublishToTopic(t.Context(), "a/b", []byte{0, 1, 255})
+			return c.Publish(t.Context(), "a/b", []byte{0, 1, 255})
 		}},
 		{"SubscribeToTopic", `{"topic":"a/#","receiveMode":"RECEIVE_MESSAGES_FROM_OTHERS"}`, func(c *ipc.Client) error {
-			return subscribed(c.SubscribeToTopic(t.Context(), "a/#", ipc.ReceiveFromOthers))
+			return subscribed(c.Subscribe(t.Context(), "a/#", ipc.ReceiveFromOthers))
 		}},
-		{"SubscribeToTopic", `{"topic":"a"}`, func(c *ipc.Client) error { return subscribed(c.SubscribeToTopic(t.Context(), "a", "")) }},
+		{"SubscribeToTopic", `{"topic":"a"}`, func(c *ipc.Client) error { return subscribed(c.Subscribe(t.Context(), "a", "")) }},
 		{"PublishToIoTCore", `{"topicName":"a","qos":"1","payload":""}`, func(c *ipc.Client) error {
-			return c.PublishToIoTCore(t.Context(), ipc.IoTCoreMessage{TopicName: "a"})
+			return subscribed(c.PublishToIoTCore(t.Context(), ipc.PublishToIoTCoreRequest{TopicName: "a", QoS: ipc.AtLeastOnce}))
 		}},
-		{"PublishToIoTCore", `{"topicName":"a","qos":"0","retain":true,"payload":"eA=="}`, func(c *ipc.Client) error {
-			return c.PublishToIoTCore(t.Context(), ipc.IoTCoreMessage{TopicName: "a", Payload: []byte("x"), QoS: ipc.AtMostOnce, Retain: true})
+		{"PublishToIoTCore", `{"topicName":"a","qos":"0","payload":"eA==","retain":true}`, func(c *ipc.Client) error {
+			return subscribed(c.PublishToIoTCore(t.Context(), ipc.PublishToIoTCoreRequest{TopicName: "a", Payload: []byte("x"), QoS: ipc.AtMostOnce, Retain: true}))
 		}},
 		{"SubscribeToIoTCore", `{"topicName":"a/+","qos":"1"}`, func(c *ipc.Client) error {
-			return subscribed(c.SubscribeToIoTCore(t.Context(), "a/+", ipc.AtLeastOnce))
+			return subscribed(c.SubscribeToIoTCore(t.Context(), ipc.SubscribeToIoTCoreRequest{TopicName: "a/+", QoS: ipc.AtLeastOnce}))
 		}},
-		{"GetConfiguration", `{}`, func(c *ipc.Client) error { return subscribed(c.GetConfiguration(t.Context())) }},
+		{"GetConfiguration", `{"keyPath":[]}`, func(c *ipc.Client) error { return subscribed(c.Configuration(t.Context())) }},
 		{"GetConfiguration", `{"componentName":"N","keyPath":["a","b"]}`, func(c *ipc.Client) error {
 			return subscribed(c.ComponentConfiguration(t.Context(), "N", "a", "b"))
 		}},
-		{"SubscribeToConfigurationUpdate", `{"keyPath":[]}`, func(c *ipc.Client) error { return subscribed(c.SubscribeToConfigurationUpdate(t.Context())) }},
-		{"UpdateState", `{"state":"RUNNING"}`, func(c *ipc.Client) error { return c.UpdateState(t.Context(), ipc.StateRunning) }},
+		{"SubscribeToConfigurationUpdate", `{"keyPath":[]}`, func(c *ipc.Client) error {
+			return subscribed(c.SubscribeToConfigurationUpdate(t.Context(), ipc.SubscribeToConfigurationUpdateRequest{}))
+		}},
+		{"UpdateState", `{"state":"RUNNING"}`, func(c *ipc.Client) error {
+			return subscribed(c.UpdateState(t.Context(), ipc.UpdateStateRequest{State: ipc.StateRunning}))
+		}},
 	} {
 		t.Run(c.operation, func(t *testing.T) {
 			var got eventstream.Message
@@ -208,10 +212,10 @@ func TestErrorsOfBothNuclei(t *testing.T) {
 	for _, c := range []struct {
 		name, modelType, payload, code, message string
 	}{
-		{"classic", "aws.greengrass#UnauthorizedError", `{"message":"Principal X is not authorized","_service":"aws.greengrass#GreengrassCoreIPC","_message":"","_errorCode":"UnauthorizedError"}`, ipc.CodeUnauthorized, "Principal X is not authorized"},
-		{"lite", "aws.greengrass#ResourceNotFoundError", `{"_message":"Key not found","_errorCode":"ResourceNotFoundError"}`, ipc.CodeResourceNotFound, "Key not found"},
-		{"lite, no text", "aws.greengrass#ServiceError", `{"_message":"","_errorCode":"ServiceError"}`, ipc.CodeService, ""},
-		{"no model type", "", `{"_message":"no","_errorCode":"InvalidArgumentsError"}`, ipc.CodeInvalidArguments, "no"},
+		{"classic", "aws.greengrass#UnauthorizedError", `{"message":"Principal X is not authorized","_service":"aws.greengrass#GreengrassCoreIPC","_message":"","_errorCode":"UnauthorizedError"}`, "UnauthorizedError", "Principal X is not authorized"},
+		{"lite", "aws.greengrass#ResourceNotFoundError", `{"_message":"Key not found","_errorCode":"ResourceNotFoundError"}`, "ResourceNotFoundError", "Key not found"},
+		{"lite, no text", "aws.greengrass#ServiceError", `{"_message":"","_errorCode":"ServiceError"}`, "ServiceError", ""},
+		{"no model type", "", `{"_message":"no","_errorCode":"InvalidArgumentsError"}`, "InvalidArgumentsError", "no"},
 		{"classic, unexpected exception", "", "InternalServerError", "", "InternalServerError"},
 		{"classic, unknown operation", "", `{ "error": "Unsupported Operation", "message": "X is an unsupported operation." }`, "", "X is an unsupported operation."},
 	} {
@@ -223,8 +227,8 @@ func TestErrorsOfBothNuclei(t *testing.T) {
 				})
 			}))
 			for _, err := range []error{
-				client.PublishToTopic(t.Context(), "t", nil),
-				func() error { _, err := client.SubscribeToTopic(t.Context(), "t", ""); return err }(),
+				client.Publish(t.Context(), "t", nil),
+				func() error { _, err := client.Subscribe(t.Context(), "t", ""); return err }(),
 			} {
 				e, ok := errors.AsType[*ipc.OperationError](err)
 				if !ok || e.Code != c.code || e.Message != c.message {
@@ -247,7 +251,7 @@ func TestSubscriptionDeliversInOrderAndCloses(t *testing.T) {
 		p.event(m.StreamID, `{"jsonMessage":{"message":{"x":1.0},"context":{"topic":"a/c"}}}`)
 		p.event(99, `{}`) // of a stream that nobody has
 	}))
-	sub, err := client.SubscribeToTopic(t.Context(), "a/+", "")
+	sub, err := client.Subscribe(t.Context(), "a/+", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,11 +289,11 @@ func TestSlowSubscriberDropsItsOldest(t *testing.T) {
 	})
 	o.Queue = queue
 	client := dial(t, o)
-	sub, err := client.SubscribeToTopic(t.Context(), "+", "")
+	sub, err := client.Subscribe(t.Context(), "+", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := client.PublishToTopic(t.Context(), "t", nil); err != nil { // its answer comes after all events
+	if err := client.Publish(t.Context(), "t", nil); err != nil { // its answer comes after all events
 		t.Fatal(err)
 	}
 	if n := sub.Dropped(); n != sent-queue {
@@ -318,18 +322,18 @@ func TestConnectionLossEndsEverything(t *testing.T) {
 				}
 				p.respond(m, "{}", 0)
 			}))
-			sub, err := client.SubscribeToTopic(t.Context(), "+", "")
+			sub, err := client.Subscribe(t.Context(), "+", "")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := client.UpdateState(t.Context(), ipc.StateRunning); !errors.Is(err, ipc.ErrConnectionLost) {
+			if _, err := client.UpdateState(t.Context(), ipc.UpdateStateRequest{State: ipc.StateRunning}); !errors.Is(err, ipc.ErrConnectionLost) {
 				t.Errorf("pending call: %v", err)
 			}
 			if _, open := <-sub.Events(); open || !errors.Is(sub.Err(), ipc.ErrConnectionLost) {
 				t.Errorf("subscription: open %v, %v", open, sub.Err())
 			}
 			<-client.Done()
-			if err := client.PublishToTopic(t.Context(), "t", nil); !errors.Is(err, ipc.ErrConnectionLost) {
+			if err := client.Publish(t.Context(), "t", nil); !errors.Is(err, ipc.ErrConnectionLost) {
 				t.Errorf("later call: %v", err)
 			}
 		})
@@ -344,10 +348,10 @@ func TestCallEndsWithItsContextAndTheConnectionGoesOn(t *testing.T) {
 	}))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if err := client.UpdateState(ctx, ipc.StateRunning); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := client.UpdateState(ctx, ipc.UpdateStateRequest{State: ipc.StateRunning}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
-	if err := client.PublishToTopic(t.Context(), "t", nil); err != nil {
+	if err := client.Publish(t.Context(), "t", nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -361,7 +365,7 @@ func TestWriteTimeoutEndsTheConnection(t *testing.T) {
 	client := dial(t, o)
 	var err error
 	for err == nil { // until the socket's buffers are full
-		_, err = client.StartPublishToTopic("t", make([]byte, 64<<10))
+		_, err = client.StartPublish("t", make([]byte, 4<<10))
 	}
 	if !errors.Is(err, ipc.ErrConnectionLost) {
 		t.Errorf("%v", err)
@@ -379,7 +383,7 @@ func TestPingIsAnswered(t *testing.T) {
 		p.send(eventstream.Message{Type: eventstream.Ping, Payload: []byte("hello")})
 		p.respond(m, "{}", 0)
 	}))
-	if err := client.PublishToTopic(t.Context(), "t", nil); err != nil {
+	if err := client.Publish(t.Context(), "t", nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := <-answered; got != "hello" {
@@ -389,7 +393,7 @@ func TestPingIsAnswered(t *testing.T) {
 
 func TestCloseEndsCallsWithErrClosed(t *testing.T) {
 	client := dial(t, listen(t, true, func(*peer, *eventstream.Message) {}))
-	call, err := client.StartPublishToTopic("t", nil)
+	call, err := client.StartPublish("t", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -409,7 +413,7 @@ func TestAGarbledEventDoesNotEndTheSubscription(t *testing.T) {
 		p.event(m.StreamID, "{\"jsonMessage\":{\"message\":17\x00,\"context\":{\"topic\":\"a\"}}}")
 		p.event(m.StreamID, `{"binaryMessage":{"message":"eA==","context":{"topic":"a"}}}`)
 	}))
-	sub, err := client.SubscribeToTopic(t.Context(), "a", "")
+	sub, err := client.Subscribe(t.Context(), "a", "")
 	if err != nil {
 		t.Fatal(err)
 	}

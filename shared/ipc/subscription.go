@@ -2,40 +2,45 @@ package ipc
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"sync"
 	"sync/atomic"
 )
 
-// Subscription is a stream of events. A reader that is too slow loses the oldest events, never the connection nor
-// the events of other subscriptions; Dropped counts them.
+// Subscription is a stream of events. A reader that is too slow loses the oldest events (Options.Queue of them wait),
+// never the connection nor the events of other subscriptions; Dropped counts them.
 type Subscription[T any] struct {
 	client  *Client
-	stream  *stream
+	call    *Call
 	decode  func(payload []byte) (T, error)
 	events  chan T
 	dropped atomic.Uint64
 	garbled atomic.Uint64
-	err     error // set before events is closed
+
+	mu    sync.Mutex // the reader and Close meet here
+	ended bool
+	err   error // set before events is closed
 }
 
-// subscribe starts a subscription and waits until the nucleus has accepted it.
+// subscribe starts a subscription and waits until the nucleus has accepted it. The reader calls decode; what it returns
+// must not refer to the payload.
 func subscribe[T any](ctx context.Context, c *Client, operation string, request any, decode func([]byte) (T, error)) (*Subscription[T], error) {
-	sub := &Subscription[T]{client: c, decode: decode, events: make(chan T, c.queue)}
-	s, err := c.start(operation, request, sub)
+	payload, err := c.marshal(ctx, operation, request)
 	if err != nil {
 		return nil, err
 	}
-	sub.stream = s
-	select {
-	case r := <-s.response:
-		if r.err != nil {
-			return nil, r.err
-		}
-		return sub, nil
-	case <-ctx.Done():
-		_ = sub.Close()
-		return nil, fmt.Errorf("%s: %w", operation, ctx.Err())
+	s := &Subscription[T]{client: c, decode: decode, events: make(chan T, c.queue)}
+	s.call, err = c.start(ctx, named(operation), false, s, func(b []byte) []byte { return append(b, payload...) })
+	if err != nil {
+		return nil, err
 	}
+	if err := s.call.Wait(ctx); err != nil {
+		if errors.Is(err, ErrTimeout) || ctx.Err() != nil {
+			c.terminate(s.call) // it may yet be accepted
+		}
+		return nil, err
+	}
+	return s, nil
 }
 
 // Events returns the channel of events, oldest first. It is closed when the subscription ends; Err then tells why.
@@ -47,14 +52,20 @@ func (s *Subscription[T]) Dropped() uint64 { return s.dropped.Load() }
 // Garbled returns how many events could not be decoded and were left out: nucleus lite passes on what it does not check.
 func (s *Subscription[T]) Garbled() uint64 { return s.garbled.Load() }
 
-// Err returns why the subscription ended: nil when the nucleus ended it, ErrClosed after Close, an *OperationError, or
-// an error that wraps ErrConnectionLost. Call it after Events is closed.
-func (s *Subscription[T]) Err() error { return s.err }
+// Err returns why the subscription ended: nil while it lives and when the nucleus ended it, ErrClosed after Close, an
+// *OperationError, or an error that wraps ErrConnectionLost.
+func (s *Subscription[T]) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
 
 // Close ends the subscription. Events that have arrived can still be read from Events.
 func (s *Subscription[T]) Close() error {
-	s.client.terminate(s.stream)
-	s.stream.end(ErrClosed)
+	if s.client.forget(s.call.id) {
+		s.client.terminate(s.call)
+	}
+	s.end(ErrClosed)
 	return nil
 }
 
@@ -62,6 +73,11 @@ func (s *Subscription[T]) event(payload []byte) {
 	v, err := s.decode(payload)
 	if err != nil {
 		s.garbled.Add(1)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
 		return
 	}
 	for {
@@ -79,6 +95,12 @@ func (s *Subscription[T]) event(payload []byte) {
 }
 
 func (s *Subscription[T]) end(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	s.ended = true
 	s.err = err
 	close(s.events)
 }

@@ -314,7 +314,7 @@ func (r *run) send(ctx context.Context, now time.Time) error {
 		}
 		payload, err := event.Encode(a)
 		if err == nil {
-			err = r.rt.IPC().PublishToTopic(ctx, event.AlertTopic(a.Thing), payload)
+			err = r.rt.IPC().Publish(ctx, event.AlertTopic(a.Thing), payload)
 		}
 		switch {
 		case errors.Is(err, ipc.ErrConnectionLost):

@@ -40,10 +40,10 @@ func newRig(t *testing.T) *rig {
 	}
 	coretest.Configure(t, core, managerName, map[string]any{"healthInterval": "100ms", "republish": "1h"})
 	var err error
-	if r.alerts, err = r.client.SubscribeToTopic(t.Context(), event.FilterAlert, ""); err != nil {
+	if r.alerts, err = r.client.Subscribe(t.Context(), event.FilterAlert, ""); err != nil {
 		t.Fatal(err)
 	}
-	if r.health, err = r.client.SubscribeToTopic(t.Context(), event.HealthTopic(managerName), ""); err != nil {
+	if r.health, err = r.client.Subscribe(t.Context(), event.HealthTopic(managerName), ""); err != nil {
 		t.Fatal(err)
 	}
 	r.start()
@@ -91,7 +91,7 @@ func (r *rig) publish(topic string, message any) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if err := r.client.PublishToTopic(r.t.Context(), topic, payload); err != nil {
+	if err := r.client.Publish(r.t.Context(), topic, payload); err != nil {
 		r.t.Fatal(err)
 	}
 }

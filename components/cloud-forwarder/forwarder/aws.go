@@ -116,7 +116,7 @@ func (c *cloud) iotData(ctx context.Context, client *ipc.Client) (*iotdataplane.
 	endpoint := c.ends.IoTData
 	if endpoint == "" {
 		value, err := client.ComponentConfiguration(ctx, nucleusComponent, "iotDataEndpoint")
-		if err != nil && !ipc.HasCode(err, ipc.CodeResourceNotFound) {
+		if _, missing := errors.AsType[*ipc.ResourceNotFoundError](err); err != nil && !missing {
 			return nil, fmt.Errorf("read the nucleus's iotDataEndpoint: %w", err)
 		}
 		host, _ := value["iotDataEndpoint"].(string)

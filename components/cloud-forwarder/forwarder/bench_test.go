@@ -55,7 +55,7 @@ func BenchmarkAccept(b *testing.B) {
 						p.ID = id
 						topic, payload = event.PredictionTopic("press-1"), encode(b, p)
 					}
-					if _, err := r.client.StartPublishToTopic(topic, payload); err != nil {
+					if _, err := r.client.StartPublish(topic, payload); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -195,11 +195,11 @@ func TestHealthCounters(t *testing.T) {
 		`{"v":1,"id":"x","thing":"press-1","label":"` + strings.Repeat("l", 99) + `"}`,
 		`{"v":1,"id":"` + strings.Repeat("i", 300) + `","thing":"press-1"}`,
 	} {
-		if err := r.client.PublishToTopic(t.Context(), event.PredictionTopic("press-1"), []byte(payload)); err != nil {
+		if err := r.client.Publish(t.Context(), event.PredictionTopic("press-1"), []byte(payload)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := r.client.PublishToTopic(t.Context(), event.AlertTopic("press-1"), bytes.Repeat([]byte("x"), 7000)); err != nil {
+	if err := r.client.Publish(t.Context(), event.AlertTopic("press-1"), bytes.Repeat([]byte("x"), 7000)); err != nil {
 		t.Fatal(err)
 	}
 	check := func(h event.Health, want map[string]uint64) bool {

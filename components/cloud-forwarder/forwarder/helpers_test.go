@@ -156,7 +156,7 @@ func (r *rig) configure(merge map[string]any) {
 
 func (r *rig) subscribe(filter string) *ipc.Subscription[ipc.TopicMessage] {
 	r.t.Helper()
-	sub, err := r.client.SubscribeToTopic(r.t.Context(), filter, "")
+	sub, err := r.client.Subscribe(r.t.Context(), filter, "")
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func (r *rig) awaitCounter(name string, want uint64) event.Health {
 
 func (r *rig) publish(topic string, message any) {
 	r.t.Helper()
-	if err := r.client.PublishToTopic(r.t.Context(), topic, encode(r.t, message)); err != nil {
+	if err := r.client.Publish(r.t.Context(), topic, encode(r.t, message)); err != nil {
 		r.t.Fatal(err)
 	}
 }

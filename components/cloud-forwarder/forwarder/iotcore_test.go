@@ -44,13 +44,13 @@ Manifests:
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = client.Close() })
-	sub, err := client.SubscribeToIoTCore(r.t.Context(), "edgepdm/#", ipc.AtLeastOnce)
+	sub, err := client.SubscribeToIoTCore(r.t.Context(), ipc.SubscribeToIoTCoreRequest{TopicName: "edgepdm/#", QoS: ipc.AtLeastOnce})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	go func() {
 		for m := range sub.Events() {
-			r.iot.add(m.TopicName, m.Payload, idOf(m.Payload))
+			r.iot.add(m.Message.TopicName, m.Message.Payload, idOf(m.Message.Payload))
 		}
 	}()
 }

@@ -269,7 +269,7 @@ func (r *run) publishAck(ctx context.Context, topic string, ids []string) {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, ackTimeout)
 		defer cancel()
-		err = r.rt.IPC().PublishToTopic(ctx, topic, payload)
+		err = r.rt.IPC().Publish(ctx, topic, payload)
 	}
 	if err != nil && ctx.Err() == nil {
 		r.rt.Log.Error("acknowledgement was not published", "topic", topic, "error", err)

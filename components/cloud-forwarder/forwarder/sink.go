@@ -74,8 +74,9 @@ func (s *iotCoreSink) send(ctx context.Context, m message) error {
 	if err := event.IoTCoreIPC.Check(m.payload); err != nil {
 		return fmt.Errorf("%w: %w: %w", errLocal, errPoison, err)
 	}
-	err := s.client().PublishToIoTCore(ctx, ipc.IoTCoreMessage{TopicName: s.prefix + "/" + m.topic, Payload: m.body(), QoS: ipc.AtLeastOnce})
-	if ipc.HasCode(err, ipc.CodeInvalidArguments) {
+	request := ipc.PublishToIoTCoreRequest{TopicName: s.prefix + "/" + m.topic, Payload: m.body(), QoS: ipc.AtLeastOnce}
+	_, err := s.client().PublishToIoTCore(ctx, request)
+	if _, invalid := errors.AsType[*ipc.InvalidArgumentsError](err); invalid {
 		return fmt.Errorf("%w: %w", errPoison, err)
 	}
 	return err

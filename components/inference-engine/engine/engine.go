@@ -327,7 +327,7 @@ func (r *run) publish(t *event.Telemetry, probability float64, latency time.Dura
 	if err != nil {
 		return fmt.Errorf("encode prediction: %w", err)
 	}
-	call, err := r.rt.IPC().StartPublishToTopic(event.PredictionTopic(t.Thing), payload)
+	call, err := r.rt.IPC().StartPublish(event.PredictionTopic(t.Thing), payload)
 	if err != nil {
 		return fmt.Errorf("publish prediction: %w", err)
 	}

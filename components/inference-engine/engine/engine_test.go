@@ -48,13 +48,13 @@ func newRig(t *testing.T) *rig {
 	}
 	coretest.Configure(t, core, engineName, map[string]any{"healthInterval": "100ms"})
 	var err error
-	if r.health, err = r.client.SubscribeToTopic(t.Context(), event.FilterHealth, ""); err != nil {
+	if r.health, err = r.client.Subscribe(t.Context(), event.FilterHealth, ""); err != nil {
 		t.Fatal(err)
 	}
-	if r.events, err = r.client.SubscribeToTopic(t.Context(), event.FilterModel, ""); err != nil {
+	if r.events, err = r.client.Subscribe(t.Context(), event.FilterModel, ""); err != nil {
 		t.Fatal(err)
 	}
-	if r.predictions, err = r.client.SubscribeToTopic(t.Context(), event.FilterPrediction, ""); err != nil {
+	if r.predictions, err = r.client.Subscribe(t.Context(), event.FilterPrediction, ""); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -102,7 +102,7 @@ func (r *rig) await(what string, wanted func(event.Health) bool) event.Health {
 
 func (r *rig) publish(topic string, payload []byte) {
 	r.t.Helper()
-	if err := r.client.PublishToTopic(r.t.Context(), topic, payload); err != nil {
+	if err := r.client.Publish(r.t.Context(), topic, payload); err != nil {
 		r.t.Fatal(err)
 	}
 }

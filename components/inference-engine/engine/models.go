@@ -203,7 +203,7 @@ func (m *models) publish(e event.ModelEvent) {
 	e.Detail = e.Detail[:min(len(e.Detail), maxDetail)]
 	payload, err := event.Encode(e)
 	if err == nil {
-		_, err = m.rt.IPC().StartPublishToTopic(event.ModelTopic(e.Event), payload)
+		_, err = m.rt.IPC().StartPublish(event.ModelTopic(e.Event), payload)
 	}
 	if err != nil {
 		m.rt.Log.Warn("model event was not published", "event", e.Event, "error", err)

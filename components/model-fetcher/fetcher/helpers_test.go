@@ -151,7 +151,7 @@ func (r *rig) configure(merge map[string]any) {
 
 func (r *rig) subscribe(filter string) *ipc.Subscription[ipc.TopicMessage] {
 	r.t.Helper()
-	sub, err := r.client.SubscribeToTopic(r.t.Context(), filter, "")
+	sub, err := r.client.Subscribe(r.t.Context(), filter, "")
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func (r *rig) quiet(command string) {
 
 func (r *rig) command(text string) {
 	r.t.Helper()
-	if err := r.client.PublishToTopic(r.t.Context(), fetcher.TopicFetch, []byte(text)); err != nil {
+	if err := r.client.Publish(r.t.Context(), fetcher.TopicFetch, []byte(text)); err != nil {
 		r.t.Fatal(err)
 	}
 }

@@ -211,7 +211,7 @@ func (r *run) publish(ctx context.Context, e Event) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
 	defer cancel()
-	return r.rt.IPC().PublishToTopic(ctx, event.ModelTopic(e.Event), payload)
+	return r.rt.IPC().Publish(ctx, event.ModelTopic(e.Event), payload)
 }
 
 func hash(data []byte) string {

@@ -165,7 +165,7 @@ func (s *simulator) publish(topic string, message any, rows int) error {
 	if err != nil {
 		return fmt.Errorf("encode telemetry: %w", err)
 	}
-	call, err := s.rt.IPC().StartPublishToTopic(topic, payload)
+	call, err := s.rt.IPC().StartPublish(topic, payload)
 	if err != nil {
 		return fmt.Errorf("publish telemetry: %w", err)
 	}

@@ -29,7 +29,7 @@ func start(t *testing.T, config map[string]any) (client *ipc.Client, rows func()
 	env := coretest.Environment(t, core, simulatorName, "sensor-simulator", slog.New(slog.DiscardHandler))
 	config["healthInterval"] = "100ms"
 	coretest.Configure(t, core, simulatorName, config)
-	sub, err := client.SubscribeToTopic(t.Context(), "pdm/v1/#", "")
+	sub, err := client.Subscribe(t.Context(), "pdm/v1/#", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestWaitsForAHealthyConsumer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		health, err := client.SubscribeToTopic(t.Context(), event.HealthTopic(simulatorName), "")
+		health, err := client.Subscribe(t.Context(), event.HealthTopic(simulatorName), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +170,7 @@ func TestWaitsForAHealthyConsumer(t *testing.T) {
 		if err := health.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := client.PublishToTopic(t.Context(), event.HealthTopic("com.example.Consumer"), payload); err != nil {
+		if err := client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload); err != nil {
 			t.Fatal(err)
 		}
 	}

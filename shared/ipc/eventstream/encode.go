@@ -13,13 +13,27 @@ const maxHeaderString = math.MaxInt16
 // Append appends the frame of m to dst and returns the longer slice. It fails, leaving dst as it was, when a
 // header is longer than 32,767 bytes or the frame would exceed MaxFrame.
 func Append(dst []byte, m *Message) ([]byte, error) {
+	b, err := Begin(dst, m)
+	if err != nil {
+		return dst, err
+	}
+	if len(m.Payload) > MaxFrame {
+		return dst, fmt.Errorf("encode payload of %d bytes: %w", len(m.Payload), ErrFrameTooLarge)
+	}
+	b, err = End(append(b, m.Payload...), len(dst))
+	if err != nil {
+		return dst, err
+	}
+	return b, nil
+}
+
+// Begin appends a frame of m without its payload: the caller appends that, and then calls End. So a payload can be
+// encoded where it is sent from. It fails, leaving dst as it was, when a header is longer than 32,767 bytes.
+func Begin(dst []byte, m *Message) ([]byte, error) {
 	for _, s := range [...]string{m.Version, m.ContentType, m.Operation, m.ServiceModelType} {
 		if len(s) > maxHeaderString {
 			return dst, fmt.Errorf("encode header of %d bytes: %w", len(s), ErrFrameTooLarge)
 		}
-	}
-	if len(m.Payload) > MaxFrame {
-		return dst, fmt.Errorf("encode payload of %d bytes: %w", len(m.Payload), ErrFrameTooLarge)
 	}
 	start := len(dst)
 	b := append(dst, make([]byte, preludeLen)...)
@@ -30,16 +44,19 @@ func Append(dst []byte, m *Message) ([]byte, error) {
 	b = appendString(b, ":content-type", m.ContentType)
 	b = appendString(b, "operation", m.Operation)
 	b = appendString(b, "service-model-type", m.ServiceModelType)
-	headersLen := len(b) - start - preludeLen
-	b = append(b, m.Payload...)
+	binary.BigEndian.PutUint32(b[start+4:], uint32(len(b)-start-preludeLen))
+	return b, nil
+}
 
-	total := len(b) - start + trailerLen
-	if total > MaxFrame {
-		return dst, fmt.Errorf("encode frame of %d bytes: %w", total, ErrFrameTooLarge)
-	}
+// End completes the frame that Begin started at b[start] and whose payload is the rest of b. It fails when the frame
+// would exceed MaxFrame.
+func End(b []byte, start int) ([]byte, error) {
 	frame := b[start:]
+	total := len(frame) + trailerLen
+	if total > MaxFrame {
+		return b, fmt.Errorf("encode frame of %d bytes: %w", total, ErrFrameTooLarge)
+	}
 	binary.BigEndian.PutUint32(frame[0:], uint32(total))
-	binary.BigEndian.PutUint32(frame[4:], uint32(headersLen))
 	binary.BigEndian.PutUint32(frame[8:], crc32.ChecksumIEEE(frame[:8]))
 	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(frame)), nil
 }

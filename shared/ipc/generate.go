@@ -1,0 +1,3 @@
+package ipc
+
+//go:generate go run ./internal/generate

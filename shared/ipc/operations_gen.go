@@ -1,0 +1,545 @@
+// Code generated from model/greengrass.yaml; DO NOT EDIT.
+
+package ipc
+
+import "context"
+
+// PublishToTopic publishes a message on a local topic. Client.Publish is shorter and faster for binary messages.
+//
+// Success says that the nucleus has taken the message, not that anybody receives it. A classic nucleus refuses topics
+// with + Nucleus lite takes any JSON and loses a jsonMessage of more than some 45 values; a binaryMessage has no such
+// limit.
+//
+// Supported by classic and lite. Errors: *ServiceError, *UnauthorizedError.
+func (c *Client) PublishToTopic(ctx context.Context, r PublishToTopicRequest) (*PublishToTopicResponse, error) {
+	if err := within("PublishToTopic", r.check()); err != nil {
+		return nil, err
+	}
+	if err := c.call(ctx, "PublishToTopic", r, nil); err != nil {
+		return nil, err
+	}
+	return new(PublishToTopicResponse), nil
+}
+
+// SubscribeToTopic receives the messages of local topics. Client.Subscribe is shorter and faster.
+//
+// There is no queue and there are no retained messages, so what is published before the call returns is missed. Two
+// subscriptions whose filters overlap receive a message twice. Nucleus lite ignores receiveMode and has room for 100
+// subscriptions of all components together.
+//
+// Supported by classic and lite. Errors: *InvalidArgumentsError, *ServiceError, *UnauthorizedError.
+func (c *Client) SubscribeToTopic(ctx context.Context, r SubscribeToTopicRequest) (*Subscription[SubscriptionResponseMessage], error) {
+	if err := within("SubscribeToTopic", r.check()); err != nil {
+		return nil, err
+	}
+	return subscribe(ctx, c, "SubscribeToTopic", r, decodeEvent[SubscriptionResponseMessage])
+}
+
+// PublishToIoTCore hands a message for AWS IoT Core to the nucleus.
+//
+// Success is not delivery. A classic nucleus answers when the message is in its spooler (in memory, 2.5 MB by default),
+// nucleus lite when the packet is out. Nucleus lite answers success for a packet over 5,000 bytes and loses it. It
+// drops retain and all that follows it in the request. A classic nucleus refuses QoS 0 while it is offline
+// (ServiceError).
+//
+// Supported by classic and lite. Errors: *ServiceError, *UnauthorizedError.
+func (c *Client) PublishToIoTCore(ctx context.Context, r PublishToIoTCoreRequest) (*PublishToIoTCoreResponse, error) {
+	if err := within("PublishToIoTCore", r.check()); err != nil {
+		return nil, err
+	}
+	if err := c.call(ctx, "PublishToIoTCore", r, nil); err != nil {
+		return nil, err
+	}
+	return new(PublishToIoTCoreResponse), nil
+}
+
+// SubscribeToIoTCore receives the messages of topics of AWS IoT Core.
+//
+// A ServiceError of a classic nucleus has the broker's reasonCode and reasonString in its Context where the broker
+// refused.
+//
+// Supported by classic and lite. Errors: *ServiceError, *UnauthorizedError.
+func (c *Client) SubscribeToIoTCore(ctx context.Context, r SubscribeToIoTCoreRequest) (*Subscription[IoTCoreMessage], error) {
+	if err := within("SubscribeToIoTCore", r.check()); err != nil {
+		return nil, err
+	}
+	return subscribe(ctx, c, "SubscribeToIoTCore", r, decodeEvent[IoTCoreMessage])
+}
+
+// GetConfiguration reads a component's configuration. Client.Configuration is shorter.
+//
+// Keys are case-insensitive on a classic nucleus, case-sensitive on lite. Nucleus lite gives the scalars of YAML
+// recipes as strings. A key that is missing is a ResourceNotFoundError.
+//
+// Supported by classic and lite. Errors: *ServiceError, *ResourceNotFoundError.
+func (c *Client) GetConfiguration(ctx context.Context, r GetConfigurationRequest) (*GetConfigurationResponse, error) {
+	if r.KeyPath == nil {
+		r.KeyPath = []string{}
+	}
+	response := new(GetConfigurationResponse)
+	if err := c.call(ctx, "GetConfiguration", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// UpdateConfiguration merges values into the caller's own configuration.
+//
+// An older timestamp is a FailedUpdateConditionCheckError on a classic nucleus; nucleus lite answers success and
+// changes nothing. accessControl cannot be changed.
+//
+// Supported by classic and lite. Errors: *ServiceError, *UnauthorizedError, *ConflictError,
+// *FailedUpdateConditionCheckError, *InvalidArgumentsError.
+func (c *Client) UpdateConfiguration(ctx context.Context, r UpdateConfigurationRequest) (*UpdateConfigurationResponse, error) {
+	if err := within("UpdateConfiguration", r.check()); err != nil {
+		return nil, err
+	}
+	if err := c.call(ctx, "UpdateConfiguration", r, nil); err != nil {
+		return nil, err
+	}
+	return new(UpdateConfigurationResponse), nil
+}
+
+// SubscribeToConfigurationUpdate tells when values at and below a key change, one event for each value. It does not
+// tell the values, so read them with GetConfiguration.
+//
+// The key must exist: watch its parent for a key that is still to come. A deployment that changes the configuration
+// restarts the component on nucleus lite.
+//
+// Supported by classic and lite. Errors: *ServiceError, *ResourceNotFoundError.
+func (c *Client) SubscribeToConfigurationUpdate(ctx context.Context, r SubscribeToConfigurationUpdateRequest) (*Subscription[ConfigurationUpdateEvents], error) {
+	if r.KeyPath == nil {
+		r.KeyPath = []string{}
+	}
+	return subscribe(ctx, c, "SubscribeToConfigurationUpdate", r, decodeEvent[ConfigurationUpdateEvents])
+}
+
+// SubscribeToValidateConfigurationUpdates lets the component look at a new configuration before a deployment applies
+// it. Answer each event with SendConfigurationValidityReport.
+//
+// The deployment fails unless the answer comes within 20 s. Of several subscriptions of a component the first is asked.
+//
+// Supported by classic; on lite it is ErrNotSupported. Errors: *ServiceError.
+func (c *Client) SubscribeToValidateConfigurationUpdates(ctx context.Context, r SubscribeToValidateConfigurationUpdatesRequest) (*Subscription[ValidateConfigurationUpdateEvents], error) {
+	return subscribe(ctx, c, "SubscribeToValidateConfigurationUpdates", r, decodeEvent[ValidateConfigurationUpdateEvents])
+}
+
+// SendConfigurationValidityReport answers an event of SubscribeToValidateConfigurationUpdates.
+//
+// An answer that comes too late is an InvalidArgumentsError.
+//
+// Supported by classic; on lite it is ErrNotSupported. Errors: *InvalidArgumentsError, *ServiceError.
+func (c *Client) SendConfigurationValidityReport(ctx context.Context, r SendConfigurationValidityReportRequest) (*SendConfigurationValidityReportResponse, error) {
+	if err := within("SendConfigurationValidityReport", r.check()); err != nil {
+		return nil, err
+	}
+	if err := c.call(ctx, "SendConfigurationValidityReport", r, nil); err != nil {
+		return nil, err
+	}
+	return new(SendConfigurationValidityReportResponse), nil
+}
+
+// UpdateState reports the component's state.
+//
+// A classic nucleus restarts a component that reports StateErrored; nucleus lite answers success and does nothing.
+// Nucleus lite wants the call from a process of the component's systemd unit (ServiceError otherwise).
+//
+// Supported by classic and lite. Errors: *ServiceError, *ResourceNotFoundError.
+func (c *Client) UpdateState(ctx context.Context, r UpdateStateRequest) (*UpdateStateResponse, error) {
+	if err := within("UpdateState", r.check()); err != nil {
+		return nil, err
+	}
+	if err := c.call(ctx, "UpdateState", r, nil); err != nil {
+		return nil, err
+	}
+	return new(UpdateStateResponse), nil
+}
+
+// SubscribeToComponentUpdates tells before and after a deployment that updates components.
+//
+// Answer a PreUpdateEvent with DeferComponentUpdate, or the deployment waits until its time limit (60 s by default).
+//
+// Supported by classic; on lite it is ErrNotSupported. Errors: *ServiceError, *ResourceNotFoundError.
+func (c *Client) SubscribeToComponentUpdates(ctx context.Context, r SubscribeToComponentUpdatesRequest) (*Subscription[ComponentUpdatePolicyEvents], error) {
+	return subscribe(ctx, c, "SubscribeToComponentUpdates", r, decodeEvent[ComponentUpdatePolicyEvents])
+}
+
+// DeferComponentUpdate puts off a deployment, or lets it go on, as the answer to a PreUpdateEvent.
+//
+// Without a subscription to component updates it is an InvalidArgumentsError, after the deployment's time limit a
+// ServiceError.
+//
+// Supported by classic; on lite it is ErrNotSupported. Errors: *ServiceError, *ResourceNotFoundError,
+// *InvalidArgumentsError.
+func (c *Client) DeferComponentUpdate(ctx context.Context, r DeferComponentUpdateRequest) (*DeferComponentUpdateResponse, error) {
+	if err := within("DeferComponentUpdate", r.check()); err != nil {
+		return nil, err
+	}
+	if err := c.call(ctx, "DeferComponentUpdate", r, nil); err != nil {
+		return nil, err
+	}
+	return new(DeferComponentUpdateResponse), nil
+}
+
+// PauseComponent stops the processes of a component from running until ResumeComponent, by Linux control groups.
+//
+// Supported by classic; on lite it is ErrNotSupported. Errors: *UnauthorizedError, *ServiceError,
+// *ResourceNotFoundError.
+func (c *Client) PauseComponent(ctx context.Context, r PauseComponentRequest) (*PauseComponentResponse, error) {
+	if err := within("PauseComponent", r.check()); err != nil {
+		return nil, err
+	}
+	if err := c.call(ctx, "PauseComponent", r, nil); err != nil {
+		return nil, err
+	}
+	return new(PauseComponentResponse), nil
+}
+
+// ResumeComponent lets the processes of a component go on after PauseComponent.
+//
+// Supported by classic; on lite it is ErrNotSupported. Errors: *UnauthorizedError, *ServiceError,
+// *ResourceNotFoundError.
+func (c *Client) ResumeComponent(ctx context.Context, r ResumeComponentRequest) (*ResumeComponentResponse, error) {
+	if err := within("ResumeComponent", r.check()); err != nil {
+		return nil, err
+	}
+	if err := c.call(ctx, "ResumeComponent", r, nil); err != nil {
+		return nil, err
+	}
+	return new(ResumeComponentResponse), nil
+}
+
+// ListComponents lists the components on the core.
+//
+// Supported by classic with the component aws.greengrass.Cli; elsewhere it is ErrNotSupported. Errors: *ServiceError.
+func (c *Client) ListComponents(ctx context.Context, r ListComponentsRequest) (*ListComponentsResponse, error) {
+	response := new(ListComponentsResponse)
+	if err := c.call(ctx, "ListComponents", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// GetComponentDetails tells version, state and configuration of a component.
+//
+// Supported by classic with the component aws.greengrass.Cli; elsewhere it is ErrNotSupported. Errors: *ServiceError,
+// *ResourceNotFoundError, *InvalidArgumentsError.
+func (c *Client) GetComponentDetails(ctx context.Context, r GetComponentDetailsRequest) (*GetComponentDetailsResponse, error) {
+	if err := within("GetComponentDetails", r.check()); err != nil {
+		return nil, err
+	}
+	response := new(GetComponentDetailsResponse)
+	if err := c.call(ctx, "GetComponentDetails", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// RestartComponent restarts a component.
+//
+// A component that is missing is a ResourceNotFoundError on both kinds of nucleus, whatever the model says.
+//
+// Supported by lite, and by classic with the component aws.greengrass.Cli. Errors: *ServiceError,
+// *ComponentNotFoundError, *InvalidArgumentsError.
+func (c *Client) RestartComponent(ctx context.Context, r RestartComponentRequest) (*RestartComponentResponse, error) {
+	if err := within("RestartComponent", r.check()); err != nil {
+		return nil, err
+	}
+	response := new(RestartComponentResponse)
+	if err := c.call(ctx, "RestartComponent", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// StopComponent stops a component.
+//
+// A component that is missing is a ResourceNotFoundError, whatever the model says.
+//
+// Supported by classic with the component aws.greengrass.Cli; elsewhere it is ErrNotSupported. Errors: *ServiceError,
+// *ComponentNotFoundError, *InvalidArgumentsError.
+func (c *Client) StopComponent(ctx context.Context, r StopComponentRequest) (*StopComponentResponse, error) {
+	if err := within("StopComponent", r.check()); err != nil {
+		return nil, err
+	}
+	response := new(StopComponentResponse)
+	if err := c.call(ctx, "StopComponent", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// CreateLocalDeployment starts a deployment from files on the device. At least one member must be set.
+//
+// Nucleus lite answers a component that may not do so with a ServiceError, and its policy must name the resource *.
+//
+// Supported by lite, and by classic with the component aws.greengrass.Cli. Errors: *ServiceError,
+// *InvalidRecipeDirectoryPathError, *InvalidArtifactsDirectoryPathError, *InvalidArgumentsError.
+func (c *Client) CreateLocalDeployment(ctx context.Context, r CreateLocalDeploymentRequest) (*CreateLocalDeploymentResponse, error) {
+	if err := within("CreateLocalDeployment", r.check()); err != nil {
+		return nil, err
+	}
+	response := new(CreateLocalDeploymentResponse)
+	if err := c.call(ctx, "CreateLocalDeployment", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// CancelLocalDeployment ends a local deployment that is under way.
+//
+// Supported by classic with the component aws.greengrass.Cli; elsewhere it is ErrNotSupported. Errors: *ServiceError,
+// *ResourceNotFoundError, *InvalidArgumentsError.
+func (c *Client) CancelLocalDeployment(ctx context.Context, r CancelLocalDeploymentRequest) (*CancelLocalDeploymentResponse, error) {
+	response := new(CancelLocalDeploymentResponse)
+	if err := c.call(ctx, "CancelLocalDeployment", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// GetLocalDeploymentStatus tells how far a local deployment is.
+//
+// Supported by classic with the component aws.greengrass.Cli; elsewhere it is ErrNotSupported. Errors: *ServiceError,
+// *ResourceNotFoundError.
+func (c *Client) GetLocalDeploymentStatus(ctx context.Context, r GetLocalDeploymentStatusRequest) (*GetLocalDeploymentStatusResponse, error) {
+	if err := within("GetLocalDeploymentStatus", r.check()); err != nil {
+		return nil, err
+	}
+	response := new(GetLocalDeploymentStatusResponse)
+	if err := c.call(ctx, "GetLocalDeploymentStatus", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// ListLocalDeployments lists the last five local deployments.
+//
+// Supported by classic with the component aws.greengrass.Cli; elsewhere it is ErrNotSupported. Errors: *ServiceError.
+func (c *Client) ListLocalDeployments(ctx context.Context, r ListLocalDeploymentsRequest) (*ListLocalDeploymentsResponse, error) {
+	response := new(ListLocalDeploymentsResponse)
+	if err := c.call(ctx, "ListLocalDeployments", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// CreateDebugPassword makes a password for the local debug console.
+//
+// Supported by classic with the component aws.greengrass.Cli; elsewhere it is ErrNotSupported. Errors:
+// *UnauthorizedError, *ServiceError.
+func (c *Client) CreateDebugPassword(ctx context.Context, r CreateDebugPasswordRequest) (*CreateDebugPasswordResponse, error) {
+	response := new(CreateDebugPasswordResponse)
+	if err := c.call(ctx, "CreateDebugPassword", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// GetSecretValue reads a secret of AWS Secrets Manager that was deployed to the core.
+//
+// Supported by classic with the component aws.greengrass.SecretManager; elsewhere it is ErrNotSupported. Errors:
+// *UnauthorizedError, *ResourceNotFoundError, *ServiceError.
+func (c *Client) GetSecretValue(ctx context.Context, r GetSecretValueRequest) (*GetSecretValueResponse, error) {
+	if err := within("GetSecretValue", r.check()); err != nil {
+		return nil, err
+	}
+	response := new(GetSecretValueResponse)
+	if err := c.call(ctx, "GetSecretValue", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// GetThingShadow reads a device shadow.
+//
+// A thing has 20 requests a second, all things together 200; then it is a ServiceError.
+//
+// Supported by classic with the component aws.greengrass.ShadowManager; elsewhere it is ErrNotSupported. Errors:
+// *InvalidArgumentsError, *ResourceNotFoundError, *ServiceError, *UnauthorizedError.
+func (c *Client) GetThingShadow(ctx context.Context, r GetThingShadowRequest) (*GetThingShadowResponse, error) {
+	if err := within("GetThingShadow", r.check()); err != nil {
+		return nil, err
+	}
+	response := new(GetThingShadowResponse)
+	if err := c.call(ctx, "GetThingShadow", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// UpdateThingShadow merges a state into a device shadow, which it makes when there is none.
+//
+// A version that is not the shadow's is a ConflictError. A thing has 20 requests a second, all things together 200;
+// then it is a ServiceError.
+//
+// Supported by classic with the component aws.greengrass.ShadowManager; elsewhere it is ErrNotSupported. Errors:
+// *InvalidArgumentsError, *ConflictError, *ServiceError, *UnauthorizedError.
+func (c *Client) UpdateThingShadow(ctx context.Context, r UpdateThingShadowRequest) (*UpdateThingShadowResponse, error) {
+	if err := within("UpdateThingShadow", r.check()); err != nil {
+		return nil, err
+	}
+	response := new(UpdateThingShadowResponse)
+	if err := c.call(ctx, "UpdateThingShadow", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// DeleteThingShadow deletes a device shadow.
+//
+// A thing has 20 requests a second, all things together 200; then it is a ServiceError.
+//
+// Supported by classic with the component aws.greengrass.ShadowManager; elsewhere it is ErrNotSupported. Errors:
+// *InvalidArgumentsError, *ResourceNotFoundError, *ServiceError, *UnauthorizedError.
+func (c *Client) DeleteThingShadow(ctx context.Context, r DeleteThingShadowRequest) (*DeleteThingShadowResponse, error) {
+	if err := within("DeleteThingShadow", r.check()); err != nil {
+		return nil, err
+	}
+	response := new(DeleteThingShadowResponse)
+	if err := c.call(ctx, "DeleteThingShadow", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// ListNamedShadowsForThing lists a page of a thing's named shadows.
+//
+// A thing has 20 requests a second, all things together 200; then it is a ServiceError.
+//
+// Supported by classic with the component aws.greengrass.ShadowManager; elsewhere it is ErrNotSupported. Errors:
+// *InvalidArgumentsError, *ResourceNotFoundError, *ServiceError, *UnauthorizedError.
+func (c *Client) ListNamedShadowsForThing(ctx context.Context, r ListNamedShadowsForThingRequest) (*ListNamedShadowsForThingResponse, error) {
+	if err := within("ListNamedShadowsForThing", r.check()); err != nil {
+		return nil, err
+	}
+	response := new(ListNamedShadowsForThingResponse)
+	if err := c.call(ctx, "ListNamedShadowsForThing", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// SubscribeToCertificateUpdates receives the certificates of a server for client devices, the present one at once and
+// each new one.
+//
+// Supported by classic with the component aws.greengrass.clientdevices.Auth; elsewhere it is ErrNotSupported. Errors:
+// *ServiceError, *UnauthorizedError, *InvalidArgumentsError.
+func (c *Client) SubscribeToCertificateUpdates(ctx context.Context, r SubscribeToCertificateUpdatesRequest) (*Subscription[CertificateUpdateEvent], error) {
+	if err := within("SubscribeToCertificateUpdates", r.check()); err != nil {
+		return nil, err
+	}
+	return subscribe(ctx, c, "SubscribeToCertificateUpdates", r, decodeEvent[CertificateUpdateEvent])
+}
+
+// VerifyClientDeviceIdentity tells whether a client device's certificate is known to the core.
+//
+// Supported by classic with the component aws.greengrass.clientdevices.Auth; elsewhere it is ErrNotSupported. Errors:
+// *UnauthorizedError, *ServiceError, *InvalidArgumentsError.
+func (c *Client) VerifyClientDeviceIdentity(ctx context.Context, r VerifyClientDeviceIdentityRequest) (*VerifyClientDeviceIdentityResponse, error) {
+	if err := within("VerifyClientDeviceIdentity", r.check()); err != nil {
+		return nil, err
+	}
+	response := new(VerifyClientDeviceIdentityResponse)
+	if err := c.call(ctx, "VerifyClientDeviceIdentity", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// GetClientDeviceAuthToken opens a session for a client device.
+//
+// Supported by classic with the component aws.greengrass.clientdevices.Auth; elsewhere it is ErrNotSupported. Errors:
+// *UnauthorizedError, *ServiceError, *InvalidArgumentsError, *InvalidCredentialError.
+func (c *Client) GetClientDeviceAuthToken(ctx context.Context, r GetClientDeviceAuthTokenRequest) (*GetClientDeviceAuthTokenResponse, error) {
+	if err := within("GetClientDeviceAuthToken", r.check()); err != nil {
+		return nil, err
+	}
+	response := new(GetClientDeviceAuthTokenResponse)
+	if err := c.call(ctx, "GetClientDeviceAuthToken", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// AuthorizeClientDeviceAction tells whether a client device may do something.
+//
+// Supported by classic with the component aws.greengrass.clientdevices.Auth; elsewhere it is ErrNotSupported. Errors:
+// *UnauthorizedError, *ServiceError, *InvalidArgumentsError, *InvalidClientDeviceAuthTokenError.
+func (c *Client) AuthorizeClientDeviceAction(ctx context.Context, r AuthorizeClientDeviceActionRequest) (*AuthorizeClientDeviceActionResponse, error) {
+	if err := within("AuthorizeClientDeviceAction", r.check()); err != nil {
+		return nil, err
+	}
+	response := new(AuthorizeClientDeviceActionResponse)
+	if err := c.call(ctx, "AuthorizeClientDeviceAction", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// ValidateAuthorizationToken tells whether an authentication token is a component's.
+//
+// Only the stream manager may ask; any other component gets an UnauthorizedError.
+//
+// Supported by classic and lite. Errors: *InvalidTokenError, *UnauthorizedError, *ServiceError.
+func (c *Client) ValidateAuthorizationToken(ctx context.Context, r ValidateAuthorizationTokenRequest) (*ValidateAuthorizationTokenResponse, error) {
+	if err := within("ValidateAuthorizationToken", r.check()); err != nil {
+		return nil, err
+	}
+	response := new(ValidateAuthorizationTokenResponse)
+	if err := c.call(ctx, "ValidateAuthorizationToken", r, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// PutComponentMetric adds to the telemetry of the nucleus.
+//
+// Only a component whose name begins with "aws." may; any other gets an UnauthorizedError.
+//
+// Supported by classic; on lite it is ErrNotSupported. Errors: *UnauthorizedError, *ServiceError,
+// *InvalidArgumentsError.
+func (c *Client) PutComponentMetric(ctx context.Context, r PutComponentMetricRequest) (*PutComponentMetricResponse, error) {
+	if r.Metrics == nil {
+		r.Metrics = []Metric{}
+	}
+	if err := within("PutComponentMetric", r.check()); err != nil {
+		return nil, err
+	}
+	if err := c.call(ctx, "PutComponentMetric", r, nil); err != nil {
+		return nil, err
+	}
+	return new(PutComponentMetricResponse), nil
+}
+
+// lacksOnLite reports whether nucleus lite does not have the operation.
+func lacksOnLite(operation string) bool {
+	switch operation {
+	case "SubscribeToValidateConfigurationUpdates",
+		"SendConfigurationValidityReport",
+		"SubscribeToComponentUpdates",
+		"DeferComponentUpdate",
+		"PauseComponent",
+		"ResumeComponent",
+		"ListComponents",
+		"GetComponentDetails",
+		"StopComponent",
+		"CancelLocalDeployment",
+		"GetLocalDeploymentStatus",
+		"ListLocalDeployments",
+		"CreateDebugPassword",
+		"GetSecretValue",
+		"GetThingShadow",
+		"UpdateThingShadow",
+		"DeleteThingShadow",
+		"ListNamedShadowsForThing",
+		"SubscribeToCertificateUpdates",
+		"VerifyClientDeviceIdentity",
+		"GetClientDeviceAuthToken",
+		"AuthorizeClientDeviceAction",
+		"PutComponentMetric":
+		return true
+	default:
+		return false
+	}
+}
