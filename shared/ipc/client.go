@@ -1,7 +1,3 @@
-// Package ipc is a client of AWS IoT Greengrass v2 inter-process communication, for components written in Go.
-//
-// The protocol is event-stream RPC over a Unix socket: see package eventstream for the frames. Operations and shapes
-// follow the Smithy model awslabs/smithy-iot-device-sdk-greengrass-ipc.
 package ipc
 
 import (

@@ -73,9 +73,6 @@ func (c *Client) SubscribeToIoTCore(ctx context.Context, r SubscribeToIoTCoreReq
 //
 // Supported by classic and lite. Errors: *ServiceError, *ResourceNotFoundError.
 func (c *Client) GetConfiguration(ctx context.Context, r GetConfigurationRequest) (*GetConfigurationResponse, error) {
-	if r.KeyPath == nil {
-		r.KeyPath = []string{}
-	}
 	response := new(GetConfigurationResponse)
 	if err := c.call(ctx, "GetConfiguration", r, response); err != nil {
 		return nil, err
@@ -108,9 +105,6 @@ func (c *Client) UpdateConfiguration(ctx context.Context, r UpdateConfigurationR
 //
 // Supported by classic and lite. Errors: *ServiceError, *ResourceNotFoundError.
 func (c *Client) SubscribeToConfigurationUpdate(ctx context.Context, r SubscribeToConfigurationUpdateRequest) (*Subscription[ConfigurationUpdateEvents], error) {
-	if r.KeyPath == nil {
-		r.KeyPath = []string{}
-	}
 	return subscribe(ctx, c, "SubscribeToConfigurationUpdate", r, decodeEvent[ConfigurationUpdateEvents])
 }
 
@@ -500,9 +494,6 @@ func (c *Client) ValidateAuthorizationToken(ctx context.Context, r ValidateAutho
 // Supported by classic; on lite it is ErrNotSupported. Errors: *UnauthorizedError, *ServiceError,
 // *InvalidArgumentsError.
 func (c *Client) PutComponentMetric(ctx context.Context, r PutComponentMetricRequest) (*PutComponentMetricResponse, error) {
-	if r.Metrics == nil {
-		r.Metrics = []Metric{}
-	}
 	if err := within("PutComponentMetric", r.check()); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,8 @@
 
 package ipc
 
+import "encoding/json"
+
 // PublishToTopicRequest is the request of Client.PublishToTopic.
 type PublishToTopicRequest struct {
 	// Topic, without wildcards; at most 256 bytes on nucleus lite.
@@ -66,6 +68,15 @@ type GetConfigurationRequest struct {
 	KeyPath []string `json:"keyPath"`
 }
 
+// MarshalJSON encodes a list that the model requires as an empty one when it is nil.
+func (s GetConfigurationRequest) MarshalJSON() ([]byte, error) {
+	if s.KeyPath == nil {
+		s.KeyPath = []string{}
+	}
+	type members GetConfigurationRequest
+	return json.Marshal(members(s))
+}
+
 // GetConfigurationResponse is the response of Client.GetConfiguration.
 type GetConfigurationResponse struct {
 	// Whose configuration it is.
@@ -94,6 +105,15 @@ type SubscribeToConfigurationUpdateRequest struct {
 	ComponentName string `json:"componentName,omitempty"`
 	// One key a level; empty for all of the configuration.
 	KeyPath []string `json:"keyPath"`
+}
+
+// MarshalJSON encodes a list that the model requires as an empty one when it is nil.
+func (s SubscribeToConfigurationUpdateRequest) MarshalJSON() ([]byte, error) {
+	if s.KeyPath == nil {
+		s.KeyPath = []string{}
+	}
+	type members SubscribeToConfigurationUpdateRequest
+	return json.Marshal(members(s))
 }
 
 // SubscribeToValidateConfigurationUpdatesRequest is the request of Client.SubscribeToValidateConfigurationUpdates.
@@ -310,6 +330,15 @@ type GetSecretValueResponse struct {
 	SecretValue SecretValue `json:"secretValue"`
 }
 
+// MarshalJSON encodes a list that the model requires as an empty one when it is nil.
+func (s GetSecretValueResponse) MarshalJSON() ([]byte, error) {
+	if s.VersionStage == nil {
+		s.VersionStage = []string{}
+	}
+	type members GetSecretValueResponse
+	return json.Marshal(members(s))
+}
+
 // GetThingShadowRequest is the request of Client.GetThingShadow.
 type GetThingShadowRequest struct {
 	// At most 128 of the characters a-z, A-Z, 0-9, colon, _ and -.
@@ -374,6 +403,15 @@ type ListNamedShadowsForThingResponse struct {
 	NextToken string `json:"nextToken,omitempty"`
 }
 
+// MarshalJSON encodes a list that the model requires as an empty one when it is nil.
+func (s ListNamedShadowsForThingResponse) MarshalJSON() ([]byte, error) {
+	if s.Results == nil {
+		s.Results = []string{}
+	}
+	type members ListNamedShadowsForThingResponse
+	return json.Marshal(members(s))
+}
+
 // SubscribeToCertificateUpdatesRequest is the request of Client.SubscribeToCertificateUpdates.
 type SubscribeToCertificateUpdatesRequest struct {
 	// What kind of certificate.
@@ -436,6 +474,15 @@ type ValidateAuthorizationTokenResponse struct {
 type PutComponentMetricRequest struct {
 	// The measurements.
 	Metrics []Metric `json:"metrics"`
+}
+
+// MarshalJSON encodes a list that the model requires as an empty one when it is nil.
+func (s PutComponentMetricRequest) MarshalJSON() ([]byte, error) {
+	if s.Metrics == nil {
+		s.Metrics = []Metric{}
+	}
+	type members PutComponentMetricRequest
+	return json.Marshal(members(s))
 }
 
 // PutComponentMetricResponse is the response of Client.PutComponentMetric. It says no more than that there was no error.

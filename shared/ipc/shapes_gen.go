@@ -64,6 +64,15 @@ type ConfigurationUpdateEvent struct {
 	KeyPath []string `json:"keyPath"`
 }
 
+// MarshalJSON encodes a list that the model requires as an empty one when it is nil.
+func (s ConfigurationUpdateEvent) MarshalJSON() ([]byte, error) {
+	if s.KeyPath == nil {
+		s.KeyPath = []string{}
+	}
+	type members ConfigurationUpdateEvent
+	return json.Marshal(members(s))
+}
+
 // ValidateConfigurationUpdateEvent is a configuration that a deployment is about to apply.
 type ValidateConfigurationUpdateEvent struct {
 	// All of the component's new configuration.

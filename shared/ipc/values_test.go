@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -198,5 +199,41 @@ func TestEventsWithoutAKnownMemberAreLeftOut(t *testing.T) {
 	}
 	if e := <-sub.Events(); e.Message.TopicName != "t" || sub.Garbled() != 4 {
 		t.Errorf("%+v after %d others", e, sub.Garbled())
+	}
+}
+
+// Nucleus lite refuses null, so no zero value may give it.
+func TestNothingEncodesNull(t *testing.T) {
+	client := reflect.TypeFor[*ipc.Client]()
+	for _, name := range operationNames() {
+		method, _ := client.MethodByName(name)
+		shapes := []reflect.Type{method.Type.In(2)}
+		if answer := method.Type.Out(0).Elem(); answer.Name() == name+"Response" {
+			shapes = append(shapes, answer)
+		}
+		for _, shape := range shapes {
+			text, err := json.Marshal(reflect.Zero(shape).Interface())
+			if err != nil && !errors.Is(err, ipc.ErrInvalidRequest) {
+				t.Errorf("%v: %v", shape, err)
+			}
+			if strings.Contains(string(text), "null") {
+				t.Errorf("%v is %s", shape, text)
+			}
+		}
+	}
+}
+
+func TestConfigurationValues(t *testing.T) {
+	for answer, want := range map[string]map[string]any{
+		`{"value":{"a":"5"}}`: {"a": "5"}, `{"value":{}}`: {}, `{}`: nil, `{"value":null}`: nil,
+	} {
+		client := dial(t, listen(t, true, func(p *peer, m *eventstream.Message) { p.respond(m, answer, 0) }))
+		if value, err := client.Configuration(t.Context(), "k"); err != nil || !reflect.DeepEqual(value, want) {
+			t.Errorf("%s is %#v, %v", answer, value, err)
+		}
+	}
+	client := dial(t, listen(t, true, func(p *peer, m *eventstream.Message) { p.respond(m, `{"value":[1]}`, 0) }))
+	if value, err := client.Configuration(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "GetConfiguration: ") {
+		t.Errorf("a list is %v, %v", value, err)
 	}
 }

@@ -22,6 +22,7 @@ func render(m *model) (map[string][]byte, error) {
 		"field": m.field, "unionField": m.unionField, "checks": m.checks,
 		"isChecked":     func(name string) bool { return m.checked[name] },
 		"requiredLists": requiredLists, "names": names, "elementType": m.elementType,
+		"structOf": func(name string, members []member) structure { return structure{Name: name, Members: members} },
 	}).ParseFS(templates, "*.tmpl")
 	if err != nil {
 		return nil, err

@@ -1,3 +1,0 @@
-package ipc
-
-//go:generate go run ./internal/generate
