@@ -160,6 +160,9 @@ func TestDecodeShadow(t *testing.T) {
 		{"infinite", `{"state":{"desired":{"property":"inf"}},"version":1}`, nil, event.ReasonMalformed},
 		{"no version", `{"state":{"desired":{"property":"1"}}}`, nil, event.ReasonSequence},
 		{"not JSON", `x`, nil, event.ReasonMalformed},
+		{"with metadata that is larger than a state may be", `{"state":{"desired":{"property":1}},"version":1,"metadata":"` + strings.Repeat("x", 50_000) + `"}`,
+			event.Readings{"property": 1}, ""},
+		{"too large", `{"state":{"desired":{"property":1}},"version":1,"metadata":"` + strings.Repeat("x", 70_000) + `"}`, nil, event.ReasonOversized},
 	} {
 		row, err := event.DecodeShadow("Iot-Sensor", []byte(c.payload), now)
 		if reasonOf(err) != c.reason {
@@ -167,6 +170,15 @@ func TestDecodeShadow(t *testing.T) {
 		}
 		if c.reason == "" && !reflect.DeepEqual(row.Readings, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, row.Readings, c.want)
+		}
+	}
+}
+
+func TestASimulatedShadowSaysSo(t *testing.T) {
+	for token, want := range map[string]bool{event.SimulatedToken: true, "other": false} {
+		row, err := event.DecodeShadow("p", []byte(`{"state":{"desired":{"a":1}},"version":1,"clientToken":"`+token+`"}`), time.Now())
+		if err != nil || row.Simulated != want {
+			t.Errorf("%s: simulated %v, %v", token, row.Simulated, err)
 		}
 	}
 }

@@ -13,12 +13,19 @@ const ShadowEpoch = "shadow"
 // PropertyReading is the one reading of the workshop's shadow document, which does not name its sensor.
 const PropertyReading = "property"
 
+// SimulatedToken is the client token of shadow updates whose readings are simulated.
+const SimulatedToken = "simulated"
+
+// maxShadowMessage bounds an update/accepted message, in bytes: a state at the service's default quota of 8 KiB, and its
+// metadata, which has a time for each value and is several times as large.
+const maxShadowMessage = 64 << 10
+
 // DecodeShadow reads a shadow's update/accepted document as a partial row: sensors by name below state.reported or
 // state.desired, as numbers or, as the workshop's sensor sends them, as strings. now stands in where the document has
 // no timestamp. The error is an *InvalidError.
 func DecodeShadow(thing string, payload []byte, now time.Time) (Telemetry, error) {
-	if err := Shadow.Check(payload); err != nil {
-		return Telemetry{}, err
+	if len(payload) > maxShadowMessage {
+		return Telemetry{}, &InvalidError{ReasonOversized, fmt.Sprintf("message of %d bytes about a shadow, may have %d", len(payload), maxShadowMessage)}
 	}
 	var doc struct {
 		State struct {
@@ -27,11 +34,13 @@ func DecodeShadow(thing string, payload []byte, now time.Time) (Telemetry, error
 		} `json:"state"`
 		Version   uint64 `json:"version"`
 		Timestamp int64  `json:"timestamp"` // seconds
+		Token     string `json:"clientToken"`
 	}
 	if err := json.Unmarshal(payload, &doc); err != nil {
 		return Telemetry{}, jsonError(payload, err)
 	}
-	t := Telemetry{V: Version, Thing: thing, Epoch: ShadowEpoch, Seq: doc.Version, TS: now, Readings: Readings{}}
+	t := Telemetry{V: Version, Thing: thing, Epoch: ShadowEpoch, Seq: doc.Version, TS: now, Readings: Readings{},
+		Simulated: doc.Token == SimulatedToken}
 	if doc.Timestamp > 0 {
 		t.TS = time.Unix(doc.Timestamp, 0).UTC()
 	}

@@ -4,13 +4,15 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
+
+	"edgepdm/test/need"
 )
 
 // BenchmarkMargin scores the rows of the large models one after another with each layout:
 //
 //	go test -run '^$' -bench Margin ./shared/gbdt
 func BenchmarkMargin(b *testing.B) {
-	models := sharedModels(b)
+	models := need.Shared(b, "models")
 	for _, name := range []string{"xgboost-3.0.5/notebook/xgboost-model", "xgboost-3.0.5/bin168/model.ubj", "xgboost-3.0.5/softprob/model.ubj"} {
 		file := filepath.Join(models, name)
 		data, err := ReadFile(file)

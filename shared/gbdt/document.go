@@ -1,6 +1,9 @@
 package gbdt
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // maxAttributes bounds a model's attributes, of which XGBoost itself sets three.
 const maxAttributes = 1 << 16
@@ -8,12 +11,14 @@ const maxAttributes = 1 << 16
 // document is what a model file says, before newModel checks it as a whole. Keys come in any order (sorted in UBJSON, so
 // that the trees stand before the number of features).
 type document struct {
+	format       string // Model.Format
 	version      [3]int
 	attributes   map[string]string
 	featureNames []string
 	objective    string
 	booster      string // gbtree, dart or gblinear
 	hasModel     bool
+	pickled      bool // a pickled Booster, which keeps all its trees whatever early stopping found
 
 	// learner_model_param
 	baseScore                        string
@@ -32,9 +37,12 @@ type document struct {
 	rounds  int       // boosted_rounds
 }
 
+// legacy says whether the document was one of the legacy binary format.
+func (d *document) legacy() bool { return isLegacyFormat(d.format) }
+
 // readDocument reads {"version": …, "learner": …}, or the snapshot {"Config": …, "Model": {…}} of a pickled Booster.
-func readDocument(src source, lim Limits) (*document, error) {
-	d := &document{numTrees: -1, forest: forest{limits: lim}}
+func readDocument(format string, src source, lim Limits) (*document, error) {
+	d := &document{format: format, numTrees: -1, forest: forest{limits: lim}}
 	var learner, dump bool
 	var top func(inSnapshot bool) error
 	top = func(inSnapshot bool) error {
@@ -48,7 +56,10 @@ func readDocument(src source, lim Limits) (*document, error) {
 			case key == "learner":
 				return refuse(ErrInvalid, "learner stands there twice")
 			case key == "Model" && !inSnapshot:
+				d.format = formatSnapshot + format
 				return within(key, top(true))
+			case key == "Config" && !inSnapshot:
+				return within(key, d.readConfig(src))
 			}
 			dump = dump || key == "nodeid" || key == "leaf"
 			return src.skip()
@@ -71,13 +82,50 @@ func readDocument(src source, lim Limits) (*document, error) {
 	return d, nil
 }
 
+// readConfig reads the configuration that a snapshot holds beside the model (what save_config gives). All that is wanted of
+// it is the full version, which the legacy binary format cuts, and num_parallel_tree, which no model before 1.6 holds.
+func (d *document) readConfig(src source) error {
+	params := func(name, value string) (err error) {
+		if name == "num_parallel_tree" && d.parallel == 0 {
+			d.parallel, err = count(value)
+		}
+		return err
+	}
+	var booster func(inDart bool) error
+	booster = func(inDart bool) error {
+		return src.object(func(key string) error {
+			switch {
+			case key == "gbtree_train_param":
+				return within(key, readParams(src, params))
+			case key == "gbtree" && !inDart:
+				return within(key, booster(true))
+			}
+			return src.skip()
+		})
+	}
+	return src.object(func(key string) error {
+		switch key {
+		case "version":
+			return within(key, d.readVersion(src))
+		case "learner":
+			return within(key, src.object(func(key string) error {
+				if key == "gradient_booster" {
+					return within(key, booster(false))
+				}
+				return src.skip()
+			}))
+		}
+		return src.skip()
+	})
+}
+
 func (d *document) readVersion(src source) error {
 	v, err := src.ints()
 	if err != nil {
 		return err
 	}
-	if len(v) < 2 || len(v) > len(d.version) || v[0] < 1 || v[0] > 1<<15 {
-		return refuse(ErrInvalid, "%d is not an XGBoost version", v)
+	if len(v) < 2 || len(v) > len(d.version) || v[0] < 1 || v[0] > 1<<15 || slices.Min(v) < 0 {
+		return refuse(ErrInvalid, "%d is not an XGBoost version", v[:min(len(v), 4)])
 	}
 	for i := range v {
 		d.version[i] = int(v[i])

@@ -9,7 +9,7 @@ import (
 var (
 	// ErrFormat says that the data is not in a format that this package reads. The message names what it looks like.
 	ErrFormat = errors.New("unsupported model format")
-	// ErrInvalid says that the data is JSON or UBJSON but damaged, truncated or not a saved model.
+	// ErrInvalid says that the data is in a known format but damaged, truncated or not a saved model.
 	ErrInvalid = errors.New("invalid model")
 	// ErrUnsupported says that the model is sound but needs something that this package does not do.
 	ErrUnsupported = errors.New("unsupported model")

@@ -1,12 +1,7 @@
 package gbdt
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
-	"encoding/binary"
-	"errors"
-	"io"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,123 +10,88 @@ import (
 	"testing"
 )
 
-// TestExact holds the models that stand in the repository against the predictions of the XGBoost that wrote them.
+// TestExact holds the models that stand in the repository against the predictions of the XGBoost that wrote them, with the
+// rounds that SageMaker's endpoint would use.
 func TestExact(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join("testdata", "*", "model.*"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no models in testdata: %v", err)
-	}
+	files := committedModels(t)
+	kinds := make(map[string]bool)
 	for _, file := range files {
-		t.Run(filepath.ToSlash(file), func(t *testing.T) { checkFile(t, file, filepath.Dir(file)) })
+		t.Run(filepath.ToSlash(file), func(t *testing.T) {
+			m, err := readModel(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kinds[m.Format] = true
+			if m, err = m.Cut(AutoIterations); err != nil {
+				t.Fatal(err)
+			}
+			for _, difference := range compare(t, m, filepath.Dir(file)) {
+				t.Error(difference)
+			}
+		})
+	}
+	for _, want := range []string{
+		"json", "ubjson", "legacy", "legacy-binf", "pickle+legacy", "pickle+config-offset+legacy", "pickle+config-offset+legacy-binf",
+		"pickle+snapshot+json", "pickle+snapshot+ubjson", "tar.gz+legacy-binf",
+	} {
+		if !kinds[want] {
+			t.Errorf("testdata has no model of the format %s", want)
+		}
 	}
 }
 
-// TestExactShared does the same with every JSON and UBJSON file of the large set.
-func TestExactShared(t *testing.T) {
-	models := sharedModels(t)
+// committedModels returns the model files in testdata.
+func committedModels(t testing.TB) []string {
+	t.Helper()
 	var files []string
-	for _, pattern := range []string{"xgboost-*/*/model.json", "xgboost-*/*/model.ubj", "xgboost-3.0.5/*/xgboost-model"} {
-		found, err := filepath.Glob(filepath.Join(models, pattern))
+	for _, pattern := range []string{"model.*", "xgboost-model"} {
+		found, err := filepath.Glob(filepath.Join("testdata", "*", pattern))
 		if err != nil {
 			t.Fatal(err)
 		}
 		files = append(files, found...)
 	}
-	if len(files) < 190 {
-		t.Fatalf("only %d models in %s", len(files), models)
+	if len(files) == 0 {
+		t.Fatal("no models in testdata")
 	}
-	for _, file := range files {
-		name, err := filepath.Rel(models, file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Run(filepath.ToSlash(name), func(t *testing.T) { checkFile(t, file, filepath.Dir(file)) })
-	}
+	return files
 }
 
-// TestExactReal takes models that SageMaker's containers and other people's scripts wrote.
-func TestExactReal(t *testing.T) {
-	models := sharedModels(t)
-	for _, c := range []struct{ file, expected string }{
-		{"real/sagemaker-container/test_resources_abalone_models_libsvm_pickled_xgboost-model", "real/sagemaker-container/abalone-expected"},
-		{"real/sagemaker-examples/fil_xgboost.json", "real/sagemaker-examples/fil-expected"},
-	} {
-		t.Run(c.file, func(t *testing.T) {
-			checkFile(t, filepath.Join(models, c.file), filepath.Join(models, c.expected))
-		})
-	}
-	t.Run("sagemaker-3.0-5", func(t *testing.T) {
-		dir := filepath.Join(models, "sagemaker-3.0-5")
-		checkModel(t, untar(t, filepath.Join(dir, "model.tar.gz"), "xgboost-model"), dir)
-	})
-}
-
-// TestExactSnapshot takes the {"Config", "Model"} snapshots that are inside pickled Boosters.
-func TestExactSnapshot(t *testing.T) {
-	models := sharedModels(t)
-	for _, pattern := range []string{"xgboost-1.3.3/*/xgboost-model.pkl", "xgboost-1.7.4/*/xgboost-model.pkl", "xgboost-3.0.5/*/xgboost-model.pkl"} {
-		files, err := filepath.Glob(filepath.Join(models, pattern))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
-		}
-		for _, file := range files {
-			name := filepath.Base(filepath.Dir(filepath.Dir(file))) + "/" + filepath.Base(filepath.Dir(file))
-			t.Run(name, func(t *testing.T) {
-				data, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				start := bytes.Index(data, []byte("{\"Config\""))
-				if start < 0 {
-					start = bytes.Index(data, []byte("{L\x00\x00\x00\x00\x00\x00\x00\x06Config"))
-				}
-				if start < 5 {
-					t.Fatal("no snapshot in the pickle")
-				}
-				size := binary.LittleEndian.Uint32(data[start-4:]) // BINBYTES
-				checkModel(t, data[start:][:size], filepath.Dir(file))
-			})
-		}
-	}
-}
-
-func checkFile(t *testing.T, file, expected string) {
+// compare scores X.csv in both layouts and wants margin.csv and pred.csv to the last bit; of a k-fold archive
+// pred-mean.csv. It returns the first differences.
+func compare(t *testing.T, m *Model, expected string) []string {
 	t.Helper()
-	data, err := ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	checkModel(t, data, expected)
-}
-
-// checkModel scores X.csv in both layouts and wants margin.csv and pred.csv to the last bit.
-func checkModel(t *testing.T, data []byte, expected string) {
-	t.Helper()
-	m, err := Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
 	rows := readTable(t, filepath.Join(expected, "X.csv"))
-	margins := readTable(t, filepath.Join(expected, "margin.csv"))
-	predictions := readTable(t, filepath.Join(expected, "pred.csv"))
-	if len(rows) == 0 || len(margins) != len(rows) || len(predictions) != len(rows) {
-		t.Fatalf("%d rows, %d margins, %d predictions", len(rows), len(margins), len(predictions))
+	var margins, predictions [][]float32
+	if len(m.Folds) > 0 {
+		predictions = readTable(t, filepath.Join(expected, "pred-mean.csv"))
+	} else {
+		margins, predictions = readTable(t, filepath.Join(expected, "margin.csv")), readTable(t, filepath.Join(expected, "pred.csv"))
 	}
+	if len(rows) == 0 || margins != nil && len(margins) != len(rows) || len(predictions) != len(rows) {
+		t.Fatalf("%s: %d rows, %d margins, %d predictions", expected, len(rows), len(margins), len(predictions))
+	}
+	var differences []string
 	for layout, s := range map[string]*Scorer{"fast": NewScorer(m), "plain": newPlainScorer(m)} {
 		var margin, prediction []float32
 		for i, row := range rows {
+			var err error
 			if margin, err = s.Margin(margin, row); err != nil {
 				t.Fatal(err)
 			}
 			prediction = s.Predict(prediction, margin)
-			if !sameBits(margin, margins[i]) {
-				t.Errorf("%s: row %d: margin %v, XGBoost gives %v", layout, i, margin, margins[i])
+			if margins != nil && !sameBits(margin, margins[i]) {
+				differences = append(differences, fmt.Sprintf("%s: row %d: margin %v, XGBoost gives %v", layout, i, margin, margins[i]))
 			}
 			if !sameBits(prediction, predictions[i]) {
-				t.Errorf("%s: row %d: prediction %v, XGBoost gives %v", layout, i, prediction, predictions[i])
+				differences = append(differences, fmt.Sprintf("%s: row %d: prediction %v, XGBoost gives %v", layout, i, prediction, predictions[i]))
+			}
+			if len(differences) > 3 {
+				return differences
 			}
 		}
 	}
+	return differences
 }
 
 func sameBits(a, b []float32) bool {
@@ -144,29 +104,6 @@ func sameBits(a, b []float32) bool {
 		}
 	}
 	return true
-}
-
-// sharedModels finds the large set of models beside the repository, or skips the test.
-func sharedModels(t testing.TB) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("there is no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
-	}
-	models := filepath.Join(dir, "..", "shared", "testdata", "models")
-	if _, err := os.Stat(models); err != nil {
-		t.Skipf("the large set of models is not beside the repository: %v", err)
-	}
-	return models
 }
 
 // readTable reads rows of float32 separated by commas; empty and nan are missing.
@@ -192,32 +129,4 @@ func readTable(t testing.TB, path string) [][]float32 {
 		rows = append(rows, row)
 	}
 	return rows
-}
-
-func untar(t *testing.T, archive, member string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(archive)
-	if err != nil {
-		t.Fatal(err)
-	}
-	unzipped, err := gzip.NewReader(bytes.NewReader(data))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for files := tar.NewReader(unzipped); ; {
-		header, err := files.Next()
-		if errors.Is(err, io.EOF) {
-			t.Fatalf("no %s in %s", member, archive)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if header.Name == member {
-			content, err := io.ReadAll(files)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return content
-		}
-	}
 }

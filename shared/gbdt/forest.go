@@ -32,6 +32,7 @@ type forest struct {
 
 	limits     Limits
 	numFeature int    // 1 + the largest feature that a split tests
+	categories int    // in all sets
 	seen       []bool // scratch of add
 	order      []int32
 }
@@ -114,6 +115,8 @@ func (f *forest) checkArrays(t *fileTree) error {
 	switch {
 	case n == 0:
 		return refuse(ErrInvalid, "it has no nodes")
+	case n > f.limits.Nodes:
+		return refuse(ErrLimit, "%d nodes, at most %d", n, f.limits.Nodes)
 	case t.numNodes >= 0 && t.numNodes != n:
 		return refuse(ErrInvalid, "%d nodes declared, %d there", t.numNodes, n)
 	case len(t.right) != n, len(t.feature) != n, len(t.condition) != n, len(t.defaultLeft) != n,
@@ -155,6 +158,9 @@ func (f *forest) addSets(t *fileTree) (map[int32]uint32, error) {
 			return nil, refuse(ErrInvalid, "the categories of node %d are out of range", id)
 		}
 		owned += int(size)
+		if f.categories += int(size); f.categories > f.limits.Categories {
+			return nil, refuse(ErrLimit, "more than %d categories", f.limits.Categories)
+		}
 		set := slices.Clone(t.categories[start : start+size])
 		slices.Sort(set)
 		if set[0] < 0 || set[len(set)-1] >= maxCategory {

@@ -3,15 +3,33 @@ package gbdt
 import (
 	"bytes"
 	"encoding/binary"
+	"strings"
 )
 
-// The values of Model.Format.
+// What Model.Format ends with: the format of the model itself.
 const (
-	FormatJSON   = "json"   // save_model("….json"), XGBoost 1.0 and later
-	FormatUBJSON = "ubjson" // save_model("….ubj"), XGBoost 1.6 and later; what SageMaker's 3.x containers write
+	FormatJSON       = "json"        // save_model("….json"), XGBoost 1.0 and later
+	FormatUBJSON     = "ubjson"      // save_model("….ubj"), XGBoost 1.6 and later; what SageMaker's 3.x containers write
+	FormatLegacy     = "legacy"      // XGBoost's first format, binary, until 1.0
+	FormatLegacyBinf = "legacy-binf" // the same with a prefix, 1.1 to 3.0; what SageMaker's 1.3 to 1.7 containers write
 )
 
-// sniff tells the format from the first bytes, as XGBoost does; file names say nothing (SageMaker's have no extension).
+// What stands before it where the model is inside something: "tar.gz+" or "tar+", and one or two of these in this order.
+const (
+	formatPickle       = "pickle+"        // a pickled Booster; what SageMaker's containers until 1.2 write
+	formatConfigOffset = "config-offset+" // a serialized Booster of 1.0 to 1.2: legacy binary and configuration
+	formatSnapshot     = "snapshot+"      // a serialized Booster since 1.3: {"Config": …, "Model": …}
+)
+
+// What sniff finds besides the formats.
+const (
+	kindTarGzip      = "tar.gz"
+	kindTar          = "tar"
+	kindPickle       = "pickle"
+	kindConfigOffset = "config-offset"
+)
+
+// sniff tells the kind of a file from its first bytes, as XGBoost does; names say nothing (SageMaker's have no extension).
 // What cannot be read is refused by the name of what it looks like.
 func sniff(data []byte) (string, error) {
 	looks := ""
@@ -21,25 +39,40 @@ func sniff(data []byte) (string, error) {
 	case data[0] == '{':
 		return sniffObject(data)
 	case data[0] == 0x80:
-		looks = "a Python pickle, as SageMaker's XGBoost containers before 1.3 write"
-	case bytes.HasPrefix(data, []byte("CONFIG-offset:")):
-		looks = "a serialized XGBoost snapshot of releases 1.0 to 1.2 (CONFIG-offset)"
-	case bytes.HasPrefix(data, []byte("binf")), isLegacyBinary(data):
-		looks = "XGBoost's old binary format (SageMaker containers 1.3 to 1.7; save it as JSON or UBJSON)"
+		return kindPickle, nil
+	case bytes.HasPrefix(data, configOffset):
+		return kindConfigOffset, nil
+	case bytes.HasPrefix(data, legacyMagic):
+		return FormatLegacyBinf, nil
 	case bytes.HasPrefix(data, []byte{0x1f, 0x8b}):
-		looks = "a gzip archive; unpack it (model.tar.gz) first"
+		return kindTarGzip, nil
 	case len(data) > 262 && bytes.Equal(data[257:262], []byte("ustar")):
-		looks = "a tar archive; unpack it first"
+		return kindTar, nil
+	case isLegacyBinary(data):
+		return FormatLegacy, nil
+	case IsLightGBM(data):
+		return "", refuse(ErrUnsupported, "it is a LightGBM model, which this scorer has no part in: it goes through leaves (engine: leaves)")
 	case bytes.HasPrefix(data, []byte("PK\x03\x04")):
 		looks = "a zip archive; unpack it first"
-	case bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("[")):
+	case bytes.HasPrefix(bytes.TrimLeft(data[:min(len(data), 64)], " \t\r\n"), []byte("[")):
 		looks = "a JSON array, probably the output of dump_model, which leaves out base_score; use save_model"
-	case bytes.HasPrefix(data, []byte("booster[")):
+	case bytes.HasPrefix(data, []byte("booster[")), bytes.HasPrefix(data, []byte("0:[")), bytes.HasPrefix(data, []byte("0:leaf=")):
 		looks = "the text output of dump_model, which leaves out base_score; use save_model"
+	case bytes.HasPrefix(data, []byte("bs64")):
+		looks = "a model in base64, as releases before 0.6 write"
 	default:
 		return "", refuse(ErrFormat, "it starts with %q, which no XGBoost format does", data[:min(len(data), 12)])
 	}
 	return "", refuse(ErrFormat, "it looks like %s", looks)
+}
+
+func isLegacyFormat(format string) bool {
+	return strings.HasSuffix(format, FormatLegacy) || strings.HasSuffix(format, FormatLegacyBinf)
+}
+
+// IsLightGBM says whether data is a model that LightGBM saved as text, which Parse refuses: shared/gbdt/leaves scores those.
+func IsLightGBM(data []byte) bool {
+	return bytes.HasPrefix(data, []byte("tree\nversion=v"))
 }
 
 // sniffObject tells JSON text from UBJSON; both begin with a brace.

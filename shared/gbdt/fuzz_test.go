@@ -1,46 +1,81 @@
 package gbdt
 
 import (
+	"encoding/binary"
 	"math"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// FuzzParse looks for data that makes Parse or scoring panic, or the two layouts differ.
+// The fuzz tests look for data that makes Parse or scoring panic, or the two layouts differ; one for each format, as the
+// fuzzer finds its way only from files like those that it seeks:
 //
-//	go test -run '^$' -fuzz FuzzParse -fuzztime 30s ./shared/gbdt
-func FuzzParse(f *testing.F) {
-	files, err := filepath.Glob(filepath.Join("testdata", "*", "model.*"))
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no models: %v", err)
+//	go test -run '^$' -fuzz FuzzPickle -fuzztime 60s -fuzzminimizetime 20x ./shared/gbdt
+
+func FuzzJSON(f *testing.F)   { fuzzFormat(f, FormatJSON) }
+func FuzzUBJSON(f *testing.F) { fuzzFormat(f, FormatUBJSON) }
+
+// FuzzLegacy takes the binary format with and without its prefix, and with a configuration behind it.
+func FuzzLegacy(f *testing.F) {
+	model := tinyLegacy(1, 2).encode(f)
+	f.Add(model)
+	f.Add(tinyLegacy(0, 0).encode(f))
+	config := `{"learner":{"gradient_booster":{"gbtree_train_param":{"num_parallel_tree":"2"}}},"version":[1,2,1]}`
+	f.Add(slices.Concat(configOffset, binary.LittleEndian.AppendUint64(nil, uint64(len(model))), model, []byte(config)))
+	fuzzFormat(f, FormatLegacy, FormatLegacyBinf, kindConfigOffset)
+}
+
+func FuzzPickle(f *testing.F) {
+	f.Add(pickled(namesBooster, string(tinyLegacy(0, 0).encode(f)), "\x8c\x0ebest_iterationK\x00\x8c\x10best_ntree_limitK\x02"))
+	fuzzFormat(f, kindPickle)
+}
+
+// FuzzArchive takes tar files: gzip's checksum would keep the fuzzer out.
+func FuzzArchive(f *testing.F) {
+	f.Add(tarOf([]byte(tiny), "xgboost-model"))
+	f.Add(tarOf([]byte(tiny), "./._x", "x/xgboost-model", "xgboost-model-1", "xgboost-model-0"))
+	fuzzFormat(f, kindTar, kindTarGzip)
+}
+
+// fuzzFormat starts from the sound files of some kinds, small ones: mutations of a large one are slow and find nothing more.
+func fuzzFormat(f *testing.F, kinds ...string) {
+	add := func(data []byte) {
+		if kind, err := sniff(data); err == nil && slices.Contains(kinds, kind) && len(data) < 5<<10 {
+			f.Add(data)
+		}
 	}
-	for _, file := range files {
+	for _, file := range committedModels(f) {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)
 		}
-		if len(data) < 1<<10 { // mutations of a large one are slow and find nothing more
-			f.Add(data)
+		add(data)
+		if pickle, err := readPickle(data); err == nil {
+			add(pickle.payload)
 		}
 	}
 	for _, edits := range [][]string{nil, tinyCategorical, tinyVector} {
 		text := strings.Join(strings.Fields(edit(f, tiny, edits...)), "")
-		f.Add([]byte(text))
-		f.Add(toUBJSON(f, text))
+		add([]byte(text))
+		add(toUBJSON(f, text))
 	}
-	limits := Limits{FileSize: 1 << 20, Trees: 1 << 10, Nodes: 1 << 14, Depth: 1 << 8, Features: 1 << 10, Outputs: 1 << 8}
+	limits := Limits{FileSize: 1 << 20, Trees: 1 << 10, Nodes: 1 << 14, Depth: 1 << 8, Features: 1 << 10, Outputs: 1 << 8, Categories: 1 << 14}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := limits.Parse(data)
-		if err != nil {
-			return
+		if m, err := limits.Parse(data); err == nil {
+			scoreCuts(t, m)
 		}
-		if best, err := m.Cut(BestIterations); err == nil {
-			scoreAny(t, best)
-		}
-		scoreAny(t, m)
 	})
+}
+
+// scoreCuts scores a model with each choice of rounds that it has.
+func scoreCuts(t *testing.T, m *Model) {
+	for _, which := range []Iterations{AllIterations, AutoIterations, BestIterations} {
+		if cut, err := m.Cut(which); err == nil && (cut != m || which == AllIterations) {
+			scoreAny(t, cut)
+		}
+	}
 }
 
 // scoreAny scores a few rows with both layouts.

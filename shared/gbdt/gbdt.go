@@ -1,10 +1,10 @@
 // Package gbdt loads XGBoost models and scores rows with them, bit for bit as the XGBoost release that wrote the file does
-// on an x86-64 CPU with glibc. (The one exception known is the rounding of a few base scores, see objective.margin.)
+// on an x86-64 CPU with glibc.
 //
-// Parse reads the JSON (since 1.0) and UBJSON (since 1.6) formats; every index of a parsed model has been checked, so
-// scoring it cannot go out of bounds. NewScorer makes the part that scores rows:
+// Parse reads every format that XGBoost and SageMaker's containers write (see README.md), by the content of the file; every
+// index of a parsed model has been checked, so scoring it cannot go out of bounds. NewScorer makes the part that scores rows:
 //
-//	data, err := gbdt.ReadFile("model.ubj")
+//	data, err := gbdt.ReadFile("model.tar.gz")
 //	model, err := gbdt.Parse(data)
 //	scorer := gbdt.NewScorer(model)
 //	margin, err = scorer.Margin(margin, row)           // row: model.NumFeature values, NaN = missing
@@ -21,23 +21,25 @@ import (
 
 // Limits bound what a model may ask for. They are checked before memory is taken.
 type Limits struct {
-	FileSize int64 // bytes
-	Trees    int   // trees in the model
-	Nodes    int   // nodes that can be reached, all trees together
-	Depth    int   // splits on the way from a root to a leaf
-	Features int   // columns of a row
-	Outputs  int   // margins a row: classes or targets
+	FileSize   int64 // bytes, also of what an archive unpacks to
+	Trees      int   // trees in the model
+	Nodes      int   // nodes of a tree in the file, and nodes that can be reached in all trees together
+	Depth      int   // splits on the way from a root to a leaf
+	Features   int   // columns of a row
+	Outputs    int   // margins a row: classes or targets
+	Categories int   // categories in the sets of all splits together
 }
 
 // DefaultLimits returns the limits that Parse and ReadFile apply.
 func DefaultLimits() Limits {
 	return Limits{
-		FileSize: 256 << 20,
-		Trees:    1 << 17,
-		Nodes:    1 << 23,
-		Depth:    1 << 10,
-		Features: 1 << 20,
-		Outputs:  1 << 12,
+		FileSize:   256 << 20,
+		Trees:      1 << 17,
+		Nodes:      1 << 23,
+		Depth:      1 << 10,
+		Features:   1 << 20,
+		Outputs:    1 << 12,
+		Categories: 1 << 22,
 	}
 }
 
@@ -80,27 +82,62 @@ func (l Limits) Parse(data []byte) (*Model, error) {
 	if int64(len(data)) > l.FileSize {
 		return nil, l.fileTooBig(int64(len(data)))
 	}
-	format, err := sniff(data)
+	kind, err := sniff(data)
 	if err != nil {
 		return nil, err
 	}
-	var src source
-	switch format {
+	if kind == kindTar || kind == kindTarGzip {
+		return l.parseArchive(kind, data)
+	}
+	return l.parseFile(kind, data)
+}
+
+// parseFile reads a model of a kind that is no archive.
+func (l Limits) parseFile(kind string, data []byte) (*Model, error) {
+	doc, err := l.read(kind, data)
+	if err != nil {
+		return nil, err
+	}
+	return newModel(doc, l)
+}
+
+// read reads a model of any kind but an archive.
+func (l Limits) read(kind string, data []byte) (*document, error) {
+	switch kind {
+	case kindPickle:
+		return l.readBooster(data)
+	case kindConfigOffset:
+		return readConfigOffset(data, l)
 	case FormatJSON:
-		src = &jsonSource{data: data}
-	default:
-		src = &ubjSource{data: data}
+		return readDocument(kind, &jsonSource{data: data}, l)
+	case FormatUBJSON:
+		return readDocument(kind, &ubjSource{data: data}, l)
 	}
-	doc, err := readDocument(src, l)
+	return readLegacy(data, l)
+}
+
+// readBooster reads a pickled Booster.
+func (l Limits) readBooster(data []byte) (*document, error) {
+	pickle, err := readPickle(data)
 	if err != nil {
 		return nil, err
 	}
-	model, err := newModel(doc, l)
-	if err != nil {
-		return nil, err
+	kind, err := sniff(pickle.payload)
+	if err == nil && (kind == kindPickle || kind == kindTar || kind == kindTarGzip) {
+		err = refuse(ErrFormat, "it holds no model of XGBoost's own formats")
 	}
-	model.Format = format
-	return model, nil
+	if err != nil {
+		return nil, within("pickle", err)
+	}
+	doc, err := l.read(kind, pickle.payload)
+	if err != nil {
+		return nil, within("pickle", err)
+	}
+	doc.format, doc.pickled = formatPickle+doc.format, true
+	if best, limit := pickle.bestIteration, pickle.bestNTreeLimit; doc.parallel == 0 && best >= 0 && limit > 0 && limit%(best+1) == 0 {
+		doc.parallel = limit / (best + 1) // best_ntree_limit counts trees, in Booster's training.py of 0.90
+	}
+	return doc, nil
 }
 
 func (l Limits) fileTooBig(size int64) error {

@@ -65,7 +65,10 @@ func (s *jsonSource) array(visit func(index int) error) error {
 
 func (s *jsonSource) ints() ([]int32, error) {
 	var out []int32
-	err := s.array(func(int) error {
+	err := s.array(func(i int) error {
+		if i >= maxNumbers {
+			return tooManyNumbers()
+		}
 		s.space()
 		switch start := s.pos; {
 		case s.literal("true"):
@@ -90,7 +93,10 @@ func (s *jsonSource) ints() ([]int32, error) {
 
 func (s *jsonSource) floats() ([]float32, error) {
 	var out []float32
-	err := s.array(func(int) error {
+	err := s.array(func(i int) error {
+		if i >= maxNumbers {
+			return tooManyNumbers()
+		}
 		f, err := s.float()
 		out = append(out, f)
 		return err

@@ -1,19 +1,20 @@
 package gbdt
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 )
 
 // Model is a parsed model. The exported fields are facts about it, for reading only.
 type Model struct {
-	Format       string            // FormatJSON or FormatUBJSON
-	Version      [3]int            // of the XGBoost that wrote the file; it decides details of the arithmetic
+	Format       string            // FormatJSON, …, after what it was wrapped in: "tar.gz+pickle+config-offset+legacy-binf"
+	Version      [3]int            // of the XGBoost that wrote the file; it decides details of the arithmetic; see Release
 	Booster      string            // "gbtree", "dart" or "gblinear", as the file has it
 	Objective    string            // "binary:logistic", …
 	NumFeature   int               // values in a row
 	FeatureNames []string          // NumFeature names, or none
-	Outputs      int               // margins a row: classes, targets, or 1
+	Outputs      int               // margins a row: classes, targets, or 1; those of all Folds
 	Predictions  int               // predictions a row: 1 where the objective names a class, otherwise Outputs
 	NumTrees     int               // 0 for gblinear
 	NumNodes     int               // nodes that can be reached
@@ -22,6 +23,10 @@ type Model struct {
 	Attributes   map[string]string // of the Booster: best_iteration, best_score, and what the training set
 	BaseScore    string            // as the file spells it: "5E-1", "[1.5E0,2E0]"
 	BaseMargin   []float32         // Outputs values: base_score in the margin's space
+	Folds        []*Model          // of a k-fold archive: the models whose predictions are averaged; otherwise none
+
+	pickled       bool // see Cut
+	roundsGuessed bool // Iterations may be too many: see document.parallelTrees
 
 	forest    forest
 	outputOf  []int32   // by tree; unused for vector leaves
@@ -33,6 +38,8 @@ type Model struct {
 // newModel checks a document as a whole. What it returns is safe to score with.
 func newModel(d *document, lim Limits) (*Model, error) {
 	m := &Model{
+		Format:       d.format,
+		pickled:      d.pickled,
 		Version:      d.version,
 		Booster:      d.booster,
 		Objective:    d.objective,
@@ -43,7 +50,7 @@ func newModel(d *document, lim Limits) (*Model, error) {
 		BaseScore:    d.baseScore,
 	}
 	switch {
-	case d.version[0] == 0:
+	case d.version[0] == 0 && !d.legacy():
 		return nil, refuse(ErrInvalid, "it has no version")
 	case m.NumFeature == 0:
 		return nil, refuse(ErrInvalid, "num_feature is missing or 0")
@@ -69,11 +76,28 @@ func newModel(d *document, lim Limits) (*Model, error) {
 	}
 	switch m.Booster {
 	case "gbtree", "dart":
-		return m, m.takeTrees(d)
+		err = m.takeTrees(d)
 	case "gblinear":
-		return m, m.takeWeights(d)
+		err = m.takeWeights(d)
+	default:
+		err = refuse(ErrUnsupported, "booster %.60q", m.Booster)
 	}
-	return nil, refuse(ErrUnsupported, "booster %.60q", m.Booster)
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Release returns the XGBoost release that wrote the file: "3.0.5", or "1.7.x" where the format holds no more, or "unknown"
+// (a legacy binary file from before 1.0 holds none).
+func (m *Model) Release() string {
+	switch {
+	case m.Version[0] == 0:
+		return "unknown"
+	case isLegacyFormat(m.Format) && !strings.Contains(m.Format, formatConfigOffset):
+		return fmt.Sprintf("%d.%d.x", m.Version[0], m.Version[1])
+	}
+	return fmt.Sprintf("%d.%d.%d", m.Version[0], m.Version[1], m.Version[2])
 }
 
 // baseMargin reads BaseScore and takes it to the margin's space: one value for each output.
@@ -134,6 +158,10 @@ func (m *Model) takeTrees(d *document) error {
 	if err != nil {
 		return err
 	}
+	if len(d.indptr) == 0 {
+		_, known := d.parallelTrees()
+		m.roundsGuessed = !known
+	}
 	f.seen, f.order = nil, nil
 	m.forest, m.outputOf, m.roundEnds = *f, d.treeInfo, ends
 	m.countTrees()
@@ -166,5 +194,5 @@ func (m *Model) takeWeights(d *document) error {
 // and added the base margin last (PredValue in src/predictor/cpu_predictor.cc); since 1.3 the sum starts from it. dart had
 // its own loop and followed in 1.4 (Dart::PredLoopSpecalize in src/gbm/gbtree.cc).
 func (m *Model) sumsLate() bool {
-	return m.Version[0] == 1 && (m.Version[1] <= 2 || m.Version[1] == 3 && m.Booster == "dart")
+	return m.Version[0] == 0 || m.Version[0] == 1 && (m.Version[1] <= 2 || m.Version[1] == 3 && m.Booster == "dart")
 }

@@ -3,6 +3,7 @@ package gbdt
 import (
 	"math"
 	"slices"
+	"strings"
 )
 
 // objective is what a model's objective means for scoring: how base_score becomes a margin and a margin a prediction.
@@ -43,6 +44,9 @@ func newObjective(name string, version [3]int, outputs int) (objective, error) {
 		return version[0] > major || version[0] == major && version[1] >= minor
 	}
 	o := objective{name: name}
+	if version[0] == 0 { // objectives of the CPU's and the GPU's own, with the same formulas
+		name = strings.TrimPrefix(name, "gpu:")
+	}
 	switch name {
 	case "reg:squarederror", "reg:linear", "reg:squaredlogerror", "reg:pseudohubererror", "reg:absoluteerror",
 		"rank:pairwise", "rank:ndcg", "rank:map":
@@ -72,6 +76,9 @@ func newObjective(name string, version [3]int, outputs int) (objective, error) {
 	default:
 		return o, refuse(ErrUnsupported, "objective %.60q", name)
 	}
+	if version[0] == 0 { // the file holds the margin: LearnerImpl::LazyInitModel in src/learner.cc of 0.90
+		o.link = linkIdentity
+	}
 	return o, nil
 }
 
@@ -84,8 +91,7 @@ func (o objective) predictions(outputs int) int {
 }
 
 // margin takes a base_score to the margin's space. A base_score that the objective has no margin for gives one that is
-// not finite. XGBoost calls logf, which glibc rounds to the other neighbour for about 1 base_score in 400 of the logit, and
-// 1 in 1,500 of the log: such a model's margins may differ in the last bit.
+// not finite.
 func (o objective) margin(score float32) float32 {
 	switch o.link {
 	case linkLogit:
@@ -97,9 +103,9 @@ func (o objective) margin(score float32) float32 {
 			score = min(max(score, eps), 1-eps)
 		}
 		odds := 1/score - 1
-		return -float32(math.Log(float64(odds)))
+		return -logf(odds)
 	case linkLog:
-		return float32(math.Log(float64(score)))
+		return logf(score)
 	}
 	return score
 }

@@ -10,9 +10,15 @@ type Iterations string
 
 // The values of Iterations.
 const (
+	AutoIterations Iterations = "auto" // what SageMaker's endpoint does with the file: best for a pickled Booster that has one, otherwise all
 	AllIterations  Iterations = "all"  // every round in the file
 	BestIterations Iterations = "best" // up to best_iteration, which early stopping found
 )
+
+// Known says whether i is one of the constants.
+func (i Iterations) Known() bool {
+	return i == AutoIterations || i == AllIterations || i == BestIterations
+}
 
 // BestIteration returns the best_iteration attribute, which counts from 0; ok is false if the model has none.
 // XGBoost's Python package sets it when training stops early, and until 1.7 always.
@@ -22,19 +28,29 @@ func (m *Model) BestIteration() (best int, ok bool) {
 }
 
 // Cut returns the model with the rounds that it is to score with; the two share what they have in common. Models that
-// SageMaker's containers saved are cut already from 1.3 on, and are not before.
+// SageMaker's containers saved are cut already from 1.3 on. Those before save pickles of all rounds, of which their endpoint
+// uses the best (predict with ntree_limit=best_ntree_limit): AutoIterations does the same.
 //
 // BestIterations needs a best_iteration (otherwise the error wraps ErrNoBestIteration) within the rounds that the model
-// has, and a tree booster, as gblinear keeps no rounds apart (otherwise it wraps ErrUnsupported).
+// has, and a tree booster, as gblinear keeps no rounds apart (otherwise it wraps ErrUnsupported). Where the file does not
+// tell the rounds apart, the error of a cut wraps ErrUnsupported.
 func (m *Model) Cut(which Iterations) (*Model, error) {
+	if len(m.Folds) > 0 && which != AllIterations {
+		return m.cutFolds(which)
+	}
+	best, ok := m.BestIteration()
 	switch which {
 	case AllIterations:
 		return m, nil
+	case AutoIterations:
+		// XGBoost takes a limit above the number of trees for all of them.
+		if !m.pickled || !ok || best >= m.Iterations || m.Booster == "gblinear" {
+			return m, nil
+		}
 	case BestIterations:
 	default:
-		return nil, fmt.Errorf("iterations %q: %q and %q are known", which, AllIterations, BestIterations)
+		return nil, fmt.Errorf("iterations %q: %q, %q and %q are known", which, AutoIterations, AllIterations, BestIterations)
 	}
-	best, ok := m.BestIteration()
 	switch {
 	case !ok:
 		return nil, refuse(ErrNoBestIteration, "it was not trained with early stopping; use %q", AllIterations)
@@ -44,6 +60,9 @@ func (m *Model) Cut(which Iterations) (*Model, error) {
 		return nil, refuse(ErrUnsupported, "gblinear cannot be cut to its best iteration")
 	case best >= m.Iterations:
 		return nil, refuse(ErrInvalid, "best_iteration is %d of %d iterations", best, m.Iterations)
+	case m.roundsGuessed && 2*(best+1) <= m.Iterations: // otherwise no round can have two trees
+		return nil, refuse(ErrUnsupported, "its best iteration is %d, but the file does not say how many trees an iteration has "+
+			"(XGBoost before 1.6 leaves num_parallel_tree out); use %q", best, AllIterations)
 	}
 	cut := *m
 	n := m.roundEnds[best]
@@ -74,7 +93,8 @@ func (d *document) roundEnds(outputs int) ([]int, error) {
 		}
 		return ends, nil
 	}
-	round := int64(d.parallelTrees())
+	parallel, _ := d.parallelTrees()
+	round := int64(parallel)
 	if d.forest.vectorSize == 0 {
 		round *= int64(outputs)
 	}
@@ -85,23 +105,24 @@ func (d *document) roundEnds(outputs int) ([]int, error) {
 	return ends, nil
 }
 
-// parallelTrees returns num_parallel_tree, which JSON does not hold before 1.6. There best_ntree_limit gives it away, or
-// the run of trees for the first of several outputs; otherwise it is 1, as it is for all but random forests.
-func (d *document) parallelTrees() int {
+// parallelTrees returns num_parallel_tree. Before 1.6 only the configuration of a snapshot holds it; otherwise
+// best_ntree_limit gives it away, or the run of trees for the first of several outputs. Failing that it is taken for 1, as
+// it is for all but random forests, and known is false.
+func (d *document) parallelTrees() (trees int, known bool) {
 	if d.parallel > 0 {
-		return d.parallel
+		return d.parallel, true
 	}
 	best, err1 := strconv.Atoi(d.attributes["best_iteration"])
 	limit, err2 := strconv.Atoi(d.attributes["best_ntree_limit"])
 	if err1 == nil && err2 == nil && best >= 0 && limit > 0 && limit%(best+1) == 0 {
-		return limit / (best + 1)
+		return limit / (best + 1), true
 	}
 	run := 1
 	for run < len(d.treeInfo) && d.treeInfo[run] == d.treeInfo[0] {
 		run++
 	}
 	if run < len(d.treeInfo) {
-		return run
+		return run, true
 	}
-	return 1
+	return 1, false
 }

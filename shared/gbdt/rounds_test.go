@@ -2,6 +2,7 @@ package gbdt
 
 import (
 	"errors"
+	"path/filepath"
 	"strconv"
 	"testing"
 )
@@ -32,6 +33,42 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// TestCutAuto wants a pickled Booster cut at its best iteration, and other files, and those without one, used whole.
+func TestCutAuto(t *testing.T) {
+	for file, want := range map[string][2]int{ // rounds in the file, rounds that the endpoint uses
+		"0.72.1-early_rf/model.pkl2": {6, 2}, "1.2.1-early_rf/model.pkl4": {5, 1}, "1.5.2-binary_hinge/model.pkl5": {6, 6},
+		"2.1.4-gblinear_multi/model.pkl3": {6, 6}, "3.0.5-names/model.ubj": {8, 8}, "1.5.2-kfold/model.tar.gz": {12, 12},
+	} {
+		m, err := readModel(filepath.Join("testdata", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cut, err := m.Cut(AutoIterations)
+		if err != nil || m.Iterations != want[0] || cut.Iterations != want[1] {
+			t.Errorf("%s: %d iterations, cut to %d, %v; want %v", file, m.Iterations, cut.Iterations, err, want)
+		}
+	}
+	m := parseTiny(t)
+	if cut, err := m.Cut(AutoIterations); err != nil || cut != m {
+		t.Errorf("JSON: %v, %v", cut, err)
+	}
+	m.pickled = true
+	if cut, err := m.Cut(AutoIterations); err != nil || cut.Iterations != 1 {
+		t.Errorf("pickled: %v, %v", cut, err)
+	}
+	m.Attributes["best_iteration"] = "7"
+	if cut, err := m.Cut(AutoIterations); err != nil || cut != m {
+		t.Errorf("pickled, beyond the end: %v, %v", cut, err)
+	}
+	folds, err := newFolds([]*Model{parseTiny(t), parseTiny(t)}, DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cut, err := folds.Cut(BestIterations); err != nil || cut.Iterations != 2 || cut.NumTrees != 2 || folds.NumTrees != 4 {
+		t.Errorf("folds: %+v, %v", cut, err)
+	}
+}
+
 func TestCutRefuses(t *testing.T) {
 	linear, err := readModel("testdata/3.0.5-gblinear_multi/model.json")
 	if err != nil {
@@ -49,6 +86,8 @@ func TestCutRefuses(t *testing.T) {
 		"beyond":       {parseTiny(t, `"best_iteration":"0"`, `"best_iteration":"2"`), BestIterations, ErrInvalid},
 		"gblinear":     {linear, BestIterations, ErrUnsupported},
 		"another word": {parseTiny(t), "some", nil},
+		"rounds of an unknown number of trees": {parseTiny(t, `"num_trees":"2","num_parallel_tree":"1"`, `"num_trees":"2"`, `"iteration_indptr":[0,1,2],`, ``),
+			BestIterations, ErrUnsupported},
 	} {
 		if m, err := c.model.Cut(c.which); m != nil || err == nil || c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, %v; want %v", name, m, err, c.want)

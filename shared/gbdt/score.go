@@ -16,18 +16,25 @@ type Scorer struct {
 	model   *Model
 	row     []float32 // 2 x NumFeature, prepared
 	perfect *perfectForest
-	late    bool // the base margin is added after the trees
+	late    bool        // the base margin is added after the trees
+	folds   *foldScorer // of a k-fold archive; then the rest is not used
 }
 
 // NewScorer returns a scorer for m. It takes the fast layout where the model allows (numerical splits, one value a leaf,
 // depth 8 at most), and otherwise walks the nodes; the results are the same.
 func NewScorer(m *Model) *Scorer {
+	if len(m.Folds) > 0 {
+		return &Scorer{model: m, folds: newFoldScorer(m, NewScorer)}
+	}
 	s := newPlainScorer(m)
 	s.perfect = newPerfectForest(m)
 	return s
 }
 
 func newPlainScorer(m *Model) *Scorer {
+	if len(m.Folds) > 0 {
+		return &Scorer{model: m, folds: newFoldScorer(m, newPlainScorer)}
+	}
 	return &Scorer{model: m, row: make([]float32, 2*m.NumFeature), late: m.sumsLate()}
 }
 
@@ -42,6 +49,9 @@ func (s *Scorer) Margin(dst, row []float32) ([]float32, error) {
 		return dst, fmt.Errorf("%w: %d where the model has %d features", ErrRowLength, len(row), m.NumFeature)
 	}
 	dst = slices.Grow(dst[:0], m.Outputs)[:m.Outputs]
+	if s.folds != nil {
+		return dst, s.folds.margin(dst, row)
+	}
 	if m.Booster == "gblinear" {
 		return dst, s.linear(dst, row)
 	}
@@ -72,6 +82,11 @@ func (s *Scorer) Margin(dst, row []float32) ([]float32, error) {
 // Predict turns one row's margins into predictions as the model's objective does: probabilities, expected values, or a
 // class. It returns the model's Predictions values in dst, which it grows if need be and may be margin itself.
 func (s *Scorer) Predict(dst, margin []float32) []float32 {
+	if s.folds != nil {
+		dst = slices.Grow(dst[:0], s.model.Predictions)[:s.model.Predictions]
+		s.folds.predict(dst, margin)
+		return dst
+	}
 	n := s.model.objective.predictions(len(margin))
 	dst = slices.Grow(dst[:0], n)[:n]
 	s.model.objective.predict(dst, margin)

@@ -161,6 +161,7 @@ func TestPredict(t *testing.T) {
 // TestExpf wants the C library's bits: the arguments are those of the test models where rounding math.Exp gives others.
 func TestExpf(t *testing.T) {
 	for x, want := range map[float32]float32{
+		32.564632: 1.3888015e+14, -63.09946: 3.94686674e-28, // those that need fused products
 		-1.3282782: 0.26493305, -1.4257002: 0.24034013, 1.5666752: 4.7906938,
 		0: 1, 1: float32(math.E), 88.72283: 3.4027985e+38, 88.72284: inf, -103.97208: 1e-45, -103.9721: 0, inf: inf, -inf: 0,
 	} {
@@ -179,12 +180,30 @@ func TestExpf(t *testing.T) {
 	}
 }
 
-func TestScoringAllocatesNothing(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join("testdata", "*", "model.*"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no models: %v", err)
+// TestLogf wants the C library's bits; rounding math.Log gives others for the first six.
+func TestLogf(t *testing.T) {
+	for x, want := range map[float32]float32{
+		5.39104462: 1.68473911, 0.889044166: -0.117608368, 1.03340578: 0.0328599289, 1.09253252: 0.0884984061, 1.03525984: 0.0346524492,
+		0.988201082: -0.0118690785,
+		1:           0, 2: math.Ln2, 1e-45: -103.27893, math.MaxFloat32: 88.72284, inf: inf, 0: -inf,
+	} {
+		if got := logf(x); got != want {
+			t.Errorf("logf(%v) = %v, want %v", x, got, want)
+		}
 	}
-	for _, file := range files {
+	if a, b := logf(nan), logf(-1); a == a || b == b {
+		t.Errorf("logf(NaN) = %v, logf(-1) = %v", a, b)
+	}
+	for x := float32(1e-40); x < 1e38; x *= 1.00123 {
+		got, near := logf(x), float32(math.Log(float64(x)))
+		if got != near && got != math.Nextafter32(near, inf) && got != math.Nextafter32(near, -inf) {
+			t.Errorf("logf(%v) = %v, math.Log gives %v", x, got, near)
+		}
+	}
+}
+
+func TestScoringAllocatesNothing(t *testing.T) {
+	for _, file := range committedModels(t) {
 		m, err := readModel(file)
 		if err != nil {
 			t.Fatal(err)

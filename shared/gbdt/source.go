@@ -5,6 +5,10 @@ import "fmt"
 // maxNesting bounds how deep values may stand in one another. XGBoost's models need ten.
 const maxNesting = 64
 
+// maxNumbers bounds an array of numbers, which takes four bytes in memory for each and may take only one in the file. The
+// largest that Limits allow is that of a tree's nodes, or of its vector leaves.
+const maxNumbers = 1 << 24
+
 // source reads a model document front to back; jsonSource and ubjSource are its two encodings. Each method consumes one
 // value, and fails with an error that wraps ErrInvalid if the value is of another type, damaged or cut short.
 // What a reader does not want, it skips, so that only what is kept takes memory.
@@ -29,6 +33,8 @@ type source interface {
 func invalidf(offset int, format string, args ...any) error {
 	return refuse(ErrInvalid, "byte %d: %s", offset, fmt.Sprintf(format, args...))
 }
+
+func tooManyNumbers() error { return refuse(ErrLimit, "more than %d numbers in an array", maxNumbers) }
 
 func truncated(offset int) error { return invalidf(offset, "the file ends in the middle of a value") }
 

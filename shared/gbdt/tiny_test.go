@@ -67,7 +67,7 @@ func parseTiny(t testing.TB, pairs ...string) *Model {
 	if err != nil {
 		t.Fatalf("as UBJSON: %v", err)
 	}
-	if same.Format = FormatJSON; !reflect.DeepEqual(same, m) {
+	if same.Format = m.Format; !reflect.DeepEqual(same, m) {
 		t.Fatalf("JSON gives %+v, UBJSON %+v", m, same)
 	}
 	return m

@@ -97,6 +97,9 @@ func (s *ubjSource) numbers(reserve func(count int), each func(marker byte) erro
 		if err != nil {
 			return err
 		}
+		if count > maxNumbers {
+			return tooManyNumbers()
+		}
 		reserve(count)
 		for range count {
 			if err := each(marker); err != nil {
@@ -105,7 +108,10 @@ func (s *ubjSource) numbers(reserve func(count int), each func(marker byte) erro
 		}
 		return nil
 	}
-	return s.array(func(int) error {
+	return s.array(func(i int) error {
+		if i >= maxNumbers {
+			return tooManyNumbers()
+		}
 		marker, err := s.byte()
 		if err != nil {
 			return err

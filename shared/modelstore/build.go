@@ -131,7 +131,7 @@ func goldenRow(record []string) (GoldenRow, error) {
 }
 
 // checkModel says whether a model is what the manifest describes, and gives the golden rows the same margins, bit for bit
-// (rule 3 of the design). The error wraps ErrModel or ErrGolden.
+// (rule 3 of the design), from the boosting rounds that SageMaker's endpoint uses. The error wraps ErrModel or ErrGolden.
 func checkModel(m Manifest, model *gbdt.Model) error {
 	switch {
 	case model.Objective != m.Objective:
@@ -145,6 +145,10 @@ func checkModel(m Manifest, model *gbdt.Model) error {
 		if i := differ(model.FeatureNames, m.Features); i >= 0 {
 			return refuse(ErrModel, "its feature %d is %.64q, the manifest says %.64q", i+1, model.FeatureNames[i], m.Features[i])
 		}
+	}
+	model, err := model.Cut(gbdt.AutoIterations)
+	if err != nil {
+		return refuse(ErrModel, "%v", err)
 	}
 	scorer := gbdt.NewScorer(model)
 	var margin []float32
@@ -173,7 +177,7 @@ func thresholdOf(model *gbdt.Model) (float64, error) {
 }
 
 func trainerOf(model *gbdt.Model) string {
-	return fmt.Sprintf("xgboost %d.%d.%d", model.Version[0], model.Version[1], model.Version[2])
+	return "xgboost " + model.Release()
 }
 
 // differ returns the first place at which a and b differ, -1 if they do not.

@@ -14,14 +14,14 @@ import (
 func TestSageMakersArchives(t *testing.T) {
 	tests := []struct {
 		container string
-		kind      error // nil: it is taken
-		says      string
+		kind      error  // nil: it is taken
+		says      string // if it is taken, the trainer
 	}{
-		{"sagemaker-3.0-5", nil, ""},
-		{"sagemaker-1.7-1", ErrModel, "unsupported model format"}, // the older containers' formats are not read yet
-		{"sagemaker-1.3-1", ErrModel, "unsupported model format"},
-		{"sagemaker-1.2-2", ErrModel, "unsupported model format"},
-		{"sagemaker-0.90-2-proto3", ErrModel, "unsupported model format"},
+		{"sagemaker-3.0-5", nil, "xgboost 3.0.5"},
+		{"sagemaker-1.7-1", nil, "xgboost 1.7.x"},
+		{"sagemaker-1.3-1", nil, "xgboost 1.3.x"},
+		{"sagemaker-1.2-2", nil, "xgboost 1.2.1"},
+		{"sagemaker-0.90-2-proto3", nil, "xgboost unknown"},
 		{"sagemaker-3.0-5-kfold3", ErrArchive, "3 models of a k-fold training"},
 		{"sagemaker-1.7-1-kfold3", ErrArchive, "3 models of a k-fold training"},
 	}
@@ -48,7 +48,7 @@ func TestSageMakersArchives(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.active(c.Manifest.Version, "")
-			if m := c.Manifest; m.Model.File != "xgboost-model" || m.Objective != "binary:logistic" || m.Trainer != "xgboost 3.0.5" || m.Archive.SHA256 != hashOf(archive) {
+			if m := c.Manifest; m.Model.File != "xgboost-model" || m.Objective != "binary:logistic" || m.Trainer != test.says || m.Archive.SHA256 != hashOf(archive) {
 				t.Errorf("%+v", m)
 			}
 		})

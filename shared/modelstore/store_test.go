@@ -382,7 +382,7 @@ func TestUnsigned(t *testing.T) {
 
 	kfold := archiveOf(t, file("xgboost-model-0", nameless), file("xgboost-model-1", nameless))
 	_ = b.refused(b.deliver(nil, kfold), ReasonArchive, ErrArchive, "2 models of a k-fold training")
-	b.refused(b.deliver(nil, archiveOf(t, file("xgboost-model", "binf and so on"))), ReasonModel, ErrModel, "unsupported model format")
+	b.refused(b.deliver(nil, archiveOf(t, file("xgboost-model", "binf and so on"))), ReasonModel, ErrModel, "legacy binary")
 	b.refused(b.deliver(nil, archiveOf(t, file("ä.json", tinyModel))), ReasonArchive, ErrArchive, "odd name")
 	b.refused(b.deliver(nil, archiveOf(t, file("model.json", edit(t, tinyModel, `["a","b"]`, `["a","b\u0007"]`)))), ReasonModel, ErrModel, "features")
 	r := b.refused(b.deliver(nil, []byte("hello")), ReasonArchive, ErrArchive, "gzip")
