@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"edgepdm/shared/ipc/eventstream"
@@ -16,12 +17,18 @@ import (
 const (
 	// LiteMaxFrame is the longest frame, in bytes; a binaryMessage of some 7,200 bytes fits.
 	LiteMaxFrame = eventstream.MaxFrameLite
-	// LiteMaxValues is how many values a jsonMessage may hold at any depth: members of objects and elements of arrays.
-	LiteMaxValues = 45
 	// LiteMaxInteger is how many characters an integer may have in a document, its sign counted.
 	LiteMaxInteger = 18
 	// LiteMaxPacket is the longest MQTT packet to AWS IoT Core, in bytes.
 	LiteMaxPacket = 5000
+)
+
+// Nucleus lite decodes an event into a fixed room, of which an array's element takes one piece and an object's member
+// another, at any depth (aws-greengrass-lite, modules/core-bus/src/client_subscribe.c): 44 elements, or 23 members.
+const (
+	liteRoom    = 50*liteElement - 3*liteMember // bytes; three members are the event's own
+	liteElement = 11
+	liteMember  = 21
 )
 
 // mqttOverhead is what a PUBLISH packet has beside topic and payload, in bytes: type, length, length of the topic, packet
@@ -43,10 +50,10 @@ func (c *Client) checkRequest(ctx context.Context, request any) error {
 	switch r := request.(type) {
 	case PublishToTopicRequest:
 		if m := r.PublishMessage.JSONMessage; m != nil {
-			problem = checkDocument("publishMessage.jsonMessage.message", m.Message, LiteMaxValues)
+			problem = checkDocument("publishMessage.jsonMessage.message", m.Message, liteRoom)
 		}
 	case UpdateConfigurationRequest:
-		problem = checkDocument("valueToMerge", r.ValueToMerge, len(r.ValueToMerge))
+		problem = checkDocument("valueToMerge", r.ValueToMerge, math.MaxInt)
 	case PublishToIoTCoreRequest:
 		if n := len(r.TopicName) + len(r.Payload) + mqttOverhead; n > LiteMaxPacket {
 			problem = fmt.Errorf("%w: payload: MQTT packet of %d bytes, nucleus lite loses those over %d", ErrTooLarge, n, LiteMaxPacket)
@@ -70,38 +77,46 @@ func (c *Client) unlessClassic(ctx context.Context, problem error) error {
 	}
 }
 
-// checkDocument looks for what nucleus lite cannot carry. A document that is not JSON is left to the encoder.
-func checkDocument(field string, d Document, maxValues int) error {
+// checkDocument looks for what nucleus lite cannot carry: values that take more than room, and long integers. A document
+// that is not JSON is left to the encoder.
+func checkDocument(field string, d Document, room int) error {
 	decoder := json.NewDecoder(bytes.NewReader(d))
 	decoder.UseNumber()
-	values := -1 // the document itself does not count
-	var inObject []bool
-	key := false // the next string is a member's name
+	var inObject []bool // of the values that the next one is in
+	name := false       // the next string is a member's name
 	for {
 		token, err := decoder.Token()
 		if err != nil {
 			return nil
 		}
-		if _, name := token.(string); name && key {
-			key = false
+		if _, is := token.(string); is && name {
+			name = false
 			continue
+		}
+		depth := len(inObject)
+		if token == json.Delim('}') || token == json.Delim(']') {
+			inObject = inObject[:depth-1]
+			name = depth > 1 && inObject[depth-2]
+			continue
+		}
+		switch {
+		case depth == 0: // the document itself
+		case inObject[depth-1]:
+			room -= liteMember
+		default:
+			room -= liteElement
+		}
+		if room < 0 {
+			return fmt.Errorf("%w: %s: more values than a subscriber on nucleus lite has room for (44 elements of an array, 23 members of an object)", ErrTooLarge, field)
 		}
 		switch t := token.(type) {
 		case json.Delim:
-			if t == '}' || t == ']' {
-				inObject = inObject[:len(inObject)-1]
-				key = len(inObject) > 0 && inObject[len(inObject)-1]
-				continue
-			}
 			inObject = append(inObject, t == '{')
 		case json.Number:
 			if text := t.String(); len(text) > LiteMaxInteger && !strings.ContainsAny(text, ".eE") {
 				return fmt.Errorf("%w: %s: nucleus lite corrupts integers of more than %d characters, such as %s", ErrTooLarge, field, LiteMaxInteger, text)
 			}
 		}
-		if values++; values > maxValues {
-			return fmt.Errorf("%w: %s: more than %d values, which ends subscriptions on nucleus lite", ErrTooLarge, field, maxValues)
-		}
-		key = len(inObject) > 0 && inObject[len(inObject)-1]
+		name = len(inObject) > 0 && inObject[len(inObject)-1]
 	}
 }

@@ -65,6 +65,13 @@ func TestLimitsOfLite(t *testing.T) {
 			return err
 		}
 	}
+	object := func(n int) string {
+		var members []string
+		for i := range n {
+			members = append(members, fmt.Sprintf(`"m%d":0`, i))
+		}
+		return "{" + strings.Join(members, ",") + "}"
+	}
 	list := func(n int) string { return "[" + strings.TrimSuffix(strings.Repeat("0,", n), ",") + "]" }
 	for name, c := range map[string]struct {
 		send func(c *ipc.Client) error
@@ -72,10 +79,14 @@ func TestLimitsOfLite(t *testing.T) {
 	}{
 		"binary that fits":            {binary(7200), ""},
 		"binary over a frame":         {binary(7600), "nucleus lite takes 10012"},
-		"45 values":                   {publish(`{"l":` + list(44) + `}`), ""},
-		"46 values":                   {publish(`{"l":` + list(45) + `}`), "publishMessage.jsonMessage.message: more than 45 values"},
-		"46 values in objects":        {publish(`{"a":{"b":` + list(22) + `},"c":[{"d":` + list(19) + `}]}`), "more than 45 values"},
-		"45 values in objects":        {publish(`{"a":{"b":` + list(22) + `},"c":[{"d":` + list(18) + `}]}`), ""},
+		"44 elements":                 {publish(list(44)), ""},
+		"45 elements":                 {publish(list(45)), "publishMessage.jsonMessage.message: more values than"},
+		"42 elements in a member":     {publish(`{"l":` + list(42) + `}`), ""},
+		"43 elements in a member":     {publish(`{"l":` + list(43) + `}`), "more values than"},
+		"23 members":                  {publish(object(23)), ""},
+		"24 members":                  {publish(object(24)), "more values than"},
+		"deep, just enough":           {publish(`{"a":{"b":` + list(15) + `},"c":[{"d":` + list(18) + `}]}`), ""},
+		"deep, too much":              {publish(`{"a":{"b":` + list(18) + `},"c":[{"d":` + list(18) + `}]}`), "more values than"},
 		"strings that look like keys": {publish(`{"a":"b","c":["d","e"]}`), ""},
 		"integer of 18 characters":    {publish(`{"n":-17954481473572531}`), ""},
 		"integer of 19 characters":    {publish(`{"n":1795448147357253123}`), "more than 18 characters, such as 1795448147357253123"},

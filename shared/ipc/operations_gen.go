@@ -7,8 +7,9 @@ import "context"
 // PublishToTopic publishes a message on a local topic. Client.Publish is shorter and faster for binary messages.
 //
 // Success says that the nucleus has taken the message, not that anybody receives it. A classic nucleus refuses topics
-// with + Nucleus lite takes any JSON and loses a jsonMessage of more than some 45 values; a binaryMessage has no such
-// limit.
+// with + # or * (InvalidArgumentsError) and takes only JSON objects as a jsonMessage. Nucleus lite takes any JSON; it
+// loses a jsonMessage of more than some 40 values and ends the receiver's subscription, so that such a one is
+// ErrTooLarge. A binaryMessage has no such limit.
 //
 // Supported by classic and lite. Errors: *ServiceError, *UnauthorizedError.
 func (c *Client) PublishToTopic(ctx context.Context, r PublishToTopicRequest) (*PublishToTopicResponse, error) {

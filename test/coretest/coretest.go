@@ -4,6 +4,7 @@ package coretest
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,10 +18,14 @@ import (
 	"edgepdm/test/need"
 )
 
-// Start starts a core without components; the test's cleanup stops it.
-func Start(t testing.TB) *localcore.Core {
+// Start starts a core without components; the test's cleanup stops it. set, if any, changes the core's options.
+func Start(t testing.TB, set ...func(*localcore.Options)) *localcore.Core {
 	t.Helper()
-	core, err := localcore.New(localcore.Options{Root: t.TempDir(), Logger: slog.New(slog.NewTextHandler(logTo{t}, nil))})
+	options := localcore.Options{Root: t.TempDir(), Logger: slog.New(slog.NewTextHandler(logTo{t}, nil))}
+	for _, f := range set {
+		f(&options)
+	}
+	core, err := localcore.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,6 +105,22 @@ func Configure(t testing.TB, core *localcore.Core, name string, merge map[string
 	if err := core.Deploy(t.Context(), localcore.Deployment{ConfigurationUpdate: update}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// ShownMerge returns the configuration that components/<dir>/README.md shows as JSON, for a deployment to merge.
+func ShownMerge(t testing.TB, dir string) map[string]any {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(need.Root(t), "components", dir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(text), "\n```json\n")
+	block, _, _ = strings.Cut(block, "\n```\n")
+	var merge map[string]any
+	if err := json.Unmarshal([]byte(block), &merge); err != nil {
+		t.Fatalf("the configuration in the README of %s: %v", dir, err)
+	}
+	return merge
 }
 
 // logTo writes log lines to the test's log.

@@ -34,15 +34,22 @@ type authz struct {
 	grants  map[string][]*Grant // by component
 	denials map[Denial]int
 	log     *slog.Logger
+	dialect *dialect
+	shadows bool // there is a shadow manager
 }
 
-func newAuthz(log *slog.Logger) *authz {
-	return &authz{grants: make(map[string][]*Grant), denials: make(map[Denial]int), log: log}
+func newAuthz(log *slog.Logger, d *dialect) *authz {
+	return &authz{grants: make(map[string][]*Grant), denials: make(map[Denial]int), log: log, dialect: d}
 }
 
 // enforcedOperations are the operations that each service registers for authorisation.
-func enforcedOperations(service string) []string {
+func (a *authz) enforcedOperations(service string) []string {
 	switch service {
+	case shadowService:
+		if a.shadows {
+			return []string{operationPrefix + "GetThingShadow", operationPrefix + "UpdateThingShadow",
+				operationPrefix + "DeleteThingShadow", operationPrefix + "ListNamedShadowsForThing", "*"}
+		}
 	case pubsubService:
 		return []string{operationPrefix + "PublishToTopic", operationPrefix + "SubscribeToTopic", "*"}
 	case mqttProxyService:
@@ -57,8 +64,12 @@ func (a *authz) load(component string, accessControl any) {
 	var grants []*Grant
 	services, _ := accessControl.(map[string]any)
 	for _, service := range sortedKeys(services) {
-		known := enforcedOperations(service)
+		known := a.enforcedOperations(service)
 		policies, _ := services[service].(map[string]any)
+		if a.dialect.tooManyPolicies(policies) {
+			a.log.Error("policies are too large for the nucleus: nothing is allowed", "component", component, "service", service)
+			continue
+		}
 		for _, id := range sortedKeys(policies) {
 			policy, _ := policies[id].(map[string]any)
 			operations, resources := stringList(policy["operations"]), stringList(policy["resources"])
@@ -71,7 +82,11 @@ func (a *authz) load(component string, accessControl any) {
 						"policy", id, "operation", op)
 				}
 				for _, resource := range resources {
-					if err := validResource(resource); err != nil {
+					resource, err := a.dialect.resource(resource)
+					if err == nil {
+						err = validResource(resource)
+					}
+					if err != nil {
 						a.log.Error("resource is not valid", "component", component, "policy", id, "resource", resource, "err", err)
 						continue
 					}
@@ -107,8 +122,8 @@ func stringList(v any) []string {
 
 // check allows the operation on the resource or returns the text of the error.
 func (a *authz) check(component, service, operation, resource string) error {
-	if resource == "" {
-		return fmt.Errorf("Resource cannot be empty")
+	if err := a.dialect.checkResource(resource); err != nil {
+		return err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -136,6 +136,16 @@ func (b *broker) publish(pk packets.Packet) error {
 	return nil
 }
 
+// publishOnline hands a message to the connection, and says whether there is one.
+func (b *broker) publishOnline(pk packets.Packet) bool {
+	b.out.Lock()
+	defer b.out.Unlock()
+	if b.online {
+		b.inject(pk)
+	}
+	return b.online
+}
+
 // subscribe registers deliver for filter and then calls ready; without a connection both wait for it. deliver is called
 // in order and must not block. The function that it returns ends the subscription.
 func (b *broker) subscribe(filter string, qos byte, ready func(error), deliver func(packets.Packet)) (cancel func()) {

@@ -33,6 +33,8 @@ type component struct {
 	who       *principal
 	deadline  <-chan time.Time // of proc
 	stopTimer func() bool
+	retry     <-chan time.Time      // of the next start after an error
+	again     func()                // that start
 	errors    map[State][]time.Time // ERRORED out of a state, each soon after the one before
 	starts    int
 }
@@ -94,15 +96,16 @@ func (c *component) state() State {
 }
 
 // change says what a deployment has to do to bring the component to next: a changed version or install script installs
-// it again, changed other lifecycle text restarts it, and one that is BROKEN is taken up again when it is named.
-func (c *component) change(next *spec, named bool) actionKind {
+// it again, changed other lifecycle text restarts it (merged: its changed configuration does), and one that is BROKEN is
+// taken up again when it is named.
+func (c *component) change(next *spec, named, merged bool) actionKind {
 	c.core.mu.Lock()
 	defer c.core.mu.Unlock()
 	now := c.spec
 	switch {
 	case now == nil, now.version != next.version, !reflect.DeepEqual(now.install, next.install):
 		return actInstall
-	case !reflect.DeepEqual(now.run, next.run), !maps.Equal(now.setenv, next.setenv):
+	case merged, !reflect.DeepEqual(now.run, next.run), !maps.Equal(now.setenv, next.setenv):
 		if c.status.State == StateBroken {
 			return actInstall
 		}
@@ -160,6 +163,9 @@ func (c *component) loop() {
 			}
 		case e := <-exited:
 			c.ended(e)
+		case <-c.retry:
+			c.retry = nil
+			c.again()
 		case <-c.deadline:
 			c.core.log.Warn("script timed out", "component", c.name, "step", c.step)
 			c.fail()
@@ -302,14 +308,20 @@ func (c *component) ended(e exit) {
 	}
 }
 
-// fail is ERRORED: what still runs is stopped, and the component is started again at once, or installed again when it was
-// NEW. The third time in a row out of the same state it is BROKEN.
+// fail is ERRORED: what still runs is stopped, and the component is started again, or installed again when it was NEW. The
+// third time in a row out of the same state it is BROKEN.
 func (c *component) fail() {
 	from := c.state()
 	now := c.core.opts.Now()
 	times := c.errors[from]
-	if len(times) > 0 && now.Sub(times[len(times)-1]) >= c.core.opts.ErrorReset {
-		times = nil
+	if len(times) > 0 {
+		since := times[len(times)-1]
+		if c.core.dialect.fixedWindow {
+			since = times[0]
+		}
+		if now.Sub(since) >= c.core.opts.ErrorReset {
+			times = nil
+		}
 	}
 	times = append(times, now)
 	c.errors[from] = times
@@ -324,21 +336,33 @@ func (c *component) fail() {
 	case broken:
 		c.core.log.Error("component is BROKEN: a deployment is needed", "component", c.name)
 	case from == StateNew:
-		c.install()
+		c.startAgain(c.install)
 	default:
 		c.set(StateStopping)
-		c.start()
+		c.startAgain(c.start)
 	}
+}
+
+// startAgain starts the component after an error, when the nucleus's delay is over.
+func (c *component) startAgain(start func()) {
+	if delay := c.core.opts.RestartDelay; delay > 0 {
+		c.retry, c.again = time.After(delay), start
+		return
+	}
+	start()
 }
 
 // halt stops the component if it runs.
 func (c *component) halt(hurry <-chan struct{}) {
-	if c.proc == nil {
-		return
+	switch {
+	case c.proc != nil:
+		c.set(StateStopping)
+		c.kill(hurry)
+		c.set(StateFinished)
+	case c.retry != nil:
+		c.set(StateFinished)
 	}
-	c.set(StateStopping)
-	c.kill(hurry)
-	c.set(StateFinished)
+	c.retry = nil
 }
 
 func (c *component) kill(hurry <-chan struct{}) {

@@ -11,9 +11,11 @@ import (
 	"time"
 )
 
-// store holds the configuration of every component as a classic nucleus does: keys are case-insensitive and remember
-// how they were first written, every leaf has the time of its last change, and lists are leaves.
+// store holds the configuration of every component: keys remember how they were first written (on a classic nucleus they
+// are case-insensitive), every leaf has the time of its last change, and lists are leaves.
 type store struct {
+	exact bool // keys are case-sensitive
+
 	mu       sync.Mutex
 	roots    map[string]*node // by component
 	watchers []*watcher       // in order of subscription
@@ -21,8 +23,9 @@ type store struct {
 
 type node struct {
 	name     string
+	exact    bool             // the children's names are case-sensitive
 	modtime  int64            // milliseconds since the epoch
-	children map[string]*node // by lower-case name; nil in a leaf
+	children map[string]*node // by id; nil in a leaf
 	value    any              // of a leaf
 }
 
@@ -34,10 +37,22 @@ type watcher struct {
 	notify    func(path []string)
 }
 
-func newStore() *store { return &store{roots: make(map[string]*node)} }
+func newStore(d *dialect) *store { return &store{exact: d.exactKeys, roots: make(map[string]*node)} }
 
-func container(name string, modtime int64) *node {
-	return &node{name: name, modtime: modtime, children: make(map[string]*node)}
+func (s *store) root(component string, modtime int64) *node {
+	return &node{name: component, exact: s.exact, modtime: modtime, children: make(map[string]*node)}
+}
+
+func (n *node) container(name string, modtime int64) *node {
+	return &node{name: name, exact: n.exact, modtime: modtime, children: make(map[string]*node)}
+}
+
+// id is what a child of that name is found by.
+func (n *node) id(name string) string {
+	if n.exact {
+		return name
+	}
+	return strings.ToLower(name)
 }
 
 func (n *node) find(path []string) *node {
@@ -45,7 +60,7 @@ func (n *node) find(path []string) *node {
 		if n == nil || n.children == nil {
 			return nil
 		}
-		n = n.children[strings.ToLower(key)]
+		n = n.children[n.id(key)]
 	}
 	return n
 }
@@ -91,7 +106,7 @@ func (n *node) clone() *node {
 func (n *node) update(at []string, values map[string]any, ts int64, replace bool, changed func(path []string)) {
 	seen := make(map[string]bool, len(values))
 	for _, key := range sortedKeys(values) {
-		id := strings.ToLower(key)
+		id := n.id(key)
 		seen[id] = true
 		child := n.children[id]
 		path := append(slices.Clone(at), key)
@@ -105,7 +120,7 @@ func (n *node) update(at []string, values map[string]any, ts int64, replace bool
 				if child != nil {
 					changed(path)
 				}
-				child = container(path[len(path)-1], time.Now().UnixMilli())
+				child = n.container(path[len(path)-1], time.Now().UnixMilli())
 				n.children[id] = child
 			}
 			child.update(path, sub, ts, replace, changed)
@@ -142,17 +157,21 @@ func (s *store) notifier(component string) func([]string) {
 		for _, w := range s.watchers {
 			switch {
 			case w.component != component:
-			case under(path, w.path):
+			case s.under(path, w.path):
 				w.notify(path)
-			case under(w.path, path): // what holds the watched key was removed
+			case s.under(w.path, path): // what holds the watched key was removed
 				w.notify(w.path)
 			}
 		}
 	}
 }
 
-func under(path, prefix []string) bool {
-	return len(path) >= len(prefix) && slices.EqualFunc(path[:len(prefix)], prefix, strings.EqualFold)
+func (s *store) under(path, prefix []string) bool {
+	same := strings.EqualFold
+	if s.exact {
+		same = func(a, b string) bool { return a == b }
+	}
+	return len(path) >= len(prefix) && slices.EqualFunc(path[:len(prefix)], prefix, same)
 }
 
 // configChange is what a deployment does to one component's configuration.
@@ -166,18 +185,18 @@ type configChange struct {
 func (s *store) resolve(component string, defaults map[string]any, change configChange, ts int64) map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	root := container(component, ts)
+	root := s.root(component, ts)
 	if current := s.roots[component]; current != nil {
 		root = current.clone()
 	}
 	quiet := func([]string) {}
 	for _, path := range change.reset {
 		if len(path) == 0 {
-			root = container(component, ts)
+			root = s.root(component, ts)
 			continue
 		}
 		if parent := root.find(path[:len(path)-1]); parent != nil && parent.children != nil {
-			delete(parent.children, strings.ToLower(path[len(path)-1]))
+			delete(parent.children, parent.id(path[len(path)-1]))
 		}
 	}
 	root.update(nil, defaults, 1, false, quiet) // 1 ms: older than whatever is there
@@ -191,7 +210,7 @@ func (s *store) replace(component string, values map[string]any, ts int64) {
 	defer s.mu.Unlock()
 	root := s.roots[component]
 	if root == nil {
-		root = container(component, ts)
+		root = s.root(component, ts)
 		s.roots[component] = root
 	}
 	root.update(nil, values, ts, true, s.notifier(component))
@@ -234,8 +253,8 @@ func (s *store) set(component string, path []string, values map[string]any, ts i
 		}
 		if child == nil { // a new container has the present time, whatever the request says
 			ts = time.Now().UnixMilli()
-			child = container(key, ts)
-			n.children[strings.ToLower(key)] = child
+			child = n.container(key, ts)
+			n.children[n.id(key)] = child
 		}
 		n = child
 		at = append(at, n.name)
@@ -250,10 +269,27 @@ func (s *store) set(component string, path []string, values map[string]any, ts i
 	return nil
 }
 
+// merge is UpdateConfiguration of nucleus lite: what path names may be a leaf, and an older write is passed over without
+// an error. It says whether the shapes allow it.
+func (s *store) merge(component string, path []string, value any, ts int64) bool {
+	for _, key := range slices.Backward(path) {
+		value = map[string]any{key: value}
+	}
+	values, isMap := value.(map[string]any)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	root := s.roots[component]
+	if root == nil || !isMap || root.sameShape(values) != nil {
+		return false
+	}
+	root.update(nil, values, ts, false, s.notifier(component))
+	return true
+}
+
 // sameShape refuses to turn a leaf into a container or the reverse.
 func (n *node) sameShape(values map[string]any) *opError {
 	for key, v := range values {
-		child := n.children[strings.ToLower(key)]
+		child := n.children[n.id(key)]
 		if child == nil {
 			continue
 		}

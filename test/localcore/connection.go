@@ -1,7 +1,6 @@
 package localcore
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,24 +13,6 @@ import (
 	"edgepdm/shared/ipc/eventstream"
 )
 
-// Payloads of the connection-level errors of the AWS common runtime, which a classic nucleus serves with
-// (aws-c-event-stream, include/aws/event-stream/private/event_stream_rpc_priv.h). One of them is not JSON.
-const (
-	badStreamID = `{ "message": "non-zero stream-id field is only allowed for messages of type APPLICATION_MESSAGE. ` +
-		`The stream id max value is INT32_MAX." }`
-	pastStreamID = `{ "message": "stream-id values must be monotonically incrementing. A stream-id arrived that was ` +
-		`lower than the last seen stream-id." }`
-	skippedStreamID = `{ "message": "stream-id values must be monotonically incrementing. A new stream-id arrived that ` +
-		`was incremented by more than 1." }`
-	badMessageType = `{ "message": "an invalid value for message-type field was received." }`
-	badMessage     = `{ "message": "A message was received with missing required fields. Check that your client is ` +
-		`sending at least, :message-type, :message-flags, and :stream-id" }`
-	notConnected = `{ "message": "A CONNECT message must be received, and the CONNECT_ACK must be sent in response, ` +
-		`before any other message-types can be sent on this connection. In addition, only one CONNECT message is ` +
-		`allowed on a connection." }`
-	noOperation = `{ "message": "The first message for on a non-zero :stream-id must contain an operation header value."; }`
-)
-
 // conn is one client connection: a goroutine reads and handles frames in order, another writes what is queued. Nobody
 // else waits for the client: events are queued, and a client that lets the queue grow past its bound is disconnected.
 type conn struct {
@@ -39,7 +20,7 @@ type conn struct {
 	nc  net.Conn
 	log *slog.Logger
 
-	latest int32 // newest stream id; the reader's own
+	latest int32 // newest stream id on a classic nucleus; the reader's own
 
 	mu        sync.Mutex
 	wake      *sync.Cond // there is something to write, or the end
@@ -48,11 +29,11 @@ type conn struct {
 	queued    int  // bytes
 	closing   bool // close when the queue is written
 	dead      bool
-	streams   map[int32]*stream
+	streams   map[*stream]bool
 }
 
 func newConn(s *server, nc net.Conn) *conn {
-	c := &conn{srv: s, nc: nc, log: s.log, streams: make(map[int32]*stream)}
+	c := &conn{srv: s, nc: nc, log: s.log, streams: make(map[*stream]bool)}
 	c.wake = sync.NewCond(&c.mu)
 	return c
 }
@@ -82,166 +63,71 @@ func (c *conn) serve() {
 	streams := c.streams
 	c.streams = nil
 	c.mu.Unlock()
-	for _, s := range streams {
+	for s := range streams {
 		s.close()
 	}
 }
 
 // read handles frames until the connection fails or is to be closed, and leaves it closing.
 func (c *conn) read() {
-	dec := eventstream.NewDecoder(c.nc, eventstream.MaxFrame)
+	d := c.srv.dialect
+	dec := eventstream.NewDecoder(newFrameReader(c.nc, d), d.maxFrame)
 	var m eventstream.Message
 	for {
 		m = eventstream.Message{}
 		err := dec.Decode(&m)
 		switch {
 		case err == nil:
-			if !c.handle(&m) {
-				c.finish()
-				return
+			if d.handle(c, &m) {
+				continue
 			}
-			continue
-		case errors.Is(err, eventstream.ErrMalformed) && m.Payload != nil: // the frame is whole, its headers are not
-			c.protocolError(eventstream.ProtocolError, badMessage)
 			c.finish()
-			return
 		case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 			c.kill("")
+		case errors.Is(err, eventstream.ErrMalformed) && m.Payload != nil: // the frame is whole, its headers are not
+			d.malformed(c)
+			c.finish()
 		default:
-			c.kill(err.Error())
+			c.log.Warn("close IPC connection", "reason", err)
+			c.finish()
 		}
 		return
 	}
 }
 
-// handle routes one frame as aws-c-event-stream's server does, and says whether the connection goes on.
-func (c *conn) handle(m *eventstream.Message) bool {
-	if c.principal == nil && m.Type != eventstream.Connect {
-		return c.protocolError(eventstream.ProtocolError, notConnected)
-	}
-	switch {
-	case m.StreamID < 0 || m.StreamID > 0 && m.Type > eventstream.ApplicationError || m.StreamID > 0 && m.Type < 0:
-		return c.protocolError(eventstream.ProtocolError, badStreamID)
-	case m.StreamID > 0 && m.StreamID <= c.latest:
-		return c.known(m)
-	case m.StreamID > 0 && m.StreamID != c.latest+1:
-		return c.protocolError(eventstream.ProtocolError, skippedStreamID)
-	case m.StreamID > 0 && m.Operation == "":
-		return c.protocolError(eventstream.ProtocolError, noOperation)
-	case m.StreamID > 0:
-		c.latest = m.StreamID
-		c.open(m)
-		return true
-	}
-	switch m.Type {
-	case eventstream.Connect:
-		if c.principal != nil {
-			return c.protocolError(eventstream.ProtocolError, notConnected)
-		}
-		return c.connect(m)
-	case eventstream.Ping:
-		c.send(&eventstream.Message{Type: eventstream.PingResponse, Operation: m.Operation,
-			ServiceModelType: m.ServiceModelType, Payload: m.Payload})
-		return true
-	case eventstream.PingResponse:
-		return true
-	case eventstream.ConnectAck, eventstream.ProtocolError, eventstream.InternalError:
-		return c.protocolError(eventstream.InternalError, fmt.Sprintf(`{ "error": "Unrecognized Message Type" }`+
-			`"message": " message type value: %d is not recognized as a valid request path." }`, m.Type))
-	default:
-		return c.protocolError(eventstream.ProtocolError, badMessageType)
-	}
-}
-
-func (c *conn) connect(m *eventstream.Message) bool {
-	ack := &eventstream.Message{Type: eventstream.ConnectAck}
-	var request members
-	switch {
-	case m.Version != eventstream.Version:
-		c.log.Warn("refuse IPC connection: wrong :version", "version", m.Version)
-	case json.Unmarshal(m.Payload, &request) != nil:
-		c.log.Warn("refuse IPC connection: the payload is not a JSON object")
-	case !c.authenticate(request):
-		c.log.Warn("refuse IPC connection: unknown token")
-	default:
-		ack.Flags = eventstream.ConnectionAccepted
-		c.send(ack)
-		return true
-	}
-	c.send(ack)
-	return false
-}
-
-func (c *conn) authenticate(request members) bool {
-	token, ok := get[string](new(decoder), request, "authToken")
-	return ok && c.srv.authenticate(c, token)
-}
-
-// known handles a frame of a stream that was opened before.
-func (c *conn) known(m *eventstream.Message) bool {
+// open makes a stream of the connection.
+func (c *conn) open(id int32, operationName string, streaming bool) *stream {
+	s := &stream{conn: c, id: id, operation: operationName, streaming: streaming}
 	c.mu.Lock()
-	s := c.streams[m.StreamID]
-	c.mu.Unlock()
-	terminate := m.Flags&eventstream.TerminateStream != 0
-	switch {
-	case s == nil && terminate: // both sides ended it at once
-	case s == nil:
-		return c.protocolError(eventstream.ProtocolError, pastStreamID)
-	case len(m.Payload) > 0 || !terminate: // no operation takes a second message: an exception in the nucleus
-		s.fail(unexpected())
-	default:
-		s.end()
-	}
-	return true
-}
-
-// open handles the first frame of a stream: the request.
-func (c *conn) open(m *eventstream.Message) {
-	op, known := c.srv.operations[m.Operation]
-	if !known {
-		c.send(&eventstream.Message{Type: eventstream.ApplicationError, Flags: eventstream.TerminateStream,
-			StreamID: m.StreamID, ContentType: eventstream.ContentTypeJSON,
-			Payload: []byte(`{ "error": "Unsupported Operation", "message": "` + m.Operation +
-				` is an unsupported operation." }`)})
-		return
-	}
-	if m.Flags&eventstream.TerminateStream != 0 {
-		return // hung up before it asked: nothing is done, nothing is answered
-	}
-	s := &stream{conn: c, id: m.StreamID, operation: m.Operation, streaming: op.streaming}
-	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.streams != nil {
-		c.streams[s.id] = s
+		c.streams[s] = true
 	}
-	c.mu.Unlock()
-	response, err := c.run(op, s, m)
+	return s
+}
+
+// opened returns the streams of an id that have not ended.
+func (c *conn) opened(id int32) []*stream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []*stream
+	for s := range c.streams {
+		if s.id == id {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// answer sends an operation's response or error; with neither the operation answers later.
+func (s *stream) answer(response []byte, err *opError) {
 	switch {
 	case err != nil:
-		c.log.Info("IPC operation failed", "operation", m.Operation, "err", err)
+		s.conn.log.Info("IPC operation failed", "operation", s.operation, "err", err)
 		s.fail(err)
 	case response != nil:
 		s.respond(response)
-	} // else the operation answers later
-}
-
-func (c *conn) run(op operation, s *stream, m *eventstream.Message) ([]byte, *opError) {
-	r := &request{principal: c.principal, operation: m.Operation, stream: s}
-	if op.handle == nil {
-		return nil, errorf(serviceError, "Operation %s is not supported by Greengrass", m.Operation)
 	}
-	if len(m.Payload) == 0 {
-		return nil, nullPointer()
-	}
-	if json.Unmarshal(m.Payload, &r.fields) != nil {
-		return nil, unexpected()
-	}
-	return op.handle(r)
-}
-
-func (c *conn) protocolError(t eventstream.MessageType, payload string) bool {
-	c.log.Warn("IPC protocol violated", "answer", payload)
-	c.send(&eventstream.Message{Type: t, ContentType: eventstream.ContentTypeJSON, Payload: []byte(payload)})
-	return false
 }
 
 // send queues a frame. It never waits.
@@ -249,6 +135,10 @@ func (c *conn) send(m *eventstream.Message) {
 	frame, err := eventstream.Append(nil, m)
 	if err != nil {
 		c.kill(err.Error())
+		return
+	}
+	if len(frame) > c.srv.dialect.maxAnswer {
+		c.log.Warn("leave out a frame that is too large", "bytes", len(frame))
 		return
 	}
 	c.mu.Lock()

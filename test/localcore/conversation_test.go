@@ -7,7 +7,7 @@ import (
 
 const (
 	grantsA = `{n: 5, accessControl: {
-	aws.greengrass.ipc.pubsub: {one: {operations: ["aws.greengrass#PublishToTopic", "aws.greengrass#SubscribeToTopic"], resources: ["ok/*"]}},
+	aws.greengrass.ipc.pubsub: {one: {operations: ["aws.greengrass#PublishToTopic", "aws.greengrass#SubscribeToTopic"], resources: ["ok/*", "things/{iot:thingName}/*"]}},
 	aws.greengrass.ipc.mqttproxy: {two: {operations: ["aws.greengrass#PublishToIoTCore"], resources: ["cloud/+/x", "odd/*"]},
 	                                three: {operations: ["*"], resources: ["cloud/sub/#"]}}}}`
 	unsupportedText = `"_service":"aws.greengrass#GreengrassCoreIPC"`
@@ -15,7 +15,7 @@ const (
 
 // Each conversation is a list of frames: `A>` is sent on connection A, `A<` is expected there. `A connect` shakes hands
 // as the component of that name; $A and $B are the tokens.
-var conversations = []struct{ name, talk string }{
+var conversations = []conversation{
 	{"connect", `
 		A> 4 0 0 version=0.1.0 | {"authToken":"$A"}
 		A< 5 1 0`},
@@ -251,10 +251,14 @@ var conversations = []struct{ name, talk string }{
 		A< 1 2 1 model=ResourceNotFoundError | {"message":"Component with given name not found","resourceType":"Component","resourceName":"com.test.A",` + unsupportedText + `,"_message":"","_errorCode":"ResourceNotFoundError"}`},
 }
 
-func TestConversations(t *testing.T) {
+func TestConversations(t *testing.T) { converse(t, Classic, conversations) }
+
+type conversation struct{ name, talk string }
+
+func converse(t *testing.T, mode Mode, conversations []conversation) {
 	for _, c := range conversations {
 		t.Run(c.name, func(t *testing.T) {
-			f := newFixture(t, nil)
+			f := newFixture(t, func(o *Options) { o.Mode = mode })
 			tokens := map[string]string{"A": f.external("com.test.A", grantsA), "B": f.external("com.test.B", allowAll)}
 			fill := strings.NewReplacer("$A", tokens["A"], "$B", tokens["B"])
 			clients := make(map[string]*client)

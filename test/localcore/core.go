@@ -1,9 +1,10 @@
 // Package localcore is a small, strict Greengrass core for development, demonstrations and tests: it deploys a staged
-// tree as greengrass-cli does, runs each component as a process with the environment that a classic nucleus gives and
-// nothing more, and serves Greengrass IPC on a Unix socket. Where a nucleus is lenient it refuses, so that what passes
-// here passes there. It is never a product: production is the real nucleus.
+// tree as greengrass-cli does, runs each component as a process with the environment that the nucleus gives and nothing
+// more, and serves Greengrass IPC on a Unix socket. It behaves as a classic nucleus or as nucleus lite; dialect says in
+// what they differ. Where a nucleus is lenient it refuses, so that what passes here passes there. It is never a product:
+// production is the real nucleus.
 //
-// Where it differs from a classic nucleus on purpose:
+// Where it differs from a nucleus on purpose (in lite mode see also the function lite):
 //   - Recipes: only what works on both nuclei is accepted, with exact upper and lower case, and every unknown key is an
 //     error that names its place. No step runs as root, and archives are not unpacked.
 //   - A token lives as long as its process; a nucleus keeps it for a component's restarts.
@@ -36,7 +37,7 @@ type Mode int
 // The modes.
 const (
 	Classic Mode = iota
-	Lite         // not supported yet
+	Lite
 )
 
 // Options configure a Core. Only Root is required.
@@ -46,8 +47,12 @@ type Options struct {
 	// Stage holds recipes/<Name>-<version>.yaml and artifacts/<Name>/<version>/<file>.
 	Stage string
 	Mode  Mode
+	// ShadowManager says that the deployment has aws.greengrass.ShadowManager, which only a classic nucleus runs.
+	ShadowManager bool
 	// ErrorReset is the window of the BROKEN rule: errors further apart do not add up. One hour by default.
 	ErrorReset time.Duration
+	// RestartDelay is the time between an error and the next start: one second by default in lite mode, none in classic.
+	RestartDelay time.Duration
 	// StopTimeout is the time between SIGTERM and SIGKILL. Five seconds by default.
 	StopTimeout time.Duration
 	ThingName   string // "edgepdm-core" by default
@@ -59,21 +64,22 @@ type Options struct {
 	// is further behind is disconnected, with a warning in the log: nothing is ever left out silently.
 	QueueBytes int
 	Logger     *slog.Logger     // discards by default
-	Now        func() time.Time // the clock of the BROKEN rule
+	Now        func() time.Time // the clock of the BROKEN rule and of device shadows
 	// OnState is told each change of a component's state, in order. It must not block or call the Core.
 	OnState func(component string, from, to State)
 }
 
 // Core is one embedded Greengrass core.
 type Core struct {
-	opts   Options
-	log    *slog.Logger
-	store  *store
-	authz  *authz
-	pubsub *pubsub
-	server *server
-	broker *broker
-	lock   *os.File
+	opts    Options
+	log     *slog.Logger
+	dialect *dialect
+	store   *store
+	authz   *authz
+	pubsub  *pubsub
+	server  *server
+	broker  *broker
+	lock    *os.File
 
 	deploying sync.Mutex // one change of what runs at a time
 	started   bool
@@ -88,11 +94,11 @@ type Core struct {
 
 // New checks the options, makes the root directory and takes its lock.
 func New(opts Options) (*Core, error) {
-	if opts.Mode != Classic {
-		return nil, errors.New("lite mode is not supported yet")
-	}
 	if opts.Root == "" {
 		return nil, errors.New("a root directory is required")
+	}
+	if opts.ShadowManager && opts.Mode == Lite {
+		return nil, errors.New("nucleus lite has no shadow manager")
 	}
 	root, err := filepath.Abs(opts.Root)
 	if err != nil {
@@ -102,6 +108,9 @@ func New(opts Options) (*Core, error) {
 	opts.ErrorReset = cmp.Or(opts.ErrorReset, time.Hour)
 	opts.StopTimeout = cmp.Or(opts.StopTimeout, 5*time.Second)
 	opts.ThingName = cmp.Or(opts.ThingName, "edgepdm-core")
+	if opts.Mode == Lite {
+		opts.RestartDelay = cmp.Or(opts.RestartDelay, time.Second) // RestartSec=1 of its units
+	}
 	opts.Region = cmp.Or(opts.Region, "us-east-1")
 	opts.BrokerAddr = cmp.Or(opts.BrokerAddr, "127.0.0.1:0")
 	opts.QueueBytes = cmp.Or(opts.QueueBytes, defaultQueueBytes)
@@ -125,12 +134,20 @@ func New(opts Options) (*Core, error) {
 	}
 	c := &Core{
 		opts: opts, log: opts.Logger, lock: lock,
-		store: newStore(), authz: newAuthz(opts.Logger), pubsub: &pubsub{},
-		server: newServer(opts.Logger, opts.QueueBytes), broker: newBroker(opts.Logger),
+		broker:     newBroker(opts.Logger),
 		components: make(map[string]*component), externals: make(map[string]bool),
 		changed: make(chan struct{}),
 	}
-	c.server.operations = c.operations()
+	if c.dialect = classic(c); opts.Mode == Lite {
+		c.dialect = lite(c)
+	}
+	c.store, c.pubsub = newStore(c.dialect), &pubsub{dialect: c.dialect}
+	c.authz = newAuthz(opts.Logger, c.dialect)
+	c.authz.shadows = opts.ShadowManager
+	c.server = newServer(opts.Logger, opts.QueueBytes, c.dialect)
+	if opts.Mode == Lite {
+		c.configureLite()
+	}
 	return c, nil
 }
 
@@ -212,7 +229,11 @@ func (c *Core) AddExternal(name, recipeFile string) (map[string]string, error) {
 		return nil, fmt.Errorf("there is a component %s already", name)
 	}
 	now := time.Now().UnixMilli()
-	c.configure(name, c.store.resolve(name, r.defaults, configChange{}, now), now)
+	values := c.store.resolve(name, c.defaults(r), configChange{}, now)
+	if err := c.dialect.checkConfiguration(values); err != nil {
+		return nil, err
+	}
+	c.configure(name, values, now)
 	p := c.server.issue(name, nil)
 	env := map[string]string{"SVCUID": p.token, socketVariable: c.server.path}
 	file := filepath.Join(c.opts.Root, "env", name+".env")

@@ -30,6 +30,7 @@ type spec struct {
 	name, version string
 	install, run  *step
 	setenv        map[string]string
+	credentials   bool // it depends on the token exchange service
 }
 
 // Deploy brings the deployment into force and waits until its components run, have finished or are BROKEN, which is an
@@ -57,13 +58,14 @@ func (c *Core) Deploy(ctx context.Context, d Deployment) error {
 	if err != nil {
 		return err
 	}
-	host := hostPlatform()
+	host := c.dialect.hostPlatform()
 	now := time.Now().UnixMilli()
 	specs := make(map[string]*spec)
 	configs := make(map[string]map[string]any)
+	merged := make(map[string]bool) // whose configuration changes
 	for _, name := range order {
 		r := recipes[name]
-		m, err := r.manifestFor(host)
+		m, err := r.manifestFor(host, c.dialect.needsRuntime)
 		if err != nil {
 			return err
 		}
@@ -72,12 +74,21 @@ func (c *Core) Deploy(ctx context.Context, d Deployment) error {
 				return err
 			}
 		}
-		configs[name] = c.store.resolve(name, r.defaults, changes[name], now)
-		specs[name] = c.resolveSpec(r, m, configs[name])
+		configs[name] = c.store.resolve(name, c.defaults(r), changes[name], now)
+		before, _ := c.store.get(name, nil)
+		merged[name] = c.dialect.restartOnMerge && !equal(before, configs[name])
+		if specs[name], err = c.resolveSpec(r, m, configs[name]); err != nil {
+			return err
+		}
 	}
 	for name := range changes {
 		if c.externals[name] {
 			configs[name] = c.store.resolve(name, nil, changes[name], now)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(configs)) {
+		if err := c.dialect.checkConfiguration(configs[name]); err != nil {
+			return fmt.Errorf("deploy %s: %w", name, err)
 		}
 	}
 
@@ -87,7 +98,7 @@ func (c *Core) Deploy(ctx context.Context, d Deployment) error {
 	for _, name := range slices.Sorted(maps.Keys(configs)) {
 		c.configure(name, configs[name], now)
 	}
-	return c.bringUp(ctx, order, recipes, specs, d)
+	return c.bringUp(ctx, order, recipes, specs, merged, d)
 }
 
 // targets returns the recipes of all components that are to be there after the deployment.
@@ -151,6 +162,14 @@ func (c *Core) stagedRecipe(name, version string) (*recipe, error) {
 		return nil, fmt.Errorf("its recipe is of %s %s", r.name, r.version)
 	}
 	return r, nil
+}
+
+// defaults returns the configuration that a recipe gives by default.
+func (c *Core) defaults(r *recipe) map[string]any {
+	if c.dialect.textScalars {
+		return r.textDefaults
+	}
+	return r.defaults
 }
 
 // Staged returns the components in a stage with their newest versions, ready to deploy.
@@ -328,13 +347,14 @@ func (c *Core) remove(ctx context.Context, names []string) error {
 }
 
 // bringUp starts what is new, and restarts what changed, in order.
-func (c *Core) bringUp(ctx context.Context, order []string, recipes map[string]*recipe, specs map[string]*spec, d Deployment) error {
+func (c *Core) bringUp(ctx context.Context, order []string, recipes map[string]*recipe, specs map[string]*spec,
+	merged map[string]bool, d Deployment) error {
 	todo := make(map[string]actionKind)
 	for _, name := range order {
 		comp, running := c.component(name)
 		if running {
 			_, named := d.Components[name]
-			todo[name] = comp.change(specs[name], named)
+			todo[name] = comp.change(specs[name], named, merged[name])
 			c.mu.Lock()
 			comp.recipe = recipes[name]
 			c.mu.Unlock()

@@ -342,9 +342,9 @@ func TestLongRoot(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	for want, o := range map[string]Options{
-		"lite mode is not supported yet": {Root: t.TempDir(), Mode: Lite},
-		"a root directory is required":   {},
-		"make root":                      {Root: "/dev/null/x"},
+		"nucleus lite has no shadow manager": {Root: t.TempDir(), Mode: Lite, ShadowManager: true},
+		"a root directory is required":       {},
+		"make root":                          {Root: "/dev/null/x"},
 	} {
 		if _, err := New(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

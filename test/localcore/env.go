@@ -1,27 +1,25 @@
 package localcore
 
 import (
-	"encoding/json"
+	"fmt"
 	"os"
 	"os/user"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 )
 
 const (
-	socketVariable = "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT"
-	// nucleusVersion is the classic nucleus that the core stands in for.
-	nucleusVersion = "2.18.0"
+	socketVariable      = "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT"
+	credentialsVariable = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
+	tokenExchange       = "aws.greengrass.TokenExchangeService"
 )
 
 // hostPlatform returns what a recipe's Platform is compared with.
-func hostPlatform() map[string]string {
-	host := map[string]string{"os": runtime.GOOS, "architecture": runtime.GOARCH, "runtime": "aws_nucleus_classic"}
+func (d *dialect) hostPlatform() map[string]string {
+	host := map[string]string{"os": runtime.GOOS, "architecture": runtime.GOARCH, "runtime": d.runtime}
 	if runtime.GOARCH == "arm64" {
 		host["architecture"] = "aarch64"
 	}
@@ -39,7 +37,7 @@ func hostPlatform() map[string]string {
 	return host
 }
 
-// environment returns what a classic nucleus sets for a component's script, and of the host's own environment only what
+// environment returns what the nucleus sets for a component's script, and of the host's own environment only what
 // every script may count on.
 func (c *Core) environment(p *principal, s *spec, st *step) []string {
 	env := map[string]string{
@@ -48,23 +46,15 @@ func (c *Core) environment(p *principal, s *spec, st *step) []string {
 		"LANG": hostValue("LANG", "C.UTF-8"),
 		"USER": userName(),
 
-		"SVCUID":                                p.token,
-		"AWS_CONTAINER_AUTHORIZATION_TOKEN":     p.token,
-		"AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH": filepath.Join(c.opts.Root, "ipc.socket"),
-		socketVariable:                          filepath.Join(c.opts.Root, "ipc.socket"),
-		"AWS_REGION":                            c.opts.Region,
-		"AWS_DEFAULT_REGION":                    c.opts.Region,
-		"AWS_USE_FIPS_ENDPOINT":                 "false",
-		"AWS_IOT_THING_NAME":                    c.opts.ThingName,
-		"GGC_VERSION":                           nucleusVersion,
-		"GG_ROOT_CA_PATH":                       filepath.Join(c.opts.Root, "rootCA.pem"),
+		"SVCUID":                            p.token,
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN": p.token,
+		"AWS_REGION":                        c.opts.Region,
+		"AWS_DEFAULT_REGION":                c.opts.Region,
+		"AWS_IOT_THING_NAME":                c.opts.ThingName,
+		"GGC_VERSION":                       c.dialect.version,
+		"GG_ROOT_CA_PATH":                   filepath.Join(c.opts.Root, "rootCA.pem"),
 	}
-	if len(env[socketVariable]) > maxSocketPath {
-		env[socketVariable] = "../../ipc.socket" // from the component's work directory
-	}
-	if c.opts.CredentialsURL != "" {
-		env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = c.opts.CredentialsURL
-	}
+	c.dialect.environment(env, s)
 	for _, set := range []map[string]string{s.setenv, st.setenv} {
 		for k, v := range set {
 			env[k] = v
@@ -92,26 +82,22 @@ func userName() string {
 	return strconv.Itoa(os.Getuid())
 }
 
-// variable is a recipe variable: {namespace:key}. A key holds no ':' and no '}'.
-var variable = regexp.MustCompile(`\{([.\w-]+):([^:}]*)\}`)
-
-// resolveSpec fills the recipe variables of a manifest's lifecycle in, as a classic nucleus does when it deploys.
-func (c *Core) resolveSpec(r *recipe, m *manifest, config map[string]any) *spec {
-	fill := func(text string) string {
-		return variable.ReplaceAllStringFunc(text, func(whole string) string {
-			parts := variable.FindStringSubmatch(whole)
-			v, ok := c.lookup(r, parts[1], parts[2], config)
-			if !ok {
-				c.log.Error("recipe variable is not resolved and stays as it is", "component", r.name, "variable", whole)
-				return whole
-			}
-			return v
+// resolveSpec fills the recipe variables of a manifest's lifecycle in.
+func (c *Core) resolveSpec(r *recipe, m *manifest, config map[string]any) (*spec, error) {
+	var failed error
+	fill := func(text string, inScript bool) string {
+		filled, err := c.dialect.fill(text, inScript, func(namespace, key string) (string, bool) {
+			return c.lookup(r, namespace, key, config)
 		})
+		if err != nil && failed == nil {
+			failed = fmt.Errorf("recipe of %s %s: %w", r.name, r.version, err)
+		}
+		return filled
 	}
 	fillAll := func(env map[string]string) map[string]string {
 		out := make(map[string]string, len(env))
 		for k, v := range env {
-			out[k] = fill(v)
+			out[k] = fill(v, false)
 		}
 		return out
 	}
@@ -120,20 +106,23 @@ func (c *Core) resolveSpec(r *recipe, m *manifest, config map[string]any) *spec 
 			return nil
 		}
 		filled := *s
-		filled.script, filled.setenv = fill(s.script), fillAll(s.setenv)
+		filled.script, filled.setenv = fill(s.script, true), fillAll(s.setenv)
 		return &filled
 	}
-	return &spec{name: r.name, version: r.version, install: fillStep(m.install), run: fillStep(m.run), setenv: fillAll(m.setenv)}
+	_, credentials := r.dependencies[tokenExchange]
+	s := &spec{name: r.name, version: r.version, install: fillStep(m.install), run: fillStep(m.run),
+		setenv: fillAll(m.setenv), credentials: credentials}
+	return s, failed
 }
 
 func (c *Core) lookup(r *recipe, namespace, key string, config map[string]any) (string, bool) {
 	switch namespace + ":" + key {
 	case "artifacts:path":
-		return c.artifactDir(r.name, r.version), true
+		return c.artifactDir(r.name, r.version) + c.dialect.pathEnd, true
 	case "artifacts:decompressedPath":
-		return filepath.Join(c.opts.Root, "packages", "artifacts-unarchived", r.name, r.version), true
+		return filepath.Join(c.opts.Root, "packages", "artifacts-unarchived", r.name, r.version) + c.dialect.pathEnd, true
 	case "work:path":
-		return c.workDir(r.name), true
+		return c.workDir(r.name) + c.dialect.pathEnd, true
 	case "kernel:rootPath":
 		return c.opts.Root, true
 	case "iot:thingName":
@@ -161,25 +150,10 @@ func (c *Core) lookup(r *recipe, namespace, key string, config map[string]any) (
 			return "", false
 		}
 	}
-	switch v := v.(type) {
-	case string:
-		return v, true
-	case map[string]any, []any:
-		return compactJSON(v), true
-	default:
-		return string(appendGson(nil, v)), true
+	if text, ok := v.(string); ok {
+		return text, true
 	}
-}
-
-// compactJSON prints a container as Jackson does: nothing escaped that need not be.
-func compactJSON(v any) string {
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil { // the store holds only what JSON can say
-		return ""
-	}
-	return strings.TrimSpace(b.String())
+	return c.dialect.variableText(v), true
 }
 
 func (c *Core) workDir(name string) string { return filepath.Join(c.opts.Root, "work", name) }

@@ -14,7 +14,7 @@ const (
 	internalServerErrorMsg = "InternalServerError"
 )
 
-// opError is an error as a classic nucleus sends it on a stream.
+// opError is an error on a stream; the dialect says how it is sent. Nucleus lite sends only the code and the message.
 type opError struct {
 	code    string  // "" is an unexpected exception: text/plain, without a service-model-type
 	message *string // nil: the exception had no message, and Gson leaves the member out
@@ -39,18 +39,3 @@ func unexpected() *opError { return &opError{} }
 
 // nullPointer is a Java NullPointerException inside an operation: a ServiceError without a text.
 func nullPointer() *opError { return &opError{code: serviceError} }
-
-func (e *opError) json() []byte {
-	var o object
-	if e.message != nil {
-		o = append(o, member{"message", *e.message})
-	}
-	o = append(append(o, e.details...), member{"_service", serviceName})
-	switch {
-	case e.noArg:
-		o = append(o, member{"_message", ""})
-	case e.message != nil:
-		o = append(o, member{"_message", *e.message})
-	}
-	return appendGson(nil, append(o, member{"_errorCode", e.code}))
-}

@@ -3,7 +3,6 @@ package localcore
 import (
 	"bytes"
 	"cmp"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -17,70 +16,12 @@ import (
 // passed through a Document are doubles in Java's notation, and absent members are left out. A client must not depend
 // on anything nicer, so the local core prints the same bytes.
 
-// member is one member of an ordered JSON object.
-type member struct {
-	name  string
-	value any
+// gson is how a classic nucleus prints.
+func gson() jsonStyle {
+	return jsonStyle{text: appendGsonString, float: appendDouble, names: sortedKeys[any]}
 }
 
-// object is a JSON object whose members keep their order.
-type object []member
-
-// rawJSON is JSON that is already in Gson's form.
-type rawJSON []byte
-
-// appendGson appends v, one of nil, bool, string, []byte (as base64), int64, uint64, float64, []any, []string, object,
-// rawJSON and map[string]any, which is printed in case-insensitive order of its keys, as a configuration is.
-func appendGson(b []byte, v any) []byte {
-	switch v := v.(type) {
-	case bool:
-		return strconv.AppendBool(b, v)
-	case string:
-		return appendGsonString(b, v)
-	case []byte:
-		return appendGsonString(b, base64.StdEncoding.EncodeToString(v))
-	case int64:
-		return strconv.AppendInt(b, v, 10)
-	case uint64:
-		return strconv.AppendUint(b, v, 10)
-	case float64:
-		return appendDouble(b, v)
-	case rawJSON:
-		return append(b, v...)
-	case object:
-		b = append(b, '{')
-		for i, m := range v {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = appendGson(append(appendGsonString(b, m.name), ':'), m.value)
-		}
-		return append(b, '}')
-	case map[string]any:
-		ordered := make(object, 0, len(v))
-		for _, k := range sortedKeys(v) {
-			ordered = append(ordered, member{k, v[k]})
-		}
-		return appendGson(b, ordered)
-	case []string:
-		return appendList(b, v)
-	case []any:
-		return appendList(b, v)
-	default: // nil: nothing else is let in
-		return append(b, "null"...)
-	}
-}
-
-func appendList[T any](b []byte, list []T) []byte {
-	b = append(b, '[')
-	for i, e := range list {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendGson(b, e)
-	}
-	return append(b, ']')
-}
+func appendGson(b []byte, v any) []byte { return gson().append(b, v) }
 
 // sortedKeys returns the keys of m in case-insensitive order.
 func sortedKeys[V any](m map[string]V) []string {

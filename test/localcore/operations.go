@@ -39,6 +39,11 @@ func (c *Core) operations() map[string]operation {
 		op.handle = handle
 		table[operationPrefix+name] = op
 	}
+	if c.opts.ShadowManager {
+		for name, handle := range shadowOperations(c) {
+			table[operationPrefix+name] = operation{handle: handle}
+		}
+	}
 	return table
 }
 
@@ -101,9 +106,7 @@ func (c *Core) subscribeToTopic(r *request) ([]byte, *opError) {
 	if !hasTopic {
 		return nil, errorf(invalidArguments, "Subscribe topic must not be empty")
 	}
-	sub := newSubscription(r.principal.name, topic, mode, r.stream)
-	c.pubsub.add(sub)
-	r.stream.onClose(func() { c.pubsub.remove(sub) })
+	c.pubsub.subscribe(r.principal.name, topic, mode, r.stream)
 	return emptyResponse, nil
 }
 
@@ -161,9 +164,14 @@ func (c *Core) subscribeToConfigurationUpdate(r *request) ([]byte, *opError) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	w := &watcher{component: component, path: path, notify: func(changed []string) {
-		r.stream.event("ConfigurationUpdateEvents", appendGson(nil, object{{"configurationUpdateEvent",
-			object{{"componentName", component}, {"keyPath", changed}}}}))
+	return c.watchConfiguration(r, component, component, path)
+}
+
+// watchConfiguration tells the stream what changes at or below path. name is what the component stored is called in events.
+func (c *Core) watchConfiguration(r *request, name, stored string, path []string) ([]byte, *opError) {
+	w := &watcher{component: stored, path: path, notify: func(changed []string) {
+		r.stream.event("ConfigurationUpdateEvents", c.dialect.appendJSON(nil, object{{"configurationUpdateEvent",
+			object{{"componentName", name}, {"keyPath", changed}}}}))
 	}}
 	if !c.store.watch(w) {
 		return nil, errorf(resourceNotFound, "Key not found")

@@ -2,12 +2,13 @@ package localcore
 
 import (
 	"slices"
-	"strings"
 	"sync"
 )
 
 // pubsub is the local publish/subscribe broker. It keeps no messages.
 type pubsub struct {
+	dialect *dialect
+
 	mu   sync.Mutex
 	subs []*subscription // in order of subscription
 }
@@ -19,23 +20,13 @@ type subscription struct {
 	stream    *stream
 }
 
-// newSubscription applies the default of receiveMode: a filter with a wildcard does not get the component's own messages.
-func newSubscription(component, filter, mode string, s *stream) *subscription {
-	sub := &subscription{component: component, filter: levels(filter), stream: s}
-	switch mode {
-	case "RECEIVE_ALL_MESSAGES":
-	case "RECEIVE_MESSAGES_FROM_OTHERS":
-		sub.others = true
-	default:
-		sub.others = isWildcard(sub.filter)
-	}
-	return sub
-}
-
-func (p *pubsub) add(sub *subscription) {
+func (p *pubsub) subscribe(component, filter, mode string, s *stream) {
+	levels := p.dialect.levels(filter)
+	sub := &subscription{component: component, filter: levels, others: p.dialect.othersOnly(mode, levels), stream: s}
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.subs = append(p.subs, sub)
+	p.mu.Unlock()
+	s.onClose(func() { p.remove(sub) })
 }
 
 func (p *pubsub) remove(sub *subscription) {
@@ -48,35 +39,24 @@ func (p *pubsub) remove(sub *subscription) {
 func (p *pubsub) publish(component, topic string, event []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := levels(topic)
+	at := p.dialect.levels(topic)
 	for _, s := range p.subs {
-		if !(s.others && s.component == component) && matchesFilter(s.filter, at) {
+		if !(s.others && s.component == component) && p.dialect.matches(s.filter, at) {
 			s.stream.event("SubscriptionResponseMessage", event)
 		}
 	}
 }
 
-// levels splits as Java's String.split does, which drops empty levels at the end: for a classic nucleus a/b/ is a/b.
-func levels(topic string) []string {
-	return strings.Split(strings.TrimRight(topic, "/"), "/")
+func (p *pubsub) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.subs)
 }
 
-func isWildcard(filter []string) bool {
-	return slices.Contains(filter, "+") || filter[len(filter)-1] == "#"
-}
-
-// matchesFilter matches as a classic nucleus's SubscriptionTrie does, which is not quite MQTT: `a/#` does not match `a`,
-// wildcards match topics that begin with $, and a # before the last level is one level.
-func matchesFilter(filter, topic []string) bool {
-	for i, level := range topic {
-		switch {
-		case i >= len(filter):
-			return false
-		case filter[i] == "#" && i == len(filter)-1:
-			return true
-		case filter[i] != level && filter[i] != "+" && filter[i] != "#":
-			return false
-		}
-	}
-	return len(filter) == len(topic)
+// silence ends the subscriptions that match without telling anyone.
+func (p *pubsub) silence(topic string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := p.dialect.levels(topic)
+	p.subs = slices.DeleteFunc(p.subs, func(s *subscription) bool { return p.dialect.matches(s.filter, at) })
 }

@@ -20,6 +20,7 @@ const maxRecipe = 16_000
 type recipe struct {
 	name, version string
 	defaults      map[string]any
+	textDefaults  map[string]any // as nucleus lite reads them: every scalar is a string
 	dependencies  map[string]dependency
 	manifests     []manifest
 }
@@ -83,7 +84,7 @@ func parseRecipe(data []byte) (*recipe, error) {
 	if len(doc.Content) != 1 {
 		return nil, fmt.Errorf("the recipe is empty")
 	}
-	value, err := fromYAML("", doc.Content[0])
+	value, err := fromYAML("", doc.Content[0], false)
 	if err != nil {
 		return nil, err
 	}
@@ -92,18 +93,24 @@ func parseRecipe(data []byte) (*recipe, error) {
 	if f.err != nil {
 		return nil, f.err
 	}
-	return r, nil
+	text, err := fromYAML("", doc.Content[0], true)
+	if err != nil {
+		return nil, err
+	}
+	configuration := f.object("", text.(map[string]any)["ComponentConfiguration"]) // its shape was checked above
+	r.textDefaults = f.object("", configuration["DefaultConfiguration"])
+	return r, f.err
 }
 
-// fromYAML turns a YAML node into the types of the configuration store.
-func fromYAML(at string, n *yaml.Node) (any, error) {
+// fromYAML turns a YAML node into the types of the configuration store, or all its scalars into strings.
+func fromYAML(at string, n *yaml.Node, text bool) (any, error) {
 	switch n.Kind {
 	case yaml.AliasNode:
-		return fromYAML(at, n.Alias)
+		return fromYAML(at, n.Alias, text)
 	case yaml.SequenceNode:
 		list := make([]any, len(n.Content))
 		for i, c := range n.Content {
-			v, err := fromYAML(fmt.Sprintf("%s[%d]", at, i), c)
+			v, err := fromYAML(fmt.Sprintf("%s[%d]", at, i), c, text)
 			if err != nil {
 				return nil, err
 			}
@@ -121,7 +128,7 @@ func fromYAML(at string, n *yaml.Node) (any, error) {
 			if n.Content[i].Kind != yaml.ScalarNode || n.Content[i].Tag == "!!merge" {
 				return nil, fmt.Errorf("%s: a key must be a plain scalar (line %d)", where, n.Content[i].Line)
 			}
-			v, err := fromYAML(where, n.Content[i+1])
+			v, err := fromYAML(where, n.Content[i+1], text)
 			if err != nil {
 				return nil, err
 			}
@@ -129,8 +136,7 @@ func fromYAML(at string, n *yaml.Node) (any, error) {
 		}
 		return m, nil
 	}
-	switch n.ShortTag() {
-	case "!!timestamp", "!!binary", "!!str":
+	if tag := n.ShortTag(); text || tag == "!!timestamp" || tag == "!!binary" || tag == "!!str" {
 		return n.Value, nil
 	}
 	var v any
@@ -342,9 +348,10 @@ func (f *fields) accessControl(v any) {
 }
 
 // manifestFor returns the first manifest whose platform is host's, as a nucleus chooses.
-func (r *recipe) manifestFor(host map[string]string) (*manifest, error) {
+func (r *recipe) manifestFor(host map[string]string, needsRuntime bool) (*manifest, error) {
 	for i := range r.manifests {
-		if matchesPlatform(r.manifests[i].platform, host) {
+		platform := r.manifests[i].platform
+		if matchesPlatform(platform, host) && (platform["runtime"] != "" || !needsRuntime) {
 			return &r.manifests[i], nil
 		}
 	}

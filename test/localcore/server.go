@@ -25,7 +25,7 @@ const (
 // server is the IPC socket: it accepts connections, knows the tokens, and closes what it opened.
 type server struct {
 	log        *slog.Logger
-	operations map[string]operation
+	dialect    *dialect
 	queueBytes int
 
 	listener net.Listener
@@ -46,8 +46,8 @@ type principal struct {
 	comp  *component // nil: an external without a process
 }
 
-func newServer(log *slog.Logger, queueBytes int) *server {
-	return &server{log: log, queueBytes: queueBytes, tokens: make(map[string]*principal), conns: make(map[*conn]bool)}
+func newServer(log *slog.Logger, queueBytes int, d *dialect) *server {
+	return &server{log: log, queueBytes: queueBytes, dialect: d, tokens: make(map[string]*principal), conns: make(map[*conn]bool)}
 }
 
 // listen opens the socket in root and starts to accept. A stale one is removed: the caller holds the root's lock.
@@ -92,6 +92,12 @@ func (s *server) accept() {
 			s.mu.Unlock()
 			nc.Close()
 			return
+		}
+		if len(s.conns) >= s.dialect.maxConnections {
+			s.mu.Unlock()
+			s.log.Warn("close IPC connection", "reason", "there are too many")
+			nc.Close()
+			continue
 		}
 		s.conns[c] = true
 		s.wg.Go(c.serve)

@@ -39,7 +39,7 @@ func (s *stream) onClose(f func()) {
 func (s *stream) respond(payload []byte) {
 	m := s.message(s.operation+"Response", payload)
 	if !s.streaming {
-		m.Flags = eventstream.TerminateStream
+		m.Flags = s.conn.srv.dialect.unary
 		s.end()
 		s.conn.send(&m)
 		return
@@ -72,15 +72,8 @@ func (s *stream) event(shape string, payload []byte) {
 }
 
 func (s *stream) fail(err *opError) {
-	m := eventstream.Message{Type: eventstream.ApplicationError, Flags: eventstream.TerminateStream, StreamID: s.id}
-	if err.code == "" {
-		m.ContentType = "text/plain"
-		m.Payload = []byte(internalServerErrorMsg)
-	} else {
-		m.ContentType = eventstream.ContentTypeJSON
-		m.ServiceModelType = operationPrefix + err.code
-		m.Payload = err.json()
-	}
+	m := s.conn.srv.dialect.failure(err)
+	m.Type, m.Flags, m.StreamID = eventstream.ApplicationError, eventstream.TerminateStream, s.id
 	s.end()
 	s.conn.send(&m)
 }
@@ -92,7 +85,7 @@ func (s *stream) message(shape string, payload []byte) eventstream.Message {
 // end forgets the stream: nothing more is sent on it, and its id is spent.
 func (s *stream) end() {
 	s.conn.mu.Lock()
-	delete(s.conn.streams, s.id)
+	delete(s.conn.streams, s)
 	s.conn.mu.Unlock()
 	s.close()
 }
@@ -113,7 +106,8 @@ type request struct {
 	principal *principal
 	operation string
 	stream    *stream
-	fields    members
+	fields    members        // on a classic nucleus
+	args      map[string]any // on nucleus lite
 }
 
 // operation is one entry of the table of operations; a nil handle is one that a core without plugins does not serve.

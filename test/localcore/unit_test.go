@@ -138,7 +138,7 @@ func TestPubSubFilters(t *testing.T) {
 		{"/a", "/a", true},
 		{"A", "a", false},
 	} {
-		if got := matchesFilter(levels(c.filter), levels(c.topic)); got != c.want {
+		if got := matchesClassic(classicLevels(c.filter), classicLevels(c.topic)); got != c.want {
 			t.Errorf("filter %s, topic %s: got %v", c.filter, c.topic, got)
 		}
 	}
@@ -347,7 +347,7 @@ func TestManifestSelection(t *testing.T) {
 		"3": {"os": "darwin", "architecture": "amd64"},
 		"":  {"os": "linux", "architecture": "arm", "architecture.detail": "armv6l"},
 	} {
-		m, err := r.manifestFor(host)
+		m, err := r.manifestFor(host, false)
 		if got := (err == nil); got != (want != "") || got && m.run.script != want {
 			t.Errorf("%v: got %+v, %v, want manifest %s", host, m, err, want)
 		}
@@ -377,7 +377,10 @@ func TestRecipeVariables(t *testing.T) {
 		"{configuration:s}":           "{configuration:s}",
 		"{unknown:x} ${HOME:-y} {}":   "{unknown:x} ${HOME:-y} {}",
 	} {
-		s := f.core.resolveSpec(r, &manifest{run: &step{script: in, setenv: map[string]string{"V": in}}, setenv: map[string]string{"W": in}}, config)
+		s, err := f.core.resolveSpec(r, &manifest{run: &step{script: in, setenv: map[string]string{"V": in}}, setenv: map[string]string{"W": in}}, config)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, got := range []string{s.run.script, s.run.setenv["V"], s.setenv["W"]} {
 			if got != want {
 				t.Errorf("%s: got %s, want %s", in, got, want)
@@ -392,7 +395,7 @@ func TestRecipeVariables(t *testing.T) {
 // storeFixture is a store with one component and a record of its change events.
 func storeFixture(t *testing.T, watch ...string) (*store, *[]string) {
 	t.Helper()
-	s := newStore()
+	s := newStore(&dialect{})
 	s.replace("A", map[string]any{"n": int64(1), "Key": map[string]any{"leaf": "x", "list": []any{int64(1)}}}, 1000)
 	var events []string
 	w := &watcher{component: "A", path: watch, notify: func(path []string) { events = append(events, strings.Join(path, "/")) }}

@@ -56,7 +56,7 @@ func parse(args []string, s cli.Streams) (settings, error) {
 	fs := cli.NewFlagSet("localcore -root DIR [-stage DIR] [flags]", s)
 	fs.StringVar(&set.options.Root, "root", "", "`directory` of the core; made when it is missing")
 	fs.StringVar(&set.options.Stage, "stage", "", "staged `directory` (artifacts-build) whose recipes are deployed, each in its newest version")
-	mode := fs.String("mode", "classic", "which nucleus to be: classic or lite (lite is not supported yet)")
+	mode := fs.String("mode", "classic", "which nucleus to be: classic or lite")
 	fs.DurationVar(&set.options.ErrorReset, "error-reset", time.Hour, "errors of a component further apart than this do not add up to BROKEN")
 	broker := fs.String("broker", "127.0.0.1:0", "loopback `address` of the MQTT broker that stands for IoT Core")
 	verbose := fs.Bool("v", false, "log what the core does")
@@ -92,9 +92,7 @@ func parse(args []string, s cli.Streams) (settings, error) {
 	switch {
 	case set.options.Root == "":
 		return set, cli.Usagef("-root is required")
-	case *mode == "lite":
-		return set, cli.Usagef("-mode lite is not supported yet")
-	case *mode != "classic":
+	case *mode != "classic" && *mode != "lite":
 		return set, cli.Usagef("-mode is %q, must be classic or lite", *mode)
 	case set.options.ErrorReset <= 0:
 		return set, cli.Usagef("-error-reset must be positive")
@@ -102,6 +100,9 @@ func parse(args []string, s cli.Streams) (settings, error) {
 		return set, cli.Usagef("-only needs -stage")
 	}
 	set.options.BrokerAddr = *broker
+	if *mode == "lite" {
+		set.options.Mode = localcore.Lite
+	}
 	level := slog.LevelWarn
 	if *verbose {
 		level = slog.LevelDebug

@@ -16,7 +16,7 @@ import (
 const recipe = `RecipeFormatVersion: '2020-01-25'
 ComponentName: NAME
 ComponentVersion: 1.0.0
-ComponentConfiguration: {DefaultConfiguration: {text: none}}
+ComponentConfiguration: {DefaultConfiguration: {text: none, n: 5}}
 Manifests:
   - Platform: {os: linux, runtime: "*"}
     Lifecycle: {run: 'echo {configuration:/text} > out; exec sleep 1000'}
@@ -54,6 +54,12 @@ func (o *output) Write(p []byte) (int, error) {
 }
 
 func TestRunUntilAskedToStop(t *testing.T) {
+	for mode, n := range map[string]string{"classic": `"n": 5`, "lite": `"n": "5"`} { // lite makes a recipe's scalars strings
+		t.Run(mode, func(t *testing.T) { runUntilAskedToStop(t, mode, n) })
+	}
+}
+
+func runUntilAskedToStop(t *testing.T, mode, number string) {
 	root, stage := t.TempDir(), t.TempDir()
 	for _, name := range []string{"com.test.A", "com.test.B"} {
 		write(t, filepath.Join(stage, "recipes", name+"-1.0.0.yaml"), strings.Replace(recipe, "NAME", name, 1))
@@ -65,7 +71,7 @@ func TestRunUntilAskedToStop(t *testing.T) {
 	var errOut bytes.Buffer
 	code := make(chan int)
 	go func() {
-		code <- program().Main(ctx, []string{"-root", root, "-stage", stage, "-only", "com.test.A",
+		code <- program().Main(ctx, []string{"-mode", mode, "-root", root, "-stage", stage, "-only", "com.test.A",
 			"-merge", `com.test.A={"text":"merged"}`, "-external", "com.test.E=" + external}, cli.Streams{Out: out, Err: &errOut})
 	}()
 	select {
@@ -92,7 +98,7 @@ func TestRunUntilAskedToStop(t *testing.T) {
 			t.Errorf("line %d is %q, want %q", i, lines[i], want[i])
 		}
 	}
-	if config, err := os.ReadFile(filepath.Join(root, "config", "com.test.A.json")); err != nil || !strings.Contains(string(config), "merged") {
+	if config, err := os.ReadFile(filepath.Join(root, "config", "com.test.A.json")); err != nil || !strings.Contains(string(config), "merged") || !strings.Contains(string(config), number) {
 		t.Errorf("configuration %s, %v", config, err)
 	}
 }
@@ -109,8 +115,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"-version"}, cli.ExitOK, "localcore " + programVersion},
 		{nil, cli.ExitUsage, "-root is required"},
 		{[]string{"-root", "x", "more"}, cli.ExitUsage, `unexpected argument "more"`},
-		{[]string{"-root", "x", "-mode", "lite"}, cli.ExitUsage, "-mode lite is not supported yet"},
-		{[]string{"-root", "x", "-mode", "both"}, cli.ExitUsage, `-mode is "both"`},
+		{[]string{"-root", "x", "-mode", "both"}, cli.ExitUsage, `-mode is "both", must be classic or lite`},
 		{[]string{"-root", "x", "-error-reset", "0s"}, cli.ExitUsage, "-error-reset must be positive"},
 		{[]string{"-root", "x", "-error-reset", "soon"}, cli.ExitUsage, "-error-reset"},
 		{[]string{"-root", "x", "-only", "A"}, cli.ExitUsage, "-only needs -stage"},

@@ -1,0 +1,171 @@
+package localcore
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	// liteDepth is how deep a request may nest, itself included (GG_MAX_OBJECT_DEPTH of the component SDK).
+	liteDepth = 15
+	// liteIntegerDigits is how many characters an integer may have; nucleus lite spoils longer ones.
+	liteIntegerDigits = 18
+	// What nucleus lite keeps of a value, in bytes (GgObject and GgKV of the component SDK, 64 bit): strings apart.
+	liteElementBytes = 11 // an element of a list
+	liteMemberBytes  = 21 // a member of an object
+	// liteRequestBytes is the memory into which ggipcd decodes a request (GG_MAX_OBJECT_SUBOBJECTS of the component SDK).
+	liteRequestBytes = 255 * liteElementBytes
+	// litePublishBytes is what a document may take of the memory into which ggpubsubd decodes a publication, of which the
+	// publication's own three members (topic, type, message) take their part (core-bus/src/server.c).
+	litePublishBytes = 200*liteElementBytes - 3*liteMemberBytes
+	// liteEventBytes is the same for the memory into which ggipcd decodes an event: 44 elements of a list, or 23 members
+	// of an object (core-bus/src/client_subscribe.c).
+	liteEventBytes = 50*liteElementBytes - 3*liteMemberBytes
+)
+
+// parseLite reads JSON as nucleus lite does: integers are int64 and must fit, of two members of one name the first
+// counts, no more
+// than liteDepth objects and lists nest, and the number of values has a limit.
+func parseLite(text []byte) (any, error) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	v, err := parseLiteValue(dec, 0)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errors.New("there is more than one value")
+	}
+	if values, _ := liteBytes(v); values > liteRequestBytes {
+		return nil, errors.New("it holds too many values")
+	}
+	return v, nil
+}
+
+func parseLiteValue(dec *json.Decoder, depth int) (any, error) {
+	token, err := dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch token := token.(type) {
+	case json.Number:
+		if strings.ContainsAny(token.String(), ".eE") {
+			return token.Float64()
+		}
+		return token.Int64()
+	case json.Delim:
+		if depth == liteDepth {
+			return nil, fmt.Errorf("it nests deeper than %d", liteDepth)
+		}
+		if token == '[' {
+			list := []any{}
+			for dec.More() {
+				v, err := parseLiteValue(dec, depth+1)
+				if err != nil {
+					return nil, err
+				}
+				list = append(list, v)
+			}
+			_, err := dec.Token()
+			return list, err
+		}
+		object := make(map[string]any)
+		for dec.More() {
+			name, err := dec.Token()
+			if err != nil {
+				return nil, err
+			}
+			v, err := parseLiteValue(dec, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			if _, twice := object[name.(string)]; !twice { // the decoder lets nothing else be a name
+				object[name.(string)] = v
+			}
+		}
+		_, err := dec.Token()
+		return object, err
+	default:
+		return token, nil
+	}
+}
+
+// appendLite prints as nucleus lite does: floats with 17 digits, the members of an object in order of their names, nothing
+// escaped but control characters, quotes and backslashes.
+func appendLite(b []byte, v any) []byte {
+	return jsonStyle{
+		text:  appendLiteString,
+		float: func(b []byte, f float64) []byte { return fmt.Appendf(b, "%#.17g", f) },
+		names: func(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) },
+	}.append(b, v)
+}
+
+func appendLiteString(b []byte, s string) []byte {
+	b = append(b, '"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r < 0x20:
+			b = fmt.Appendf(b, `\u%04X`, r)
+		default:
+			b = utf8.AppendRune(b, r)
+		}
+	}
+	return append(b, '"')
+}
+
+// liteBytes is the memory that nucleus lite needs for what v holds: for its values, and for its strings.
+func liteBytes(v any) (values, text int) {
+	add := func(e any) {
+		v, t := liteBytes(e)
+		values, text = values+v, text+t
+	}
+	switch v := v.(type) {
+	case string:
+		text = len(v)
+	case []any:
+		values = len(v) * liteElementBytes
+		for _, e := range v {
+			add(e)
+		}
+	case map[string]any:
+		values = len(v) * liteMemberBytes
+		for k, e := range v {
+			text += len(k)
+			add(e)
+		}
+	}
+	return values, text
+}
+
+// longInteger returns the first integer in v that nucleus lite would spoil, as text, or "".
+func longInteger(v any) string {
+	switch v := v.(type) {
+	case int64:
+		if text := strconv.FormatInt(v, 10); len(text) > liteIntegerDigits {
+			return text
+		}
+	case []any:
+		for _, e := range v {
+			if text := longInteger(e); text != "" {
+				return text
+			}
+		}
+	case map[string]any:
+		for _, e := range v {
+			if text := longInteger(e); text != "" {
+				return text
+			}
+		}
+	}
+	return ""
+}
