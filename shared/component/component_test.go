@@ -13,6 +13,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
+	"edgepdm/test/localcore"
 )
 
 const name = "com.edgepdm.SensorSimulator" // any component with a recipe
@@ -66,8 +67,11 @@ func start(t *testing.T, env component.Environment, work func(context.Context, *
 	return stop
 }
 
+// onLite is a core that applies a configuration without asking the component first.
+func onLite(o *localcore.Options) { o.Mode = localcore.Lite }
+
 func TestRunIsEnteredAgainWhenTheConfigurationChanges(t *testing.T) {
-	core := coretest.Start(t)
+	core := coretest.Start(t, onLite)
 	log := new(lines)
 	env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.NewTextHandler(log, nil)))
 	health, err := coretest.Client(t, core).Subscribe(t.Context(), event.HealthTopic(name), "")
@@ -124,6 +128,33 @@ func TestRunIsEnteredAgainWhenTheConfigurationChanges(t *testing.T) {
 	}
 	if err := stop(); err != nil {
 		t.Errorf("stopped with %v", err)
+	}
+}
+
+// A classic nucleus asks before it deploys: a bad configuration fails the deployment, and the component hears nothing of it.
+func TestADeploymentOfABadConfigurationIsRejected(t *testing.T) {
+	core := coretest.Start(t)
+	env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.DiscardHandler))
+	entered := make(chan int, 10)
+	start(t, env, func(ctx context.Context, rt *component.Runtime, c config) error {
+		entered <- c.Things
+		<-ctx.Done()
+		return nil
+	})
+	<-entered
+	for _, things := range []any{500, "many"} {
+		err := core.Deploy(t.Context(), localcore.Deployment{ConfigurationUpdate: map[string]any{
+			name: map[string]any{"merge": map[string]any{"things": things}}}})
+		if err == nil || !strings.Contains(err.Error(), "name = "+name) || !strings.Contains(err.Error(), "things") {
+			t.Errorf("things %v: %v", things, err)
+		}
+	}
+	if values, _ := core.Configuration(name); values["things"] != int64(3) {
+		t.Errorf("the core keeps %v", values["things"])
+	}
+	coretest.Configure(t, core, name, map[string]any{"things": 5})
+	if got := <-entered; got != 5 {
+		t.Errorf("entered with %d", got)
 	}
 }
 

@@ -13,13 +13,16 @@ import (
 	"edgepdm/shared/ipc/eventstream"
 )
 
-// classicVersion is the classic nucleus that the core stands in for.
-const classicVersion = "2.18.0"
+const (
+	// classicVersion is the classic nucleus that the core stands in for.
+	classicVersion = "2.18.0"
+	classicNucleus = "aws.greengrass.Nucleus"
+)
 
 // classic is the dialect of the classic nucleus, which is written in Java and serves with the AWS common runtime.
 func classic(c *Core) *dialect {
 	return &dialect{
-		runtime: "aws_nucleus_classic", version: classicVersion,
+		nucleus: classicNucleus, runtime: "aws_nucleus_classic", version: classicVersion,
 		maxFrame: eventstream.MaxFrame, maxAnswer: eventstream.MaxFrame, maxConnections: math.MaxInt,
 		unary:        eventstream.TerminateStream,
 		checkHeaders: func([]byte) bool { return true },

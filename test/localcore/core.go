@@ -77,6 +77,7 @@ type Core struct {
 	store   *store
 	authz   *authz
 	pubsub  *pubsub
+	asks    *validation
 	server  *server
 	broker  *broker
 	lock    *os.File
@@ -134,7 +135,7 @@ func New(opts Options) (*Core, error) {
 	}
 	c := &Core{
 		opts: opts, log: opts.Logger, lock: lock,
-		broker:     newBroker(opts.Logger),
+		broker: newBroker(opts.Logger), asks: newValidation(),
 		components: make(map[string]*component), externals: make(map[string]bool),
 		changed: make(chan struct{}),
 	}
@@ -145,9 +146,7 @@ func New(opts Options) (*Core, error) {
 	c.authz = newAuthz(opts.Logger, c.dialect)
 	c.authz.shadows = opts.ShadowManager
 	c.server = newServer(opts.Logger, opts.QueueBytes, c.dialect)
-	if opts.Mode == Lite {
-		c.configureLite()
-	}
+	c.store.replace(c.dialect.nucleus, map[string]any{"awsRegion": opts.Region, "iotDataEndpoint": c.dialect.endpoint}, 0)
 	return c, nil
 }
 

@@ -62,7 +62,8 @@ func (c *Core) Deploy(ctx context.Context, d Deployment) error {
 	now := time.Now().UnixMilli()
 	specs := make(map[string]*spec)
 	configs := make(map[string]map[string]any)
-	merged := make(map[string]bool) // whose configuration changes
+	merged := make(map[string]bool)          // whose change of configuration restarts them
+	asked := make(map[string]map[string]any) // who is asked about a changed configuration
 	for _, name := range order {
 		r := recipes[name]
 		m, err := r.manifestFor(host, c.dialect.needsRuntime)
@@ -76,7 +77,11 @@ func (c *Core) Deploy(ctx context.Context, d Deployment) error {
 		}
 		configs[name] = c.store.resolve(name, c.defaults(r), changes[name], now)
 		before, _ := c.store.get(name, nil)
-		merged[name] = c.dialect.restartOnMerge && !equal(before, configs[name])
+		changed := !equal(before, configs[name])
+		merged[name] = c.dialect.restartOnMerge && changed
+		if comp, running := c.component(name); running && changed && comp.recipe.version == r.version {
+			asked[name] = configs[name] // another version may have other keys
+		}
 		if specs[name], err = c.resolveSpec(r, m, configs[name]); err != nil {
 			return err
 		}
@@ -84,12 +89,16 @@ func (c *Core) Deploy(ctx context.Context, d Deployment) error {
 	for name := range changes {
 		if c.externals[name] {
 			configs[name] = c.store.resolve(name, nil, changes[name], now)
+			asked[name] = configs[name]
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(configs)) {
 		if err := c.dialect.checkConfiguration(configs[name]); err != nil {
 			return fmt.Errorf("deploy %s: %w", name, err)
 		}
+	}
+	if err := c.validate(ctx, asked); err != nil {
+		return fmt.Errorf("deploy: %w", err)
 	}
 
 	if err := c.remove(ctx, d.Remove); err != nil {

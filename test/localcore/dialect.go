@@ -14,8 +14,10 @@ import (
 // dialect is what the two nuclei do differently, as far as a component sees it. What is not here is the same on both.
 // classic.go and lite.go each make one.
 type dialect struct {
-	runtime string // as a recipe's Platform names it
-	version string // of the nucleus
+	nucleus  string // the component that it is; its configuration tells a client which nucleus it speaks to
+	runtime  string // as a recipe's Platform names it
+	version  string // of the nucleus
+	endpoint string // iotDataEndpoint in the nucleus's configuration
 
 	// The wire.
 	maxFrame       int               // of a client, in bytes

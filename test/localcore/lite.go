@@ -31,7 +31,7 @@ const (
 //   - A stop waits Options.StopTimeout before SIGKILL, as on a classic nucleus; systemd would wait longer.
 func lite(c *Core) *dialect {
 	return &dialect{
-		runtime: "aws_nucleus_lite", version: liteVersion,
+		nucleus: liteNucleus, runtime: "aws_nucleus_lite", version: liteVersion, endpoint: "localhost",
 		maxFrame: eventstream.MaxFrameLite, maxAnswer: liteMaxFrame, maxConnections: liteMaxConnections,
 		checkHeaders: liteHeaders,
 		handle:       handleLite,
@@ -65,11 +65,6 @@ func lite(c *Core) *dialect {
 		fixedWindow:        true, // StartLimitIntervalSec counts from the first start on
 		restartOnMerge:     true,
 	}
-}
-
-// configureLite makes the nucleus's own configuration, by which a client tells nucleus lite from a classic one.
-func (c *Core) configureLite() {
-	c.store.replace(liteNucleus, map[string]any{"awsRegion": c.opts.Region, "iotDataEndpoint": "localhost"}, 0)
 }
 
 // liteHeaders looks for header types other than int32 and string, with which nucleus lite closes the connection. Headers

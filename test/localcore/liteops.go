@@ -215,7 +215,7 @@ func liteKey(r *request) (component, stored string, path []string, ok bool) {
 		component = r.principal.name
 	}
 	stored = component
-	if component == "aws.greengrass.Nucleus" {
+	if component == classicNucleus {
 		stored = liteNucleus
 	}
 	return component, stored, path, nameOK && pathOK

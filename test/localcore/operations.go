@@ -26,14 +26,16 @@ func (c *Core) operations() map[string]operation {
 		table[operationPrefix+name] = operation{streaming: strings.HasPrefix(name, "SubscribeTo")}
 	}
 	for name, handle := range map[string]func(*request) ([]byte, *opError){
-		"PublishToTopic":                 c.publishToTopic,
-		"SubscribeToTopic":               c.subscribeToTopic,
-		"PublishToIoTCore":               c.publishToIoTCore,
-		"SubscribeToIoTCore":             c.subscribeToIoTCore,
-		"GetConfiguration":               c.getConfiguration,
-		"UpdateConfiguration":            c.updateConfiguration,
-		"SubscribeToConfigurationUpdate": c.subscribeToConfigurationUpdate,
-		"UpdateState":                    c.updateState,
+		"PublishToTopic":                          c.publishToTopic,
+		"SubscribeToTopic":                        c.subscribeToTopic,
+		"PublishToIoTCore":                        c.publishToIoTCore,
+		"SubscribeToIoTCore":                      c.subscribeToIoTCore,
+		"GetConfiguration":                        c.getConfiguration,
+		"UpdateConfiguration":                     c.updateConfiguration,
+		"SubscribeToConfigurationUpdate":          c.subscribeToConfigurationUpdate,
+		"UpdateState":                             c.updateState,
+		"SubscribeToValidateConfigurationUpdates": c.subscribeToValidateConfigurationUpdates,
+		"SendConfigurationValidityReport":         c.sendConfigurationValidityReport,
 	} {
 		op := table[operationPrefix+name]
 		op.handle = handle

@@ -1,0 +1,119 @@
+package localcore
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// validationTimeout is how long a classic nucleus waits for the components' verdicts
+// (DynamicComponentConfigurationValidator.java).
+const validationTimeout = 20 * time.Second
+
+// validation asks components, before a deployment changes their configuration, whether it is valid.
+type validation struct {
+	mu         sync.Mutex
+	validators map[string]*stream      // by component; of several the first
+	pending    map[string]chan verdict // by component
+}
+
+type verdict struct {
+	rejected bool
+	message  string
+}
+
+func newValidation() *validation {
+	return &validation{validators: make(map[string]*stream), pending: make(map[string]chan verdict)}
+}
+
+func (c *Core) subscribeToValidateConfigurationUpdates(r *request) ([]byte, *opError) {
+	v, name := c.asks, r.principal.name
+	v.mu.Lock()
+	first := v.validators[name] == nil
+	if first {
+		v.validators[name] = r.stream
+	}
+	v.mu.Unlock()
+	if first {
+		r.stream.onClose(func() {
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			delete(v.validators, name)
+		})
+	}
+	return emptyResponse, nil
+}
+
+func (c *Core) sendConfigurationValidityReport(r *request) ([]byte, *opError) {
+	report, hasReport := get[members](&r.decoder, r.fields, "configurationValidityReport")
+	status, _ := get[string](&r.decoder, report, "status")
+	message, _ := get[string](&r.decoder, report, "message")
+	if r.err != nil {
+		return nil, r.err
+	}
+	if !hasReport {
+		return nil, nullPointer()
+	}
+	v := c.asks
+	v.mu.Lock()
+	answer := v.pending[r.principal.name]
+	delete(v.pending, r.principal.name)
+	v.mu.Unlock()
+	if answer == nil {
+		return nil, errorf(invalidArguments, "Validation request either timed out or was never made")
+	}
+	answer <- verdict{status == "REJECTED", message}
+	return emptyResponse, nil
+}
+
+// validate asks those of the components that want to be asked. The error names every component that rejects its
+// configuration, or says that one has not answered.
+func (c *Core) validate(ctx context.Context, configs map[string]map[string]any) error {
+	v := c.asks
+	deployment := rand.Text()
+	answers := make(map[string]chan verdict)
+	v.mu.Lock()
+	for name, config := range configs {
+		validator := v.validators[name]
+		if validator == nil {
+			continue
+		}
+		answers[name] = make(chan verdict, 1)
+		v.pending[name] = answers[name]
+		validator.event("ValidateConfigurationUpdateEvents", c.dialect.appendJSON(nil, object{{"validateConfigurationUpdateEvent",
+			object{{"configuration", config}, {"deploymentId", deployment}}}}))
+	}
+	v.mu.Unlock()
+	defer func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		for name := range answers {
+			delete(v.pending, name)
+		}
+	}()
+
+	timeout := time.NewTimer(validationTimeout)
+	defer timeout.Stop()
+	var rejected []string
+	for _, name := range slices.Sorted(maps.Keys(answers)) {
+		select {
+		case answer := <-answers[name]:
+			if answer.rejected {
+				rejected = append(rejected, fmt.Sprintf("{ name = %s, message = %s }", name, answer.message))
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timeout.C:
+			return fmt.Errorf("%s has not said within %v whether its to-be-deployed configuration is valid", name, validationTimeout)
+		}
+	}
+	if len(rejected) > 0 {
+		return fmt.Errorf("components reported that their to-be-deployed configuration is invalid %s", strings.Join(rejected, " "))
+	}
+	return nil
+}
