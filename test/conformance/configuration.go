@@ -1,0 +1,146 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"edgepdm/shared/ipc"
+)
+
+// ownKey is the map in the caller's own configuration that the cases write.
+const ownKey = "edgepdmConformance"
+
+// merge writes {key: value} below ownKey.
+func merge(ctx context.Context, s *session, key string, value any, at time.Time) error {
+	object, err := ipc.NewDocument(map[string]any{key: value})
+	if err != nil {
+		return err
+	}
+	_, err = s.client.UpdateConfiguration(ctx, ipc.UpdateConfigurationRequest{
+		KeyPath: []string{ownKey}, ValueToMerge: object, Timestamp: ipc.Timestamp{Time: at},
+	})
+	return noComponent(err)
+}
+
+// noComponent skips a case whose caller has no configuration of its own, such as the CLI.
+func noComponent(err error) error {
+	if missing(err) {
+		return skipf("the caller is no component: %v", err)
+	}
+	return err
+}
+
+func configurationCases() []testCase {
+	const get, update, subscribe = "GetConfiguration", "UpdateConfiguration", "SubscribeToConfigurationUpdate"
+	nucleus := func(ctx context.Context, s *session) (string, error) {
+		runtime, err := s.client.Runtime(ctx)
+		if err != nil {
+			return "", err
+		}
+		name := "aws.greengrass.Nucleus"
+		if runtime == ipc.Lite {
+			name += "Lite"
+		}
+		response, err := s.client.GetConfiguration(ctx, ipc.GetConfigurationRequest{ComponentName: name, KeyPath: []string{}})
+		if err != nil {
+			return "", err
+		}
+		return response.ComponentName, nil
+	}
+	read := func(component string, keys ...string) func(context.Context, *session) (string, error) {
+		return func(ctx context.Context, s *session) (string, error) {
+			_, err := s.client.ComponentConfiguration(ctx, component, keys...)
+			return accepted, err
+		}
+	}
+	return []testCase{
+		{get, "the nucleus's own", "aws.greengrass.Nucleus", "aws.greengrass.NucleusLite", nucleus},
+		{get, "key that is missing", "ResourceNotFoundError", "ResourceNotFoundError", read("", "edgepdmNoSuchKey")},
+		{get, "component that is missing", "ResourceNotFoundError", "ResourceNotFoundError", read(noComponentName)},
+		{update, "write a map and read it", equal, equal, writeMap},
+		{update, "read a leaf", "{leaf: value}", "{leaf: value}", readLeaf},
+		{update, "time of whole seconds", accepted, accepted, func(ctx context.Context, s *session) (string, error) {
+			at, err := s.clock.second(ctx)
+			if err != nil {
+				return "", err
+			}
+			return accepted, merge(ctx, s, "second", s.options.ID, at)
+		}},
+		{update, "time before the value's", "FailedUpdateConditionCheckError", "accepted, not applied", writePast},
+		{subscribe, "key that is missing", "ResourceNotFoundError", "ResourceNotFoundError", func(ctx context.Context, s *session) (string, error) {
+			_, err := s.client.SubscribeToConfigurationUpdate(ctx, ipc.SubscribeToConfigurationUpdateRequest{KeyPath: []string{"edgepdmNoSuchKey"}})
+			return accepted, err
+		}},
+		{subscribe, "event names the leaf", ownKey + "/leaf", ownKey + "/leaf", watchLeaf},
+	}
+}
+
+func writeMap(ctx context.Context, s *session) (string, error) {
+	want := map[string]any{"text": "Grüße " + s.options.ID, "ratio": 2.5, "list": []any{"a", "b"}, "truth": true}
+	if err := merge(ctx, s, "map", want, s.clock.now()); err != nil {
+		return "", err
+	}
+	got, err := s.client.Configuration(ctx, ownKey, "map")
+	if err != nil {
+		return "", err
+	}
+	if !reflect.DeepEqual(got, want) {
+		return fmt.Sprint(got), nil
+	}
+	return equal, nil
+}
+
+func readLeaf(ctx context.Context, s *session) (string, error) {
+	if err := merge(ctx, s, "leaf", s.options.ID, s.clock.now()); err != nil {
+		return "", err
+	}
+	got, err := s.client.Configuration(ctx, ownKey, "leaf")
+	if err != nil {
+		return "", err
+	}
+	if !reflect.DeepEqual(got, map[string]any{"leaf": s.options.ID}) {
+		return fmt.Sprint(got), nil
+	}
+	return "{leaf: value}", nil
+}
+
+func writePast(ctx context.Context, s *session) (string, error) {
+	if err := merge(ctx, s, "past", "present", s.clock.now()); err != nil {
+		return "", err
+	}
+	if err := merge(ctx, s, "past", "past", s.clock.now().Add(-24*time.Hour)); err != nil {
+		return "", err
+	}
+	got, err := s.client.Configuration(ctx, ownKey, "past")
+	if err != nil {
+		return "", err
+	}
+	if got["past"] == "present" {
+		return "accepted, not applied", nil
+	}
+	return fmt.Sprint(got), nil
+}
+
+func watchLeaf(ctx context.Context, s *session) (string, error) {
+	if err := merge(ctx, s, "leaf", "before", s.clock.now()); err != nil {
+		return "", err
+	}
+	events, err := s.client.SubscribeToConfigurationUpdate(ctx, ipc.SubscribeToConfigurationUpdateRequest{KeyPath: []string{ownKey}})
+	if err != nil {
+		return "", err
+	}
+	if err := merge(ctx, s, "leaf", "after "+s.options.ID, s.clock.now()); err != nil {
+		return "", err
+	}
+	event, err := next(ctx, s, events)
+	if err != nil {
+		return "", err
+	}
+	if event.ConfigurationUpdateEvent == nil {
+		return "another event", nil
+	}
+	return strings.Join(event.ConfigurationUpdateEvent.KeyPath, "/"), nil
+}
