@@ -38,7 +38,9 @@ func sortedKeys[V any](m map[string]V) []string {
 func appendGsonString(b []byte, s string) []byte {
 	b = append(b, '"')
 	for _, r := range s {
-		if i := strings.IndexRune("\"\\\b\t\n\f\r", r); i >= 0 {
+		if r == '+' || r >= '/' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' { // base64: most of all text
+			b = append(b, byte(r))
+		} else if i := strings.IndexRune("\"\\\b\t\n\f\r", r); i >= 0 {
 			b = append(b, '\\', `"\btnfr`[i])
 		} else if r < 0x20 || strings.ContainsRune("<>&='\u2028\u2029", r) {
 			b = fmt.Appendf(b, `\u%04x`, r)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"edgepdm/components/inference-engine/scoring"
+	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
 	"edgepdm/shared/modelstore"
 )
@@ -16,9 +18,13 @@ import (
 type Config struct {
 	Model      string          `json:"model"`      // model file that is used whatever is delivered; empty = shipped and delivered ones
 	Threshold  float64         `json:"threshold"`  // probability from which a row is Faulty; 0 = the model's own
-	Iterations gbdt.Iterations `json:"iterations"` // boosting rounds to score with: all, or best (early stopping)
+	Engine     scoring.Engine  `json:"engine"`     // what scores: native, or leaves, which takes a LightGBM file as model, too
+	Iterations gbdt.Iterations `json:"iterations"` // boosting rounds to score with: auto (as SageMaker's endpoint does), all, or best (early stopping)
 	MaxAge     time.Duration   `json:"maxAge"`     // a reading older than this counts as missing, where rows come in parts
 	MaxThings  int             `json:"maxThings"`  // things whose rows are accepted; bounds memory
+
+	ShadowInput      bool   `json:"shadowInput"`      // score accepted updates of device shadows
+	PredictionShadow string `json:"predictionShadow"` // named shadow of each thing that gets its predictions; empty = none
 
 	Inbox          string        `json:"inbox"`          // where delivered models arrive; in the work directory if relative
 	PublicKeys     []string      `json:"publicKeys"`     // Ed25519 keys that may sign models: PEM, or base64 in one line
@@ -28,10 +34,13 @@ type Config struct {
 	MaxScore       time.Duration `json:"maxScore"`       // a new model that often takes longer for a row is sent back
 }
 
+// maxShadowName is the longest name of a shadow, in bytes.
+const maxShadowName = 64
+
 // Default returns the configuration with no key set.
 func Default() Config {
 	return Config{
-		Iterations: gbdt.AllIterations, MaxAge: time.Minute, MaxThings: 1000,
+		Engine: scoring.Native, Iterations: gbdt.AutoIterations, MaxAge: time.Minute, MaxThings: 1000, ShadowInput: true,
 		Inbox: "../com.edgepdm.ModelFetcher/inbox", Probation: 5 * time.Minute, MaxScore: 50 * time.Millisecond,
 	}
 }
@@ -41,12 +50,16 @@ func (c Config) Validate() error {
 	switch {
 	case !(c.Threshold >= 0 && c.Threshold <= 1):
 		return fmt.Errorf("threshold: %v is not between 0 and 1", c.Threshold)
-	case c.Iterations != gbdt.AllIterations && c.Iterations != gbdt.BestIterations:
-		return fmt.Errorf("iterations: %q is neither %s nor %s", c.Iterations, gbdt.AllIterations, gbdt.BestIterations)
+	case !c.Engine.Known():
+		return fmt.Errorf("engine: %q is neither %s nor %s", c.Engine, scoring.Native, scoring.Leaves)
+	case !c.Iterations.Known():
+		return fmt.Errorf("iterations: %q is none of %s, %s and %s", c.Iterations, gbdt.AutoIterations, gbdt.AllIterations, gbdt.BestIterations)
 	case c.MaxAge <= 0:
 		return fmt.Errorf("maxAge: %v is not above 0", c.MaxAge)
 	case c.MaxThings < 1 || c.MaxThings > maxLedgerThings:
 		return fmt.Errorf("maxThings: %d is not between 1 and %d", c.MaxThings, maxLedgerThings)
+	case c.PredictionShadow != "" && (len(c.PredictionShadow) > maxShadowName || event.CheckName(c.PredictionShadow) != nil):
+		return fmt.Errorf("predictionShadow: %q is not 1 to %d of a-z A-Z 0-9 : _ -", c.PredictionShadow, maxShadowName)
 	case c.Inbox == "":
 		return errors.New("inbox: empty")
 	case c.Probation < 0 || c.Probation > 24*time.Hour:

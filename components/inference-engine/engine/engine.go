@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/shadow"
 )
 
 // reasonNoModel counts rows that came while there was no model.
@@ -97,6 +98,10 @@ type run struct {
 	platform  string
 	pending   chan handled
 	logged    map[event.Reason]time.Time
+
+	shadows        *shadow.Writer // nil: predictions go to no shadow
+	shadowProblems chan string    // from the Writer
+	shadowProblem  string
 }
 
 // activate makes the model active that the configuration names, or that of the store. Without a usable one the engine
@@ -160,8 +165,15 @@ func (r *run) run(ctx context.Context) error {
 		close(r.pending)
 		<-confirmed
 	}()
+	if r.config.PredictionShadow != "" {
+		defer r.startShadows(ctx)()
+	}
+	filters := []string{event.FilterTelemetry, event.TopicTelemetryBatch}
+	if r.config.ShadowInput {
+		filters = append(filters, event.FilterShadow)
+	}
 	subs := make([]*ipc.Subscription[ipc.TopicMessage], 0, 3)
-	for _, filter := range []string{event.FilterTelemetry, event.TopicTelemetryBatch, event.FilterShadow} {
+	for _, filter := range filters {
 		sub, err := r.rt.Subscribe(ctx, filter)
 		if err != nil {
 			return fmt.Errorf("subscribe to %s: %w", filter, err)
@@ -169,10 +181,14 @@ func (r *run) run(ctx context.Context) error {
 		subs = append(subs, sub)
 	}
 	r.activate() // what the state says of the model, it says when rows are heard
-	if r.model != nil {
-		r.rt.SetState(event.StateOK, "")
+	r.ready()
+	rows, batches := subs[0], subs[1]
+	var shadows *ipc.Subscription[ipc.TopicMessage]
+	var updates <-chan ipc.TopicMessage
+	if r.config.ShadowInput {
+		shadows = subs[2]
+		updates = shadows.Events()
 	}
-	rows, batches, shadows := subs[0], subs[1], subs[2]
 	var look <-chan time.Time
 	var tested <-chan testResult
 	if r.models != nil {
@@ -190,13 +206,15 @@ func (r *run) run(ctx context.Context) error {
 		case result := <-tested:
 			if model, active := r.models.settle(result); active {
 				r.use(model)
-				r.rt.SetState(event.StateOK, "")
+				r.ready()
 			}
+		case r.shadowProblem = <-r.shadowProblems:
+			r.ready()
 		case m, open := <-rows.Events():
 			err = r.handle(m, open, rows, r.row)
 		case m, open := <-batches.Events():
 			err = r.handle(m, open, batches, r.batch)
-		case m, open := <-shadows.Events():
+		case m, open := <-updates:
 			err = r.handle(m, open, shadows, r.shadow)
 		}
 		if err != nil {
@@ -240,12 +258,6 @@ func (r *run) batch(m ipc.TopicMessage, arrived time.Time) error {
 		}
 	}
 	return nil
-}
-
-// shadow handles an accepted update of a device shadow.
-func (r *run) shadow(m ipc.TopicMessage, arrived time.Time) error {
-	t, err := event.DecodeShadow(event.ShadowThing(m.Topic), m.Payload, arrived)
-	return r.score(event.Row{Telemetry: t, Err: err}, arrived)
 }
 
 // score scores a row and publishes its prediction. Only a lost connection is an error: a bad row is counted and logged.
@@ -319,11 +331,13 @@ func (r *run) publish(t *event.Telemetry, probability float64, latency time.Dura
 	if probability >= r.model.threshold {
 		label = event.LabelFaulty
 	}
-	payload, err := json.Marshal(event.Prediction{
+	prediction := event.Prediction{
 		V: event.Version, ID: t.ID(), Thing: t.Thing, Line: t.Line, Epoch: t.Epoch, Seq: t.Seq, TS: t.TS, Model: r.model.ref,
 		Probability: probability, Label: label, Threshold: r.model.threshold, LatencyUS: latency.Microseconds(),
 		Platform: r.platform, Text: event.PredictionText(label, latency, r.platform), Simulated: t.Simulated, Faulty: t.Faulty,
-	})
+	}
+	r.putShadow(&prediction)
+	payload, err := json.Marshal(prediction)
 	if err != nil {
 		return fmt.Errorf("encode prediction: %w", err)
 	}

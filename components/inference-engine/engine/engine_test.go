@@ -40,8 +40,8 @@ type rig struct {
 	stop        func()
 }
 
-func newRig(t *testing.T) *rig {
-	core := coretest.Start(t)
+func newRig(t *testing.T, set ...func(*localcore.Options)) *rig {
+	core := coretest.Start(t, set...)
 	r := &rig{
 		t: t, core: core, client: coretest.Client(t, core),
 		env: coretest.Environment(t, core, engineName, "inference-engine", slog.New(slog.DiscardHandler)),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"edgepdm/components/inference-engine/scoring"
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
 	"edgepdm/shared/modelstore"
@@ -25,7 +26,7 @@ const (
 // activeModel is the model that scores.
 type activeModel struct {
 	ref       event.ModelRef
-	scorer    *gbdt.Scorer
+	scorer    scoring.Scorer
 	features  int
 	sensors   map[string]int // position by name; empty if the model names none
 	schema    string         // of the sensors; "" if the model names none
@@ -40,7 +41,7 @@ func loadModel(path string, config Config) (*activeModel, error) {
 	if err != nil {
 		return nil, err
 	}
-	model, err := gbdt.Parse(data)
+	model, err := scoring.Parse(data, config.Engine, config.Iterations)
 	if err != nil {
 		return nil, fmt.Errorf("parse %s: %w", path, err)
 	}
@@ -58,7 +59,11 @@ func loadModel(path string, config Config) (*activeModel, error) {
 
 // newActiveModel makes a model of the store ready to score.
 func newActiveModel(installed modelstore.Installed, config Config) (*activeModel, error) {
-	model, err := installed.Load()
+	loaded, err := installed.Load()
+	if err != nil {
+		return nil, err
+	}
+	model, err := scoring.New(loaded, config.Engine, config.Iterations)
 	if err != nil {
 		return nil, err
 	}
@@ -66,16 +71,12 @@ func newActiveModel(installed modelstore.Installed, config Config) (*activeModel
 }
 
 // prepare takes only a model that gives the probability of a fault.
-func prepare(model *gbdt.Model, ref event.ModelRef, features []string, threshold float64, config Config) (*activeModel, error) {
-	if model.Outputs != 1 || model.Objective != "binary:logistic" && model.Objective != "reg:logistic" {
-		return nil, fmt.Errorf("model has objective %s with %d outputs: it must give one probability (binary:logistic)", model.Objective, model.Outputs)
-	}
-	model, err := model.Cut(config.Iterations)
-	if err != nil {
-		return nil, fmt.Errorf("iterations: %w", err)
+func prepare(model *scoring.Model, ref event.ModelRef, features []string, threshold float64, config Config) (*activeModel, error) {
+	if !model.Probability {
+		return nil, fmt.Errorf("model has objective %s with %d predictions a row: it must give one probability (binary:logistic)", model.Objective, model.Predictions)
 	}
 	m := &activeModel{
-		ref: ref, scorer: gbdt.NewScorer(model), features: model.NumFeature, sensors: make(map[string]int, len(features)), threshold: threshold,
+		ref: ref, scorer: model, features: model.NumFeature, sensors: make(map[string]int, len(features)), threshold: threshold,
 	}
 	if config.Threshold > 0 {
 		m.threshold = config.Threshold

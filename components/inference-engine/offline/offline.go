@@ -3,24 +3,16 @@
 package offline
 
 import (
-	"fmt"
-
 	"edgepdm/shared/cli"
 	"edgepdm/shared/gbdt"
 )
 
-// load reads the model that the flag -model names. It returns the file's content too.
-func load(path string) (*gbdt.Model, []byte, error) {
+const modelUsage = "model `file` of XGBoost in any of its formats, or SageMaker's model.tar.gz"
+
+// readFile reads the file that the flag -model names.
+func readFile(path string) ([]byte, error) {
 	if path == "" {
-		return nil, nil, cli.Usagef("name the model file with -model")
+		return nil, cli.Usagef("name the model file with -model")
 	}
-	data, err := gbdt.ReadFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	model, err := gbdt.Parse(data)
-	if err != nil {
-		return nil, nil, fmt.Errorf("model %s: %w", path, err)
-	}
-	return model, data, nil
+	return gbdt.ReadFile(path)
 }

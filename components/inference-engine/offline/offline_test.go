@@ -12,6 +12,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -64,6 +65,13 @@ func TestScoreExact(t *testing.T) {
 		"3.0.5-dart_multi/model.ubj":       "margin_0,margin_1,margin_2,prediction_0,prediction_1,prediction_2",
 		"3.0.5-gblinear_multi/model.json":  "margin_0,margin_1,margin_2,prediction_0,prediction_1,prediction_2",
 		"3.0.5-multi_target_vec/model.ubj": "margin_0,margin_1,prediction_0,prediction_1",
+		"0.72.1-early_rf/model.pkl2":       "margin,prediction",
+		"0.90-dart/xgboost-model":          "margin,prediction",
+		"1.0.2-count_poisson/model.pkl3":   "margin,prediction",
+		"1.2.1-early_rf/model.pkl4":        "margin,prediction",
+		"1.5.2-binary_hinge/xgboost-model": "margin,prediction",
+		"1.5.2-binary_hinge/model.pkl5":    "margin,prediction",
+		"2.1.4-gblinear_multi/model.pkl3":  "margin_0,margin_1,margin_2,prediction",
 	} {
 		file := filepath.Join(models, name)
 		dir := filepath.Dir(file)
@@ -75,6 +83,29 @@ func TestScoreExact(t *testing.T) {
 		got, err := score(t, strings.NewReader(read(t, dir, "X.csv")), "-model", file)
 		if err != nil || got != want {
 			t.Errorf("%s: %v\n%s\nwant\n%s", name, err, got, want)
+		}
+	}
+}
+
+// TestScoreFolds wants the mean prediction of a k-fold archive, or the vote, in the last column.
+func TestScoreFolds(t *testing.T) {
+	for name, header := range map[string]string{
+		"1.5.2-kfold":      "margin_0,margin_1,margin_2,prediction",
+		"1.5.2-kfold_vote": "margin_0,margin_1,margin_2,margin_3,margin_4,margin_5,margin_6,margin_7,margin_8,prediction",
+	} {
+		dir := filepath.Join(models, name)
+		out, err := score(t, strings.NewReader(read(t, dir, "X.csv")), "-model", filepath.Join(dir, "model.tar.gz"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines, want := strings.Fields(out), strings.Fields(read(t, dir, "pred-mean.csv"))
+		if lines[0] != header || len(lines) != len(want)+1 {
+			t.Fatalf("%s: header %s, %d lines", name, lines[0], len(lines))
+		}
+		for i, line := range lines[1:] {
+			if got := line[strings.LastIndexByte(line, ',')+1:]; got != want[i] {
+				t.Errorf("%s: row %d: %s, want %s", name, i, got, want[i])
+			}
 		}
 	}
 }
@@ -155,7 +186,7 @@ func TestScoreRefusesRows(t *testing.T) {
 
 func TestScoreIterations(t *testing.T) {
 	one := writeModel(t, oneColumn)
-	for iterations, want := range map[string]string{"all": "margin,prediction\n5,5\n", "best": "margin,prediction\n2,2\n"} {
+	for iterations, want := range map[string]string{"auto": "margin,prediction\n5,5\n", "all": "margin,prediction\n5,5\n", "best": "margin,prediction\n2,2\n"} {
 		if got, err := score(t, strings.NewReader("2\n"), "-model", one, "-iterations", iterations); err != nil || got != want {
 			t.Errorf("%s: %v\n%s", iterations, err, got)
 		}
@@ -247,7 +278,7 @@ func (f failing) Read([]byte) (int, error)  { return 0, f.err }
 
 func TestUsage(t *testing.T) {
 	one := writeModel(t, oneColumn)
-	garbage := writeModel(t, "\x80\x03cxgboost.core\n")
+	garbage := writeModel(t, "\x80\x03cos\nsystem\n.")
 	commands := map[string]func(context.Context, []string, cli.Streams) error{"score": Score, "inspect": Inspect}
 	for command, run := range commands {
 		for name, c := range map[string]struct {
@@ -287,6 +318,7 @@ func TestInspect(t *testing.T) {
 	want := `{
   "format": "json",
   "xgboost": "3.0.5",
+  "sagemaker_container": "unknown",
   "booster": "gbtree",
   "objective": "reg:squarederror",
   "features": 1,
@@ -294,15 +326,18 @@ func TestInspect(t *testing.T) {
     "x"
   ],
   "outputs": 1,
+  "classes": 0,
   "trees": 2,
   "nodes": 4,
   "max_depth": 1,
   "iterations": 2,
   "best_iteration": 0,
+  "iterations_used": 2,
   "base_score": "0",
   "base_margin": [
     0
   ],
+  "folds": [],
   "attributes": {
     "best_iteration": "0"
   },
@@ -315,27 +350,61 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+// TestInspectFormats wants the facts of a model of each kind.
 func TestInspectFormats(t *testing.T) {
 	for name, want := range map[string]facts{
-		"3.0.5-names/model.ubj":           {Format: "ubjson", XGBoost: "3.0.5", Booster: "gbtree", Objective: "binary:logistic", Features: 6, Outputs: 1, BaseScore: "5.5583334E-1"},
-		"3.0.5-dart_multi/model.ubj":      {Format: "ubjson", XGBoost: "3.0.5", Booster: "dart", Objective: "multi:softprob", Features: 12, Outputs: 3, BaseScore: "5E-1"},
-		"3.0.5-gblinear_multi/model.json": {Format: "json", XGBoost: "3.0.5", Booster: "gblinear", Objective: "multi:softprob", Features: 12, Outputs: 3, BaseScore: "5E-1"},
+		"3.0.5-names/model.ubj": {Format: "ubjson", XGBoost: "3.0.5", Container: "3.0-5", Booster: "gbtree", Objective: "binary:logistic",
+			Features: 6, Outputs: 1, Classes: 2, Trees: 8, Iterations: 8, IterationsUsed: 8, BaseScore: "5.5583334E-1"},
+		"3.0.5-gblinear_multi/model.json": {Format: "json", XGBoost: "3.0.5", Container: "unknown", Booster: "gblinear", Objective: "multi:softprob",
+			Features: 12, Outputs: 3, Classes: 3, Iterations: 12, IterationsUsed: 12, BaseScore: "5E-1"},
+		"0.72.1-early_rf/model.pkl2": {Format: "pickle+legacy", XGBoost: "unknown", Container: "1, 0.90-1 or 0.90-2", Booster: "gbtree",
+			Objective: "binary:logistic", Features: 5, Outputs: 1, Classes: 2, Trees: 18, Iterations: 6, IterationsUsed: 2, BaseScore: "-0"},
+		"0.90-dart/xgboost-model": {Format: "legacy", XGBoost: "unknown", Container: "unknown", Booster: "dart", Objective: "binary:logistic",
+			Features: 5, Outputs: 1, Classes: 2, Trees: 9, Iterations: 9, IterationsUsed: 9, BaseScore: "-0.53221685"},
+		"1.0.2-count_poisson/model.pkl3": {Format: "pickle+config-offset+legacy", XGBoost: "1.0.2", Container: "1.0-1", Booster: "gbtree",
+			Objective: "count:poisson", Features: 5, Outputs: 1, Trees: 6, Iterations: 6, IterationsUsed: 6, BaseScore: "0.37"},
+		"1.2.1-early_rf/model.pkl4": {Format: "pickle+config-offset+legacy-binf", XGBoost: "1.2.1", Container: "1.2-1 or 1.2-2", Booster: "gbtree",
+			Objective: "binary:logistic", Features: 5, Outputs: 1, Classes: 2, Trees: 15, Iterations: 5, IterationsUsed: 1, BaseScore: "0.5"},
+		"1.5.2-binary_hinge/xgboost-model": {Format: "legacy-binf", XGBoost: "1.5.x", Container: "1.5-1", Booster: "gbtree", Objective: "binary:hinge",
+			Features: 5, Outputs: 1, Classes: 2, Trees: 6, Iterations: 6, IterationsUsed: 6, BaseScore: "0.37"},
+		"1.5.2-binary_hinge/model.pkl5": {Format: "pickle+snapshot+json", XGBoost: "1.5.2", Container: "unknown", Booster: "gbtree",
+			Objective: "binary:hinge", Features: 5, Outputs: 1, Classes: 2, Trees: 6, Iterations: 6, IterationsUsed: 6, BaseScore: "3.7E-1"},
+		"2.1.4-gblinear_multi/model.pkl3": {Format: "pickle+snapshot+ubjson", XGBoost: "2.1.4", Container: "unknown", Booster: "gblinear",
+			Objective: "multi:softmax", Features: 5, Outputs: 3, Classes: 3, Iterations: 6, IterationsUsed: 6, BaseScore: "5E-1"},
+		"1.5.2-kfold/model.tar.gz": {Format: "tar.gz+legacy-binf", XGBoost: "1.5.x", Container: "1.5-1", Booster: "gbtree", Objective: "binary:logistic",
+			Features: 5, Outputs: 3, Classes: 2, Trees: 12, Iterations: 12, IterationsUsed: 12, BaseScore: "0.5", Folds: make([]foldFacts, 3)},
+		"1.5.2-kfold_vote/model.tar.gz": {Format: "tar.gz+legacy-binf", XGBoost: "1.5.x", Container: "1.5-1", Booster: "gbtree", Objective: "multi:softmax",
+			Features: 5, Outputs: 9, Classes: 3, Trees: 18, Iterations: 6, IterationsUsed: 6, BaseScore: "0.5", Folds: make([]foldFacts, 3)},
 	} {
-		var out bytes.Buffer
-		if err := Inspect(t.Context(), []string{"-model", filepath.Join(models, name)}, cli.Streams{Out: &out, Err: io.Discard}); err != nil {
-			t.Fatal(err)
-		}
-		var got facts
-		if err := json.Unmarshal(out.Bytes(), &got); err != nil {
-			t.Fatal(err)
-		}
-		if got.Format != want.Format || got.XGBoost != want.XGBoost || got.Booster != want.Booster || got.Objective != want.Objective ||
-			got.Features != want.Features || got.Outputs != want.Outputs || got.BaseScore != want.BaseScore ||
-			len(got.BaseMargin) != want.Outputs || got.BestIteration != nil || len(got.SHA256) != 64 || got.Size == 0 || got.Iterations == 0 {
-			t.Errorf("%s: %+v, want %+v", name, got, want)
-		}
-		if strings.Contains(out.String(), `"feature_names": null`) {
-			t.Errorf("%s: feature_names is null", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			if err := Inspect(t.Context(), []string{"-model", filepath.Join(models, name)}, cli.Streams{Out: &out, Err: io.Discard}); err != nil {
+				t.Fatal(err)
+			}
+			var got facts
+			if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+				t.Fatal(err)
+			}
+			if len(got.BaseMargin) != want.Outputs || len(got.SHA256) != 64 || got.Size == 0 || got.Attributes == nil ||
+				got.BestIteration == nil && got.IterationsUsed != got.Iterations || got.Booster == "gbtree" && (got.MaxDepth == 0 || got.Nodes < got.Trees) {
+				t.Errorf("%+v", got)
+			}
+			for i, fold := range got.Folds {
+				if fold.Trees*len(got.Folds) != got.Trees || fold.Iterations*len(got.Folds) != got.Iterations || fold.BaseScore != got.BaseScore {
+					t.Errorf("fold %d: %+v", i, fold)
+				}
+			}
+			if len(got.Folds) != len(want.Folds) {
+				t.Errorf("%d folds, want %d", len(got.Folds), len(want.Folds))
+			}
+			got.FeatureNames, got.BaseMargin, got.Attributes, got.BestIteration, got.Folds = nil, nil, nil, nil, nil
+			got.Nodes, got.MaxDepth, got.Size, got.SHA256, want.Folds = 0, 0, 0, "", nil
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("got %+v\nwant %+v", got, want)
+			}
+			if strings.Contains(out.String(), `": null`) && strings.Count(out.String(), `": null`) != strings.Count(out.String(), `"best_iteration": null`) {
+				t.Errorf("a list is null: %s", out.String())
+			}
+		})
 	}
 }

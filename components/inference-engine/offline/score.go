@@ -8,11 +8,12 @@ import (
 	"io"
 	"strconv"
 
+	"edgepdm/components/inference-engine/scoring"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/gbdt"
 )
 
-// Score is the sub-command "score -model FILE [-iterations all|best]". It reads rows of CSV without a header from s.In, one
+// Score is the sub-command "score -model FILE [-iterations auto|all|best] [-engine native|leaves]". It reads rows of CSV without a header from s.In, one
 // value for each of the model's features in the model's order, empty or nan where one is missing, and writes a header and
 // a row of margins and predictions for each to s.Out:
 //
@@ -20,24 +21,34 @@ import (
 //	margin_0,margin_1,…,prediction_0,prediction_1,…               several outputs
 //	margin_0,margin_1,…,prediction                                several outputs, of which the objective names one
 //
+// Of a k-fold archive the margins are those of its first model, then its second, …, and the prediction is their mean (or
+// vote), as of a model.
+//
 // Values are written as C's %.9g does, which tells any two float32 apart. Memory does not grow with the number of rows. The
 // first row that cannot be read ends the work with an error that names its line and column; the rows before it are written.
 func Score(ctx context.Context, args []string, s cli.Streams) error {
-	flags := cli.NewFlagSet("inference-engine score -model FILE [-iterations all|best] < rows.csv > scores.csv", s)
-	path := flags.String("model", "", "model `file` that XGBoost saved as JSON or UBJSON")
-	iterations := flags.String("iterations", string(gbdt.AllIterations), "boosting `rounds` to score with: all, or best, up to the model's best_iteration")
+	flags := cli.NewFlagSet("inference-engine score -model FILE [-iterations auto|all|best] [-engine native|leaves] < rows.csv > scores.csv", s)
+	path := flags.String("model", "", modelUsage)
+	iterations := flags.String("iterations", string(gbdt.AutoIterations),
+		"boosting `rounds` to score with: auto, as SageMaker's endpoint does, all, or best, up to the model's best_iteration")
+	engineName := flags.String("engine", string(scoring.Native), "what scores: native, or leaves (github.com/dmitryikh/leaves), which takes LightGBM's text models, too")
 	if err := cli.Parse(flags, args); err != nil {
 		return err
 	}
 	rounds := gbdt.Iterations(*iterations)
-	if rounds != gbdt.AllIterations && rounds != gbdt.BestIterations {
-		return cli.Usagef("-iterations is %q, which is neither all nor best", *iterations)
+	if !rounds.Known() {
+		return cli.Usagef("-iterations is %q, which is none of auto, all and best", *iterations)
 	}
-	model, _, err := load(*path)
+	engine := scoring.Engine(*engineName)
+	if !engine.Known() {
+		return cli.Usagef("-engine is %q, which is neither native nor leaves", *engineName)
+	}
+	data, err := readFile(*path)
 	if err != nil {
 		return err
 	}
-	if model, err = model.Cut(rounds); err != nil {
+	model, err := scoring.Parse(data, engine, rounds)
+	if err != nil {
 		return fmt.Errorf("model %s: %w", *path, err)
 	}
 	out := bufio.NewWriterSize(s.Out, 1<<16)
@@ -45,11 +56,10 @@ func Score(ctx context.Context, args []string, s cli.Streams) error {
 	return errors.Join(err, out.Flush())
 }
 
-func scoreRows(ctx context.Context, model *gbdt.Model, rows *rowReader, out *bufio.Writer) error {
+func scoreRows(ctx context.Context, model *scoring.Model, rows *rowReader, out *bufio.Writer) error {
 	if _, err := out.Write(header(model)); err != nil {
 		return fmt.Errorf("write scores: %w", err)
 	}
-	scorer := gbdt.NewScorer(model)
 	var margin, prediction []float32
 	var line []byte
 	for ctx.Err() == nil {
@@ -60,10 +70,10 @@ func scoreRows(ctx context.Context, model *gbdt.Model, rows *rowReader, out *buf
 		if err != nil {
 			return err
 		}
-		if margin, err = scorer.Margin(margin, row); err != nil {
+		if margin, err = model.Margin(margin, row); err != nil {
 			return fmt.Errorf("line %d: %w", rows.line, err)
 		}
-		prediction = scorer.Predict(prediction, margin)
+		prediction = model.Predict(prediction, margin)
 		line = appendValues(line[:0], margin)
 		line = append(line, ',')
 		line = appendValues(line, prediction)
@@ -79,7 +89,7 @@ func scoreRows(ctx context.Context, model *gbdt.Model, rows *rowReader, out *buf
 	return ctx.Err()
 }
 
-func header(model *gbdt.Model) []byte {
+func header(model *scoring.Model) []byte {
 	var line []byte
 	column := func(name string, count int) {
 		for i := range count {

@@ -19,12 +19,22 @@ type Config struct {
 	Seed       uint64        `json:"seed"`       // equal seeds give equal machines
 	TimeScale  float64       `json:"timeScale"`  // simulated seconds that pass in a second
 	Batch      int           `json:"batch"`      // rows a message, in the compact form; 1 = a message a row
+	Output     Output        `json:"output"`     // where the rows go
 	MeanTimeBF time.Duration `json:"meanTimeBF"` // simulated time between spontaneous faults of a machine; 0 = none
 	Faults     []Injection   `json:"faults"`     // faults at given times
 	Input      string        `json:"input"`      // CSV or CSV.gz file to replay instead of simulating
 	Loop       bool          `json:"loop"`       // begin the file again at its end
 	WaitFor    string        `json:"waitFor"`    // component whose health message must say OK before the first row; "" = none
 }
+
+// Output is where the rows go.
+type Output string
+
+// The outputs.
+const (
+	ToPubSub Output = "pubsub" // local publish/subscribe, as telemetry
+	ToShadow Output = "shadow" // the machines' device shadows, which take a classic nucleus with aws.greengrass.ShadowManager
+)
 
 // Injection is a fault that is injected into a machine. Times are real time since the start.
 type Injection struct {
@@ -38,7 +48,7 @@ type Injection struct {
 // Default returns the configuration with no key set.
 func Default() Config {
 	return Config{
-		Things: 3, Prefix: "compressor", Lines: 2, Rate: 1, Seed: 1, TimeScale: 60, Batch: 1, Loop: true,
+		Things: 3, Prefix: "compressor", Lines: 2, Rate: 1, Seed: 1, TimeScale: 60, Batch: 1, Output: ToPubSub, Loop: true,
 		WaitFor: "com.edgepdm.InferenceEngine",
 	}
 }
@@ -59,6 +69,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("timeScale: %v is not above 0 and at most 1000000", c.TimeScale)
 	case c.Batch < 1 || c.Batch > maxBatch:
 		return fmt.Errorf("batch: %d is not between 1 and %d", c.Batch, maxBatch)
+	case c.Output != ToPubSub && c.Output != ToShadow:
+		return fmt.Errorf("output: %q is neither %s nor %s", c.Output, ToPubSub, ToShadow)
 	case c.MeanTimeBF < 0:
 		return fmt.Errorf("meanTimeBF: %v is negative", c.MeanTimeBF)
 	}

@@ -6,12 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"edgepdm/components/sensor-simulator/dataset"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/shadow"
 )
 
 // Run publishes telemetry until ctx ends. It is the component's Run.
@@ -27,15 +31,15 @@ func Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	if err := waitForHealth(ctx, rt, config.WaitFor); err != nil {
 		return err
 	}
-	rt.SetState(event.StateOK, "")
 	s := &simulator{
 		config: config, source: src, schema: event.SchemaOf(src.columns()), epoch: component.RandomID(),
 		seq: make([]uint64, config.Things), pending: make(chan *ipc.Call, pendingLimit), rt: rt,
 	}
+	s.report(&s.inputProblem, "")
 	return s.run(ctx)
 }
 
-// waitForHealth waits until the named component says that it is well: what a plant publishes before anybody listens is lost.
+// waitForHealth waits until the named component says that it works: what a plant publishes before anybody listens is lost.
 func waitForHealth(ctx context.Context, rt *component.Runtime, name string) error {
 	if name == "" {
 		return nil
@@ -54,11 +58,16 @@ func waitForHealth(ctx context.Context, rt *component.Runtime, name string) erro
 			if !open {
 				return fmt.Errorf("listen for the health of %s: %w", name, sub.Err())
 			}
-			if h, err := event.DecodeHealth(m.Payload); err == nil && h.State == event.StateOK {
+			if h, err := event.DecodeHealth(m.Payload); err == nil && works(h) {
 				return nil
 			}
 		}
 	}
+}
+
+// works reports whether a component uses what it is sent: an engine with a model does, also when something else is wrong.
+func works(h event.Health) bool {
+	return h.State == event.StateOK || h.State == event.StateDegraded && h.Model != nil
 }
 
 // pendingLimit bounds the messages whose acknowledgement by the nucleus is outstanding.
@@ -72,7 +81,25 @@ type simulator struct {
 	seq     []uint64 // by machine
 	batch   []event.Telemetry
 	pending chan *ipc.Call
+	shadows *shadow.Writer // nil: the rows go to publish/subscribe
 	rt      *component.Runtime
+
+	mu            sync.Mutex
+	inputProblem  string // why there are no more rows
+	shadowProblem string // why rows do not get to shadows
+}
+
+// report sets one of the two problems, and says in the health messages which there are.
+func (s *simulator) report(which *string, problem string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*which = problem
+	problems := slices.DeleteFunc([]string{s.inputProblem, s.shadowProblem}, func(p string) bool { return p == "" })
+	state := event.StateOK
+	if len(problems) > 0 {
+		state = event.StateDegraded
+	}
+	s.rt.SetState(state, strings.Join(problems, "; "))
 }
 
 func (s *simulator) run(ctx context.Context) error {
@@ -85,6 +112,9 @@ func (s *simulator) run(ctx context.Context) error {
 		close(s.pending)
 		<-confirmed
 	}()
+	if s.config.Output == ToShadow {
+		defer s.startShadows(ctx)()
+	}
 	period := time.Duration(float64(time.Second) / s.config.Rate)
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
@@ -127,9 +157,12 @@ func (s *simulator) publishRow(machine int, dt, elapsed time.Duration) error {
 		return nil
 	}
 	if err != nil { // another start would not help
-		s.rt.SetState(event.StateDegraded, err.Error())
+		s.report(&s.inputProblem, err.Error())
 		s.rt.Log.Error("the input cannot be read any further", "error", err)
 		return io.EOF
+	}
+	if s.shadows != nil && s.putShadow(s.config.thing(machine), r.values) {
+		return nil
 	}
 	s.seq[machine]++
 	t := event.Telemetry{

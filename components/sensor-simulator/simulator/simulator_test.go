@@ -205,6 +205,7 @@ func TestValidateNamesTheField(t *testing.T) {
 		"rate:":            func(c *simulator.Config) { c.Rate = 0 },
 		"timeScale:":       func(c *simulator.Config) { c.TimeScale = -1 },
 		"batch:":           func(c *simulator.Config) { c.Batch = 5 },
+		"output:":          func(c *simulator.Config) { c.Output = "mqtt" },
 		"meanTimeBF:":      func(c *simulator.Config) { c.MeanTimeBF = -1 },
 		"prefix:":          func(c *simulator.Config) { c.Prefix = "a/b" },
 		"faults[0].fault:": func(c *simulator.Config) { c.Faults = []simulator.Injection{{Thing: "compressor-1", Fault: "rust"}} },

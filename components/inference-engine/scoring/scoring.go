@@ -1,0 +1,92 @@
+// Package scoring makes a model ready to score rows with the engine that the configuration names: the native one, which is
+// bit for bit XGBoost, or github.com/dmitryikh/leaves, which scores LightGBM's models too.
+package scoring
+
+import (
+	"fmt"
+
+	"edgepdm/shared/gbdt"
+	"edgepdm/shared/gbdt/leaves"
+)
+
+// Engine names what scores.
+type Engine string
+
+// The values of Engine.
+const (
+	Native Engine = "native" // shared/gbdt
+	Leaves Engine = "leaves" // shared/gbdt/leaves
+)
+
+// Known says whether e is one of the constants.
+func (e Engine) Known() bool { return e == Native || e == Leaves }
+
+// Scorer scores rows; see gbdt.Scorer, whose methods these are. It belongs to one goroutine at a time.
+type Scorer interface {
+	Margin(dst, row []float32) ([]float32, error)
+	Predict(dst, margin []float32) []float32
+}
+
+// Model is a model that an engine scores with.
+type Model struct {
+	Scorer
+
+	Objective    string            // as the file spells it
+	NumFeature   int               // values in a row
+	FeatureNames []string          // NumFeature names, or none
+	Outputs      int               // margins a row
+	Predictions  int               // predictions a row
+	Probability  bool              // a row gives one prediction, and it is a probability
+	Attributes   map[string]string // of XGBoost's Booster; LightGBM has none
+}
+
+// Parse reads a model file for an engine. The rounds are those that XGBoost's models are cut to; LightGBM cuts a model when
+// it saves it, so that its files have no best iteration apart from all. The error is one of gbdt.Parse, gbdt.Model.Cut,
+// leaves.ParseLightGBM or leaves.New.
+func Parse(data []byte, engine Engine, rounds gbdt.Iterations) (*Model, error) {
+	if engine != Leaves || !gbdt.IsLightGBM(data) {
+		model, err := gbdt.Parse(data)
+		if err != nil {
+			return nil, err
+		}
+		return New(model, engine, rounds)
+	}
+	model, err := leaves.ParseLightGBM(data, gbdt.DefaultLimits())
+	if err != nil {
+		return nil, err
+	}
+	if rounds == gbdt.BestIterations {
+		return nil, fmt.Errorf("iterations: %w: LightGBM saves a model cut to it; use %q", gbdt.ErrNoBestIteration, gbdt.AllIterations)
+	}
+	return newLeaves(model, nil), nil
+}
+
+// New makes a model that was read ready to score with the given rounds.
+func New(model *gbdt.Model, engine Engine, rounds gbdt.Iterations) (*Model, error) {
+	cut, err := model.Cut(rounds)
+	if err != nil {
+		return nil, fmt.Errorf("iterations: %w", err)
+	}
+	switch engine {
+	case Native:
+		return &Model{
+			Scorer: gbdt.NewScorer(cut), Objective: cut.Objective, NumFeature: cut.NumFeature, FeatureNames: cut.FeatureNames,
+			Outputs: cut.Outputs, Predictions: cut.Predictions, Attributes: cut.Attributes,
+			Probability: cut.Predictions == 1 && (cut.Objective == "binary:logistic" || cut.Objective == "reg:logistic"),
+		}, nil
+	case Leaves:
+		encoded, err := leaves.New(cut)
+		if err != nil {
+			return nil, err
+		}
+		return newLeaves(encoded, cut.Attributes), nil
+	}
+	return nil, fmt.Errorf("engine %.40q: %s and %s are known", engine, Native, Leaves)
+}
+
+func newLeaves(m *leaves.Model, attributes map[string]string) *Model {
+	return &Model{
+		Scorer: m.NewScorer(), Objective: m.Objective, NumFeature: m.NumFeature, FeatureNames: m.FeatureNames,
+		Outputs: m.Outputs, Predictions: m.Predictions, Probability: m.Probability, Attributes: attributes,
+	}
+}

@@ -1,0 +1,58 @@
+package simulator
+
+import (
+	"context"
+	"encoding/json"
+
+	"edgepdm/shared/event"
+	"edgepdm/shared/shadow"
+)
+
+// counterRowRefused counts rows that are too large for a shadow.
+const counterRowRefused = "shadow.oversized"
+
+// startShadows begins to write rows to the machines' shadows, until the function that it returns is called.
+func (s *simulator) startShadows(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	s.shadows = shadow.NewWriter(s.rt, "", func(problem string) { s.report(&s.shadowProblem, problem) })
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.shadows.Run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// putShadow hands a row to the machine's shadow. It reports false where the nucleus has no shadows.
+func (s *simulator) putShadow(thing string, values []float32) bool {
+	document, err := shadowDocument(s.source.columns(), values)
+	if err == nil {
+		err = event.Shadow.Check(document)
+	}
+	if err != nil {
+		if s.rt.Counter(counterRowRefused).Add(1) == 1 {
+			s.rt.Log.Error("a row does not go to its shadow", "thing", thing, "error", err)
+		}
+		return true
+	}
+	return s.shadows.Put(thing, document)
+}
+
+// shadowDocument is the workshop's update of a shadow, {"state":{"desired":{…}}}, with each value by its sensor's name in
+// place of the one nameless property. null is a missing value, which the shadow then does not have.
+func shadowDocument(sensors []string, values []float32) ([]byte, error) {
+	readings := make(event.Readings, len(values))
+	for i, x := range values {
+		readings[sensors[i]] = x
+	}
+	type state struct {
+		Desired event.Readings `json:"desired"`
+	}
+	return json.Marshal(struct {
+		State state  `json:"state"`
+		Token string `json:"clientToken"`
+	}{state{readings}, event.SimulatedToken})
+}
