@@ -57,6 +57,7 @@ func parse(args []string, s cli.Streams) (settings, error) {
 	fs.StringVar(&set.options.Root, "root", "", "`directory` of the core; made when it is missing")
 	fs.StringVar(&set.options.Stage, "stage", "", "staged `directory` (artifacts-build) whose recipes are deployed, each in its newest version")
 	mode := fs.String("mode", "classic", "which nucleus to be: classic or lite")
+	fs.BoolVar(&set.options.ShadowManager, "shadows", false, "serve device shadows, as with aws.greengrass.ShadowManager (classic)")
 	fs.DurationVar(&set.options.ErrorReset, "error-reset", time.Hour, "errors of a component further apart than this do not add up to BROKEN")
 	broker := fs.String("broker", "127.0.0.1:0", "loopback `address` of the MQTT broker that stands for IoT Core")
 	verbose := fs.Bool("v", false, "log what the core does")

@@ -116,6 +116,7 @@ func TestCommandLine(t *testing.T) {
 		{nil, cli.ExitUsage, "-root is required"},
 		{[]string{"-root", "x", "more"}, cli.ExitUsage, `unexpected argument "more"`},
 		{[]string{"-root", "x", "-mode", "both"}, cli.ExitUsage, `-mode is "both", must be classic or lite`},
+		{[]string{"-root", t.TempDir(), "-mode", "lite", "-shadows"}, cli.ExitFailed, "nucleus lite has no shadow manager"},
 		{[]string{"-root", "x", "-error-reset", "0s"}, cli.ExitUsage, "-error-reset must be positive"},
 		{[]string{"-root", "x", "-error-reset", "soon"}, cli.ExitUsage, "-error-reset"},
 		{[]string{"-root", "x", "-only", "A"}, cli.ExitUsage, "-only needs -stage"},
