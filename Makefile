@@ -4,16 +4,19 @@ SHELL := bash
 
 VERSION ?= 0.1.0
 ARCH ?= host
+BUCKET ?=
 ARGS ?=
 DATA ?=
 OUT ?= components/inference-engine/model
 PKGS ?= ./...
 RACE := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+SHFMT := mvdan.cc/sh/v3/cmd/shfmt@v3.14.1
+SCRIPTS = $$(git ls-files --cached --others --exclude-standard '*.sh' .ci/run)
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 .PHONY: demo
 demo: stage lambda ## run the suite on the embedded core: make demo [ARGS="-for 30s -headless -report FILE"]
@@ -34,24 +37,43 @@ lint: ## check format, style and shell scripts
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "not gofmt'd: $$unformatted"; exit 1; fi
 	go run $(GOLANGCI) run $(PKGS)
-	@if command -v shellcheck >/dev/null; then git ls-files '*.sh' .ci/run | xargs shellcheck; \
+	go run $(SHFMT) -i 2 -d $(SCRIPTS)
+	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); \
 	else echo "skipped: shellcheck is missing (Debian: apt-get install shellcheck)"; [ -z "$${REQUIRE_ALL:-}" ]; fi
 
 .PHONY: fmt
-fmt: ## format the Go files
+fmt: ## format the Go files and the scripts
 	gofmt -w $$(git ls-files '*.go')
+	go run $(SHFMT) -i 2 -w $(SCRIPTS)
 
 .PHONY: stage
-stage: ## build and fill artifacts-build/ for greengrass-cli: make stage [VERSION=x.y.z] [ARCH=host|all|amd64,arm64,armv7]
-	@go run ./scripts/stage -version $(VERSION) -arch $(ARCH)
+stage: ## build and fill artifacts-build/ for greengrass-cli: make stage [VERSION=x.y.z] [ARCH=host|all|amd64,arm64,armv7] [BUCKET=NAME]
+	@go run ./scripts/stage -version $(VERSION) -arch $(ARCH) -bucket "$(BUCKET)"
 
 .PHONY: lambda
 lambda: ## build the Polly notifier for the embedded cloud (the Lambda's own build is in its README)
 	@CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w -X main.version=$(VERSION)" -o bin/lambda/polly-notifier/bootstrap ./components/polly-notifier
 
 .PHONY: cross
-cross: ## build the components for all architectures
-	@go run ./scripts/stage -version $(VERSION) -arch all -out bin/cross
+cross: ## build the components for all architectures, and try each program under qemu-user
+	@go run ./scripts/stage -version 0.1.0 -arch all -out bin/cross
+	CROSS=$(CURDIR)/bin/cross go test -count=1 -run TestProgramsRunOnEveryArchitecture ./test/deploy
+
+.PHONY: gdk-build gdk-publish
+gdk-build: ## build every component with AWS's GDK CLI, which must be installed
+	@scripts/gdk.sh build
+gdk-publish: ## build and publish every component with GDK: make gdk-publish [ARGS="--region eu-west-1"]
+	@scripts/gdk.sh publish $(ARGS)
+
+.PHONY: docker-config docker-up docker-logs docker-down
+docker-config: stage ## render the recipes for the nucleus in docker: make docker-config [ARGS="-merge FILE"]
+	@go run ./scripts/docker $(ARGS)
+docker-up: ## start the nucleus in docker: make docker-up GREENGRASS_IMAGE=greengrass:2.15.0
+	@scripts/docker/docker.sh up
+docker-logs: ## follow the logs of the nucleus in docker, and of its components
+	@scripts/docker/docker.sh logs
+docker-down: ## end the nucleus in docker
+	@scripts/docker/docker.sh down
 
 .PHONY: train
 train: ## train a model with XGBoost (needs python3): make train [DATA=FILE] [OUT=DIR]
@@ -61,6 +83,16 @@ train: ## train a model with XGBoost (needs python3): make train [DATA=FILE] [OU
 bench: ## measure speed; peers are measured in the same run
 	go test -run '^$$' -bench . -benchmem $(PKGS)
 
+.PHONY: conformance
+conformance: ## ask a real core what we know of its IPC: make conformance ROOT=/greengrass/v2 | SOCKET=FILE TOKEN=TEXT [ARGS="-thing NAME"]
+	@go build -o bin/conformance ./test/conformance/cmd/conformance && \
+	$(if $(ROOT),,AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT="$(SOCKET)" SVCUID="$(TOKEN)") \
+	bin/conformance $(if $(ROOT),-root "$(ROOT)") $(ARGS)
+
+.PHONY: soak
+soak: ## damage 100,000 model files of every format and read them: make soak [SOAK=N]
+	SOAK=$(or $(SOAK),100000) go test -count=1 -timeout 60m -run '^TestMutated$$' -v ./shared/gbdt ./shared/gbdt/leaves
+
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf artifacts-build bin demo-run .cache
+	rm -rf artifacts-build bin demo-run docker-run .cache greengrass-build recipes/*/greengrass-build

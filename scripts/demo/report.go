@@ -51,6 +51,9 @@ func makeReport(o *observer, components []localcore.Status, journal localcloud.J
 		Alerts: d.alerts, Delivered: d.delivered, Lost: d.lost, Duplicates: d.duplicates, Audio: d.audio, Swaps: o.swaps,
 	}
 	for _, c := range components {
+		if c.Name == suiteName {
+			continue // it has no program
+		}
 		r.Components = append(r.Components, componentReport{
 			Name: c.Name, RSSMB: round(float64(c.PeakRSS)/(1<<20), 1), CPUS: round(c.CPU, 2), Restarts: c.Restarts,
 		})

@@ -27,6 +27,7 @@ const (
 	forwarderName = "com.edgepdm.CloudForwarder"
 	fetcherName   = "com.edgepdm.ModelFetcher"
 	observerName  = "com.edgepdm.DemoObserver"
+	suiteName     = "com.edgepdm.Suite"
 )
 
 const (

@@ -1,5 +1,9 @@
 // Command stage builds the components and lays them out for a deployment: for greengrass-cli and ggl-cli in
 // artifacts-build/ (recipes/<Name>-<version>.yaml, artifacts/<Name>/<version>/<file>), or for GDK in greengrass-build/.
+//
+// Beside recipes/ and artifacts/ it leaves sbom/<Name>-<version>.cdx.json, a CycloneDX bill of materials of each component
+// with programs, and SHA256SUMS over everything. They are in neither of the two folders: GDK publishes every file that
+// lies in artifacts/<Name>/<version>, and greengrass-cli takes every file in recipes/ for a recipe.
 package main
 
 import (
@@ -23,17 +27,15 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, s cli.Streams) error {
-	fs := cli.NewFlagSet("stage [-version X.Y.Z] [-arch host|all|LIST] [-only LIST] [-out DIR] [-gdk DIR]", s)
-	version := fs.String("version", "0.1.0", "component `version`, three numbers")
+	fs := cli.NewFlagSet("stage [-version X.Y.Z] [-arch host|all|LIST] [-only LIST] [-out DIR] [-bucket NAME] [-gdk DIR]", s)
+	version := fs.String("version", "0.1.0", "component `version`, three numbers; with -gdk the project's own")
 	arch := fs.String("arch", "host", "architectures: host, all, or a `list` of "+strings.Join(architectures(), ","))
-	only := fs.String("only", "", "`list` of folders below recipes/; empty: all")
+	only := fs.String("only", "", "`list` of folders below recipes/, or suite, whose project is the root; empty: all")
 	out := fs.String("out", "artifacts-build", "`folder` that is emptied and filled for greengrass-cli")
+	bucket := fs.String("bucket", "", "S3 `bucket` of which the recipes tell, for a deployment from the cloud; empty: none, for a local one")
 	gdk := fs.String("gdk", "", "GDK project `folder`, whose greengrass-build/ is filled instead of -out")
 	if err := cli.Parse(fs, args); err != nil {
 		return err
-	}
-	if !regexp.MustCompile(`^\d+\.\d+\.\d+$`).MatchString(*version) {
-		return cli.Usagef("-version: %q is not three numbers such as 1.2.3", *version)
 	}
 	archs, err := chooseArchitectures(*arch)
 	if err != nil {
@@ -43,38 +45,64 @@ func run(ctx context.Context, args []string, s cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	if *gdk != "" && len(names) != 1 {
-		return cli.Usagef("-gdk: a GDK project has one component, -only names %d", len(names))
+	if *gdk != "" {
+		return stageForGDK(ctx, *gdk, names, archs, s)
 	}
-	if *gdk == "" {
-		for _, dir := range []string{"recipes", "artifacts"} {
-			if err := os.RemoveAll(filepath.Join(*out, dir)); err != nil {
-				return fmt.Errorf("empty %s: %w", *out, err)
-			}
-		}
+	if !regexp.MustCompile(`^\d+\.\d+\.\d+$`).MatchString(*version) {
+		return cli.Usagef("-version: %q is not three numbers such as 1.2.3", *version)
+	}
+	if err := empty(*out); err != nil {
+		return err
 	}
 	for _, name := range names {
 		recipe, err := readRecipe(name)
 		if err != nil {
 			return err
 		}
-		place := stagePlace(*out, recipe.name, *version)
-		if *gdk != "" {
-			if place, err = gdkPlace(*gdk, recipe.name); err != nil {
-				return err
-			}
+		if *bucket != "" {
+			recipe.uploadTo(*bucket, *version)
 		}
-		if err := recipe.stage(ctx, place, *version, archs, s.Err); err != nil {
+		if err := recipe.stage(ctx, stagePlace(*out, recipe.name, *version), *version, archs, s); err != nil {
 			return fmt.Errorf("stage %s: %w", name, err)
 		}
-		if _, err := fmt.Fprintf(s.Out, "staged %s %s: %s\n", recipe.name, *version, place.recipe); err != nil {
-			return err
+	}
+	return writeSums(*out)
+}
+
+// stageForGDK fills the greengrass-build/ that GDK has emptied. The version is that of gdk-config.json: with NEXT_PATCH
+// only the publication decides which it is, and the programs' -version says NEXT_PATCH.
+func stageForGDK(ctx context.Context, project string, names, archs []string, s cli.Streams) error {
+	if len(names) != 1 {
+		return cli.Usagef("-gdk: a GDK project has one component, -only names %d", len(names))
+	}
+	recipe, err := readRecipe(names[0])
+	if err != nil {
+		return err
+	}
+	version, err := gdkVersion(project, recipe.name)
+	if err != nil {
+		return err
+	}
+	if err := recipe.stage(ctx, gdkPlace(project, recipe.name, version), version, archs, s); err != nil {
+		return fmt.Errorf("stage %s: %w", names[0], err)
+	}
+	return writeSums(filepath.Join(project, buildFolder))
+}
+
+// empty removes what an earlier run left in the folder.
+func empty(out string) error {
+	for _, name := range []string{"recipes", "artifacts", "sbom", sumsFile} {
+		if err := os.RemoveAll(filepath.Join(out, name)); err != nil {
+			return fmt.Errorf("empty %s: %w", out, err)
 		}
 	}
 	return nil
 }
 
-// chooseComponents returns the folders below recipes/ that the list names, or all.
+// suite is the name under which the root's project is staged: a component without programs.
+const suite = "suite"
+
+// chooseComponents returns the folders below recipes/ that the list names, or all and the suite.
 func chooseComponents(list string) ([]string, error) {
 	found, err := filepath.Glob("recipes/*/recipe.yaml")
 	if err != nil || len(found) == 0 {
@@ -84,6 +112,7 @@ func chooseComponents(list string) ([]string, error) {
 	for _, path := range found {
 		names = append(names, filepath.Base(filepath.Dir(path)))
 	}
+	names = append(names, suite)
 	if list == "" {
 		return names, nil
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -46,24 +47,36 @@ func chooseArchitectures(list string) ([]string, error) {
 	return archs, nil
 }
 
-// place is where a component's recipe and artifacts go.
+// place is where a component's recipe, artifacts and bill of materials go.
 type place struct {
 	recipe    string // file
 	artifacts string // folder
+	sbom      string // file
 }
 
 func stagePlace(out, name, version string) place {
 	return place{
 		recipe:    filepath.Join(out, "recipes", name+"-"+version+".yaml"),
 		artifacts: filepath.Join(out, "artifacts", name, version),
+		sbom:      filepath.Join(out, "sbom", name+"-"+version+".cdx.json"),
 	}
 }
 
-// gdkPlace is the folder that GDK has made: its name is the version as gdk-config.json spells it, NEXT_PATCH included.
-func gdkPlace(project, name string) (place, error) {
+// buildFolder is where GDK wants the build, in the project's folder.
+const buildFolder = "greengrass-build"
+
+// gdkPlace has the folder that GDK made: its name is the version as gdk-config.json spells it, NEXT_PATCH included.
+func gdkPlace(project, name, version string) place {
+	p := stagePlace(filepath.Join(project, buildFolder), name, version)
+	p.recipe = filepath.Join(project, buildFolder, "recipes", "recipe.yaml")
+	return p
+}
+
+// gdkVersion is the component's version as its project's gdk-config.json spells it.
+func gdkVersion(project, name string) (string, error) {
 	data, err := os.ReadFile(filepath.Join(project, "gdk-config.json"))
 	if err != nil {
-		return place{}, fmt.Errorf("read GDK project: %w", err)
+		return "", fmt.Errorf("read GDK project: %w", err)
 	}
 	var config struct {
 		Component map[string]struct {
@@ -71,29 +84,29 @@ func gdkPlace(project, name string) (place, error) {
 		} `json:"component"`
 	}
 	if err := json.Unmarshal(data, &config); err != nil {
-		return place{}, fmt.Errorf("read gdk-config.json: %w", err)
+		return "", fmt.Errorf("read gdk-config.json: %w", err)
 	}
-	c, ok := config.Component[name]
-	if !ok || c.Version == "" {
-		return place{}, fmt.Errorf("read gdk-config.json: component.%s.version is missing", name)
+	version := config.Component[name].Version
+	if version == "" {
+		return "", fmt.Errorf("read gdk-config.json: component.%s.version is missing", name)
 	}
-	build := filepath.Join(project, "greengrass-build")
-	return place{
-		recipe:    filepath.Join(build, "recipes", "recipe.yaml"),
-		artifacts: filepath.Join(build, "artifacts", name, c.Version),
-	}, nil
+	return version, nil
 }
 
 // recipe is a component's recipe as far as staging needs it.
 type recipe struct {
-	dir   string // folder below recipes/ and components/
+	dir   string // folder below recipes/ and components/, or suite
 	name  string
 	text  []byte
 	files []string // artifacts' file names
 }
 
 func readRecipe(dir string) (*recipe, error) {
-	text, err := os.ReadFile(filepath.Join("recipes", dir, "recipe.yaml"))
+	file := filepath.Join("recipes", dir, "recipe.yaml")
+	if dir == suite {
+		file = "recipe.yaml"
+	}
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read recipe: %w", err)
 	}
@@ -119,20 +132,29 @@ func readRecipe(dir string) (*recipe, error) {
 	return r, nil
 }
 
-// stage builds the component's programs for the architectures, copies its other artifacts, and writes its recipe.
-func (r *recipe) stage(ctx context.Context, to place, version string, archs []string, log io.Writer) error {
-	for _, dir := range []string{to.artifacts, filepath.Dir(to.recipe)} {
+// uploadTo makes the recipe say where its artifacts are after `aws s3 sync artifacts-build/artifacts s3://<bucket>`.
+func (r *recipe) uploadTo(bucket, version string) {
+	from, to := "s3://BUCKET_NAME/COMPONENT_NAME/COMPONENT_VERSION/", "s3://"+path.Join(bucket, r.name, version)+"/"
+	r.text = bytes.ReplaceAll(r.text, []byte(from), []byte(to))
+}
+
+// stage builds the component's programs for the architectures, copies its other artifacts, and writes its recipe and its
+// bill of materials.
+func (r *recipe) stage(ctx context.Context, to place, version string, archs []string, s cli.Streams) error {
+	for _, dir := range []string{to.artifacts, filepath.Dir(to.recipe), filepath.Dir(to.sbom)} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("make folder: %w", err)
 		}
 	}
+	var programs []string
 	for _, file := range r.files {
 		target := filepath.Join(to.artifacts, file)
 		arch, isProgram := strings.CutPrefix(file, r.dir+"-linux-")
 		var err error
 		switch {
 		case isProgram && slices.Contains(archs, arch):
-			err = build(ctx, r.dir, arch, version, target, log)
+			err = build(ctx, r.dir, arch, version, target, s.Err)
+			programs = append(programs, target)
 		case !isProgram:
 			err = r.copyArtifact(file, target)
 		}
@@ -140,9 +162,17 @@ func (r *recipe) stage(ctx context.Context, to place, version string, archs []st
 			return err
 		}
 	}
+	if len(programs) > 0 {
+		if err := writeBill(to.sbom, r.name, version, programs); err != nil {
+			return err
+		}
+	}
 	text := strings.ReplaceAll(string(r.text), "{COMPONENT_VERSION}", version)
 	if err := os.WriteFile(to.recipe, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("write recipe: %w", err)
+	}
+	if _, err := fmt.Fprintf(s.Out, "staged %s %s: %s\n", r.name, version, to.recipe); err != nil {
+		return err
 	}
 	return nil
 }

@@ -6,8 +6,8 @@
 set -eu
 
 if [ $# -gt 2 ]; then
-	echo "usage: train.sh [DATA [OUT]]" >&2
-	exit 2
+  echo "usage: train.sh [DATA [OUT]]" >&2
+  exit 2
 fi
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 here=$root/scripts/train
@@ -17,34 +17,34 @@ data=${1:-}
 out=${2:-$cache/train/model}
 
 fail() {
-	echo "train.sh: $*" >&2
-	exit 1
+  echo "train.sh: $*" >&2
+  exit 1
 }
 
 # The environment is complete when its stamp holds the hash of the requirements that it was made from.
 make_venv() {
-	command -v python3 >/dev/null || fail "python3 is missing: apt-get install python3 python3-venv"
-	wanted=$(python3 -c 'import hashlib, sys
+  command -v python3 >/dev/null || fail "python3 is missing: apt-get install python3 python3-venv"
+  wanted=$(python3 -c 'import hashlib, sys
 print(hashlib.sha256(sys.version.encode() + open(sys.argv[1], "rb").read()).hexdigest())' "$here/requirements.txt")
-	if [ -f "$venv/stamp" ] && [ "$(cat "$venv/stamp")" = "$wanted" ]; then
-		return
-	fi
-	echo "train.sh: installing XGBoost into $venv" >&2
-	mkdir -p "$cache"
-	python3 -m venv --clear "$venv" >/dev/null 2>&1 || fail "python3 -m venv does not work: apt-get install python3-venv"
-	"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/requirements.txt" ||
-		fail "the packages of scripts/train/requirements.txt could not be installed"
-	echo "$wanted" >"$venv/stamp"
+  if [ -f "$venv/stamp" ] && [ "$(cat "$venv/stamp")" = "$wanted" ]; then
+    return
+  fi
+  echo "train.sh: installing XGBoost into $venv" >&2
+  mkdir -p "$cache"
+  python3 -m venv --clear "$venv" >/dev/null 2>&1 || fail "python3 -m venv does not work: apt-get install python3-venv"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/requirements.txt" ||
+    fail "the packages of scripts/train/requirements.txt could not be installed"
+  echo "$wanted" >"$venv/stamp"
 }
 
 generate() {
-	(cd "$root" && go run ./components/sensor-simulator generate -rows "$1" -seed "$2" -out "$3")
+  (cd "$root" && go run ./components/sensor-simulator generate -rows "$1" -seed "$2" -out "$3")
 }
 
 make_venv
 if [ -n "$data" ]; then
-	[ -f "$data" ] || fail "there is no file $data"
-	exec "$venv/bin/python" "$here/train.py" "$data" "$out"
+  [ -f "$data" ] || fail "there is no file $data"
+  exec "$venv/bin/python" "$here/train.py" "$data" "$out"
 fi
 
 command -v go >/dev/null || fail "go is missing, which generates the rows: give a data file instead"

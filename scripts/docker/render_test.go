@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+
+	"edgepdm/shared/cli"
+	"edgepdm/test/need"
+)
+
+// stageRecipes stages the project's recipes, without programs, as version 1.2.3.
+func stageRecipes(t *testing.T) (stage string) {
+	t.Helper()
+	stage = t.TempDir()
+	root := need.Root(t)
+	files, err := filepath.Glob(filepath.Join(root, "recipes", "*", "recipe.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(stage, "recipes"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, filepath.Join(root, "recipe.yaml")) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = bytes.ReplaceAll(text, []byte("{COMPONENT_VERSION}"), []byte("1.2.3"))
+		var r recipe
+		if err := yaml.Unmarshal(text, &r); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(stage, "recipes", r.Name+"-1.2.3.yaml"), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return stage
+}
+
+// rendered is what a nucleus reads of its initial configuration.
+type rendered struct {
+	System   map[string]string `yaml:"system"`
+	Services map[string]struct {
+		Type          string                    `yaml:"componentType"`
+		Version       string                    `yaml:"version"`
+		Dependencies  []string                  `yaml:"dependencies"`
+		Lifecycle     map[string]map[string]any `yaml:"lifecycle"`
+		Configuration map[string]any            `yaml:"configuration"`
+	} `yaml:"services"`
+}
+
+func renderFor(t *testing.T, set settings) (r rendered) {
+	t.Helper()
+	text, _, err := render(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&r); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	return r
+}
+
+func TestRenderedConfiguration(t *testing.T) {
+	stage := stageRecipes(t)
+	r := renderFor(t, settings{stage: stage, arch: "arm64", thing: "core", region: "eu-west-1"})
+	recipes, err := readRecipes(stage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	main := r.Services["main"].Dependencies
+	if want := len(recipes) + 1; len(main) != want || len(r.Services) != want+1 {
+		t.Errorf("main depends on %q, services are %d, want %d and main", main, len(r.Services), want)
+	}
+	// A nucleus adds itself only where the configuration has no dependencies of main.
+	if !slices.Contains(main, "aws.greengrass.Nucleus") || r.Services["aws.greengrass.Nucleus"].Type != "NUCLEUS" {
+		t.Errorf("the nucleus is missing: %q", main)
+	}
+	if r.Services["aws.greengrass.Nucleus"].Configuration["awsRegion"] != "eu-west-1" || r.System["thingName"] != "core" {
+		t.Errorf("nucleus %v, system %v", r.Services["aws.greengrass.Nucleus"], r.System)
+	}
+	for _, recipe := range recipes {
+		s := r.Services[recipe.Name]
+		if !slices.Contains(main, recipe.Name) || s.Type != "GENERIC" || s.Version != "1.2.3" {
+			t.Errorf("%s: %+v", recipe.Name, s)
+		}
+		if len(s.Configuration) != len(recipe.Configuration.Default) || len(s.Configuration) > 0 && !reflect.DeepEqual(s.Configuration, recipe.Configuration.Default) {
+			t.Errorf("%s: configuration\n%v, the recipe's\n%v", recipe.Name, s.Configuration, recipe.Configuration.Default)
+		}
+		if _, granted := s.Configuration["accessControl"]; !granted && recipe.Name != "com.edgepdm.Suite" {
+			t.Errorf("%s: no accessControl", recipe.Name)
+		}
+		for _, d := range s.Dependencies { // without an account the token exchange service fails, and all that need it
+			if name, _, _ := strings.Cut(d, ":"); !slices.Contains(main, name) {
+				t.Errorf("%s: depends on %s, which nobody starts", recipe.Name, d)
+			}
+		}
+	}
+	engine := r.Services["com.edgepdm.InferenceEngine"].Lifecycle["run"]["Script"]
+	artifacts := "/edgepdm/stage/artifacts/com.edgepdm.InferenceEngine/1.2.3/"
+	if want := `exec "` + artifacts + `inference-engine-linux-arm64" -model "` + artifacts + `model.ubj"`; engine != want {
+		t.Errorf("script %q, want %q", engine, want)
+	}
+	if got := r.Services["com.edgepdm.SensorSimulator"].Dependencies; !slices.Equal(got, []string{"com.edgepdm.InferenceEngine:SOFT"}) {
+		t.Errorf("the simulator depends on %q", got)
+	}
+	if script := renderFor(t, settings{stage: stage, arch: "arm"}).Services["com.edgepdm.AlarmManager"].Lifecycle["run"]["Script"]; !strings.Contains(script.(string), "-linux-armv7") {
+		t.Errorf("on arm: %s", script)
+	}
+}
+
+func TestCommand(t *testing.T) {
+	stage, out := stageRecipes(t), filepath.Join(t.TempDir(), "a", "config.yaml")
+	merge := filepath.Join(t.TempDir(), "merge.json")
+	text := `{"com.edgepdm.CloudForwarder":{"MERGE":{"sample":"0s","endpoints":{"sns":"https://example.com"}}}}`
+	if err := os.WriteFile(merge, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var printed bytes.Buffer
+	if err := run(t.Context(), []string{"-stage", stage, "-out", out, "-merge", merge}, cli.Streams{Out: &printed, Err: &printed}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(printed.String(), "config.yaml: 6 components\n") {
+		t.Errorf("printed %s", &printed)
+	}
+	data, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r rendered
+	if err := yaml.Unmarshal(data, &r); err != nil {
+		t.Fatal(err)
+	}
+	config := r.Services["com.edgepdm.CloudForwarder"].Configuration
+	endpoints, _ := config["endpoints"].(map[string]any)
+	if config["sample"] != "0s" || config["topicPrefix"] != "edgepdm" || endpoints["sns"] != "https://example.com" || endpoints["iotData"] != "" {
+		t.Errorf("configuration %v", config)
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	stage := stageRecipes(t)
+	twice := stageRecipes(t)
+	second, err := os.ReadFile(filepath.Join(twice, "recipes", "com.edgepdm.Suite-1.2.3.yaml"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(twice, "recipes", "com.edgepdm.Suite-1.2.4.yaml"), bytes.ReplaceAll(second, []byte("1.2.3"), []byte("1.2.4")), 0o600)
+	}
+	variables := stageRecipes(t)
+	file := filepath.Join(variables, "recipes", "com.edgepdm.Suite-1.2.3.yaml")
+	if err == nil {
+		err = os.WriteFile(file, bytes.ReplaceAll(second, []byte("exit 0"), []byte("echo {iot:thingName}")), 0o600)
+	}
+	unknown, wrong := filepath.Join(stage, "unknown.json"), filepath.Join(stage, "wrong.json")
+	if err == nil {
+		err = os.WriteFile(unknown, []byte(`{"com.example.None":{"MERGE":{}}}`), 0o600)
+	}
+	if err == nil {
+		err = os.WriteFile(wrong, []byte(`{"com.edgepdm.Suite":{"merge!":{}}}`), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, args := range map[string][]string{
+		"run make stage":                  {"-stage", t.TempDir()},
+		"-arch: \"mips\"":                 {"-stage", stage, "-arch", "mips"},
+		"is staged in two versions":       {"-stage", twice},
+		"the recipe variable {iot:":       {"-stage", variables},
+		"com.example.None is not staged":  {"-stage", stage, "-merge", unknown},
+		"unknown field":                   {"-stage", stage, "-merge", wrong},
+		"read -merge: open":               {"-stage", stage, "-merge", "/none"},
+		"unexpected argument \"further\"": {"further"},
+	} {
+		var printed bytes.Buffer
+		err := run(t.Context(), append([]string{"-out", filepath.Join(t.TempDir(), "c.yaml")}, args...), cli.Streams{Out: &printed, Err: &printed})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %q", args, err, want)
+		}
+		if usage := errors.Is(err, cli.ErrUsage); usage != (args[0] == "further" || slices.Contains(args, "mips")) {
+			t.Errorf("%v: usage error %v", args, usage)
+		}
+	}
+}

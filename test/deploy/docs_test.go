@@ -1,0 +1,217 @@
+package deploy
+
+import (
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"edgepdm/components/cloud-forwarder/forwarder"
+	"edgepdm/components/inference-engine/engine"
+	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/test/need"
+)
+
+// nucleusTexts are texts of the troubleshooting table that others print, with the sources in which they stand.
+var nucleusTexts = map[string]string{
+	"Nucleus exited 127. Retrying":                                                                   "classic scripts/loader: Nucleus exited ${kernel_exit_code}. Retrying",
+	"Disk space critical: … bytes usable":                                                            "classic ComponentManager.java",
+	"Component store size limit reached: …":                                                          "classic ComponentManager.java",
+	"service is broken. Deployment is needed":                                                        "classic Lifecycle.java",
+	"… is broken.":                                                                                   "lite ggdeploymentd deployment_handler.c",
+	"S3 HeadObject returns 403 Access Denied":                                                        "classic S3Downloader.java",
+	"claim platform compatibility":                                                                   "classic ComponentServiceHelper.java",
+	"No Manifest was found for linux":                                                                "lite ggl-recipe recipe.c",
+	"IPC Operation not authorized.":                                                                  "lite, seen on the wire",
+	"Principal … is not authorized to perform …":                                                     "classic AuthorizationHandler.java",
+	"Could not determine user/group to run with.":                                                    "classic GenericExternalService.java",
+	"Not able to find auth information in directory: …":                                              "greengrass-cli NucleusAdapterIpcClientImpl.java",
+	"Cannot publish because device is configured to run offline":                                     "classic MqttClient.java",
+	"No local or cloud component version satisfies the requirements":                                 "classic ComponentManager.java",
+	"Components reported that their to-be-deployed configuration is invalid":                         "classic DynamicComponentConfigurationValidator.java",
+	"TES credentials were not retrieved and deployment is not a local deployment":                    "lite deployment_handler.c",
+	"Device is configured to run offline and no local component version satisfies the requirements.": "classic ComponentManager.java",
+	"aws greengrassv2 get-service-role-for-account":                                                  "a command",
+}
+
+// Every symptom is a text that one of our programs prints, or one of those above.
+func TestTroubleshootingQuotesWhatIsPrinted(t *testing.T) {
+	root := need.Root(t)
+	var source strings.Builder
+	for _, folder := range []string{"components", "shared"} {
+		err := fs.WalkDir(os.DirFS(filepath.Join(root, folder)), ".", func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+				source.Write(read(t, root, folder, path))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	span := regexp.MustCompile("`([^`]+)`")
+	rows := 0
+	for line := range strings.Lines(string(read(t, root, "docs", "troubleshooting.md"))) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 6 || cells[1] == " symptom " || strings.HasPrefix(cells[1], "-") {
+			continue
+		}
+		rows++
+		for _, text := range span.FindAllStringSubmatch(cells[1], -1) {
+			if nucleusTexts[text[1]] != "" {
+				continue
+			}
+			for part := range strings.SplitSeq(text[1], "…") {
+				if !strings.Contains(source.String(), strings.TrimSpace(part)) {
+					t.Errorf("no program prints %q of %q", part, text[1])
+				}
+			}
+		}
+	}
+	if rows < 20 {
+		t.Errorf("%d rows", rows)
+	}
+}
+
+// blocks are the code blocks of a page in a language.
+func blocks(t *testing.T, page, language string) (texts []string) {
+	t.Helper()
+	all := regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(string(read(t, need.Root(t), "docs", page)), -1)
+	for _, block := range all {
+		texts = append(texts, block[1])
+	}
+	if len(texts) == 0 {
+		t.Fatalf("%s has no %s", page, language)
+	}
+	return texts
+}
+
+// The policy of the token exchange role names what it allows, and only that.
+func TestConsolePolicyIsLeastPrivilege(t *testing.T) {
+	var policy struct {
+		Version   string
+		Statement []struct {
+			Sid, Effect      string
+			Action, Resource []string
+			Condition        map[string]map[string][]string
+		}
+	}
+	if err := json.Unmarshal([]byte(blocks(t, "console.md", "json")[0]), &policy); err != nil {
+		t.Fatal(err)
+	}
+	var actions []string
+	for _, s := range policy.Statement {
+		actions = append(actions, s.Action...)
+		for _, resource := range s.Resource {
+			if !regexp.MustCompile(`^arn:aws:(s3|iot|sns):[^*]{8,}(\*|[^*])$`).MatchString(resource) {
+				t.Errorf("%s: resource %q names nothing", s.Sid, resource)
+			}
+		}
+		if slices.Contains(s.Action, "s3:ListBucket") && len(s.Condition["StringLike"]["s3:prefix"]) == 0 {
+			t.Errorf("%s: the whole bucket is listed", s.Sid)
+		}
+	}
+	slices.Sort(actions)
+	want := []string{"iot:Publish", "s3:GetBucketLocation", "s3:GetObject", "s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "sns:Publish"}
+	if !slices.Equal(actions, want) {
+		t.Errorf("actions %q, want %q", actions, want)
+	}
+}
+
+// What the pages give to paste is configuration that the components accept.
+func TestConsoleConfigurationIsValid(t *testing.T) {
+	texts := blocks(t, "console.md", "json")
+	var deployment map[string]struct {
+		Version string `json:"componentVersion"`
+		Update  struct {
+			Merge string `json:"merge"`
+		} `json:"configurationUpdate"`
+	}
+	if err := json.Unmarshal([]byte(texts[len(texts)-1]), &deployment); err != nil {
+		t.Fatal(err)
+	}
+	pasted := map[string][]string{forwarderName: {texts[1]}, fetcherName: {texts[2]}, engineName: {texts[3]}}
+	for name, component := range deployment {
+		if !slices.Contains([]string{suiteName, forwarderName, fetcherName, engineName}, name) || component.Version != "1.0.0" {
+			t.Errorf("deployment has %s %s", name, component.Version)
+		}
+		if component.Update.Merge != "" {
+			pasted[name] = append(pasted[name], component.Update.Merge)
+		}
+	}
+	for name, merges := range pasted {
+		if len(merges) != 2 {
+			t.Errorf("%s: %d configurations, on the page and in the deployment", name, len(merges))
+		}
+		for _, merge := range merges {
+			forwarderConfig, fetcherConfig, engineConfig := forwarder.Default(), fetcher.Default(), engine.Default()
+			var err error
+			decode := func(into any) {
+				decoder := json.NewDecoder(strings.NewReader(merge))
+				decoder.DisallowUnknownFields()
+				err = decoder.Decode(into)
+			}
+			switch name {
+			case forwarderName:
+				if decode(&forwarderConfig); err == nil {
+					err = forwarderConfig.Validate()
+				}
+			case fetcherName:
+				if decode(&fetcherConfig); err == nil {
+					err = fetcherConfig.Validate()
+				}
+			case engineName:
+				if decode(&engineConfig); err == nil {
+					err = engineConfig.Validate()
+				}
+			}
+			if err != nil {
+				t.Errorf("%s: %s: %v", name, merge, err)
+			}
+		}
+	}
+	var update map[string]map[string]any
+	if err := json.Unmarshal([]byte(blocks(t, "local-deployment.md", "json")[0]), &update); err != nil {
+		t.Error(err)
+	}
+}
+
+// Links between the pages, and to the source, lead somewhere.
+func TestLinksLeadSomewhere(t *testing.T) {
+	root := need.Root(t)
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil || len(pages) == 0 {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`\]\(([^)#:\s]*)(#[^)\s]+)?\)`)
+	for _, page := range append(pages, filepath.Join(root, "README.md")) {
+		for _, m := range link.FindAllStringSubmatch(string(read(t, page)), -1) {
+			target := page
+			if m[1] != "" {
+				target = filepath.Join(filepath.Dir(page), m[1])
+			}
+			if !exists(target) {
+				t.Errorf("%s links to %s", filepath.Base(page), m[1])
+				continue
+			}
+			if m[2] != "" && !slices.Contains(anchors(string(read(t, target))), m[2]) {
+				t.Errorf("%s links to %s%s", filepath.Base(page), m[1], m[2])
+			}
+		}
+	}
+}
+
+// anchors are the names by which a page's headings can be linked to.
+func anchors(page string) (names []string) {
+	for line := range strings.Lines(page) {
+		if heading := strings.TrimLeft(line, "#"); heading != line {
+			name := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), "")
+			names = append(names, "#"+strings.ReplaceAll(name, " ", "-"))
+		}
+	}
+	return names
+}

@@ -1,0 +1,256 @@
+package deploy
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"gopkg.in/yaml.v3"
+
+	"edgepdm/components/alarm-manager/manager"
+	"edgepdm/components/cloud-forwarder/forwarder"
+	"edgepdm/components/inference-engine/engine"
+	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/components/sensor-simulator/simulator"
+	"edgepdm/test/need"
+)
+
+// maxRecipe is the largest recipe that AWS and nucleus lite accept, in bytes.
+const maxRecipe = 16_000
+
+// recipeText is a project's recipe with a version in it, as it is deployed.
+func recipeText(t *testing.T, project string) string {
+	t.Helper()
+	return strings.ReplaceAll(string(read(t, need.Root(t), project, "recipe.yaml")), "{COMPONENT_VERSION}", "1.2.3")
+}
+
+// document is a recipe as far as the tests look into it.
+type document struct {
+	ComponentName          string                       `yaml:"ComponentName"`
+	ComponentVersion       string                       `yaml:"ComponentVersion"`
+	ComponentDependencies  map[string]map[string]string `yaml:"ComponentDependencies"`
+	ComponentConfiguration struct {
+		DefaultConfiguration yaml.Node `yaml:"DefaultConfiguration"`
+	} `yaml:"ComponentConfiguration"`
+	Manifests []struct {
+		Platform  map[string]string `yaml:"Platform"`
+		Lifecycle struct {
+			Run struct {
+				Script string `yaml:"Script"`
+			} `yaml:"run"`
+		} `yaml:"Lifecycle"`
+		Artifacts []struct {
+			URI        string            `yaml:"Uri"`
+			Permission map[string]string `yaml:"Permission"`
+		} `yaml:"Artifacts"`
+	} `yaml:"Manifests"`
+}
+
+func parse(t *testing.T, text string) (d document) {
+	t.Helper()
+	if err := yaml.Unmarshal([]byte(text), &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func schema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	s, err := jsonschema.NewCompiler().Compile(filepath.Join("testdata", "recipe.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// instance is a recipe as JSON would say it: a schema knows no YAML.
+func instance(t *testing.T, text string) any {
+	t.Helper()
+	var v any
+	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	instance, err := jsonschema.UnmarshalJSON(strings.NewReader(string(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return instance
+}
+
+func TestEveryProjectIsKnown(t *testing.T) {
+	found, err := filepath.Glob(filepath.Join(need.Root(t), "recipes", "*", "recipe.yaml"))
+	if err != nil || len(found) != len(projects)-1 {
+		t.Errorf("%d recipes below recipes/, the tests know %d: %v", len(found), len(projects)-1, err)
+	}
+}
+
+func TestRecipesFollowTheSchema(t *testing.T) {
+	s := schema(t)
+	for project, name := range projects {
+		text := recipeText(t, project)
+		if err := s.Validate(instance(t, text)); err != nil {
+			t.Errorf("%s: %v", project, err)
+		}
+		if got := parse(t, text).ComponentName; got != name {
+			t.Errorf("%s: ComponentName %q, want %q", project, got, name)
+		}
+		if len(text) > maxRecipe {
+			t.Errorf("%s: %d bytes, a recipe has at most %d", project, len(text), maxRecipe)
+		}
+	}
+}
+
+func TestSchemaRefuses(t *testing.T) {
+	s := schema(t)
+	good := recipeText(t, "recipes/alarm-manager")
+	if err := s.Validate(instance(t, good)); err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string][2]string{
+		"a misspelt key":                   {"ComponentPublisher:", "ComponentPublisherr:"},
+		"a step that lite does not run":    {"      run:\n", "      shutdown:\n"},
+		"a step in upper case":             {"      run:\n", "      Run:\n"},
+		"a manifest that lite passes over": {", runtime: \"*\"}", "}"},
+		"an artifact without permission":   {"        Permission: {Read: OWNER, Execute: OWNER}\n", ""},
+		"a URI that GDK does not rewrite":  {"s3://BUCKET_NAME/", "https://example.com/"},
+		"an operation without its service": {"aws.greengrass#PublishToTopic", "PublishToTopic"},
+		"a grant on everything":            {"- pdm/v1/alert/*", `- "*"`},
+		"a key with a dash":                {"    raise: 0", "    raise-at: 0"},
+	} {
+		bad := strings.Replace(good, change[0], change[1], 1)
+		if bad == good {
+			t.Errorf("%s: nothing was changed", what)
+		}
+		if err := s.Validate(instance(t, bad)); err == nil {
+			t.Errorf("the schema accepts %s", what)
+		}
+	}
+}
+
+// Each manifest runs the program of its own architecture, with exec, and every artifact that it runs is executable.
+func TestManifestsCoverAllArchitectures(t *testing.T) {
+	platforms := []string{"amd64 ", "aarch64 ", "arm armv7l"}
+	suffixes := []string{"amd64", "arm64", "armv7"}
+	for project, name := range projects {
+		d := parse(t, recipeText(t, project))
+		if name == suiteName {
+			continue
+		}
+		var got []string
+		for i, m := range d.Manifests {
+			got = append(got, m.Platform["architecture"]+" "+m.Platform["architecture.detail"])
+			program := filepath.Base(project) + "-linux-" + suffixes[min(i, len(suffixes)-1)]
+			if want := `exec "{artifacts:path}/` + program + `"`; !strings.HasPrefix(m.Lifecycle.Run.Script, want) {
+				t.Errorf("%s: script %q, want %s", name, m.Lifecycle.Run.Script, want)
+			}
+			for _, a := range m.Artifacts {
+				isProgram := strings.HasSuffix(a.URI, "/"+program)
+				if (a.Permission["Execute"] == "OWNER") != isProgram {
+					t.Errorf("%s: artifact %s has Execute %s", name, a.URI, a.Permission["Execute"])
+				}
+			}
+		}
+		if !slices.Equal(got, platforms) {
+			t.Errorf("%s: architectures %q, want %q", name, got, platforms)
+		}
+	}
+}
+
+func TestSuiteDependsOnProductionComponents(t *testing.T) {
+	d := parse(t, recipeText(t, "."))
+	for _, name := range projects {
+		dependency, depends := d.ComponentDependencies[name]
+		if want := name != suiteName && name != simulatorName; depends != want {
+			t.Errorf("the suite depends on %s: %v", name, depends)
+		}
+		if depends && dependency["DependencyType"] != "SOFT" {
+			t.Errorf("the suite depends %s on %s", dependency["DependencyType"], name)
+		}
+	}
+	if len(d.ComponentDependencies) != len(projects)-2 {
+		t.Errorf("the suite depends on something else: %v", d.ComponentDependencies)
+	}
+	if len(d.Manifests) != 1 || len(d.Manifests[0].Artifacts) != 0 || d.Manifests[0].Lifecycle.Run.Script != "exit 0" {
+		t.Errorf("the suite's manifests %+v", d.Manifests)
+	}
+}
+
+// Every key has a comment of its own, and the recipe's default is the program's.
+func TestConfigurationIsDocumentedAndTrue(t *testing.T) {
+	common := map[string]string{"logLevel": "info", "healthInterval": "5s"}
+	for project, defaults := range map[string]any{
+		"recipes/alarm-manager":    manager.Default(),
+		"recipes/cloud-forwarder":  forwarder.Default(),
+		"recipes/inference-engine": engine.Default(),
+		"recipes/model-fetcher":    fetcher.Default(),
+		"recipes/sensor-simulator": simulator.Default(),
+	} {
+		d := parse(t, recipeText(t, project))
+		want := make(map[string]string)
+		flattenStruct(want, "", reflect.ValueOf(defaults))
+		for key, value := range common {
+			want[key] = value
+		}
+		got := make(map[string]string)
+		flattenYAML(t, got, "", &d.ComponentConfiguration.DefaultConfiguration, project)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: defaults\n%v, the program's\n%v", project, got, want)
+		}
+	}
+}
+
+// flattenStruct puts the leaves of a configuration under their JSON names, as a recipe would write them.
+func flattenStruct(into map[string]string, prefix string, v reflect.Value) {
+	for i := range v.NumField() {
+		key := prefix + v.Type().Field(i).Tag.Get("json")
+		field := v.Field(i)
+		switch value := field.Interface().(type) {
+		case time.Duration:
+			into[key] = value.String()
+		default:
+			switch field.Kind() {
+			case reflect.Struct:
+				flattenStruct(into, key+".", field)
+			case reflect.Slice:
+				into[key] = fmt.Sprintf("%d elements", field.Len())
+			default:
+				into[key] = fmt.Sprint(value)
+			}
+		}
+	}
+}
+
+// flattenYAML does the same with a recipe, and demands a comment above every leaf.
+func flattenYAML(t *testing.T, into map[string]string, prefix string, n *yaml.Node, project string) {
+	t.Helper()
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		name, value := n.Content[i], n.Content[i+1]
+		key := prefix + name.Value
+		if key == "accessControl" {
+			continue
+		}
+		if value.Kind == yaml.MappingNode {
+			flattenYAML(t, into, key+".", value, project)
+			continue
+		}
+		if name.HeadComment == "" {
+			t.Errorf("%s: %s has no comment", project, key)
+		}
+		into[key] = value.Value
+		if value.Kind == yaml.SequenceNode {
+			into[key] = fmt.Sprintf("%d elements", len(value.Content))
+		} else if d, err := time.ParseDuration(value.Value); err == nil && value.Tag == "!!str" {
+			into[key] = d.String()
+		}
+	}
+}
