@@ -132,14 +132,24 @@ func TestEmptyRoot(t *testing.T) {
 	dir := t.TempDir()
 	root := filepath.Join(dir, "root")
 	for range 2 {
-		if err := emptyRoot(root); err != nil {
+		lock, err := takeRoot(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left, err := os.ReadDir(root); err != nil || len(left) != 1 {
+			t.Errorf("%v, %v", left, err)
+		}
+		if _, err := takeRoot(root); err == nil || !strings.Contains(err.Error(), "another demo runs in "+root) {
+			t.Errorf("a second demo: %v", err)
+		}
+		if err := lock.Close(); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(filepath.Join(root, "x"), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := emptyRoot(dir); err == nil || !strings.Contains(err.Error(), "not empty") {
+	if _, err := takeRoot(dir); err == nil || !strings.Contains(err.Error(), "not empty") {
 		t.Errorf("a folder of somebody else: %v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"edgepdm/shared/cli"
 	"edgepdm/shared/component"
+	"edgepdm/test/localcore"
 )
 
 func main() {
@@ -36,6 +37,7 @@ type options struct {
 	model    string
 	cuts     int
 	kill     bool
+	mode     string
 	stage    string
 	notifier string
 	root     string
@@ -51,9 +53,10 @@ func runDemo(ctx context.Context, args []string, s cli.Streams) error {
 	fs.Float64Var(&o.rate, "rate", 2, "`rows` a second of each machine")
 	fs.StringVar(&o.report, "report", "", "write a JSON report to `FILE`")
 	fs.StringVar(&o.input, "input", "", "replay this `CSV` or CSV.gz instead of simulating")
-	fs.StringVar(&o.model, "model", "", "score with this model `FILE` (XGBoost JSON or UBJSON) instead of the shipped one")
+	fs.StringVar(&o.model, "model", "", "score with this model `FILE` (any that XGBoost writes) instead of the shipped one")
 	fs.IntVar(&o.cuts, "cuts", 1, "cut the uplink so many `times`")
 	fs.BoolVar(&o.kill, "kill", false, "end each component once by kill -9")
+	fs.StringVar(&o.mode, "mode", "classic", "which `nucleus` the core is: classic or lite")
 	fs.StringVar(&o.notifier, "notifier", "bin/lambda/polly-notifier/bootstrap", "the Polly notifier's `program`, made by `make lambda`")
 	fs.StringVar(&o.stage, "stage", "artifacts-build", "staged tree, made by `make stage` (`DIR`)")
 	fs.StringVar(&o.root, "root", "demo-run", "Greengrass root `DIR`, with the logs; emptied at the start")
@@ -68,6 +71,14 @@ func runDemo(ctx context.Context, args []string, s cli.Streams) error {
 	return run(ctx, o, s.Out, live)
 }
 
+// nucleus returns which nucleus the core is.
+func (o *options) nucleus() localcore.Mode {
+	if o.mode == "lite" {
+		return localcore.Lite
+	}
+	return localcore.Classic
+}
+
 // complete checks the flags and makes paths absolute: components run in folders of their own.
 func (o *options) complete() error {
 	switch {
@@ -75,10 +86,17 @@ func (o *options) complete() error {
 		return cli.Usagef("-for: %v is negative", o.duration)
 	case o.things < 1 || o.things > 1000:
 		return cli.Usagef("-things: %d is not between 1 and 1000", o.things)
+	case o.mode != "classic" && o.mode != "lite":
+		return cli.Usagef("-mode: %q is neither classic nor lite", o.mode)
 	case o.cuts < 0 || o.cuts > 100:
 		return cli.Usagef("-cuts: %d is not between 0 and 100", o.cuts)
 	case !(o.rate > 0 && o.rate <= 1000):
 		return cli.Usagef("-rate: %v is not above 0 and at most 1000", o.rate)
+	}
+	if o.report != "" {
+		if err := os.WriteFile(o.report, nil, 0o644); err != nil { // better to know before the demo than after it
+			return cli.Usagef("-report: %v", err)
+		}
 	}
 	if o.headless && o.duration == 0 {
 		o.duration = 30 * time.Second

@@ -49,6 +49,7 @@ var observerRecipe []byte
 // demo is a run of the demo.
 type demo struct {
 	options   options
+	lock      *os.File // of the root
 	core      *localcore.Core
 	cloud     *localcloud.Cloud
 	publisher *publisher
@@ -123,12 +124,16 @@ func (d *demo) close(ctx context.Context) error {
 	if d.cloud != nil {
 		errs = append(errs, d.cloud.Close(ctx))
 	}
+	if d.lock != nil {
+		errs = append(errs, d.lock.Close())
+	}
 	return errors.Join(errs...)
 }
 
 // start starts the cloud, the core and the observer, before any component.
 func (d *demo) start(ctx context.Context) error {
-	if err := emptyRoot(d.options.root); err != nil {
+	var err error
+	if d.lock, err = takeRoot(d.options.root); err != nil {
 		return err
 	}
 	logFile, err := os.Create(filepath.Join(d.options.root, "demo.log"))
@@ -148,7 +153,7 @@ func (d *demo) start(ctx context.Context) error {
 		return err
 	}
 	d.core, err = localcore.New(localcore.Options{
-		Root: d.options.root, Stage: d.options.stage, Logger: log, CredentialsURL: d.cloud.Endpoints().TokenExchange,
+		Root: d.options.root, Stage: d.options.stage, Mode: d.options.nucleus(), Logger: log, CredentialsURL: d.cloud.Endpoints().TokenExchange,
 	})
 	if err != nil {
 		return err
@@ -175,31 +180,6 @@ func (d *demo) start(ctx context.Context) error {
 		defer close(d.watched)
 		d.observer.watch(d.messages)
 	}()
-	return nil
-}
-
-// rootMark is a file by which the demo knows a folder as its own, and may empty it.
-const rootMark = ".edgepdm-demo"
-
-func emptyRoot(root string) error {
-	entries, err := os.ReadDir(root)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("read -root: %w", err)
-	}
-	if len(entries) > 0 {
-		if _, err := os.Stat(filepath.Join(root, rootMark)); err != nil {
-			return fmt.Errorf("-root: %s is not empty and not of an earlier demo", root)
-		}
-		if err := os.RemoveAll(root); err != nil {
-			return fmt.Errorf("empty -root: %w", err)
-		}
-	}
-	if err := os.MkdirAll(root, 0o755); err != nil {
-		return fmt.Errorf("make -root: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(root, rootMark), nil, 0o644); err != nil {
-		return fmt.Errorf("mark -root: %w", err)
-	}
 	return nil
 }
 
