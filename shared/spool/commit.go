@@ -92,7 +92,11 @@ func (q *Queue) commit(b *batch) {
 func (q *Queue) fail(b *batch, start, first int, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.stats.WriteErrors++
+	if errors.Is(err, ErrNoSpace) {
+		q.stats.NoSpace += uint64(len(b.items) - first + len(q.pending.items))
+	} else {
+		q.stats.WriteErrors++
+	}
 	q.queued -= int64(len(b.buf) - start + len(q.pending.buf))
 	q.answer(b.items[first:], err)
 	q.answer(q.pending.items, err)
@@ -215,11 +219,43 @@ func (q *Queue) abandon() {
 // makeRoom deletes the oldest segments until there is room for size bytes: with Reject those that are acknowledged as a
 // whole, also the newest, with DropOldest any.
 func (q *Queue) makeRoom(size int64) error {
-	for q.crowded(size) {
-		if more, err := q.dropOldest(size); !more || err != nil {
-			return err
+	crowded := func() bool { return q.crowded(size) }
+	for crowded() {
+		_, done, err := q.dropOldest(ReasonOldest, crowded)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrFull, err)
+		}
+		if !done {
+			break
 		}
 	}
+	return q.keepFree(size)
+}
+
+// keepFree keeps the disk from filling: while it has less free space than MinFree the queue takes only as much as it removes.
+// When others fill the disk, that costs no more than what the new records need.
+func (q *Queue) keepFree(size int64) error {
+	if q.o.MinFree == 0 {
+		return nil
+	}
+	if free, err := q.o.files.Free(q.dir); err != nil || free-size >= q.o.MinFree { // without an answer, the write will tell
+		q.credit = 0
+		return nil
+	}
+	if q.writer.file == nil {
+		size += segmentHeader
+	}
+	for q.credit < size {
+		freed, done, err := q.dropOldest(ReasonSpace, func() bool { return true })
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrNoSpace, err)
+		}
+		if !done {
+			return fmt.Errorf("%w: %d bytes have to stay free", ErrNoSpace, q.o.MinFree)
+		}
+		q.credit += freed
+	}
+	q.credit -= size
 	return nil
 }
 
@@ -230,14 +266,19 @@ func (q *Queue) crowded(size int64) bool {
 	return q.o.MaxBytes > 0 && len(q.segments) > 0 && q.bytes+segmentHeader+size > q.o.MaxBytes
 }
 
-// dropOldest deletes the oldest segment; not, with Reject, when records in it are not acknowledged.
-func (q *Queue) dropOldest(size int64) (done bool, err error) {
+// dropOldest deletes the oldest segment, and returns its size; not, with Reject, when records in it are not acknowledged,
+// and not when that is not wanted any more: an Ack may have made room.
+func (q *Queue) dropOldest(why Reason, wanted func() bool) (freed int64, done bool, err error) {
 	q.readMu.Lock()
 	defer q.readMu.Unlock()
-	if !q.crowded(size) { // an Ack has made room
-		return false, nil
+	if !wanted() {
+		return 0, false, nil
 	}
 	q.mu.Lock()
+	if len(q.segments) == 0 {
+		q.mu.Unlock()
+		return 0, false, nil
+	}
 	s, last := q.segments[0], q.last
 	if len(q.segments) > 1 {
 		last = q.segments[1].base - 1
@@ -245,9 +286,9 @@ func (q *Queue) dropOldest(size int64) (done bool, err error) {
 	if last > q.acked {
 		if q.o.WhenFull == Reject {
 			q.mu.Unlock()
-			return false, nil
+			return 0, false, nil
 		}
-		q.stats.Dropped[ReasonOldest] += q.remove(last)
+		q.stats.Dropped[why] += q.remove(last)
 	}
 	q.mu.Unlock()
 	if q.writer.file != nil && q.writer.segment.base == s.base {
@@ -256,7 +297,7 @@ func (q *Queue) dropOldest(size int64) (done bool, err error) {
 	}
 	_ = q.saveCursor(q.cursor.handed, true) // counted; at worst the next Open takes the segment for a missing one
 	if err := q.removeSegment(s); err != nil {
-		return false, fmt.Errorf("%w: %w", ErrFull, err)
+		return 0, false, err
 	}
-	return true, nil
+	return s.size, true, nil
 }

@@ -80,6 +80,7 @@ func (c *content) afterCrash() []byte {
 }
 
 func (d *disk) MakeDir(string) error           { return nil }
+func (d *disk) Free(string) (int64, error)     { return 1 << 40, nil }
 func (d *disk) Lock(string) (io.Closer, error) { return io.NopCloser(nil), nil }
 
 func (d *disk) List(string) ([]os.FileInfo, error) {

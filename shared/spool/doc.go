@@ -12,9 +12,11 @@
 //
 //   - F1: Append returns nil only after the records and the name of their file have been synced. Appends that wait at the
 //     same time share one sync; Options.GroupCommit makes them wait for company.
-//   - F2: only Ack removes a record (and Options.WhenFull = DropOldest, which counts what it removes).
+//   - F2: only Ack removes a record (and Options.WhenFull = DropOldest and Expire, which count what they remove).
 //   - F3: at least once. What was peeked but not acknowledged comes again, with its ID and Time and with Replayed set.
 //   - F4: records come in the order in which they were appended. When an append fails, all that wait behind it fail too.
+//   - F5: bounded in bytes (Options.MaxBytes) and age (Expire), and it does not grow while the disk has less free space than
+//     Options.MinFree. What goes for that is counted by reason.
 //   - F8: every byte of a record is under a checksum. What an interrupted write leaves at the end is cut when the queue is
 //     opened. Other bad bytes, also at the end, are stepped over when Peek comes to them, copied to a side file of
 //     bounded size and counted; the records whose bytes are as they were all come.

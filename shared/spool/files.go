@@ -15,6 +15,7 @@ type files interface {
 	Open(path string, flag int) (file, error)
 	Remove(path string) error
 	SyncDir(dir string) error
+	Free(dir string) (int64, error) // bytes that the disk has left for us
 }
 
 // file is an open file.
@@ -73,6 +74,8 @@ func (osFiles) Open(path string, flag int) (file, error) {
 	}
 	return osFile{f}, nil
 }
+
+func (osFiles) Free(dir string) (int64, error) { return freeSpace(dir) }
 
 func (osFiles) Remove(path string) error { return os.Remove(path) }
 

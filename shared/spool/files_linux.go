@@ -2,6 +2,7 @@ package spool
 
 import (
 	"errors"
+	"math"
 	"os"
 	"syscall"
 )
@@ -18,4 +19,17 @@ func syncData(f *os.File) error {
 		}
 		return nil
 	}
+}
+
+// freeSpace returns how many bytes a process without privileges may still write to dir's disk.
+func freeSpace(dir string) (int64, error) {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return 0, &os.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	size := uint64(fs.Bsize)
+	if size > 0 && fs.Bavail > math.MaxInt64/size {
+		return math.MaxInt64, nil
+	}
+	return int64(fs.Bavail * size), nil
 }

@@ -21,6 +21,7 @@ type faults struct {
 	// fail decides about an operation ("open", "read", "write", "truncate", "sync", "remove", "syncdir", "makedir") on a
 	// file, by its base name. Of a write, it also says how many of the n bytes are written before the error.
 	fail func(op, name string, n int) (int, error)
+	free func() int64 // what the disk has left; nil: what it really has
 }
 
 func newFaults() *faults { return &faults{files: osFiles{}, counts: make(map[string]int)} }
@@ -69,6 +70,23 @@ func (f *faults) Open(path string, flag int) (file, error) {
 		return nil, err
 	}
 	return &faultFile{below, f, path}, nil
+}
+
+func (f *faults) Free(dir string) (int64, error) {
+	f.mu.Lock()
+	free := f.free
+	f.mu.Unlock()
+	if free == nil {
+		return f.files.Free(dir)
+	}
+	return free(), nil
+}
+
+// leave sets how many bytes the disk has left.
+func (f *faults) leave(n int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.free = func() int64 { return n }
 }
 
 func (f *faults) Remove(path string) error {

@@ -21,6 +21,9 @@ var (
 	ErrRecord = errors.New("record exceeds the limits")
 	// ErrFull is returned by Append when Options.MaxBytes is reached.
 	ErrFull = errors.New("queue is full")
+	// ErrNoSpace is returned by Append while the disk has less free space than Options.MinFree, and nothing can be
+	// removed for it.
+	ErrNoSpace = errors.New("the disk has too little free space")
 	// ErrSequence is returned by Ack for a sequence number that was not appended yet.
 	ErrSequence = errors.New("no such record")
 )
@@ -30,7 +33,7 @@ type Policy int
 
 // The policies.
 const (
-	Reject     Policy = iota // Append returns ErrFull
+	Reject     Policy = iota // Append returns ErrFull or ErrNoSpace
 	DropOldest               // the oldest segment makes room; its unacknowledged records are counted as dropped
 )
 
@@ -40,6 +43,8 @@ type Reason string
 // The reasons.
 const (
 	ReasonOldest Reason = "drop-oldest" // made room for newer ones
+	ReasonSpace  Reason = "free-space"  // made room for newer ones on a disk that is nearly full
+	ReasonAge    Reason = "age"         // removed by Expire
 )
 
 // Options of a queue. The zero value is useful.
@@ -52,6 +57,9 @@ type Options struct {
 	// MaxBytes bounds what the segments take on disk, as far as that is possible in whole segments; 0 for no bound. A
 	// segment is then at most a quarter of it.
 	MaxBytes int64
+	// MinFree is the free space of the disk, in bytes, below which the queue does not grow: it takes no more than what it
+	// has removed since, by WhenFull. 0 for no floor; systems other than Linux have none.
+	MinFree  int64
 	WhenFull Policy
 	// MaxPending bounds the bytes that wait for a sync in memory; 1 MiB by default. Beyond it Append blocks.
 	MaxPending int
@@ -77,6 +85,7 @@ type Queue struct {
 	wake   chan struct{} // tells the committer that something waits, or that the queue is closed
 	done   chan struct{} // closed when the committer has ended
 	writer writer        // the committer's
+	credit int64         // the committer's: bytes that it removed, and has not written again, since the disk is below MinFree
 
 	// readMu is for reading files and removing them. It is taken before mu.
 	readMu     sync.Mutex

@@ -17,6 +17,7 @@ type Stats struct {
 	Appended uint64            // records that Append accepted
 	Removed  uint64            // records that Ack removed
 	Rejected uint64            // records that Append refused with ErrFull
+	NoSpace  uint64            // records that Append refused with ErrNoSpace
 	Dropped  map[Reason]uint64 // accepted records that are gone without an acknowledgement
 
 	LostRecords      uint64 // found to be damaged or missing; after a loss of power also some that were never accepted

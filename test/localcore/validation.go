@@ -44,6 +44,7 @@ func (c *Core) subscribeToValidateConfigurationUpdates(r *request) ([]byte, *opE
 			v.mu.Lock()
 			defer v.mu.Unlock()
 			delete(v.validators, name)
+			v.report(name, verdict{}) // a nucleus would wait for the verdict until the time is over
 		})
 	}
 	return emptyResponse, nil
@@ -61,14 +62,22 @@ func (c *Core) sendConfigurationValidityReport(r *request) ([]byte, *opError) {
 	}
 	v := c.asks
 	v.mu.Lock()
-	answer := v.pending[r.principal.name]
-	delete(v.pending, r.principal.name)
-	v.mu.Unlock()
-	if answer == nil {
+	defer v.mu.Unlock()
+	if !v.report(r.principal.name, verdict{status == "REJECTED", message}) {
 		return nil, errorf(invalidArguments, "Validation request either timed out or was never made")
 	}
-	answer <- verdict{status == "REJECTED", message}
 	return emptyResponse, nil
+}
+
+// report hands a component's verdict to the deployment that waits for it, if one does. It is called with mu held.
+func (v *validation) report(name string, answer verdict) bool {
+	pending := v.pending[name]
+	delete(v.pending, name)
+	if pending == nil {
+		return false
+	}
+	pending <- answer
+	return true
 }
 
 // validate asks those of the components that want to be asked. The error names every component that rejects its

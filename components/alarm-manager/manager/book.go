@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -50,29 +49,22 @@ type bookFile struct {
 	Outbox []event.Alert `json:"outbox"`
 }
 
-// errNewerFormat means that a newer version wrote the book: it is left alone.
-var errNewerFormat = errors.New("written by a newer version")
-
 // openBook reads the book, or begins one. A spoilt one is set aside, never deleted.
 func openBook(path string) (*book, error) {
 	b := &book{path: path, epoch: component.RandomID()}
-	data, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return b, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read alarms: %w", err)
-	}
 	var file bookFile
-	if err := json.Unmarshal(data, &file); err != nil || file.Format < 1 || file.Epoch == "" {
-		b.aside = path + ".spoilt-" + b.epoch
-		if err := os.Rename(path, b.aside); err != nil {
-			return nil, fmt.Errorf("set spoilt alarms aside: %w", err)
-		}
-		return b, nil
+	err := load(path, bookFormat, &file)
+	if err == nil && file.Epoch == "" {
+		err = fmt.Errorf("%w: it has no epoch", errSpoilt)
 	}
-	if file.Format > bookFormat {
-		return nil, fmt.Errorf("read alarms %s, format %d: %w", filepath.Base(path), file.Format, errNewerFormat)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return b, nil
+	case errors.Is(err, errSpoilt):
+		b.aside, err = setAside(path, b.epoch)
+		return b, err
+	case err != nil:
+		return nil, fmt.Errorf("read alarms: %w", err)
 	}
 	b.epoch, b.seq, b.active, b.outbox = file.Epoch, file.Seq, file.Active, file.Outbox
 	return b, nil
@@ -106,8 +98,8 @@ func (b *book) index(thing string, fault event.Fault) int {
 }
 
 // enter records an alert: gives it an id and puts it into the outbox, together with what it does to the raised alarms. It
-// returns how many alerts were dropped because too many wait.
-func (b *book) enter(a event.Alert) (entered event.Alert, dropped int) {
+// returns the ids of the alerts that were dropped because too many wait.
+func (b *book) enter(a event.Alert) (entered event.Alert, dropped []string) {
 	b.seq++
 	a.V, a.ID = event.Version, fmt.Sprintf("%s-%s-%d", a.Thing, b.epoch, b.seq)
 	i := b.index(a.Thing, a.Fault)
@@ -118,10 +110,13 @@ func (b *book) enter(a event.Alert) (entered event.Alert, dropped int) {
 		b.active = append(b.active, activeAlarm{a.Thing, a.Line, a.Fault, a.Severity, a.Since, a.Simulated})
 	}
 	b.outbox = append(b.outbox, a)
-	if dropped = len(b.outbox) - maxOutbox; dropped > 0 {
-		b.outbox = slices.Delete(b.outbox, 0, dropped)
+	if n := len(b.outbox) - maxOutbox; n > 0 {
+		for _, old := range b.outbox[:n] {
+			dropped = append(dropped, old.ID)
+		}
+		b.outbox = slices.Delete(b.outbox, 0, n)
 	}
-	return a, max(dropped, 0)
+	return a, dropped
 }
 
 // acknowledge removes an alert from the outbox, and tells whether it was there.

@@ -53,46 +53,55 @@ func TestBookSurvivesARestart(t *testing.T) {
 func TestBookIsBounded(t *testing.T) {
 	b := &book{epoch: "e"}
 	for range maxOutbox {
-		if _, dropped := b.enter(alert("p", event.FaultTest, event.AlarmUnacknowledged)); dropped != 0 {
+		if _, dropped := b.enter(alert("p", event.FaultTest, event.AlarmUnacknowledged)); len(dropped) != 0 {
 			t.Fatal("dropped too early")
 		}
 	}
 	oldest := b.outbox[0].ID
-	if _, dropped := b.enter(alert("p", event.FaultTest, event.AlarmUnacknowledged)); dropped != 1 || len(b.outbox) != maxOutbox || b.outbox[0].ID == oldest {
-		t.Errorf("dropped %d, outbox %d", dropped, len(b.outbox))
+	if _, dropped := b.enter(alert("p", event.FaultTest, event.AlarmUnacknowledged)); len(dropped) != 1 || dropped[0] != oldest || len(b.outbox) != maxOutbox || b.outbox[0].ID == oldest {
+		t.Errorf("dropped %v, outbox %d", dropped, len(b.outbox))
 	}
 }
 
 func TestBookOfANewerVersionIsLeftAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "alarms.json")
-	newer := `{"format":2,"epoch":"e","what":"ever"}`
-	if err := os.WriteFile(path, []byte(newer), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := openBook(path); !errors.Is(err, errNewerFormat) {
-		t.Errorf("%v", err)
-	}
-	if got, err := os.ReadFile(path); err != nil || string(got) != newer {
-		t.Errorf("%q, %v", got, err)
+	for _, newer := range []string{
+		`{"format":2,"epoch":"e","what":"ever"}`, `{"epoch":7,"active":{"a":1},"outbox":"another file","format":3}`,
+	} {
+		if err := os.WriteFile(path, []byte(newer), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openBook(path); !errors.Is(err, errNewerFormat) {
+			t.Errorf("%s: %v", newer, err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != newer {
+			t.Errorf("%q, %v", got, err)
+		}
 	}
 }
 
 func TestSpoiltBookIsSetAside(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "alarms.json")
-	if err := os.WriteFile(path, []byte(`{"format":1,"ep`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	b, err := openBook(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.save(); err != nil {
-		t.Fatal(err)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 2 || !strings.HasPrefix(entries[1].Name(), "alarms.json.spoilt-") {
-		t.Errorf("%v, %v", entries, err)
+	all := []string{`{"format":1,"ep`, `{"format":1,"active":[]}`, `{"format":1,"epoch":"e","active":7}`, `{"format":"2"}`, `[]`, ``}
+	for i, spoilt := range all {
+		if err := os.WriteFile(path, []byte(spoilt), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b, err := openBook(path)
+		if err != nil {
+			t.Fatalf("%s: %v", spoilt, err)
+		}
+		if err := b.save(); err != nil {
+			t.Fatal(err)
+		}
+		aside, err := os.ReadFile(b.aside)
+		if err != nil || string(aside) != spoilt || !strings.HasPrefix(filepath.Base(b.aside), "alarms.json.spoilt-") {
+			t.Errorf("%q: aside is %q, %v", spoilt, aside, err)
+		}
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) != i+2 {
+			t.Errorf("%v, %v", entries, err)
+		}
 	}
 }
 

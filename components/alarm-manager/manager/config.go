@@ -10,11 +10,11 @@ import (
 // Config is the component's configuration.
 type Config struct {
 	Raise      float64       `json:"raise"`      // probability from which a row votes for an alarm; 0 = the prediction's threshold
-	Clear      float64       `json:"clear"`      // probability up to which a row votes for its end; 0 = half of raise
+	Clear      float64       `json:"clear"`      // probability up to which a row votes for its end; 0, or not below raise = half of raise
 	Votes      int           `json:"votes"`      // votes of the last Window rows that raise an alarm, or end it
 	Window     int           `json:"window"`     // rows
 	Silence    time.Duration `json:"silence"`    // without a prediction, until a thing's silence is an alarm; 0 = never
-	UplinkDown time.Duration `json:"uplinkDown"` // without the cloud, until that is an alarm; 0 = never
+	UplinkDown time.Duration `json:"uplinkDown"` // without the cloud, or without the forwarder, until that is an alarm; 0 = never
 	Republish  time.Duration `json:"republish"`  // until an alert that is not acknowledged is published again
 	MaxThings  int           `json:"maxThings"`  // things that are watched; bounds memory
 }
@@ -52,4 +52,21 @@ func (c Config) Validate() error {
 		return fmt.Errorf("maxThings: %d is not between 1 and 10000", c.MaxThings)
 	}
 	return nil
+}
+
+// levels returns the probabilities from which a row votes for an alarm and up to which it votes for its end, for a model's
+// threshold. The second is always the lower one, or an alarm would be raised and ended by the same rows: a configured one that
+// is not below the threshold gives way.
+func (c Config) levels(threshold float64) (raise, clear float64) {
+	raise, clear = c.Raise, c.Clear
+	if raise == 0 {
+		raise = threshold
+	}
+	if clear == 0 || clear >= raise {
+		clear = raise / 2
+	}
+	if clear >= raise { // raise is 0: every row is a fault, and none ends it
+		clear = -1
+	}
+	return raise, clear
 }

@@ -10,6 +10,7 @@ import (
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/ledger"
 )
 
 // Names of the counters in the health messages.
@@ -26,22 +27,34 @@ const (
 	CounterUnwatched   = "prediction.unwatched" // of things beyond maxThings
 	CounterUplinkDown  = "uplink.down"          // 1 while the forwarder cannot reach the cloud
 	CounterGaps        = "prediction.missed"    // predictions that never arrived, by their sequence numbers
+	CounterRepeated    = "prediction.repeated"  // with a number that is not newer than the last one
+	CounterLedger      = "ledger.failed"        // predictions whose number could not be recorded
 )
 
 const (
-	bookName = "alarms.json"
-	tickTime = time.Second
+	bookName      = "alarms.json"
+	watchName     = "watched.json"
+	ledgerName    = "sequence-numbers"
+	forwarderName = "com.edgepdm.CloudForwarder" // the component whose silence is an alarm
+	tickTime      = time.Second
 )
 
 // Manager decides on alarms. New things come from predictions.
 type Manager struct {
 	CoreThing string           // the core's own thing name, for alarms that concern no machine
 	Now       func() time.Time // time.Now in production
+
+	publish func(ctx context.Context, topic string, payload []byte) error // of alerts; nil: over the connection
 }
 
 // Run watches the plant until ctx ends. It is the component's Run.
 func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) error {
-	r := &run{rt: rt, config: config, now: m.Now, core: m.CoreThing, things: make(map[string]*thing), sent: make(map[string]time.Time)}
+	r := &run{rt: rt, config: config, now: m.Now, core: m.CoreThing, publish: m.publish}
+	if r.publish == nil {
+		r.publish = func(ctx context.Context, topic string, payload []byte) error {
+			return rt.IPC().Publish(ctx, topic, payload)
+		}
+	}
 	var err error
 	if r.book, err = openBook(filepath.Join(rt.WorkDir, bookName)); err != nil {
 		if !errors.Is(err, errNewerFormat) {
@@ -55,31 +68,36 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	if r.book.aside != "" {
 		rt.Log.Error("the alarms on disk were spoilt: alarms and alerts of before are not known", "set_aside", r.book.aside)
 	}
+	r.outbox = newOutbox(config.Republish, r.book.outbox)
+	if r.watch, err = openWatch(filepath.Join(rt.WorkDir, watchName), r.now()); err != nil {
+		rt.Log.Error("things of before are not watched until they are heard again", "error", err)
+	}
+	for name, t := range r.watch.things {
+		_, t.vote.raised = r.book.find(name, event.FaultMachine)
+	}
+	if r.ledger, err = ledger.Open(filepath.Join(rt.WorkDir, ledgerName), ledger.MaxThings); err != nil {
+		rt.Log.Error("predictions lost while the manager is down will not be counted", "error", err)
+		r.ledger = ledger.Memory(ledger.MaxThings)
+	}
+	defer func() { _ = r.ledger.Close() }()
 	return r.run(ctx)
 }
 
 // run is one Run of the manager.
 type run struct {
-	rt     *component.Runtime
-	config Config
-	now    func() time.Time
-	core   string
-	book   *book
-	things map[string]*thing
-	sent   map[string]time.Time // alerts of the outbox that were published, by id
-	due    time.Time            // before it nothing has to be sent
+	rt      *component.Runtime
+	config  Config
+	now     func() time.Time
+	core    string
+	publish func(ctx context.Context, topic string, payload []byte) error
+	book    *book
+	outbox  *outbox
+	courier *courier
+	watch   *watch
+	ledger  *ledger.Ledger
 
-	uplinkDownSince time.Time // zero while the cloud can be reached
-}
-
-// thing is what is known of a machine since the start.
-type thing struct {
-	line      string
-	heard     time.Time
-	vote      vote
-	epoch     string
-	seq       uint64
-	simulated bool
+	unkept  bool // what is watched could not be put on disk
+	derived bool // it was said that clear gives way to a threshold
 }
 
 func (r *run) run(ctx context.Context) error {
@@ -92,23 +110,28 @@ func (r *run) run(ctx context.Context) error {
 		subs = append(subs, sub)
 	}
 	predictions, healths, acks, tests := subs[0], subs[1], subs[2], subs[3]
+	courier, stop := startCourier(ctx, r.publish)
+	defer stop()
+	r.courier = courier
 	r.rt.SetState(event.StateOK, "")
 	ticker := time.NewTicker(tickTime)
 	defer ticker.Stop()
-	if err := r.send(ctx, r.now()); err != nil { // what the last run left
-		return err
-	}
+	defer func() { r.keepWatch(r.now(), true) }()
 	for {
+		r.send(r.now())
 		var handler func([]byte, time.Time) error
 		var m ipc.TopicMessage
-		var open bool
 		var from *ipc.Subscription[ipc.TopicMessage]
+		open := true
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 			r.tick(r.now())
-			open = true
+		case o := <-courier.done:
+			if err := r.sent(o); err != nil {
+				return err
+			}
 		case m, open = <-predictions.Events():
 			handler, from = r.prediction, predictions
 		case m, open = <-healths.Events():
@@ -121,15 +144,12 @@ func (r *run) run(ctx context.Context) error {
 		if !open {
 			return fmt.Errorf("receive: %w", from.Err())
 		}
-		now := r.now()
-		if handler != nil {
-			if err := handler(m.Payload, now); err != nil {
-				r.rt.Counter(CounterInvalid).Add(1)
-				r.rt.Log.Warn("message ignored", "topic", m.Topic, "error", err)
-			}
+		if handler == nil {
+			continue
 		}
-		if err := r.send(ctx, now); err != nil {
-			return err
+		if err := handler(m.Payload, r.now()); err != nil {
+			r.rt.Counter(CounterInvalid).Add(1)
+			r.rt.Log.Warn("message ignored", "topic", m.Topic, "error", err)
 		}
 	}
 }
@@ -143,42 +163,52 @@ func (r *run) prediction(payload []byte, now time.Time) error {
 		return err
 	}
 	r.rt.Counter(CounterPredictions).Add(1)
-	t := r.things[p.Thing]
+	t := r.watch.things[p.Thing]
 	if t == nil {
-		if len(r.things) >= r.config.MaxThings {
+		silent := func(name string) bool { _, raised := r.book.find(name, event.FaultSilence); return raised }
+		if len(r.watch.things) >= r.config.MaxThings && !r.watch.forget(silent) {
 			r.rt.Counter(CounterUnwatched).Add(1)
 			return nil
 		}
 		t = &thing{}
 		_, t.vote.raised = r.book.find(p.Thing, event.FaultMachine)
-		r.things[p.Thing] = t
+		r.watch.things[p.Thing] = t
 	}
-	if t.epoch == p.Epoch && p.Seq > t.seq+1 {
-		r.rt.Counter(CounterGaps).Add(p.Seq - t.seq - 1)
+	t.line, t.absence, t.simulated = p.Line, heard(now), p.Simulated
+	r.clear(p.Thing, event.FaultSilence, now)
+	raise, clear := r.config.levels(p.Threshold)
+	if clear < r.config.Clear && !r.derived {
+		r.derived = true
+		r.rt.Log.Warn("clear is not below the model's threshold: half of that is used", "clear", r.config.Clear, "threshold", p.Threshold)
 	}
-	t.line, t.heard, t.epoch, t.seq, t.simulated = p.Line, now, p.Epoch, p.Seq, p.Simulated
-	if _, silent := r.book.find(p.Thing, event.FaultSilence); silent {
-		r.clear(p.Thing, event.FaultSilence, now)
+	if t.vote.add(p.Probability, raise, clear, r.config.Votes, r.config.Window) {
+		if t.vote.raised {
+			r.enter(event.Alert{
+				Thing: p.Thing, Line: p.Line, Fault: event.FaultMachine, Severity: event.SeverityHigh, Since: now,
+				Probability: p.Probability, Model: &p.Model, Simulated: p.Simulated,
+			}, event.AlarmUnacknowledged, now)
+		} else {
+			r.clear(p.Thing, event.FaultMachine, now)
+		}
 	}
-	raise, clear := r.config.Raise, r.config.Clear
-	if raise == 0 {
-		raise = p.Threshold
-	}
-	if clear == 0 {
-		clear = raise / 2
-	}
-	if !t.vote.add(p.Probability, raise, clear, r.config.Votes, r.config.Window) {
-		return nil
-	}
-	if t.vote.raised {
-		r.enter(event.Alert{
-			Thing: p.Thing, Line: p.Line, Fault: event.FaultMachine, Severity: event.SeverityHigh, Since: now,
-			Probability: p.Probability, Model: &p.Model, Simulated: p.Simulated,
-		}, event.AlarmUnacknowledged, now)
-	} else {
-		r.clear(p.Thing, event.FaultMachine, now)
-	}
+	r.note(&p)
 	return nil
+}
+
+// note records the number of a prediction that was dealt with, and counts those that never came. One that is lost with a
+// process that was killed is so counted by the next.
+func (r *run) note(p *event.Prediction) {
+	if p.Seq == 0 || p.Epoch == "" {
+		return
+	}
+	gap, err := r.ledger.Note(p.Thing, p.Epoch, p.Seq)
+	if err != nil && r.rt.Counter(CounterLedger).Add(1) == 1 {
+		r.rt.Log.Error("gaps may be counted wrong", "error", err)
+	}
+	r.rt.Counter(CounterGaps).Add(gap.Missed)
+	if gap.Repeated {
+		r.rt.Counter(CounterRepeated).Add(1)
+	}
 }
 
 // health watches the uplink, of which the forwarder's health messages tell.
@@ -187,18 +217,22 @@ func (r *run) health(payload []byte, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	if h.Component != forwarderName {
+		return nil
+	}
+	r.watch.forwarder = heard(now)
 	switch h.Uplink {
 	case event.UplinkDown:
-		if r.uplinkDownSince.IsZero() {
-			r.uplinkDownSince = now
-			r.rt.Counter(CounterUplinkDown).Store(1)
+		if r.watch.down.since.IsZero() {
+			r.watch.down = heard(now)
 		}
+		r.rt.Counter(CounterUplinkDown).Store(1)
 	case event.UplinkUp:
-		r.uplinkDownSince = time.Time{}
+		r.watch.down = absence{}
 		r.rt.Counter(CounterUplinkDown).Store(0)
-		if _, raised := r.book.find(r.core, event.FaultUplinkDown); raised {
-			r.clear(r.core, event.FaultUplinkDown, now)
-		}
+	}
+	if r.watch.down.since.IsZero() {
+		r.clear(r.core, event.FaultUplinkDown, now)
 	}
 	return nil
 }
@@ -211,7 +245,7 @@ func (r *run) ack(payload []byte, _ time.Time) error {
 	known := false
 	for _, id := range a.IDs {
 		if r.book.acknowledge(id) {
-			delete(r.sent, id)
+			r.outbox.gone(id)
 			r.rt.Counter(CounterAcked).Add(1)
 			known = true
 		}
@@ -241,23 +275,42 @@ func (r *run) tick(now time.Time) {
 		r.save()
 	}
 	if r.config.Silence > 0 {
-		for name, t := range r.things {
-			if _, raised := r.book.find(name, event.FaultSilence); !raised && now.Sub(t.heard) >= r.config.Silence {
-				r.enter(event.Alert{
-					Thing: name, Line: t.line, Fault: event.FaultSilence, Severity: event.SeverityMedium, Since: t.heard, Simulated: t.simulated,
-				}, event.AlarmUnacknowledged, now)
+		for name, t := range r.watch.things {
+			if t.absence.lasts(now) < r.config.Silence {
+				continue
 			}
+			r.raise(event.Alert{Thing: name, Line: t.line, Fault: event.FaultSilence, Since: t.absence.since, Simulated: t.simulated}, now)
 		}
 	}
-	if _, raised := r.book.find(r.core, event.FaultUplinkDown); !raised && r.config.UplinkDown > 0 &&
-		!r.uplinkDownSince.IsZero() && now.Sub(r.uplinkDownSince) >= r.config.UplinkDown {
-		r.enter(event.Alert{
-			Thing: r.core, Fault: event.FaultUplinkDown, Severity: event.SeverityMedium, Since: r.uplinkDownSince,
-		}, event.AlarmUnacknowledged, now)
+	if r.config.UplinkDown > 0 {
+		switch down, forwarder := r.watch.down, r.watch.forwarder; {
+		case down.lasts(now) >= r.config.UplinkDown:
+			r.raise(event.Alert{Thing: r.core, Fault: event.FaultUplinkDown, Since: down.since}, now)
+		case forwarder.lasts(now) >= r.config.UplinkDown:
+			r.raise(event.Alert{Thing: r.core, Fault: event.FaultUplinkDown, Since: forwarder.since, Text: forwarderText(r.core)}, now)
+		}
+	}
+	r.keepWatch(now, false)
+}
+
+// keepWatch puts on disk what a restart must not make begin anew.
+func (r *run) keepWatch(now time.Time, exactly bool) {
+	err := r.watch.save(now, r.config, exactly)
+	if err != nil && !r.unkept {
+		r.rt.Log.Error("what is watched is not on disk; it will be tried again", "error", err)
+	}
+	r.unkept = err != nil
+}
+
+// raise raises an alarm for something that did not happen, unless it is raised.
+func (r *run) raise(a event.Alert, now time.Time) {
+	if _, raised := r.book.find(a.Thing, a.Fault); !raised {
+		a.Severity = event.SeverityMedium
+		r.enter(a, event.AlarmUnacknowledged, now)
 	}
 }
 
-// clear ends a raised alarm.
+// clear ends an alarm, if it is raised.
 func (r *run) clear(thing string, fault event.Fault, now time.Time) {
 	a, ok := r.book.find(thing, fault)
 	if !ok {
@@ -271,15 +324,20 @@ func (r *run) clear(thing string, fault event.Fault, now time.Time) {
 // enter puts an alert into the book, on disk.
 func (r *run) enter(a event.Alert, state event.AlarmState, now time.Time) {
 	a.State, a.TS, a.Since = state, now.UTC(), a.Since.UTC()
-	a.Text = text(a, now)
+	if a.Text == "" {
+		a.Text = text(a, now)
+	}
 	a, dropped := r.book.enter(a)
-	r.rt.Counter(CounterDropped).Add(uint64(dropped))
+	for _, id := range dropped {
+		r.outbox.gone(id)
+	}
+	r.rt.Counter(CounterDropped).Add(uint64(len(dropped)))
 	counter := CounterRaised
 	if state == event.AlarmNormal {
 		counter = CounterCleared
 	}
 	r.rt.Counter(counter).Add(1)
-	r.due = time.Time{}
+	r.outbox.entered()
 	r.rt.Log.Info("alarm", "id", a.ID, "thing", a.Thing, "fault", a.Fault, "state", a.State, "text", a.Text)
 	r.save()
 }
@@ -295,39 +353,27 @@ func (r *run) save() {
 	r.rt.SetState(event.StateOK, "")
 }
 
-// republishLimit is how many alerts, the oldest, are published again at a time.
-const republishLimit = 100
-
-// send publishes the alerts of the outbox that are new, or were not acknowledged in time (promise F12).
-func (r *run) send(ctx context.Context, now time.Time) error {
-	if now.Before(r.due) {
-		return nil
+// send gives the courier the alerts that are new, or were not acknowledged in time (promise F12), if it is not under way.
+func (r *run) send(now time.Time) {
+	if r.courier.busy {
+		return
 	}
-	r.due = now.Add(r.config.Republish)
-	for i, a := range r.book.outbox {
-		last, before := r.sent[a.ID]
-		if before && (i >= republishLimit || now.Sub(last) < r.config.Republish) {
-			if next := last.Add(r.config.Republish); i < republishLimit && next.Before(r.due) {
-				r.due = next
-			}
-			continue
-		}
-		payload, err := event.Encode(a)
-		if err == nil {
-			err = r.rt.IPC().Publish(ctx, event.AlertTopic(a.Thing), payload)
-		}
-		switch {
-		case errors.Is(err, ipc.ErrConnectionLost):
-			return err
-		case err != nil && ctx.Err() == nil:
-			r.rt.Log.Error("an alert was not published; it will be tried again", "id", a.ID, "error", err)
-		}
-		r.sent[a.ID] = now
-		if before {
-			r.rt.Counter(CounterRepublished).Add(1)
-		} else {
-			r.rt.Counter(CounterPublished).Add(1)
-		}
+	if next := r.outbox.next(r.book.outbox, now); len(next.alerts) > 0 {
+		r.courier.busy = true
+		r.courier.rounds <- next
+	}
+}
+
+// sent counts what the courier did.
+func (r *run) sent(o outcome) error {
+	r.courier.busy = false
+	r.rt.Counter(CounterPublished).Add(uint64(o.first))
+	r.rt.Counter(CounterRepublished).Add(uint64(o.again))
+	if o.lost {
+		return o.err
+	}
+	if o.err != nil {
+		r.rt.Log.Error("an alert was not published; it will be tried again", "id", o.failed, "error", o.err)
 	}
 	return nil
 }

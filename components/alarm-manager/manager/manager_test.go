@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,6 +21,24 @@ import (
 
 const managerName = "com.edgepdm.AlarmManager"
 
+// lines is a log that a test can read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // rig is an alarm manager on the embedded core, with its real recipe and a clock that the test sets.
 type rig struct {
 	t      *testing.T
@@ -29,14 +49,30 @@ type rig struct {
 	health *ipc.Subscription[ipc.TopicMessage]
 	ahead  atomic.Int64 // of the clock, nanoseconds
 	seq    uint64
+	log    *lines
 	stop   func()
+	run    string          // of the health messages
+	ended  map[string]bool // runs that are over
+
+	publishAlert func(ctx context.Context, topic string, payload []byte) error // nil: over the connection
 }
 
+// newRig returns a rig whose manager runs.
 func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := stoppedRig(t)
+	r.start()
+	return r
+}
+
+// stoppedRig returns one whose manager does not run.
+func stoppedRig(t *testing.T) *rig {
+	t.Helper()
 	core := coretest.Start(t)
+	log := new(lines)
 	r := &rig{
-		t: t, core: core, client: coretest.Client(t, core),
-		env: coretest.Environment(t, core, managerName, "alarm-manager", slog.New(slog.DiscardHandler)),
+		t: t, core: core, client: coretest.Client(t, core), ended: make(map[string]bool), stop: func() {}, log: log,
+		env: coretest.Environment(t, core, managerName, "alarm-manager", slog.New(slog.NewTextHandler(log, nil))),
 	}
 	coretest.Configure(t, core, managerName, map[string]any{"healthInterval": "100ms", "republish": "1h"})
 	var err error
@@ -46,17 +82,24 @@ func newRig(t *testing.T) *rig {
 	if r.health, err = r.client.Subscribe(t.Context(), event.HealthTopic(managerName), ""); err != nil {
 		t.Fatal(err)
 	}
-	r.start()
 	return r
 }
 
+// start runs the manager and waits until it is at work.
 func (r *rig) start() {
+	r.t.Helper()
+	r.begin()
+	r.await("OK", func(h event.Health) bool { return h.State == event.StateOK })
+}
+
+// begin runs the manager and does not wait.
+func (r *rig) begin() {
 	ctx, cancel := context.WithCancel(r.t.Context())
 	done := make(chan error, 1)
 	now := func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
 	go func() {
 		done <- component.Run(ctx, component.Spec[manager.Config]{
-			Name: managerName, Default: manager.Default, Run: manager.Manager{CoreThing: "core-1", Now: now}.Run,
+			Name: managerName, Default: manager.Default, Run: manager.Manager{CoreThing: "core-1", Now: now}.Publishing(r.publishAlert).Run,
 		}, r.env)
 	}()
 	r.stop = func() {
@@ -64,10 +107,10 @@ func (r *rig) start() {
 		if err := <-done; err != nil {
 			r.t.Errorf("the manager ended with %v", err)
 		}
+		r.ended[r.run] = true
 		r.stop = func() {}
 	}
 	r.t.Cleanup(func() { r.stop() })
-	r.await("OK", func(h event.Health) bool { return h.State == event.StateOK })
 }
 
 func (r *rig) await(what string, wanted func(event.Health) bool) event.Health {
@@ -76,7 +119,14 @@ func (r *rig) await(what string, wanted func(event.Health) bool) event.Health {
 	for {
 		select {
 		case m := <-r.health.Events():
-			if h, err := event.DecodeHealth(m.Payload); err == nil && wanted(h) {
+			h, err := event.DecodeHealth(m.Payload)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			if r.ended[h.Run] { // sent before, received now
+				continue
+			}
+			if r.run = h.Run; wanted(h) {
 				return h
 			}
 		case <-timeout:

@@ -21,6 +21,11 @@ func where(thing, line string) string {
 	return fmt.Sprintf("%s, %s", spoken(line), spoken(thing))
 }
 
+// forwarderText is what is spoken when nothing is heard of the cloud forwarder.
+func forwarderText(core string) string {
+	return fmt.Sprintf("The cloud forwarder of %s is not heard. Nothing reaches the cloud. The plant is watched all the same. Check the component.", spoken(core))
+}
+
 // text is what is spoken of an alert.
 func text(a event.Alert, now time.Time) string {
 	place := where(a.Thing, a.Line)

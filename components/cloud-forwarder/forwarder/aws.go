@@ -79,6 +79,7 @@ func httpClient(c Config) (*http.Client, error) {
 	// uplink that went away without a word, until TCP gives it up after a quarter of an hour.
 	transport.Protocols = new(http.Protocols)
 	transport.Protocols.SetHTTP1(true)
+	transport.MaxIdleConnsPerHost = max(transport.MaxIdleConnsPerHost, c.Parallel)
 	client := &http.Client{
 		Transport: transport, Timeout: c.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // no service redirects

@@ -9,16 +9,22 @@ import (
 )
 
 // BenchmarkDrain measures how fast a backlog of predictions drains over iot-data, one request at a time to keep their
-// order: on loopback, and over a way that takes 50 ms.
+// order, and 16 in no order: on loopback, and over a way that takes 50 ms.
 func BenchmarkDrain(b *testing.B) {
 	for name, c := range map[string]struct {
 		n     int
 		delay time.Duration
-	}{"loopback": {5000, 0}, "50ms": {100, 50 * time.Millisecond}} {
+
+		parallel int
+	}{
+		"loopback": {5000, 0, 1}, "50ms": {100, 50 * time.Millisecond, 1},
+		"loopback, 16 in parallel": {5000, 0, 16}, "50ms, 16 in parallel": {1600, 50 * time.Millisecond, 16},
+	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				b.StopTimer()
 				r := newRigAlone(b)
+				r.configure(map[string]any{"parallel": c.parallel})
 				if c.delay > 0 {
 					r.hook(func(string, []byte) error { <-time.After(c.delay); return nil })
 				}

@@ -1,7 +1,6 @@
 // Package forwarder is the component that owns what leaves the site: it takes alerts, predictions and events of models,
-// keeps them on disk, and delivers them to AWS once the cloud can be reached. Its promises are F1 to F12 of the suite (of F5
-// the bound in bytes): accepted means on disk, removed only on the sink's acknowledgement, at least once with a stable id,
-// in order per stream.
+// keeps them on disk, and delivers them to AWS once the cloud can be reached. Its promises are F1 to F12 of the suite:
+// accepted means on disk, removed only on the sink's acknowledgement, at least once with a stable id, in order per stream.
 package forwarder
 
 import (
@@ -19,11 +18,17 @@ type Config struct {
 	PredictionSink string        `json:"predictionSink"` // iot-data (HTTPS, acknowledged) or iotcore-ipc (best effort)
 	Sample         time.Duration `json:"sample"`         // between two predictions of a thing whose label does not change; 0 = all
 	GroupCommit    time.Duration `json:"groupCommit"`    // predictions are on disk this long after they came, at the latest
+	Parallel       int           `json:"parallel"`       // requests under way with predictions; 1 = in order, more = in no order
 	MaxSpoolMB     int           `json:"maxSpoolMB"`     // disk space of the predictions that wait; the oldest go first
-	RetryMax       time.Duration `json:"retryMax"`       // longest time between two attempts
-	Timeout        time.Duration `json:"timeout"`        // of one attempt
-	Region         string        `json:"region"`         // AWS region; empty = the nucleus's
-	Endpoints      Endpoints     `json:"endpoints"`
+	MinFreeMB      int           `json:"minFreeMB"`      // free disk space below which predictions take no more; a quarter of it for alerts; 0 = none
+
+	PredictionMaxAge time.Duration `json:"predictionMaxAge"` // age, by their own time, at which predictions that wait are dropped; 0 = never
+	AlertMaxAge      time.Duration `json:"alertMaxAge"`      // the same of alerts and events of models
+
+	RetryMax  time.Duration `json:"retryMax"` // longest time between two attempts
+	Timeout   time.Duration `json:"timeout"`  // of one attempt
+	Region    string        `json:"region"`   // AWS region; empty = the nucleus's
+	Endpoints Endpoints     `json:"endpoints"`
 }
 
 // Endpoints replace AWS's own endpoints; empty ones do not.
@@ -43,11 +48,15 @@ const (
 func Default() Config {
 	return Config{
 		TopicPrefix: "edgepdm", PredictionSink: SinkIoTData, Sample: time.Minute, GroupCommit: 200 * time.Millisecond,
-		MaxSpoolMB: 256, RetryMax: time.Minute, Timeout: 10 * time.Second,
+		Parallel: 1, MaxSpoolMB: 256, MinFreeMB: 64, RetryMax: time.Minute, Timeout: 10 * time.Second,
 	}
 }
 
-const maxPrefix = 64
+const (
+	maxPrefix   = 64
+	maxParallel = 64
+	minAge      = time.Minute // what the clocks of a site may differ by must not cost a message
+)
 
 var (
 	arnPattern    = regexp.MustCompile(`^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$`)
@@ -71,6 +80,14 @@ func (c Config) Validate() error {
 		return fmt.Errorf("groupCommit: %v is not between 0s and 10s", c.GroupCommit)
 	case c.MaxSpoolMB < 16 || c.MaxSpoolMB > 1<<20:
 		return fmt.Errorf("maxSpoolMB: %d is not between 16 and %d", c.MaxSpoolMB, 1<<20)
+	case c.Parallel < 1 || c.Parallel > maxParallel:
+		return fmt.Errorf("parallel: %d is not between 1 and %d", c.Parallel, maxParallel)
+	case c.MinFreeMB < 0 || c.MinFreeMB > 1<<30:
+		return fmt.Errorf("minFreeMB: %d is not between 0 and %d", c.MinFreeMB, 1<<30)
+	case c.PredictionMaxAge != 0 && c.PredictionMaxAge < minAge:
+		return fmt.Errorf("predictionMaxAge: %v is neither 0s nor at least %v", c.PredictionMaxAge, minAge)
+	case c.AlertMaxAge != 0 && c.AlertMaxAge < minAge:
+		return fmt.Errorf("alertMaxAge: %v is neither 0s nor at least %v", c.AlertMaxAge, minAge)
 	case c.RetryMax < 100*time.Millisecond || c.RetryMax > time.Hour:
 		return fmt.Errorf("retryMax: %v is not between 100ms and 1h", c.RetryMax)
 	case c.Timeout < 100*time.Millisecond || c.Timeout > 5*time.Minute:

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"edgepdm/shared/event"
+	"edgepdm/shared/ledger"
 )
 
 // filter chooses which predictions leave the site: every change of a thing's label, and one sample in a while.
@@ -21,7 +22,7 @@ type sample struct {
 }
 
 // maxThings bounds memory; of further things everything leaves the site, and no gap is counted.
-const maxThings = 10_000
+const maxThings = ledger.MaxThings
 
 func newFilter(every time.Duration) *filter {
 	return &filter{every: every, things: make(map[string]sample)}
@@ -49,32 +50,6 @@ func (f *filter) forget(thing string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.things, thing)
-}
-
-// sequence counts predictions that never came. It remembers the last number of each thing.
-type sequence map[string]position
-
-type position struct {
-	epoch string
-	seq   uint64
-}
-
-func newSequence() sequence { return make(sequence) }
-
-// missed returns how many numbers lie between a prediction and the one before it.
-func (s sequence) missed(p *event.Prediction) (n uint64) {
-	last, known := s[p.Thing]
-	if !known && len(s) >= maxThings {
-		return 0
-	}
-	if known && last.epoch == p.Epoch {
-		if p.Seq <= last.seq { // repeated
-			return 0
-		}
-		n = p.Seq - last.seq - 1
-	}
-	s[p.Thing] = position{p.Epoch, p.Seq}
-	return n
 }
 
 // recent remembers ids that were accepted, so that an alert which is published again, for want of the acknowledgement,

@@ -2,6 +2,9 @@ package forwarder
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -9,6 +12,7 @@ import (
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/ledger"
 	"edgepdm/shared/spool"
 )
 
@@ -21,6 +25,7 @@ const (
 
 const (
 	spoolDir        = "spool"
+	ledgerName      = "sequence-numbers"
 	deadLettersSize = 10 << 20 // bytes, twice with the file before
 	measureEvery    = time.Second
 	recentAlerts    = 10_000
@@ -40,7 +45,6 @@ type Forwarder struct {
 	Now    func() time.Time // time.Now in production
 
 	accepted map[string]*recent // ids of alerts that are on disk, by stream
-	sequence sequence
 	overrun  map[string]overrun // by subscription
 }
 
@@ -55,6 +59,11 @@ type overrun struct {
 func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	r := f.newRun(rt, config)
 	var err error
+	if r.ledger, err = ledger.Open(filepath.Join(rt.WorkDir, ledgerName), maxThings); err != nil {
+		rt.Log.Error("predictions lost while the forwarder is down will not be counted", "error", err)
+		r.ledger = ledger.Memory(maxThings)
+	}
+	defer func() { _ = r.ledger.Close() }()
 	if r.alerts, err = r.subscribe(ctx, event.FilterAlert); err != nil {
 		return err
 	}
@@ -77,32 +86,42 @@ type run struct {
 	dead       *deadLetters
 	cloud      *cloud // set and used by connect; nil until AWS can be used
 	filter     *filter
+	ledger     *ledger.Ledger
 	pending    chan pending
+	replayed   map[string]int64 // how much of a file of dead letters is back in the streams; replay's
 
 	alerts, predictions, models *ipc.Subscription[ipc.TopicMessage]
 
 	toIoT, toSNS, toPredictions *stream // toSNS is nil without a topic
+	topicless                   *stream // alerts that wait for a topic while there is none; nil when there never were any
 	streams                     []*stream
 }
 
 func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	r := &run{
 		forwarder: f, rt: rt, config: config, filter: newFilter(config.Sample), pending: make(chan pending, maxPending),
-		conditions: newConditions(rt), uplink: newUplink(rt),
+		conditions: newConditions(rt), uplink: newUplink(rt), replayed: make(map[string]int64),
 		dead: &deadLetters{dir: rt.WorkDir, limit: deadLettersSize, now: f.Now},
 	}
-	alertQueue := spool.Options{MaxBytes: alertQueueBytes, WhenFull: spool.Reject, Log: rt.Log}
+	floor := int64(config.MinFreeMB) << 20
+	// Alerts have room on a disk that predictions have stopped to fill.
+	alertQueue := spool.Options{MaxBytes: alertQueueBytes, MinFree: floor / 4, WhenFull: spool.Reject, Log: rt.Log}
 	r.toIoT = r.newStream(streamAlertsIoT, alertQueue)
+	r.toIoT.maxAge = config.AlertMaxAge
 	if config.AlertTopicARN != "" {
 		r.toSNS = r.newStream(streamAlertsSNS, alertQueue)
+		r.toSNS.maxAge = config.AlertMaxAge
+	} else if _, err := os.Stat(filepath.Join(rt.WorkDir, spoolDir, streamAlertsSNS)); !errors.Is(err, os.ErrNotExist) {
+		r.topicless = r.newStream(streamAlertsSNS, alertQueue)
+		r.topicless.maxAge = config.AlertMaxAge
 	}
 	r.toPredictions = r.newStream(streamPredictions, spool.Options{
-		GroupCommit: config.GroupCommit, MaxBytes: int64(config.MaxSpoolMB) << 20, WhenFull: spool.DropOldest, Log: rt.Log,
+		GroupCommit: config.GroupCommit, MaxBytes: int64(config.MaxSpoolMB) << 20, MinFree: floor, WhenFull: spool.DropOldest, Log: rt.Log,
 	})
+	r.toPredictions.maxAge, r.toPredictions.parallel = config.PredictionMaxAge, config.Parallel
 	if f.accepted == nil {
 		f.accepted = make(map[string]*recent)
 		f.overrun = make(map[string]overrun)
-		f.sequence = newSequence()
 	}
 	for _, s := range r.streams {
 		if s != r.toPredictions && f.accepted[s.name] == nil {
@@ -116,7 +135,7 @@ func (r *run) newStream(name string, options spool.Options) *stream {
 	s := &stream{
 		name: name, dir: filepath.Join(r.rt.WorkDir, spoolDir, name), options: options, opened: make(chan struct{}),
 		sinks: make(chan sink, 1), timeout: r.config.Timeout, backoff: component.Backoff{Min: retryMin, Max: r.config.RetryMax},
-		dead: r.dead, conditions: r.conditions, uplink: r.uplink, rt: r.rt,
+		parallel: 1, dead: r.dead, conditions: r.conditions, uplink: r.uplink, rt: r.rt, dropped: make(map[spool.Reason]uint64),
 	}
 	r.conditions.expect(s.place(placeOpen))
 	r.streams = append(r.streams, s)
@@ -140,7 +159,8 @@ func (r *run) run(ctx context.Context) error {
 	working.Go(func() { failed <- r.receiveAlerts(work, keep) })
 	working.Go(func() { failed <- r.receivePredictions(work, keep) })
 	working.Go(func() { failed <- r.receiveModels(work, keep) })
-	working.Go(func() { r.tick(work) })
+	working.Go(func() { every(work, measureEvery, r.measure) })
+	working.Go(func() { every(work, measureEvery, func() { r.replay(work) }) })
 	acknowledging.Go(func() { r.acknowledge(keep) })
 
 	var err error
@@ -160,13 +180,12 @@ func (r *run) run(ctx context.Context) error {
 	return err
 }
 
-// tick brings the counters up to date, and looks for dead letters that are to be sent again, until ctx ends.
-func (r *run) tick(ctx context.Context) {
-	ticker := time.NewTicker(measureEvery)
+// every does something at once, and again and again, until ctx ends.
+func every(ctx context.Context, interval time.Duration, do func()) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		r.measure()
-		r.replay(ctx)
+		do()
 		select {
 		case <-ctx.Done():
 			return
@@ -175,10 +194,21 @@ func (r *run) tick(ctx context.Context) {
 	}
 }
 
-// measure brings the counters up to date that are not counted as it happens.
+// measure drops what is too old, and brings the counters up to date that are not counted as it happens.
 func (r *run) measure() {
+	now := r.forwarder.Now()
 	for _, s := range r.streams {
-		s.measure(r.forwarder.Now())
+		if s.isOpen() {
+			s.expire(now)
+			s.measure(now)
+		}
+	}
+	if s := r.topicless; s != nil && s.isOpen() {
+		var problem error
+		if n := s.queue.Stats().Depth; n > 0 {
+			problem = fmt.Errorf("alertTopicArn is not set, and alerts of before wait for a topic: %d", n)
+		}
+		r.conditions.set(s.place(placeDeliver), problem)
 	}
 	r.countOverrun(event.FilterAlert, r.alerts)
 	r.countOverrun(event.FilterPrediction, r.predictions)

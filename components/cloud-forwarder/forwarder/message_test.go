@@ -151,22 +151,6 @@ func TestFilterForgets(t *testing.T) {
 	}
 }
 
-// F12: numbers that are missing are counted, by thing and epoch.
-func TestSequenceCountsGaps(t *testing.T) {
-	s := newSequence()
-	for i, c := range []struct {
-		thing, epoch string
-		seq, want    uint64
-	}{
-		{"p", "e", 5, 0}, {"p", "e", 6, 0}, {"p", "e", 9, 2}, {"p", "e", 9, 0}, {"p", "e", 7, 0}, {"p", "e", 10, 0},
-		{"q", "e", 1, 0}, {"p", "f", 100, 0}, {"p", "f", 102, 1},
-	} {
-		if got := s.missed(&event.Prediction{Thing: c.thing, Epoch: c.epoch, Seq: c.seq}); got != c.want {
-			t.Errorf("%d: %+v: %d", i, c, got)
-		}
-	}
-}
-
 // A message is kept as it came, and an alert without a text still has one for a phone.
 func TestMessageIsKeptAsItCame(t *testing.T) {
 	const payload = `{"v":1,"id":"x","text":"<&> \u003c é"}`

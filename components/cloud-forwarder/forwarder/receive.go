@@ -18,16 +18,26 @@ import (
 // Names of counters in the health messages; those of streams are in stream.go.
 const (
 	CounterInvalid = "message.invalid"
-	CounterRefused = "message.refused"    // could not be put on disk: not acknowledged
+	CounterRefused = "message.refused"    // could not be put on disk: not acknowledged; also with "." and the reason
 	CounterOverrun = "message.overrun"    // came faster than the disk took it; alerts come again
 	CounterSkipped = "prediction.skipped" // stays on the site, by the sample setting
 	CounterMissed  = "prediction.missed"  // numbers that never came: rows that were not scored, or local messages that were lost
+	CounterLedger  = "ledger.failed"      // predictions whose number could not be recorded
 )
 
-// pending is a prediction on its way to the disk.
+// Reasons of CounterRefused.
+const (
+	refusedFull  = ".full"       // of the stream's bound in bytes
+	refusedSpace = ".free-space" // of the disk's floor
+	refusedDisk  = ".disk"       // it does not take it
+)
+
+// pending is a prediction that was received: one on its way to the disk, or one that stays on the site.
 type pending struct {
-	id, thing string
-	receipt   *spool.Receipt
+	id, thing, epoch string
+	seq              uint64
+	numbered         bool           // the number is newer than those before it
+	receipt          *spool.Receipt // nil for one that does not go to the disk
 }
 
 const (
@@ -116,16 +126,16 @@ func (r *run) alert(ctx context.Context, m ipc.TopicMessage) {
 		streams = append(streams, r.toSNS)
 	}
 	receipts := make([]*spool.Receipt, len(streams))
+	onDisk := true
 	for i, s := range streams {
 		if r.forwarder.accepted[s.name].has(a.ID) { // the acknowledgement was lost
 			continue
 		}
 		if receipts[i], err = r.keep(ctx, s, m, a.ID, a.TS); err != nil {
 			r.refuse(s, err)
-			return // without an acknowledgement it comes again
+			onDisk = false // without an acknowledgement it comes again, for this queue; others have it already
 		}
 	}
-	onDisk := true
 	for i, s := range streams {
 		if receipts[i] == nil {
 			continue
@@ -186,20 +196,39 @@ func (r *run) prediction(ctx context.Context, m ipc.TopicMessage) {
 		r.invalid(m, err)
 		return
 	}
-	r.rt.Counter(CounterMissed).Add(r.forwarder.sequence.missed(&p))
-	if !r.filter.takes(&p, r.forwarder.Now()) {
+	received := pending{id: p.ID, thing: p.Thing, epoch: p.Epoch, seq: p.Seq, numbered: r.hear(&p)}
+	if r.filter.takes(&p, r.forwarder.Now()) {
+		if received.receipt, err = r.keep(ctx, r.toPredictions, m, p.ID, p.TS); err != nil {
+			r.refuse(r.toPredictions, err)
+			r.filter.forget(p.Thing)
+		}
+	} else {
 		r.rt.Counter(CounterSkipped).Add(1)
-		return
-	}
-	receipt, err := r.keep(ctx, r.toPredictions, m, p.ID, p.TS)
-	if err != nil {
-		r.refuse(r.toPredictions, err)
-		r.filter.forget(p.Thing)
-		return
 	}
 	select {
-	case r.pending <- pending{p.ID, p.Thing, receipt}:
+	case r.pending <- received:
 	case <-ctx.Done(): // the disk hangs
+	}
+}
+
+// hear counts the predictions that never came before this one, and reports whether its number is to be recorded.
+func (r *run) hear(p *event.Prediction) bool {
+	if p.Seq == 0 || p.Epoch == "" {
+		return false
+	}
+	gap, err := r.ledger.Hear(p.Thing, p.Epoch, p.Seq)
+	r.rt.Counter(CounterMissed).Add(gap.Missed)
+	return err == nil && !gap.Repeated
+}
+
+// settled records the number of a prediction, once it is on disk, refused or stays here. One that was received, and lost
+// with a process that was killed, is so counted as missed by the next.
+func (r *run) settled(p pending) {
+	if !p.numbered {
+		return
+	}
+	if err := r.ledger.Keep(p.thing, p.epoch, p.seq); err != nil && r.rt.Counter(CounterLedger).Add(1) == 1 {
+		r.rt.Log.Error("gaps may be counted wrong", "error", err)
 	}
 }
 
@@ -244,13 +273,16 @@ func encode(v any) ([]byte, error) {
 func (r *run) acknowledge(ctx context.Context) {
 	var ids []string
 	for p := range r.pending {
-		if err := p.receipt.Err(); err != nil { // waits for the disk
-			r.refuse(r.toPredictions, err)
-			r.filter.forget(p.thing)
-		} else {
-			r.took(r.toPredictions)
-			ids = append(ids, p.id)
+		if p.receipt != nil {
+			if err := p.receipt.Err(); err != nil { // waits for the disk
+				r.refuse(r.toPredictions, err)
+				r.filter.forget(p.thing)
+			} else {
+				r.took(r.toPredictions)
+				ids = append(ids, p.id)
+			}
 		}
+		r.settled(p)
 		if len(ids) > 0 && (len(ids) == maxAckIDs || len(r.pending) == 0) {
 			r.publishAck(ctx, event.TopicAckPrediction, ids)
 			ids = ids[:0]
@@ -290,6 +322,14 @@ func (r *run) took(s *stream) {
 
 // refuse counts a message that is not.
 func (r *run) refuse(s *stream, err error) {
+	reason := refusedDisk
+	switch {
+	case errors.Is(err, spool.ErrFull):
+		reason = refusedFull
+	case errors.Is(err, spool.ErrNoSpace):
+		reason = refusedSpace
+	}
 	r.rt.Counter(CounterRefused).Add(1)
+	r.rt.Counter(CounterRefused + reason).Add(1)
 	r.conditions.set(s.place(placeReceive), fmt.Errorf("not put on disk: %w", err))
 }

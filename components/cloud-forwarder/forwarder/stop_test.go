@@ -98,8 +98,8 @@ func TestStopsWhileServersHang(t *testing.T) {
 	}
 	t.Logf("stopping took %v", took)
 	r.acks.await(t, "acknowledgements", has(append(ids, "a-1")...))
-	r.configure(map[string]any{"groupCommit": "10ms", "endpoints": map[string]any{"iotData": ends.IoTData, "sns": ends.SNS}})
 	r.start()
+	r.configure(map[string]any{"groupCommit": "10ms", "endpoints": map[string]any{"iotData": ends.IoTData, "sns": ends.SNS}})
 	r.iot.await(t, "messages", has(append(ids, "a-1")...))
 	r.awaitSNS(has("a-1"))
 	for _, a := range r.iot.all() {
@@ -137,7 +137,7 @@ func (r *rig) awaitPredictions(n uint64) {
 	r.awaitCounter(forwarder.CounterMissed, n)
 }
 
-// childWorkDir makes this test binary a forwarder, which TestKilled kills.
+// childWorkDir makes this test binary a forwarder, which a test kills.
 const childWorkDir = "EDGEPDM_TEST_FORWARDER"
 
 func TestMain(m *testing.M) {
@@ -153,26 +153,42 @@ func TestMain(m *testing.M) {
 	os.Exit(1)
 }
 
+// spawn starts the forwarder as a process of its own, waits until it is at work, and returns what kills it with SIGKILL.
+func (r *rig) spawn() (kill func()) {
+	r.t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	child := exec.Command(program)
+	child.Stderr = os.Stderr
+	child.Env = append(os.Environ(), childWorkDir+"="+r.env.WorkDir)
+	for _, name := range []string{ipc.EnvSocket, ipc.EnvAuthToken, envURL, envToken, envRegion} {
+		child.Env = append(child.Env, name+"="+r.env.Getenv(name))
+	}
+	if err := child.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	var once sync.Once
+	kill = func() {
+		once.Do(func() {
+			_ = child.Process.Kill()
+			_ = child.Wait() // it was killed
+			r.ended[r.run] = true
+		})
+	}
+	r.t.Cleanup(kill)
+	r.await("OK", func(h event.Health) bool { return h.State == event.StateOK })
+	return kill
+}
+
 // F1, F3 and F10: killed with SIGKILL again and again while messages flow, the forwarder loses nothing that it acknowledged.
 func TestKilled(t *testing.T) {
 	r := newRig(t)
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	environment := append(os.Environ(), childWorkDir+"="+r.env.WorkDir)
-	for _, name := range []string{ipc.EnvSocket, ipc.EnvAuthToken, envURL, envToken, envRegion} {
-		environment = append(environment, name+"="+r.env.Getenv(name))
-	}
 	var seq uint64
 	var alerts []string
 	for round := range 4 {
-		child := exec.Command(program)
-		child.Env, child.Stderr = environment, os.Stderr
-		if err := child.Start(); err != nil {
-			t.Fatal(err)
-		}
-		h := r.await("OK", func(h event.Health) bool { return h.State == event.StateOK })
+		kill := r.spawn()
 		r.cloud.SetUplink(round%2 == 0) // half the time there is a backlog
 		for range 5 {
 			r.predict(seq+1, seq+40)
@@ -180,11 +196,7 @@ func TestKilled(t *testing.T) {
 			alerts = append(alerts, r.alert(fmt.Sprintf("a-%d", seq)).ID)
 		}
 		r.acks.await(t, "acknowledgement", has(alerts[len(alerts)-3]))
-		if err := child.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = child.Wait() // it was killed
-		r.ended[h.Run] = true
+		kill()
 	}
 	r.cloud.SetUplink(true)
 	r.start()

@@ -24,7 +24,7 @@ const (
 	counterSent     = ".sent"     // acknowledged by the sink
 	counterRetried  = ".retried"  // attempts that failed and will be repeated
 	counterDead     = ".dead"     // dead letters
-	counterDropped  = ".dropped"  // by the bound on disk space
+	counterDropped  = ".dropped"  // by a bound; also with "." and the bound: drop-oldest (bytes), free-space or age
 	counterLost     = ".lost"     // damaged on disk
 )
 
@@ -45,6 +45,7 @@ const (
 	placeRead    = "read"
 	placeDeliver = "deliver"
 	placeRemove  = "remove"
+	placeExpire  = "expire"
 	placeAWS     = "AWS"
 )
 
@@ -55,7 +56,7 @@ const (
 	buryTries   = 10 // until a dead letter goes to the log only
 )
 
-// stream is one queue and the sink that drains it, in order (promise F4). Streams do not wait for each other, so that
+// stream is one queue and the sink that drains it, in order unless parallel is above 1 (promise F4). Streams do not wait for each other, so that
 // alerts overtake predictions and neither starves (F6).
 type stream struct {
 	name    string
@@ -65,6 +66,8 @@ type stream struct {
 	opened  chan struct{}
 	sinks   chan sink // gets one sink, once there is access to it
 
+	parallel   int           // requests under way at a time
+	maxAge     time.Duration // at which records are dropped; 0 = never
 	timeout    time.Duration
 	backoff    component.Backoff
 	dead       *deadLetters
@@ -72,7 +75,8 @@ type stream struct {
 	uplink     *uplink
 	rt         *component.Runtime
 
-	dropped, lost uint64 // as counted
+	dropped map[spool.Reason]uint64 // as counted
+	lost    uint64                  // as counted
 }
 
 // envelope is what the queue keeps of a message.
@@ -87,11 +91,20 @@ func (s *stream) count(what string, n uint64) {
 	s.rt.Counter(counterStream + s.name + what).Add(n)
 }
 
-// measure brings the counters up to date that are the queue's.
-func (s *stream) measure(now time.Time) {
-	if !s.isOpen() {
+// sensible is a time before which no clock is right: what carries an earlier one has no age that is known.
+func sensible() time.Time { return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC) }
+
+// expire drops the records that are too old (promise F5).
+func (s *stream) expire(now time.Time) {
+	if s.maxAge == 0 {
 		return
 	}
+	_, err := s.queue.Expire(sensible(), now.Add(-s.maxAge))
+	s.conditions.set(s.place(placeExpire), err)
+}
+
+// measure brings the counters up to date that are the queue's.
+func (s *stream) measure(now time.Time) {
 	stats := s.queue.Stats()
 	set := func(what string, n uint64) { s.rt.Counter(counterStream + s.name + what).Store(n) }
 	set(counterDepth, stats.Depth)
@@ -101,10 +114,18 @@ func (s *stream) measure(now time.Time) {
 		age = max(now.Sub(time.Unix(0, stats.Oldest)), 0)
 	}
 	set(counterAge, uint64(age/time.Second))
-	dropped := stats.Dropped[spool.ReasonOldest] // the queue counts from when it was opened
-	s.count(counterDropped, dropped-s.dropped)
+	dropped := uint64(0)
+	for reason, n := range stats.Dropped { // the queue counts from when it was opened
+		if s.dropped[reason] == 0 && n > 0 {
+			s.rt.Log.Warn("messages that waited are dropped, and counted", "stream", s.name, "bound", reason)
+		}
+		dropped += n - s.dropped[reason]
+		s.count(counterDropped+"."+string(reason), n-s.dropped[reason])
+		s.dropped[reason] = n
+	}
+	s.count(counterDropped, dropped)
 	s.count(counterLost, stats.LostRecords-s.lost)
-	s.dropped, s.lost = dropped, stats.LostRecords
+	s.lost = stats.LostRecords
 }
 
 // run opens the queue, and drains it once there is a sink, until ctx ends.
@@ -122,6 +143,10 @@ func (s *stream) run(ctx context.Context) {
 	}
 	select {
 	case to := <-s.sinks:
+		if s.parallel > 1 {
+			s.drainParallel(ctx, to)
+			return
+		}
 		s.drain(ctx, to)
 	case <-ctx.Done():
 	}
@@ -171,7 +196,7 @@ func (s *stream) close() {
 // drain sends what the queue holds until ctx ends. A disk that fails is tried again.
 func (s *stream) drain(ctx context.Context, to sink) {
 	for failures := 0; ; {
-		records, err := s.next(ctx)
+		records, err := s.next(ctx, 0)
 		if ctx.Err() != nil {
 			return
 		}
@@ -183,7 +208,7 @@ func (s *stream) drain(ctx context.Context, to sink) {
 		}
 		failures = 0
 		for _, r := range records {
-			if ctx.Err() != nil || !s.deliver(ctx, to, r) {
+			if ctx.Err() != nil || !s.gone(r) && !s.deliver(ctx, to, r) {
 				return // the record stays
 			}
 			// Without its cursor on disk, the record is sent again after a restart: no reason to stop now.
@@ -192,16 +217,19 @@ func (s *stream) drain(ctx context.Context, to sink) {
 	}
 }
 
-// next waits for records and returns the oldest ones.
-func (s *stream) next(ctx context.Context) ([]spool.Record, error) {
-	if err := s.queue.Wait(ctx, 0); err != nil {
+// next waits for records above a sequence number and returns the oldest of them.
+func (s *stream) next(ctx context.Context, after uint64) ([]spool.Record, error) {
+	if err := s.queue.Wait(ctx, after); err != nil {
 		return nil, err
 	}
-	return s.queue.Peek(peekRecords, peekBytes)
+	return s.queue.PeekAfter(after, peekRecords, peekBytes)
 }
 
-// deliver sends one record, again and again until the sink has it or refuses it for good. It returns false when ctx ended
-// before.
+// gone reports whether a record was dropped since it was read.
+func (s *stream) gone(r spool.Record) bool { return r.Seq <= s.queue.Acked() }
+
+// deliver sends one record, again and again until the sink has it or refuses it for good, or until a bound has dropped it. It
+// returns false when ctx ended before.
 func (s *stream) deliver(ctx context.Context, to sink, r spool.Record) bool {
 	var e envelope
 	if err := json.Unmarshal(r.Payload, &e); err != nil {
@@ -234,6 +262,9 @@ func (s *stream) deliver(ctx context.Context, to sink, r spool.Record) bool {
 		m.replayed = true // the failed attempt may have arrived all the same
 		if !pause(ctx, max(s.backoff.Delay(attempt), min(retryAfter(err), s.backoff.Max))) {
 			return false
+		}
+		if s.gone(r) {
+			return true
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"edgepdm/components/inference-engine/scoring"
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
+	"edgepdm/shared/ledger"
 	"edgepdm/shared/modelstore"
 )
 
@@ -56,8 +57,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("iterations: %q is none of %s, %s and %s", c.Iterations, gbdt.AutoIterations, gbdt.AllIterations, gbdt.BestIterations)
 	case c.MaxAge <= 0:
 		return fmt.Errorf("maxAge: %v is not above 0", c.MaxAge)
-	case c.MaxThings < 1 || c.MaxThings > maxLedgerThings:
-		return fmt.Errorf("maxThings: %d is not between 1 and %d", c.MaxThings, maxLedgerThings)
+	case c.MaxThings < 1 || c.MaxThings > ledger.MaxThings:
+		return fmt.Errorf("maxThings: %d is not between 1 and %d", c.MaxThings, ledger.MaxThings)
 	case c.PredictionShadow != "" && (len(c.PredictionShadow) > maxShadowName || event.CheckName(c.PredictionShadow) != nil):
 		return fmt.Errorf("predictionShadow: %q is not 1 to %d of a-z A-Z 0-9 : _ -", c.PredictionShadow, maxShadowName)
 	case c.Inbox == "":

@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/ledger"
 	"edgepdm/shared/shadow"
 )
 
@@ -63,11 +64,11 @@ func (e Engine) Run(ctx context.Context, rt *component.Runtime, config Config) e
 		pending: make(chan handled, pendingLimit), platform: runtime.GOOS + "/" + runtime.GOARCH,
 	}
 	var err error
-	if r.ledger, err = openLedger(filepath.Join(rt.WorkDir, ledgerName), config.MaxThings); err != nil {
+	if r.ledger, err = ledger.Open(filepath.Join(rt.WorkDir, ledgerName), config.MaxThings); err != nil {
 		rt.Log.Error("rows lost while the engine is down will not be counted", "error", err)
-		r.ledger = memoryLedger(config.MaxThings)
+		r.ledger = ledger.Memory(config.MaxThings)
 	}
-	defer func() { _ = r.ledger.close() }()
+	defer func() { _ = r.ledger.Close() }()
 	if config.Model == "" {
 		if r.models, err = openModels(rt, config, e.Now, e.ShippedModel); err != nil { // such as the store of a newer version
 			rt.Log.Error("no model is taken from the inbox, and the shipped one scores", "error", err)
@@ -93,7 +94,7 @@ type run struct {
 	now       func() time.Time
 	model     *activeModel // nil: there is none
 	models    *models      // nil: the configuration names the model
-	ledger    *ledger
+	ledger    *ledger.Ledger
 	assembler *assembler
 	platform  string
 	pending   chan handled
@@ -312,7 +313,7 @@ func (r *run) values(t *event.Telemetry, arrived time.Time) ([]float32, *event.I
 	if r.model == nil {
 		return nil, &event.InvalidError{Reason: reasonNoModel, Detail: "there is no model to score the row"}
 	}
-	if !r.ledger.admits(t.Thing) {
+	if !r.ledger.Admits(t.Thing) {
 		return nil, &event.InvalidError{Reason: reasonThings, Detail: fmt.Sprintf("thing %s is one more than maxThings (%d)", t.Thing, r.config.MaxThings)}
 	}
 	if invalid := r.model.check(t); invalid != nil {
@@ -358,26 +359,26 @@ func (r *run) reject(t *event.Telemetry, invalid *event.InvalidError) {
 		r.rt.Log.Warn("telemetry is invalid", "reason", invalid.Reason, "detail", invalid.Detail, "thing", t.Thing, "seq", t.Seq,
 			"total", r.rt.Counter(CounterInvalid+string(invalid.Reason)).Load())
 	}
-	if t.Thing != "" && t.Epoch != "" && t.Seq > 0 && r.ledger.knows(t.Thing) {
+	if t.Thing != "" && t.Epoch != "" && t.Seq > 0 && r.ledger.Knows(t.Thing) {
 		r.pending <- handled{t.Thing, t.Epoch, t.Seq, nil}
 	}
 }
 
 // note records the row's number, and counts the rows that never came.
 func (r *run) note(t handled) {
-	gap, err := r.ledger.note(t.thing, t.epoch, t.seq)
+	gap, err := r.ledger.Note(t.thing, t.epoch, t.seq)
 	if err != nil {
 		if r.rt.Counter(CounterLedger).Add(1) == 1 {
 			r.rt.Log.Error("gaps may be counted wrong", "error", err)
 		}
 	}
-	if gap.repeated {
+	if gap.Repeated {
 		r.rt.Counter(CounterRepeated).Add(1)
 	}
-	r.rt.Counter(CounterUnheard).Add(gap.unheard)
-	if gap.missed > 0 {
-		r.rt.Counter(CounterMissed).Add(gap.missed)
-		r.rt.Log.Warn("rows of telemetry never arrived", "thing", t.thing, "missed", gap.missed, "before_seq", t.seq)
+	r.rt.Counter(CounterUnheard).Add(gap.Unheard)
+	if gap.Missed > 0 {
+		r.rt.Counter(CounterMissed).Add(gap.Missed)
+		r.rt.Log.Warn("rows of telemetry never arrived", "thing", t.thing, "missed", gap.Missed, "before_seq", t.seq)
 	}
 }
 

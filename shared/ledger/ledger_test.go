@@ -1,4 +1,4 @@
-package engine
+package ledger
 
 import (
 	"errors"
@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-func open(t *testing.T, path string, limit int) *ledger {
+func open(t *testing.T, path string, limit int) *Ledger {
 	t.Helper()
-	l, err := openLedger(path, limit)
+	l, err := Open(path, limit)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = l.close() })
+	t.Cleanup(func() { _ = l.Close() })
 	return l
 }
 
@@ -45,8 +45,8 @@ func TestLedgerCountsGaps(t *testing.T) {
 		if c.reopen { // as a killed process leaves it: without close
 			l = open(t, path, 10)
 		}
-		got, err := l.note(c.thing, c.epoch, c.seq)
-		if want := (gap{c.missed, c.unheard, c.repeated}); err != nil || got != want {
+		got, err := l.Note(c.thing, c.epoch, c.seq)
+		if want := (Gap{c.missed, c.unheard, c.repeated}); err != nil || got != want {
 			t.Errorf("%s: %+v, %v; want %+v", c.what, got, err, want)
 		}
 	}
@@ -54,14 +54,14 @@ func TestLedgerCountsGaps(t *testing.T) {
 
 func TestLedgerIsBounded(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger"), 1)
-	if _, err := l.note("p-1", "a", 1); err != nil {
+	if _, err := l.Note("p-1", "a", 1); err != nil {
 		t.Fatal(err)
 	}
-	if l.admits("p-2") || !l.admits("p-1") {
+	if l.Admits("p-2") || !l.Admits("p-1") {
 		t.Error("admits the wrong thing")
 	}
-	if _, err := l.note("p-2", "a", 1); !errors.Is(err, errLedgerFull) {
-		t.Errorf("%v, want errLedgerFull", err)
+	if _, err := l.Note("p-2", "a", 1); !errors.Is(err, ErrFull) {
+		t.Errorf("%v, want ErrFull", err)
 	}
 }
 
@@ -70,7 +70,7 @@ func TestLedgerSurvivesTornAndForeignFiles(t *testing.T) {
 	path := filepath.Join(dir, "ledger")
 	l := open(t, path, 10)
 	for _, thing := range []string{"p-1", "p-2"} {
-		if _, err := l.note(thing, "a", 1); err != nil {
+		if _, err := l.Note(thing, "a", 1); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -86,28 +86,70 @@ func TestLedgerSurvivesTornAndForeignFiles(t *testing.T) {
 	for cut := range len(data) { // a torn tail: whole slots are kept, and the file can be extended
 		write(data[:cut])
 		l := open(t, path, 10)
-		if _, err := l.note("p-3", "a", 7); err != nil {
+		if _, err := l.Note("p-3", "a", 7); err != nil {
 			t.Fatalf("cut at %d: %v", cut, err)
 		}
 		again := open(t, path, 10)
-		if got, err := again.note("p-3", "a", 9); got.missed != 1 || err != nil {
+		if got, err := again.Note("p-3", "a", 9); got.Missed != 1 || err != nil {
 			t.Fatalf("cut at %d: %+v, %v", cut, got, err)
 		}
 	}
 	spoilt := append([]byte(nil), data...)
-	spoilt[len(ledgerMagic)] = 255 // the first slot's name is too long now
+	spoilt[len(magic)] = 255 // the first slot's name is too long now
 	write(spoilt)
 	l = open(t, path, 10)
-	if got, err := l.note("p-2", "a", 3); got.missed != 1 || err != nil {
+	if got, err := l.Note("p-2", "a", 3); got.Missed != 1 || err != nil {
 		t.Errorf("beside a spoilt slot: %+v, %v", got, err)
 	}
 
 	newer := []byte("EPDMSEQ2 of the future")
 	write(newer)
-	if _, err := openLedger(path, 10); !errors.Is(err, errLedgerNewer) {
+	if _, err := Open(path, 10); !errors.Is(err, ErrFormat) {
 		t.Errorf("another format: %v", err)
 	}
 	if got, err := os.ReadFile(path); err != nil || string(got) != string(newer) {
 		t.Errorf("the file of another format became %q, %v", got, err)
+	}
+}
+
+// What was heard and not kept is missed by the next process; in this one a number counts once.
+func TestHeardAndNotKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	l := open(t, path, 10)
+	for seq := uint64(1); seq <= 5; seq++ {
+		if g, err := l.Hear("p-1", "a", seq); err != nil || g != (Gap{}) {
+			t.Fatalf("%+v, %v", g, err)
+		}
+		if seq <= 3 {
+			if err := l.Keep("p-1", "a", seq); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if g, err := l.Hear("p-1", "a", 5); err != nil || !g.Repeated {
+		t.Errorf("%+v, %v", g, err)
+	}
+	l = open(t, path, 10) // as a killed process leaves it
+	if g, err := l.Hear("p-1", "a", 7); err != nil || g.Missed != 3 {
+		t.Errorf("%+v, %v; want 4, 5 and 6 missed", g, err)
+	}
+}
+
+// A ledger without a file counts all the same.
+func TestMemory(t *testing.T) {
+	l := Memory(1)
+	for _, c := range []struct {
+		seq  uint64
+		want Gap
+	}{{2, Gap{Unheard: 1}}, {4, Gap{Missed: 1}}, {4, Gap{Repeated: true}}} {
+		if g, err := l.Note("p-1", "a", c.seq); err != nil || g != c.want {
+			t.Errorf("%d: %+v, %v", c.seq, g, err)
+		}
+	}
+	if !l.Knows("p-1") || l.Knows("p-2") {
+		t.Error("knows the wrong thing")
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,0 +1,104 @@
+package manager
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"edgepdm/shared/event"
+)
+
+func waitingAlerts(n int) []event.Alert {
+	alerts := make([]event.Alert, n)
+	for i := range alerts {
+		alerts[i].ID = fmt.Sprintf("a-%d", i)
+	}
+	return alerts
+}
+
+// F12: with more alerts than a round takes, each is published again in its turn, and a round is bounded.
+func TestEveryAlertIsPublishedAgain(t *testing.T) {
+	const n, republish = 1050, 5 * time.Second
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for name, left := range map[string][]event.Alert{"new ones": nil, "those that the last run left": waitingAlerts(n)} {
+		t.Run(name, func(t *testing.T) {
+			waiting := waitingAlerts(n)
+			o := newOutbox(republish, left)
+			times := make(map[string]int)
+			rounds := 0
+			for at := now; at.Before(now.Add(11 * 2 * republish)); at = at.Add(time.Second / 4) {
+				next := o.next(waiting, at)
+				if len(next.alerts) > roundLimit {
+					t.Fatalf("a round of %d", len(next.alerts))
+				}
+				if next.again > 0 {
+					rounds++
+				}
+				for _, a := range next.alerts {
+					times[a.ID]++
+				}
+			}
+			if rounds > 22 {
+				t.Errorf("%d rounds of repeated alerts in 22 intervals", rounds)
+			}
+			least, most := n, 0
+			for _, a := range waiting {
+				least, most = min(least, times[a.ID]), max(most, times[a.ID])
+			}
+			if least < 2 || most > least+2 { // two by where the rounds ended
+				t.Errorf("published from %d to %d times each", least, most)
+			}
+		})
+	}
+}
+
+// New alerts do not wait, in bounded rounds; an alert is published again when its time has come, and not once it is gone.
+func TestRounds(t *testing.T) {
+	const republish = 5 * time.Second
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	waiting := waitingAlerts(roundLimit + 1)
+	o := newOutbox(republish, nil)
+	expect := func(after time.Duration, first, again int) {
+		t.Helper()
+		next := o.next(waiting, now.Add(after))
+		if len(next.alerts)-next.again != first || next.again != again {
+			t.Errorf("after %v: %d new, %d again; want %d and %d", after, len(next.alerts)-next.again, next.again, first, again)
+		}
+	}
+	expect(0, roundLimit, 0)
+	expect(0, 1, 0) // at once
+	expect(time.Second, 0, 0)
+	waiting = append(waiting[:2], event.Alert{ID: "new"})
+	o.entered()
+	expect(3*time.Second, 1, 0)
+	expect(republish-1, 0, 0)
+	expect(republish, 0, 2)
+	expect(republish+time.Second, 0, 0)
+	// Both are acknowledged: somebody listens, and the next need not wait for the round's time; but for its own.
+	for _, a := range waiting[:2] {
+		o.gone(a.ID)
+	}
+	waiting = waiting[2:]
+	expect(republish+2*time.Second, 0, 0)
+	expect(republish+3*time.Second, 0, 1)
+}
+
+// A forwarder that is back gets what waits round by round, as fast as it acknowledges.
+func TestCatchingUp(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	waiting := waitingAlerts(1000)
+	o := newOutbox(time.Hour, waiting)
+	for rounds := 1; len(waiting) > 0; rounds++ {
+		if rounds > 10 {
+			t.Fatalf("%d are left after 10 rounds", len(waiting))
+		}
+		next := o.next(waiting, now)
+		for _, a := range next.alerts {
+			o.gone(a.ID)
+		}
+		waiting = waiting[len(next.alerts):]
+	}
+	if len(o.published) != 0 || len(o.awaited) != 0 {
+		t.Errorf("%d and %d ids are remembered of alerts that are gone", len(o.published), len(o.awaited))
+	}
+}

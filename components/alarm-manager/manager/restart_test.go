@@ -1,0 +1,255 @@
+package manager_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"edgepdm/components/alarm-manager/manager"
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+	"edgepdm/test/coretest"
+)
+
+// childWorkDir makes this test binary an alarm manager, which a test kills.
+const childWorkDir = "EDGEPDM_TEST_MANAGER"
+
+func TestMain(m *testing.M) {
+	dir := os.Getenv(childWorkDir)
+	if dir == "" {
+		os.Exit(m.Run())
+	}
+	env := component.OSEnvironment()
+	env.WorkDir, env.Log = dir, slog.New(slog.DiscardHandler)
+	err := component.Run(context.Background(), component.Spec[manager.Config]{
+		Name: managerName, Default: manager.Default, Run: manager.Manager{CoreThing: "core-1", Now: time.Now}.Run,
+	}, env)
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// spawn starts the manager as a process of its own, waits until it is at work, and returns what kills it with SIGKILL.
+func (r *rig) spawn() (kill func()) {
+	r.t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	child := exec.Command(program)
+	child.Stderr = os.Stderr
+	child.Env = append(os.Environ(), childWorkDir+"="+r.env.WorkDir)
+	for _, name := range []string{ipc.EnvSocket, ipc.EnvAuthToken} {
+		child.Env = append(child.Env, name+"="+r.env.Getenv(name))
+	}
+	if err := child.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.await("OK", func(h event.Health) bool { return h.State == event.StateOK })
+	killed := false
+	kill = func() {
+		if killed {
+			return
+		}
+		killed = true
+		_ = child.Process.Kill()
+		_ = child.Wait() // it was killed
+		r.ended[r.run] = true
+	}
+	r.t.Cleanup(kill)
+	return kill
+}
+
+func (r *rig) awaitGaps(n uint64) {
+	r.t.Helper()
+	r.await(fmt.Sprintf("%d gaps", n), func(h event.Health) bool { return h.Counters[manager.CounterGaps] == n })
+}
+
+// F12: predictions that came while the manager was dead are counted by the next process, exactly. A repeated one does not
+// move the mark back.
+func TestGapsAreCountedAcrossKills(t *testing.T) {
+	r := stoppedRig(t)
+	kill := r.spawn()
+	r.predict(make([]float64, 20)...)
+	r.seq++ // never published
+	r.predict(0)
+	r.awaitGaps(1)
+	r.seq = 4
+	r.predict(0)
+	r.seq = 22
+	r.predict(0, 0)
+	r.seq++
+	r.predict(0) // 26 is published, 25 is not
+	r.awaitGaps(2)
+	kill()
+	r.predict(make([]float64, 7)...)
+	kill = r.spawn()
+	r.predict(0)
+	r.awaitGaps(7)
+	kill()
+}
+
+// A thing that fell silent while the manager was not running raises its alarm when it has been silent for as long as it takes,
+// in time in which somebody listened.
+func TestSilenceAcrossARestart(t *testing.T) {
+	r := newRig(t)
+	r.predict(0.1)
+	r.await("the prediction", func(h event.Health) bool { return h.Counters[manager.CounterPredictions] == 1 })
+	r.stop()
+	r.ahead.Add(int64(time.Hour))
+	r.start()
+	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1}) // the hour alone is no silence
+	r.expect(event.FaultTest, event.AlarmUnacknowledged)
+	r.ahead.Add(int64(31 * time.Second))
+	if a := r.expect(event.FaultSilence, event.AlarmUnacknowledged); a.Thing != "press-1" || a.Line != "line-1" {
+		t.Errorf("%+v", a)
+	}
+	r.predict(0.1)
+	r.expect(event.FaultSilence, event.AlarmNormal)
+}
+
+// A change of the configuration does not make silence and the uplink's absence begin anew, nor does a restart.
+func TestAbsenceGoesOn(t *testing.T) {
+	for name, interrupt := range map[string]func(r *rig){
+		"restart": func(r *rig) { r.stop(); r.start() },
+		"configuration": func(r *rig) {
+			coretest.Configure(r.t, r.core, managerName, map[string]any{"votes": 2})
+			r.await("the end of the old work", func(event.Health) bool { return strings.Contains(r.log.String(), "configuration changed") })
+			r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1}) // the new work's first
+			r.expect(event.FaultTest, event.AlarmUnacknowledged)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := stoppedRig(t)
+			coretest.Configure(t, r.core, managerName, map[string]any{"silence": "5m"})
+			r.start()
+			r.predict(0.1)
+			r.await("the prediction", func(h event.Health) bool { return h.Counters[manager.CounterPredictions] == 1 })
+			r.publish(event.HealthTopic("com.edgepdm.CloudForwarder"), event.Health{V: 1, Component: "com.edgepdm.CloudForwarder", Uplink: event.UplinkDown})
+			r.await("the news", func(h event.Health) bool { return h.Counters[manager.CounterUplinkDown] == 1 })
+			begin := time.Now().Add(time.Duration(r.ahead.Load()))
+			r.ahead.Add(int64(4 * time.Minute))
+			interrupt(r)
+			r.ahead.Add(int64(2 * time.Minute))
+			seen := make(map[event.Fault]event.Alert)
+			for len(seen) < 2 {
+				a := r.alert()
+				seen[a.Fault] = a
+			}
+			for _, fault := range []event.Fault{event.FaultSilence, event.FaultUplinkDown} {
+				if a := seen[fault]; a.State != event.AlarmUnacknowledged || a.Since.After(begin.Add(time.Second)) {
+					t.Errorf("%s: %+v, want it since %v", fault, a, begin)
+				}
+			}
+			if text := seen[event.FaultUplinkDown].Text; !strings.Contains(text, "no connection to the cloud") {
+				t.Errorf("%s", text)
+			}
+		})
+	}
+}
+
+// A forwarder that says nothing at all is an alarm too, which ends with its first word.
+func TestDeadForwarderIsAnAlarm(t *testing.T) {
+	r := newRig(t)
+	r.ahead.Add(int64(6 * time.Minute))
+	if a := r.expect(event.FaultUplinkDown, event.AlarmUnacknowledged); a.Thing != "core-1" || !strings.Contains(a.Text, "forwarder of core 1 is not heard") {
+		t.Errorf("%+v", a)
+	}
+	r.publish(event.HealthTopic("com.edgepdm.InferenceEngine"), event.Health{V: 1, Component: "com.edgepdm.InferenceEngine"}) // somebody else
+	r.publish(event.HealthTopic("com.edgepdm.CloudForwarder"), event.Health{V: 1, Component: "com.edgepdm.CloudForwarder"})
+	r.expect(event.FaultUplinkDown, event.AlarmNormal)
+	// One that is heard in time is none.
+	r.ahead.Add(int64(4 * time.Minute))
+	r.publish(event.HealthTopic("com.edgepdm.CloudForwarder"), event.Health{V: 1, Component: "com.edgepdm.CloudForwarder", Uplink: event.UplinkDown})
+	r.await("the news", func(h event.Health) bool { return h.Counters[manager.CounterUplinkDown] == 1 })
+	r.ahead.Add(int64(4 * time.Minute))
+	begin := r.await("a health message", func(event.Health) bool { return true }).TS
+	r.await("time for a tick", func(h event.Health) bool { return h.TS.Sub(begin) > 2*time.Second })
+	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})
+	r.expect(event.FaultTest, event.AlarmUnacknowledged)
+}
+
+// A nucleus that does not take an alert delays no event.
+func TestSlowNucleusDelaysNoEvent(t *testing.T) {
+	r := stoppedRig(t)
+	under, release := make(chan string, 100), make(chan struct{})
+	r.publishAlert = func(ctx context.Context, topic string, _ []byte) error {
+		under <- topic
+		select {
+		case <-release:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	r.start()
+	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})
+	if topic := <-under; topic != event.AlertTopic("core-1") {
+		t.Errorf("alert on %s", topic)
+	}
+	r.predict(0.9, 0.9, 0.9)
+	h := r.await("the alarm", func(h event.Health) bool {
+		return h.Counters[manager.CounterPredictions] == 3 && h.Counters[manager.CounterRaised] == 2
+	})
+	if h.Counters[manager.CounterPublished] != 0 || h.Counters[manager.CounterPending] != 2 {
+		t.Errorf("%+v", h.Counters)
+	}
+	close(release)
+	if topic := <-under; topic != event.AlertTopic("press-1") {
+		t.Errorf("alert on %s", topic)
+	}
+	r.await("both published", func(h event.Health) bool { return h.Counters[manager.CounterPublished] == 2 })
+}
+
+// A manager that is stopped while the nucleus takes nothing ends all the same, and the alert is on disk for the next.
+func TestStopsWhileTheNucleusHangs(t *testing.T) {
+	r := stoppedRig(t)
+	under := make(chan struct{}, 100)
+	r.publishAlert = func(ctx context.Context, _ string, _ []byte) error {
+		under <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	r.start()
+	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})
+	<-under
+	r.stop()
+	r.publishAlert = nil
+	r.start()
+	r.expect(event.FaultTest, event.AlarmUnacknowledged)
+}
+
+// Files of newer versions are refused without harm: the alarms' ends the work, the sequence numbers' does not.
+func TestFilesOfNewerVersions(t *testing.T) {
+	r := stoppedRig(t)
+	files := map[string]string{"alarms.json": `{"format":9,"outbox":{}}`, "sequence-numbers": "EPDMSEQ9 of the future", "watched.json": `{"format":9}`}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(r.env.WorkDir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.begin()
+	r.await("DEGRADED", func(h event.Health) bool {
+		return h.State == event.StateDegraded && strings.Contains(h.Detail, "alarms.json has format 9: written by a newer version")
+	})
+	r.stop()
+	if err := os.Remove(filepath.Join(r.env.WorkDir, "alarms.json")); err != nil {
+		t.Fatal(err)
+	}
+	delete(files, "alarms.json")
+	r.start()
+	r.predict(0.9, 0.9, 0.9)
+	r.expect(event.FaultMachine, event.AlarmUnacknowledged)
+	r.stop()
+	for name, text := range files {
+		if got, err := os.ReadFile(filepath.Join(r.env.WorkDir, name)); err != nil || string(got) != text {
+			t.Errorf("%s became %q, %v", name, got, err)
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package manager
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+)
+
+// watch is what is watched for: the things and the way to the cloud. It is on disk as far as a restart must not make it
+// begin anew: which things there are, and what is absent.
+type watch struct {
+	path  string // "" when a newer version wrote the file, which is left alone
+	saved watchFile
+	stale bool // the file could not be written
+
+	things    map[string]*thing
+	forwarder absence // of the cloud forwarder's health messages
+	down      absence // of the cloud, by what the forwarder says
+}
+
+// thing is what is known of a machine.
+type thing struct {
+	line      string
+	simulated bool
+	absence   absence // of predictions
+	vote      vote
+}
+
+const watchFormat = 1
+
+// watchFile is the file.
+type watchFile struct {
+	Format    int                     `json:"format"`
+	Things    map[string]watchedThing `json:"things"`
+	Forwarder record                  `json:"forwarder,omitzero"`
+	Down      record                  `json:"down,omitzero"`
+}
+
+type watchedThing struct {
+	Line      string `json:"line,omitempty"`
+	Simulated bool   `json:"simulated,omitempty"`
+	Absence   record `json:"absence,omitzero"`
+}
+
+// openWatch reads the file, or begins anew. The problem, if there is one, says what is not known for it.
+func openWatch(path string, now time.Time) (w *watch, problem error) {
+	w = &watch{path: path, things: make(map[string]*thing)}
+	file := watchFile{}
+	err := load(path, watchFormat, &file)
+	switch {
+	case err == nil:
+		w.saved = file
+	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, errSpoilt):
+		_, asideErr := setAside(path, component.RandomID())
+		file, problem = watchFile{}, errors.Join(err, asideErr)
+	default:
+		w.path, problem = "", err
+	}
+	for name, t := range file.Things {
+		if event.CheckName(name) == nil {
+			w.things[name] = &thing{line: t.Line, simulated: t.Simulated, absence: t.Absence.orHeard(now)}
+		}
+	}
+	w.forwarder, w.down = file.Forwarder.orHeard(now), file.Down.absence(now)
+	return w, problem
+}
+
+// orHeard is absence for what was not absent: it begins to be so now.
+func (r record) orHeard(now time.Time) absence {
+	if a := r.absence(now); !a.since.IsZero() {
+		return a
+	}
+	return heard(now)
+}
+
+// save writes the file when it has to say something else. With exactly it has the whole length of what is absent.
+func (w *watch) save(now time.Time, c Config, exactly bool) error {
+	if w.path == "" {
+		return nil
+	}
+	file := watchFile{
+		Format: watchFormat, Forwarder: w.forwarder.kept(now, c.UplinkDown, exactly), Down: w.down.kept(now, c.UplinkDown, exactly),
+	}
+	changed := w.stale || len(w.things) != len(w.saved.Things) || file.Forwarder != w.saved.Forwarder || file.Down != w.saved.Down
+	for name, t := range w.things {
+		if changed {
+			break
+		}
+		before, known := w.saved.Things[name]
+		changed = !known || before != t.kept(now, c.Silence, exactly)
+	}
+	if !changed {
+		return nil
+	}
+	file.Things = make(map[string]watchedThing, len(w.things))
+	for name, t := range w.things {
+		file.Things[name] = t.kept(now, c.Silence, exactly)
+	}
+	w.stale = true
+	data, err := json.Marshal(file)
+	if err != nil {
+		return fmt.Errorf("encode what is watched: %w", err)
+	}
+	if err := component.WriteFileAtomic(w.path, data, 0o600); err != nil {
+		return fmt.Errorf("keep what is watched: %w", err)
+	}
+	w.saved, w.stale = file, false
+	return nil
+}
+
+func (t *thing) kept(now time.Time, silence time.Duration, exactly bool) watchedThing {
+	return watchedThing{t.line, t.simulated, t.absence.kept(now, silence, exactly)}
+}
+
+// forget removes the thing that has been silent the longest, of those for which gone holds, and reports whether there was one.
+func (w *watch) forget(gone func(name string) bool) bool {
+	oldest := ""
+	for name, t := range w.things {
+		if (oldest == "" || t.absence.from.Before(w.things[oldest].absence.from)) && gone(name) {
+			oldest = name
+		}
+	}
+	delete(w.things, oldest)
+	return oldest != ""
+}

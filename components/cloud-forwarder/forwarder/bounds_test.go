@@ -1,0 +1,196 @@
+package forwarder_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"edgepdm/components/cloud-forwarder/forwarder"
+	"edgepdm/shared/event"
+	"edgepdm/shared/spool"
+)
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// An alert that the full queue of SNS refuses goes into the queue of IoT Core once, however often it is published again.
+func TestAlertThatOneQueueRefuses(t *testing.T) {
+	r := newRig(t)
+	delete(r.vars, envURL) // nothing is delivered
+	var filler []spool.Record
+	for i := range 65 { // 64 MiB is the bound
+		filler = append(filler, spool.Record{ID: fmt.Sprintf("old-%d", i), Payload: make([]byte, 1<<20)})
+	}
+	r.store("alerts-sns", filler...)
+	r.start()
+	for range 3 {
+		r.alert("a-1")
+	}
+	r.awaitCounter(forwarder.CounterRefused+".full", 3)
+	over := r.alert("a-2", func(a *event.Alert) { a.State = event.AlarmNormal }) // not for SNS
+	r.acks.await(t, "acknowledgement", has(over.ID))
+	r.stop()
+	if ids := onDisk(t, r.path("spool", "alerts-iot")); !slices.Equal(ids, []string{"a-1", "a-2"}) {
+		t.Errorf("the queue of IoT Core has %v", ids)
+	}
+	if r.acks.counts()["a-1"] != 0 {
+		t.Error("an alert that one queue refused was acknowledged")
+	}
+}
+
+// Alerts that wait for an SNS topic are told of when there is none any more, and are delivered when there is one again.
+func TestAlertsWithoutATopic(t *testing.T) {
+	r := newRig(t)
+	arn := r.cloud.Endpoints().TopicARN
+	r.configure(map[string]any{"alertTopicArn": ""})
+	a := alert("a-1")
+	r.store("alerts-sns", r.record("alerts-sns", a.ID, event.AlertTopic(a.Thing), encode(t, a)))
+	r.start()
+	h := r.awaitState(event.StateDegraded, "alerts-sns deliver: alertTopicArn is not set, and alerts of before wait for a topic: 1")
+	if h.Counters["stream.alerts-sns.depth"] != 1 {
+		t.Errorf("%+v", h)
+	}
+	r.alert("a-2") // IoT Core's only
+	r.acks.await(t, "acknowledgement", has("a-2"))
+	r.configure(map[string]any{"alertTopicArn": arn})
+	if n := r.awaitSNS(has("a-1")); n["a-2"] != 0 {
+		t.Errorf("SNS got %v", n)
+	}
+	r.awaitState(event.StateOK, "")
+}
+
+// F5: below the floor of free space nothing more is taken, which is counted by its reason; what waits stays, or makes room
+// where the oldest go first.
+func TestFloorOfFreeSpace(t *testing.T) {
+	r := newRig(t)
+	r.cloud.SetUplink(false)
+	ids := r.backlog(100)
+	r.configure(map[string]any{"minFreeMB": 1 << 30})
+	r.start()
+	r.alert("a-1")
+	r.awaitState(event.StateDegraded, "alerts-iot receive: not put on disk: append: the disk has too little free space")
+	h := r.awaitCounter(forwarder.CounterRefused+".free-space", 2) // by both queues
+	if h.Counters[forwarder.CounterRefused] != 2 || r.acks.counts()["a-1"] != 0 {
+		t.Errorf("%+v", h)
+	}
+	r.acks.await(t, "acknowledgement", has(r.predict(101, 101)...))
+	r.await("drops", func(h event.Health) bool {
+		n := h.Counters["stream.predictions.dropped"]
+		return n == uint64(len(ids)) && h.Counters["stream.predictions.dropped.free-space"] == n && h.Counters["stream.predictions.depth"] == 1
+	})
+	r.configure(map[string]any{"minFreeMB": 0})
+	r.awaitState(event.StateOK, "")
+	r.alert("a-1")
+	r.acks.await(t, "acknowledgement", has("a-1"))
+}
+
+// F5: predictions that are too old go, are counted by the reason, and are not sent, not even the one that was tried.
+func TestAgeIsBounded(t *testing.T) {
+	r := newRig(t)
+	r.cloud.SetUplink(false)
+	r.configure(map[string]any{"predictionMaxAge": "1h"})
+	var records []spool.Record
+	var ids []string
+	for seq := uint64(1); seq <= 20; seq++ {
+		p := prediction("press-1", seq)
+		record := r.record("predictions", p.ID, event.PredictionTopic(p.Thing), encode(t, p))
+		if record.Time = time.Now().Add(-2 * time.Hour).UnixNano(); seq > 15 {
+			record.Time = time.Now().UnixNano()
+			ids = append(ids, p.ID)
+		}
+		records = append(records, record)
+	}
+	r.store("predictions", records...)
+	r.start()
+	r.await("drops", func(h event.Health) bool {
+		return h.Counters["stream.predictions.dropped.age"] == 15 && h.Counters["stream.predictions.dropped"] == 15 &&
+			h.Counters["stream.predictions.depth"] == 5
+	})
+	r.cloud.SetUplink(true)
+	r.iot.await(t, "the others", has(ids...))
+	checkOrder(t, r.iot, "/prediction/", ids)
+	r.awaitCounter("stream.predictions.sent", 5)
+}
+
+// A replay that fails in the middle goes on where it was, also in the next process: no letter is sent twice.
+func TestReplayGoesOnWhereItFailed(t *testing.T) {
+	r := newRig(t)
+	var lines strings.Builder
+	var ids []string
+	for seq := uint64(1); seq <= 250; seq++ {
+		p := prediction("press-1", seq)
+		ids = append(ids, p.ID)
+		record := r.record("predictions", p.ID, event.PredictionTopic(p.Thing), encode(t, p))
+		letter := map[string]any{"stream": "predictions", "id": p.ID, "time": someTime, "reason": "before", "record": string(record.Payload)}
+		if seq == 150 { // this one cannot be buried again
+			letter["stream"] = "no-such"
+		}
+		lines.Write(append(encode(t, letter), '\n'))
+	}
+	writeFile(t, r.path("replay-1-0.jsonl"), lines.String())
+	obstacle := r.path("dead-letters.jsonl")
+	if err := os.Mkdir(obstacle, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	failures := func() int { return strings.Count(readFile(t, r.log), "dead letters are not sent again yet") }
+	for range 2 {
+		before := failures()
+		r.start()
+		r.await("failures", func(event.Health) bool { return failures() >= before+2 })
+		r.iot.await(t, "the letters before", has(ids[:149]...))
+		r.stop()
+	}
+	if err := os.Remove(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	r.iot.await(t, "all letters", has(append(ids[150:], ids[:149]...)...))
+	for id, n := range r.iot.counts() {
+		if n != 1 {
+			t.Errorf("%s came %d times", id, n)
+		}
+	}
+	if letters := r.deadLetters(); len(letters) != 1 || letters[0].ID != ids[149] {
+		t.Errorf("%+v", letters)
+	}
+	r.await("an end", func(event.Health) bool {
+		_, err := os.Stat(r.path("replay-1-0.jsonl"))
+		return os.IsNotExist(err)
+	})
+}
+
+// A configuration that cannot work is refused with the name of the field.
+func TestValidateNamesTheField(t *testing.T) {
+	for field, change := range map[string]func(*forwarder.Config){
+		"parallel:":         func(c *forwarder.Config) { c.Parallel = 0 },
+		"minFreeMB:":        func(c *forwarder.Config) { c.MinFreeMB = -1 },
+		"predictionMaxAge:": func(c *forwarder.Config) { c.PredictionMaxAge = time.Second },
+		"alertMaxAge:":      func(c *forwarder.Config) { c.AlertMaxAge = -time.Hour },
+		"maxSpoolMB:":       func(c *forwarder.Config) { c.MaxSpoolMB = 1 },
+	} {
+		c := forwarder.Default()
+		if err := c.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), field) {
+			t.Errorf("%v, want an error of %s", err, field)
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package forwarder_test
+
+import (
+	"testing"
+
+	"edgepdm/components/cloud-forwarder/forwarder"
+	"edgepdm/shared/event"
+)
+
+// F12: predictions that came while the forwarder was dead are counted by the next process, exactly; those that stayed on the
+// site, by the sample setting, are none of them.
+func TestGapsAreCountedAcrossKills(t *testing.T) {
+	r := newRig(t)
+	r.configure(map[string]any{"sample": "1h"})
+	faulty := func(p *event.Prediction) { p.Label = event.LabelFaulty }
+	kill := r.spawn()
+	r.predict(1, 49)
+	r.acks.await(t, "acknowledgement of a change of label", has(r.predict(50, 50, faulty)...))
+	r.predict(51, 52, faulty) // these stay; what is behind them is acknowledged after them
+	other := prediction("press-2", 1)
+	r.publish(event.PredictionTopic(other.Thing), other)
+	r.acks.await(t, "acknowledgement of another thing", has(other.ID))
+	kill()
+	r.predict(53, 62)
+
+	kill = r.spawn()
+	r.predict(63, 63)
+	r.awaitCounter(forwarder.CounterMissed, 10)
+	r.acks.await(t, "acknowledgement", has(r.predict(64, 64, faulty)...))
+	kill()
+
+	kill = r.spawn() // nothing came meanwhile, and old numbers do not move the mark back
+	r.predict(40, 41)
+	r.predict(65, 65)
+	r.predict(67, 67)
+	h := r.await("all", func(h event.Health) bool { return h.Counters[forwarder.CounterMissed] > 0 })
+	if n := h.Counters[forwarder.CounterMissed]; n != 1 {
+		t.Errorf("%d were missed, want 1", n)
+	}
+	kill()
+}
+
+// A ledger of another version is left alone; gaps are then counted from the start of the forwarder.
+func TestGapsWithoutALedger(t *testing.T) {
+	r := newRig(t)
+	const newer = "EPDMSEQ9 of the future"
+	writeFile(t, r.path("sequence-numbers"), newer)
+	r.start()
+	r.predict(1, 1)
+	r.predict(4, 4)
+	r.awaitCounter(forwarder.CounterMissed, 2)
+	if got := readFile(t, r.path("sequence-numbers")); got != newer {
+		t.Errorf("the ledger became %q", got)
+	}
+}
