@@ -1,8 +1,6 @@
 package localcore
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"sync"
 
 	"edgepdm/shared/ipc/eventstream"
@@ -115,35 +113,4 @@ type request struct {
 type operation struct {
 	streaming bool
 	handle    func(r *request) ([]byte, *opError)
-}
-
-// members is a JSON object in a request. Names are case-sensitive, unknown ones are ignored, and null is absent.
-type members = map[string]json.RawMessage
-
-// decoder keeps the first failure to read a member: an exception outside of the operation's own code.
-type decoder struct{ err *opError }
-
-// get reads one member of m and says whether it is there.
-func get[T any](d *decoder, m members, name string) (v T, ok bool) {
-	raw, ok := m[name]
-	if !ok || string(raw) == "null" || d.err != nil {
-		return v, false
-	}
-	if json.Unmarshal(raw, &v) != nil {
-		d.err = unexpected()
-	}
-	return v, d.err == nil
-}
-
-// blob reads a base64 member.
-func (d *decoder) blob(m members, name string) ([]byte, bool) {
-	text, ok := get[string](d, m, name)
-	if !ok {
-		return nil, false
-	}
-	b, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		d.err = unexpected()
-	}
-	return b, err == nil
 }
