@@ -59,21 +59,30 @@ func Run[C any](ctx context.Context, spec Spec[C], env Environment) error {
 		env.Log.Warn("no connection to the nucleus; trying again", "error", err, "attempt", attempt)
 		env.Backoff.Wait(ctx, attempt)
 	}
-	for {
+	for failed := 0; ; {
 		client, err := ipc.Redial(ctx, options, wait)
 		if err == nil {
+			begun := time.Now()
 			err = session(ctx, spec, env, rt, client, &store)
 			_ = client.Close()
+			if time.Since(begun) > env.Backoff.Max {
+				failed = 0
+			}
 		}
+		again := errors.Is(err, ipc.ErrConnectionLost) || errors.Is(err, errUnready)
 		switch {
-		case err == nil || ctx.Err() != nil:
+		case ctx.Err() != nil && (again || errors.Is(err, ctx.Err())):
 			return nil
-		case !errors.Is(err, ipc.ErrConnectionLost):
+		case !again:
 			return err
 		}
-		wait(ctx, 1, err)
+		failed++
+		wait(ctx, failed, err)
 	}
 }
+
+// errUnready marks an error of the nucleus, at the beginning of a session, that may pass.
+var errUnready = errors.New("the nucleus is not ready")
 
 // session does the component's work over one connection. It returns nil when ctx ends or the work is done.
 func session[C any](ctx context.Context, spec Spec[C], env Environment, rt *Runtime, client *ipc.Client, store *lastGood) error {
@@ -81,11 +90,11 @@ func session[C any](ctx context.Context, spec Spec[C], env Environment, rt *Runt
 	stopHealth := rt.startHealth(ctx)
 	defer stopHealth()
 
-	stopJudging := judge(ctx, spec, rt, client)
+	stopJudging := judge(ctx, spec, rt, client, env.Backoff)
 	defer stopJudging()
 	changes := &watcher{client: client, log: rt.Log, backoff: env.Backoff, settle: env.Settle}
-	if err := changes.subscribe(ctx); err != nil && !isMissing(err) { // no configuration at all: nothing to change
-		return fmt.Errorf("watch the configuration: %w", err)
+	if err := changes.subscribe(ctx); err != nil {
+		changes.again(err)
 	}
 	current, err := initialConfig(ctx, spec, rt, client, store)
 	if err != nil {
@@ -128,10 +137,11 @@ func initialConfig[C any](ctx context.Context, spec Spec[C], rt *Runtime, client
 		if err := store.save(config.raw); err != nil {
 			rt.Log.Warn("the configuration is not kept as last good", "error", err)
 		}
+		rt.setConfigProblem("")
 		return config, nil
 	}
 	if !errors.Is(err, errBadConfig) {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errUnready, err)
 	}
 	rt.setConfigProblem(err.Error())
 	raw, loadErr := store.load()

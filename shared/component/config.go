@@ -1,6 +1,7 @@
 package component
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,6 +43,9 @@ func readConfig[C any](ctx context.Context, spec Spec[C], log *slog.Logger, clie
 	raw, err := client.Configuration(ctx)
 	if err != nil && !isMissing(err) {
 		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	if raw == nil {
+		raw = make(map[string]any)
 	}
 	delete(raw, "accessControl") // the nucleus's business
 	return parseConfig(spec, log, raw)
@@ -87,8 +91,9 @@ func decode(raw map[string]any, target any) (known, unknown []string, err error)
 	var meta mapstructure.Metadata
 	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
 		Result: target, Metadata: &meta, TagName: "json", WeaklyTypedInput: true,
+		ZeroFields: true, // the elements of a default list are not those of a configured one
 		DecodeHook: mapstructure.ComposeDecodeHookFunc(
-			mapstructure.TextUnmarshallerHookFunc(), duration, wholeNumber),
+			mapstructure.TextUnmarshallerHookFunc(), duration, scalar),
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("prepare decoder: %w", err)
@@ -99,28 +104,46 @@ func decode(raw map[string]any, target any) (known, unknown []string, err error)
 	return meta.Keys, meta.Unused, nil
 }
 
-// wholeNumber turns "300", "300.0" and 300.0 into 300 for integer fields, and refuses fractions.
-func wholeNumber(from, to reflect.Type, data any) (any, error) {
-	if to.Kind() < reflect.Int || to.Kind() > reflect.Uint64 || to == reflect.TypeFor[time.Duration]() {
+// scalar turns "300", "300.0" and 300.0 into 300 for integer fields, and refuses what such a field cannot hold; it refuses
+// numbers for boolean fields, booleans for numbers, and what is no finite number for floating-point ones.
+func scalar(from, to reflect.Type, data any) (any, error) {
+	kind := to.Kind()
+	isInt, isUint := kind >= reflect.Int && kind <= reflect.Int64, kind >= reflect.Uint && kind <= reflect.Uint64
+	isFloat := kind == reflect.Float32 || kind == reflect.Float64
+	_, isBool := data.(bool)
+	switch {
+	case from == to, from == reflect.PointerTo(to): // the hooks before this one have done it
+		return data, nil
+	case !isInt && !isUint && !isFloat && kind != reflect.Bool:
+		return data, nil
+	case from.Kind() != reflect.String && isBool != (kind == reflect.Bool):
+		return nil, fmt.Errorf("%v is not a %v", data, kind)
+	case kind == reflect.Bool:
 		return data, nil
 	}
-	var f float64
-	switch v := data.(type) {
-	case string:
-		parsed, err := strconv.ParseFloat(v, 64)
-		if err != nil {
-			return nil, fmt.Errorf("%q is not a number", v)
+	text := strings.TrimSpace(fmt.Sprint(data))
+	if isFloat {
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return nil, fmt.Errorf("%q is not a number", text)
 		}
-		f = parsed
-	case float64:
-		f = v
-	default:
-		return data, nil
+		return f, nil
 	}
-	if f != math.Trunc(f) || math.Abs(f) > 1<<53 {
-		return nil, fmt.Errorf("%v is not a whole number", data)
+	if f, err := strconv.ParseFloat(text, 64); err == nil && f == math.Trunc(f) && math.Abs(f) <= 1<<53 && strings.ContainsAny(text, ".eE") {
+		text = strconv.FormatFloat(f, 'f', 0, 64)
 	}
-	return int64(f), nil
+	if isUint {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil || reflect.Zero(to).OverflowUint(n) {
+			return nil, fmt.Errorf("%q is not a whole number from 0 to %d", text, uint64(math.MaxUint64)>>(64-to.Bits()))
+		}
+		return n, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || reflect.Zero(to).OverflowInt(n) {
+		return nil, fmt.Errorf("%q is not a whole number", text)
+	}
+	return n, nil
 }
 
 // duration reads "500ms" or "10s", and refuses bare numbers: 5 could be seconds or nanoseconds.
@@ -157,6 +180,9 @@ func (l lastGood) save(raw map[string]any) error {
 	data, err := json.MarshalIndent(lastGoodFile{lastGoodFormat, raw}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode configuration: %w", err)
+	}
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
+		return nil // no write at every start
 	}
 	if err := WriteFileAtomic(path, data, 0o600); err != nil {
 		return fmt.Errorf("keep configuration: %w", err)

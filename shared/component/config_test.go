@@ -69,7 +69,7 @@ func TestParseConfigNamesTheField(t *testing.T) {
 	}{
 		{map[string]any{"things": 11.0}, []string{"things", "11"}},
 		{map[string]any{"things": 2.5}, []string{"things", "not a whole number"}},
-		{map[string]any{"things": "many"}, []string{"things", "not a number"}},
+		{map[string]any{"things": "many"}, []string{"things", "not a whole number"}},
 		{map[string]any{"maxAge": 5.0}, []string{"maxAge", "not a duration"}},
 		{map[string]any{"maxAge": "5"}, []string{"maxAge", "not a duration"}},
 		{map[string]any{"faults": []any{map[string]any{"after": "soon"}}}, []string{"faults[0].after", "soon"}},
@@ -154,5 +154,32 @@ func TestBackoff(t *testing.T) {
 	b.Rand = func(int64) int64 { return 0 }
 	if got := b.Delay(9); got != 1 {
 		t.Errorf("least delay %v", got)
+	}
+}
+
+// What a field cannot hold is refused, never bent into something else.
+func TestParseConfigRefusesNonsense(t *testing.T) {
+	type nonsense struct {
+		Seed   uint64      `json:"seed"`
+		Small  int32       `json:"small"`
+		Rate   float64     `json:"rate"`
+		Loop   bool        `json:"loop"`
+		Faults []testFault `json:"faults"`
+	}
+	spec := Spec[nonsense]{Default: func() nonsense {
+		return nonsense{Rate: 1, Faults: []testFault{{"a", time.Second}, {"b", time.Minute}}}
+	}}
+	for _, raw := range []map[string]any{
+		{"seed": -1.0}, {"seed": "-1"}, {"seed": ""}, {"seed": true}, {"small": 5e9}, {"small": "5000000000"},
+		{"rate": "NaN"}, {"rate": "Inf"}, {"rate": ""}, {"rate": false}, {"loop": 2.0}, {"loop": "maybe"},
+	} {
+		if config, err := parseConfig(spec, slog.New(slog.DiscardHandler), raw); !errors.Is(err, errBadConfig) {
+			t.Errorf("%v: %+v, %v", raw, config, err)
+		}
+	}
+	raw := map[string]any{"seed": "9007199254740993", "small": -3.0, "rate": "1e3", "faults": []any{map[string]any{"thing": "c"}}}
+	config, err := parseConfig(spec, slog.New(slog.DiscardHandler), raw)
+	if want := (nonsense{Seed: 9007199254740993, Small: -3, Rate: 1000, Faults: []testFault{{"c", 0}}}); err != nil || !reflect.DeepEqual(config.value, want) {
+		t.Errorf("%+v, %v", config, err)
 	}
 }

@@ -59,7 +59,7 @@ func (rt *Runtime) ReportHealth() {
 
 // startHealth sends health messages until the returned function is called, and a last one then.
 func (rt *Runtime) startHealth(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the work may still have something to count
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -78,11 +78,12 @@ func (rt *Runtime) connected(client *ipc.Client) {
 }
 
 // Subscribe subscribes to the local topics that match filter. When a Run that was entered again asks for the same filter
-// it gets the same subscription, with what arrived meanwhile: a change of configuration loses no message.
+// it gets the same subscription, with what arrived meanwhile: a change of configuration loses no message. A filter that the
+// new Run does not ask for is given up at the next change. Not for two goroutines with the same filter.
 func (rt *Runtime) Subscribe(ctx context.Context, filter string) (*ipc.Subscription[ipc.TopicMessage], error) {
 	rt.mu.Lock()
 	client := rt.client
-	if s := rt.subscriptions[filter]; s != nil {
+	if s := rt.subscriptions[filter]; s != nil && s.sub.Err() == nil {
 		s.generation = rt.generation
 		rt.mu.Unlock()
 		return s.sub, nil

@@ -65,10 +65,13 @@ func named(name string) operationName {
 
 // start sends the first message of a new stream, with the payload that appendPayload appends.
 func (c *Client) start(ctx context.Context, op operationName, keep bool, events sink, appendPayload func([]byte) []byte) (*Call, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("send %s: %w", op.name, err)
+	}
 	c.writeMu.Lock()
 	defer c.writeMu.Unlock()
 	frame, err := c.encode(op, appendPayload)
-	if err == nil && len(frame) > eventstream.MaxFrameLite {
+	if err == nil && len(frame) > eventstream.MaxFrameLite && Runtime(c.runtime.Load()) != Classic {
 		c.writeMu.Unlock() // to ask which runtime it is needs a call
 		err = c.checkFrame(ctx, len(frame))
 		c.writeMu.Lock()
@@ -79,11 +82,7 @@ func (c *Client) start(ctx context.Context, op operationName, keep bool, events 
 	if err != nil {
 		return nil, fmt.Errorf("send %s: %w", op.name, err)
 	}
-	if len(c.calls) == 0 {
-		c.calls = make([]Call, callsAtOnce)
-	}
-	k := &c.calls[0]
-	c.calls = c.calls[1:]
+	k := c.newCall(events != nil)
 	*k = Call{client: c, id: c.lastID + 1, operation: op.name, keep: keep, events: events, waiter: c.waiters.Get().(*waiter)}
 	c.mu.Lock()
 	if err := c.err; err != nil {
@@ -99,6 +98,20 @@ func (c *Client) start(ctx context.Context, op operationName, keep bool, events 
 		return nil, fmt.Errorf("send %s: %w", op.name, c.Err())
 	}
 	return k, nil
+}
+
+// newCall returns memory for a call. Those of single requests are made many at a time; a subscription lives long, and would
+// keep its neighbours.
+func (c *Client) newCall(subscription bool) *Call {
+	if subscription {
+		return new(Call)
+	}
+	if len(c.calls) == 0 {
+		c.calls = make([]Call, callsAtOnce)
+	}
+	k := &c.calls[0]
+	c.calls = c.calls[1:]
+	return k
 }
 
 // encode makes the first frame of the next stream in c.buf.
@@ -175,7 +188,7 @@ func (k *Call) block(ctx context.Context, w *waiter) answer {
 	case <-expired:
 		err = fmt.Errorf("%w for %v", ErrTimeout, k.client.callTimeout)
 	}
-	if !k.client.forget(k.id) {
+	if !k.client.abandon(k) {
 		return <-w.answer // it came at the same moment
 	}
 	return answer{err: fmt.Errorf("%s: %w", k.operation, err)}

@@ -3,8 +3,10 @@ package ipc_test
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,7 +26,7 @@ func TestCallTimeout(t *testing.T) {
 		p.respond(held, "{}", 0) // too late
 		p.respond(m, "{}", 0)
 	})
-	o.CallTimeout = 20 * time.Millisecond
+	o.CallTimeout = 300 * time.Millisecond // also for Dial
 	client := dial(t, o)
 	if err := client.Publish(t.Context(), "t", nil); !errors.Is(err, ipc.ErrTimeout) {
 		t.Fatalf("%v, want ErrTimeout", err)
@@ -48,7 +50,7 @@ func TestASubscriptionThatIsNotAnsweredIsTerminated(t *testing.T) {
 			terminated <- m.StreamID
 		}
 	})
-	o.CallTimeout = 20 * time.Millisecond
+	o.CallTimeout = 300 * time.Millisecond // also for Dial
 	if _, err := dial(t, o).Subscribe(t.Context(), "t", ""); !errors.Is(err, ipc.ErrTimeout) {
 		t.Fatalf("%v, want ErrTimeout", err)
 	}
@@ -116,4 +118,54 @@ func TestRedial(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = client.Close()
+}
+
+// The end of a subscriber's context and the nucleus's answer may come at the same moment.
+func TestSubscribeThatIsGivenUpWhenItIsAnswered(t *testing.T) {
+	client := dial(t, listen(t, true, func(p *peer, m *eventstream.Message) {
+		if m.Flags&eventstream.TerminateStream == 0 {
+			p.respond(m, `{"value":{"a":1}}`, 0)
+		}
+	}))
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 300 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration((i*7+g*13)%300)*time.Microsecond)
+				if sub, err := client.Subscribe(ctx, "t", ""); err == nil {
+					_ = sub.Close()
+				}
+				cancel()
+				if v, err := client.Configuration(t.Context()); err != nil || len(v) != 1 {
+					t.Errorf("another call: %v, %v", v, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestDialEndsByItself(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket) // accepts, and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	if _, err := ipc.Dial(t.Context(), ipc.Options{Socket: socket, CallTimeout: 10 * time.Millisecond}); !errors.Is(err, ipc.ErrTimeout) {
+		t.Errorf("%v, want ErrTimeout", err)
+	}
+}
+
+func TestNothingIsSentForAContextThatHasEnded(t *testing.T) {
+	client, sent := nucleus(t, false)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := client.Publish(ctx, "t", nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if err := client.Publish(t.Context(), "t", nil); err != nil || sent.Load() != 1 {
+		t.Errorf("%v, sent %d", err, sent.Load())
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"edgepdm/shared/ipc/eventstream"
@@ -59,12 +60,12 @@ type Client struct {
 	writeTimeout time.Duration
 	callTimeout  time.Duration
 	queue        int
-	waiters      sync.Pool // of *waiter
-	slab         slab      // the reader's own
-	runtime      runtimeCache
+	waiters      sync.Pool    // of *waiter
+	slab         slab         // the reader's own
+	runtime      atomic.Int32 // a Runtime; 0 until the nucleus was asked
 
 	// writeMu orders frames: a stream id is allocated and its first frame written under it, as a classic nucleus
-	// demands ids 1, 2, 3… in the order of arrival. The reader never takes it, but to answer a ping.
+	// demands ids 1, 2, 3… in the order of arrival. The reader never takes it.
 	writeMu sync.Mutex
 	buf     []byte
 	lastID  int32
@@ -74,10 +75,12 @@ type Client struct {
 	streams map[int32]*Call
 	err     error // why the connection ended; nil while it lives
 
-	done chan struct{} // closed when the reader has ended
+	done    chan struct{}  // closed when the reader has ended
+	ponging atomic.Bool    // a ping is being answered
+	pongs   sync.WaitGroup // of the answer
 }
 
-// Dial connects and authenticates. The error wraps ErrRefused when the nucleus does not accept the token.
+// Dial connects and authenticates, within Options.CallTimeout. The error wraps ErrRefused when the nucleus does not accept the token.
 func Dial(ctx context.Context, o Options) (*Client, error) {
 	if o.WriteTimeout <= 0 {
 		o.WriteTimeout = defaultWriteTimeout
@@ -88,8 +91,10 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if o.Queue <= 0 {
 		o.Queue = defaultQueue
 	}
+	within, cancel := context.WithTimeoutCause(ctx, o.CallTimeout, fmt.Errorf("%w for %v", ErrTimeout, o.CallTimeout))
+	defer cancel()
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "unix", o.Socket)
+	conn, err := dialer.DialContext(within, "unix", o.Socket)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the nucleus: %w", err)
 	}
@@ -100,16 +105,13 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	c.waiters.New = func() any { return newWaiter() }
 	decoder := eventstream.NewDecoder(conn, eventstream.MaxFrame)
 	// A context that ends must end the handshake too: a deadline in the past unblocks the read.
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(within, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	err = c.connect(decoder, o.AuthToken)
-	if !stop() && err == nil {
-		err = ctx.Err()
+	if !stop() { // it has run, and the connection is of no use
+		err = context.Cause(within)
 	}
 	if err != nil {
 		_ = conn.Close()
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
 		return nil, fmt.Errorf("authenticate with the nucleus: %w", err)
 	}
 	go c.read(decoder)
@@ -171,6 +173,7 @@ func (c *Client) Err() error {
 func (c *Client) Close() error {
 	c.fail(ErrClosed)
 	<-c.done
+	c.pongs.Wait()
 	return nil
 }
 
@@ -232,9 +235,8 @@ func (c *Client) dispatch(m *eventstream.Message) error {
 	switch m.Type {
 	case eventstream.ApplicationMessage, eventstream.ApplicationError:
 	case eventstream.Ping:
-		c.writeMu.Lock()
-		defer c.writeMu.Unlock()
-		return c.write(&eventstream.Message{Type: eventstream.PingResponse, Payload: m.Payload})
+		c.pong(m.Payload)
+		return nil
 	case eventstream.PingResponse:
 		return nil
 	default:
@@ -272,11 +274,39 @@ func (c *Client) dispatch(m *eventstream.Message) error {
 	return nil
 }
 
-// forget removes a stream and tells whether it was there: if not, the reader has ended it, and its answer is on the way.
+// pong answers a ping. The reader does not wait for it: who writes may be waiting for the nucleus to read.
+func (c *Client) pong(payload []byte) {
+	if !c.ponging.CompareAndSwap(false, true) {
+		return
+	}
+	m := eventstream.Message{Type: eventstream.PingResponse, Payload: append([]byte(nil), payload...)}
+	c.pongs.Go(func() {
+		defer c.ponging.Store(false)
+		c.writeMu.Lock()
+		defer c.writeMu.Unlock()
+		if err := c.write(&m); err != nil {
+			c.fail(fmt.Errorf("%w: answer a ping: %w", ErrConnectionLost, err))
+		}
+	})
+}
+
+// forget removes a subscription's stream and tells whether it was there: if not, the reader has ended it.
 func (c *Client) forget(id int32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, there := c.streams[id]
 	delete(c.streams, id)
 	return there
+}
+
+// abandon removes a stream whose answer nobody waits for any more, and tells whether it could: if not, the answer is on
+// the way, or here.
+func (c *Client) abandon(k *Call) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.streams[k.id] == nil || k.opened {
+		return false
+	}
+	delete(c.streams, k.id)
+	return true
 }

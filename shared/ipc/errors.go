@@ -19,6 +19,8 @@ var (
 	ErrRefused = errors.New("the nucleus refused the connection")
 	// ErrClosed is returned for calls on a Client or Subscription that was closed.
 	ErrClosed = errors.New("closed")
+	// ErrEnded is why a Subscription ended that the nucleus ended without an error: subscribe anew.
+	ErrEnded = errors.New("the nucleus ended the subscription")
 )
 
 // Errors of an operation.

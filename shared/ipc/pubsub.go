@@ -17,7 +17,8 @@ type TopicMessage struct {
 }
 
 // StartPublish sends payload as a binaryMessage to the local topic and returns without waiting for the response: call
-// Wait for that. Messages of one goroutine arrive in the order in which they were started. payload is not kept.
+// Wait for that. Messages of one goroutine arrive in the order in which they were started. payload is not kept. The first
+// payload of more than some 7 kB waits for the nucleus to say which Runtime it is, if nobody has asked before.
 func (c *Client) StartPublish(topic string, payload []byte) (*Call, error) {
 	return c.startPublish(context.Background(), topic, payload)
 }

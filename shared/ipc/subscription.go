@@ -35,7 +35,7 @@ func subscribe[T any](ctx context.Context, c *Client, operation string, request 
 		return nil, err
 	}
 	if err := s.call.Wait(ctx); err != nil {
-		if errors.Is(err, ErrTimeout) || ctx.Err() != nil {
+		if errors.Is(err, ErrTimeout) || errors.Is(err, ctx.Err()) {
 			c.terminate(s.call) // it may yet be accepted
 		}
 		return nil, err
@@ -52,8 +52,8 @@ func (s *Subscription[T]) Dropped() uint64 { return s.dropped.Load() }
 // Garbled returns how many events could not be decoded and were left out: nucleus lite passes on what it does not check.
 func (s *Subscription[T]) Garbled() uint64 { return s.garbled.Load() }
 
-// Err returns why the subscription ended: nil while it lives and when the nucleus ended it, ErrClosed after Close, an
-// *OperationError, or an error that wraps ErrConnectionLost.
+// Err returns why the subscription ended: nil while it lives, ErrEnded when the nucleus ended it, ErrClosed after Close,
+// an *OperationError, or an error that wraps ErrConnectionLost.
 func (s *Subscription[T]) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,6 +99,9 @@ func (s *Subscription[T]) end(err error) {
 	defer s.mu.Unlock()
 	if s.ended {
 		return
+	}
+	if err == nil {
+		err = ErrEnded
 	}
 	s.ended = true
 	s.err = err

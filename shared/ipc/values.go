@@ -49,10 +49,13 @@ func (d Document) Decode(v any) error {
 	return nil
 }
 
-// MarshalJSON returns d. It fails on an empty document and on null, which no nucleus takes.
+// MarshalJSON returns d. It fails on an empty document and on null, which no nucleus takes, and on what is not JSON.
 func (d Document) MarshalJSON() ([]byte, error) {
-	if d.missing() {
+	switch {
+	case d.missing():
 		return nil, fmt.Errorf("%w: a document is null", ErrInvalidRequest)
+	case !json.Valid(d):
+		return nil, fmt.Errorf("%w: a document is not JSON", ErrInvalidRequest)
 	}
 	return d, nil
 }
