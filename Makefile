@@ -7,7 +7,7 @@ ARCH ?= host
 BUCKET ?=
 ARGS ?=
 DATA ?=
-OUT ?= components/inference-engine/model
+OUT ?= my-model
 PKGS ?= ./...
 RACE := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -19,8 +19,9 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 .PHONY: demo
-demo: stage lambda ## run the suite on the embedded core: make demo [ARGS="-for 30s -headless -report FILE"]
-	@go build -o bin/demo ./scripts/demo && exec bin/demo $(ARGS)
+demo: lambda ## run the suite on the embedded core: make demo [ARGS="-for 30s -headless -report FILE"]
+	@rm -rf bin/stage && go run ./scripts/stage -version $(VERSION) -arch host -out bin/stage && \
+	go build -o bin/demo ./scripts/demo && exec bin/demo -stage bin/stage $(ARGS)
 
 .PHONY: build
 build: ## build the components' programs into bin/

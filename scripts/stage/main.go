@@ -51,9 +51,6 @@ func run(ctx context.Context, args []string, s cli.Streams) error {
 	if !regexp.MustCompile(`^\d+\.\d+\.\d+$`).MatchString(*version) {
 		return cli.Usagef("-version: %q is not three numbers such as 1.2.3", *version)
 	}
-	if err := empty(*out); err != nil {
-		return err
-	}
 	for _, name := range names {
 		recipe, err := readRecipe(name)
 		if err != nil {
@@ -87,16 +84,6 @@ func stageForGDK(ctx context.Context, project string, names, archs []string, s c
 		return fmt.Errorf("stage %s: %w", names[0], err)
 	}
 	return writeSums(filepath.Join(project, buildFolder))
-}
-
-// empty removes what an earlier run left in the folder.
-func empty(out string) error {
-	for _, name := range []string{"recipes", "artifacts", "sbom", sumsFile} {
-		if err := os.RemoveAll(filepath.Join(out, name)); err != nil {
-			return fmt.Errorf("empty %s: %w", out, err)
-		}
-	}
-	return nil
 }
 
 // suite is the name under which the root's project is staged: a component without programs.

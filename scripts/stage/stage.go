@@ -141,6 +141,9 @@ func (r *recipe) uploadTo(bucket, version string) {
 // stage builds the component's programs for the architectures, copies its other artifacts, and writes its recipe and its
 // bill of materials.
 func (r *recipe) stage(ctx context.Context, to place, version string, archs []string, s cli.Streams) error {
+	if err := os.RemoveAll(to.artifacts); err != nil { // of an earlier run; other versions stay, to go back to
+		return fmt.Errorf("empty %s: %w", to.artifacts, err)
+	}
 	for _, dir := range []string{to.artifacts, filepath.Dir(to.recipe), filepath.Dir(to.sbom)} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("make folder: %w", err)

@@ -54,9 +54,16 @@ func TestStageForGreengrassCLI(t *testing.T) {
 	}
 }
 
-// An earlier version is gone from the tree, and what is there is exactly what a deployment and its check need.
-func TestStageEmptiesTheTree(t *testing.T) {
+// Other versions stay, to go back to; of this one there is exactly what a deployment and its check need.
+func TestStageKeepsOtherVersions(t *testing.T) {
 	out := t.TempDir()
+	old := filepath.Join(out, "artifacts", "com.edgepdm.SensorSimulator", "1.2.3", "of-an-earlier-run")
+	if err := os.MkdirAll(filepath.Dir(old), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(old, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, version := range []string{"1.2.2", "1.2.3"} {
 		if err := stageInto(t, "-version", version, "-only", "sensor-simulator,suite", "-arch", "amd64", "-out", out); err != nil {
 			t.Fatal(err)
@@ -71,9 +78,13 @@ func TestStageEmptiesTheTree(t *testing.T) {
 	})
 	want := []string{
 		"SHA256SUMS",
+		"artifacts/com.edgepdm.SensorSimulator/1.2.2/sensor-simulator-linux-amd64",
 		"artifacts/com.edgepdm.SensorSimulator/1.2.3/sensor-simulator-linux-amd64",
+		"recipes/com.edgepdm.SensorSimulator-1.2.2.yaml",
 		"recipes/com.edgepdm.SensorSimulator-1.2.3.yaml",
+		"recipes/com.edgepdm.Suite-1.2.2.yaml",
 		"recipes/com.edgepdm.Suite-1.2.3.yaml",
+		"sbom/com.edgepdm.SensorSimulator-1.2.2.cdx.json",
 		"sbom/com.edgepdm.SensorSimulator-1.2.3.cdx.json",
 	}
 	if err != nil || !slices.Equal(files, want) {

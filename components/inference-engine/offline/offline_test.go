@@ -146,9 +146,11 @@ func TestScoreMissingSpellings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := score(t, strings.NewReader(",1, ,2,NaN,\n"), "-model", names)
-	if err != nil || got != want {
-		t.Errorf("%v\n%s\nwant\n%s", err, got, want)
+	for _, row := range []string{",1, ,2,NaN,\n", "na,1,NA,2,null,nan\n"} {
+		got, err := score(t, strings.NewReader(row), "-model", names)
+		if err != nil || got != want {
+			t.Errorf("%s: %v\n%s\nwant\n%s", row, err, got, want)
+		}
 	}
 }
 

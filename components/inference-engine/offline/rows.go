@@ -78,7 +78,7 @@ func (r *rowReader) waiting() bool {
 
 // parseValue reads one value, NaN if it is missing.
 func parseValue(field []byte) (float32, error) {
-	if len(field) == 0 {
+	if len(field) == 0 || bytes.EqualFold(field, []byte("na")) || bytes.EqualFold(field, []byte("null")) {
 		return float32(math.NaN()), nil
 	}
 	v, err := strconv.ParseFloat(string(field), 32)
