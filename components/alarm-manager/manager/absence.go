@@ -20,21 +20,31 @@ func (a absence) lasts(now time.Time) time.Duration {
 	return now.Sub(a.from)
 }
 
+// skip leaves out time in which the manager did not listen, at most as much as there is until now.
+func (a *absence) skip(d time.Duration, now time.Time) {
+	if a.from = a.from.Add(d); a.from.After(now) {
+		a.from = now
+	}
+}
+
 // record is an absence as it is kept on disk.
 type record struct {
 	Since time.Time `json:"since,omitzero"`
 	MS    int64     `json:"ms,omitempty"` // how long it is, milliseconds
 }
 
-// stepsKept is into how many steps the time until an alarm is divided: with each the absence is put on disk again.
+// stepsKept is into how many steps the time until an alarm is divided: with each of the second half the absence is put on
+// disk again.
 const stepsKept = 4
 
-// kept returns the absence for the disk, at most as long as until its alarm, in whole steps; none below the first one, so
-// that what is heard all the time costs no writing. All of it with exactly.
+// kept returns the absence for the disk, at most as long as until its alarm, in whole steps; none in the first half, so that
+// what is heard all the time, or now and then, costs no writing. All of it with exactly.
 func (a absence) kept(now time.Time, alarm time.Duration, exactly bool) record {
 	length := min(a.lasts(now), alarm)
 	if step := alarm / stepsKept; !exactly && step > 0 {
-		length = length.Truncate(step)
+		if length = length.Truncate(step); length < alarm/2 {
+			return record{}
+		}
 	}
 	if length < time.Millisecond {
 		return record{}

@@ -13,13 +13,15 @@ import (
 )
 
 // book is what survives a restart: the alarms that are raised, and the alerts that the forwarder has not acknowledged. It
-// is one file, replaced as a whole at every change, so that an alarm and its alert are on disk together.
+// is one file, replaced as a whole, so that an alarm and its alert are on disk together.
 type book struct {
-	path  string
-	dirty bool   // memory is ahead of the file: it could not be written
+	path  string // "" when the file could not be read: it is left alone, and the book is in memory only
+	dirty bool   // memory is ahead of the file
 	aside string // where a spoilt book was put, "" if there was none
 
-	epoch  string // with seq the source of alert ids; new with every new book
+	// The source of alert ids. Every run has an epoch of its own: alerts go out although the disk is full, and the number
+	// that is on disk may have been used.
+	epoch  string
 	seq    uint64
 	active []activeAlarm
 	outbox []event.Alert // oldest first
@@ -49,30 +51,36 @@ type bookFile struct {
 	Outbox []event.Alert `json:"outbox"`
 }
 
-// openBook reads the book, or begins one. A spoilt one is set aside, never deleted.
-func openBook(path string) (*book, error) {
-	b := &book{path: path, epoch: component.RandomID()}
+// openBook reads the book, or begins one. A spoilt one is set aside, never deleted. The problem, if there is one, says why
+// the book is in memory only.
+func openBook(path string) (b *book, problem error) {
+	b = &book{path: path, epoch: component.RandomID()}
 	var file bookFile
 	err := load(path, bookFormat, &file)
 	if err == nil && file.Epoch == "" {
 		err = fmt.Errorf("%w: it has no epoch", errSpoilt)
 	}
 	switch {
+	case err == nil:
+		b.active, b.outbox = file.Active, file.Outbox
 	case errors.Is(err, os.ErrNotExist):
-		return b, nil
 	case errors.Is(err, errSpoilt):
-		b.aside, err = setAside(path, b.epoch)
-		return b, err
-	case err != nil:
-		return nil, fmt.Errorf("read alarms: %w", err)
+		b.aside, problem = setAside(path, b.epoch)
+	default:
+		problem = fmt.Errorf("read alarms: %w", err)
 	}
-	b.epoch, b.seq, b.active, b.outbox = file.Epoch, file.Seq, file.Active, file.Outbox
-	return b, nil
+	if problem != nil {
+		b.path = ""
+	}
+	return b, problem
 }
 
 // save writes the book. When that fails memory stays ahead, and the next save tries again.
 func (b *book) save() error {
-	b.dirty = true
+	if b.path == "" {
+		b.dirty = false
+		return nil
+	}
 	data, err := json.Marshal(bookFile{bookFormat, b.epoch, b.seq, b.active, b.outbox})
 	if err != nil {
 		return fmt.Errorf("encode alarms: %w", err)
@@ -101,6 +109,7 @@ func (b *book) index(thing string, fault event.Fault) int {
 // returns the ids of the alerts that were dropped because too many wait.
 func (b *book) enter(a event.Alert) (entered event.Alert, dropped []string) {
 	b.seq++
+	b.dirty = true
 	a.V, a.ID = event.Version, fmt.Sprintf("%s-%s-%d", a.Thing, b.epoch, b.seq)
 	i := b.index(a.Thing, a.Fault)
 	switch {
@@ -123,5 +132,7 @@ func (b *book) enter(a event.Alert) (entered event.Alert, dropped []string) {
 func (b *book) acknowledge(id string) bool {
 	before := len(b.outbox)
 	b.outbox = slices.DeleteFunc(b.outbox, func(a event.Alert) bool { return a.ID == id })
-	return len(b.outbox) < before
+	known := len(b.outbox) < before
+	b.dirty = b.dirty || known
+	return known
 }

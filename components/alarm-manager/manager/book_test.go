@@ -71,8 +71,13 @@ func TestBookOfANewerVersionIsLeftAlone(t *testing.T) {
 		if err := os.WriteFile(path, []byte(newer), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := openBook(path); !errors.Is(err, errNewerFormat) {
+		b, err := openBook(path)
+		if !errors.Is(err, errNewerFormat) {
 			t.Errorf("%s: %v", newer, err)
+		}
+		b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged)) // in memory
+		if err := b.save(); err != nil || b.dirty || len(b.outbox) != 1 {
+			t.Errorf("%v, %+v", err, b)
 		}
 		if got, err := os.ReadFile(path); err != nil || string(got) != newer {
 			t.Errorf("%q, %v", got, err)
@@ -102,6 +107,51 @@ func TestSpoiltBookIsSetAside(t *testing.T) {
 		if entries, err := os.ReadDir(dir); err != nil || len(entries) != i+2 {
 			t.Errorf("%v, %v", entries, err)
 		}
+	}
+}
+
+// A book that cannot be read is left alone, and one is kept in memory.
+func TestUnreadableBookIsLeftAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "alarms.json") // a folder: reading fails, for root too
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b, err := openBook(path)
+	if err == nil || !strings.Contains(err.Error(), "read alarms") {
+		t.Fatalf("%v", err)
+	}
+	b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
+	if err := b.save(); err != nil || b.dirty || len(b.active) != 1 || len(b.outbox) != 1 {
+		t.Errorf("%v, %+v", err, b)
+	}
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		t.Errorf("%v, %v", info, err)
+	}
+}
+
+// An alert goes out although the book cannot be written; the next process does not give its id to another one.
+func TestIDsAreNotUsedAgainAfterAFullDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "alarms.json")
+	b, err := openBook(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _ := b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
+	if err := b.save(); err != nil {
+		t.Fatal(err)
+	}
+	second, _ := b.enter(alert("p", event.FaultMachine, event.AlarmNormal)) // never saved
+	again, err := openBook(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if next, _ := again.enter(alert("p", event.FaultSilence, event.AlarmUnacknowledged)); next.ID == first.ID || next.ID == second.ID {
+			t.Errorf("id %s is used twice", next.ID)
+		}
+	}
+	if again.outbox[0].ID != first.ID || !again.acknowledge(first.ID) {
+		t.Errorf("%+v", again.outbox)
 	}
 }
 
@@ -141,6 +191,14 @@ func TestTexts(t *testing.T) {
 		a := event.Alert{Thing: "press-2", Line: "line-1", Fault: c.fault, State: c.state, Since: since}
 		if got := text(a, since.Add(c.after)); got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	for name, wrong := range map[string]time.Time{
+		"boot without a clock": time.Unix(100, 0), "a clock that was ahead": since.Add(time.Hour),
+	} {
+		a := event.Alert{Thing: "press-2", Line: "line-1", Fault: event.FaultSilence, State: event.AlarmNormal, Since: wrong}
+		if got := text(a, since); got != "line 1, press 2 is back to normal." {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }

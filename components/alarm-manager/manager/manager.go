@@ -2,7 +2,6 @@ package manager
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -37,6 +36,7 @@ const (
 	ledgerName    = "sequence-numbers"
 	forwarderName = "com.edgepdm.CloudForwarder" // the component whose silence is an alarm
 	tickTime      = time.Second
+	stallTime     = 3 * time.Second // between two ticks: the disk or the machine kept the manager from listening
 )
 
 // Manager decides on alarms. New things come from predictions.
@@ -56,14 +56,9 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		}
 	}
 	var err error
-	if r.book, err = openBook(filepath.Join(rt.WorkDir, bookName)); err != nil {
-		if !errors.Is(err, errNewerFormat) {
-			return err
-		}
-		rt.SetState(event.StateDegraded, err.Error())
-		rt.Log.Error("alarms are not watched: deploy the newer version again, or move the file away", "error", err)
-		<-ctx.Done()
-		return nil
+	if r.book, r.unread = openBook(filepath.Join(rt.WorkDir, bookName)); r.unread != nil {
+		rt.Log.Error("alarms and alerts of before are not known, and those of this process would be lost with it: make the file "+
+			"readable, deploy the version that wrote it, or move it away", "error", r.unread)
 	}
 	if r.book.aside != "" {
 		rt.Log.Error("the alarms on disk were spoilt: alarms and alerts of before are not known", "set_aside", r.book.aside)
@@ -96,11 +91,14 @@ type run struct {
 	watch   *watch
 	ledger  *ledger.Ledger
 
-	unkept  bool // what is watched could not be put on disk
-	derived bool // it was said that clear gives way to a threshold
+	unread  error // why the alarms are in memory only
+	due     bool  // the book is to be written before the next alerts are sent
+	unkept  bool  // what is watched could not be put on disk
+	derived bool  // it was said that clear gives way to a threshold
 }
 
 func (r *run) run(ctx context.Context) error {
+	ticked := time.Now() // by the ticker's clock, not that of the plant
 	subs := make([]*ipc.Subscription[ipc.TopicMessage], 0, 4)
 	for _, filter := range []string{event.FilterPrediction, event.FilterHealth, event.TopicAckAlert, event.TopicTestAlarm} {
 		sub, err := r.rt.Subscribe(ctx, filter)
@@ -113,11 +111,15 @@ func (r *run) run(ctx context.Context) error {
 	courier, stop := startCourier(ctx, r.publish)
 	defer stop()
 	r.courier = courier
-	r.rt.SetState(event.StateOK, "")
+	r.ready()
+	r.uplink()
 	ticker := time.NewTicker(tickTime)
 	defer ticker.Stop()
 	defer func() { r.keepWatch(r.now(), true) }()
 	for {
+		if r.due {
+			r.save()
+		}
 		r.send(r.now())
 		var handler func([]byte, time.Time) error
 		var m ipc.TopicMessage
@@ -127,7 +129,9 @@ func (r *run) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			r.tick(r.now())
+			before := ticked
+			ticked = time.Now()
+			r.tick(r.now(), ticked.Sub(before))
 		case o := <-courier.done:
 			if err := r.sent(o); err != nil {
 				return err
@@ -147,10 +151,31 @@ func (r *run) run(ctx context.Context) error {
 		if handler == nil {
 			continue
 		}
-		if err := handler(m.Payload, r.now()); err != nil {
-			r.rt.Counter(CounterInvalid).Add(1)
-			r.rt.Log.Warn("message ignored", "topic", m.Topic, "error", err)
+		r.handle(handler, m)
+		if from == acks {
+			r.acksThatWait(acks.Events())
 		}
+	}
+}
+
+// acksThatWait takes them together with the one that came, so that they cost no writing of their own.
+func (r *run) acksThatWait(acks <-chan ipc.TopicMessage) {
+	for range len(acks) {
+		select {
+		case m, open := <-acks:
+			if open {
+				r.handle(r.ack, m)
+			}
+		default: // the connection dropped it for a newer one
+		}
+	}
+}
+
+// handle gives a message to its handler. A bad one is counted.
+func (r *run) handle(handler func([]byte, time.Time) error, m ipc.TopicMessage) {
+	if err := handler(m.Payload, r.now()); err != nil {
+		r.rt.Counter(CounterInvalid).Add(1)
+		r.rt.Log.Warn("message ignored", "topic", m.Topic, "error", err)
 	}
 }
 
@@ -181,7 +206,7 @@ func (r *run) prediction(payload []byte, now time.Time) error {
 		r.derived = true
 		r.rt.Log.Warn("clear is not below the model's threshold: half of that is used", "clear", r.config.Clear, "threshold", p.Threshold)
 	}
-	if t.vote.add(p.Probability, raise, clear, r.config.Votes, r.config.Window) {
+	if !t.voted(&p) && t.vote.add(p.Probability, raise, clear, r.config.Votes, r.config.Window) {
 		if t.vote.raised {
 			r.enter(event.Alert{
 				Thing: p.Thing, Line: p.Line, Fault: event.FaultMachine, Severity: event.SeverityHigh, Since: now,
@@ -226,15 +251,23 @@ func (r *run) health(payload []byte, now time.Time) error {
 		if r.watch.down.since.IsZero() {
 			r.watch.down = heard(now)
 		}
-		r.rt.Counter(CounterUplinkDown).Store(1)
 	case event.UplinkUp:
 		r.watch.down = absence{}
-		r.rt.Counter(CounterUplinkDown).Store(0)
 	}
+	r.uplink()
 	if r.watch.down.since.IsZero() {
 		r.clear(r.core, event.FaultUplinkDown, now)
 	}
 	return nil
+}
+
+// uplink tells in the health messages whether the cloud is absent.
+func (r *run) uplink() {
+	var down uint64
+	if !r.watch.down.since.IsZero() {
+		down = 1
+	}
+	r.rt.Counter(CounterUplinkDown).Store(down)
 }
 
 func (r *run) ack(payload []byte, _ time.Time) error {
@@ -242,16 +275,12 @@ func (r *run) ack(payload []byte, _ time.Time) error {
 	if err != nil {
 		return err
 	}
-	known := false
 	for _, id := range a.IDs {
 		if r.book.acknowledge(id) {
 			r.outbox.gone(id)
 			r.rt.Counter(CounterAcked).Add(1)
-			known = true
+			r.due = true
 		}
-	}
-	if known {
-		r.save()
 	}
 	return nil
 }
@@ -269,10 +298,13 @@ func (r *run) testAlarm(payload []byte, now time.Time) error {
 	return nil
 }
 
-// tick looks for what did not happen.
-func (r *run) tick(now time.Time) {
-	if r.book.dirty {
-		r.save()
+// tick looks for what did not happen. elapsed is the time since the last tick; what is too much of it does not count, as the
+// messages of that time may not have been read.
+func (r *run) tick(now time.Time, elapsed time.Duration) {
+	r.due = r.due || r.book.dirty // the last writing failed
+	if elapsed >= stallTime {
+		r.rt.Log.Warn("the manager did not get to listen; that time does not count as silence", "elapsed", elapsed)
+		r.watch.skip(elapsed-tickTime, now)
 	}
 	if r.config.Silence > 0 {
 		for name, t := range r.watch.things {
@@ -321,7 +353,7 @@ func (r *run) clear(thing string, fault event.Fault, now time.Time) {
 	}, event.AlarmNormal, now)
 }
 
-// enter puts an alert into the book, on disk.
+// enter puts an alert into the book, which is written before the alert is sent.
 func (r *run) enter(a event.Alert, state event.AlarmState, now time.Time) {
 	a.State, a.TS, a.Since = state, now.UTC(), a.Since.UTC()
 	if a.Text == "" {
@@ -339,15 +371,25 @@ func (r *run) enter(a event.Alert, state event.AlarmState, now time.Time) {
 	r.rt.Counter(counter).Add(1)
 	r.outbox.entered()
 	r.rt.Log.Info("alarm", "id", a.ID, "thing", a.Thing, "fault", a.Fault, "state", a.State, "text", a.Text)
-	r.save()
+	r.due = true
 }
 
-// save writes the book; when that fails the alarms go on in memory.
+// save writes the book; when that fails the alarms go on in memory, and the next change or tick tries again.
 func (r *run) save() {
+	r.due = false
 	r.rt.Counter(CounterPending).Store(uint64(len(r.book.outbox)))
 	if err := r.book.save(); err != nil {
 		r.rt.SetState(event.StateDegraded, err.Error())
 		r.rt.Log.Error("alarms are not on disk, and would be lost with this process", "error", err)
+		return
+	}
+	r.ready()
+}
+
+// ready reports that alarms are watched, and whether they are on disk.
+func (r *run) ready() {
+	if r.unread != nil {
+		r.rt.SetState(event.StateDegraded, r.unread.Error())
 		return
 	}
 	r.rt.SetState(event.StateOK, "")

@@ -204,6 +204,21 @@ func TestFaultIsRaisedOnceAndCleared(t *testing.T) {
 	}
 }
 
+// A faulty row that is delivered again and again is one vote.
+func TestRepeatedPredictionVotesOnce(t *testing.T) {
+	r := newRig(t)
+	r.predict(0.9)
+	for range 3 {
+		r.seq = 0
+		r.predict(0.9)
+	}
+	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})
+	r.await("the repeated ones", func(h event.Health) bool { return h.Counters[manager.CounterRepeated] == 3 })
+	r.expect(event.FaultTest, event.AlarmUnacknowledged) // and no other before it
+	r.predict(0.9, 0.9)
+	r.expect(event.FaultMachine, event.AlarmUnacknowledged)
+}
+
 // F12: an alert is published until its id is acknowledged, also by the next process.
 func TestAlertIsRepublishedUntilAcknowledged(t *testing.T) {
 	r := newRig(t)

@@ -136,6 +136,7 @@ func TestAbsenceGoesOn(t *testing.T) {
 			begin := time.Now().Add(time.Duration(r.ahead.Load()))
 			r.ahead.Add(int64(4 * time.Minute))
 			interrupt(r)
+			r.await("the uplink as it was", func(h event.Health) bool { return h.Counters[manager.CounterUplinkDown] == 1 })
 			r.ahead.Add(int64(2 * time.Minute))
 			seen := make(map[event.Fault]event.Alert)
 			for len(seen) < 2 {
@@ -225,7 +226,7 @@ func TestStopsWhileTheNucleusHangs(t *testing.T) {
 	r.expect(event.FaultTest, event.AlarmUnacknowledged)
 }
 
-// Files of newer versions are refused without harm: the alarms' ends the work, the sequence numbers' does not.
+// Files of newer versions are left unharmed, and the work goes on in memory; for the alarms' that is said all the time.
 func TestFilesOfNewerVersions(t *testing.T) {
 	r := stoppedRig(t)
 	files := map[string]string{"alarms.json": `{"format":9,"outbox":{}}`, "sequence-numbers": "EPDMSEQ9 of the future", "watched.json": `{"format":9}`}
@@ -234,18 +235,20 @@ func TestFilesOfNewerVersions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r.begin()
-	r.await("DEGRADED", func(h event.Health) bool {
+	degraded := func(h event.Health) bool {
 		return h.State == event.StateDegraded && strings.Contains(h.Detail, "alarms.json has format 9: written by a newer version")
-	})
-	r.stop()
-	if err := os.Remove(filepath.Join(r.env.WorkDir, "alarms.json")); err != nil {
-		t.Fatal(err)
 	}
-	delete(files, "alarms.json")
-	r.start()
+	r.begin()
+	r.await("DEGRADED", degraded)
 	r.predict(0.9, 0.9, 0.9)
-	r.expect(event.FaultMachine, event.AlarmUnacknowledged)
+	a := r.expect(event.FaultMachine, event.AlarmUnacknowledged)
+	r.ack(a.ID)
+	h := r.await("the acknowledgement", func(h event.Health) bool {
+		return h.Counters[manager.CounterAcked] == 1 && h.Counters[manager.CounterPending] == 0
+	})
+	if !degraded(h) {
+		t.Errorf("%s %s", h.State, h.Detail)
+	}
 	r.stop()
 	for name, text := range files {
 		if got, err := os.ReadFile(filepath.Join(r.env.WorkDir, name)); err != nil || string(got) != text {

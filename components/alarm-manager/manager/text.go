@@ -26,10 +26,16 @@ func forwarderText(core string) string {
 	return fmt.Sprintf("The cloud forwarder of %s is not heard. Nothing reaches the cloud. The plant is watched all the same. Check the component.", spoken(core))
 }
 
-// text is what is spoken of an alert.
+// earliestYear is before any year this program runs in: an earlier time is that of a clock that was not set.
+const earliestYear = 2020
+
+// text is what is spoken of an alert. Of one that ends it tells how long it lasted, unless the clock was set meanwhile.
 func text(a event.Alert, now time.Time) string {
 	place := where(a.Thing, a.Line)
 	if a.State == event.AlarmNormal {
+		if a.Since.Year() < earliestYear || a.Since.After(now) {
+			return fmt.Sprintf("%s is back to normal.", place)
+		}
 		return fmt.Sprintf("%s is back to normal after %s.", place, spokenDuration(now.Sub(a.Since)))
 	}
 	switch a.Fault {

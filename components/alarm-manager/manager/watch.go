@@ -16,7 +16,8 @@ import (
 type watch struct {
 	path  string // "" when a newer version wrote the file, which is left alone
 	saved watchFile
-	stale bool // the file could not be written
+	at    time.Time // when saved was written
+	stale bool      // the file could not be written
 
 	things    map[string]*thing
 	forwarder absence // of the cloud forwarder's health messages
@@ -29,6 +30,17 @@ type thing struct {
 	simulated bool
 	absence   absence // of predictions
 	vote      vote
+	epoch     string // with seq the place of the last prediction in its sequence
+	seq       uint64
+}
+
+// voted tells whether the last prediction comes once more, and notes it otherwise. One without a number is always another.
+func (t *thing) voted(p *event.Prediction) bool {
+	if p.Seq > 0 && p.Epoch != "" && p.Seq == t.seq && p.Epoch == t.epoch {
+		return true
+	}
+	t.epoch, t.seq = p.Epoch, p.Seq
+	return false
 }
 
 const watchFormat = 1
@@ -79,7 +91,17 @@ func (r record) orHeard(now time.Time) absence {
 	return heard(now)
 }
 
-// save writes the file when it has to say something else. With exactly it has the whole length of what is absent.
+// skip leaves out time in which the manager did not listen of all that is absent.
+func (w *watch) skip(d time.Duration, now time.Time) {
+	for _, t := range w.things {
+		t.absence.skip(d, now)
+	}
+	w.forwarder.skip(d, now)
+	w.down.skip(d, now)
+}
+
+// save writes the file when it has to say something else; for the things' absence once in a step of it. With exactly it is
+// at once, and has the whole length of what is absent.
 func (w *watch) save(now time.Time, c Config, exactly bool) error {
 	if w.path == "" {
 		return nil
@@ -88,12 +110,13 @@ func (w *watch) save(now time.Time, c Config, exactly bool) error {
 		Format: watchFormat, Forwarder: w.forwarder.kept(now, c.UplinkDown, exactly), Down: w.down.kept(now, c.UplinkDown, exactly),
 	}
 	changed := w.stale || len(w.things) != len(w.saved.Things) || file.Forwarder != w.saved.Forwarder || file.Down != w.saved.Down
+	early := !exactly && now.Sub(w.at) < c.Silence/stepsKept
 	for name, t := range w.things {
 		if changed {
 			break
 		}
 		before, known := w.saved.Things[name]
-		changed = !known || before != t.kept(now, c.Silence, exactly)
+		changed = !known || !early && before != t.kept(now, c.Silence, exactly)
 	}
 	if !changed {
 		return nil
@@ -110,7 +133,7 @@ func (w *watch) save(now time.Time, c Config, exactly bool) error {
 	if err := component.WriteFileAtomic(w.path, data, 0o600); err != nil {
 		return fmt.Errorf("keep what is watched: %w", err)
 	}
-	w.saved, w.stale = file, false
+	w.saved, w.at, w.stale = file, now, false
 	return nil
 }
 

@@ -1,12 +1,15 @@
 package manager
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"edgepdm/shared/event"
 )
 
 func openTestWatch(t *testing.T, path string, now time.Time) *watch {
@@ -47,8 +50,78 @@ func TestWatchIsWrittenRarely(t *testing.T) {
 			}
 		}
 	}
-	if writes != 1+stepsKept {
-		t.Errorf("written %d times in 10 minutes, want %d", writes, 1+stepsKept)
+	if want := 1 + stepsKept - 1; writes != want { // the thing, and the three steps from the half on
+		t.Errorf("written %d times in 10 minutes, want %d", writes, want)
+	}
+}
+
+// Things that are heard now and then cost no writing when that is before half of the silence, and one in a step otherwise.
+func TestWatchOfSlowProducers(t *testing.T) {
+	const things, minutes = 100, 10
+	config := Config{Silence: 40 * time.Second, UplinkDown: 80 * time.Second}
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for period, most := range map[int]int{15: 1, 30: 1 + minutes*60/10} {
+		w := openTestWatch(t, filepath.Join(t.TempDir(), "watched.json"), begin)
+		for i := range things {
+			w.things[fmt.Sprint(i)] = &thing{absence: heard(begin)}
+		}
+		writes := 0
+		for s := range minutes * 60 {
+			now := begin.Add(time.Duration(s) * time.Second)
+			w.forwarder = heard(now)
+			for i := range things {
+				if (s+i)%period == 0 {
+					w.things[fmt.Sprint(i)].absence = heard(now)
+				}
+			}
+			before := w.at
+			if err := w.save(now, config, false); err != nil {
+				t.Fatal(err)
+			}
+			if !w.at.Equal(before) {
+				writes++
+			}
+		}
+		if writes < 1 || writes > most {
+			t.Errorf("heard every %d s: written %d times in %d minutes, want at most %d", period, writes, minutes, most)
+		}
+	}
+}
+
+// Time in which nobody listened is not silence; an absence is never less than none, and one that is none stays so.
+func TestStallIsNoSilence(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	w := openTestWatch(t, filepath.Join(t.TempDir(), "watched.json"), now.Add(-50*time.Second))
+	w.things["p"] = &thing{absence: heard(now.Add(-40 * time.Second))}
+	w.things["late"] = &thing{absence: heard(now.Add(-time.Second))} // its message was read between the stall and the tick
+	w.skip(30*time.Second, now)
+	got := [4]time.Duration{w.things["p"].absence.lasts(now), w.things["late"].absence.lasts(now), w.forwarder.lasts(now), w.down.lasts(now)}
+	if got != [4]time.Duration{10 * time.Second, 0, 20 * time.Second, 0} {
+		t.Errorf("%v", got)
+	}
+	if since := w.things["p"].absence.since; !since.Equal(now.Add(-40 * time.Second)) {
+		t.Errorf("since %v", since)
+	}
+	w.down = heard(now.Add(-40 * time.Second))
+	if w.skip(30*time.Second, now); w.down.lasts(now) != 10*time.Second {
+		t.Errorf("down for %v", w.down.lasts(now))
+	}
+}
+
+// A prediction votes once, however often it comes; one without a number, or of another epoch, is another.
+func TestVoted(t *testing.T) {
+	var one thing
+	for i, c := range []struct {
+		epoch string
+		seq   uint64
+		want  bool
+	}{
+		{"e", 5, false}, {"e", 5, true}, {"e", 5, true}, {"e", 6, false}, {"e", 5, false}, {"f", 5, false}, {"f", 5, true},
+		{"f", 0, false}, {"f", 0, false}, {"", 7, false}, {"", 7, false},
+	} {
+		if got := one.voted(&event.Prediction{Epoch: c.epoch, Seq: c.seq}); got != c.want {
+			t.Errorf("%d: %s %d: %v", i, c.epoch, c.seq, got)
+		}
 	}
 }
 
