@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"edgepdm/shared/event"
 )
@@ -20,16 +21,22 @@ import (
 type Ledger struct {
 	file  *os.File // nil: in memory only
 	limit int      // things
+	now   func() time.Time
 
 	mu     sync.Mutex
 	things map[string]*slot
 }
 
 type slot struct {
-	offset int64 // of the slot's position, in the file; 0: it is not there yet
+	offset int64 // of the slot's position, in the file; 0: it has no place yet
+	named  bool  // the file has the thing's name there; not yet, where the thing took the place of another
 	epoch  string
 	seq    uint64
+	heard  time.Time
 }
+
+// forgetAfter is how long a thing has to be silent until, in a full ledger, another may take its place.
+const forgetAfter = 24 * time.Hour
 
 // The file: an 8-byte magic that ends in the format version, then slots of a name (length, 128 bytes) and a position (epoch's
 // length, 16 bytes, seq as big-endian u64).
@@ -46,7 +53,8 @@ const MaxThings = 10_000
 
 // Errors that callers branch on.
 var (
-	// ErrFull is returned for a thing beyond the limit: nothing is remembered of it.
+	// ErrFull is returned for a thing beyond the limit, while none of the others was silent for a day: nothing is remembered
+	// of it.
 	ErrFull = errors.New("too many things")
 	// ErrFormat is returned by Open for a file of another version, which is left as it is.
 	ErrFormat = errors.New("written by another version")
@@ -59,7 +67,8 @@ func Open(path string, limit int) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
-	l := &Ledger{file: f, limit: limit, things: make(map[string]*slot)}
+	l := Memory(limit)
+	l.file = f
 	if err := l.load(); err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("read ledger %s: %w", path, err)
@@ -69,7 +78,7 @@ func Open(path string, limit int) (*Ledger, error) {
 
 // Memory returns a ledger without a file.
 func Memory(limit int) *Ledger {
-	return &Ledger{limit: limit, things: make(map[string]*slot)}
+	return &Ledger{limit: limit, now: time.Now, things: make(map[string]*slot)}
 }
 
 func (l *Ledger) load() error {
@@ -98,7 +107,9 @@ func (l *Ledger) load() error {
 		if event.CheckName(name) != nil || event.CheckEpoch(epoch) != nil {
 			continue
 		}
-		l.things[name] = &slot{offset: int64(at + nameLen), epoch: epoch, seq: binary.BigEndian.Uint64(pos[1+event.MaxEpoch:])}
+		l.things[name] = &slot{
+			offset: int64(at + nameLen), named: true, epoch: epoch, seq: binary.BigEndian.Uint64(pos[1+event.MaxEpoch:]), heard: l.now(),
+		}
 	}
 	return nil
 }
@@ -107,7 +118,33 @@ func (l *Ledger) load() error {
 func (l *Ledger) Admits(thing string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.things[thing] != nil || len(l.things) < l.limit
+	return l.things[thing] != nil || len(l.things) < l.limit || l.silent() != ""
+}
+
+// silent returns the thing that was silent longest, if that is long enough to forget it; "" otherwise. mu is held.
+func (l *Ledger) silent() string {
+	name, heard := "", l.now().Add(-forgetAfter)
+	for thing, s := range l.things {
+		if s.heard.Before(heard) {
+			name, heard = thing, s.heard
+		}
+	}
+	return name
+}
+
+// add returns a slot for another thing; nil when there is none. mu is held.
+func (l *Ledger) add(thing string) *slot {
+	s := &slot{}
+	if len(l.things) >= l.limit {
+		silent := l.silent()
+		if silent == "" {
+			return nil
+		}
+		s.offset = l.things[silent].offset
+		delete(l.things, silent)
+	}
+	l.things[thing] = s
+	return s
 }
 
 // Knows reports whether a message of the thing was recorded before.
@@ -139,13 +176,15 @@ func (l *Ledger) Hear(thing, epoch string, seq uint64) (Gap, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var g Gap
-	s := l.things[thing]
+	s, known := l.things[thing]
+	if !known {
+		if s = l.add(thing); s == nil {
+			return g, ErrFull
+		}
+	}
+	s.heard = l.now()
 	switch {
-	case s == nil && len(l.things) >= l.limit:
-		return g, ErrFull
-	case s == nil:
-		s = &slot{}
-		l.things[thing] = s
+	case !known:
 		if epoch != event.ShadowEpoch {
 			g.Unheard = seq - 1
 		}
@@ -168,8 +207,8 @@ func (l *Ledger) Keep(thing, epoch string, seq uint64) error {
 	if s == nil || l.file == nil {
 		return nil
 	}
-	if s.offset == 0 {
-		return l.extend(s, thing, position(epoch, seq))
+	if !s.named {
+		return l.enter(s, thing, position(epoch, seq))
 	}
 	if _, err := l.file.WriteAt(position(epoch, seq), s.offset); err != nil {
 		return fmt.Errorf("write ledger: %w", err)
@@ -177,20 +216,23 @@ func (l *Ledger) Keep(thing, epoch string, seq uint64) error {
 	return nil
 }
 
-// extend gives a thing its slot, over one that was torn. mu is held.
-func (l *Ledger) extend(s *slot, thing string, pos []byte) error {
-	end, err := l.file.Seek(0, io.SeekEnd)
-	if err != nil {
-		return fmt.Errorf("extend ledger: %w", err)
+// enter writes a thing's slot: in the place of the thing that it replaces, or at the end, over one that was torn. mu is held.
+func (l *Ledger) enter(s *slot, thing string, pos []byte) error {
+	at := s.offset - nameLen
+	if s.offset == 0 {
+		end, err := l.file.Seek(0, io.SeekEnd)
+		if err != nil {
+			return fmt.Errorf("extend ledger: %w", err)
+		}
+		at = int64(len(magic)) + (end-int64(len(magic)))/slotLen*slotLen
 	}
-	at := int64(len(magic)) + (end-int64(len(magic)))/slotLen*slotLen
 	b := make([]byte, nameLen, slotLen)
 	b[0] = byte(len(thing))
 	copy(b[1:], thing)
 	if _, err := l.file.WriteAt(append(b, pos...), at); err != nil {
-		return fmt.Errorf("extend ledger: %w", err)
+		return fmt.Errorf("enter thing into ledger: %w", err)
 	}
-	s.offset = at + nameLen
+	s.offset, s.named = at+nameLen, true
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func open(t *testing.T, path string, limit int) *Ledger {
@@ -62,6 +63,44 @@ func TestLedgerIsBounded(t *testing.T) {
 	}
 	if _, err := l.Note("p-2", "a", 1); !errors.Is(err, ErrFull) {
 		t.Errorf("%v, want ErrFull", err)
+	}
+}
+
+// In a full ledger, the thing that was silent longest makes room, in the file too, once that is a day.
+func TestASilentThingMakesRoom(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	l := open(t, path, 2)
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	l.now = func() time.Time { return now }
+	note := func(thing string, seq uint64, want error) {
+		t.Helper()
+		if _, err := l.Note(thing, "a", seq); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", thing, err, want)
+		}
+	}
+	note("p-1", 1, nil)
+	note("p-2", 1, nil)
+	now = now.Add(forgetAfter)
+	note("p-3", 1, ErrFull)
+	note("p-1", 2, nil)
+	now = now.Add(time.Second)
+	if !l.Admits("p-3") {
+		t.Error("p-2 does not make room")
+	}
+	note("p-3", 7, nil)
+	note("p-3", 8, nil)
+	if l.Admits("p-2") || l.Knows("p-2") || !l.Knows("p-1") {
+		t.Error("the wrong thing made room")
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Size() != int64(len(magic)+2*slotLen) {
+		t.Errorf("the file has %d bytes, %v", info.Size(), err)
+	}
+	l = open(t, path, 2)
+	for thing, seq := range map[string]uint64{"p-1": 4, "p-3": 10} {
+		if gap, err := l.Note(thing, "a", seq); err != nil || gap != (Gap{Missed: 1}) {
+			t.Errorf("%s after a restart: %+v, %v", thing, gap, err)
+		}
 	}
 }
 

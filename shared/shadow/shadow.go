@@ -24,6 +24,7 @@ const (
 	CounterWritten    = "shadow.written"    // states that the shadow manager accepted
 	CounterSuperseded = "shadow.superseded" // states that a newer one replaced before they were written
 	CounterRefused    = "shadow.refused"    // states that the shadow manager did not accept
+	CounterFailed     = "shadow.failed"     // requests that failed for another reason, which are tried again
 	CounterThrottled  = "shadow.throttled"  // requests beyond its rate, which are tried again
 )
 
@@ -32,6 +33,12 @@ const (
 const (
 	thingInterval = 125 * time.Millisecond   // between two updates of a thing
 	interval      = 12500 * time.Microsecond // between any two
+)
+
+// What fails without being refused is tried again after a while of at most so long, which grows with each failure.
+const (
+	retryMin = time.Second
+	retryMax = time.Minute
 )
 
 // throttled is the text of the ServiceError that refuses a request beyond the rate.
@@ -45,17 +52,19 @@ type Writer struct {
 	onProblem func(problem string)
 	log       *slog.Logger
 
-	wake chan struct{} // something waits
+	wake     chan struct{} // something waits
+	backoff  component.Backoff
+	failures map[string]int // in a row, by thing; Run's
 
 	mu      sync.Mutex // guards what follows
 	ended   bool       // the nucleus has no shadows
 	waiting map[string][]byte
-	order   []string // of the things that wait, by arrival
-	written map[string]time.Time
+	order   []string             // of the things that wait, by arrival
+	due     map[string]time.Time // from when a thing's shadow may be written
 }
 
 // NewWriter makes a Writer of the shadows with the given name; "" is the classic shadow. It calls onProblem from Run's
-// goroutine when a shadow cannot be written, with the reason, and with "" when it can be again.
+// goroutine when a shadow cannot be written, with the reason, and with "" when one can be again.
 func NewWriter(rt *component.Runtime, name string, onProblem func(problem string)) *Writer {
 	client := rt.IPC()
 	w := newWriter()
@@ -72,7 +81,10 @@ func NewWriter(rt *component.Runtime, name string, onProblem func(problem string
 }
 
 func newWriter() *Writer {
-	return &Writer{wake: make(chan struct{}, 1), waiting: make(map[string][]byte), written: make(map[string]time.Time)}
+	return &Writer{
+		wake: make(chan struct{}, 1), backoff: component.Backoff{Min: retryMin, Max: retryMax}, failures: make(map[string]int),
+		waiting: make(map[string][]byte), due: make(map[string]time.Time),
+	}
 }
 
 // Put queues a document, such as {"state":{"reported":{…}}}, for a thing's shadow. It takes the place of one that still
@@ -109,7 +121,7 @@ func (w *Writer) Run(ctx context.Context) {
 		w.end()
 		return
 	}
-	failing := "" // the thing that the last problem is about
+	failing := false // a problem was reported
 	for ctx.Err() == nil {
 		thing, document, wait := w.next(time.Now())
 		if document == nil {
@@ -117,7 +129,7 @@ func (w *Writer) Run(ctx context.Context) {
 			continue
 		}
 		err := w.update(ctx, thing, document)
-		refused, ofNucleus := errors.AsType[*ipc.OperationError](err)
+		answer, ofNucleus := errors.AsType[*ipc.OperationError](err)
 		switch {
 		case ctx.Err() != nil, errors.Is(err, ipc.ErrConnectionLost), errors.Is(err, ipc.ErrClosed):
 			return
@@ -125,26 +137,47 @@ func (w *Writer) Run(ctx context.Context) {
 			w.counter(CounterRefused).Add(1)
 			w.end()
 			return
-		case ofNucleus && refused.Message == throttled:
+		case ofNucleus && answer.Message == throttled:
 			w.counter(CounterThrottled).Add(1)
-			w.putBack(thing, document)
+			w.putBack(thing, document, 0)
 		case err != nil:
-			w.counter(CounterRefused).Add(1)
-			if failing == "" {
-				failing = thing
+			w.failed(thing, document, err)
+			if !failing {
+				failing = true
 				w.log.Error("a device shadow cannot be written", "thing", thing, "error", err)
 				w.onProblem(fmt.Sprintf("the shadow of %s cannot be written: %v", thing, err))
 			}
 		default:
+			delete(w.failures, thing)
 			w.counter(CounterWritten).Add(1)
-			if failing == thing {
-				failing = ""
-				w.log.Info("the device shadow can be written again", "thing", thing)
+			if failing {
+				failing = false
+				w.log.Info("device shadows can be written again", "thing", thing)
 				w.onProblem("")
 			}
 		}
 		sleep(ctx, interval, nil)
 	}
+}
+
+// failed drops a document that the shadow manager refuses for what it is, and queues any other again.
+func (w *Writer) failed(thing string, document []byte, err error) {
+	if refused(err) {
+		delete(w.failures, thing)
+		w.counter(CounterRefused).Add(1)
+		return
+	}
+	w.counter(CounterFailed).Add(1)
+	w.failures[thing]++
+	w.putBack(thing, document, w.backoff.Delay(w.failures[thing]))
+}
+
+// refused reports whether the same request would be answered with the same error.
+func refused(err error) bool {
+	_, unauthorized := errors.AsType[*ipc.UnauthorizedError](err)
+	_, invalid := errors.AsType[*ipc.InvalidArgumentsError](err)
+	_, conflict := errors.AsType[*ipc.ConflictError](err)
+	return unauthorized || invalid || conflict
 }
 
 // end is the end of what cannot succeed.
@@ -161,12 +194,12 @@ func (w *Writer) next(now time.Time) (thing string, document []byte, wait time.D
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i, thing := range w.order {
-		rest := w.written[thing].Add(thingInterval).Sub(now)
+		rest := w.due[thing].Sub(now)
 		if rest <= 0 {
 			document := w.waiting[thing]
 			delete(w.waiting, thing)
 			w.order = slices.Delete(w.order, i, i+1)
-			w.written[thing] = now
+			w.due[thing] = now.Add(thingInterval)
 			return thing, document, 0
 		}
 		if wait == 0 || rest < wait {
@@ -176,10 +209,14 @@ func (w *Writer) next(now time.Time) (thing string, document []byte, wait time.D
 	return "", nil, wait
 }
 
-// putBack queues a document again, unless a newer one of its thing has come meanwhile.
-func (w *Writer) putBack(thing string, document []byte) {
+// putBack queues a document again, unless a newer one of its thing has come meanwhile. That has its turn after the given
+// time, too.
+func (w *Writer) putBack(thing string, document []byte, after time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if due := time.Now().Add(after); due.After(w.due[thing]) {
+		w.due[thing] = due
+	}
 	if _, newer := w.waiting[thing]; !newer {
 		w.queue(thing, document)
 	}

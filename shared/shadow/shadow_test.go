@@ -28,7 +28,7 @@ type rig struct {
 // start runs a Writer until the bubble's test ends.
 func start(t *testing.T, r *rig) {
 	r.counters = make(map[string]*atomic.Uint64)
-	for _, name := range []string{CounterWritten, CounterSuperseded, CounterRefused, CounterThrottled} {
+	for _, name := range []string{CounterWritten, CounterSuperseded, CounterRefused, CounterFailed, CounterThrottled} {
 		r.counters[name] = new(atomic.Uint64)
 	}
 	w := newWriter()
@@ -154,12 +154,47 @@ func TestThrottledStatesAreTriedAgain(t *testing.T) {
 	})
 }
 
-// A refusal is a problem until the same thing's shadow is written.
+// A failure that is no refusal is tried again, less and less often, until the newest state is written.
+func TestFailuresAreTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		works := false
+		r := &rig{}
+		r.answer = func(thing, _ string) error {
+			switch {
+			case thing == "b" || works:
+				return nil
+			case len(r.written) == 1:
+				return errors.New("timeout")
+			}
+			return operationError("internal error")
+		}
+		start(t, r)
+		r.put(t, "a", "old")
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if n := len(r.written); n < 10 || n > 60 || r.count(CounterFailed) != uint64(n) || len(r.problems) != 1 {
+			t.Fatalf("%d requests, %d failed, problems %q", n, r.count(CounterFailed), r.problems)
+		}
+		r.put(t, "b", "x")
+		if len(r.problems) != 2 || r.problems[1] != "" {
+			t.Errorf("problems %q after a shadow was written", r.problems)
+		}
+		works = true
+		r.put(t, "a", "new")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if last := r.written[len(r.written)-1]; last != "a=new" || r.count(CounterWritten) != 2 || r.count(CounterRefused) != 0 {
+			t.Errorf("wrote %s last, %d accepted, %d refused", last, r.count(CounterWritten), r.count(CounterRefused))
+		}
+	})
+}
+
+// A refusal is a problem until a shadow is written.
 func TestRefusalsAreReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{answer: func(thing, document string) error {
 			if document == "bad" {
-				return operationError("no " + thing)
+				return &ipc.UnauthorizedError{OperationError: ipc.OperationError{Operation: "UpdateThingShadow", Code: "UnauthorizedError", Message: "no " + thing}}
 			}
 			return nil
 		}}
@@ -169,7 +204,7 @@ func TestRefusalsAreReported(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		synctest.Wait()
-		want := []string{"the shadow of a cannot be written: UpdateThingShadow: ServiceError: no a", ""}
+		want := []string{"the shadow of a cannot be written: UpdateThingShadow: UnauthorizedError: no a", ""}
 		if !reflect.DeepEqual(r.problems, want) || r.count(CounterRefused) != 2 || r.count(CounterWritten) != 2 {
 			t.Errorf("problems %q, want %q; %d refused", r.problems, want, r.count(CounterRefused))
 		}

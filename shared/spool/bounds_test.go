@@ -92,7 +92,7 @@ func TestFloorOfARealDisk(t *testing.T) {
 	}
 }
 
-// F5: records that are too old go, oldest first, and are counted; one whose time tells nothing is kept, and so is all behind it.
+// F5: records that are too old go, oldest first, and are counted.
 func TestExpire(t *testing.T) {
 	dir := t.TempDir()
 	q := open(t, dir, Options{SegmentSize: minSegmentSize})
@@ -117,7 +117,6 @@ func TestExpire(t *testing.T) {
 		t.Errorf("removed up to %d", q.Acked())
 	}
 	expire(0, 701, 0)
-	expire(702, 5000, 0) // the oldest is from before 702
 	if err := q.Ack(peeked[len(peeked)-1].Seq); err != nil {
 		t.Errorf("acknowledge what is gone: %v", err)
 	}
@@ -137,5 +136,36 @@ func TestExpire(t *testing.T) {
 	closeQueue(t, q)
 	if _, err := q.Expire(at(0), at(5000)); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+// F5: a record whose time tells no age goes with one behind it that is too old, and is kept before one that is not.
+func TestExpireBehindATimeThatTellsNothing(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	unset, old, young, ahead, future := time.Unix(5, 0), now.Add(-48*time.Hour), now.Add(-time.Minute), now.Add(time.Minute), now.AddDate(1, 0, 0)
+	for _, c := range []struct {
+		what  string
+		times []time.Time
+		want  uint64
+	}{
+		{"clock ahead", []time.Time{future, old, old}, 3},
+		{"clock not set", []time.Time{unset, unset, old, unset}, 3},
+		{"nothing too old", []time.Time{future, unset, young, old}, 0},
+		{"nothing known", []time.Time{future, unset}, 0},
+		{"a little ahead", []time.Time{ahead, old}, 0},
+		{"in between", []time.Time{old, future, old, future, young, old}, 3},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			q := open(t, t.TempDir(), Options{Now: func() time.Time { return now }})
+			for _, at := range c.times {
+				if err := q.Append(t.Context(), Record{ID: "x", Time: at.UnixNano()}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			n, err := q.Expire(time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), now.Add(-time.Hour))
+			if s := q.Stats(); err != nil || n != c.want || s.Dropped[ReasonAge] != c.want || s.Depth != uint64(len(c.times))-c.want {
+				t.Errorf("%d removed, %v, want %d; %+v", n, err, c.want, s)
+			}
+		})
 	}
 }

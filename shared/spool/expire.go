@@ -1,21 +1,34 @@
 package spool
 
-import (
-	"slices"
-	"time"
+import "time"
+
+// What Expire looks at in one go. Behind as many records whose time tells no age, it sees none.
+const (
+	expireRecords = 1024
+	expireBytes   = 1 << 20
 )
 
-const (
-	expireRecords = 256
-	expireBytes   = 256 << 10
-)
+// clockMargin is how far the clock that dated a record may be ahead of this one.
+const clockMargin = 10 * time.Minute
+
+// ages sorts times into those that tell no age, those that are too old and the others, in Unix nanoseconds.
+type ages struct{ from, to, future int64 }
+
+// known reports whether a time tells an age: neither a clock that was not set made it nor one that is ahead.
+func (a ages) known(t int64) bool { return t >= a.from && t <= a.future }
+
+// young reports whether a record of that time is to be kept, with all behind it.
+func (a ages) young(t int64) bool { return a.known(t) && t >= a.to }
 
 // Expire removes the oldest records as long as their time lies between from and to, and returns how many; they are counted
-// as dropped with ReasonAge. It ends at the first record of another time: one before from has the time of a clock that was
-// not set, which tells no age. An error of the disk has the meaning that it has for Peek or Ack.
+// as dropped with ReasonAge. It ends at the first record of a later time. One before from has the time of a clock that was
+// not set, one of the future (beyond a margin of ten minutes) that of a clock that is ahead: they tell no age, and such a
+// record is removed with the next record behind it that is too old, as it came before that one. An error of the disk has
+// the meaning that it has for Peek or Ack.
 func (q *Queue) Expire(from, to time.Time) (removed uint64, err error) {
+	a := ages{from: from.UnixNano(), to: to.UnixNano(), future: q.o.Now().Add(clockMargin).UnixNano()}
 	for {
-		n, more, err := q.expire(from.UnixNano(), to.UnixNano())
+		n, more, err := q.expire(a)
 		removed += n
 		if err != nil || !more {
 			return removed, err
@@ -24,7 +37,7 @@ func (q *Queue) Expire(from, to time.Time) (removed uint64, err error) {
 }
 
 // expire does that for some of the oldest records.
-func (q *Queue) expire(from, to int64) (removed uint64, more bool, err error) {
+func (q *Queue) expire(a ages) (removed uint64, more bool, err error) {
 	q.readMu.Lock()
 	defer q.readMu.Unlock()
 	q.mu.Lock()
@@ -33,23 +46,28 @@ func (q *Queue) expire(from, to int64) (removed uint64, more bool, err error) {
 	if closed {
 		return 0, false, ErrClosed
 	}
-	keep := func(r Record) bool { return r.Time < from || r.Time >= to }
-	if oldest := q.oldest(); oldest == 0 || keep(Record{Time: oldest}) { // it is known, mostly
+	if oldest := q.oldest(); oldest == 0 || a.young(oldest) { // it is known, mostly
 		return 0, false, nil
 	}
 	records, _, err := q.read(acked, expireRecords, expireBytes)
-	old := records
-	if i := slices.IndexFunc(records, keep); i >= 0 {
-		old = records[:i]
+	last, more := uint64(0), true // the sequence number up to which records are too old
+	for _, r := range records {
+		if a.young(r.Time) {
+			more = false
+			break
+		}
+		if a.known(r.Time) {
+			last = r.Seq
+		}
 	}
-	if len(old) == 0 {
+	if last == 0 {
 		return 0, false, err
 	}
 	q.mu.Lock()
-	removed = q.remove(old[len(old)-1].Seq)
+	removed = q.remove(last)
 	q.stats.Dropped[ReasonAge] += removed
 	q.mu.Unlock()
-	return removed, len(old) == len(records), q.settle()
+	return removed, more, q.settle()
 }
 
 // Acked returns the highest sequence number that is removed, by Ack or without: what was peeked up to it need not be sent.

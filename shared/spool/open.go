@@ -50,6 +50,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.After == nil {
 		o.After = time.After
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.Rand == nil {
 		o.Rand = rand.Reader
 	}

@@ -69,6 +69,8 @@ type Options struct {
 	Log *slog.Logger
 	// After is the clock of GroupCommit; time.After by default.
 	After func(time.Duration) <-chan time.Time
+	// Now is the clock of Expire, which tells which records have a time in the future; time.Now by default.
+	Now func() time.Time
 	// Rand is where a new queue's salt comes from; crypto/rand by default.
 	Rand io.Reader
 

@@ -194,3 +194,22 @@ func TestValidateNamesTheField(t *testing.T) {
 		}
 	}
 }
+
+// A stream that found the uplink down, and whose only record is then dropped by its age, does not keep it down, nor the
+// component DEGRADED.
+func TestUplinkAfterTheLastRecordIsDropped(t *testing.T) {
+	r := newRig(t)
+	r.cloud.SetUplink(false)
+	r.configure(map[string]any{"predictionMaxAge": "1m"})
+	p := prediction("press-1", 1)
+	record := r.record("predictions", p.ID, event.PredictionTopic(p.Thing), encode(t, p))
+	record.Time = time.Now().Add(-57 * time.Second).UnixNano()
+	r.store("predictions", record)
+	r.start()
+	r.awaitUplink(event.UplinkDown)
+	r.awaitCounter("stream.predictions.dropped.age", 1)
+	r.cloud.SetUplink(true)
+	a := r.alert("a-1")
+	r.iot.await(t, "alert", has(a.ID))
+	r.awaitUplink(event.UplinkUp)
+}

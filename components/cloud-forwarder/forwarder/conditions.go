@@ -21,10 +21,11 @@ type conditions struct {
 	mu       sync.Mutex
 	expected map[string]bool
 	wrong    map[string]string
+	parts    map[string]map[int]error // what is wrong with parts of places
 }
 
 func newConditions(rt *component.Runtime) *conditions {
-	return &conditions{rt: rt, expected: make(map[string]bool), wrong: make(map[string]string)}
+	return &conditions{rt: rt, expected: make(map[string]bool), wrong: make(map[string]string), parts: make(map[string]map[int]error)}
 }
 
 // expect makes the component wait for word from place before it says OK.
@@ -38,6 +39,32 @@ func (c *conditions) expect(place string) {
 func (c *conditions) set(place string, problem error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.change(place, problem)
+}
+
+// setPart is set for one part of a place, such as one of the requests that a stream has under way: the place works when
+// all its parts do.
+func (c *conditions) setPart(place string, part int, problem error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	parts := c.parts[place]
+	switch {
+	case problem == nil:
+		delete(parts, part)
+	case parts == nil:
+		parts = map[int]error{part: problem}
+		c.parts[place] = parts
+	default:
+		parts[part] = problem
+	}
+	if len(parts) > 0 {
+		problem = parts[slices.Min(slices.Collect(maps.Keys(parts)))]
+	}
+	c.change(place, problem)
+}
+
+// change does what set does. mu is held.
+func (c *conditions) change(place string, problem error) {
 	before, was := c.wrong[place]
 	awaited := c.expected[place]
 	delete(c.expected, place)
@@ -72,25 +99,49 @@ func (c *conditions) detail() string {
 	return strings.ToValidUTF8(text[:min(len(text), maxDetail)], "")
 }
 
-// uplink is the state of the way to the cloud: down while a stream finds it so. Such a stream goes on trying, so that what
+// uplink is the state of the way to the cloud: down while a sender finds it so. Such a sender goes on trying, so that what
 // it says is never old; one that has nothing to send says nothing.
 type uplink struct {
 	rt *component.Runtime
 
 	mu   sync.Mutex
-	down map[string]bool // by stream
+	down map[sender]bool
+	last bool // what was said last, by any of them
 }
 
-func newUplink(rt *component.Runtime) *uplink { return &uplink{rt: rt, down: make(map[string]bool)} }
+// sender is a stream, or one part of those that send in parallel.
+type sender struct {
+	stream string
+	part   int
+}
 
-func (u *uplink) set(stream string, up bool) {
+func newUplink(rt *component.Runtime) *uplink { return &uplink{rt: rt, down: make(map[sender]bool)} }
+
+func (u *uplink) set(by sender, up bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.last = up
 	if up {
-		delete(u.down, stream)
+		delete(u.down, by)
 	} else {
-		u.down[stream] = true
+		u.down[by] = true
 	}
+	u.say()
+}
+
+// forget takes back what a sender said that does not try any more. That alone is no sign that the uplink works: without
+// word of another one it counts as down until the next message.
+func (u *uplink) forget(by sender) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.down, by)
+	if u.last {
+		u.say()
+	}
+}
+
+// say tells the state. mu is held.
+func (u *uplink) say() {
 	state := event.UplinkUp
 	if len(u.down) > 0 {
 		state = event.UplinkDown

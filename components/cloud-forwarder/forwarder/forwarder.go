@@ -137,6 +137,7 @@ func (r *run) newStream(name string, options spool.Options) *stream {
 		sinks: make(chan sink, 1), timeout: r.config.Timeout, backoff: component.Backoff{Min: retryMin, Max: r.config.RetryMax},
 		parallel: 1, dead: r.dead, conditions: r.conditions, uplink: r.uplink, rt: r.rt, dropped: make(map[spool.Reason]uint64),
 	}
+	s.options.Now = r.forwarder.Now
 	r.conditions.expect(s.place(placeOpen))
 	r.streams = append(r.streams, s)
 	return s

@@ -59,10 +59,10 @@ func (s *stream) drainParallel(ctx context.Context, to sink) {
 	w := newWindow(windowPerRequest * s.parallel)
 	records := make(chan spool.Record)
 	var workers sync.WaitGroup
-	for range s.parallel {
+	for part := range s.parallel {
 		workers.Go(func() {
 			for r := range records {
-				if ctx.Err() != nil || !s.gone(r) && !s.deliver(ctx, to, r) {
+				if ctx.Err() != nil || !s.gone(r) && !s.deliver(ctx, to, r, part) {
 					continue // the record stays
 				}
 				if upTo := w.finish(r.Seq); upTo > 0 {

@@ -108,3 +108,26 @@ func TestParallelSendingWithPoison(t *testing.T) {
 		t.Errorf("%+v", letters)
 	}
 }
+
+// One request that finds the uplink down says so until it gets through, whatever the others say.
+func TestParallelSendersDoNotContradictEachOther(t *testing.T) {
+	r := newRig(t)
+	r.configure(map[string]any{"parallel": 3, "timeout": "1s"})
+	ids := r.backlog(10)
+	release := make(chan struct{})
+	r.hook(func(_ string, payload []byte) error {
+		if idOf(payload) == ids[0] {
+			<-release
+		}
+		return nil
+	})
+	r.start()
+	r.awaitUplink(event.UplinkDown)
+	r.awaitCounter("stream.predictions.sent", 9)
+	r.predict(11, 20)
+	if h := r.awaitCounter("stream.predictions.sent", 19); h.Uplink != event.UplinkDown {
+		t.Errorf("the uplink is %q while a request cannot get through", h.Uplink)
+	}
+	close(release)
+	r.awaitUplink(event.UplinkUp)
+}

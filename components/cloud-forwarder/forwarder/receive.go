@@ -106,10 +106,7 @@ func receive(ctx context.Context, sub *ipc.Subscription[ipc.TopicMessage], take 
 				take(m)
 				continue
 			}
-			if err := sub.Err(); err != nil {
-				return fmt.Errorf("receive messages: %w", err)
-			}
-			return errors.New("the nucleus ended the subscription")
+			return fmt.Errorf("receive messages: %w", sub.Err())
 		}
 	}
 }

@@ -208,7 +208,7 @@ func (s *stream) drain(ctx context.Context, to sink) {
 		}
 		failures = 0
 		for _, r := range records {
-			if ctx.Err() != nil || !s.gone(r) && !s.deliver(ctx, to, r) {
+			if ctx.Err() != nil || !s.gone(r) && !s.deliver(ctx, to, r, 0) {
 				return // the record stays
 			}
 			// Without its cursor on disk, the record is sent again after a restart: no reason to stop now.
@@ -229,11 +229,11 @@ func (s *stream) next(ctx context.Context, after uint64) ([]spool.Record, error)
 func (s *stream) gone(r spool.Record) bool { return r.Seq <= s.queue.Acked() }
 
 // deliver sends one record, again and again until the sink has it or refuses it for good, or until a bound has dropped it. It
-// returns false when ctx ended before.
-func (s *stream) deliver(ctx context.Context, to sink, r spool.Record) bool {
+// returns false when ctx ended before. Of those that a stream sends at a time, each has a part of its own.
+func (s *stream) deliver(ctx context.Context, to sink, r spool.Record, part int) bool {
 	var e envelope
 	if err := json.Unmarshal(r.Payload, &e); err != nil {
-		return s.bury(ctx, r, fmt.Errorf("%w: %w", errPoison, err))
+		return s.bury(ctx, r, part, fmt.Errorf("%w: %w", errPoison, err))
 	}
 	m := message{topic: e.Topic, payload: e.Message, replayed: r.Replayed} // an earlier process may have sent it
 	for attempt := 1; ; attempt++ {
@@ -242,28 +242,30 @@ func (s *stream) deliver(ctx context.Context, to sink, r spool.Record) bool {
 			return false
 		}
 		if up, known := reached(to, err); known {
-			s.uplink.set(s.name, up)
+			s.uplink.set(sender{s.name, part}, up)
 		}
 		switch {
 		case err == nil:
-			s.conditions.set(s.place(placeDeliver), nil)
+			s.conditions.setPart(s.place(placeDeliver), part, nil)
 			s.count(counterSent, 1)
 			return true
 		case errors.Is(err, errPoison):
-			return s.bury(ctx, r, err)
+			return s.bury(ctx, r, part, err)
 		}
 		s.count(counterRetried, 1)
 		if attempt == 1 {
 			s.rt.Log.Warn("not delivered; it will be tried again", "stream", s.name, "id", r.ID, "error", err)
 		}
 		if reason := refusal(err); reason == nil || attempt >= patience {
-			s.conditions.set(s.place(placeDeliver), reason)
+			s.conditions.setPart(s.place(placeDeliver), part, reason)
 		}
 		m.replayed = true // the failed attempt may have arrived all the same
 		if !pause(ctx, max(s.backoff.Delay(attempt), min(retryAfter(err), s.backoff.Max))) {
 			return false
 		}
-		if s.gone(r) {
+		if s.gone(r) { // what this stream said of it may be old before there is another record
+			s.uplink.forget(sender{s.name, part})
+			s.conditions.setPart(s.place(placeDeliver), part, nil)
 			return true
 		}
 	}
@@ -279,7 +281,7 @@ func (s *stream) attempt(ctx context.Context, to sink, m message) error {
 
 // bury puts a record among the dead letters, so that it does not stop its stream (promise F7). When the disk does not take
 // it, it goes to the log in the end: a full disk may be waiting for this very stream to drain.
-func (s *stream) bury(ctx context.Context, r spool.Record, reason error) bool {
+func (s *stream) bury(ctx context.Context, r spool.Record, part int, reason error) bool {
 	s.rt.Log.Error("message is undeliverable: it goes to the dead letters", "stream", s.name, "id", r.ID, "error", reason)
 	for attempt := 1; ; attempt++ {
 		err := s.dead.add(s.name, r, reason)
@@ -287,11 +289,11 @@ func (s *stream) bury(ctx context.Context, r spool.Record, reason error) bool {
 			if err != nil {
 				s.rt.Log.Error("dead letter is lost, but for this line", "stream", s.name, "id", r.ID, "error", err, "record", string(r.Payload))
 			}
-			s.conditions.set(s.place(placeDeliver), nil)
+			s.conditions.setPart(s.place(placeDeliver), part, nil)
 			s.count(counterDead, 1)
 			return true
 		}
-		s.conditions.set(s.place(placeDeliver), err)
+		s.conditions.setPart(s.place(placeDeliver), part, err)
 		if !pause(ctx, s.backoff.Delay(attempt)) {
 			return false
 		}

@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"edgepdm/shared/event"
+	"edgepdm/shared/ledger"
 )
 
-// assembler makes whole rows of readings that come in parts: for each thing it keeps the newest value of every sensor.
+// assembler makes whole rows of readings that come in parts: for each thing it keeps the newest value of every sensor. It
+// has no more things than a ledger may have: one more takes the place of the one that was silent longest.
 type assembler struct {
 	maxAge time.Duration
 	things map[string]*partialRow
@@ -18,6 +20,7 @@ type partialRow struct {
 	values []float32
 	at     []time.Time // arrival of each value
 	row    []float32   // scratch
+	last   time.Time   // arrival of the newest
 }
 
 func newAssembler(maxAge time.Duration) *assembler {
@@ -31,7 +34,6 @@ func (a *assembler) merge(m *activeModel, t *event.Telemetry, now time.Time) (ro
 	p := a.things[t.Thing]
 	if p == nil {
 		p = &partialRow{values: make([]float32, m.features), at: make([]time.Time, m.features), row: make([]float32, m.features)}
-		a.things[t.Thing] = p
 	}
 	for name, x := range t.Readings {
 		i, ok := m.sensors[name]
@@ -47,6 +49,8 @@ func (a *assembler) merge(m *activeModel, t *event.Telemetry, now time.Time) (ro
 	if unknown == len(t.Readings) {
 		return nil, unknown, &event.InvalidError{Reason: event.ReasonSensor, Detail: fmt.Sprintf("none of the %d readings is of a sensor that model %s has", unknown, m.ref.Version)}
 	}
+	p.last = now
+	a.keep(t.Thing, p)
 	for i, at := range p.at {
 		p.row[i] = p.values[i]
 		if at.IsZero() || now.Sub(at) > a.maxAge {
@@ -54,4 +58,18 @@ func (a *assembler) merge(m *activeModel, t *event.Telemetry, now time.Time) (ro
 		}
 	}
 	return p.row, unknown, nil
+}
+
+// keep remembers a thing's values.
+func (a *assembler) keep(thing string, p *partialRow) {
+	if a.things[thing] == nil && len(a.things) >= ledger.MaxThings {
+		silent := ""
+		for name, other := range a.things {
+			if silent == "" || other.last.Before(a.things[silent].last) {
+				silent = name
+			}
+		}
+		delete(a.things, silent)
+	}
+	a.things[thing] = p
 }

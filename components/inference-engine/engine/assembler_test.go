@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
 
 	"edgepdm/shared/event"
+	"edgepdm/shared/ledger"
 )
 
 func TestAssemblerMergesPartsAndAgesThem(t *testing.T) {
@@ -45,5 +47,30 @@ func TestAssemblerMergesPartsAndAgesThem(t *testing.T) {
 				break
 			}
 		}
+	}
+}
+
+// However many strangers there are, no more is kept than a ledger's things, and nothing of what no model has a sensor for.
+func TestAssemblerIsBounded(t *testing.T) {
+	m := &activeModel{features: 1, sensors: map[string]int{"a": 0}}
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	a := newAssembler(time.Hour)
+	merge := func(thing, reading string, at int) {
+		_, _, invalid := a.merge(m, &event.Telemetry{Thing: thing, Epoch: "e", Readings: event.Readings{reading: 1}}, begin.Add(time.Duration(at)*time.Millisecond))
+		if valid := reading == "a"; valid != (invalid == nil) {
+			t.Fatalf("%s of %s: %v", reading, thing, invalid)
+		}
+	}
+	merge("stranger", "x", 0)
+	if len(a.things) != 0 {
+		t.Errorf("%d things are kept of a message that is invalid", len(a.things))
+	}
+	for i := range ledger.MaxThings {
+		merge(fmt.Sprint("thing-", i), "a", i)
+	}
+	merge("thing-0", "a", ledger.MaxThings) // so that thing-1 is the silent one
+	merge("one more", "a", ledger.MaxThings+1)
+	if len(a.things) != ledger.MaxThings || a.things["thing-1"] != nil || a.things["thing-0"] == nil || a.things["one more"] == nil {
+		t.Errorf("%d things are kept, thing-1: %v", len(a.things), a.things["thing-1"] != nil)
 	}
 }

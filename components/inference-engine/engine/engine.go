@@ -197,7 +197,10 @@ func (r *run) run(ctx context.Context) error {
 		defer ticker.Stop()
 		look, tested = ticker.C, r.models.tested
 	}
+	var lost losses
+	defer func() { r.countLosses(&lost, subs) }()
 	for {
+		r.countLosses(&lost, subs)
 		var err error
 		select {
 		case <-ctx.Done():
@@ -221,14 +224,22 @@ func (r *run) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		dropped, garbled := uint64(0), uint64(0)
-		for _, sub := range subs {
-			dropped += sub.Dropped()
-			garbled += sub.Garbled()
-		}
-		r.rt.Counter(CounterDropped).Store(dropped)
-		r.rt.Counter(CounterGarbled).Store(garbled)
 	}
+}
+
+// losses are messages that a connection's subscriptions dropped, or could not read, as counted.
+type losses struct{ dropped, garbled uint64 }
+
+// countLosses adds to the process's counters what was lost since.
+func (r *run) countLosses(counted *losses, subs []*ipc.Subscription[ipc.TopicMessage]) {
+	var all losses
+	for _, sub := range subs {
+		all.dropped += sub.Dropped()
+		all.garbled += sub.Garbled()
+	}
+	r.rt.Counter(CounterDropped).Add(all.dropped - counted.dropped)
+	r.rt.Counter(CounterGarbled).Add(all.garbled - counted.garbled)
+	*counted = all
 }
 
 func (r *run) handle(m ipc.TopicMessage, open bool, sub *ipc.Subscription[ipc.TopicMessage], handler func(ipc.TopicMessage, time.Time) error) error {

@@ -62,11 +62,16 @@ func newRig(t *testing.T, set ...func(*localcore.Options)) *rig {
 
 // start runs the engine until stop or the end of the test.
 func (r *rig) start(model string) {
+	r.startRun(engine.Engine{ShippedModel: model, Now: time.Now}.Run)
+}
+
+// startRun does that with another Run.
+func (r *rig) startRun(run func(context.Context, *component.Runtime, engine.Config) error) {
 	ctx, cancel := context.WithCancel(r.t.Context())
 	done := make(chan error, 1)
 	go func() {
 		done <- component.Run(ctx, component.Spec[engine.Config]{
-			Name: engineName, Version: "1.2.3", Default: engine.Default, Run: engine.Engine{ShippedModel: model, Now: time.Now}.Run,
+			Name: engineName, Version: "1.2.3", Default: engine.Default, Run: run,
 		}, r.env)
 	}()
 	r.stop = func() {

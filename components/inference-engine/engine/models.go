@@ -27,6 +27,7 @@ type models struct {
 	now    func() time.Time
 	store  *modelstore.Store
 	inbox  *modelstore.Inbox // nil: no model is taken
+	id     string            // of this models, for the events' ids: the process may have several, one after the other
 	events int               // published so far, for their ids
 
 	testing   bool
@@ -49,7 +50,7 @@ func openModels(rt *component.Runtime, config Config, now func() time.Time, ship
 	if err != nil {
 		return nil, err
 	}
-	m := &models{rt: rt, config: config, now: now, tested: make(chan testResult, 1), retry: make(map[string]time.Time)}
+	m := &models{rt: rt, config: config, now: now, id: component.RandomID(), tested: make(chan testResult, 1), retry: make(map[string]time.Time)}
 	m.store, err = modelstore.OpenStore(filepath.Join(rt.WorkDir, storeDir), modelstore.Options{
 		Keys: keys, AllowUnsigned: config.AllowUnsigned, AllowDowngrade: config.AllowDowngrade, Release: rt.Version(), Now: now, Log: rt.Log,
 	})
@@ -199,7 +200,7 @@ const maxDetail = 1000 // bytes of an event's detail: it is a local message
 
 func (m *models) publish(e event.ModelEvent) {
 	m.events++
-	e.V, e.TS, e.ID = event.Version, m.now().UTC(), fmt.Sprintf("model-%s-%d", m.rt.RunID(), m.events)
+	e.V, e.TS, e.ID = event.Version, m.now().UTC(), fmt.Sprintf("model-%s-%d", m.id, m.events)
 	e.Detail = e.Detail[:min(len(e.Detail), maxDetail)]
 	payload, err := event.Encode(e)
 	if err == nil {

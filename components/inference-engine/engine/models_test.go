@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"edgepdm/components/inference-engine/engine"
+	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
 	"edgepdm/test/coretest"
@@ -227,5 +229,38 @@ func TestANewerStoreIsLeftAlone(t *testing.T) {
 	r.await("the shipped model", ok)
 	if got, err := os.ReadFile(filepath.Join(store, "format")); err != nil || !bytes.Equal(got, newer) {
 		t.Errorf("the store's format became %q, %v", got, err)
+	}
+}
+
+// A process that runs the engine again, as after a lost connection, gives model events ids of their own, and forgets no
+// message that was lost before.
+func TestASecondRunOfAProcess(t *testing.T) {
+	r := newRig(t)
+	p := newPublisher(r)
+	again, next := context.WithCancel(t.Context())
+	defer next()
+	r.startRun(func(ctx context.Context, rt *component.Runtime, config engine.Config) error {
+		e := engine.Engine{ShippedModel: shippedModel, Now: time.Now}
+		first, end := context.WithCancel(ctx)
+		defer end()
+		defer context.AfterFunc(again, end)()
+		if err := e.Run(first, rt, config); err != nil {
+			return err
+		}
+		rt.Counter(engine.CounterDropped).Add(5)
+		rt.Counter(engine.CounterGarbled).Add(3)
+		return e.Run(ctx, rt, config)
+	})
+	r.await("a model", ok)
+	p.deliver("1.1.0", nil, nil)
+	one := r.modelEvent(event.ModelActivated)
+	next()
+	p.deliver("1.2.0", nil, nil)
+	if two := r.modelEvent(event.ModelActivated); one.ID == two.ID || two.Version != "1.2.0" {
+		t.Errorf("%+v has the id of %+v", two, one)
+	}
+	h := r.await("the second run", func(h event.Health) bool { return ok(h) && h.Model.Version == "1.2.0" })
+	if h.Counters[engine.CounterDropped] != 5 || h.Counters[engine.CounterGarbled] != 3 {
+		t.Errorf("%v", h.Counters)
 	}
 }
