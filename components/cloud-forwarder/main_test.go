@@ -33,6 +33,9 @@ func TestReplay(t *testing.T) {
 	if files, err := filepath.Glob(filepath.Join(dir, "replay-*.jsonl")); err != nil || len(files) != 2 {
 		t.Errorf("%v, %v", files, err)
 	}
+	if err := run("-dir", filepath.Join(dir, "nowhere")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
 	if err := run("all"); !errors.Is(err, cli.ErrUsage) {
 		t.Errorf("%v", err)
 	}

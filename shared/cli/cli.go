@@ -97,8 +97,10 @@ func (p Program) help() string {
 		fmt.Fprintf(&b, "  %-34s %s\n", strings.TrimSpace(p.Name+" "+c.Name), c.Summary)
 	}
 	fmt.Fprintf(&b, "  %-34s %s\n", p.Name+" -version", "print the version")
-	b.WriteString("\nEach sub-command takes -help.")
-	return b.String()
+	if len(p.Commands) > 1 {
+		b.WriteString("\nEach sub-command takes -help.")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // exitCode prints err in the program's name and says how the process ends.

@@ -18,6 +18,9 @@ import (
 // RequestReplay asks the forwarder that has the work directory dir to send its dead letters again: the running one does
 // within a second, otherwise the next one. It returns how many files of them there were.
 func RequestReplay(dir string, now time.Time) (files int, err error) {
+	if _, err := os.Stat(dir); err != nil {
+		return 0, fmt.Errorf("find the work directory: %w", err)
+	}
 	for _, name := range []string{deadLettersOld, deadLettersName} {
 		to := fmt.Sprintf("%s%d-%d%s", replayPrefix, now.UnixNano(), files, replaySuffix)
 		switch err := os.Rename(filepath.Join(dir, name), filepath.Join(dir, to)); {
