@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"edgepdm/components/inference-engine/engine"
+	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/test/localcloud"
@@ -30,6 +31,7 @@ type observer struct {
 	alerts      []event.Alert       // each once, in the order of their first publication
 	accepted    map[string]struct{} // ids that the forwarder said it has on disk, and ids of alerts
 	swaps       int                 // models that took over
+	refused     []string            // why models were refused
 	lastModel   event.ModelEvent
 }
 
@@ -83,8 +85,11 @@ func (o *observer) handle(m ipc.TopicMessage, now time.Time) {
 	case strings.HasPrefix(m.Topic, event.ModelTopic("")):
 		if e, err := event.DecodeModelEvent(m.Payload); err == nil {
 			o.lastModel = e
-			if e.Event == event.ModelActivated {
+			switch e.Event {
+			case event.ModelActivated:
 				o.swaps++
+			case event.ModelRejected, fetcher.StepRefused:
+				o.refused = append(o.refused, e.Detail)
 			}
 		}
 	case m.Topic == event.TopicAckAlert || m.Topic == event.TopicAckPrediction:

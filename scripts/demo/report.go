@@ -26,6 +26,7 @@ type report struct {
 	Duplicates  int               `json:"duplicates"` // arrivals of an id after its first
 	Audio       int               `json:"audio"`      // sound files in the cloud
 	Swaps       int               `json:"swaps"`      // models that took over
+	Refused     []string          `json:"refused"`    // why models were refused
 }
 
 type percentiles struct {
@@ -49,6 +50,7 @@ func makeReport(o *observer, components []localcore.Status, journal localcloud.J
 		LatencyMS:  percentiles{percentile(o.latencies, 50), percentile(o.latencies, 99)},
 		Components: []componentReport{}, Models: append([]string{}, o.models...),
 		Alerts: d.alerts, Delivered: d.delivered, Lost: d.lost, Duplicates: d.duplicates, Audio: d.audio, Swaps: o.swaps,
+		Refused: append([]string{}, o.refused...),
 	}
 	for _, c := range components {
 		if c.Name == suiteName {

@@ -198,5 +198,8 @@ func (d *demo) summarise(r report, audio string) {
 	for _, c := range r.Components {
 		line("%-32s peak %.1f MiB, %.2f s of processor time, %d restarts", c.Name, c.RSSMB, c.CPUS, c.Restarts)
 	}
-	line("models: %s; %d took over during the run", strings.Join(r.Models, ", "), r.Swaps)
+	line("models: %s; %d took over during the run, %d refused", strings.Join(r.Models, ", "), r.Swaps, len(r.Refused))
+	for _, why := range r.Refused {
+		line("model refused: %s", why)
+	}
 }
