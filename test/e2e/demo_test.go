@@ -80,6 +80,7 @@ type report struct {
 	Duplicates int               `json:"duplicates"`
 	Audio      int               `json:"audio"`
 	Swaps      int               `json:"swaps"`
+	Refused    []string          `json:"refused"`
 }
 
 // demo is a headless demo under way.

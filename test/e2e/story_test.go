@@ -3,6 +3,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -14,6 +15,9 @@ func TestStoryWithCutsAndKills(t *testing.T) {
 	r := d.finish()
 	if r.Lost != 0 || r.Alerts < 2 || r.Audio < 1 || r.Delivered < 100 || r.Swaps != 1 || len(r.Models) != 2 {
 		t.Errorf("%+v\n%s", r, &d.out)
+	}
+	if !strings.Contains(strings.Join(r.Refused, "\n"), "golden row mismatch") {
+		t.Errorf("refused %q", r.Refused)
 	}
 	if len(r.Components) != 5 {
 		t.Fatalf("%+v", r.Components)
