@@ -45,7 +45,7 @@ type options struct {
 
 func runDemo(ctx context.Context, args []string, s cli.Streams) error {
 	var o options
-	fs := cli.NewFlagSet(`make demo ARGS="[-for DURATION] [-headless] [-seed N] [-report FILE] [-input CSV] [-model FILE] [-cuts N] [-kill]"`, s)
+	fs := cli.NewFlagSet(`make demo ARGS="[-for DURATION] [-headless] [-seed N] [-report FILE] [-input CSV] [-model FILE] [-things N] [-rate N] [-cuts N] [-kill] [-mode classic|lite]"`, s)
 	fs.DurationVar(&o.duration, "for", 0, "`how long`, e.g. 30s; 0: until Ctrl-C, headless 30s")
 	fs.BoolVar(&o.headless, "headless", false, "no live view; the exit code tells whether every row is accounted for")
 	fs.Uint64Var(&o.seed, "seed", 1, "`seed` of the simulated machines")
@@ -58,7 +58,7 @@ func runDemo(ctx context.Context, args []string, s cli.Streams) error {
 	fs.BoolVar(&o.kill, "kill", false, "end each component once by kill -9")
 	fs.StringVar(&o.mode, "mode", "classic", "which `nucleus` the core is: classic or lite")
 	fs.StringVar(&o.notifier, "notifier", "bin/lambda/polly-notifier/bootstrap", "the Polly notifier's `program`, made by `make lambda`")
-	fs.StringVar(&o.stage, "stage", "artifacts-build", "staged tree, made by `make stage` (`DIR`)")
+	fs.StringVar(&o.stage, "stage", "artifacts-build", "staged tree, in `DIR`; make demo makes one of its own")
 	fs.StringVar(&o.root, "root", "demo-run", "Greengrass root `DIR`, with the logs; emptied at the start")
 	if err := cli.Parse(fs, args); err != nil {
 		return err
