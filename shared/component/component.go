@@ -31,9 +31,10 @@ type Environment struct {
 	Getenv  func(string) string
 	WorkDir string // the component's own directory, kept between runs
 	Log     *slog.Logger
-	Level   *slog.LevelVar // level of Log, set from the configuration
-	Settle  time.Duration  // wait for further configuration events before reading; a change of n leaves makes n events
-	Backoff Backoff        // between attempts to reconnect
+	Level   *slog.LevelVar   // level of Log, set from the configuration
+	Now     func() time.Time // nil for time.Now
+	Settle  time.Duration    // wait for further configuration events before reading; a change of n leaves makes n events
+	Backoff Backoff          // between attempts to reconnect
 }
 
 // OSEnvironment is the environment of a process that a nucleus started: its working directory is the work directory.
@@ -176,6 +177,7 @@ func startWork[C any](ctx context.Context, spec Spec[C], rt *Runtime, config *co
 			return
 		}
 		rt.applyCommon(config.common)
+		rt.beginWork()
 		w.err = spec.Run(ctx, rt, config.value)
 		if ctx.Err() != nil && errors.Is(w.err, ctx.Err()) {
 			w.err = nil

@@ -21,6 +21,8 @@ type Runtime struct {
 	name, version, run string
 	level              *slog.LevelVar
 	wakeHealth         chan struct{}
+	now                func() time.Time
+	conditions         *Conditions
 
 	mu             sync.Mutex // guards what follows
 	client         *ipc.Client
@@ -42,12 +44,20 @@ type subscription struct {
 }
 
 func newRuntime(name, version string, env Environment) *Runtime {
-	return &Runtime{
+	rt := &Runtime{
 		Log: env.Log, WorkDir: env.WorkDir, name: name, version: version, run: RandomID(), level: env.Level,
 		wakeHealth: make(chan struct{}, 1), state: event.StateStarting, counters: make(map[string]*atomic.Uint64),
-		healthInterval: 5 * time.Second,
+		healthInterval: 5 * time.Second, now: env.Now,
 	}
+	if rt.now == nil {
+		rt.now = time.Now
+	}
+	rt.conditions = newConditions(env.Log, rt.now, rt.ReportHealth)
+	return rt
 }
+
+// Conditions are what is wrong with the component at the moment. They are forgotten when Run is entered again.
+func (rt *Runtime) Conditions() *Conditions { return rt.conditions }
 
 // RandomID returns 8 random hexadecimal digits: the epoch of a producer, the name of a run.
 func RandomID() string {

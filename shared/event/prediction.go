@@ -58,25 +58,27 @@ type State string
 
 // The states.
 const (
-	StateStarting  State = "STARTING" // not at work yet
-	StateOK        State = "OK"
-	StateNoModel   State = "NO_MODEL"   // waits for a model
-	StateBadConfig State = "BAD_CONFIG" // waits for a configuration that is valid
-	StateDegraded  State = "DEGRADED"   // works, but not fully: Detail says what is wrong
+	StateStarting      State = "STARTING" // not at work yet
+	StateOK            State = "OK"
+	StateNoModel       State = "NO_MODEL"       // waits for a model
+	StateBadConfig     State = "BAD_CONFIG"     // waits for a configuration that is valid
+	StateNotConfigured State = "NOT_CONFIGURED" // what it is for is not configured: nothing to do, and no fault
+	StateDegraded      State = "DEGRADED"       // works, but not fully: Detail says what is wrong
 )
 
 // Health is a component's report about itself.
 type Health struct {
-	V         int               `json:"v"`
-	Component string            `json:"component"`
-	Version   string            `json:"version"`
-	Run       string            `json:"run"` // random at the component's start: counters begin again at zero with it
-	TS        time.Time         `json:"ts"`
-	State     State             `json:"state"`
-	Detail    string            `json:"detail,omitempty"`
-	Counters  map[string]uint64 `json:"counters,omitempty"`
-	Model     *ModelRef         `json:"model,omitempty"`
-	Uplink    Uplink            `json:"uplink,omitempty"` // of the component that keeps the way to the cloud
+	V          int               `json:"v"`
+	Component  string            `json:"component"`
+	Version    string            `json:"version"`
+	Run        string            `json:"run"` // random at the component's start: counters begin again at zero with it
+	TS         time.Time         `json:"ts"`
+	State      State             `json:"state"`
+	Detail     string            `json:"detail,omitempty"`
+	Conditions []Condition       `json:"conditions,omitempty"` // what is wrong, the oldest first, at most eight
+	Counters   map[string]uint64 `json:"counters,omitempty"`
+	Model      *ModelRef         `json:"model,omitempty"`
+	Uplink     Uplink            `json:"uplink,omitempty"` // of the component that keeps the way to the cloud
 }
 
 // Uplink says whether the cloud can be reached.

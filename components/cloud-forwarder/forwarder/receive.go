@@ -314,7 +314,7 @@ func (r *run) invalid(m ipc.TopicMessage, err error) {
 // took counts a message that is on disk.
 func (r *run) took(s *stream) {
 	s.count(counterAccepted, 1)
-	r.conditions.set(s.place(placeReceive), nil)
+	s.report(placeReceive, nil)
 }
 
 // refuse counts a message that is not.
@@ -328,5 +328,5 @@ func (r *run) refuse(s *stream, err error) {
 	}
 	r.rt.Counter(CounterRefused).Add(1)
 	r.rt.Counter(CounterRefused + reason).Add(1)
-	r.conditions.set(s.place(placeReceive), fmt.Errorf("not put on disk: %w", err))
+	s.report(placeReceive, fmt.Errorf("not put on disk: %w", err))
 }
