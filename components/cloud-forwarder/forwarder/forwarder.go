@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
@@ -83,7 +84,7 @@ type run struct {
 	config    Config
 	uplink    *uplink
 	dead      *deadLetters
-	cloud     *cloud // set and used by connect; nil until AWS can be used
+	access    *cloud.Access // set and used by connect; nil until AWS can be used
 	filter    *filter
 	ledger    *ledger.Ledger
 	pending   chan pending
@@ -177,7 +178,7 @@ func (r *run) run(ctx context.Context) error {
 		s.close()
 	}
 	acknowledging.Wait()
-	r.cloud.close()
+	r.access.Close()
 	return err
 }
 
@@ -249,23 +250,23 @@ func (r *run) connect(ctx context.Context) {
 
 // reach gives the streams the sinks that they do not have yet, or says what is missing.
 func (r *run) reach(ctx context.Context, prefix string) error {
-	if r.cloud == nil {
-		access, err := newCloud(r.config, r.forwarder.Getenv)
+	if r.access == nil {
+		access, err := r.newAccess()
 		if err != nil {
 			return err
 		}
-		r.cloud = access
+		r.access = access
 		if r.toSNS != nil {
-			r.toSNS.sinks <- &snsSink{client: access.sns(r.config.AlertTopicARN), arn: r.config.AlertTopicARN}
+			r.toSNS.sinks <- &snsSink{client: r.newSNS(), arn: r.config.AlertTopicARN, access: access}
 		}
 	}
-	client, err := r.cloud.iotData(ctx, r.rt.IPC())
+	client, err := r.newIoTData(ctx, r.rt.IPC())
 	if err != nil {
 		return err
 	}
-	r.toIoT.sinks <- &iotDataSink{client: client, prefix: prefix}
+	r.toIoT.sinks <- &iotDataSink{client: client, prefix: prefix, access: r.access}
 	if r.config.PredictionSink == SinkIoTData {
-		r.toPredictions.sinks <- &iotDataSink{client: client, prefix: prefix}
+		r.toPredictions.sinks <- &iotDataSink{client: client, prefix: prefix, access: r.access}
 	}
 	return nil
 }
