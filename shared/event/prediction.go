@@ -46,11 +46,21 @@ func PredictionText(label string, latency time.Duration, platform string) string
 
 // DecodePrediction reads a message of a prediction topic. The error is an *InvalidError.
 func DecodePrediction(payload []byte) (Prediction, error) {
+	if err := Local.Check(payload); err != nil {
+		return Prediction{}, err
+	}
+	return decodePrediction(payload)
+}
+
+func decodePrediction(payload []byte) (Prediction, error) {
 	var p Prediction
-	if err := decode(payload, &p); err != nil {
+	if err := json.Unmarshal(payload, &p); err != nil {
+		return p, jsonError(payload, err)
+	}
+	if err := checkVersion(p.V); err != nil {
 		return p, err
 	}
-	return p, checkVersion(p.V)
+	return p, checkTimes(p.TS)
 }
 
 // State is a component's own view of its condition; the nucleus only knows that the process runs.
@@ -96,7 +106,10 @@ func DecodeHealth(payload []byte) (Health, error) {
 	if err := decode(payload, &h); err != nil {
 		return h, err
 	}
-	return h, checkVersion(h.V)
+	if err := checkVersion(h.V); err != nil {
+		return h, err
+	}
+	return h, checkTimes(h.TS)
 }
 
 func decode(payload []byte, message any) error {

@@ -41,7 +41,7 @@ func DecodeShadow(thing string, payload []byte, now time.Time) (Telemetry, error
 	}
 	t := Telemetry{V: Version, Thing: thing, Epoch: ShadowEpoch, Seq: doc.Version, TS: now, Readings: Readings{},
 		Simulated: doc.Token == SimulatedToken}
-	if doc.Timestamp > 0 {
+	if doc.Timestamp != 0 {
 		t.TS = time.Unix(doc.Timestamp, 0).UTC()
 	}
 	for _, state := range []map[string]any{doc.State.Desired, doc.State.Reported} {

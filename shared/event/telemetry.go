@@ -129,6 +129,9 @@ func (t *Telemetry) normalise() error {
 	if t.TS.IsZero() {
 		return &InvalidError{ReasonSequence, "ts is missing"}
 	}
+	if err := CheckTime(t.TS); err != nil {
+		return &InvalidError{ReasonSequence, "ts " + err.Error()}
+	}
 	forms := 0
 	for _, set := range [...]bool{t.Values != nil, t.Readings != nil, t.Packed != nil} {
 		if set {

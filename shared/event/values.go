@@ -80,6 +80,10 @@ func (r *Readings) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &numbers); err != nil {
 		return &InvalidError{ReasonMalformed, "readings is not an object"}
 	}
+	if numbers == nil { // null
+		*r = nil
+		return nil
+	}
 	readings := make(Readings, len(numbers))
 	for name, n := range numbers {
 		x, err := parseValue(n)
@@ -121,11 +125,15 @@ func (p Packed) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads the base64 text.
 func (p *Packed) UnmarshalJSON(b []byte) error {
-	var text string
+	var text *string
 	if err := json.Unmarshal(b, &text); err != nil {
 		return &InvalidError{ReasonMalformed, "f32 is not a string"}
 	}
-	raw, err := base64.StdEncoding.DecodeString(text)
+	if text == nil { // null
+		*p = nil
+		return nil
+	}
+	raw, err := base64.StdEncoding.DecodeString(*text)
 	if err != nil || len(raw)%4 != 0 {
 		return &InvalidError{ReasonMalformed, "f32 is not base64 of float32s"}
 	}

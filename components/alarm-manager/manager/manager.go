@@ -230,7 +230,7 @@ func (r *run) note(p *event.Prediction) {
 	if err != nil && r.rt.Counter(CounterLedger).Add(1) == 1 {
 		r.rt.Log.Error("gaps may be counted wrong", "error", err)
 	}
-	r.rt.Counter(CounterGaps).Add(gap.Missed)
+	gap.Tally(r.rt.Counter(CounterGaps))
 	if gap.Repeated {
 		r.rt.Counter(CounterRepeated).Add(1)
 	}

@@ -214,8 +214,8 @@ func (r *run) hear(p *event.Prediction) bool {
 		return false
 	}
 	gap, err := r.ledger.Hear(p.Thing, p.Epoch, p.Seq)
-	r.rt.Counter(CounterMissed).Add(gap.Missed)
-	return err == nil && !gap.Repeated
+	gap.Tally(r.rt.Counter(CounterMissed))
+	return err == nil && gap.New()
 }
 
 // settled records the number of a prediction, once it is on disk, refused or stays here. One that was received, and lost

@@ -27,16 +27,18 @@ const reasonScore event.Reason = "score"
 
 // Names of the counters in the health messages. Invalid rows are counted as CounterInvalid and the reason.
 const (
-	CounterRows             = "telemetry.rows"       // rows received, in any form
-	CounterInvalid          = "telemetry.invalid."   // + Reason
-	CounterMissed           = "telemetry.missed"     // rows that never arrived, by their sequence numbers
-	CounterUnheard          = "telemetry.unheard"    // rows that a thing numbered before the first one that was heard of it
-	CounterRepeated         = "telemetry.repeated"   // rows that came again, scored all the same
-	CounterDropped          = "telemetry.dropped"    // messages dropped because the engine was too slow
-	CounterGarbled          = "telemetry.garbled"    // messages that the nucleus delivered damaged
-	CounterUnknown          = "telemetry.unknown"    // readings of sensors that the model does not have
-	CounterPredictions      = "prediction.published" // accepted by the nucleus
-	CounterRefused          = "prediction.refused"   // not accepted by the nucleus
+	CounterRows             = "telemetry.rows"        // rows received, in any form
+	CounterInvalid          = "telemetry.invalid."    // + Reason
+	CounterMissed           = "telemetry.missed"      // rows that never arrived, by their sequence numbers
+	CounterJumps            = "telemetry.jumps"       // rows whose number is too far from the others to say what is between
+	CounterTwoSenders       = "telemetry.two-senders" // rows of another sender under the same thing's name
+	CounterUnheard          = "telemetry.unheard"     // rows that a thing numbered before the first one that was heard of it
+	CounterRepeated         = "telemetry.repeated"    // rows that came again, scored all the same
+	CounterDropped          = "telemetry.dropped"     // messages dropped because the engine was too slow
+	CounterGarbled          = "telemetry.garbled"     // messages that the nucleus delivered damaged
+	CounterUnknown          = "telemetry.unknown"     // readings of sensors that the model does not have
+	CounterPredictions      = "prediction.published"  // accepted by the nucleus
+	CounterRefused          = "prediction.refused"    // not accepted by the nucleus
 	CounterModelsActivated  = "model.activated"
 	CounterModelsRejected   = "model.rejected"
 	CounterModelsRolledBack = "model.rolled-back"
