@@ -24,6 +24,9 @@ type Config struct {
 	MaxAge     time.Duration   `json:"maxAge"`     // a reading older than this counts as missing, where rows come in parts
 	MaxThings  int             `json:"maxThings"`  // things whose rows are accepted; bounds memory
 
+	PredictionBatch BatchMode `json:"predictionBatch"` // auto: predictions leave together that come together, or faster than the nucleus takes them
+	MaxMissed       float64   `json:"maxMissed"`       // share of the rows that may be missed; more is DEGRADED; 1 = any
+
 	ShadowInput      bool   `json:"shadowInput"`      // score accepted updates of device shadows
 	PredictionShadow string `json:"predictionShadow"` // named shadow of each thing that gets its predictions; empty = none
 
@@ -35,6 +38,15 @@ type Config struct {
 	MaxScore       time.Duration `json:"maxScore"`       // a new model that often takes longer for a row is sent back
 }
 
+// BatchMode is whether predictions leave in batches.
+type BatchMode string
+
+// The modes.
+const (
+	BatchAuto BatchMode = "auto"
+	BatchOff  BatchMode = "off" // each on the topic of its thing
+)
+
 // maxShadowName is the longest name of a shadow, in bytes.
 const maxShadowName = 64
 
@@ -42,6 +54,7 @@ const maxShadowName = 64
 func Default() Config {
 	return Config{
 		Engine: scoring.Native, Iterations: gbdt.AutoIterations, MaxAge: time.Minute, MaxThings: 1000, ShadowInput: true,
+		PredictionBatch: BatchAuto, MaxMissed: 0.01,
 		Inbox: "../com.edgepdm.ModelFetcher/inbox", Probation: 5 * time.Minute, MaxScore: 50 * time.Millisecond,
 	}
 }
@@ -59,6 +72,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("maxAge: %v is not above 0", c.MaxAge)
 	case c.MaxThings < 1 || c.MaxThings > ledger.MaxThings:
 		return fmt.Errorf("maxThings: %d is not between 1 and %d", c.MaxThings, ledger.MaxThings)
+	case c.PredictionBatch != BatchAuto && c.PredictionBatch != BatchOff:
+		return fmt.Errorf("predictionBatch: %q is neither %s nor %s", c.PredictionBatch, BatchAuto, BatchOff)
+	case !(c.MaxMissed >= 0 && c.MaxMissed <= 1):
+		return fmt.Errorf("maxMissed: %v is not between 0 and 1", c.MaxMissed)
 	case c.PredictionShadow != "" && (len(c.PredictionShadow) > maxShadowName || event.CheckName(c.PredictionShadow) != nil):
 		return fmt.Errorf("predictionShadow: %q is not 1 to %d of a-z A-Z 0-9 : _ -", c.PredictionShadow, maxShadowName)
 	case c.Inbox == "":
