@@ -83,7 +83,7 @@ func DecodeAlert(payload []byte) (Alert, error) {
 	if a.ID == "" || len(a.ID) > maxAlertID {
 		return a, &InvalidError{ReasonName, fmt.Sprintf("id has %d characters, must have 1 to %d", len(a.ID), maxAlertID)}
 	}
-	return a, checkTimes(a.TS, a.Since)
+	return a, checkClock(a.TS, a.Since)
 }
 
 const maxAlertID = 256

@@ -39,5 +39,5 @@ func DecodeModelEvent(payload []byte) (ModelEvent, error) {
 	if err := checkVersion(e.V); err != nil {
 		return e, err
 	}
-	return e, checkTimes(e.TS)
+	return e, checkClock(e.TS)
 }

@@ -60,7 +60,7 @@ func decodePrediction(payload []byte) (Prediction, error) {
 	if err := checkVersion(p.V); err != nil {
 		return p, err
 	}
-	return p, checkTimes(p.TS)
+	return p, checkRowTime(p.TS)
 }
 
 // State is a component's own view of its condition; the nucleus only knows that the process runs.
@@ -109,7 +109,7 @@ func DecodeHealth(payload []byte) (Health, error) {
 	if err := checkVersion(h.V); err != nil {
 		return h, err
 	}
-	return h, checkTimes(h.TS)
+	return h, checkClock(h.TS)
 }
 
 func decode(payload []byte, message any) error {

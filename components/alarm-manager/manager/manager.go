@@ -91,23 +91,25 @@ type run struct {
 	watch   *watch
 	ledger  *ledger.Ledger
 
-	unread  error // why the alarms are in memory only
-	due     bool  // the book is to be written before the next alerts are sent
-	unkept  bool  // what is watched could not be put on disk
-	derived bool  // it was said that clear gives way to a threshold
+	ignored time.Time // when an invalid message was logged
+	unread  error     // why the alarms are in memory only
+	due     bool      // the book is to be written before the next alerts are sent
+	unkept  bool      // what is watched could not be put on disk
+	derived bool      // it was said that clear gives way to a threshold
 }
 
 func (r *run) run(ctx context.Context) error {
 	ticked := time.Now() // by the ticker's clock, not that of the plant
-	subs := make([]*ipc.Subscription[ipc.TopicMessage], 0, 4)
-	for _, filter := range []string{event.FilterPrediction, event.FilterHealth, event.TopicAckAlert, event.TopicTestAlarm} {
+	filters := []string{event.FilterPrediction, event.TopicPredictionBatch, event.FilterHealth, event.TopicAckAlert, event.TopicTestAlarm}
+	subs := make([]*ipc.Subscription[ipc.TopicMessage], 0, len(filters))
+	for _, filter := range filters {
 		sub, err := r.rt.Subscribe(ctx, filter)
 		if err != nil {
 			return fmt.Errorf("subscribe to %s: %w", filter, err)
 		}
 		subs = append(subs, sub)
 	}
-	predictions, healths, acks, tests := subs[0], subs[1], subs[2], subs[3]
+	predictions, batches, healths, acks, tests := subs[0], subs[1], subs[2], subs[3], subs[4]
 	courier, stop := startCourier(ctx, r.publish)
 	defer stop()
 	r.courier = courier
@@ -138,6 +140,8 @@ func (r *run) run(ctx context.Context) error {
 			}
 		case m, open = <-predictions.Events():
 			handler, from = r.prediction, predictions
+		case m, open = <-batches.Events():
+			handler, from = r.predictions, batches
 		case m, open = <-healths.Events():
 			handler, from = r.health, healths
 		case m, open = <-acks.Events():
@@ -171,11 +175,20 @@ func (r *run) acksThatWait(acks <-chan ipc.TopicMessage) {
 	}
 }
 
+// logEvery is how often an invalid message is logged; all are counted.
+const logEvery = 10 * time.Second
+
 // handle gives a message to its handler. A bad one is counted.
 func (r *run) handle(handler func([]byte, time.Time) error, m ipc.TopicMessage) {
-	if err := handler(m.Payload, r.now()); err != nil {
-		r.rt.Counter(CounterInvalid).Add(1)
-		r.rt.Log.Warn("message ignored", "topic", m.Topic, "error", err)
+	now := r.now()
+	err := handler(m.Payload, now)
+	if err == nil {
+		return
+	}
+	total := r.rt.Counter(CounterInvalid).Add(1)
+	if now.Sub(r.ignored) >= logEvery {
+		r.ignored = now
+		r.rt.Log.Warn("message ignored", "topic", m.Topic, "error", err, "total", total)
 	}
 }
 
@@ -184,7 +197,33 @@ func (r *run) prediction(payload []byte, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := event.CheckName(p.Thing); err != nil {
+	return r.predicted(p, now)
+}
+
+// predictions takes those of a batch. A bad one does not spoil the others.
+func (r *run) predictions(payload []byte, now time.Time) error {
+	batch, err := event.DecodePredictionBatch(payload)
+	if err != nil {
+		return err
+	}
+	var bad error
+	for _, p := range batch {
+		if p.Err == nil {
+			p.Err = r.predicted(p.Prediction, now)
+		}
+		if p.Err == nil {
+			continue
+		}
+		if bad != nil { // the last one is counted with the message
+			r.rt.Counter(CounterInvalid).Add(1)
+		}
+		bad = p.Err
+	}
+	return bad
+}
+
+func (r *run) predicted(p event.Prediction, now time.Time) error {
+	if err := checkPrediction(&p); err != nil {
 		return err
 	}
 	r.rt.Counter(CounterPredictions).Add(1)
@@ -217,6 +256,20 @@ func (r *run) prediction(payload []byte, now time.Time) error {
 		}
 	}
 	r.note(&p)
+	return nil
+}
+
+// maxText bounds what an alert repeats of a prediction.
+const maxText = 128
+
+// checkPrediction refuses what would make an alert larger than a message may be.
+func checkPrediction(p *event.Prediction) error {
+	if err := event.CheckName(p.Thing); err != nil {
+		return fmt.Errorf("thing: %w", err)
+	}
+	if n := max(len(p.Line), len(p.Model.Version), len(p.Model.SHA256)); n > maxText {
+		return fmt.Errorf("line or model has %d characters, at most %d", n, maxText)
+	}
 	return nil
 }
 
