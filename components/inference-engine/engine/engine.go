@@ -40,6 +40,7 @@ const (
 	CounterGarbled          = "telemetry.garbled"     // messages that the nucleus delivered damaged
 	CounterUnknown          = "telemetry.unknown"     // readings of sensors that the model does not have
 	CounterPredictions      = "prediction.published"  // accepted by the nucleus
+	CounterBatches          = "prediction.batches"    // messages with several
 	CounterRefused          = "prediction.refused"    // not accepted by the nucleus
 	CounterModelsActivated  = "model.activated"
 	CounterModelsRejected   = "model.rejected"
@@ -357,7 +358,7 @@ func (r *run) predict(t *event.Telemetry, probability float64, latency time.Dura
 	r.outlet.add(handled{t.Thing, t.Epoch, t.Seq, payload})
 }
 
-// reject counts and logs an invalid row. Where it told its number, it is no gap; of a stranger nothing is remembered.
+// reject counts and logs an invalid row. Where it told its number, it is no gap.
 func (r *run) reject(t *event.Telemetry, invalid *event.InvalidError) {
 	r.rt.Counter(CounterInvalid + string(invalid.Reason)).Add(1)
 	now := r.now()
@@ -366,7 +367,7 @@ func (r *run) reject(t *event.Telemetry, invalid *event.InvalidError) {
 		r.rt.Log.Warn("telemetry is invalid", "reason", invalid.Reason, "detail", invalid.Detail, "thing", t.Thing, "seq", t.Seq,
 			"total", r.rt.Counter(CounterInvalid+string(invalid.Reason)).Load())
 	}
-	if t.Thing != "" && t.Epoch != "" && t.Seq > 0 && r.ledger.Knows(t.Thing) {
+	if t.Thing != "" && t.Epoch != "" && t.Seq > 0 {
 		r.outlet.add(handled{t.Thing, t.Epoch, t.Seq, nil})
 	}
 }
@@ -375,8 +376,12 @@ func (r *run) reject(t *event.Telemetry, invalid *event.InvalidError) {
 const confirmGrace = 2 * time.Second
 
 // note records the row's number, and counts the rows that never came. A prediction that the nucleus has not taken when the
-// process is killed is not recorded, so that its row is counted as missed afterwards.
+// process is killed is not recorded, so that its row is counted as missed afterwards. Of a stranger whose row was refused
+// nothing is remembered.
 func (r *run) note(t handled) {
+	if t.prediction == nil && !r.ledger.Knows(t.thing) {
+		return
+	}
 	gap, err := r.ledger.Note(t.thing, t.epoch, t.seq)
 	if err != nil && r.rt.Counter(CounterLedger).Add(1) == 1 {
 		r.rt.Log.Error("gaps may be counted wrong", "error", err)

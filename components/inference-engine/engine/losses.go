@@ -2,7 +2,9 @@ package engine
 
 import (
 	"fmt"
+	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"edgepdm/shared/component"
@@ -28,8 +30,10 @@ const (
 
 // losses tells what the numbers of rows say: that some never arrived, and that too many did not.
 type losses struct {
-	rt  *component.Runtime
-	max float64 // share that may be missed
+	max       float64 // share that may be missed
+	counter   func(name string) *atomic.Uint64
+	condition func(code event.Code, place string, problem error)
+	log       *slog.Logger
 
 	mu     sync.Mutex
 	missed int64 // since the window began; what came late is taken off
@@ -40,20 +44,22 @@ type losses struct {
 }
 
 func newLosses(rt *component.Runtime, most float64, now time.Time) *losses {
-	return &losses{rt: rt, max: most, begun: now, rows: rt.Counter(CounterRows).Load()}
+	return &losses{
+		max: most, counter: rt.Counter, condition: rt.Conditions().Set, log: rt.Log, begun: now, rows: rt.Counter(CounterRows).Load(),
+	}
 }
 
 // note counts what the number of a row told.
 func (l *losses) note(t handled, gap ledger.Gap, now time.Time) {
-	gap.Tally(l.rt.Counter(CounterMissed))
-	l.rt.Counter(CounterUnheard).Add(gap.Unheard)
+	gap.Tally(l.counter(CounterMissed))
+	l.counter(CounterUnheard).Add(gap.Unheard)
 	switch {
 	case gap.Repeated:
-		l.rt.Counter(CounterRepeated).Add(1)
+		l.counter(CounterRepeated).Add(1)
 	case gap.Jump:
-		l.rt.Counter(CounterJumps).Add(1)
+		l.counter(CounterJumps).Add(1)
 	case gap.Twin:
-		l.rt.Counter(CounterTwoSenders).Add(1)
+		l.counter(CounterTwoSenders).Add(1)
 	}
 	if gap.Missed == 0 && !gap.Late && !gap.Jump && !gap.Twin {
 		return
@@ -68,15 +74,15 @@ func (l *losses) note(t handled, gap ledger.Gap, now time.Time) {
 	}
 	if gap.Twin {
 		if l.twin.IsZero() {
-			l.rt.Conditions().Set(event.CodeInput, placeSenders, fmt.Errorf(
+			l.condition(event.CodeInput, placeSenders, fmt.Errorf(
 				"rows of %s come in two sequences of numbers: two senders use its name", t.thing))
 		}
 		l.twin = now
 	}
 	if (gap.Missed > 0 || gap.Jump) && now.Sub(l.logged) >= logEvery {
 		l.logged = now
-		l.rt.Log.Warn("rows of telemetry never arrived", "thing", t.thing, "missed", gap.Missed, "jump", gap.Jump, "before_seq", t.seq,
-			"total", l.rt.Counter(CounterMissed).Load())
+		l.log.Warn("rows of telemetry never arrived", "thing", t.thing, "missed", gap.Missed, "jump", gap.Jump, "before_seq", t.seq,
+			"total", l.counter(CounterMissed).Load())
 	}
 }
 
@@ -87,7 +93,7 @@ func (l *losses) judge(now time.Time, rows uint64) {
 	defer l.mu.Unlock()
 	if !l.twin.IsZero() && now.Sub(l.twin) > twinTime {
 		l.twin = time.Time{}
-		l.rt.Conditions().Set(event.CodeInput, placeSenders, nil)
+		l.condition(event.CodeInput, placeSenders, nil)
 	}
 	took, missed := now.Sub(l.begun), uint64(max(l.missed, 0))
 	arrived := rows - l.rows
@@ -95,7 +101,7 @@ func (l *losses) judge(now time.Time, rows uint64) {
 		return
 	}
 	l.begun, l.rows, l.missed = now, rows, 0
-	l.rt.Conditions().Set(event.CodeOverload, placeRows, l.problem(arrived, missed, took))
+	l.condition(event.CodeOverload, placeRows, l.problem(arrived, missed, took))
 }
 
 func (l *losses) problem(arrived, missed uint64, took time.Duration) error {

@@ -100,6 +100,9 @@ func (o *outlet) publish() (publication, error) {
 			topic, payload, n = event.TopicPredictionBatch, batch, taken
 		}
 	}
+	if n > 1 {
+		o.rt.Counter(CounterBatches).Add(1)
+	}
 	call, err := o.rt.IPC().StartPublish(topic, payload)
 	return publication{o.waiting[:n], call}, err
 }
