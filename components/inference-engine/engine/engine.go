@@ -379,7 +379,7 @@ const confirmGrace = 2 * time.Second
 // process is killed is not recorded, so that its row is counted as missed afterwards. Of a stranger whose row was refused
 // nothing is remembered.
 func (r *run) note(t handled) {
-	if t.prediction == nil && !r.ledger.Knows(t.thing) {
+	if !t.scored() && !r.ledger.Knows(t.thing) {
 		return
 	}
 	gap, err := r.ledger.Note(t.thing, t.epoch, t.seq)

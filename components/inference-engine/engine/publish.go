@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"edgepdm/shared/component"
@@ -32,10 +33,13 @@ type handled struct {
 	prediction   []byte // encoded; nil for a row that was refused
 }
 
-// publication is one message with predictions, or rows that have none.
+func (h handled) scored() bool { return h.prediction != nil }
+
+// publication is one message, and the rows that it and their order stand for.
 type publication struct {
-	rows []handled
-	call *ipc.Call // nil for a row that was refused
+	rows        []handled // refused ones among them
+	predictions int
+	call        *ipc.Call // nil where there is no prediction
 }
 
 // outlet publishes predictions: one by one while the nucleus is fast enough, else several in a message. So do those of rows
@@ -90,34 +94,45 @@ func (o *outlet) flush() error {
 
 // publish begins to publish the first of what waits, as much as goes into a message.
 func (o *outlet) publish() (publication, error) {
-	first := o.waiting[0]
-	if first.prediction == nil {
-		return publication{rows: o.waiting[:1]}, nil
+	first := slices.IndexFunc(o.waiting, handled.scored)
+	if first < 0 {
+		return publication{rows: o.waiting}, nil
 	}
-	topic, payload, n := event.PredictionTopic(first.thing), first.prediction, 1
+	one := o.waiting[first]
+	p := publication{rows: o.waiting[:first+1], predictions: 1}
+	topic, payload := event.PredictionTopic(one.thing), one.prediction
 	if o.batches.Load() {
-		if batch, taken := event.JoinPredictions(o.predictions()); taken > 1 {
-			topic, payload, n = event.TopicPredictionBatch, batch, taken
+		if batch, taken, rows := o.join(); taken > 1 {
+			o.rt.Counter(CounterBatches).Add(1)
+			topic, payload = event.TopicPredictionBatch, batch
+			p.rows, p.predictions = o.waiting[:rows], taken
 		}
 	}
-	if n > 1 {
-		o.rt.Counter(CounterBatches).Add(1)
-	}
-	call, err := o.rt.IPC().StartPublish(topic, payload)
-	return publication{o.waiting[:n], call}, err
+	var err error
+	p.call, err = o.rt.IPC().StartPublish(topic, payload)
+	return p, err
 }
 
-// predictions returns those that wait, up to a row that has none, and as many as a message can carry.
-func (o *outlet) predictions() [][]byte {
+// join makes a batch, and returns how many predictions are in it, and of how many of the rows that wait.
+func (o *outlet) join() (batch []byte, taken, rows int) {
 	var list [][]byte
 	bytes := 0
 	for _, row := range o.waiting {
-		if bytes += len(row.prediction); row.prediction == nil || bytes > event.Local.Limit() {
+		if !row.scored() {
+			continue
+		}
+		if bytes += len(row.prediction); bytes > event.Local.Limit() {
 			break
 		}
 		list = append(list, row.prediction)
 	}
-	return list
+	batch, taken = event.JoinPredictions(list)
+	for left := taken; left > 0; rows++ {
+		if o.waiting[rows].scored() {
+			left--
+		}
+	}
+	return batch, taken, rows
 }
 
 // confirm waits for the nucleus's answers and gives settled each row whose fate is known, in order, until pending is closed.
@@ -141,10 +156,10 @@ func (o *outlet) confirm(ctx context.Context, settled func(handled)) {
 // answered waits for the nucleus's answer and counts the predictions. It reports false if nobody knows whether they were taken.
 func (o *outlet) answered(ctx context.Context, p publication) bool {
 	err := p.call.Wait(ctx)
-	if _, unauthorized := errors.AsType[*ipc.UnauthorizedError](err); unauthorized && len(p.rows) > 1 {
+	if _, unauthorized := errors.AsType[*ipc.UnauthorizedError](err); unauthorized && p.predictions > 1 {
 		return o.separate(ctx, p.rows, err)
 	}
-	return o.count(ctx, err, len(p.rows))
+	return o.count(ctx, err, p.predictions)
 }
 
 // separate publishes predictions one by one, and all from now on: the nucleus does not grant batches.
@@ -153,7 +168,7 @@ func (o *outlet) separate(ctx context.Context, rows []handled, refusal error) bo
 		o.rt.Log.Warn("predictions leave one by one, as batches are refused", "error", refusal)
 	}
 	for _, row := range rows {
-		if !o.count(ctx, o.rt.IPC().Publish(ctx, event.PredictionTopic(row.thing), row.prediction), 1) {
+		if row.scored() && !o.count(ctx, o.rt.IPC().Publish(ctx, event.PredictionTopic(row.thing), row.prediction), 1) {
 			return false
 		}
 	}
