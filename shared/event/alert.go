@@ -60,8 +60,9 @@ type Alert struct {
 	Fault       Fault      `json:"fault"`
 	State       AlarmState `json:"state"`
 	Severity    Severity   `json:"severity"`
-	Since       time.Time  `json:"since"` // when the alarm was raised
-	TS          time.Time  `json:"ts"`    // when this alert was made
+	Since       time.Time  `json:"since"`           // when the alarm was raised
+	TS          time.Time  `json:"ts"`              // when this alert was made
+	RowTS       time.Time  `json:"row_ts,omitzero"` // of the row that raised it
 	Probability float64    `json:"probability,omitempty"`
 	Model       *ModelRef  `json:"model,omitempty"`
 	Text        string     `json:"text"` // what is spoken
@@ -83,7 +84,7 @@ func DecodeAlert(payload []byte) (Alert, error) {
 	if a.ID == "" || len(a.ID) > maxAlertID {
 		return a, &InvalidError{ReasonName, fmt.Sprintf("id has %d characters, must have 1 to %d", len(a.ID), maxAlertID)}
 	}
-	return a, checkClock(a.TS, a.Since)
+	return a, checkClock(a.TS, a.Since, a.RowTS)
 }
 
 const maxAlertID = 256

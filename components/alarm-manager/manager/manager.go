@@ -27,6 +27,7 @@ const (
 	CounterUplinkDown  = "uplink.down"          // 1 while the forwarder cannot reach the cloud
 	CounterGaps        = "prediction.missed"    // predictions that never arrived, by their sequence numbers
 	CounterRepeated    = "prediction.repeated"  // with a number that is not newer than the last one
+	CounterMisdated    = "prediction.misdated"  // of rows whose time is more than a day from now
 	CounterLedger      = "ledger.failed"        // predictions whose number could not be recorded
 )
 
@@ -91,11 +92,12 @@ type run struct {
 	watch   *watch
 	ledger  *ledger.Ledger
 
-	ignored time.Time // when an invalid message was logged
-	unread  error     // why the alarms are in memory only
-	due     bool      // the book is to be written before the next alerts are sent
-	unkept  bool      // what is watched could not be put on disk
-	derived bool      // it was said that clear gives way to a threshold
+	misdatedAt time.Time // when a row's time was wrong; zero: none is told
+	ignored    time.Time // when an invalid message was logged
+	unread     error     // why the alarms are in memory only
+	due        bool      // the book is to be written before the next alerts are sent
+	unkept     bool      // what is watched could not be put on disk
+	derived    bool      // it was said that clear gives way to a threshold
 }
 
 func (r *run) run(ctx context.Context) error {
@@ -238,6 +240,8 @@ func (r *run) predicted(p event.Prediction, now time.Time) error {
 		_, t.vote.raised = r.book.find(p.Thing, event.FaultMachine)
 		r.watch.things[p.Thing] = t
 	}
+	gap := r.hear(&p)
+	votes := r.votes(t, &p, gap, now)
 	t.line, t.absence, t.simulated = p.Line, heard(now), p.Simulated
 	r.clear(p.Thing, event.FaultSilence, now)
 	raise, clear := r.config.levels(p.Threshold)
@@ -245,17 +249,17 @@ func (r *run) predicted(p event.Prediction, now time.Time) error {
 		r.derived = true
 		r.rt.Log.Warn("clear is not below the model's threshold: half of that is used", "clear", r.config.Clear, "threshold", p.Threshold)
 	}
-	if !t.voted(&p) && t.vote.add(p.Probability, raise, clear, r.config.Votes, r.config.Window) {
+	if votes && t.vote.add(p.Probability, raise, clear, r.config.Votes, r.config.Window) {
 		if t.vote.raised {
 			r.enter(event.Alert{
 				Thing: p.Thing, Line: p.Line, Fault: event.FaultMachine, Severity: event.SeverityHigh, Since: now,
-				Probability: p.Probability, Model: &p.Model, Simulated: p.Simulated,
+				Probability: p.Probability, Model: &p.Model, Simulated: p.Simulated, RowTS: p.TS.UTC(),
 			}, event.AlarmUnacknowledged, now)
 		} else {
 			r.clear(p.Thing, event.FaultMachine, now)
 		}
 	}
-	r.note(&p)
+	r.keep(&p, gap)
 	return nil
 }
 
@@ -271,22 +275,6 @@ func checkPrediction(p *event.Prediction) error {
 		return fmt.Errorf("line or model has %d characters, at most %d", n, maxText)
 	}
 	return nil
-}
-
-// note records the number of a prediction that was dealt with, and counts those that never came. One that is lost with a
-// process that was killed is so counted by the next.
-func (r *run) note(p *event.Prediction) {
-	if p.Seq == 0 || p.Epoch == "" {
-		return
-	}
-	gap, err := r.ledger.Note(p.Thing, p.Epoch, p.Seq)
-	if err != nil && r.rt.Counter(CounterLedger).Add(1) == 1 {
-		r.rt.Log.Error("gaps may be counted wrong", "error", err)
-	}
-	gap.Tally(r.rt.Counter(CounterGaps))
-	if gap.Repeated {
-		r.rt.Counter(CounterRepeated).Add(1)
-	}
 }
 
 // health watches the uplink, of which the forwarder's health messages tell.
@@ -355,6 +343,7 @@ func (r *run) testAlarm(payload []byte, now time.Time) error {
 // messages of that time may not have been read.
 func (r *run) tick(now time.Time, elapsed time.Duration) {
 	r.due = r.due || r.book.dirty // the last writing failed
+	r.datedAgain(now)
 	if elapsed >= stallTime {
 		r.rt.Log.Warn("the manager did not get to listen; that time does not count as silence", "elapsed", elapsed)
 		r.watch.skip(elapsed-tickTime, now)
