@@ -62,7 +62,7 @@ func TestDecodeTelemetry(t *testing.T) {
 		{"bare Infinity", `{` + head + `,"values":[0,Infinity]}`, event.ReasonInfinity, "Infinity"},
 		{"bare -Infinity", `{` + head + `,"values":[0,-Infinity]}`, event.ReasonInfinity, "Infinity"},
 		{"bare NaN", `{` + head + `,"values":[0,NaN]}`, event.ReasonMalformed, "NaN"},
-		{"huge reading", `{` + head + `,"readings":{"a":-1e39}}`, event.ReasonInfinity, `reading "a"`},
+		{"readings of all kinds", `{` + head + `,"readings":{"a":-1e39,"b":"x","c":[1],"d":{"e":1},"f":true}}`, "", ""},
 		{"packed Infinity", `{` + head + `,"f32":"AACAfw=="}`, event.ReasonInfinity, "value 0"},
 		{"packed odd", `{` + head + `,"f32":"AAA="}`, event.ReasonMalformed, "f32"},
 	} {
@@ -159,8 +159,10 @@ func TestDecodeShadow(t *testing.T) {
 	}{
 		{"the workshop's", `{"state":{"desired":{"property":"0.53"}},"version":12,"timestamp":1795448155}`, event.Readings{"property": 0.53}, ""},
 		{"by name", `{"state":{"reported":{"oil_temp":71.5}},"version":1}`, event.Readings{"oil_temp": 71.5}, ""},
-		{"text", `{"state":{"desired":{"property":"warm"}},"version":1}`, nil, event.ReasonMalformed},
-		{"infinite", `{"state":{"desired":{"property":"inf"}},"version":1}`, nil, event.ReasonMalformed},
+		{"both", `{"state":{"desired":{"property":"0.5","oil_temp":70},"reported":{"oil_temp":71.5}},"version":1}`, event.Readings{"property": 0.5, "oil_temp": 71.5}, ""},
+		{"text", `{"state":{"desired":{"property":"warm"}},"version":1}`, event.Readings{}, ""},
+		{"infinite", `{"state":{"desired":{"property":"inf"}},"version":1}`, event.Readings{}, ""},
+		{"set points only", `{"state":{"desired":{"oil_temp":70}},"version":1}`, event.Readings{}, ""},
 		{"no version", `{"state":{"desired":{"property":"1"}}}`, nil, event.ReasonSequence},
 		{"not JSON", `x`, nil, event.ReasonMalformed},
 		{"with metadata that is larger than a state may be", `{"state":{"desired":{"property":1}},"version":1,"metadata":"` + strings.Repeat("x", 50_000) + `"}`,
@@ -182,6 +184,34 @@ func TestASimulatedShadowSaysSo(t *testing.T) {
 		row, err := event.DecodeShadow("p", []byte(`{"state":{"desired":{"a":1}},"version":1,"clientToken":"`+token+`"}`), time.Now())
 		if err != nil || row.Simulated != want {
 			t.Errorf("%s: simulated %v, %v", token, row.Simulated, err)
+		}
+	}
+}
+
+// What is no number beside readings does not spoil them: it is told apart, for it may be of no sensor.
+func TestReadingsThatAreNoNumbers(t *testing.T) {
+	row, err := event.DecodeTelemetry([]byte(`{` + head + `,"readings":{"temp":20,"none":null,"firmware":"1.2.3","on":true,"list":[1],"more":{"x":1},"huge":1e39}}`))
+	if err != nil || len(row.Readings) != 2 || row.Readings["temp"] != 20 {
+		t.Fatalf("%v, %v", row.Readings, err)
+	}
+	want := map[string]event.Reason{
+		"firmware": event.ReasonMalformed, "on": event.ReasonMalformed, "list": event.ReasonMalformed, "more": event.ReasonMalformed, "huge": event.ReasonInfinity,
+	}
+	shadow, err := event.DecodeShadow("p", []byte(`{"state":{"reported":{"temp":"20","firmware":"1.2.3","on":true,"list":[1],"more":{"x":1},"huge":1e39},`+
+		`"desired":{"temp":30,"mode":"auto"}},"version":1}`), time.Now())
+	if err != nil || len(shadow.Readings) != 1 || shadow.Readings["temp"] != 20 || shadow.Unused != 2 {
+		t.Fatalf("%+v, %v", shadow, err)
+	}
+	for what, unreadable := range map[string]map[string]*event.InvalidError{"row": row.Unreadable, "shadow": shadow.Unreadable} {
+		got := make(map[string]event.Reason)
+		for name, err := range unreadable {
+			got[name] = err.Reason
+			if !strings.Contains(err.Detail, name) {
+				t.Errorf("%s: %v does not name %s", what, err, name)
+			}
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, want %v", what, got, want)
 		}
 	}
 }

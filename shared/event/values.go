@@ -74,28 +74,6 @@ func (r Readings) MarshalJSON() ([]byte, error) {
 	return json.Marshal(o)
 }
 
-// UnmarshalJSON reads an object of numbers and nulls.
-func (r *Readings) UnmarshalJSON(b []byte) error {
-	var numbers map[string]json.RawMessage
-	if err := json.Unmarshal(b, &numbers); err != nil {
-		return &InvalidError{ReasonMalformed, "readings is not an object"}
-	}
-	if numbers == nil { // null
-		*r = nil
-		return nil
-	}
-	readings := make(Readings, len(numbers))
-	for name, n := range numbers {
-		x, err := parseValue(n)
-		if err != nil {
-			return &InvalidError{err.Reason, fmt.Sprintf("reading %.64q %s", name, err.Detail)}
-		}
-		readings[name] = x
-	}
-	*r = readings
-	return nil
-}
-
 // parseValue reads one number or null, valid JSON already.
 func parseValue(n []byte) (float32, *InvalidError) {
 	if string(n) == "null" {

@@ -28,25 +28,30 @@ func newAssembler(maxAge time.Duration) *assembler {
 }
 
 // merge adds the readings, which arrived now, and returns the thing's row, in which values older than maxAge are missing.
-// The row is valid until the next call. It returns how many readings no sensor of the model has; when that is all of them
-// the message is invalid.
+// The row is valid until the next call. It returns how many readings no sensor of the model has, whatever they are; when that
+// is all of them, or one of a sensor is no number, the message is invalid.
 func (a *assembler) merge(m *activeModel, t *event.Telemetry, now time.Time) (row []float32, unknown int, invalid *event.InvalidError) {
 	p := a.things[t.Thing]
 	if p == nil {
 		p = &partialRow{values: make([]float32, m.features), at: make([]time.Time, m.features), row: make([]float32, m.features)}
 	}
-	for name, x := range t.Readings {
-		i, ok := m.sensors[name]
-		if !ok && t.Epoch == event.ShadowEpoch && name == event.PropertyReading {
-			i, ok = 0, true // the workshop's sensor sends the first feature, without its name
+	unknown = t.Unused
+	for name, invalid := range t.Unreadable {
+		if _, ok := m.position(t, name); ok {
+			return nil, unknown, invalid
 		}
+		unknown++
+	}
+	known := false
+	for name, x := range t.Readings {
+		i, ok := m.position(t, name)
 		if !ok {
 			unknown++
 			continue
 		}
-		p.values[i], p.at[i] = x, now
+		p.values[i], p.at[i], known = x, now, true
 	}
-	if unknown == len(t.Readings) {
+	if !known {
 		return nil, unknown, &event.InvalidError{Reason: event.ReasonSensor, Detail: fmt.Sprintf("none of the %d readings is of a sensor that model %s has", unknown, m.ref.Version)}
 	}
 	p.last = now

@@ -240,3 +240,39 @@ func (l *lines) String() string {
 	defer l.mu.Unlock()
 	return l.text.String()
 }
+
+// What is no sensor of the model costs no row, whatever it is, and is counted; a sensor that is no number does. Set points are
+// no measurements.
+func TestWhatIsNoSensorIsIgnored(t *testing.T) {
+	r := newRig(t)
+	r.start(shippedModel)
+	r.await("a model", ok)
+	features, _, _ := golden(t)
+	row := func(seq int, readings string) {
+		r.publish(event.TelemetryTopic("press-1"), fmt.Appendf(nil,
+			`{"v":1,"thing":"press-1","epoch":"e","seq":%d,"ts":"%s","readings":{%s}}`, seq, time.Now().UTC().Format(time.RFC3339), readings))
+	}
+	shadow := func(version int, state string) {
+		r.publish("$aws/things/press-1/shadow/update/accepted", fmt.Appendf(nil, `{"state":{%s},"version":%d}`, state, version))
+	}
+	row(1, fmt.Sprintf(`%q:20,"firmware":"1.2.3","on":true,"list":[1],"more":{"x":1},"huge":1e39,"none":null`, features[0]))
+	if p := r.prediction(); p.Seq != 1 {
+		t.Errorf("%+v", p)
+	}
+	shadow(7, fmt.Sprintf(`"reported":{%q:"20","firmware":"1.2.3"},"desired":{%q:30,"mode":"auto"}`, features[0], features[0]))
+	if p := r.prediction(); p.Seq != 7 || p.Epoch != event.ShadowEpoch {
+		t.Errorf("%+v", p)
+	}
+	row(2, fmt.Sprintf(`%q:"hot"`, features[0]))
+	row(3, `"firmware":"1.2.3"`)
+	shadow(8, fmt.Sprintf(`"desired":{%q:30}`, features[0]))
+	h := r.await("all", func(h event.Health) bool { return h.Counters[engine.CounterRows] == 5 })
+	for name, want := range map[string]uint64{
+		engine.CounterUnknown: 6 + 3 + 1 + 1, engine.CounterInvalid + string(event.ReasonMalformed): 1, engine.CounterInvalid + string(event.ReasonSensor): 2,
+		engine.CounterMissed: 0,
+	} {
+		if h.Counters[name] != want {
+			t.Errorf("%s is %d, want %d", name, h.Counters[name], want)
+		}
+	}
+}

@@ -102,6 +102,15 @@ func ownThreshold(attributes map[string]string) (float64, error) {
 	return t, nil
 }
 
+// position returns where in a row a reading of the message belongs; false for one of no sensor.
+func (m *activeModel) position(t *event.Telemetry, name string) (int, bool) {
+	i, ok := m.sensors[name]
+	if !ok && t.Epoch == event.ShadowEpoch && name == event.PropertyReading {
+		return 0, true // the workshop's sensor sends the first feature, without its name
+	}
+	return i, ok
+}
+
 // check says whether the model can score the row.
 func (m *activeModel) check(t *event.Telemetry) *event.InvalidError {
 	if t.Schema != "" && m.schema != "" && t.Schema != m.schema {
