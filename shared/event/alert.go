@@ -28,6 +28,7 @@ type Fault string
 const (
 	FaultMachine    Fault = "machine-fault" // the model sees a fault of the machine
 	FaultSilence    Fault = "silence"       // nothing is heard of the thing
+	FaultNoData     Fault = "no-data"       // its rows have too few values to say how it is
 	FaultUplinkDown Fault = "uplink-down"   // the cloud cannot be reached
 	FaultTest       Fault = "test"          // an operator's test
 )

@@ -10,6 +10,7 @@ import (
 const (
 	LabelFaulty    = "Faulty"
 	LabelNotFaulty = "Not Faulty"
+	LabelNoData    = "No Data" // not the workshop's: too few sensors have a value to say either
 )
 
 // Prediction is what the model says of one row of telemetry.
@@ -23,13 +24,18 @@ type Prediction struct {
 	TS          time.Time `json:"ts"` // of the row
 	Model       ModelRef  `json:"model"`
 	Probability float64   `json:"probability"` // of a fault, 0 to 1
-	Label       string    `json:"label"`       // LabelFaulty at or above the threshold
+	Label       string    `json:"label"`       // LabelFaulty at or above the threshold, LabelNoData without a verdict
 	Threshold   float64   `json:"threshold"`
 	LatencyUS   int64     `json:"latency_us"` // from the row's arrival to its score, microseconds
 	Platform    string    `json:"platform"`   // e.g. linux/arm64
 	Text        string    `json:"text"`       // the workshop's sentence
 	Simulated   bool      `json:"simulated,omitempty"`
 	Faulty      *bool     `json:"faulty,omitempty"` // the truth, where the row told it
+
+	// With LabelNoData:
+	Absent     int    `json:"absent,omitempty"`     // sensors without a value
+	Missing    string `json:"missing,omitempty"`    // some of them, for a person
+	Assembling bool   `json:"assembling,omitempty"` // the row's parts have not all come yet
 }
 
 // ModelRef names a model.

@@ -69,7 +69,7 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		rt.Log.Error("things of before are not watched until they are heard again", "error", err)
 	}
 	for name, t := range r.watch.things {
-		_, t.vote.raised = r.book.find(name, event.FaultMachine)
+		r.restore(name, t)
 	}
 	if r.ledger, err = ledger.Open(filepath.Join(rt.WorkDir, ledgerName), ledger.MaxThings); err != nil {
 		rt.Log.Error("predictions lost while the manager is down will not be counted", "error", err)
@@ -237,34 +237,25 @@ func (r *run) predicted(p event.Prediction, now time.Time) error {
 			return nil
 		}
 		t = &thing{}
-		_, t.vote.raised = r.book.find(p.Thing, event.FaultMachine)
+		r.restore(p.Thing, t)
 		r.watch.things[p.Thing] = t
 	}
 	gap := r.hear(&p)
 	votes := r.votes(t, &p, gap, now)
 	t.line, t.absence, t.simulated = p.Line, heard(now), p.Simulated
 	r.clear(p.Thing, event.FaultSilence, now)
-	raise, clear := r.config.levels(p.Threshold)
-	if clear < r.config.Clear && !r.derived {
-		r.derived = true
-		r.rt.Log.Warn("clear is not below the model's threshold: half of that is used", "clear", r.config.Clear, "threshold", p.Threshold)
-	}
-	if votes && t.vote.add(p.Probability, raise, clear, r.config.Votes, r.config.Window) {
-		if t.vote.raised {
-			r.enter(event.Alert{
-				Thing: p.Thing, Line: p.Line, Fault: event.FaultMachine, Severity: event.SeverityHigh, Since: now,
-				Probability: p.Probability, Model: &p.Model, Simulated: p.Simulated, RowTS: p.TS.UTC(),
-			}, event.AlarmUnacknowledged, now)
-		} else {
-			r.clear(p.Thing, event.FaultMachine, now)
-		}
+	if votes {
+		r.vote(t, &p, now)
 	}
 	r.keep(&p, gap)
 	return nil
 }
 
-// maxText bounds what an alert repeats of a prediction.
-const maxText = 128
+// Bounds of what an alert repeats of a prediction, in characters.
+const (
+	maxText    = 128
+	maxMissing = 1000
+)
 
 // checkPrediction refuses what would make an alert larger than a message may be.
 func checkPrediction(p *event.Prediction) error {
@@ -273,6 +264,9 @@ func checkPrediction(p *event.Prediction) error {
 	}
 	if n := max(len(p.Line), len(p.Model.Version), len(p.Model.SHA256)); n > maxText {
 		return fmt.Errorf("line or model has %d characters, at most %d", n, maxText)
+	}
+	if n := len(p.Missing); n > maxMissing {
+		return fmt.Errorf("missing has %d characters, at most %d", n, maxMissing)
 	}
 	return nil
 }

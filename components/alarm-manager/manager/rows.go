@@ -58,9 +58,55 @@ func (r *run) votes(t *thing, p *event.Prediction, gap ledger.Gap, now time.Time
 	silent := r.config.Silence > 0 && t.absence.lasts(now) >= r.config.Silence
 	if silent || t.epoch != "" && t.epoch != p.Epoch && !gap.Twin {
 		t.vote.forget()
+		t.blind.forget()
 	}
 	t.epoch = p.Epoch
 	return true
+}
+
+// restore takes from the book which alarms of a thing are raised.
+func (r *run) restore(name string, t *thing) {
+	_, t.vote.raised = r.book.find(name, event.FaultMachine)
+	_, t.blind.raised = r.book.find(name, event.FaultNoData)
+}
+
+// vote lets a prediction vote on the machine, or, when it says that there is no data to judge by, on that.
+func (r *run) vote(t *thing, p *event.Prediction, now time.Time) {
+	blind := p.Label == event.LabelNoData
+	if blind && p.Assembling {
+		return
+	}
+	alert := event.Alert{Thing: p.Thing, Line: p.Line, Since: now, Model: &p.Model, Simulated: p.Simulated, RowTS: p.TS.UTC()}
+	dark := 0.0
+	if blind {
+		dark = 1
+	}
+	if t.blind.add(dark, 1, 0, r.config.Votes, r.config.Window) {
+		noData := alert
+		noData.Fault, noData.Severity, noData.Text = event.FaultNoData, event.SeverityMedium, noDataText(p)
+		r.turn(t.blind.raised, noData, now)
+	}
+	if blind {
+		return
+	}
+	raise, clear := r.config.levels(p.Threshold)
+	if clear < r.config.Clear && !r.derived {
+		r.derived = true
+		r.rt.Log.Warn("clear is not below the model's threshold: half of that is used", "clear", r.config.Clear, "threshold", p.Threshold)
+	}
+	if t.vote.add(p.Probability, raise, clear, r.config.Votes, r.config.Window) {
+		alert.Fault, alert.Severity, alert.Probability = event.FaultMachine, event.SeverityHigh, p.Probability
+		r.turn(t.vote.raised, alert, now)
+	}
+}
+
+// turn raises an alarm that was voted for, or ends it.
+func (r *run) turn(raised bool, a event.Alert, now time.Time) {
+	if raised {
+		r.enter(a, event.AlarmUnacknowledged, now)
+	} else {
+		r.clear(a.Thing, a.Fault, now)
+	}
 }
 
 // misdated counts a row whose time is far from now, and says so: the clock of its sender or of the core is wrong, or it is

@@ -2,6 +2,7 @@ package manager_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,4 +105,41 @@ func (r *rig) predictQuietly(epoch string, seq uint64) {
 	r.publish(event.PredictionTopic("press-1"), event.Prediction{
 		V: 1, ID: fmt.Sprintf("press-1-%s-%d", epoch, seq), Thing: "press-1", Line: "line-1", Epoch: epoch, Seq: seq, TS: time.Now(), Threshold: 0.5,
 	})
+}
+
+// Rows without data raise an alarm of their own, with the sensors named, and none of the machine; rows that are being assembled
+// raise neither.
+func TestNoDataIsAnAlarmOfItsOwn(t *testing.T) {
+	r := newRig(t)
+	publish := func(change func(*event.Prediction)) {
+		r.seq++
+		p := event.Prediction{
+			V: 1, ID: fmt.Sprint(r.seq), Thing: "press-1", Line: "line-1", Epoch: "e", Seq: r.seq, TS: time.Now(), Probability: 0.9, Threshold: 0.5,
+			Label: event.LabelNoData, Absent: 168, Missing: "oil_temp, flow",
+		}
+		change(&p)
+		r.publish(event.PredictionTopic("press-1"), p)
+	}
+	for range 5 {
+		publish(func(p *event.Prediction) { p.Assembling = true })
+	}
+	publish(func(p *event.Prediction) { p.Missing = strings.Repeat("x", 2000) })
+	r.await("all", func(h event.Health) bool {
+		return h.Counters[manager.CounterPredictions] == 5 && h.Counters[manager.CounterInvalid] == 1
+	})
+	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})
+	r.expect(event.FaultTest, event.AlarmUnacknowledged) // and no other before it
+	for range 3 {
+		publish(func(*event.Prediction) {})
+	}
+	a := r.expect(event.FaultNoData, event.AlarmUnacknowledged)
+	if a.Severity != event.SeverityMedium || a.Text != "No data of 168 sensors of line 1, press 1, such as oil_temp, flow. It cannot be watched. Check its sensors." {
+		t.Errorf("%+v", a)
+	}
+	r.stop()
+	r.start() // it is still raised
+	r.predict(0.1, 0.1, 0.1)
+	r.expect(event.FaultNoData, event.AlarmNormal)
+	r.predict(0.9, 0.9, 0.9)
+	r.expect(event.FaultMachine, event.AlarmUnacknowledged)
 }

@@ -30,6 +30,7 @@ type thing struct {
 	simulated bool
 	absence   absence // of predictions
 	vote      vote
+	blind     vote   // on rows that have no data to judge by
 	epoch     string // of the last prediction that voted
 }
 

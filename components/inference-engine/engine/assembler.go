@@ -21,6 +21,8 @@ type partialRow struct {
 	at     []time.Time // arrival of each value
 	row    []float32   // scratch
 	last   time.Time   // arrival of the newest
+	begun  time.Time   // arrival of the first, since there was none that is not too old
+	whole  bool        // every sensor was heard since
 }
 
 func newAssembler(maxAge time.Duration) *assembler {
@@ -54,15 +56,28 @@ func (a *assembler) merge(m *activeModel, t *event.Telemetry, now time.Time) (ro
 	if !known {
 		return nil, unknown, &event.InvalidError{Reason: event.ReasonSensor, Detail: fmt.Sprintf("none of the %d readings is of a sensor that model %s has", unknown, m.ref.Version)}
 	}
+	if now.Sub(p.last) > a.maxAge {
+		p.begun, p.whole = now, false
+	}
 	p.last = now
 	a.keep(t.Thing, p)
+	whole := true
 	for i, at := range p.at {
 		p.row[i] = p.values[i]
 		if at.IsZero() || now.Sub(at) > a.maxAge {
 			p.row[i] = float32(math.NaN())
 		}
+		whole = whole && !at.Before(p.begun)
 	}
+	p.whole = p.whole || whole
 	return p.row, unknown, nil
+}
+
+// assembling reports whether parts of the thing's row have not come yet: not every sensor was heard, and the first part not
+// long ago.
+func (a *assembler) assembling(thing string, now time.Time) bool {
+	p := a.things[thing]
+	return p != nil && !p.whole && now.Sub(p.begun) < a.maxAge
 }
 
 // keep remembers a thing's values.

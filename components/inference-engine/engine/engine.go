@@ -39,6 +39,7 @@ const (
 	CounterDropped          = "telemetry.dropped"     // messages dropped because the engine was too slow
 	CounterGarbled          = "telemetry.garbled"     // messages that the nucleus delivered damaged
 	CounterUnknown          = "telemetry.unknown"     // readings of sensors that the model does not have
+	CounterNoVerdict        = "prediction.no-verdict" // too few sensors have a value
 	CounterPredictions      = "prediction.published"  // accepted by the nucleus
 	CounterBatches          = "prediction.batches"    // messages with several
 	CounterRefused          = "prediction.refused"    // not accepted by the nucleus
@@ -302,7 +303,7 @@ func (r *run) score(row event.Row, arrived time.Time) {
 		r.reject(t, &event.InvalidError{Reason: reasonScore, Detail: err.Error()})
 		return
 	}
-	r.predict(t, p, r.now().Sub(arrived))
+	r.predict(t, p, r.lacks(t, values, arrived), r.now().Sub(arrived))
 }
 
 // probability scores a row. A new model that fails at it, or is too slow, is sent back.
@@ -339,15 +340,20 @@ func (r *run) values(t *event.Telemetry, arrived time.Time) ([]float32, *event.I
 }
 
 // predict hands out the prediction for a row.
-func (r *run) predict(t *event.Telemetry, probability float64, latency time.Duration) {
+func (r *run) predict(t *event.Telemetry, probability float64, lack lack, latency time.Duration) {
 	label := event.LabelNotFaulty
-	if probability >= r.model.threshold {
+	switch {
+	case lack.absent > 0:
+		label = event.LabelNoData
+		r.rt.Counter(CounterNoVerdict).Add(1)
+	case probability >= r.model.threshold:
 		label = event.LabelFaulty
 	}
 	prediction := event.Prediction{
 		V: event.Version, ID: t.ID(), Thing: t.Thing, Line: t.Line, Epoch: t.Epoch, Seq: t.Seq, TS: t.TS, Model: r.model.ref,
 		Probability: probability, Label: label, Threshold: r.model.threshold, LatencyUS: latency.Microseconds(),
 		Platform: r.platform, Text: event.PredictionText(label, latency, r.platform), Simulated: t.Simulated, Faulty: t.Faulty,
+		Absent: lack.absent, Missing: lack.missing, Assembling: lack.assembling,
 	}
 	payload, err := event.Encode(prediction)
 	if err != nil {
