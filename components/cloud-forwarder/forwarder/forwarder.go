@@ -71,6 +71,9 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 	if r.predictions, err = r.subscribe(ctx, event.FilterPrediction); err != nil {
 		return err
 	}
+	if r.batches, err = r.subscribe(ctx, event.TopicPredictionBatch); err != nil {
+		return err
+	}
 	if r.models, err = r.subscribe(ctx, event.FilterModel); err != nil {
 		return err
 	}
@@ -90,7 +93,7 @@ type run struct {
 	pending   chan pending
 	replayed  map[string]int64 // how much of a file of dead letters is back in the streams; replay's
 
-	alerts, predictions, models *ipc.Subscription[ipc.TopicMessage]
+	alerts, predictions, batches, models *ipc.Subscription[ipc.TopicMessage]
 
 	toIoT, toSNS, toPredictions *stream // toSNS is nil without a topic
 	topicless                   *stream // alerts that wait for a topic while there is none; nil when there never were any
@@ -214,6 +217,7 @@ func (r *run) measure() {
 	}
 	r.countOverrun(event.FilterAlert, r.alerts)
 	r.countOverrun(event.FilterPrediction, r.predictions)
+	r.countOverrun(event.TopicPredictionBatch, r.batches)
 	r.countOverrun(event.FilterModel, r.models)
 }
 
