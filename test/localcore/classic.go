@@ -39,6 +39,8 @@ func classic(c *Core) *dialect {
 		variableText:       classicVariableText,
 		environment:        c.classicEnvironment,
 		fill:               c.fillClassic,
+		ipcEndsFirst:       true,
+		policiesFirst:      true,
 	}
 }
 

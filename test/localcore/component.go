@@ -297,7 +297,13 @@ func (c *component) ended(e exit) {
 	step := c.step
 	c.gone(e)
 	c.core.log.Info("script ended", "component", c.name, "step", step, "exit", e.text)
+	c.core.mu.Lock()
+	stopping := c.core.stopping
+	c.core.mu.Unlock()
 	switch {
+	case stopping:
+		c.set(StateStopping)
+		c.set(StateFinished)
 	case e.code != 0:
 		c.fail()
 	case step == "install":

@@ -55,9 +55,18 @@ type Options struct {
 	RestartDelay time.Duration
 	// StopTimeout is the time between SIGTERM and SIGKILL. Five seconds by default.
 	StopTimeout time.Duration
-	ThingName   string // "edgepdm-core" by default
-	Region      string // "us-east-1" by default
-	BrokerAddr  string // where the MQTT broker listens, on loopback; "127.0.0.1:0" by default
+	// StopGap is the time between the end of IPC and the first SIGTERM when a classic nucleus is stopped; none by default.
+	StopGap time.Duration
+	// Offline says that a classic core is not provisioned: it has no connection to AWS, and cannot be given one.
+	Offline bool
+	// Builtins are the parts of an Offline nucleus, such as aws.greengrass.TokenExchangeService, that its own configuration
+	// file names. A dependency on another one cannot be satisfied.
+	Builtins []string
+	// NucleusAlias lets nucleus lite answer for aws.greengrass.Nucleus, too, as its snapshots after 2.6.0 do.
+	NucleusAlias bool
+	ThingName    string // "edgepdm-core" by default
+	Region       string // "us-east-1" by default
+	BrokerAddr   string // where the MQTT broker listens, on loopback; "127.0.0.1:0" by default
 	// CredentialsURL is where the token exchange service listens, if there is one: components find it in their environment.
 	CredentialsURL string
 	// QueueBytes bounds what one IPC connection may have waiting for its client to read, 32 MiB by default. A client that
@@ -89,6 +98,7 @@ type Core struct {
 	mu         sync.Mutex
 	components map[string]*component
 	order      []string // of start
+	stopping   bool     // what ends now is not started again
 	externals  map[string]bool
 	changed    chan struct{} // closed and replaced at each change of a state
 }
@@ -100,6 +110,9 @@ func New(opts Options) (*Core, error) {
 	}
 	if opts.ShadowManager && opts.Mode == Lite {
 		return nil, errors.New("nucleus lite has no shadow manager")
+	}
+	if opts.Offline && opts.Mode == Lite {
+		return nil, errors.New("nucleus lite has no mode without AWS")
 	}
 	root, err := filepath.Abs(opts.Root)
 	if err != nil {
@@ -284,7 +297,8 @@ func (c *Core) act(ctx context.Context, name string, a action) error {
 }
 
 // Close stops the components in reverse order of their start, then the socket and the broker, and waits for everything.
-// When ctx ends first, components that still run are killed at once.
+// When ctx ends first, components that still run are killed at once. On a classic nucleus IPC ends before the components
+// do: connections break and tokens are refused Options.StopGap before the first SIGTERM.
 func (c *Core) Close(ctx context.Context) error {
 	c.deploying.Lock()
 	defer c.deploying.Unlock()
@@ -293,8 +307,16 @@ func (c *Core) Close(ctx context.Context) error {
 	}
 	c.closed = true
 	c.mu.Lock()
+	c.stopping = true
 	order := slices.Clone(c.order)
 	c.mu.Unlock()
+	if c.dialect.ipcEndsFirst {
+		c.server.refuseAll()
+		select {
+		case <-time.After(c.opts.StopGap):
+		case <-ctx.Done():
+		}
+	}
 	for _, name := range slices.Backward(order) {
 		comp, _ := c.component(name)
 		comp.quit(ctx)

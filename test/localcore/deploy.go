@@ -341,6 +341,9 @@ func (c *Core) remove(ctx context.Context, names []string) error {
 			continue
 		}
 		comp, _ := c.component(name)
+		if c.dialect.policiesFirst {
+			c.authz.forget(name)
+		}
 		comp.quit(ctx)
 		c.mu.Lock()
 		delete(c.components, name)

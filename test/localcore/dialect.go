@@ -57,6 +57,8 @@ type dialect struct {
 	// The lifecycle.
 	fixedWindow    bool // errors count from the first one on, not from the last one
 	restartOnMerge bool // a deployment that changes a component's configuration restarts it
+	ipcEndsFirst   bool // when the core stops, IPC ends before the components do
+	policiesFirst  bool // when a component is removed, its policies go before its process
 }
 
 var errHeaderType = errors.New("a header of a type that IPC does not use")

@@ -32,7 +32,7 @@ var liteConversations = []conversation{
 		A> 4 0 1 version=0.1.0 | {"authToken":"$A"}
 		A< closed`},
 	{"CONNECT by name", `
-		A> 4 0 0 version=0.1.0 | {"componentName":"com.test.A"}
+		A> 4 0 0 version=0.1.0 | {"componentName":"com.test.None"}
 		A< closed`},
 	{"CONNECT twice", `
 		A connect
@@ -161,7 +161,7 @@ var liteConversations = []conversation{
 		A< 1 2 1` + badUpdate + `
 		A> 0 0 1 op=UpdateConfiguration | {"keyPath":[],"timestamp":9e9}
 		A< 1 2 1` + badUpdate + `
-		A> 0 0 1 op=SubscribeToConfigurationUpdate | {"componentName":"aws.greengrass.Nucleus","keyPath":["awsRegion"]}
+		A> 0 0 1 op=SubscribeToConfigurationUpdate | {"componentName":"aws.greengrass.NucleusLite","keyPath":["awsRegion"]}
 		A< 0 0 1 model=SubscribeToConfigurationUpdateResponse | {}
 		A> 0 0 2 op=SubscribeToConfigurationUpdate | {"keyPath":["n"]}
 		A< 0 0 2 model=SubscribeToConfigurationUpdateResponse | {}
