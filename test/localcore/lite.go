@@ -63,7 +63,12 @@ func lite(c *Core) *dialect {
 		pathEnd:            "/",
 		needsRuntime:       true,
 		fixedWindow:        true, // StartLimitIntervalSec counts from the first start on
-		restartOnMerge:     true,
+		change:             changeLite,
+		resolve:            c.resolveLite,
+		fetchTree:          c.fetchLite,
+		fetch:              func(_ string, r *recipe, m *manifest) error { return c.present(r, m) },
+		mergesAll:          true,
+		hot:                true,
 	}
 }
 
