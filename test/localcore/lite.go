@@ -63,7 +63,12 @@ func lite(c *Core) *dialect {
 		pathEnd:            "/",
 		needsRuntime:       true,
 		fixedWindow:        true, // StartLimitIntervalSec counts from the first start on
-		restartOnMerge:     true,
+		change:             changeLite,
+		resolve:            c.resolveLite,
+		fetchTree:          c.fetchLite,
+		fetch:              func(_ string, r *recipe, m *manifest) error { return c.present(r, m) },
+		mergesAll:          true,
+		hot:                true,
 	}
 }
 
@@ -128,12 +133,18 @@ func (s *stream) fits(response []byte) bool {
 func (c *conn) connectLite(m *eventstream.Message) bool {
 	value, err := parseLite(m.Payload)
 	args, _ := value.(map[string]any)
-	token, _ := args["authToken"].(string)
+	token, byToken := args["authToken"].(string)
+	name, byName := args["componentName"].(string)
 	switch {
 	case m.Type != eventstream.Connect || m.StreamID != 0 || m.Flags != 0 || err != nil:
 		c.log.Warn("refuse IPC connection: no CONNECT with a JSON object came first")
 	case m.Version != eventstream.Version:
 		c.log.Warn("refuse IPC connection: wrong :version", "version", m.Version)
+	case !byToken && byName:
+		if token, byName = c.srv.authenticateByName(c, name); byName {
+			return c.sendAck(token)
+		}
+		c.log.Warn("refuse IPC connection: not a process of the component", "name", name)
 	case !c.srv.authenticate(c, token):
 		c.log.Warn("refuse IPC connection: unknown token")
 	default:

@@ -50,6 +50,7 @@ func run(ctx context.Context, args []string, s cli.Streams, getenv func(string) 
 	}
 	var err error
 	if *root != "" {
+		options.CLI = true
 		options.Connection, err = conformance.FromCLI(*root)
 	} else if options.Connection, err = ipc.FromEnvironment(getenv); err != nil {
 		err = cli.Usagef("%v; or give -root", err)
