@@ -415,8 +415,7 @@ func (r *run) save() {
 	r.due = false
 	r.rt.Counter(CounterPending).Store(uint64(len(r.book.outbox)))
 	if err := r.book.save(); err != nil {
-		r.rt.SetState(event.StateDegraded, err.Error())
-		r.rt.Log.Error("alarms are not on disk, and would be lost with this process", "error", err)
+		r.rt.Conditions().Set(event.CodeDisk, bookName, err)
 		return
 	}
 	r.ready()
@@ -424,10 +423,8 @@ func (r *run) save() {
 
 // ready reports that alarms are watched, and whether they are on disk.
 func (r *run) ready() {
-	if r.unread != nil {
-		r.rt.SetState(event.StateDegraded, r.unread.Error())
-		return
-	}
+	r.rt.Conditions().Set(event.CodeDisk, bookName, nil)
+	r.rt.Conditions().Set(event.CodeStateOnDisk, bookName, r.unread)
 	r.rt.SetState(event.StateOK, "")
 }
 

@@ -107,7 +107,6 @@ type run struct {
 
 	shadows        *shadow.Writer // nil: predictions go to no shadow
 	shadowProblems chan string    // from the Writer
-	shadowProblem  string
 }
 
 // use scores with the model from the next row on.
@@ -202,7 +201,8 @@ func (r *run) run(ctx context.Context) error {
 				r.use(model)
 				r.ready()
 			}
-		case r.shadowProblem = <-r.shadowProblems:
+		case problem := <-r.shadowProblems:
+			r.shadowsAre(problem)
 			r.ready()
 		case m, open := <-rows.Events():
 			err = r.handle(m, open, rows, r.row)

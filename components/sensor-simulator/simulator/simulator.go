@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"edgepdm/components/sensor-simulator/dataset"
@@ -21,8 +18,8 @@ import (
 func Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	src, err := openSource(config)
 	if err != nil { // the file may be there after the next change of configuration
-		rt.SetState(event.StateDegraded, err.Error())
-		rt.Log.Error("nothing to publish", "error", err)
+		rt.Conditions().Set(event.CodeInput, placeRows, err)
+		rt.SetState(event.StateOK, "")
 		<-ctx.Done()
 		return nil
 	}
@@ -36,7 +33,7 @@ func Run(ctx context.Context, rt *component.Runtime, config Config) error {
 		config: config, source: src, schema: event.SchemaOf(src.columns()), epoch: component.RandomID(),
 		seq: make([]uint64, config.Things), pending: make(chan *ipc.Call, pendingLimit), rt: rt,
 	}
-	s.report(&s.inputProblem, "")
+	rt.SetState(event.StateOK, "")
 	return s.run(ctx)
 }
 
@@ -66,23 +63,6 @@ type simulator struct {
 	pending    chan *ipc.Call
 	shadows    *shadow.Writer // nil: the rows go to publish/subscribe
 	rt         *component.Runtime
-
-	mu            sync.Mutex
-	inputProblem  string // why there are no more rows
-	shadowProblem string // why rows do not get to shadows
-}
-
-// report sets one of the two problems, and says in the health messages which there are.
-func (s *simulator) report(which *string, problem string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	*which = problem
-	problems := slices.DeleteFunc([]string{s.inputProblem, s.shadowProblem}, func(p string) bool { return p == "" })
-	state := event.StateOK
-	if len(problems) > 0 {
-		state = event.StateDegraded
-	}
-	s.rt.SetState(state, strings.Join(problems, "; "))
 }
 
 func (s *simulator) run(ctx context.Context) error {
@@ -146,8 +126,7 @@ func (s *simulator) publishRow(machine int, dt, elapsed time.Duration) error {
 		return nil
 	}
 	if err != nil { // another start would not help
-		s.report(&s.inputProblem, err.Error())
-		s.rt.Log.Error("the input cannot be read any further", "error", err)
+		s.rt.Conditions().Set(event.CodeInput, placeRows, err)
 		return io.EOF
 	}
 	if s.unreadable >= unreadableLimit {
