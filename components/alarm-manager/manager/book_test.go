@@ -211,7 +211,7 @@ func TestDamagedAlertsHoldNothingUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	good, _ := b.enter(event.Alert{Thing: "press-1", Fault: event.FaultMachine, State: event.AlarmUnacknowledged, Since: time.Now(), TS: time.Now()})
-	for _, spoil := range []func(*event.Alert){
+	for _, damage := range []func(*event.Alert){
 		func(a *event.Alert) { a.ID = "" },
 		func(a *event.Alert) { a.Thing = "a/b" },
 		func(a *event.Alert) { a.V = 9 },
@@ -219,7 +219,7 @@ func TestDamagedAlertsHoldNothingUp(t *testing.T) {
 		func(a *event.Alert) { a.TS = time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC) },
 	} {
 		a := good
-		spoil(&a)
+		damage(&a)
 		b.outbox = append(b.outbox, a)
 	}
 	if err := b.save(); err != nil {
