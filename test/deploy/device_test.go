@@ -32,14 +32,15 @@ var modes = []struct {
 	{"lite", localcore.Lite, true, false, false},
 }
 
-// stageTwo stages two versions in one tree, as a device has them after an upgrade.
-func stageTwo(t *testing.T, first, second string) (dir string) {
+// joined is a tree with the versions of several, as a device has them after an upgrade.
+func joined(t *testing.T, trees ...string) string {
 	t.Helper()
-	dir = stage(t, "-version", first)
-	other := stage(t, "-version", second)
-	for _, folder := range []string{"recipes", "artifacts"} {
-		if err := os.CopyFS(filepath.Join(dir, folder), os.DirFS(filepath.Join(other, folder))); err != nil {
-			t.Fatal(err)
+	dir := t.TempDir()
+	for _, tree := range trees {
+		for _, folder := range []string{"recipes", "artifacts"} {
+			if err := os.CopyFS(filepath.Join(dir, folder), os.DirFS(filepath.Join(tree, folder))); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	return dir
@@ -57,12 +58,13 @@ func all(version string) map[string]string {
 // The staged tree on a device: deployed with everything that the suite depends on, configured while it runs, upgraded and
 // rolled back with a spool that is not empty, a delivered model and raised alarms.
 func TestStagedTreeOnTheDevice(t *testing.T) {
-	tree := stageTwo(t, "1.0.0", "1.1.0")
+	first, second := stage(t, "-version", "1.0.0"), stage(t, "-version", "1.1.0")
+	both := joined(t, first, second)
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
-			trees := map[string]string{"1.0.0": stage(t, "-version", "1.0.0"), "1.1.0": stage(t, "-version", "1.1.0")}
+			trees := map[string]string{"1.0.0": first, "1.1.0": second}
 			if m.whole {
-				trees = map[string]string{"1.0.0": tree, "1.1.0": tree}
+				trees = map[string]string{"1.0.0": both, "1.1.0": both}
 			}
 			p := newPlant(t, trees["1.0.0"], m.mode)
 			if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
