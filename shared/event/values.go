@@ -74,24 +74,6 @@ func (r Readings) MarshalJSON() ([]byte, error) {
 	return json.Marshal(o)
 }
 
-// UnmarshalJSON reads an object of numbers and nulls.
-func (r *Readings) UnmarshalJSON(b []byte) error {
-	var numbers map[string]json.RawMessage
-	if err := json.Unmarshal(b, &numbers); err != nil {
-		return &InvalidError{ReasonMalformed, "readings is not an object"}
-	}
-	readings := make(Readings, len(numbers))
-	for name, n := range numbers {
-		x, err := parseValue(n)
-		if err != nil {
-			return &InvalidError{err.Reason, fmt.Sprintf("reading %.64q %s", name, err.Detail)}
-		}
-		readings[name] = x
-	}
-	*r = readings
-	return nil
-}
-
 // parseValue reads one number or null, valid JSON already.
 func parseValue(n []byte) (float32, *InvalidError) {
 	if string(n) == "null" {
@@ -121,11 +103,15 @@ func (p Packed) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads the base64 text.
 func (p *Packed) UnmarshalJSON(b []byte) error {
-	var text string
+	var text *string
 	if err := json.Unmarshal(b, &text); err != nil {
 		return &InvalidError{ReasonMalformed, "f32 is not a string"}
 	}
-	raw, err := base64.StdEncoding.DecodeString(text)
+	if text == nil { // null
+		*p = nil
+		return nil
+	}
+	raw, err := base64.StdEncoding.DecodeString(*text)
 	if err != nil || len(raw)%4 != 0 {
 		return &InvalidError{ReasonMalformed, "f32 is not base64 of float32s"}
 	}

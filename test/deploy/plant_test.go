@@ -173,6 +173,10 @@ func (p *plant) see(m ipc.TopicMessage) {
 		if v, err := event.DecodePrediction(m.Payload); err == nil {
 			p.prediction = v
 		}
+	case m.Topic == event.TopicPredictionBatch:
+		if batch, err := event.DecodePredictionBatch(m.Payload); err == nil && len(batch) > 0 {
+			p.prediction = batch[len(batch)-1].Prediction
+		}
 	case strings.HasPrefix(m.Topic, event.AlertTopic("")):
 		if v, err := event.DecodeAlert(m.Payload); err == nil {
 			p.alerts[v.ID] = v

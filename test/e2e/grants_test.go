@@ -194,6 +194,7 @@ func TestRecipesGrantExactlyWhatIsUsed(t *testing.T) {
 
 			coretest.Configure(t, p.core, "com.edgepdm.SensorSimulator", map[string]any{"batch": 4})
 			p.used("com.edgepdm.SensorSimulator", "pdm/v1/telemetry-batch")
+			p.used("com.edgepdm.InferenceEngine", "pdm/v1/prediction-batch")
 			coretest.Configure(t, p.core, "com.edgepdm.CloudForwarder", map[string]any{"predictionSink": "iotcore-ipc"})
 			p.used("com.edgepdm.CloudForwarder", "edgepdm/*")
 

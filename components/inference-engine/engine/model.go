@@ -28,6 +28,7 @@ type activeModel struct {
 	ref       event.ModelRef
 	scorer    scoring.Scorer
 	features  int
+	names     []string       // of the sensors; empty if the model names none
 	sensors   map[string]int // position by name; empty if the model names none
 	schema    string         // of the sensors; "" if the model names none
 	threshold float64
@@ -76,7 +77,7 @@ func prepare(model *scoring.Model, ref event.ModelRef, features []string, thresh
 		return nil, fmt.Errorf("model has objective %s with %d predictions a row: it must give one probability (binary:logistic)", model.Objective, model.Predictions)
 	}
 	m := &activeModel{
-		ref: ref, scorer: model, features: model.NumFeature, sensors: make(map[string]int, len(features)), threshold: threshold,
+		ref: ref, scorer: model, features: model.NumFeature, names: features, sensors: make(map[string]int, len(features)), threshold: threshold,
 	}
 	if config.Threshold > 0 {
 		m.threshold = config.Threshold
@@ -100,6 +101,15 @@ func ownThreshold(attributes map[string]string) (float64, error) {
 		return 0, fmt.Errorf("model attribute %s is %.40q, not a probability", attrThreshold, text)
 	}
 	return t, nil
+}
+
+// position returns where in a row a reading of the message belongs; false for one of no sensor.
+func (m *activeModel) position(t *event.Telemetry, name string) (int, bool) {
+	i, ok := m.sensors[name]
+	if !ok && t.Epoch == event.ShadowEpoch && name == event.PropertyReading {
+		return 0, true // the workshop's sensor sends the first feature, without its name
+	}
+	return i, ok
 }
 
 // check says whether the model can score the row.

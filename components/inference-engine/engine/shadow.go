@@ -12,9 +12,9 @@ import (
 
 // shadow handles an accepted update of a device shadow. Only classic shadows are heard, so that the named ones of the
 // predictions do not come back as rows.
-func (r *run) shadow(m ipc.TopicMessage, arrived time.Time) error {
+func (r *run) shadow(m ipc.TopicMessage, arrived time.Time) {
 	t, err := event.DecodeShadow(event.ShadowThing(m.Topic), m.Payload, arrived)
-	return r.score(event.Row{Telemetry: t, Err: err}, arrived)
+	r.score(event.Row{Telemetry: t, Err: err}, arrived)
 }
 
 // startShadows begins to write predictions to shadows, until the function that it returns is called.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"edgepdm/components/model-fetcher/download"
+	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
@@ -80,7 +81,7 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 		Fetcher: f, rt: rt, config: config, keys: keys, policy: config.policy(inbox), inboxDir: inbox,
 		inbox: modelstore.Inbox{Dir: inbox}, commands: commands,
 	}
-	defer r.release()
+	defer r.access.Close()
 	return r.run(ctx)
 }
 
@@ -96,17 +97,11 @@ type run struct {
 	commands *ipc.Subscription[ipc.TopicMessage]
 
 	loader   *download.Downloader // nil until AWS can be used
-	closeAWS func()
-	failing  bool      // the last look did not work
-	detail   string    // what the last look found, where that needs a word
-	progress bool      // bytes came during this look
-	noted    time.Time // when a download's progress was logged last
-}
-
-func (r *run) release() {
-	if r.closeAWS != nil {
-		r.closeAWS()
-	}
+	access   *cloud.Access        // nil until AWS can be used
+	failing  bool                 // the last look did not work
+	detail   string               // what the last look found, where that needs a word
+	progress bool                 // bytes came during this look
+	noted    time.Time            // when a download's progress was logged last
 }
 
 // run looks, waits, and looks again, until ctx ends or the nucleus ends the subscription.
@@ -200,6 +195,7 @@ func (r *run) ended() error {
 func (r *run) tell(err error) {
 	switch {
 	case err != nil:
+		r.access.Denied(err)
 		text := explain(r.config, err)
 		if r.failing {
 			r.rt.Log.Debug("still no model can be fetched", "error", text)

@@ -41,15 +41,15 @@ func (s *simulator) putShadow(thing string, values []float32) bool {
 	return s.shadows.Put(thing, document)
 }
 
-// shadowDocument is the workshop's update of a shadow, {"state":{"desired":{…}}}, with each value by its sensor's name in
-// place of the one nameless property. null is a missing value, which the shadow then does not have.
+// shadowDocument is an update of a shadow, {"state":{"reported":{…}}}, with each value by its sensor's name. null is a missing
+// value, which the shadow then does not have.
 func shadowDocument(sensors []string, values []float32) ([]byte, error) {
 	readings := make(event.Readings, len(values))
 	for i, x := range values {
 		readings[sensors[i]] = x
 	}
 	type state struct {
-		Desired event.Readings `json:"desired"`
+		Reported event.Readings `json:"reported"`
 	}
 	return json.Marshal(struct {
 		State state  `json:"state"`
