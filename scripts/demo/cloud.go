@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"edgepdm/test/localcloud"
+	"edgepdm/test/localcore"
 )
 
 // startCloud starts the embedded cloud. What devices publish there appears on the core's MQTT broker.
@@ -25,6 +26,7 @@ func (d *demo) startCloud(ctx context.Context, log *slog.Logger) error {
 		NotifierEnv: map[string]string{"AUDIO_TOPIC_PREFIX": "pdm/v1/audio"},
 		Publish:     func(topic string, payload []byte) error { return d.core.PublishFromCloud(topic, payload) },
 		AcceptToken: func(token string) bool { return d.core.KnowsToken(token) },
+		Lite:        d.options.nucleus() == localcore.Lite,
 	})
 	if err != nil {
 		return err

@@ -46,8 +46,8 @@ func (e *TokenExchangeError) HTTPStatusCode() int { return e.Status }
 // ErrorCode returns "": the service has no codes.
 func (e *TokenExchangeError) ErrorCode() string { return "" }
 
-// ErrorMessage returns what the service says.
-func (e *TokenExchangeError) ErrorMessage() string { return e.Text }
+// ErrorMessage returns the whole error: a classic nucleus refuses with a status and nothing else.
+func (e *TokenExchangeError) ErrorMessage() string { return e.Error() }
 
 // ErrorFault says whose fault it is.
 func (e *TokenExchangeError) ErrorFault() smithy.ErrorFault { return smithy.FaultUnknown }

@@ -42,7 +42,7 @@ func startPlant(t *testing.T, mode localcore.Mode) *plant {
 		t.Fatal(err)
 	}
 	p.cloud, err = localcloud.New(localcloud.Options{
-		Dir: t.TempDir(), AcceptToken: func(token string) bool { return p.core.KnowsToken(token) },
+		Dir: t.TempDir(), Lite: mode == localcore.Lite, AcceptToken: func(token string) bool { return p.core.KnowsToken(token) },
 	})
 	if err != nil {
 		t.Fatal(err)

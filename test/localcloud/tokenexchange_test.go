@@ -142,7 +142,7 @@ func TestTokenExchangeLiteOffline(t *testing.T) {
 	cloud := startCloud(t, Options{Lite: true})
 	ask := func(want string) {
 		t.Helper()
-		q, err := http.NewRequestWithContext(testContext(t), "GET", cloud.Endpoints().TokenExchange, nil)
+		q, err := http.NewRequestWithContext(testContext(t), http.MethodGet, cloud.Endpoints().TokenExchange, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,5 +1,5 @@
 // Package localcore is a small, strict Greengrass core for development, demonstrations and tests: it deploys a staged
-// tree as greengrass-cli does, runs each component as a process with the environment that the nucleus gives and nothing
+// tree as greengrass-cli and ggl-cli do, runs each component as a process with the environment that the nucleus gives and nothing
 // more, and serves Greengrass IPC on a Unix socket. It behaves as a classic nucleus or as nucleus lite; dialect says in
 // what they differ. Where a nucleus is lenient it refuses, so that what passes here passes there. It is never a product:
 // production is the real nucleus.
@@ -11,9 +11,13 @@
 //   - A component that does not read its socket is disconnected with a warning; a nucleus queues without a bound.
 //   - An object onto a configuration leaf, or a leaf onto an object, is refused; newer nuclei replace one by the other.
 //   - A new configuration key is one change event; a nucleus sends two.
-//   - A restart of a HARD dependency does not restart what depends on it, and dependencies are never fetched: a HARD one
-//     must be in the deployment.
-//   - Configuration is not kept over a restart of the core: each run begins with the recipes' defaults.
+//   - A restart of a HARD dependency does not restart what depends on it.
+//   - Nothing comes from the cloud: what a deployment needs must have been handed over, but for a classic nucleus's own
+//     parts (aws.greengrass.*), which every core has that is not Offline.
+//   - There is one group of roots, of local deployments; a deployment FromCloud belongs to it, too.
+//   - A change of configuration of a component that is not there is refused; a nucleus drops it.
+//   - Components run as the core's user. Permissions of files hold for them, though that is root (startUnprivileged).
+//   - Configuration and packages/ are not kept over a restart of the core: each run begins with the recipes' defaults.
 package localcore
 
 import (

@@ -338,7 +338,7 @@ func TestCredentialsAreRefused(t *testing.T) {
 	r.start()
 	r.alert("a-1")
 	r.acks.await(t, "acknowledgement", has("a-1"))
-	h := r.awaitState(event.StateDegraded, "alerts-iot deliver: Authorization failed")
+	h := r.awaitState(event.StateDegraded, "alerts-iot deliver: token exchange service: 403 without a word")
 	if h.Uplink != event.UplinkDown {
 		t.Errorf("%+v", h)
 	}

@@ -1,0 +1,115 @@
+package deploy
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"edgepdm/test/localcore"
+)
+
+// The suite alone, as the documented command deploys it, brings all that it depends on. What is merged into one of them
+// is dropped by a classic nucleus, with a line in its log only, and taken by nucleus lite; once it is named it is taken.
+func TestSuiteBringsItsDependencies(t *testing.T) {
+	tree := stage(t, "-version", "1.0.0")
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			p := newPlant(t, tree, m.mode)
+			merges := p.configuration()
+			delete(merges, simulatorName) // no dependency
+			if err := p.deploy(map[string]string{suiteName: "1.0.0"}, merges); err != nil {
+				t.Fatal(err)
+			}
+			var there []string
+			for _, c := range p.core.Components() {
+				there = append(there, c.Name)
+				if c.Version != "1.0.0" {
+					t.Errorf("%s %s is there", c.Name, c.Version)
+				}
+			}
+			for _, name := range []string{suiteName, alarmName, engineName, fetcherName, forwarderName} {
+				if !slices.Contains(there, name) {
+					t.Errorf("%s is not there: %v", name, there)
+				}
+			}
+			if got := p.silence(); (got == "0s") != (m.mode == localcore.Lite) {
+				t.Errorf("merged into a dependency: silence is %s", got)
+			}
+			if m.mode == localcore.Lite {
+				return // the tree that is handed over again is another story
+			}
+			if err := p.deploy(map[string]string{alarmName: "1.0.0"}, map[string]map[string]any{alarmName: merges[alarmName]}); err != nil {
+				t.Fatal(err)
+			}
+			if got := p.silence(); got != "0s" {
+				t.Errorf("merged into a component that is named: silence is %s", got)
+			}
+		})
+	}
+}
+
+// silence is the alarm manager's, as it is configured.
+func (p *plant) silence() any {
+	configuration, _ := p.core.Configuration(alarmName)
+	return configuration["silence"]
+}
+
+// On nucleus lite a second deployment that hands over the tree of what runs fails, and what runs goes on. One that hands
+// over only what is new succeeds, and of the old version nothing is left.
+func TestSecondDeploymentOnLite(t *testing.T) {
+	first, second := stage(t, "-version", "1.0.0"), stage(t, "-version", "1.1.0")
+	p := newPlant(t, first, localcore.Lite)
+	if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
+		t.Fatal(err)
+	}
+	p.await("rows are scored", func() bool { return p.prediction.Seq > 3 })
+	before := p.pid(engineName)
+	for _, tree := range []string{first, joined(t, first, second)} {
+		err := p.carryOut(localcore.Deployment{Components: all("1.0.0"), Stage: tree})
+		if err == nil || !strings.Contains(err.Error(), "text file busy") {
+			t.Errorf("a tree with what runs: %v", err)
+		}
+	}
+	p.mu.Lock()
+	seen := p.prediction.Seq
+	p.mu.Unlock()
+	p.await("rows are scored after it", func() bool { return p.prediction.Seq > seen+3 })
+	if p.pid(engineName) != before {
+		t.Error("a deployment that failed restarted the engine")
+	}
+	if err := p.carryOut(localcore.Deployment{Components: all("1.1.0"), Stage: second}); err != nil {
+		t.Fatal(err)
+	}
+	p.await("the engine runs in the new version", func() bool { return p.health[engineName].Version == "1.1.0" })
+	old := filepath.Join(p.root, "packages", "artifacts", engineName, "1.0.0")
+	if _, err := os.Stat(old); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: %v", old, err)
+	}
+}
+
+// A core that is not provisioned has no token exchange service: what depends on it, in either way, is refused, unless the
+// core's configuration file names the service.
+func TestOfflineCore(t *testing.T) {
+	tree := stage(t, "-version", "1.0.0")
+	for _, named := range []bool{false, true} {
+		p := newPlant(t, tree, localcore.Classic, func(o *localcore.Options) {
+			o.Offline = true
+			if named {
+				o.Builtins = []string{"aws.greengrass.TokenExchangeService"}
+			}
+		})
+		err := p.deploy(map[string]string{suiteName: "1.0.0", simulatorName: "1.0.0"}, map[string]map[string]any{simulatorName: {"rate": 10}})
+		switch {
+		case !named && (err == nil || !strings.Contains(err.Error(), "configured to run offline")):
+			t.Errorf("without the service: %v", err)
+		case named && err != nil:
+			t.Fatal(err)
+		case named:
+			p.await("rows are scored", func() bool { return p.prediction.Seq > 3 })
+		}
+	}
+}
