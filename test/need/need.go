@@ -63,13 +63,13 @@ func Root(t testing.TB) string {
 	}
 }
 
-// Shared returns the path of a file of the reference data, which lie beside a checkout in ../shared/testdata and are not
-// part of the project, or skips the test.
+// Shared returns the path of a file of the large reference data, which may lie beside a checkout in ../shared/testdata and
+// are no part of the project, or skips the test. What the project claims is tested with its own data, too.
 func Shared(t testing.TB, path string) string {
 	t.Helper()
 	full := filepath.Join(filepath.Dir(Root(t)), "shared", "testdata", path)
 	if _, err := os.Stat(full); err != nil {
-		t.Skipf("reference data %s are not beside this checkout", path)
+		t.Skipf("the large reference data %s are no part of the repository", strings.SplitN(filepath.ToSlash(path), "/", 2)[0])
 	}
 	return full
 }
