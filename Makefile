@@ -52,8 +52,8 @@ fmt: ## format the Go files and the scripts
 	go run $(SHFMT) -i 2 -w $(SCRIPTS)
 
 .PHONY: stage
-stage: ## build and fill artifacts-build/ for greengrass-cli: make stage [VERSION=x.y.z] [ARCH=host|all|amd64,arm64,armv7] [BUCKET=NAME]
-	@go run ./scripts/stage -version $(VERSION) -arch $(ARCH) -bucket "$(BUCKET)"
+stage: ## build and fill artifacts-build/ for greengrass-cli: make stage [VERSION=x.y.z] [ARCH=host|all|amd64,arm64,armv7] [BUCKET=NAME] [OFFLINE=1]
+	@go run ./scripts/stage -version $(VERSION) -arch $(ARCH) -bucket "$(BUCKET)" $(if $(OFFLINE),-offline)
 
 .PHONY: lambda
 lambda: ## build the Polly notifier for the embedded cloud (the Lambda's own build is in its README)
