@@ -31,8 +31,12 @@ func Marshal(v any) ([]byte, error) {
 	if len(data) < len(`{"a":1}`) || data[0] != '{' {
 		return nil, fmt.Errorf("%T is no JSON object with members", v)
 	}
-	body := data[:len(data)-1]
-	return fmt.Appendf(nil, "%s%s%08x%s\n", body, sealStart, sum(data), sealEnd), nil
+	return Seal(data), nil
+}
+
+// Seal ends a document, which must be a JSON object with members, with a seal and a newline.
+func Seal(body []byte) []byte {
+	return fmt.Appendf(nil, "%s%s%08x%s\n", body[:len(body)-1], sealStart, sum(body), sealEnd)
 }
 
 // Unmarshal decodes a document that Marshal encoded. One without a seal, which a program before 0.2 wrote, is taken when

@@ -55,10 +55,10 @@ func TestDamageMakesNoGap(t *testing.T) {
 		t.Fatal(err)
 	}
 	for bit := len(magic) * 8; bit < len(data)*8; bit += 3 {
-		spoilt := append([]byte(nil), data...)
-		spoilt[bit/8] ^= 1 << (bit % 8)
+		damaged := append([]byte(nil), data...)
+		damaged[bit/8] ^= 1 << (bit % 8)
 		path := filepath.Join(dir, fmt.Sprint(bit))
-		if err := os.WriteFile(path, spoilt, 0o600); err != nil {
+		if err := os.WriteFile(path, damaged, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		l := open(t, path, 10)

@@ -15,6 +15,7 @@ import (
 
 	"edgepdm/components/alarm-manager/manager"
 	"edgepdm/components/cloud-forwarder/forwarder"
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
@@ -249,7 +250,15 @@ func (p *plant) makeNewer() map[string]string {
 		if !format.Match(text) {
 			return nil
 		}
-		files[path] = string(format.ReplaceAll(text, []byte(`"format":9`)))
+		body, sealed, err := durable.Open(text)
+		if err != nil {
+			return err
+		}
+		newer := format.ReplaceAll(body, []byte(`"format":9`))
+		if sealed {
+			newer = durable.Seal(newer)
+		}
+		files[path] = string(newer)
 		return os.WriteFile(path, []byte(files[path]), 0o600)
 	})
 	if err != nil {

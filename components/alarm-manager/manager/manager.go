@@ -20,7 +20,7 @@ const (
 	CounterRepublished = "alert.republished" // for want of an acknowledgement
 	CounterAcked       = "alert.acknowledged"
 	CounterPending     = "alert.pending" // alerts that wait for the forwarder now
-	CounterDropped     = "alert.dropped" // too many waited
+	CounterDropped     = "alert.dropped" // too many waited, or it was damaged on disk
 	CounterInvalid     = "message.invalid"
 	CounterPredictions = "prediction.received"
 	CounterUnwatched   = "prediction.unwatched" // of things beyond maxThings
@@ -63,6 +63,10 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	}
 	if r.book.aside != "" {
 		rt.Log.Error("the alarms on disk were spoilt: alarms and alerts of before are not known", "set_aside", r.book.aside)
+	}
+	if r.book.bad > 0 {
+		rt.Log.Error("alerts on disk were damaged, and are dropped", "alerts", r.book.bad)
+		rt.Counter(CounterDropped).Add(uint64(r.book.bad))
 	}
 	r.outbox = newOutbox(config.Republish, r.book.outbox)
 	if r.watch, err = openWatch(filepath.Join(rt.WorkDir, watchName), r.now()); err != nil {
@@ -415,8 +419,7 @@ func (r *run) save() {
 	r.due = false
 	r.rt.Counter(CounterPending).Store(uint64(len(r.book.outbox)))
 	if err := r.book.save(); err != nil {
-		r.rt.SetState(event.StateDegraded, err.Error())
-		r.rt.Log.Error("alarms are not on disk, and would be lost with this process", "error", err)
+		r.rt.Conditions().Set(event.CodeDisk, bookName, err)
 		return
 	}
 	r.ready()
@@ -424,10 +427,8 @@ func (r *run) save() {
 
 // ready reports that alarms are watched, and whether they are on disk.
 func (r *run) ready() {
-	if r.unread != nil {
-		r.rt.SetState(event.StateDegraded, r.unread.Error())
-		return
-	}
+	r.rt.Conditions().Set(event.CodeDisk, bookName, nil)
+	r.rt.Conditions().Set(event.CodeStateOnDisk, bookName, r.unread)
 	r.rt.SetState(event.StateOK, "")
 }
 

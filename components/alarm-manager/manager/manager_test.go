@@ -274,7 +274,9 @@ func TestAlertsKeepTheirOrderWhileTheForwarderIsAway(t *testing.T) {
 			t.Fatalf("%+v overtook %+v", a, raised)
 		}
 	}
-	r.await("all alerts wait", func(h event.Health) bool { return h.Counters[manager.CounterPending] == 3 })
+	r.await("all alerts wait", func(h event.Health) bool {
+		return h.Counters[manager.CounterRaised] == 3 && h.Counters[manager.CounterCleared] == 1 && h.Counters[manager.CounterPending] == 3
+	})
 	r.stop()
 	r.start()
 	var told []event.AlarmState

@@ -51,7 +51,8 @@ func (r *run) votes(t *thing, p *event.Prediction, gap ledger.Gap, now time.Time
 	if !gap.New() {
 		return false
 	}
-	if !p.TS.IsZero() && p.TS.Sub(now).Abs() > farTime {
+	clockIsSet := now.Year() >= earliestYear
+	if clockIsSet && !p.TS.IsZero() && p.TS.Sub(now).Abs() > farTime {
 		r.misdated(p, now)
 		return false
 	}

@@ -61,12 +61,13 @@ type Engine struct {
 	Now          func() time.Time // time.Now in production
 
 	seeded bool // the store has the shipped model, or a newer one
+	kept   kept
 }
 
 // Run scores telemetry until ctx ends. It is the component's Run.
 func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	r := &run{
-		rt: rt, config: config, now: e.Now, shipped: e.ShippedModel, seeded: &e.seeded, assembler: newAssembler(config.MaxAge), logged: make(map[event.Reason]time.Time),
+		rt: rt, config: config, now: e.Now, shipped: e.ShippedModel, seeded: &e.seeded, kept: &e.kept, assembler: newAssembler(config.MaxAge), logged: make(map[event.Reason]time.Time),
 		outlet: newOutlet(rt, config.PredictionBatch == BatchAuto), platform: runtime.GOOS + "/" + runtime.GOARCH,
 	}
 	var err error
@@ -98,6 +99,7 @@ type run struct {
 
 	shipped   string // path of the model
 	seeded    *bool
+	kept      *kept
 	ledger    *ledger.Ledger
 	assembler *assembler
 	platform  string
@@ -107,7 +109,6 @@ type run struct {
 
 	shadows        *shadow.Writer // nil: predictions go to no shadow
 	shadowProblems chan string    // from the Writer
-	shadowProblem  string
 }
 
 // use scores with the model from the next row on.
@@ -202,7 +203,8 @@ func (r *run) run(ctx context.Context) error {
 				r.use(model)
 				r.ready()
 			}
-		case r.shadowProblem = <-r.shadowProblems:
+		case problem := <-r.shadowProblems:
+			r.shadowsAre(problem)
 			r.ready()
 		case m, open := <-rows.Events():
 			err = r.handle(m, open, rows, r.row)

@@ -168,6 +168,11 @@ func TestGapsAreLoggedSeldom(t *testing.T) {
 
 // A configuration that is deployed while the artifacts cannot be read says nothing of them: the store has the model.
 func TestAHotDeploymentNeedsNoArtifact(t *testing.T) {
+	t.Run("the shipped model", func(t *testing.T) { hotDeployment(t, false) })
+	t.Run("one that the configuration names", func(t *testing.T) { hotDeployment(t, true) })
+}
+
+func hotDeployment(t *testing.T, named bool) {
 	model := filepath.Join(t.TempDir(), "model.ubj")
 	data, err := os.ReadFile(shippedModel)
 	if err != nil {
@@ -179,7 +184,12 @@ func TestAHotDeploymentNeedsNoArtifact(t *testing.T) {
 	log := new(lines)
 	r := newRig(t)
 	r.env.Log = slog.New(slog.NewTextHandler(log, nil))
-	r.start(model)
+	if named {
+		coretest.Configure(t, r.core, engineName, map[string]any{"model": model})
+		r.start(shippedModel)
+	} else {
+		r.start(model)
+	}
 	r.await("a model", ok)
 	if err := os.Remove(model); err != nil { // root's, and unreadable, would be no obstacle to a test that root runs
 		t.Fatal(err)

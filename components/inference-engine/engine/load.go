@@ -84,8 +84,28 @@ func (r *run) seed() error {
 }
 
 func (r *run) load() (*activeModel, error) {
-	if r.models == nil {
-		return loadModel(r.config.Model, r.config)
+	if r.models != nil {
+		return r.models.current()
 	}
-	return r.models.current()
+	model, err := loadModel(r.config.Model, r.config)
+	if err == nil {
+		r.kept.model, r.kept.config = model, r.config
+		return model, nil
+	}
+	if _, ofFile := errors.AsType[*fs.PathError](err); ofFile && r.kept.fits(r.config) {
+		r.rt.Log.Info("the model's file cannot be read now: the model that was read before stays", "error", err)
+		return r.kept.model.with(r.config), nil
+	}
+	return nil, err
+}
+
+// kept is the model that the configuration names, as it was read by this process.
+type kept struct {
+	model  *activeModel // nil: none was
+	config Config
+}
+
+// fits reports whether it is what a configuration asks for.
+func (k *kept) fits(c Config) bool {
+	return k.model != nil && k.config.Model == c.Model && k.config.Engine == c.Engine && k.config.Iterations == c.Iterations
 }

@@ -24,6 +24,8 @@ const (
 	lossRows               = 100
 	// A single row is lost now and then.
 	leastMissed = 2
+	// reportEvery is the least time between two health messages about what was missed before the start.
+	reportEvery = time.Second
 	// twinTime is how long two senders under one name are told, after the last word of both.
 	twinTime = 2 * time.Minute
 )
@@ -33,19 +35,21 @@ type losses struct {
 	max       float64 // share that may be missed
 	counter   func(name string) *atomic.Uint64
 	condition func(code event.Code, place string, problem error)
+	report    func() // the counters at once
 	log       *slog.Logger
 
-	mu     sync.Mutex
-	missed int64 // since the window began; what came late is taken off
-	rows   uint64
-	begun  time.Time
-	twin   time.Time // when two senders were seen last; zero: none are told
-	logged time.Time
+	mu       sync.Mutex
+	missed   int64 // since the window began; what came late is taken off
+	rows     uint64
+	begun    time.Time
+	twin     time.Time // when two senders were seen last; zero: none are told
+	logged   time.Time
+	reported time.Time
 }
 
 func newLosses(rt *component.Runtime, most float64, now time.Time) *losses {
 	return &losses{
-		max: most, counter: rt.Counter, condition: rt.Conditions().Set, log: rt.Log, begun: now, rows: rt.Counter(CounterRows).Load(),
+		max: most, counter: rt.Counter, condition: rt.Conditions().Set, report: rt.ReportHealth, log: rt.Log, begun: now, rows: rt.Counter(CounterRows).Load(),
 	}
 }
 
@@ -71,6 +75,9 @@ func (l *losses) note(t handled, gap ledger.Gap, now time.Time) {
 		l.missed--
 	case !gap.Resumed: // what was lost while the engine was down does not make it too slow
 		l.missed += int64(gap.Missed)
+	case now.Sub(l.reported) >= reportEvery: // told at once: this process, too, may be killed before its next health message
+		l.reported = now
+		l.report()
 	}
 	if gap.Twin {
 		if l.twin.IsZero() {

@@ -17,8 +17,8 @@ import (
 func TestTooManyMissedRowsAreTold(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	counters := make(map[string]*atomic.Uint64)
-	problem := ""
-	l := &losses{max: 0.01, begun: now, log: slog.New(slog.DiscardHandler), counter: func(name string) *atomic.Uint64 {
+	problem, reports := "", 0
+	l := &losses{max: 0.01, begun: now, report: func() { reports++ }, log: slog.New(slog.DiscardHandler), counter: func(name string) *atomic.Uint64 {
 		if counters[name] == nil {
 			counters[name] = new(atomic.Uint64)
 		}
@@ -61,6 +61,12 @@ func TestTooManyMissedRowsAreTold(t *testing.T) {
 		if c.want == "" && problem != "" || !strings.Contains(problem, c.want) || c.want != "" && !strings.HasPrefix(problem, string(event.CodeOverload)) {
 			t.Errorf("%s: %q, want %q", c.what, problem, c.want)
 		}
+	}
+	for range 3 {
+		l.note(handled{thing: "press-1"}, ledger.Gap{Missed: 1, Resumed: true}, now)
+	}
+	if reports != 2 { // what was lost before, then and now
+		t.Errorf("%d reports", reports)
 	}
 }
 

@@ -52,7 +52,7 @@ type outlet struct {
 	pending   chan publication
 	underWay  atomic.Int64
 	available chan struct{} // the nucleus has answered, and takes more
-	refused   atomic.Bool   // the last one, for want of a grant
+	refused   atomic.Bool   // the last one, as it is not granted
 	failed    atomic.Bool   // it was logged that one was not accepted
 }
 

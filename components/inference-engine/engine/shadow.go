@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"edgepdm/shared/event"
@@ -71,13 +72,18 @@ func (r *run) putShadow(p *event.Prediction) {
 	}
 }
 
-// ready says in the health messages that rows are scored, and what is wrong all the same.
+// shadowsAre says in the health messages what is wrong with shadows; "": they work.
+func (r *run) shadowsAre(problem string) {
+	var err error
+	if problem != "" {
+		err = errors.New(problem)
+	}
+	r.rt.Conditions().Set(event.CodeShadow, "predictions", err)
+}
+
+// ready says in the health messages that rows are scored.
 func (r *run) ready() {
-	switch {
-	case r.model == nil: // the state says so
-	case r.shadowProblem != "":
-		r.rt.SetState(event.StateDegraded, r.shadowProblem)
-	default:
+	if r.model != nil { // else the state says so
 		r.rt.SetState(event.StateOK, "")
 	}
 }

@@ -98,7 +98,6 @@ type run struct {
 
 	loader   *download.Downloader // nil until AWS can be used
 	access   *cloud.Access        // nil until AWS can be used
-	failing  bool                 // the last look did not work
 	detail   string               // what the last look found, where that needs a word
 	progress bool                 // bytes came during this look
 	noted    time.Time            // when a download's progress was logged last
@@ -193,28 +192,25 @@ func (r *run) ended() error {
 
 // tell reports how the last look went.
 func (r *run) tell(err error) {
-	switch {
-	case err != nil:
+	if err != nil {
 		r.access.Denied(err)
-		text := explain(r.config, err)
-		if r.failing {
-			r.rt.Log.Debug("still no model can be fetched", "error", text)
-		} else {
-			r.rt.Log.Error("no model can be fetched; it will be tried again", "error", text)
-		}
-		r.failing = true
-		r.rt.SetState(event.StateDegraded, shorten(text))
+		r.rt.Conditions().Set(event.CodeModelStore, placeBucket, errors.New(shorten(explain(r.config, err))))
+		r.rt.SetState(event.StateOK, "")
 		return
-	case r.failing:
-		r.rt.Log.Info("models can be fetched again")
-		r.failing = false
 	}
+	r.rt.Conditions().Set(event.CodeModelStore, placeBucket, nil)
+	var refused error
 	switch last := r.record.Last; {
 	case r.config.Bucket == "":
-		r.rt.SetState(event.StateDegraded, "bucket: not configured: no model is fetched")
+		r.rt.SetState(event.StateNotConfigured, "bucket: not configured: no model is fetched")
 	case r.record.Outcome == OutcomeRefused && last != nil:
-		r.rt.SetState(event.StateDegraded, shorten("the published model is refused: "+last.Detail))
+		refused = errors.New(shorten("the published model is refused: " + last.Detail))
+		r.rt.SetState(event.StateOK, "")
 	default:
 		r.rt.SetState(event.StateOK, r.detail)
 	}
+	r.rt.Conditions().Set(event.CodeModelRefused, placeBucket, refused)
 }
+
+// placeBucket is where a condition says what is wrong with what is published.
+const placeBucket = "bucket"

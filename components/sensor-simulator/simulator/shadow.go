@@ -3,6 +3,7 @@ package simulator
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/shadow"
@@ -14,7 +15,13 @@ const counterRowRefused = "shadow.oversized"
 // startShadows begins to write rows to the machines' shadows, until the function that it returns is called.
 func (s *simulator) startShadows(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	s.shadows = shadow.NewWriter(s.rt, "", func(problem string) { s.report(&s.shadowProblem, problem) })
+	s.shadows = shadow.NewWriter(s.rt, "", func(problem string) {
+		var err error
+		if problem != "" {
+			err = errors.New(problem)
+		}
+		s.rt.Conditions().Set(event.CodeShadow, "rows", err)
+	})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"edgepdm/components/sensor-simulator/dataset"
@@ -21,8 +18,8 @@ import (
 func Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	src, err := openSource(config)
 	if err != nil { // the file may be there after the next change of configuration
-		rt.SetState(event.StateDegraded, err.Error())
-		rt.Log.Error("nothing to publish", "error", err)
+		rt.Conditions().Set(event.CodeInput, placeRows, err)
+		rt.SetState(event.StateOK, "")
 		<-ctx.Done()
 		return nil
 	}
@@ -36,7 +33,7 @@ func Run(ctx context.Context, rt *component.Runtime, config Config) error {
 		config: config, source: src, schema: event.SchemaOf(src.columns()), epoch: component.RandomID(),
 		seq: make([]uint64, config.Things), pending: make(chan *ipc.Call, pendingLimit), rt: rt,
 	}
-	s.report(&s.inputProblem, "")
+	rt.SetState(event.StateOK, "")
 	return s.run(ctx)
 }
 
@@ -66,23 +63,6 @@ type simulator struct {
 	pending    chan *ipc.Call
 	shadows    *shadow.Writer // nil: the rows go to publish/subscribe
 	rt         *component.Runtime
-
-	mu            sync.Mutex
-	inputProblem  string // why there are no more rows
-	shadowProblem string // why rows do not get to shadows
-}
-
-// report sets one of the two problems, and says in the health messages which there are.
-func (s *simulator) report(which *string, problem string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	*which = problem
-	problems := slices.DeleteFunc([]string{s.inputProblem, s.shadowProblem}, func(p string) bool { return p == "" })
-	state := event.StateOK
-	if len(problems) > 0 {
-		state = event.StateDegraded
-	}
-	s.rt.SetState(state, strings.Join(problems, "; "))
 }
 
 func (s *simulator) run(ctx context.Context) error {
@@ -146,8 +126,7 @@ func (s *simulator) publishRow(machine int, dt, elapsed time.Duration) error {
 		return nil
 	}
 	if err != nil { // another start would not help
-		s.report(&s.inputProblem, err.Error())
-		s.rt.Log.Error("the input cannot be read any further", "error", err)
+		s.rt.Conditions().Set(event.CodeInput, placeRows, err)
 		return io.EOF
 	}
 	if s.unreadable >= unreadableLimit {
@@ -215,12 +194,30 @@ func (s *simulator) publish(rows ...event.Telemetry) error {
 	return nil
 }
 
+// placePublish is where a condition says that rows are refused.
+const placePublish = "telemetry"
+
 // confirm waits for the nucleus's answers.
 func (s *simulator) confirm(ctx context.Context) {
+	refused, failed := false, false
 	for call := range s.pending {
-		if err := call.Wait(ctx); err != nil && ctx.Err() == nil {
+		err := call.Wait(ctx)
+		if ctx.Err() != nil {
+			continue
+		}
+		if err != nil {
 			s.rt.Counter("telemetry.refused").Add(1)
+		}
+		_, unauthorized := errors.AsType[*ipc.UnauthorizedError](err)
+		switch {
+		case unauthorized && !refused:
+			s.rt.Conditions().Set(event.CodeNotAuthorized, placePublish, err)
+		case refused && !unauthorized:
+			s.rt.Conditions().Set(event.CodeNotAuthorized, placePublish, nil)
+		case err != nil && !unauthorized && !failed:
+			failed = true
 			s.rt.Log.Error("telemetry was not accepted", "error", err)
 		}
+		refused = unauthorized
 	}
 }

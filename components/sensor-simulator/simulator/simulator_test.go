@@ -300,6 +300,22 @@ func TestAnUnreadableInputIsTold(t *testing.T) {
 	})
 }
 
+// Rows that the nucleus refuses are told.
+func TestRefusedRowsAreTold(t *testing.T) {
+	client, _ := start(t, map[string]any{"things": 1, "rate": 200, "waitFor": "", "accessControl": map[string]any{
+		"aws.greengrass.ipc.pubsub": map[string]any{"com.edgepdm.SensorSimulator:pubsub:2": map[string]any{
+			"operations": []any{"aws.greengrass#PublishToTopic"}, "resources": []any{event.HealthTopic(simulatorName)},
+		}},
+	}})
+	health, err := client.Subscribe(t.Context(), event.HealthTopic(simulatorName), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, health, func(h event.Health) bool {
+		return h.State == event.StateDegraded && h.Conditions[0].Code == event.CodeNotAuthorized && h.Counters["telemetry.refused"] > 2
+	})
+}
+
 func TestReplaysATable(t *testing.T) {
 	table := filepath.Join(t.TempDir(), "rows.csv")
 	if err := os.WriteFile(table, []byte("licence\n\nclass,a,b\nneg,1,na\nbroken,x,y\npos,2,3\n"), 0o600); err != nil {
