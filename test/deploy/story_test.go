@@ -190,3 +190,37 @@ func TestNoCredentials(t *testing.T) {
 		})
 	}
 }
+
+// A local deployment that names what runs, to change its configuration, copies its artifacts again: they are root's until
+// the next start. The engine goes on with what it has, and nothing is told as an error.
+func TestHotDeploymentOnClassic(t *testing.T) {
+	p := newPlant(t, stage(t, "-version", "1.0.0"), localcore.Classic)
+	if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
+		t.Fatal(err)
+	}
+	p.await("rows are scored", func() bool { return p.prediction.Seq > 3 })
+	before := p.pid(engineName)
+	if err := p.deploy(all("1.0.0"), map[string]map[string]any{engineName: {"threshold": 0.75}}); err != nil {
+		t.Fatal(err)
+	}
+	p.await("the new threshold is in force", func() bool { return p.prediction.Threshold == 0.75 && p.health[engineName].State == event.StateOK })
+	if p.pid(engineName) != before {
+		t.Error("the engine was started again")
+	}
+	files, err := filepath.Glob(filepath.Join(p.root, "packages", "artifacts", engineName, "1.0.0", "*"))
+	if err != nil || len(files) < 2 {
+		t.Fatalf("artifacts %v, %v", files, err)
+	}
+	for _, file := range files {
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0 {
+			t.Errorf("%s can be read: %v, %v", file, info, err)
+		}
+	}
+	if text := string(read(t, filepath.Join(p.root, "logs", engineName+".log"))); strings.Contains(text, "level=ERROR") {
+		t.Errorf("the engine tells an error:\n%s", text)
+	}
+	if err := p.core.RestartComponent(t.Context(), engineName); err != nil {
+		t.Fatal(err)
+	}
+	p.await("the engine runs after its next start", func() bool { return p.prediction.Threshold == 0.75 && p.health[engineName].State == event.StateOK })
+}
