@@ -61,6 +61,8 @@ type plant struct {
 	cloud *localcloud.Cloud
 	key   ed25519.PrivateKey // of the models
 
+	observer ipc.Options
+
 	mu         sync.Mutex
 	prediction event.Prediction // the last one
 	health     map[string]event.Health
@@ -144,6 +146,14 @@ func (p *plant) observe(dir string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	p.observer = options
+	p.listen()
+}
+
+// listen subscribes once more, as after a crash of a daemon of the nucleus.
+func (p *plant) listen() {
+	p.t.Helper()
+	options := p.observer
 	options.Queue = 1 << 14
 	client, err := ipc.Dial(p.t.Context(), options)
 	if err != nil {

@@ -137,11 +137,6 @@ func (c *conn) send(m *eventstream.Message) {
 		c.kill(err.Error())
 		return
 	}
-	c.queueFrame(frame)
-}
-
-// queueFrame queues an encoded frame. It never waits.
-func (c *conn) queueFrame(frame []byte) {
 	if len(frame) > c.srv.dialect.maxAnswer {
 		c.log.Warn("leave out a frame that is too large", "bytes", len(frame))
 		return

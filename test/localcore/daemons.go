@@ -1,18 +1,14 @@
 package localcore
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"maps"
 	"net"
 	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"edgepdm/shared/ipc/eventstream"
 )
 
 // errNoDaemons is the answer of a classic nucleus, which is one process.
@@ -111,34 +107,4 @@ func peerGroup(nc net.Conn) (int, error) {
 		return 0, fmt.Errorf("get peer: %w", err)
 	}
 	return group, nil
-}
-
-// sendAck accepts a connection by name.
-func (c *conn) sendAck(token string) bool {
-	frame, err := acceptByName(token)
-	if err != nil {
-		c.log.Error("accept IPC connection", "err", err)
-		return false
-	}
-	c.queueFrame(frame)
-	return true
-}
-
-// acceptByName is the CONNECT_ACK for a connection by name: it has the token in a header that no other message has.
-func acceptByName(token string) ([]byte, error) {
-	const name, stringType = "svcuid", 7
-	frame, err := eventstream.Append(nil, &eventstream.Message{Type: eventstream.ConnectAck, Flags: eventstream.ConnectionAccepted})
-	if err != nil {
-		return nil, err
-	}
-	frame = append(frame[:len(frame)-crc32.Size], byte(len(name)))
-	frame = append(frame, name...)
-	frame = append(frame, stringType)
-	frame = binary.BigEndian.AppendUint16(frame, uint16(len(token)))
-	frame = append(frame, token...)
-	total := len(frame) + crc32.Size
-	binary.BigEndian.PutUint32(frame, uint32(total))
-	binary.BigEndian.PutUint32(frame[4:], uint32(total-len(frame[:12])-crc32.Size)) // without a payload
-	binary.BigEndian.PutUint32(frame[8:], crc32.ChecksumIEEE(frame[:8]))
-	return binary.BigEndian.AppendUint32(frame, crc32.ChecksumIEEE(frame)), nil
 }

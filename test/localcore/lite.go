@@ -143,7 +143,8 @@ func (c *conn) connectLite(m *eventstream.Message) bool {
 		c.log.Warn("refuse IPC connection: wrong :version", "version", m.Version)
 	case !byToken && byName:
 		if token, byName = c.srv.authenticateByName(c, name); byName {
-			return c.sendAck(token)
+			c.send(&eventstream.Message{Type: eventstream.ConnectAck, Flags: eventstream.ConnectionAccepted, Token: token})
+			return true
 		}
 		c.log.Warn("refuse IPC connection: not a process of the component", "name", name)
 	case !c.srv.authenticate(c, token):
