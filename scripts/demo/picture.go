@@ -242,10 +242,10 @@ func (p *picture) componentLine() string {
 			continue // it has no program
 		}
 		restarts += c.Restarts
-		switch {
-		case c.State == localcore.StateRunning:
+		switch c.State {
+		case localcore.StateRunning:
 			running++
-		case c.State == localcore.StateBroken || c.State == localcore.StateErrored:
+		case localcore.StateBroken, localcore.StateErrored:
 			others = append(others, p.style("1;31", fmt.Sprintf("%s %s", strings.TrimPrefix(c.Name, "com.edgepdm."), c.State)))
 		}
 	}

@@ -13,11 +13,14 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := steps.New(os.Stdout, steps.OfDemo, 1).Build(ctx, "the demo", []string{"-o", "bin/demo"}, []string{"./scripts/demo"})
-	if err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
+}
+
+func run() error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return steps.New(os.Stdout, steps.OfDemo, 1).Build(ctx, "the demo", []string{"-o", "bin/demo"}, []string{"./scripts/demo"})
 }
