@@ -20,9 +20,8 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 .PHONY: demo
-demo: lambda ## run the suite on the embedded core: make demo [ARGS="-for 30s -headless -report FILE"]
-	@rm -rf bin/stage && go run ./scripts/stage -version $(VERSION) -arch host -out bin/stage && \
-	go build -o bin/demo ./scripts/demo && exec bin/demo -stage bin/stage $(ARGS)
+demo: ## run the suite on the embedded core: make demo [ARGS="-for 30s -headless -report FILE"]
+	@CGO_ENABLED=0 go run -trimpath -buildvcs=false ./scripts/demo/build && exec bin/demo -build $(ARGS)
 
 .PHONY: build
 build: ## build the components' programs into bin/
