@@ -18,7 +18,10 @@ type document struct {
 	objective    string
 	booster      string // gbtree, dart or gblinear
 	hasModel     bool
-	pickled      bool // a pickled Booster, which keeps all its trees whatever early stopping found
+	pickled      bool     // a pickled Booster, which keeps all its trees whatever early stopping found
+	endpointCuts bool     // a pickled Booster that has best_ntree_limit, up to which SageMaker's endpoint uses it
+	wrapper      string   // the class of xgboost.sklearn that the model was saved from; empty for a Booster
+	missing      *float32 // what the wrapper takes for missing besides NaN; nil without
 
 	// learner_model_param
 	baseScore                        string
@@ -80,6 +83,41 @@ func readDocument(format string, src source, lim Limits) (*document, error) {
 		return nil, refuse(ErrInvalid, "its gradient_booster has no model (it may be the output of save_config)")
 	}
 	return d, nil
+}
+
+// wrapperAttribute is where save_model of a class of xgboost.sklearn notes what it is, as JSON, until 1.7 with its parameters.
+const wrapperAttribute = "scikit_learn"
+
+// readWrapper takes the parameter missing from the attribute that xgboost.sklearn leaves in the files that it saves.
+func (d *document) readWrapper() error {
+	text, ok := d.attributes[wrapperAttribute]
+	if !ok || d.pickled {
+		return nil
+	}
+	d.wrapper = "scikit-learn"
+	src := &jsonSource{data: []byte(text)}
+	return within(wrapperAttribute, src.object(func(key string) error {
+		if key != "missing" || src.nextIs('n') { // null
+			return src.skip()
+		}
+		x, err := src.float()
+		if err == nil {
+			d.missing, err = missingValue(float64(x))
+		}
+		return within(key, err)
+	}))
+}
+
+// missingValue checks what a wrapper takes for missing. NaN is missing anyway.
+func missingValue(x float64) (*float32, error) {
+	switch value := float32(x); {
+	case x != x:
+		return nil, nil
+	case !finite(value):
+		return nil, refuse(ErrUnsupported, "%v stands for missing values, which no row may hold", x)
+	default:
+		return &value, nil
+	}
 }
 
 // readConfig reads the configuration that a snapshot holds beside the model (what save_config gives). All that is wanted of

@@ -50,6 +50,8 @@ func sniff(data []byte) (string, error) {
 		return kindTar, nil
 	case isLegacyBinary(data):
 		return FormatLegacy, nil
+	case isTextPickle(data):
+		return kindPickle, nil
 	case IsLightGBM(data):
 		return "", refuse(ErrUnsupported, "it is a LightGBM model, which this scorer has no part in: it goes through leaves (engine: leaves)")
 	case bytes.HasPrefix(data, []byte("PK\x03\x04")):
@@ -87,6 +89,31 @@ func sniffObject(data []byte) (string, error) {
 		return FormatUBJSON, nil
 	}
 	return "", refuse(ErrFormat, "it starts with %q, which is neither JSON nor UBJSON", data[:min(len(data), 12)])
+}
+
+// isTextPickle recognizes a pickle of protocol 0 or 1, which has no mark of its own: it names a class in two lines, or begins
+// a dictionary, list or tuple that has xgboost in it, and its last byte is a full stop.
+func isTextPickle(data []byte) bool {
+	if data[len(data)-1] != '.' {
+		return false
+	}
+	switch data[0] {
+	case 'c':
+		lines := bytes.SplitN(data[1:min(len(data), 256)], []byte{'\n'}, 3)
+		return len(lines) == 3 && isPythonName(lines[0]) && isPythonName(lines[1])
+	case '(', '}', ']':
+		return bytes.Contains(data, []byte("cxgboost."))
+	}
+	return false
+}
+
+func isPythonName(name []byte) bool {
+	for _, c := range name {
+		if c != '_' && c != '.' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return false
+		}
+	}
+	return len(name) > 0
 }
 
 // isLegacyBinary recognizes the old binary format without its "binf" prefix (before 1.1) by the objective's name, which

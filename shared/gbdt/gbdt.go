@@ -98,6 +98,9 @@ func (l Limits) parseFile(kind string, data []byte) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := doc.readWrapper(); err != nil {
+		return nil, err
+	}
 	return newModel(doc, l)
 }
 
@@ -134,6 +137,7 @@ func (l Limits) readBooster(data []byte) (*document, error) {
 		return nil, within("pickle", err)
 	}
 	doc.format, doc.pickled = formatPickle+doc.format, true
+	doc.wrapper, doc.missing, doc.endpointCuts = pickle.wrapper, pickle.missing, pickle.bestNTreeLimit > 0
 	if best, limit := pickle.bestIteration, pickle.bestNTreeLimit; doc.parallel == 0 && best >= 0 && limit > 0 && limit%(best+1) == 0 {
 		doc.parallel = limit / (best + 1) // best_ntree_limit counts trees, in Booster's training.py of 0.90
 	}

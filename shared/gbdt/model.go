@@ -23,9 +23,11 @@ type Model struct {
 	Attributes   map[string]string // of the Booster: best_iteration, best_score, and what the training set
 	BaseScore    string            // as the file spells it: "5E-1", "[1.5E0,2E0]"
 	BaseMargin   []float32         // Outputs values: base_score in the margin's space
+	Wrapper      string            // the class of xgboost.sklearn that saved it, such as XGBClassifier; "scikit-learn" where only that is known
+	Missing      *float32          // the value that stands for a missing one besides NaN, as the wrapper was told; nil without
 	Folds        []*Model          // of a k-fold archive: the models whose predictions are averaged; otherwise none
 
-	pickled       bool // see Cut
+	endpointCuts  bool // see Cut
 	roundsGuessed bool // Iterations may be too many: see document.parallelTrees
 
 	forest    forest
@@ -39,7 +41,9 @@ type Model struct {
 func newModel(d *document, lim Limits) (*Model, error) {
 	m := &Model{
 		Format:       d.format,
-		pickled:      d.pickled,
+		endpointCuts: d.endpointCuts,
+		Wrapper:      d.wrapper,
+		Missing:      d.missing,
 		Version:      d.version,
 		Booster:      d.booster,
 		Objective:    d.objective,
