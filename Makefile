@@ -20,9 +20,8 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 .PHONY: demo
-demo: lambda ## run the suite on the embedded core: make demo [ARGS="-for 30s -headless -report FILE"]
-	@rm -rf bin/stage && go run ./scripts/stage -version $(VERSION) -arch host -out bin/stage && \
-	go build -o bin/demo ./scripts/demo && exec bin/demo -stage bin/stage $(ARGS)
+demo: ## run the suite on the embedded core: make demo [ARGS="-for 30s -headless -report FILE"]
+	@CGO_ENABLED=0 go run -trimpath -buildvcs=false ./scripts/demo/build && exec bin/demo -build $(ARGS)
 
 .PHONY: build
 build: ## build the components' programs into bin/
@@ -52,8 +51,8 @@ fmt: ## format the Go files and the scripts
 	go run $(SHFMT) -i 2 -w $(SCRIPTS)
 
 .PHONY: stage
-stage: ## build and fill artifacts-build/ for greengrass-cli: make stage [VERSION=x.y.z] [ARCH=host|all|amd64,arm64,armv7] [BUCKET=NAME]
-	@go run ./scripts/stage -version $(VERSION) -arch $(ARCH) -bucket "$(BUCKET)"
+stage: ## build and fill artifacts-build/ for greengrass-cli: make stage [VERSION=x.y.z] [ARCH=host|all|amd64,arm64,armv7] [BUCKET=NAME] [OFFLINE=1]
+	@go run ./scripts/stage -version $(VERSION) -arch $(ARCH) -bucket "$(BUCKET)" $(if $(OFFLINE),-offline)
 
 .PHONY: lambda
 lambda: ## build the Polly notifier for the embedded cloud (the Lambda's own build is in its README)
