@@ -11,17 +11,17 @@ import (
 	"edgepdm/shared/ipc"
 )
 
-// ownKey is the map in the caller's own configuration that the cases write.
-const ownKey = "edgepdmConformance"
+// OwnKey is the map in the caller's own configuration that the cases write, and leave.
+const OwnKey = "edgepdmConformance"
 
-// merge writes {key: value} below ownKey.
+// merge writes {key: value} below OwnKey.
 func merge(ctx context.Context, s *session, key string, value any, at time.Time) error {
 	object, err := ipc.NewDocument(map[string]any{key: value})
 	if err != nil {
 		return err
 	}
 	_, err = s.client.UpdateConfiguration(ctx, ipc.UpdateConfigurationRequest{
-		KeyPath: []string{ownKey}, ValueToMerge: object, Timestamp: ipc.Timestamp{Time: at},
+		KeyPath: []string{OwnKey}, ValueToMerge: object, Timestamp: ipc.Timestamp{Time: at},
 	})
 	return noComponent(err)
 }
@@ -76,7 +76,7 @@ func configurationCases() []testCase {
 			_, err := s.client.SubscribeToConfigurationUpdate(ctx, ipc.SubscribeToConfigurationUpdateRequest{KeyPath: []string{"edgepdmNoSuchKey"}})
 			return accepted, err
 		}},
-		{subscribe, "event names the leaf", ownKey + "/watched/leaf", ownKey + "/watched/leaf", watchLeaf},
+		{subscribe, "event names the leaf", OwnKey + "/watched/leaf", OwnKey + "/watched/leaf", watchLeaf},
 	}
 }
 
@@ -85,7 +85,7 @@ func writeMap(ctx context.Context, s *session) (string, error) {
 	if err := merge(ctx, s, "map", want, s.clock.now()); err != nil {
 		return "", err
 	}
-	got, err := s.client.Configuration(ctx, ownKey, "map")
+	got, err := s.client.Configuration(ctx, OwnKey, "map")
 	if err != nil {
 		return "", err
 	}
@@ -99,7 +99,7 @@ func readLeaf(ctx context.Context, s *session) (string, error) {
 	if err := merge(ctx, s, "leaf", s.options.ID, s.clock.now()); err != nil {
 		return "", err
 	}
-	got, err := s.client.Configuration(ctx, ownKey, "leaf")
+	got, err := s.client.Configuration(ctx, OwnKey, "leaf")
 	if err != nil {
 		return "", err
 	}
@@ -116,7 +116,7 @@ func writePast(ctx context.Context, s *session) (string, error) {
 	if err := merge(ctx, s, "past", "past", s.clock.now().Add(-24*time.Hour)); err != nil {
 		return "", err
 	}
-	got, err := s.client.Configuration(ctx, ownKey, "past")
+	got, err := s.client.Configuration(ctx, OwnKey, "past")
 	if err != nil {
 		return "", err
 	}
@@ -133,7 +133,7 @@ func watchLeaf(ctx context.Context, s *session) (string, error) {
 		return "", err
 	}
 	events, err := s.client.SubscribeToConfigurationUpdate(ctx,
-		ipc.SubscribeToConfigurationUpdateRequest{KeyPath: []string{ownKey, "watched"}})
+		ipc.SubscribeToConfigurationUpdateRequest{KeyPath: []string{OwnKey, "watched"}})
 	if err != nil {
 		return "", err
 	}
@@ -141,7 +141,7 @@ func watchLeaf(ctx context.Context, s *session) (string, error) {
 		return "", err
 	}
 	seen := ""
-	for seen != ownKey+"/watched/leaf" {
+	for seen != OwnKey+"/watched/leaf" {
 		event, err := next(ctx, s, events)
 		switch {
 		case errors.Is(err, errPatience) && seen != "":

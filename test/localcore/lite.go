@@ -27,7 +27,7 @@ const (
 //     that place.
 //   - The members of a configuration come in order of their names; the real one keeps the order of their first writing.
 //   - The connection to IoT Core, when it is cut, keeps for subscriptions what a classic nucleus's session keeps.
-//   - RestartComponent, CreateLocalDeployment, ValidateAuthorizationToken and the private operations are not served.
+//   - RestartComponent, CreateLocalDeployment and the private operations are not served.
 //   - A component that is not found among the recipes is not there; the real one would ask the cloud.
 //   - Any process may connect by the name of an external: the core knows none of their processes.
 func lite(c *Core) *dialect {

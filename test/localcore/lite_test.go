@@ -52,7 +52,7 @@ var liteConversations = []conversation{
 		A> 0 0 1 op=GetConfiguration | {} {}
 		A< 1 2 1` + emptyLite + `
 		A> 0 0 1 op=ValidateAuthorizationToken | {"token":"x"}
-		A< 1 2 1` + emptyLite},
+		A< 1 2 1 model=UnauthorizedError | {"_message":"Component does not have access to token verification IPC command.","_errorCode":"UnauthorizedError"}`},
 	{"one id for two subscriptions, ended at once", `
 		B connect
 		B> 0 0 1 op=SubscribeToTopic | {"topic":"x"}

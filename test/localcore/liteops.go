@@ -27,6 +27,7 @@ func (c *Core) liteOperations() map[string]operation {
 		"UpdateConfiguration":            c.liteUpdateConfiguration,
 		"SubscribeToConfigurationUpdate": c.liteSubscribeToConfigurationUpdate,
 		"UpdateState":                    c.liteUpdateState,
+		"ValidateAuthorizationToken":     liteValidateToken,
 	} {
 		table[operationPrefix+name] = operation{handle: handle}
 	}
@@ -259,6 +260,11 @@ func (c *Core) liteSubscribeToConfigurationUpdate(r *request) ([]byte, *opError)
 		return nil, badParameters(serviceError)
 	}
 	return c.watchConfiguration(r, component, stored, path)
+}
+
+// liteValidateToken refuses everyone: only aws.greengrass.StreamManager may ask, which the core does not run.
+func liteValidateToken(*request) ([]byte, *opError) {
+	return nil, errorf(unauthorized, "Component does not have access to token verification IPC command.")
 }
 
 // liteUpdateState does nothing for a component that systemd runs: with Type=exec it is RUNNING from its start.

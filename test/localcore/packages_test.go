@@ -14,7 +14,7 @@ func TestHotArtifactsAreLocked(t *testing.T) {
 	f := newFixture(t, nil)
 	ask, answer := f.fifo("com.test.A", "ask"), f.fifo("com.test.A", "answer")
 	a := staged{name: "com.test.A", config: "{n: 1}",
-		lifecycle: `{run: "while read line < ask; do cat {artifacts:path}/data > answer 2>/dev/null || echo locked > answer; done"}`,
+		lifecycle: `{run: "while read line < ask; do text=$(cat {artifacts:path}/data 2>&-) || text=locked; echo $text > answer; done"}`,
 		artifacts: `[{Uri: "s3://B/data"}]`, files: map[string]string{"data": "open"}}
 	reads := func(want string) {
 		t.Helper()

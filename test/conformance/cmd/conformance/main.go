@@ -63,7 +63,11 @@ func run(ctx context.Context, args []string, s cli.Streams, getenv func(string) 
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(s.Out, "nucleus %v at %s: ", runtime, options.Connection.Socket); err != nil {
+	left := ""
+	if !options.CLI { // which has no configuration
+		left = fmt.Sprintf("%s stays in the configuration of the component; no operation deletes it\n", conformance.OwnKey)
+	}
+	if _, err := fmt.Fprintf(s.Out, "%snucleus %v at %s: ", left, runtime, options.Connection.Socket); err != nil {
 		return fmt.Errorf("print table: %w", err)
 	}
 	return table.Close()
