@@ -7,6 +7,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,41 @@ func TestDecodeTelemetry(t *testing.T) {
 }
 
 // An invalid row keeps its identity, so that the gap it leaves can be counted as its.
+// TestParseFloat wants numpy's float32(float("…")) of each text, which rounds twice.
+func TestParseFloat(t *testing.T) {
+	for text, want := range map[string]float32{
+		"1.0000000596046448":              1,         // read at once: 1.0000001
+		"1.00000005960464477539062500001": 1,         // read at once: 1.0000001
+		"1.0000001788139343":              1.0000002, // read at once: 1.0000001
+		"-8388608.5000000001":             -8388608,  // read at once: -8388609
+		"16777217.000000001":              16777216,  // read at once: 16777218
+		"0.1":                             0.1,       // as most
+		"1.17549428e-38":                  1.1754942e-38,
+		"3.4028235677973362e38":           math.MaxFloat32,
+		"1e-400":                          0,
+	} {
+		if got, err := event.ParseFloat(text); err != nil || got != want {
+			t.Errorf("%s: %v, %v; want %v", text, got, err, want)
+		}
+		row, err := event.DecodeTelemetry([]byte(`{` + head + `,"values":[` + text + `]}`))
+		if err != nil || row.Values[0] != want {
+			t.Errorf("%s in values: %v, %v; want %v", text, row.Values, err, want)
+		}
+		row, err = event.DecodeTelemetry([]byte(`{` + head + `,"readings":{"a":` + text + `}}`))
+		if err != nil || row.Readings["a"] != want {
+			t.Errorf("%s in readings: %v, %v; want %v", text, row.Readings, err, want)
+		}
+	}
+	for _, text := range []string{"3.4028235677973366e38", "-1e39", "1e400"} {
+		if got, err := event.ParseFloat(text); !errors.Is(err, strconv.ErrRange) {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+	if _, err := event.ParseFloat("1,5"); !errors.Is(err, strconv.ErrSyntax) {
+		t.Error(err)
+	}
+}
+
 func TestInvalidRowKeepsItsIdentity(t *testing.T) {
 	row, err := event.DecodeTelemetry([]byte(`{"values":["x"],` + head + `}`))
 	if reasonOf(err) != event.ReasonMalformed || row.ID() != "pump-1-e1-7" {
@@ -163,6 +199,9 @@ func TestDecodeShadow(t *testing.T) {
 		{"text", `{"state":{"desired":{"property":"warm"}},"version":1}`, event.Readings{}, ""},
 		{"infinite", `{"state":{"desired":{"property":"inf"}},"version":1}`, event.Readings{}, ""},
 		{"set points only", `{"state":{"desired":{"oil_temp":70}},"version":1}`, event.Readings{}, ""},
+		{"text rounded twice, as Python does", `{"state":{"desired":{"property":"1.0000000596046448"}},"version":1}`, event.Readings{"property": 1}, ""},
+		{"a number rounded twice", `{"state":{"desired":{"property":1.0000000596046448}},"version":1}`, event.Readings{"property": 1}, ""},
+		{"text beyond float32", `{"state":{"desired":{"property":"1e39"}},"version":1}`, event.Readings{}, ""},
 		{"no version", `{"state":{"desired":{"property":"1"}}}`, nil, event.ReasonSequence},
 		{"not JSON", `x`, nil, event.ReasonMalformed},
 		{"with metadata that is larger than a state may be", `{"state":{"desired":{"property":1}},"version":1,"metadata":"` + strings.Repeat("x", 50_000) + `"}`,

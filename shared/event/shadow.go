@@ -66,8 +66,8 @@ func shadowValue(v any) (float32, *InvalidError) {
 	case float64:
 		return parseValue([]byte(strconv.FormatFloat(x, 'g', -1, 64)))
 	case string:
-		if f, err := strconv.ParseFloat(x, 32); err == nil && f-f == 0 { // finite
-			return float32(f), nil
+		if f, err := ParseFloat(x); err == nil && f-f == 0 { // finite
+			return f, nil
 		}
 	}
 	return 0, &InvalidError{ReasonMalformed, fmt.Sprintf("is %.40q, not a finite number", fmt.Sprint(v))}

@@ -74,6 +74,18 @@ func (r Readings) MarshalJSON() ([]byte, error) {
 	return json.Marshal(o)
 }
 
+// ParseFloat reads a decimal number as Python and numpy do before XGBoost sees it: as a float64, which is then rounded to
+// float32. Read straight to float32, text close to the middle of two values gives the other one, and a row may take another
+// leaf. The error is one of strconv.ParseFloat; what is too large for float32 wraps strconv.ErrRange.
+func ParseFloat(text string) (float32, error) {
+	wide, err := strconv.ParseFloat(text, 64)
+	x := float32(wide)
+	if err == nil && math.IsInf(float64(x), 0) && !math.IsInf(wide, 0) {
+		err = &strconv.NumError{Func: "ParseFloat", Num: text, Err: strconv.ErrRange}
+	}
+	return x, err
+}
+
 // parseValue reads one number or null, valid JSON already.
 func parseValue(n []byte) (float32, *InvalidError) {
 	if string(n) == "null" {
@@ -82,11 +94,11 @@ func parseValue(n []byte) (float32, *InvalidError) {
 	if n[0] != '-' && (n[0] < '0' || n[0] > '9') {
 		return 0, &InvalidError{ReasonMalformed, fmt.Sprintf("is %.20s, not a number", n)}
 	}
-	x, err := strconv.ParseFloat(string(n), 32)
+	x, err := ParseFloat(string(n))
 	if err != nil { // the syntax is right: it is out of range
 		return 0, &InvalidError{ReasonInfinity, fmt.Sprintf("is %.20s, too large for float32", n)}
 	}
-	return float32(x), nil
+	return x, nil
 }
 
 // Packed is a row in the compact form: base64 of little-endian float32s, NaN for a missing value.
