@@ -285,14 +285,16 @@ func (r *run) health(payload []byte, now time.Time) error {
 		return nil
 	}
 	r.watch.forwarder = heard(now)
-	switch h.Uplink {
-	case event.UplinkDown:
+	held := withheld(h.Conditions)
+	switch {
+	case h.Uplink == event.UplinkDown, held != "":
 		if r.watch.down.since.IsZero() {
 			r.watch.down = heard(now)
 		}
-	case event.UplinkUp:
+	case h.Uplink == event.UplinkUp:
 		r.watch.down = absence{}
 	}
+	r.watch.held = held
 	r.uplink()
 	if r.watch.down.since.IsZero() {
 		r.clear(r.core, event.FaultUplinkDown, now)
@@ -357,7 +359,7 @@ func (r *run) tick(now time.Time, elapsed time.Duration) {
 	if r.config.UplinkDown > 0 {
 		switch down, forwarder := r.watch.down, r.watch.forwarder; {
 		case down.lasts(now) >= r.config.UplinkDown:
-			r.raise(event.Alert{Thing: r.core, Fault: event.FaultUplinkDown, Since: down.since}, now)
+			r.raise(event.Alert{Thing: r.core, Fault: event.FaultUplinkDown, Since: down.since, Text: uplinkText(r.core, r.watch.held)}, now)
 		case forwarder.lasts(now) >= r.config.UplinkDown:
 			r.raise(event.Alert{Thing: r.core, Fault: event.FaultUplinkDown, Since: forwarder.since, Text: forwarderText(r.core)}, now)
 		}

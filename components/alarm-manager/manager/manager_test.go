@@ -344,6 +344,36 @@ func TestSilenceIsAnAlarm(t *testing.T) {
 	r.expect(event.FaultSilence, event.AlarmNormal)
 }
 
+// The alarm says what to do about its cause: a network, a core that is not set up, or a cloud that refuses.
+func TestTheUplinkAlarmFitsItsCause(t *testing.T) {
+	for code, want := range map[event.Code]string{
+		event.CodeDisk: "Check the network.", event.CodeCloudAccess: "Check region, endpoint and credentials.", event.CodeDelivery: "which says why",
+	} {
+		t.Run(string(code), func(t *testing.T) {
+			r := newRig(t)
+			forwarder := event.Health{
+				V: 1, Component: "com.edgepdm.CloudForwarder", TS: time.Now(), State: event.StateDegraded,
+				Conditions: []event.Condition{{Code: code, Place: "x", Detail: "y", Since: time.Now()}},
+			}
+			if code == event.CodeDisk { // alone it says nothing of the uplink
+				forwarder.Uplink = event.UplinkDown
+			}
+			if code == event.CodeDelivery { // the cloud answers
+				forwarder.Uplink = event.UplinkUp
+			}
+			r.publish(event.HealthTopic(forwarder.Component), forwarder)
+			r.await("the news", func(h event.Health) bool { return h.Counters[manager.CounterUplinkDown] == 1 })
+			r.ahead.Add(int64(6 * time.Minute))
+			if a := r.expect(event.FaultUplinkDown, event.AlarmUnacknowledged); !strings.Contains(a.Text, want) {
+				t.Errorf("%s", a.Text)
+			}
+			forwarder.State, forwarder.Uplink, forwarder.Conditions = event.StateOK, event.UplinkUp, nil
+			r.publish(event.HealthTopic(forwarder.Component), forwarder)
+			r.expect(event.FaultUplinkDown, event.AlarmNormal)
+		})
+	}
+}
+
 func TestUplinkDownIsAnAlarm(t *testing.T) {
 	r := newRig(t)
 	forwarder := event.Health{V: 1, Component: "com.edgepdm.CloudForwarder", TS: time.Now(), State: event.StateOK, Uplink: event.UplinkDown}

@@ -20,8 +20,9 @@ type watch struct {
 	stale bool      // the file could not be written
 
 	things    map[string]*thing
-	forwarder absence // of the cloud forwarder's health messages
-	down      absence // of the cloud, by what the forwarder says
+	forwarder absence    // of the cloud forwarder's health messages
+	down      absence    // of the cloud, by what the forwarder says
+	held      event.Code // why nothing reaches the cloud, where the network is not the reason; "" where it may be
 }
 
 // thing is what is known of a machine.

@@ -245,9 +245,11 @@ func (r *run) connect(ctx context.Context) {
 			return
 		}
 		r.rt.Conditions().Set(event.CodeCloudAccess, placeAWS, problem)
-		if problem == nil {
+		if problem == nil { // whether the cloud is there, the first message tells
+			r.uplink.forget(sender{stream: placeAWS})
 			return
 		}
+		r.uplink.set(sender{stream: placeAWS}, false)
 		backoff.Wait(ctx, attempt)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -198,6 +199,33 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	}
 }
 
+// A service that answers, and takes nothing for a while, is told, whatever it answers; and when it takes again, that too.
+func TestNoProgressIsTold(t *testing.T) {
+	r := newRig(t)
+	var fails atomic.Bool
+	fails.Store(true)
+	r.hook(func(string, []byte) error { // 500
+		if fails.Load() {
+			return errors.New("the broker is away")
+		}
+		return nil
+	})
+	r.start()
+	r.alert("a-1")
+	h := r.await("attempts", func(h event.Health) bool { return h.Counters["stream.alerts-iot.retried"] > 5 })
+	if h.State != event.StateOK {
+		t.Errorf("%s %s after a moment", h.State, h.Detail)
+	}
+	r.ahead.Add(int64(time.Minute))
+	h = r.awaitState(event.StateDegraded, "alerts-iot deliver: publish to AWS IoT Core")
+	if h.Conditions[0].Code != event.CodeDelivery || strings.Contains(h.Detail, "RequestID") {
+		t.Errorf("%+v", h.Conditions)
+	}
+	fails.Store(false)
+	r.awaitState(event.StateOK, "")
+	r.iot.await(t, "alert", has("a-1"))
+}
+
 // F9: started with neither cloud nor credentials, the forwarder is well, accepts and acknowledges, and delivers when the
 // cloud is there.
 func TestStartsOffline(t *testing.T) {
@@ -289,7 +317,10 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 			r := newRig(t)
 			c.spoil(r)
 			r.start()
-			r.awaitState(event.StateDegraded, "AWS: "+c.detail)
+			if h := r.awaitState(event.StateDegraded, "AWS: "+c.detail); h.Conditions[0].Code != event.CodeCloudAccess {
+				t.Errorf("%+v", h)
+			}
+			r.awaitUplink(event.UplinkDown) // never having reached the cloud is down, too
 			r.alert("a-1")
 			ids := r.predict(1, 10)
 			r.acks.await(t, "acknowledgements", has(append(ids, "a-1")...))

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/spool"
@@ -53,8 +54,9 @@ const (
 const (
 	peekRecords = 64
 	peekBytes   = 256 << 10
-	patience    = 3  // attempts that a service refuses, until that is a condition
-	buryTries   = 10 // until a dead letter goes to the log only
+	patience    = 3                // attempts that a service refuses, until that is a condition
+	stuckAfter  = 30 * time.Second // without a success, whatever the reason is, until that is one
+	buryTries   = 10               // until a dead letter goes to the log only
 )
 
 // stream is one queue and the sink that drains it, in order unless parallel is above 1 (promise F4). Streams do not wait for each other, so that
@@ -250,6 +252,7 @@ func (s *stream) deliver(ctx context.Context, to sink, r spool.Record, part int)
 		return s.bury(ctx, r, part, fmt.Errorf("%w: %w", errPoison, err))
 	}
 	m := message{topic: e.Topic, payload: e.Message, replayed: r.Replayed} // an earlier process may have sent it
+	begun := s.options.Now()
 	for attempt := 1; ; attempt++ {
 		err := s.attempt(ctx, to, m)
 		if err != nil && ctx.Err() != nil {
@@ -270,7 +273,11 @@ func (s *stream) deliver(ctx context.Context, to sink, r spool.Record, part int)
 		if attempt == 1 {
 			s.rt.Log.Warn("not delivered; it will be tried again", "stream", s.name, "id", r.ID, "error", err)
 		}
-		if reason := refusal(err); reason == nil || attempt >= patience {
+		reason := refusal(err)
+		if reason == nil && s.options.Now().Sub(begun) >= stuckAfter {
+			reason = errors.New(cloud.Text(err))
+		}
+		if reason == nil || attempt >= patience {
 			s.reportPart(placeDeliver, part, reason)
 		}
 		m.replayed = true // the failed attempt may have arrived all the same
