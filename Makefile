@@ -9,7 +9,8 @@ ARGS ?=
 DATA ?=
 OUT ?= my-model
 PKGS ?= ./...
-RACE := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
+HAVE_GCC := $(shell command -v gcc >/dev/null 2>&1 && echo yes)
+RACE := $(if $(HAVE_GCC),-race,-left-out "the race detector: gcc is missing (Debian: apt-get install gcc libc6-dev)")
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 SHFMT := mvdan.cc/sh/v3/cmd/shfmt@v3.14.1
 SCRIPTS = $$(git ls-files --cached --others --exclude-standard '*.sh' .ci/run)
@@ -19,9 +20,8 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 .PHONY: demo
-demo: lambda ## run the suite on the embedded core: make demo [ARGS="-for 30s -headless -report FILE"]
-	@rm -rf bin/stage && go run ./scripts/stage -version $(VERSION) -arch host -out bin/stage && \
-	go build -o bin/demo ./scripts/demo && exec bin/demo -stage bin/stage $(ARGS)
+demo: ## run the suite on the embedded core: make demo [ARGS="-for 30s -headless -report FILE"]
+	@CGO_ENABLED=0 go run -trimpath -buildvcs=false ./scripts/demo/build && exec bin/demo -build $(ARGS)
 
 .PHONY: build
 build: ## build the components' programs into bin/
@@ -29,9 +29,12 @@ build: ## build the components' programs into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ ./components/...
 
 .PHONY: test
-test: ## run all tests; a missing tool skips its tests and says so
-	@$(if $(RACE),,echo "no gcc: tests run without the race detector (Debian: apt-get install gcc libc6-dev)";) \
-	go vet $(PKGS) && go test $(RACE) $(PKGS)
+test: ## run all tests; what a machine lacks is skipped, and told at the end
+	@go vet $(PKGS) && go run ./scripts/gotest $(RACE) -timeout 20m $(PKGS)
+
+.PHONY: test-tools
+test-tools: ## build and download into .cache what some tests need beyond Go (needs the network)
+	@go run ./test/tools/cmd/tools
 
 .PHONY: lint
 lint: ## check format, style and shell scripts
@@ -48,8 +51,8 @@ fmt: ## format the Go files and the scripts
 	go run $(SHFMT) -i 2 -w $(SCRIPTS)
 
 .PHONY: stage
-stage: ## build and fill artifacts-build/ for greengrass-cli: make stage [VERSION=x.y.z] [ARCH=host|all|amd64,arm64,armv7] [BUCKET=NAME]
-	@go run ./scripts/stage -version $(VERSION) -arch $(ARCH) -bucket "$(BUCKET)"
+stage: ## build and fill artifacts-build/ for greengrass-cli: make stage [VERSION=x.y.z] [ARCH=host|all|amd64,arm64,armv7] [BUCKET=NAME] [OFFLINE=1]
+	@go run ./scripts/stage -version $(VERSION) -arch $(ARCH) -bucket "$(BUCKET)" $(if $(OFFLINE),-offline)
 
 .PHONY: lambda
 lambda: ## build the Polly notifier for the embedded cloud (the Lambda's own build is in its README)
@@ -58,7 +61,7 @@ lambda: ## build the Polly notifier for the embedded cloud (the Lambda's own bui
 .PHONY: cross
 cross: ## build the components for all architectures, and try each program under qemu-user
 	@go run ./scripts/stage -version 0.1.0 -arch all -out bin/cross
-	CROSS=$(CURDIR)/bin/cross go test -count=1 -run TestProgramsRunOnEveryArchitecture ./test/deploy
+	@CROSS="$(CURDIR)/bin/cross" go run ./scripts/gotest -count=1 -run TestProgramsRunOnEveryArchitecture ./test/deploy
 
 .PHONY: gdk-build gdk-publish
 gdk-build: ## build every component with AWS's GDK CLI, which must be installed
@@ -81,8 +84,8 @@ train: ## train a model with XGBoost (needs python3): make train [DATA=FILE] [OU
 	@scripts/train/train.sh "$(DATA)" "$(OUT)"
 
 .PHONY: bench
-bench: ## measure speed; peers are measured in the same run
-	go test -run '^$$' -bench . -benchmem $(PKGS)
+bench: ## measure speed; peers are measured in the same run, and told at the end where they are left out
+	@go run ./scripts/gotest -run '^$$' -bench . -benchmem -timeout 60m $(PKGS)
 
 .PHONY: conformance
 conformance: ## ask a real core what we know of its IPC: make conformance ROOT=/greengrass/v2 | SOCKET=FILE TOKEN=TEXT [ARGS="-thing NAME"]

@@ -190,6 +190,27 @@ func TestBootstrap(t *testing.T) {
 		checkResponse(t, api.invoke(t, p, `{"key1":"value1"}`), notifier.Result{Dropped: 1})
 	})
 
+	t.Run("audio that breaks off is made again in the same invocation", func(t *testing.T) {
+		api, cloud := startRuntimeAPI(t), newServices(t)
+		p := startProcess(t, bootstrap, lambdaEnv(api, "AWS_ENDPOINT_URL="+cloud.listen("s3", "polly", "iotdata")))
+		cloud.breakAudio(2)
+		checkResponse(t, api.invoke(t, p, event(t)), notifier.Result{Records: 2, Spoken: 2, Announced: 1})
+		objects, speeches, _ := cloud.seen()
+		if len(speeches) != 4 || len(objects) != 2 {
+			t.Errorf("%d syntheses, %d objects", len(speeches), len(objects))
+		}
+		for key, o := range objects {
+			if !strings.HasSuffix(o.body, "</speak>") {
+				t.Errorf("%s holds half of the audio: %q", key, o.body)
+			}
+		}
+		cloud.breakAudio(3) // each attempt of the first record
+		a := api.invoke(t, p, strings.ReplaceAll(event(t), "Line", "Hall"))
+		if kind, message := a.failure(t); a.kind != "error" || kind != "EventError" || !strings.Contains(message, "1 of 2 records failed (retryable): record 0: synthesize speech: read the audio") {
+			t.Errorf("%s %s", a.kind, a.body)
+		}
+	})
+
 	t.Run("what cannot start says why", func(t *testing.T) {
 		for _, c := range []struct {
 			setting string

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +22,7 @@ type services struct {
 	faults    map[string][]fault // what goes wrong next, by method and first level of the path
 	objects   map[string]stored  // by path
 	speeches  []speech
+	breaks    int // so many audio streams break off next
 	published []published
 }
 
@@ -91,8 +93,16 @@ func (s *services) serve(name string, w http.ResponseWriter, r *http.Request) {
 			s.t.Errorf("%s %s: %v", r.URL, body, err)
 		}
 		s.speeches = append(s.speeches, in)
+		audio := "ID3 " + in.Text
 		w.Header().Set("Content-Type", "audio/mpeg")
-		_, _ = io.WriteString(w, "ID3 "+in.Text)
+		w.Header().Set("Content-Length", strconv.Itoa(len(audio)))
+		if s.breaks > 0 {
+			s.breaks--
+			_, _ = io.WriteString(w, audio[:len(audio)/2])
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler) // the connection ends in the middle of the body
+		}
+		_, _ = io.WriteString(w, audio)
 	case "HEAD s3":
 		if _, ok := s.objects[r.URL.Path]; !ok {
 			refuse(w, name, fault{http.StatusNotFound, ""})
@@ -142,6 +152,13 @@ func (s *services) fail(what string, faults ...fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults[what] = append(s.faults[what], faults...)
+}
+
+// breakAudio makes the next n audio streams break off in the middle.
+func (s *services) breakAudio(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.breaks = n
 }
 
 // seen returns copies of what has arrived so far.

@@ -9,7 +9,11 @@ import (
 	"path/filepath"
 
 	"edgepdm/test/localcloud"
+	"edgepdm/test/localcore"
 )
+
+// audioTopics begins the topics on which the Polly notifier announces sounds.
+const audioTopics = "pdm/v1/audio"
 
 // startCloud starts the embedded cloud. What devices publish there appears on the core's MQTT broker.
 func (d *demo) startCloud(ctx context.Context, log *slog.Logger) error {
@@ -22,9 +26,10 @@ func (d *demo) startCloud(ctx context.Context, log *slog.Logger) error {
 	}
 	d.cloud, err = localcloud.New(localcloud.Options{
 		Dir: filepath.Join(d.options.root, "cloud"), Logger: log, Notifier: notifier,
-		NotifierEnv: map[string]string{"AUDIO_TOPIC_PREFIX": "pdm/v1/audio"},
+		NotifierEnv: map[string]string{"AUDIO_TOPIC_PREFIX": audioTopics},
 		Publish:     func(topic string, payload []byte) error { return d.core.PublishFromCloud(topic, payload) },
 		AcceptToken: func(token string) bool { return d.core.KnowsToken(token) },
+		Lite:        d.options.nucleus() == localcore.Lite,
 	})
 	if err != nil {
 		return err

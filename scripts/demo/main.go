@@ -38,6 +38,7 @@ type options struct {
 	cuts     int
 	kill     bool
 	mode     string
+	build    bool
 	stage    string
 	notifier string
 	root     string
@@ -58,7 +59,8 @@ func runDemo(ctx context.Context, args []string, s cli.Streams) error {
 	fs.BoolVar(&o.kill, "kill", false, "end each component once by kill -9")
 	fs.StringVar(&o.mode, "mode", "classic", "which `nucleus` the core is: classic or lite")
 	fs.StringVar(&o.notifier, "notifier", "bin/lambda/polly-notifier/bootstrap", "the Polly notifier's `program`, made by `make lambda`")
-	fs.StringVar(&o.stage, "stage", "artifacts-build", "staged tree, in `DIR`; make demo makes one of its own")
+	fs.StringVar(&o.stage, "stage", "artifacts-build", "staged tree, in `DIR`")
+	fs.BoolVar(&o.build, "build", false, "build the components and the notifier into -root first, instead of -stage and -notifier; make demo does")
 	fs.StringVar(&o.root, "root", "demo-run", "Greengrass root `DIR`, with the logs; emptied at the start")
 	if err := cli.Parse(fs, args); err != nil {
 		return err
@@ -110,6 +112,9 @@ func (o *options) complete() error {
 			return err
 		}
 		*path = absolute
+	}
+	if o.build {
+		o.stage, o.notifier = filepath.Join(o.root, "stage"), filepath.Join(o.root, "polly-notifier")
 	}
 	if o.input == "" && o.model == "" {
 		return nil

@@ -29,6 +29,7 @@ type observer struct {
 	things      map[string]*thingView
 	right       confusion
 	alerts      []event.Alert       // each once, in the order of their first publication
+	predicted   map[string]struct{} // ids of predictions
 	accepted    map[string]struct{} // ids that the forwarder said it has on disk, and ids of alerts
 	swaps       int                 // models that took over
 	refused     []string            // why models were refused
@@ -48,7 +49,7 @@ type confusion struct{ truePositive, falsePositive, trueNegative, falseNegative 
 func newObserver() *observer {
 	return &observer{
 		waiting: make(map[string]struct{}), early: make(map[string]struct{}),
-		runs: make(map[string]event.Health), things: make(map[string]*thingView), accepted: make(map[string]struct{}),
+		runs: make(map[string]event.Health), things: make(map[string]*thingView), predicted: make(map[string]struct{}), accepted: make(map[string]struct{}),
 	}
 }
 
@@ -77,6 +78,13 @@ func (o *observer) handle(m ipc.TopicMessage, now time.Time) {
 	case strings.HasPrefix(m.Topic, event.PredictionTopic("")):
 		if p, err := event.DecodePrediction(m.Payload); err == nil {
 			o.prediction(p, now)
+		}
+	case m.Topic == event.TopicPredictionBatch:
+		batch, _ := event.DecodePredictionBatch(m.Payload)
+		for _, p := range batch {
+			if p.Err == nil {
+				o.prediction(p.Prediction, now)
+			}
 		}
 	case strings.HasPrefix(m.Topic, event.AlertTopic("")):
 		if a, err := event.DecodeAlert(m.Payload); err == nil {
@@ -120,6 +128,7 @@ func (o *observer) row(r event.Row) {
 
 func (o *observer) prediction(p event.Prediction, now time.Time) {
 	o.predictions++
+	o.predicted[p.ID] = struct{}{}
 	if _, ok := o.waiting[p.ID]; ok {
 		delete(o.waiting, p.ID)
 	} else {
@@ -157,8 +166,10 @@ type delivery struct {
 	alerts     int // raised alarms
 	delivered  int // ids that arrived
 	lost       int // ids that must arrive and did not
+	unaccepted int // predictions that the forwarder never said it has on disk
 	duplicates int // arrivals after the first
 	audio      int // sound files made
+	reused     int // alerts that were spoken by a sound that was there already
 }
 
 func (o *observer) delivery(journal localcloud.Journal) delivery {
@@ -167,11 +178,22 @@ func (o *observer) delivery(journal localcloud.Journal) delivery {
 	for _, n := range arrived {
 		d.duplicates += n - 1
 	}
+	for _, e := range journal {
+		if e.Kind == localcloud.KindIoTCloud && strings.HasPrefix(e.Name, audioTopics+"/") {
+			d.reused++
+		}
+	}
+	d.reused = max(0, d.reused-d.audio)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for id := range o.accepted {
 		if arrived[id] == 0 {
 			d.lost++
+		}
+	}
+	for id := range o.predicted {
+		if _, ok := o.accepted[id]; !ok {
+			d.unaccepted++
 		}
 	}
 	for _, a := range o.alerts {

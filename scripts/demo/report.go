@@ -14,6 +14,7 @@ import (
 // report is what a run of the demo measured.
 type report struct {
 	Published   uint64            `json:"published"`   // rows
+	Asked       uint64            `json:"asked"`       // rows that the flags ask for in the time that the run took
 	Predictions uint64            `json:"predictions"` // received on the prediction topics
 	Unscored    uint64            `json:"unscored"`    // rows that are neither scored nor invalid
 	Invalid     uint64            `json:"invalid"`     // rows that the engine refused, by its count
@@ -23,6 +24,7 @@ type report struct {
 	Alerts      int               `json:"alerts"`     // alarms raised
 	Delivered   int               `json:"delivered"`  // ids of predictions and alerts that arrived in the cloud
 	Lost        int               `json:"lost"`       // ids that the spool accepted, and alerts, that did not arrive
+	Unaccepted  int               `json:"unaccepted"` // predictions that the spool never accepted
 	Duplicates  int               `json:"duplicates"` // arrivals of an id after its first
 	Audio       int               `json:"audio"`      // sound files in the cloud
 	Swaps       int               `json:"swaps"`      // models that took over
@@ -49,7 +51,7 @@ func makeReport(o *observer, components []localcore.Status, journal localcloud.J
 		Published: a.published, Predictions: a.predictions, Unscored: a.unscored, Invalid: a.invalid,
 		LatencyMS:  percentiles{percentile(o.latencies, 50), percentile(o.latencies, 99)},
 		Components: []componentReport{}, Models: append([]string{}, o.models...),
-		Alerts: d.alerts, Delivered: d.delivered, Lost: d.lost, Duplicates: d.duplicates, Audio: d.audio, Swaps: o.swaps,
+		Alerts: d.alerts, Delivered: d.delivered, Lost: d.lost, Unaccepted: d.unaccepted, Duplicates: d.duplicates, Audio: d.audio, Swaps: o.swaps,
 		Refused: append([]string{}, o.refused...),
 	}
 	for _, c := range components {

@@ -7,9 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/term"
+
 	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/components/inference-engine/engine"
-	"edgepdm/shared/event"
 )
 
 // Escape sequences of ECMA-48 terminals.
@@ -39,149 +40,69 @@ func newView(d *demo, out io.Writer) *view {
 func (v *view) open()  { fmt.Fprint(v.out, altScreen) }
 func (v *view) close() { fmt.Fprint(v.out, mainScreen) }
 
+// size is that of the terminal, which the user may change at any time.
+func (v *view) size() (width, height int) {
+	if file, ok := v.out.(*os.File); ok {
+		if w, h, err := term.GetSize(int(file.Fd())); err == nil && w > 0 && h > 0 {
+			return w, h
+		}
+	}
+	return 80, 24
+}
+
 func (v *view) draw() error {
 	audio, err := v.demo.saveAudio()
 	if err != nil {
 		return err
 	}
-	now := time.Now()
-	a, d := v.demo.observer.balance(), v.demo.observer.delivery(v.demo.cloud.Journal())
-	seconds := now.Sub(v.lastAt).Seconds()
-	rate := func(n, before uint64) float64 {
-		if seconds < 0.1 {
-			return 0
-		}
-		return float64(n-before) / seconds
-	}
-	var b strings.Builder
-	line := func(format string, args ...any) {
-		fmt.Fprintf(&b, format+clearLine+"\r\n", args...)
-	}
-	line("%s   %s   Ctrl-C ends it", v.style("1", "edgepdm: predictive maintenance on an embedded Greengrass core"),
-		now.Sub(v.begun).Truncate(time.Second))
-	line("")
-	line("rows        %8d   %6.1f/s        scored  %8d   %6.1f/s", a.published, rate(a.published, v.last.published),
-		a.predictions, rate(a.predictions, v.last.predictions))
-	v.demo.observer.mu.Lock()
-	latencies := v.demo.observer.latencies
-	recent := latencies[max(0, len(latencies)-1000):]
-	p50, p99 := percentile(recent, 50), percentile(recent, 99)
-	v.demo.observer.mu.Unlock()
-	line("invalid     %8d   missed %7d   latency p50 %6.2f ms   p99 %6.2f ms", a.invalid, a.missed, p50, p99)
-	if h, ok := v.demo.observer.health(engineName); ok {
-		model := "none"
-		if h.Model != nil {
-			model = h.Model.Version + " (" + h.Model.SHA256[:12] + ")"
-		}
-		line("engine      %s   model %s   %s", v.state(h), model, h.Detail)
-	}
-	uplink := v.style("32", "up")
-	if !v.demo.up.Load() {
-		uplink = v.style("1;31", "CUT")
-	}
-	h, _ := v.demo.observer.health(forwarderName)
-	line("uplink      %s   delivered %d   waiting %d   alarms raised %d   sound files %d", uplink, d.delivered, forwarder.Waiting(h.Counters), d.alerts, d.audio)
-	line("")
-	v.things(line)
-	line("")
-	v.alerts(line, audio)
-	line("")
-	v.components(line)
-	line("")
-	line("logs: %s/logs", v.demo.options.root)
-	fmt.Fprint(v.out, home+b.String()+clearBelow)
-	v.last, v.lastAt = a, now
+	p := v.picture(time.Now())
+	p.audio = audio
+	width, height := v.size()
+	lines := p.lines(width, height)
+	// The last line has no line feed: it would scroll a picture that fills the terminal.
+	fmt.Fprint(v.out, home+strings.Join(lines, clearLine+"\r\n")+clearLine+clearBelow)
 	return nil
 }
 
-const alertsShown = 4
-
-func (v *view) alerts(line func(string, ...any), audio string) {
+// picture collects what is to be seen.
+func (v *view) picture(now time.Time) *picture {
 	o := v.demo.observer
+	a, journal := o.balance(), v.demo.cloud.Journal()
+	p := &picture{
+		colour: v.colour, root: v.demo.options.root, running: now.Sub(v.begun).Truncate(time.Second),
+		account: a, delivery: o.delivery(journal), up: v.demo.up.Load(), components: v.demo.core.Components(),
+	}
+	if seconds := now.Sub(v.lastAt).Seconds(); seconds >= 0.1 {
+		p.published = float64(a.published-v.last.published) / seconds
+		p.scored = float64(a.predictions-v.last.predictions) / seconds
+	}
+	v.last, v.lastAt = a, now
+	p.engine, p.engineKnown = o.health(engineName)
+	h, _ := o.health(forwarderName)
+	p.waiting = forwarder.Waiting(h.Counters)
+
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	line("%s", v.style("2", "alerts"))
-	for _, a := range o.alerts[max(0, len(o.alerts)-alertsShown):] {
-		text := a.Text
-		if a.State == event.AlarmUnacknowledged {
-			text = v.style("1", text)
-		}
-		line("%s  %s", a.TS.Local().Format("15:04:05"), text)
+	recent := o.latencies[max(0, len(o.latencies)-1000):]
+	p.p50, p.p99 = percentile(recent, 50), percentile(recent, 99)
+	p.alerts, p.model = append(p.alerts, o.alerts...), o.lastModel
+	for _, name := range o.thingNames() {
+		p.things = append(p.things, thingLine{name, *o.things[name]})
 	}
-	if audio != "" {
-		line("spoken: %s", audio)
-	}
-	if e := o.lastModel; e.Event != "" {
-		line("model:  %s %s %s %.80s", e.Event, e.Name, e.Version, e.Detail)
-	}
+	o.mu.Unlock()
+
 	v.demo.mu.Lock()
 	defer v.demo.mu.Unlock()
 	if n := len(v.demo.notes); n > 0 {
-		line("demo:   %s", v.demo.notes[n-1])
+		p.note = v.demo.notes[n-1]
 	}
-}
-
-const maxShown = 12 // things
-
-func (v *view) things(line func(string, ...any)) {
-	o := v.demo.observer
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	names := o.thingNames()
-	line("%s", v.style("2", fmt.Sprintf("%-16s %-8s %8s  %-22s %-11s %-11s %7s %6s", "thing", "line", "row", "probability of a fault", "label", "truth", "faults", "peak")))
-	for _, name := range names[:min(len(names), maxShown)] {
-		t := o.things[name]
-		label := fmt.Sprintf("%-11s", t.last.Label)
-		if t.last.Label == event.LabelFaulty {
-			label = v.style("1;31", label)
-		}
-		truth := "?"
-		if t.last.Faulty != nil {
-			truth = event.LabelNotFaulty
-			if *t.last.Faulty {
-				truth = event.LabelFaulty
-			}
-		}
-		line("%-16.16s %-8.8s %8d  %s %.4f %s %-11s %7d %6.3f", name, t.last.Line, t.last.Seq, bar(t.last.Probability), t.last.Probability, label, truth, t.faults, t.peak)
-	}
-	if hidden := len(names) - maxShown; hidden > 0 {
-		line("… and %d more", hidden)
-	}
-}
-
-func (v *view) components(line func(string, ...any)) {
-	line("%s", v.style("2", fmt.Sprintf("%-32s %-10s %8s %9s %9s %9s", "component", "state", "pid", "RSS MiB", "CPU s", "restarts")))
-	for _, c := range v.demo.core.Components() {
-		line("%-32s %-10s %8d %9.1f %9.2f %9d", c.Name, c.State, c.PID, float64(c.PeakRSS)/(1<<20), c.CPU, c.Restarts)
-	}
-}
-
-func (v *view) state(h event.Health) string {
-	if h.State == event.StateOK {
-		return v.style("32", string(h.State))
-	}
-	return v.style("33", string(h.State))
-}
-
-func (v *view) style(code, text string) string {
-	if !v.colour {
-		return text
-	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
-}
-
-const barWidth = 15
-
-func bar(p float64) string {
-	full := min(max(int(p*barWidth+0.5), 0), barWidth)
-	return strings.Repeat("█", full) + strings.Repeat("·", barWidth-full)
+	return p
 }
 
 // summarise prints what a run has shown.
 func (d *demo) summarise(r report, audio string) {
 	line := d.print
-	line("rows published %d, scored %d, unscored %d, invalid %d; latency p50 %.2f ms, p99 %.2f ms",
-		r.Published, r.Predictions, r.Unscored, r.Invalid, r.LatencyMS.P50, r.LatencyMS.P99)
+	line("rows published %d of about %d, scored %d, unscored %d, invalid %d; latency p50 %.2f ms, p99 %.2f ms",
+		r.Published, r.Asked, r.Predictions, r.Unscored, r.Invalid, r.LatencyMS.P50, r.LatencyMS.P99)
 	a := d.observer.balance()
 	if r.Unscored > 0 {
 		line("the engine counted %d rows that it missed (%s)", a.missed, engine.CounterMissed)
@@ -190,10 +111,11 @@ func (d *demo) summarise(r report, audio string) {
 		line("against the truth in the rows: %d faulty rows found, %d not found, %d false alarms, %d sound rows passed",
 			c.truePositive, c.falseNegative, c.falsePositive, c.trueNegative)
 	}
-	line("alarms raised %d; in the cloud: %d predictions and alerts, %d lost, %d arrived twice, %d sound files",
-		r.Alerts, r.Delivered, r.Lost, r.Duplicates, r.Audio)
+	line("alarms raised %d; in the cloud: %d predictions and alerts, %d lost, %d arrived twice; %d predictions never reached the spool",
+		r.Alerts, r.Delivered, r.Lost, r.Duplicates, r.Unaccepted)
+	line("%d sound files%s", r.Audio, reuse(d.observer.delivery(d.cloud.Journal()).reused))
 	if audio != "" {
-		line("the last alarm, spoken: %s", audio)
+		line("the last new sound: %s", audio)
 	}
 	for _, c := range r.Components {
 		line("%-32s peak %.1f MiB, %.2f s of processor time, %d restarts", c.Name, c.RSSMB, c.CPUS, c.Restarts)
@@ -202,4 +124,12 @@ func (d *demo) summarise(r report, audio string) {
 	for _, why := range r.Refused {
 		line("model refused: %s", why)
 	}
+}
+
+// reuse tells how often an alert was spoken by a sound that was there already: equal words cost one synthesis.
+func reuse(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", used again %d times for alerts with the same words", n)
 }

@@ -12,21 +12,16 @@ Equal data give equal bytes, on any machine with the pinned packages.
 """
 
 import argparse
-import array
-import gzip
-import hashlib
-import math
 import os
-import sys
 
 import numpy as np
+import table
 import xgboost as xgb
+from table import FOLDS, fail
 
 SEED = 1234
 HELD_OUT = 0.2
-FOLDS = 5
 FALSE_ALARM, MISSED_FAULT = 10, 500  # cost of one
-DROPPED = {"ef_000", "eg_000"}  # as in the workshop
 GOLDEN_ROWS, GOLDEN_FAULTY = 24, 8
 ROUNDS = 100
 PARAMETERS = {
@@ -39,76 +34,16 @@ PARAMETERS = {
     "seed": SEED,
     "nthread": 1,  # float sums depend on how threads share the work
 }
-LABELS = {"neg": 0, "0": 0, "pos": 1, "1": 1}
-MISSING = {"", "na", "nan"}
 
 
 class Table:
-    """What a data file holds."""
+    """What a data file holds, as numpy's arrays."""
 
     def __init__(self, path):
-        with open(path, "rb") as f:
-            opener = gzip.open if f.read(2) == b"\x1f\x8b" else open
-        self.digest = hashlib.sha256()  # of the text: compression may differ from one place to the next
-        with opener(path, "rb") as f:
-            while chunk := f.read(1 << 20):
-                self.digest.update(chunk)
-        with opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as f:
-            lines = enumerate((line.strip() for line in f), start=1)
-            header = self._header(lines, path)
-            label = header.index("class")
-            kept = [i for i, name in enumerate(header) if i != label and name not in DROPPED]
-            self.names = [header[i] for i in kept]
-            values, labels = array.array("f"), array.array("b")
-            for number, line in lines:
-                if not line:
-                    continue
-                fields = [unquote(field) for field in line.split(",")]
-                if len(fields) != len(header):
-                    fail(f"{path}: line {number}: {len(fields)} fields, the header has {len(header)}")
-                if fields[label] not in LABELS:
-                    fail(f"{path}: line {number}: the class is {fields[label]!r}, not neg, pos, 0 or 1")
-                labels.append(LABELS[fields[label]])
-                for i in kept:
-                    values.append(number_of(fields[i], path, number, header[i]))
-        self.labels = np.array(labels, dtype=np.int8)
-        self.values = np.array(values, dtype=np.float32).reshape(len(labels), len(kept))
-        for label, word in enumerate(("neg", "pos")):
-            if np.count_nonzero(self.labels == label) < 2 * FOLDS:
-                fail(f"{path}: fewer than {2 * FOLDS} rows of class {word}: too few to train with")
-
-    @staticmethod
-    def _header(lines, path):
-        for number, line in lines:
-            fields = [unquote(field) for field in line.split(",")]
-            if "class" in fields:
-                if len(set(fields)) != len(fields) or "" in fields or len(fields) < 2:
-                    fail(f"{path}: line {number}: the header lacks a column name or has one twice")
-                return fields
-            if number > 200:
-                break
-        fail(f"{path}: no header with a column called class")
-
-
-def unquote(field):
-    field = field.strip()
-    return field[1:-1] if len(field) > 1 and field[0] == field[-1] == '"' else field
-
-
-def number_of(text, path, line, column):
-    if text.lower() in MISSING:
-        return math.nan
-    try:
-        value = float(text)
-    except ValueError:
-        fail(f"{path}: line {line}: column {column}: {text!r} is not a number")
-    if not abs(value) <= np.finfo(np.float32).max:
-        fail(f"{path}: line {line}: column {column}: {text} is no finite float32")
-    return value
-
-
-def fail(message):
-    sys.exit(f"train.py: {message}")
+        data = table.Table(path)
+        self.digest, self.names = data.digest, data.names
+        self.labels = np.array(data.labels, dtype=np.int8)
+        self.values = np.array(data.values, dtype=np.float32).reshape(len(data.labels), len(data.names))
 
 
 def shuffled_by_class(labels, rng):

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Trains a model: train.sh [DATA [OUT]]
+# Trains a model: train.sh [DATA [OUT]]; train.sh --install only installs XGBoost.
 #
 # DATA is a labelled CSV table (.csv or .csv.gz), such as the UCI APS file; without one, rows of the simulated plant are
 # generated. OUT gets model.ubj, golden.csv and report.md. Python with XGBoost is put into .cache/train-venv first.
 set -eu
 
 if [ $# -gt 2 ]; then
-  echo "usage: train.sh [DATA [OUT]]" >&2
+  echo "usage: train.sh [DATA [OUT]] | --install" >&2
   exit 2
 fi
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
@@ -21,12 +21,22 @@ fail() {
   exit 1
 }
 
-# The environment is complete when its stamp holds the hash of the requirements that it was made from.
-make_venv() {
+need_python() {
   command -v python3 >/dev/null || fail "python3 is missing: apt-get install python3 python3-venv"
-  wanted=$(python3 -c 'import hashlib, sys
-print(hashlib.sha256(sys.version.encode() + open(sys.argv[1], "rb").read()).hexdigest())' "$here/requirements.txt")
-  if [ -f "$venv/stamp" ] && [ "$(cat "$venv/stamp")" = "$wanted" ]; then
+}
+
+# The environment is complete when its stamp holds the hash of the requirements that it was made from.
+wanted() {
+  python3 -c 'import hashlib, sys
+print(hashlib.sha256(sys.version.encode() + open(sys.argv[1], "rb").read()).hexdigest())' "$here/requirements.txt"
+}
+
+installed() {
+  [ -f "$venv/stamp" ] && [ "$(cat "$venv/stamp")" = "$(wanted)" ]
+}
+
+make_venv() {
+  if installed; then
     return
   fi
   echo "train.sh: installing XGBoost into $venv" >&2
@@ -34,20 +44,38 @@ print(hashlib.sha256(sys.version.encode() + open(sys.argv[1], "rb").read()).hexd
   python3 -m venv --clear "$venv" >/dev/null 2>&1 || fail "python3 -m venv does not work: apt-get install python3-venv"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/requirements.txt" ||
     fail "the packages of scripts/train/requirements.txt could not be installed"
-  echo "$wanted" >"$venv/stamp"
+  wanted >"$venv/stamp"
 }
 
 generate() {
   (cd "$root" && go run ./components/sensor-simulator generate -rows "$1" -seed "$2" -out "$3")
 }
 
-make_venv
+case $data in
+--install)
+  need_python
+  make_venv
+  exit
+  ;;
+-*) fail "unknown option $data" ;;
+esac
+
+# What the user gave is checked before XGBoost is installed, which takes minutes.
 if [ -n "$data" ]; then
   [ -f "$data" ] || fail "there is no file $data"
+else
+  command -v go >/dev/null || fail "go is missing, which generates the rows: give a data file instead"
+fi
+mkdir -p "$out" || fail "the folder $out cannot be made"
+need_python
+if [ -n "$data" ] && ! installed; then
+  python3 "$here/table.py" "$data"
+fi
+make_venv
+if [ -n "$data" ]; then
   exec "$venv/bin/python" "$here/train.py" "$data" "$out"
 fi
 
-command -v go >/dev/null || fail "go is missing, which generates the rows: give a data file instead"
 mkdir -p "$cache/train"
 generate 100000 1 "$cache/train/plant.csv.gz"
 generate 20000 2 "$cache/train/other.csv.gz" # other machines: none of them is in the training

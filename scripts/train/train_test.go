@@ -19,20 +19,13 @@ import (
 	"edgepdm/shared/cli"
 	"edgepdm/shared/gbdt"
 	"edgepdm/test/need"
+	"edgepdm/test/tools"
 )
-
-const venvHow = "Debian: apt-get install python3-venv"
 
 // train runs the script, and returns the folder with the model.
 func train(t *testing.T, data string) string {
 	t.Helper()
-	need.Tool(t, "python3", venvHow)
-	if err := exec.CommandContext(t.Context(), "python3", "-c", "import ensurepip").Run(); err != nil {
-		if os.Getenv("REQUIRE_ALL") == "1" {
-			t.Fatalf("python3 cannot make virtual environments, and REQUIRE_ALL=1: %s", venvHow)
-		}
-		t.Skipf("python3 cannot make virtual environments: %s", venvHow)
-	}
+	need.Installed(t, tools.XGBoost)
 	out := t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
@@ -78,6 +71,40 @@ func TestTrainedModelIsScoredAsXGBoostDoes(t *testing.T) {
 func TestTrainsOnTheWorkshopsData(t *testing.T) {
 	out := train(t, need.Shared(t, "aps/aps_train_rows_0-8999.csv.gz"))
 	checkGolden(t, out, nil)
+}
+
+// A table that cannot be trained with is refused before XGBoost is installed: here there is no environment, and none is made.
+func TestTableIsCheckedFirst(t *testing.T) {
+	need.Tool(t, "python3", "Debian: apt-get install python3")
+	root := t.TempDir()
+	scripts := filepath.Join(root, "scripts", "train")
+	if err := os.CopyFS(scripts, os.DirFS(filepath.Join(need.Root(t), "scripts", "train"))); err != nil {
+		t.Fatal(err)
+	}
+	damaged := []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03damaged")
+	for _, test := range []struct{ name, text, want string }{
+		{"no class", "a,b\n1,2\n", "no header with a column called class"},
+		{"a label", "a,class\n1,maybe\n", "line 2: the class is 'maybe', not neg, pos, 0 or 1"},
+		{"a number", "a,class\n1,neg\nx1,pos\n", "line 3: column a: 'x1' is not a number"},
+		{"too large a number", "a,class\n1e39,neg\n", "line 2: column a: 1e39 is no finite float32"},
+		{"a row", "a,class\n1,neg\n1\n", "line 3: 1 fields, the header has 2"},
+		{"few rows", "a,class\n" + strings.Repeat("1,neg\n", 100) + strings.Repeat("2,pos\n", 9), "fewer than 10 rows of class pos"},
+		{"a gzip file", string(damaged), "rows.csv: "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			data := filepath.Join(t.TempDir(), "rows.csv")
+			if err := os.WriteFile(data, []byte(test.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.CommandContext(t.Context(), filepath.Join(scripts, "train.sh"), data, t.TempDir()).CombinedOutput()
+			if err == nil || !strings.Contains(string(out), test.want) || strings.Contains(string(out), "Traceback") || strings.Contains(string(out), "installing") {
+				t.Errorf("%v: %s", err, out)
+			}
+			if _, err := os.Stat(filepath.Join(root, ".cache")); err == nil {
+				t.Error("it has begun to install")
+			}
+		})
+	}
 }
 
 // checkGolden scores the golden rows and compares with the margins that XGBoost gave.

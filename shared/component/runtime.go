@@ -79,6 +79,21 @@ func (rt *Runtime) IPC() *ipc.Client {
 	return rt.client
 }
 
+// Getenv returns the environment as it is now: nucleus lite may have given a new token since the process started.
+func (rt *Runtime) Getenv(getenv func(string) string) func(string) string {
+	return func(name string) string {
+		if name == envCredentialsToken {
+			if token := rt.IPC().Token(); token != "" && getenv(name) == getenv(ipc.EnvAuthToken) {
+				return token
+			}
+		}
+		return getenv(name)
+	}
+}
+
+// envCredentialsToken is the token for the token exchange service. A nucleus gives the same one as for IPC.
+const envCredentialsToken = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+
 // connected begins a session: what was subscribed over the connection before is gone.
 func (rt *Runtime) connected(client *ipc.Client) {
 	rt.mu.Lock()

@@ -6,8 +6,10 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +17,7 @@ import (
 	"edgepdm/test/need"
 )
 
-var update = flag.Bool("update", false, "write the table of README.md")
+var update = flag.Bool("update", false, "write the tables of README.md and testdata/README.md")
 
 // reference is a model file with known answers.
 type reference struct {
@@ -37,17 +39,64 @@ var expectedOf = map[string]string{
 	"xgb-churn-prediction-model.tar.gz": "xgb-churn-prediction-model/expected", "xgb-churn-prediction-model2.tar.gz": "xgb-churn-prediction-model2/expected",
 }
 
-// TestReference scores every model of the reference data, and wants README.md to say what came of it.
+// ownReference is the part of the reference data that stands in the repository: each format of each release.
+var ownReference = filepath.Join("testdata", "reference")
+
+// TestReference scores every model of the repository's own reference data, made by testdata/reference/generate.py with real
+// releases, and wants its README.md to say what came of it.
 func TestReference(t *testing.T) {
-	root := need.Shared(t, "models")
-	type result struct {
-		format, release  string
-		cases            map[string]bool
-		files, identical int
-		rows             int
+	results := scoreAll(t, ownReference, 300)
+	table := tableOf(results)
+	t.Logf("margins and predictions are compared by their bits:\n%s", table)
+	checkTable(t, filepath.Join("testdata", "README.md"), table)
+
+	own := make(map[string]bool)
+	for _, r := range results {
+		own[r.format+" "+r.release] = true
 	}
+	for _, file := range committedModels(t) { // of TestExact
+		m, err := readModel(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		release, _, _ := strings.Cut(filepath.Base(filepath.Dir(file)), "-")
+		own[m.Format+" "+release] = true
+	}
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| ([0-9.]+) \\|").FindAllStringSubmatch(string(text), -1)
+	if len(claims) < 20 {
+		t.Fatalf("README.md claims %d kinds of files", len(claims))
+	}
+	for _, claim := range claims {
+		if !own[claim[1]+" "+claim[2]] {
+			t.Errorf("README.md claims %s of XGBoost %s, of which testdata has no file", claim[1], claim[2])
+		}
+	}
+}
+
+// TestWholeReference scores every model of the whole reference data, and wants README.md to say what came of it.
+func TestWholeReference(t *testing.T) {
+	table := tableOf(scoreAll(t, need.Shared(t, "models"), 600))
+	t.Logf("margins and predictions are compared by their bits:\n%s", table)
+	checkTable(t, "README.md", table)
+}
+
+// result is what came of the files of one format and release.
+type result struct {
+	format, release  string
+	cases            map[string]bool
+	files, identical int
+	rows             int
+}
+
+// scoreAll scores every model below root, of which there are at least so many.
+func scoreAll(t *testing.T, root string, least int) []*result {
+	t.Helper()
 	results := make(map[string]*result)
-	for _, r := range references(t, root) {
+	for _, r := range references(t, root, least) {
 		m, err := r.read()
 		if err != nil {
 			t.Errorf("%s: %v", r.files, err)
@@ -68,24 +117,23 @@ func TestReference(t *testing.T) {
 		}
 		row.identical += len(r.files)
 	}
-	rows := make([]*result, 0, len(results))
-	for _, row := range results {
-		rows = append(rows, row)
-	}
-	slices.SortFunc(rows, func(a, b *result) int {
+	return slices.SortedFunc(maps.Values(results), func(a, b *result) int {
 		return cmp.Or(cmp.Compare(a.format, b.format), slices.Compare(numbers(a.release), numbers(b.release)))
 	})
+}
+
+// tableOf writes results as README files have them.
+func tableOf(results []*result) string {
 	table := []string{"| format | XGBoost | cases | files | rows scored | files bit-identical |", "|---|---|---|---|---|---|"}
 	total := result{cases: map[string]bool{}}
-	for _, row := range rows {
+	for _, row := range results {
 		table = append(table, fmt.Sprintf("| `%s` | %s | %d | %d | %d | %d |", row.format, row.release, len(row.cases), row.files, row.rows, row.identical))
 		total.files, total.rows, total.identical = total.files+row.files, total.rows+row.rows, total.identical+row.identical
 		for c := range row.cases {
 			total.cases[c] = true
 		}
 	}
-	table = append(table, fmt.Sprintf("| **all** | | %d | %d | %d | %d |", len(total.cases), total.files, total.rows, total.identical))
-	checkTable(t, strings.Join(table, "\n"))
+	return strings.Join(append(table, fmt.Sprintf("| **all** | | %d | %d | %d | %d |", len(total.cases), total.files, total.rows, total.identical)), "\n")
 }
 
 // read reads the model, or the models of a k-fold training as one.
@@ -104,30 +152,30 @@ func (r reference) read() (*Model, error) {
 	return newFolds(models, DefaultLimits())
 }
 
-// checkTable compares or, with -update, writes the table that stands between two comments of README.md.
-func checkTable(t *testing.T, table string) {
+// checkTable compares or, with -update, writes the table that stands between two comments of a file.
+func checkTable(t *testing.T, file, table string) {
 	t.Helper()
 	const begin, end = "-update -->\n", "\n<!-- end -->"
-	data, err := os.ReadFile("README.md")
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before, rest, ok1 := strings.Cut(string(data), begin)
 	old, after, ok2 := strings.Cut(rest, end)
 	if !ok1 || !ok2 {
-		t.Fatal("README.md has no place for the table")
+		t.Fatalf("%s has no place for the table", file)
 	}
 	if *update {
-		if err := os.WriteFile("README.md", []byte(before+begin+table+end+after), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(before+begin+table+end+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	} else if old != table {
-		t.Errorf("README.md has another table; run this test with -update:\n%s", table)
+		t.Errorf("%s has another table; run this test with -update:\n%s", file, table)
 	}
 }
 
 // references finds the model files below root: every file that is not known to be something else.
-func references(t *testing.T, root string) []reference {
+func references(t *testing.T, root string, least int) []reference {
 	t.Helper()
 	var found []reference
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -135,7 +183,7 @@ func references(t *testing.T, root string) []reference {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir(), filepath.Ext(name) == ".csv", name == "meta.json", name == "README.md", name == "xgboost-version.txt":
+		case entry.IsDir(), slices.Contains([]string{".csv", ".md", ".py", ".txt"}, filepath.Ext(name)), name == "meta.json":
 			return nil
 		case strings.HasPrefix(name, "xgboost-model-") && name != "xgboost-model-0": // found with the first
 			return nil
@@ -155,7 +203,7 @@ func references(t *testing.T, root string) []reference {
 		found = append(found, r)
 		return nil
 	})
-	if err != nil || len(found) < 600 {
+	if err != nil || len(found) < least {
 		t.Fatalf("%d models in %s, %v", len(found), root, err)
 	}
 	return found

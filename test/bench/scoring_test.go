@@ -15,6 +15,7 @@ import (
 
 	"edgepdm/shared/gbdt"
 	"edgepdm/test/need"
+	"edgepdm/test/tools"
 )
 
 const modelDir = "components/inference-engine/model"
@@ -47,10 +48,7 @@ func BenchmarkScoring(b *testing.B) {
 	})
 	for _, batch := range []int{1, 1024} {
 		b.Run("python-xgboost-batch-"+strconv.Itoa(batch), func(b *testing.B) {
-			python := filepath.Join(root, ".cache", "train-venv", "bin", "python")
-			if _, err := os.Stat(python); err != nil {
-				b.Skip("XGBoost for Python is missing: make train installs it")
-			}
+			python := filepath.Join(need.Installed(b, tools.XGBoost), "bin", "python")
 			ns := pythonScoring(b, python, filepath.Join(root, modelDir), batch)
 			b.ReportMetric(ns, "ns/row")
 			b.ReportMetric(ns/ours, "x-ours")

@@ -89,10 +89,22 @@ func gdkBuild(t *testing.T, project, name string, c gdkConfig) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), component.Build.Command[0], component.Build.Command[1:]...)
-	cmd.Dir, cmd.Env = project, []string{}
+	cmd.Dir, cmd.Env = project, goEnvironment(t)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", component.Build.Command, err, out)
 	}
+}
+
+// goEnvironment has where this machine keeps Go and its caches, and nothing else: GDK may be started without HOME.
+func goEnvironment(t *testing.T) []string {
+	t.Helper()
+	environment := []string{"PATH=" + os.Getenv("PATH")}
+	names := []string{"GOCACHE", "GOMODCACHE", "GOFLAGS", "GOPROXY", "GOSUMDB", "GOTOOLCHAIN"}
+	values := strings.Split(command(t, "go", append([]string{"env"}, names...)...), "\n")
+	for i, name := range names {
+		environment = append(environment, name+"="+values[i])
+	}
+	return environment
 }
 
 // gdkPublish does to the build's files what `gdk component publish` does, and returns the keys of the objects that it

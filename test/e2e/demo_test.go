@@ -65,6 +65,7 @@ type componentReport struct {
 // report is the demo's report, with the keys that the README promises and no others.
 type report struct {
 	Published   uint64 `json:"published"`
+	Asked       uint64 `json:"asked"`
 	Predictions uint64 `json:"predictions"`
 	Unscored    uint64 `json:"unscored"`
 	Invalid     uint64 `json:"invalid"`
@@ -77,6 +78,7 @@ type report struct {
 	Alerts     int               `json:"alerts"`
 	Delivered  int               `json:"delivered"`
 	Lost       int               `json:"lost"`
+	Unaccepted int               `json:"unaccepted"`
 	Duplicates int               `json:"duplicates"`
 	Audio      int               `json:"audio"`
 	Swaps      int               `json:"swaps"`
@@ -171,7 +173,7 @@ func (d *demo) await(component, text string, n int) {
 
 func TestHeadlessDemoScoresEveryRow(t *testing.T) {
 	r := startDemo(t, "-for", "5s", "-rate", "20", "-seed", "7").finish()
-	if r.Published < 100 || r.Predictions != r.Published || r.Unscored != 0 || r.Invalid != 0 || r.Lost != 0 {
+	if r.Published < 100 || r.Predictions != r.Published || r.Unscored != 0 || r.Invalid != 0 || r.Lost != 0 || r.Unaccepted != 0 || r.Asked < 300 {
 		t.Errorf("%+v", r)
 	}
 	if r.LatencyMS.P50 <= 0 || r.LatencyMS.P99 < r.LatencyMS.P50 || len(r.Models) == 0 {
@@ -203,6 +205,25 @@ func TestEngineKilledInTheMiddle(t *testing.T) {
 	}
 	if r.Predictions+r.Unscored+r.Invalid != r.Published || r.Predictions < 100 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// A run that publishes nothing fails and says why: here no row of the input can be read.
+func TestDemoThatPublishesNothingFails(t *testing.T) {
+	golden, err := os.ReadFile(filepath.Join(need.Root(t), "components", "inference-engine", "model", "golden.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, _, _ := strings.Cut(string(golden), "\n")
+	table := filepath.Join(t.TempDir(), "rows.csv")
+	text := strings.Replace(header, "margin,", "class,", 1) + "\n" + strings.Repeat("neg,not,numbers\n", 50)
+	if err := os.WriteFile(table, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := startDemo(t, "-input", table, "-for", "4s", "-cuts", "0")
+	err = d.cmd.Wait()
+	if err == nil || !strings.Contains(d.out.String(), "0 of about 2") || !strings.Contains(d.out.String(), "rows of the input could not be read") {
+		t.Errorf("%v: %s", err, &d.out)
 	}
 }
 

@@ -138,9 +138,7 @@ func TestIoTCoreOffline(t *testing.T) {
 	}
 
 	f.core.SetIoTCoreOnline(true)
-	c.expect(message(1, "down/b", "kept"))
-	c.expect(message(1, "down/c", "kept, too"))
-	c.expect("0 0 7 model=SubscribeToIoTCoreResponse | {}")
+	c.expectStreams(message(1, "down/b", "kept"), message(1, "down/c", "kept, too"), "0 0 7 model=SubscribeToIoTCoreResponse | {}")
 	for _, want := range []string{"up/a spooled 4", "up/a spooled 5", "up/a spooled 6", "up/b last"} {
 		if got := cloud.next(); got != want {
 			t.Errorf("got %s, want %s", got, want)

@@ -17,8 +17,6 @@ import (
 	"testing"
 
 	aws "github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
-
-	"edgepdm/test/need"
 )
 
 // recordedConfiguration is that of com.example.Mqtt in the recordings.
@@ -30,7 +28,7 @@ const recordedConfiguration = `{
       "com.example.Mqtt:pubsub:1": {operations: ["*"], resources: ["*"]}}},
   str: "s", num: 7, flt: 1.25, boo: true, nul: null, "a.b/c": "odd"}`
 
-// recording is a conversation with a real nucleus lite, as testdata/ipc/README.md of the reference data describes it.
+// recording is a conversation with a real nucleus lite, as testdata/README.md describes it.
 type recording struct {
 	Case   string
 	Frames []recordedFrame
@@ -47,7 +45,7 @@ type recordedFrame struct {
 
 func recordings(t *testing.T) []recording {
 	t.Helper()
-	file, err := os.Open(need.Shared(t, "ipc/lite-2.6.0.jsonl"))
+	file, err := os.Open("testdata/lite-2.6.0.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +110,7 @@ type received struct {
 
 func newReplayer(t *testing.T, mode Mode) *replayer {
 	t.Helper()
-	f := newFixture(t, func(o *Options) { o.Mode = mode })
+	f := newFixture(t, func(o *Options) { o.Mode, o.NucleusAlias = mode, mode == Lite }) // recorded after 2.6.0
 	return &replayer{t: t, f: f, token: f.external("com.example.Mqtt", recordedConfiguration), clients: make(map[string]*replayConn)}
 }
 

@@ -6,21 +6,42 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"edgepdm/test/tools"
 )
 
 // Tool returns the path of a program, or skips the test. how is one line that tells how to install it.
 func Tool(t testing.TB, name, how string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
+	if err != nil {
+		Lacking(t, name, how)
 	}
+	return path
+}
+
+// Installed returns the folder of a tool that `make test-tools` makes, or skips the test.
+func Installed(t testing.TB, tool tools.Tool) string {
+	t.Helper()
+	root := Root(t)
+	if missing := tool.Missing(); len(missing) > 0 {
+		Lacking(t, strings.Join(missing, " and "), "Debian: apt-get install "+tool.Packages+"; then "+tools.HowToGet)
+	}
+	if !tool.Installed(root) {
+		Lacking(t, tool.What, tools.HowToGet)
+	}
+	return tool.Dir(root)
+}
+
+// Lacking skips the test, or fails it with REQUIRE_ALL=1: what is missing, and how to get it.
+func Lacking(t testing.TB, what, how string) {
+	t.Helper()
 	if os.Getenv("REQUIRE_ALL") == "1" {
-		t.Fatalf("%s is missing, and REQUIRE_ALL=1: %s", name, how)
+		t.Fatalf("%s is missing, and REQUIRE_ALL=1 (%s)", what, how)
 	}
-	t.Skipf("%s is missing: %s", name, how)
-	return ""
+	t.Skipf("%s is missing (%s)", what, how)
 }
 
 // Root returns the root folder of the repository.
@@ -42,13 +63,13 @@ func Root(t testing.TB) string {
 	}
 }
 
-// Shared returns the path of a file of the reference data, which lie beside a checkout in ../shared/testdata and are not
-// part of the project, or skips the test.
+// Shared returns the path of a file of the large reference data, which may lie beside a checkout in ../shared/testdata and
+// are no part of the project, or skips the test. What the project claims is tested with its own data, too.
 func Shared(t testing.TB, path string) string {
 	t.Helper()
 	full := filepath.Join(filepath.Dir(Root(t)), "shared", "testdata", path)
 	if _, err := os.Stat(full); err != nil {
-		t.Skipf("reference data %s are not beside this checkout", path)
+		t.Skipf("the large reference data %s are no part of the repository", strings.SplitN(filepath.ToSlash(path), "/", 2)[0])
 	}
 	return full
 }

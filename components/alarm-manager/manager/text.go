@@ -26,6 +26,15 @@ func forwarderText(core string) string {
 	return fmt.Sprintf("The cloud forwarder of %s is not heard. Nothing reaches the cloud. The plant is watched all the same. Check the component.", spoken(core))
 }
 
+// noDataText is what is spoken when the rows of a machine have too few values.
+func noDataText(p *event.Prediction) string {
+	text := fmt.Sprintf("No data of %d sensors of %s", p.Absent, where(p.Thing, p.Line))
+	if p.Missing != "" {
+		text += ", such as " + p.Missing
+	}
+	return text + ". It cannot be watched. Check its sensors."
+}
+
 // earliestYear is before any year this program runs in: an earlier time is that of a clock that was not set.
 const earliestYear = 2020
 

@@ -30,17 +30,8 @@ type thing struct {
 	simulated bool
 	absence   absence // of predictions
 	vote      vote
-	epoch     string // with seq the place of the last prediction in its sequence
-	seq       uint64
-}
-
-// voted tells whether the last prediction comes once more, and notes it otherwise. One without a number is always another.
-func (t *thing) voted(p *event.Prediction) bool {
-	if p.Seq > 0 && p.Epoch != "" && p.Seq == t.seq && p.Epoch == t.epoch {
-		return true
-	}
-	t.epoch, t.seq = p.Epoch, p.Seq
-	return false
+	blind     vote   // on rows that have no data to judge by
+	epoch     string // of the last prediction that voted
 }
 
 const watchFormat = 1

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
@@ -70,6 +71,9 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 	if r.predictions, err = r.subscribe(ctx, event.FilterPrediction); err != nil {
 		return err
 	}
+	if r.batches, err = r.subscribe(ctx, event.TopicPredictionBatch); err != nil {
+		return err
+	}
 	if r.models, err = r.subscribe(ctx, event.FilterModel); err != nil {
 		return err
 	}
@@ -83,13 +87,13 @@ type run struct {
 	config    Config
 	uplink    *uplink
 	dead      *deadLetters
-	cloud     *cloud // set and used by connect; nil until AWS can be used
+	access    *cloud.Access // set and used by connect; nil until AWS can be used
 	filter    *filter
 	ledger    *ledger.Ledger
 	pending   chan pending
 	replayed  map[string]int64 // how much of a file of dead letters is back in the streams; replay's
 
-	alerts, predictions, models *ipc.Subscription[ipc.TopicMessage]
+	alerts, predictions, batches, models *ipc.Subscription[ipc.TopicMessage]
 
 	toIoT, toSNS, toPredictions *stream // toSNS is nil without a topic
 	topicless                   *stream // alerts that wait for a topic while there is none; nil when there never were any
@@ -177,7 +181,7 @@ func (r *run) run(ctx context.Context) error {
 		s.close()
 	}
 	acknowledging.Wait()
-	r.cloud.close()
+	r.access.Close()
 	return err
 }
 
@@ -213,6 +217,7 @@ func (r *run) measure() {
 	}
 	r.countOverrun(event.FilterAlert, r.alerts)
 	r.countOverrun(event.FilterPrediction, r.predictions)
+	r.countOverrun(event.TopicPredictionBatch, r.batches)
 	r.countOverrun(event.FilterModel, r.models)
 }
 
@@ -249,23 +254,23 @@ func (r *run) connect(ctx context.Context) {
 
 // reach gives the streams the sinks that they do not have yet, or says what is missing.
 func (r *run) reach(ctx context.Context, prefix string) error {
-	if r.cloud == nil {
-		access, err := newCloud(r.config, r.forwarder.Getenv)
+	if r.access == nil {
+		access, err := r.newAccess()
 		if err != nil {
 			return err
 		}
-		r.cloud = access
+		r.access = access
 		if r.toSNS != nil {
-			r.toSNS.sinks <- &snsSink{client: access.sns(r.config.AlertTopicARN), arn: r.config.AlertTopicARN}
+			r.toSNS.sinks <- &snsSink{client: r.newSNS(), arn: r.config.AlertTopicARN, access: access}
 		}
 	}
-	client, err := r.cloud.iotData(ctx, r.rt.IPC())
+	client, err := r.newIoTData(ctx, r.rt.IPC())
 	if err != nil {
 		return err
 	}
-	r.toIoT.sinks <- &iotDataSink{client: client, prefix: prefix}
+	r.toIoT.sinks <- &iotDataSink{client: client, prefix: prefix, access: r.access}
 	if r.config.PredictionSink == SinkIoTData {
-		r.toPredictions.sinks <- &iotDataSink{client: client, prefix: prefix}
+		r.toPredictions.sinks <- &iotDataSink{client: client, prefix: prefix, access: r.access}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -181,7 +182,9 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		if at = append(at, time.Now()); len(at) == 1 {
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(http.StatusServiceUnavailable)
+			return
 		}
+		_, _ = io.WriteString(w, `{"message":"OK","traceId":"1"}`)
 	}))
 	t.Cleanup(server.Close)
 	r.configure(map[string]any{"retryMax": "2s", "endpoints": map[string]any{"iotData": server.URL}})
@@ -225,7 +228,9 @@ func TestWrongClock(t *testing.T) {
 		if err != nil || signed.Sub(now).Abs() > 5*time.Minute {
 			w.Header().Set("X-Amzn-ErrorType", "ForbiddenException")
 			w.WriteHeader(http.StatusForbidden)
+			return
 		}
+		_, _ = io.WriteString(w, `{"message":"OK","traceId":"1"}`)
 	}))
 	t.Cleanup(server.Close)
 	r.configure(map[string]any{"endpoints": map[string]any{"iotData": server.URL}})
@@ -333,7 +338,7 @@ func TestCredentialsAreRefused(t *testing.T) {
 	r.start()
 	r.alert("a-1")
 	r.acks.await(t, "acknowledgement", has("a-1"))
-	h := r.awaitState(event.StateDegraded, "alerts-iot deliver: Authorization failed")
+	h := r.awaitState(event.StateDegraded, "alerts-iot deliver: token exchange service: 403 without a word")
 	if h.Uplink != event.UplinkDown {
 		t.Errorf("%+v", h)
 	}

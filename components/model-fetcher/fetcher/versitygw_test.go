@@ -26,45 +26,13 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
 	"edgepdm/test/need"
+	"edgepdm/test/tools"
 )
-
-const versitygwVersion = "v1.8.0"
-
-// versitygw returns the program of an S3 that others wrote, which it builds when it is not there yet. What a machine cannot
-// give skips the test.
-func versitygw(t *testing.T) string {
-	t.Helper()
-	dir := filepath.Join(need.Root(t), ".cache", "tools", "versitygw-"+versitygwVersion)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o600) // other tests may want it too
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = lock.Close() }()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
-	program := filepath.Join(dir, "versitygw")
-	if _, err := os.Stat(program); err == nil {
-		return program
-	}
-	build := exec.Command(need.Tool(t, "go", "https://go.dev/dl"), "install", "-ldflags", "-s -w", "github.com/versity/versitygw/cmd/versitygw@"+versitygwVersion)
-	build.Dir, build.Env = t.TempDir(), append(os.Environ(), "GOBIN="+dir, "CGO_ENABLED=0", "GOFLAGS=")
-	if out, err := build.CombinedOutput(); err != nil {
-		if os.Getenv("REQUIRE_ALL") == "1" {
-			t.Fatalf("versitygw cannot be built, and REQUIRE_ALL=1: %v\n%s", err, out)
-		}
-		t.Skipf("versitygw %s cannot be built (it needs the Go proxy): %v", versitygwVersion, err)
-	}
-	return program
-}
 
 // peer starts versitygw with an empty bucket, and returns a rig whose S3 it is, without versions of objects.
 func peer(t *testing.T) (r *rig, endpoint string) {
 	t.Helper()
-	program := versitygw(t)
+	program := filepath.Join(need.Installed(t, tools.Versitygw), "versitygw")
 	const access, secret = "operator", "not-a-secret"
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -96,7 +64,9 @@ func peer(t *testing.T) (r *rig, endpoint string) {
 	r = newRigOn(t, "http://"+address, "models", aws.Credentials{AccessKeyID: access, SecretAccessKey: secret})
 	exchange := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]string{"AccessKeyId": access, "SecretAccessKey": r.vars["secret"]})
+		_ = json.NewEncoder(w).Encode(map[string]string{
+			"AccessKeyId": access, "SecretAccessKey": r.vars["secret"], "Token": "", "Expiration": "2099-01-01T00:00:00Z",
+		})
 	}))
 	t.Cleanup(exchange.Close)
 	r.vars["secret"] = secret

@@ -91,15 +91,37 @@ func (a alert) metadata() map[string]string {
 
 // synthesize returns the audio of text. SSML that a voice does not take is said as plain text.
 func (n *Notifier) synthesize(ctx context.Context, log *slog.Logger, text string) ([]byte, error) {
-	audio, err := n.speak(ctx, ssml(text), pollytypes.TextTypeSsml)
+	audio, err := n.speak(ctx, log, ssml(text), pollytypes.TextTypeSsml)
 	if _, invalid := errors.AsType[*pollytypes.InvalidSsmlException](err); invalid {
 		log.WarnContext(ctx, "Polly refuses the SSML; the alert is spoken as plain text", "error", err)
-		return n.speak(ctx, plain(text), pollytypes.TextTypeText)
+		return n.speak(ctx, log, plain(text), pollytypes.TextTypeText)
 	}
 	return audio, err
 }
 
-func (n *Notifier) speak(ctx context.Context, text string, kind pollytypes.TextType) ([]byte, error) {
+// maxSpeak is how often one text is synthesized when its audio breaks off. The SDK repeats a request, but reading the answer
+// is not part of that: it breaks off now and then even where the network is sound, as the SDK closes the request's body
+// while net/http may still be at it, which ends the connection.
+const maxSpeak = 3
+
+func (n *Notifier) speak(ctx context.Context, log *slog.Logger, text string, kind pollytypes.TextType) ([]byte, error) {
+	for attempt := 1; ; attempt++ {
+		audio, err := n.speakOnce(ctx, text, kind)
+		if _, broken := errors.AsType[*brokenAudio](err); !broken || attempt == maxSpeak || ctx.Err() != nil {
+			return audio, err
+		}
+		log.WarnContext(ctx, "the audio broke off; the text is synthesized again", "attempt", attempt, "error", err)
+	}
+}
+
+// brokenAudio means that audio did not arrive whole.
+type brokenAudio struct{ err error }
+
+func (e *brokenAudio) Error() string { return "read the audio: " + e.err.Error() }
+
+func (e *brokenAudio) Unwrap() error { return e.err }
+
+func (n *Notifier) speakOnce(ctx context.Context, text string, kind pollytypes.TextType) ([]byte, error) {
 	out, err := n.polly.SynthesizeSpeech(ctx, &polly.SynthesizeSpeechInput{
 		Text: &text, TextType: kind,
 		VoiceId: pollytypes.VoiceId(n.config.Voice), Engine: pollytypes.Engine(n.config.Engine),
@@ -112,7 +134,7 @@ func (n *Notifier) speak(ctx context.Context, text string, kind pollytypes.TextT
 	audio, err := io.ReadAll(io.LimitReader(out.AudioStream, maxAudio+1))
 	switch {
 	case err != nil:
-		return nil, fail(opSynthesize, fmt.Errorf("read the audio: %w", err))
+		return nil, fail(opSynthesize, &brokenAudio{err})
 	case len(audio) > maxAudio:
 		return nil, fmt.Errorf("synthesize speech: the audio is larger than %d bytes", maxAudio)
 	case len(audio) == 0:

@@ -29,8 +29,8 @@ import (
 type cloud struct {
 	mu     sync.Mutex
 	voices []pollytypes.Voice
-	audio  io.Reader // what Polly says next; "mp3" by default
-	hang   string    // a text that Polly never answers for
+	audio  []io.Reader // what Polly says next; "mp3" by default
+	hang   string      // a text that Polly never answers for
 	errs   map[string][]error
 
 	voiceCalls int
@@ -114,8 +114,8 @@ func (c *cloud) SynthesizeSpeech(ctx context.Context, in *polly.SynthesizeSpeech
 		return nil, err
 	}
 	var audio io.Reader = strings.NewReader("mp3")
-	if c.audio != nil {
-		audio, c.audio = c.audio, nil
+	if len(c.audio) > 0 {
+		audio, c.audio = c.audio[0], c.audio[1:]
 	}
 	return &polly.SynthesizeSpeechOutput{AudioStream: io.NopCloser(audio)}, nil
 }

@@ -82,7 +82,8 @@ func decodeMessage(body string) (alert, error) {
 // decodeBody reads one level of a message. Of a wrapped one it returns the part that is for functions.
 func decodeBody(body string) (a alert, wrapped *string, err error) {
 	if !strings.HasPrefix(strings.TrimSpace(body), "{") {
-		return alert{text: body}, nil, nil
+		text, err := decodeSentence(body)
+		return alert{text: text}, nil, err
 	}
 	var m struct {
 		V       int     `json:"v"`
@@ -111,6 +112,19 @@ func decodeBody(body string) (a alert, wrapped *string, err error) {
 		}
 	}
 	return a, nil, nil
+}
+
+// decodeSentence returns what a message that is no JSON object says: itself, or the string that it is as JSON. Null, a number
+// or a list was meant for programs.
+func decodeSentence(body string) (string, error) {
+	var value any
+	if err := json.Unmarshal([]byte(body), &value); err != nil {
+		return body, nil
+	}
+	if text, ok := value.(string); ok {
+		return text, nil
+	}
+	return "", fmt.Errorf("%w: JSON without a text: %.64s", errMalformed, body)
 }
 
 // printable keeps the printable ASCII of s, at most limit bytes: what an HTTP header carries.

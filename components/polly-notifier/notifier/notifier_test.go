@@ -39,7 +39,7 @@ func TestHandle(t *testing.T) {
 		name   string
 		bodies []string
 		raw    string // the whole event, instead of bodies
-		audio  io.Reader
+		audio  []io.Reader
 		errs   map[string][]error
 		want   notifier.Result
 		kind   notifier.Kind // of the error; "" = none
@@ -96,15 +96,15 @@ func TestHandle(t *testing.T) {
 			want: notifier.Result{Records: 1}, kind: notifier.Retryable, detail: "announce the audio", speeches: 1, objects: 1,
 		},
 		{
-			name: "audio breaks off", bodies: []string{pump}, audio: io.MultiReader(strings.NewReader("m"), iotest.ErrReader(io.ErrUnexpectedEOF)),
-			want: notifier.Result{Records: 1}, kind: notifier.Retryable, detail: "unexpected EOF", speeches: 1,
+			name: "audio breaks off each time", bodies: []string{pump}, audio: []io.Reader{brokenAudio(), brokenAudio(), brokenAudio()},
+			want: notifier.Result{Records: 1}, kind: notifier.Retryable, detail: "unexpected EOF", speeches: 3,
 		},
 		{
-			name: "audio is empty", bodies: []string{pump}, audio: strings.NewReader(""),
+			name: "audio is empty", bodies: []string{pump}, audio: []io.Reader{strings.NewReader("")},
 			want: notifier.Result{Records: 1}, kind: notifier.Retryable, detail: "audio is empty", speeches: 1,
 		},
 		{
-			name: "audio without end", bodies: []string{pump}, audio: zeros{},
+			name: "audio without end", bodies: []string{pump}, audio: []io.Reader{zeros{}},
 			want: notifier.Result{Records: 1}, kind: notifier.Retryable, detail: "larger than", speeches: 1,
 		},
 
@@ -139,6 +139,10 @@ func TestHandle(t *testing.T) {
 		},
 
 		// The ways around.
+		{
+			name: "audio breaks off twice", bodies: []string{pump}, audio: []io.Reader{brokenAudio(), brokenAudio()},
+			want: notifier.Result{Records: 1, Spoken: 1, Announced: 1}, detail: "synthesized again", speeches: 3, objects: 1,
+		},
 		{
 			name: "SSML is refused", bodies: []string{pump}, errs: map[string][]error{"speak": {invalidSSML}},
 			want: notifier.Result{Records: 1, Spoken: 1, Announced: 1}, detail: "plain text", speeches: 2, objects: 1,
@@ -197,6 +201,11 @@ func checkError(t *testing.T, err error, kind notifier.Kind) {
 	case kind != "" && (!ok || e.Kind != kind):
 		t.Errorf("error %v, want one of kind %s", err, kind)
 	}
+}
+
+// brokenAudio ends as a connection that is closed too early.
+func brokenAudio() io.Reader {
+	return io.MultiReader(strings.NewReader("m"), iotest.ErrReader(io.ErrUnexpectedEOF))
 }
 
 type zeros struct{}

@@ -3,6 +3,7 @@ package notifier
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -20,14 +21,20 @@ const (
 	maxText = maxBilled - len(callSign) - len(" ")
 )
 
+// calledAlready matches a call sign with which a text begins by itself, as the workshop's "ALERT !" does.
+var calledAlready = regexp.MustCompile(`(?i)^alert ?[!:]+ ?`)
+
+// said is the part of text that follows the call sign, which is said once.
+func said(text string) string { return calledAlready.ReplaceAllLiteralString(text, "") }
+
 // plain is what is spoken, as plain text.
-func plain(text string) string { return callSign + " " + text }
+func plain(text string) string { return strings.TrimSpace(callSign + " " + said(text)) }
 
 // ssml is what is spoken, with a pause after the call sign.
 func ssml(text string) string {
 	var b strings.Builder
 	b.WriteString(ssmlOpen)
-	for _, r := range text {
+	for _, r := range said(text) {
 		if entity := entityOf(r); entity != "" {
 			b.WriteString(entity)
 			continue

@@ -61,7 +61,23 @@ func TestSpokenText(t *testing.T) {
 		{"wrapped JSON", `{"default":"{\"v\":1,\"text\":\"Stop.\"}"}`, "Alert! Stop."},
 		{"wrapped, no string", `{"default":1}`, ""},
 		{"text is no string", `{"v":1,"text":7}`, ""},
-		{"an array is plain text", `[1]`, "Alert! [1]"},
+		{"null", `null`, ""},
+		{"null with spaces", " null\n", ""},
+		{"a list", `[1,2]`, ""},
+		{"a list of texts", `["Stop."]`, ""},
+		{"a number", `-7e3`, ""},
+		{"a truth value", `true`, ""},
+		{"a wrapped null", `{"default":"null"}`, ""},
+		{"a JSON string", `"Stop \"line\" 1."`, `Alert! Stop "line" 1.`},
+		{"an empty JSON string", `""`, ""},
+		{"brackets in a sentence", `[line 1] stop`, "Alert! [line 1] stop"},
+		{"a number in a sentence", `7 machines stop`, "Alert! 7 machines stop"},
+		{"the workshop's call sign", "ALERT ! Faulty part found.", "Alert! Faulty part found."},
+		{"the same call sign", "Alert! Stop.", "Alert! Stop."},
+		{"a call sign with a colon", alertJSON("a", "p", "alert: stop."), "Alert! stop."},
+		{"nothing but a call sign", "Alert!", "Alert! "},
+		{"a word that begins so", "Alertness counts.", "Alert! Alertness counts."},
+		{"a sentence that begins so", "Alert level 3!", "Alert! Alert level 3!"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := spoken(t, c.body); got != c.want {
@@ -85,7 +101,7 @@ func TestKeys(t *testing.T) {
 		return ""
 	}
 	base := keyOf("Stop.")
-	for _, same := range []string{keyOf("Stop."), keyOf(" Stop.\n"), keyOf(alertJSON("a", "p", "Stop.")), keyOf("Stop.", "AUDIO_TOPIC_PREFIX=")} {
+	for _, same := range []string{keyOf("Stop."), keyOf(" Stop.\n"), keyOf(alertJSON("a", "p", "Stop.")), keyOf("Stop.", "AUDIO_TOPIC_PREFIX="), keyOf("ALERT ! Stop.")} {
 		if same != base {
 			t.Errorf("key %s, want %s", same, base)
 		}

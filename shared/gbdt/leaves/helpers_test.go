@@ -145,7 +145,7 @@ func models(t testing.TB, root string) []string {
 			}
 			return nil
 		}
-		if ext := filepath.Ext(name); ext != ".csv" && ext != ".md" && ext != ".txt" && name != "meta.json" {
+		if ext := filepath.Ext(name); ext != ".csv" && ext != ".md" && ext != ".py" && ext != ".txt" && name != "meta.json" {
 			files = append(files, path)
 		}
 		return nil

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"edgepdm/shared/event"
+)
+
+// judgedFrom is how long a run that the user ended must have lasted to be judged by its rows.
+const judgedFrom = 10 * time.Second
+
+// asked is how many rows the flags ask for in the time that the run took.
+func (d *demo) asked() uint64 {
+	return uint64(float64(d.options.things) * d.options.rate * d.ran.Seconds())
+}
+
+// judge returns what is wrong with a run: rows that were not published, not scored and not counted, and messages that did
+// not arrive. ended means that the user ended the run.
+func (d *demo) judge(r report, ended bool) error {
+	var errs []error
+	if few := r.Published == 0 || r.Published < r.Asked/2; few && (!ended || d.ran >= judgedFrom) {
+		errs = append(errs, fmt.Errorf("%d of about %d rows were published, %d machines at %v rows a second for %v: %s",
+			r.Published, r.Asked, d.options.things, d.options.rate, d.ran.Round(time.Second), d.whyFew()))
+	}
+	if a := d.observer.balance(); !a.settled() {
+		errs = append(errs, fmt.Errorf("%d rows were neither scored nor counted: %d published, %d scored, %d invalid, %d missed",
+			a.unscored-a.missed, a.published, a.predictions, a.invalid, a.missed))
+	}
+	if r.Lost > 0 {
+		errs = append(errs, fmt.Errorf("%d predictions and alerts did not arrive in the cloud", r.Lost))
+	}
+	// What is published while the forwarder is dead is lost, as local publish/subscribe has no queue: -kill accepts that.
+	if r.Unaccepted > 0 && !d.options.kill {
+		errs = append(errs, fmt.Errorf("%d of %d predictions never reached the forwarder's spool", r.Unaccepted, r.Predictions))
+	}
+	return errors.Join(errs...)
+}
+
+// whyFew says why the plant published little, as far as its components tell.
+func (d *demo) whyFew() string {
+	var reasons []string
+	for _, name := range []string{simulatorName, engineName} {
+		h, known := d.observer.health(name)
+		switch {
+		case !known:
+			reasons = append(reasons, name+" never said how it is")
+		case h.State != event.StateOK:
+			reasons = append(reasons, fmt.Sprintf("%s is %s (%s)", name, h.State, h.Detail))
+		}
+		if n := h.Counters["input.unreadable"]; n > 0 {
+			reasons = append(reasons, fmt.Sprintf("%d rows of the input could not be read", n))
+		}
+	}
+	if len(reasons) == 0 {
+		return "this machine is too slow or too busy for it; ask for fewer machines (-things) or rows (-rate)"
+	}
+	return strings.Join(reasons, "; ") + fmt.Sprintf("; see %s/logs", d.options.root)
+}

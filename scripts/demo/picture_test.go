@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"edgepdm/shared/event"
+	"edgepdm/test/localcore"
+)
+
+// busyPicture is of a run with so many machines, in which everything has happened.
+func busyPicture(things int) *picture {
+	p := &picture{
+		colour: true, root: "/somewhere/" + strings.Repeat("deep/", 20) + "demo-run", running: 61 * time.Second,
+		account: account{published: 1234567, predictions: 1234567, invalid: 12, missed: 3}, published: 1000, scored: 1000, p50: 1.2, p99: 123.4,
+		engine:      event.Health{State: event.StateDegraded, Detail: strings.Repeat("words ", 30), Model: &event.ModelRef{Version: "1.1.0", SHA256: strings.Repeat("a", 64)}},
+		engineKnown: true, waiting: 99999, delivery: delivery{alerts: 100, delivered: 1234567, audio: 40, reused: 60},
+		model: event.ModelEvent{Event: event.ModelRejected, Name: "simulated-compressor", Version: "1.3.0", Detail: strings.Repeat("reason ", 30)},
+		note:  "a model with a wrong golden row published", audio: "/somewhere/" + strings.Repeat("deep/", 20) + "demo-run/audio/4-82b8ea75.mp3",
+	}
+	for i := range things {
+		prediction := prediction(uint64(i+1), 0.99)
+		p.things = append(p.things, thingLine{fmt.Sprintf("compressor-%d", i+1), thingView{last: prediction, peak: 1, faults: 7}})
+	}
+	for i := range 20 {
+		p.alerts = append(p.alerts, event.Alert{State: event.AlarmUnacknowledged, Text: fmt.Sprintf("Fault %d found. %s", i, strings.Repeat("Attention required. ", 10))})
+	}
+	for _, name := range []string{"com.edgepdm.Suite", alarmName, forwarderName, engineName, fetcherName, simulatorName} {
+		p.components = append(p.components, localcore.Status{Name: name, State: localcore.StateRunning, PID: 1234567, PeakRSS: 123 << 20, CPU: 1234.5, Restarts: 1})
+	}
+	p.components[2].State = localcore.StateBroken
+	return p
+}
+
+// The picture fits every terminal, and what matters most is the last to go.
+func TestPictureFits(t *testing.T) {
+	for _, things := range []int{0, 1, 3, 50} {
+		p := busyPicture(things)
+		for width := 1; width <= 140; width++ {
+			for height := 1; height <= 60; height++ {
+				lines := p.lines(width, height)
+				if len(lines) > height {
+					t.Fatalf("%d things, %dx%d: %d lines", things, width, height, len(lines))
+				}
+				for _, line := range lines {
+					if n := visible(line); n > width {
+						t.Fatalf("%d things, %dx%d: %d columns: %q", things, width, height, n, line)
+					}
+					if strings.Count(line, "\x1b[") != 2*strings.Count(line, "\x1b[0m") {
+						t.Fatalf("%dx%d: a style is not ended: %q", width, height, line)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestPictureKeepsWhatMatters(t *testing.T) {
+	for _, test := range []struct {
+		width, height int
+		want, not     []string
+	}{
+		{80, 24, []string{"compressor-1 ", "0.9900", "Fault 19", "Fault 17", "uplink", "1.1.0", "wrong golden row", "spoken", "rejected", "InferenceEngine", "BROKEN", " ms"}, nil},
+		{120, 40, []string{"compressor-3 ", "Fault 19", "Fault 14", "truth", "InferenceEngine", "logs:"}, nil},
+		{80, 16, []string{"compressor-1 ", "Fault 19", "uplink", "wrong golden row", "4 running", "CloudForwarder BROKEN"}, []string{"RSS"}},
+		{60, 9, []string{"compressor-1 ", "Fault 19", "1234567"}, []string{"RSS", "logs"}},
+	} {
+		text := strings.Join(busyPicture(3).lines(test.width, test.height), "\n")
+		for _, want := range test.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%dx%d: %q is not in\n%s", test.width, test.height, want, text)
+			}
+		}
+		for _, not := range test.not {
+			if strings.Contains(text, not) {
+				t.Errorf("%dx%d: %q is in\n%s", test.width, test.height, not, text)
+			}
+		}
+	}
+	if text := strings.Join(busyPicture(50).lines(80, 24), "\n"); !strings.Contains(text, "… and 48 more") {
+		t.Errorf("hidden machines are not told:\n%s", text)
+	}
+}
