@@ -40,7 +40,7 @@ func FuzzPickle(f *testing.F) {
 func FuzzArchive(f *testing.F) {
 	f.Add(tarOf([]byte(tiny), "xgboost-model"))
 	f.Add(tarOf([]byte(tiny), "./._x", "x/xgboost-model", "xgboost-model-1", "xgboost-model-0"))
-	fuzzFormat(f, kindTar, kindTarGzip)
+	fuzzFormat(f, kindTar, kindGzip)
 }
 
 // fuzzFormat starts from the sound files of some kinds, small ones: mutations of a large one are slow and find nothing more.

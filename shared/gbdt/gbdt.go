@@ -86,8 +86,8 @@ func (l Limits) Parse(data []byte) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if kind == kindTar || kind == kindTarGzip {
-		return l.parseArchive(kind, data)
+	if isPacked(kind) {
+		return l.parsePacked(kind, data)
 	}
 	return l.parseFile(kind, data)
 }
@@ -126,7 +126,7 @@ func (l Limits) readBooster(data []byte) (*document, error) {
 		return nil, err
 	}
 	kind, err := sniff(pickle.payload)
-	if err == nil && (kind == kindPickle || kind == kindTar || kind == kindTarGzip) {
+	if err == nil && (kind == kindPickle || isPacked(kind)) {
 		err = refuse(ErrFormat, "it holds no model of XGBoost's own formats")
 	}
 	if err != nil {

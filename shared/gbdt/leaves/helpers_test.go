@@ -140,7 +140,7 @@ func models(t testing.TB, root string) []string {
 		}
 		name := entry.Name()
 		if entry.IsDir() {
-			if name == "fuzz" || name == "refused" {
+			if name == "fuzz" || name == "refused" || name == "packed" {
 				return filepath.SkipDir
 			}
 			return nil
