@@ -53,7 +53,7 @@ func startCore(t *testing.T, options localcore.Options) ipc.Options {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := core.Close(ctx); err != nil {
 			t.Errorf("close core: %v", err)
