@@ -19,7 +19,7 @@ import os
 import numpy as np
 import table
 import xgboost as xgb
-from table import FOLDS, fail
+from table import FOLDS, add_arguments, fail
 
 SEED = 1234
 HELD_OUT = 0.2
@@ -226,7 +226,7 @@ def main():
     parser = argparse.ArgumentParser(description="Trains the model with the workshop's hyper-parameters.")
     parser.add_argument("data", metavar="DATA", help="labelled CSV table, .gz if compressed")
     parser.add_argument("out", metavar="OUT", help="directory for model.ubj, golden.csv and report.md")
-    table.add_arguments(parser)
+    add_arguments(parser)
     parser.add_argument("--name", help="the model's name (default: DATA without folder and extension)")
     parser.add_argument("--other", metavar="DATA", help="a second table, of other machines, to test the model on")
     args = parser.parse_args()
