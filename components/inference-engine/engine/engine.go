@@ -13,6 +13,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/ledger"
+	"edgepdm/shared/request"
 	"edgepdm/shared/shadow"
 )
 
@@ -62,6 +63,7 @@ func (e Engine) Run(ctx context.Context, rt *component.Runtime, config Config) e
 	r := &run{
 		rt: rt, config: config, now: e.Now, assembler: newAssembler(config.MaxAge), logged: make(map[event.Reason]time.Time),
 		pending: make(chan handled, pendingLimit), platform: runtime.GOOS + "/" + runtime.GOARCH,
+		desk: request.NewDesk(Component, rt.WorkDir, e.Now, rt.Log),
 	}
 	var err error
 	if r.ledger, err = ledger.Open(filepath.Join(rt.WorkDir, ledgerName), config.MaxThings); err != nil {
@@ -99,6 +101,8 @@ type run struct {
 	platform  string
 	pending   chan handled
 	logged    map[event.Reason]time.Time
+	desk      *request.Desk      // where commands given on the device wait
+	back      []*request.Request // to roll back, which wait for the end of a test
 
 	shadows        *shadow.Writer // nil: predictions go to no shadow
 	shadowProblems chan string    // from the Writer
@@ -134,26 +138,15 @@ func (r *run) use(model *activeModel) {
 	r.rt.SetModel(&model.ref)
 }
 
-// look looks into the inbox, and rolls back if an operator asks for it.
-func (r *run) look() {
-	rollBack, reason := r.models.look()
-	if !rollBack {
-		return
-	}
-	if reason == "" {
-		reason = "was sent back by an operator"
-	}
-	r.rollback(reason)
-}
-
 // rollback uses the model before the active one again. Without one the active one stays.
-func (r *run) rollback(reason string) {
+func (r *run) rollback(reason string) error {
 	model, err := r.models.rollback(reason)
 	if err != nil {
 		r.rt.Log.Error("no roll-back", "error", err)
-		return
+		return err
 	}
 	r.use(model)
+	return nil
 }
 
 func (r *run) run(ctx context.Context) error {
@@ -190,23 +183,26 @@ func (r *run) run(ctx context.Context) error {
 		shadows = subs[2]
 		updates = shadows.Events()
 	}
-	var look <-chan time.Time
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	var tested <-chan testResult
 	if r.models != nil {
-		ticker := time.NewTicker(lookEvery)
-		defer ticker.Stop()
-		look, tested = ticker.C, r.models.tested
+		tested = r.models.tested
 	}
 	var lost losses
 	defer func() { r.countLosses(&lost, subs) }()
+	defer r.refuseCommands()
 	for {
 		r.countLosses(&lost, subs)
 		var err error
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-look:
-			r.look()
+		case <-look.C:
+			r.commands()
+			if r.models != nil {
+				r.models.look()
+			}
 		case result := <-tested:
 			if model, active := r.models.settle(result); active {
 				r.use(model)
@@ -314,7 +310,7 @@ func (r *run) probability(values []float32) (float64, error) {
 	}
 	now := r.now()
 	if reason := r.models.probation.row(err, now.Sub(begin), now); reason != "" {
-		r.rollback(reason)
+		_ = r.rollback(reason) // was logged; the model stays
 	}
 	return p, err
 }
