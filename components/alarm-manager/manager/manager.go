@@ -122,6 +122,7 @@ func (r *run) run(ctx context.Context) error {
 	r.courier = courier
 	r.ready()
 	r.uplink()
+	r.commands(r.now())
 	ticker := time.NewTicker(tickTime)
 	defer ticker.Stop()
 	defer func() { r.keepWatch(r.now(), true) }()

@@ -183,6 +183,7 @@ func (r *run) run(ctx context.Context) error {
 		shadows = subs[2]
 		updates = shadows.Events()
 	}
+	r.commands()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	var tested <-chan testResult
