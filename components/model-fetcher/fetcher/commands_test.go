@@ -67,7 +67,7 @@ func TestALookOfTheDevice(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	r.configure(map[string]any{"bucket": ""})
-	r.state(event.StateDegraded, "bucket: not configured")
+	r.state(event.StateNotConfigured, "bucket: not configured")
 	r.look(false, "", "bucket is not configured")
 }
 
