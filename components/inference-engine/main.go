@@ -34,6 +34,6 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 	}
 	return component.Main(ctx, component.Spec[engine.Config]{
 		Name: "com.edgepdm.InferenceEngine", Version: version, Default: engine.Default,
-		Run: engine.Engine{ShippedModel: *model, Now: time.Now}.Run,
+		Run: (&engine.Engine{ShippedModel: *model, Now: time.Now}).Run,
 	})
 }

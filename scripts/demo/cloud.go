@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"edgepdm/test/localcloud"
+	"edgepdm/test/localcore"
 )
 
 // audioTopics begins the topics on which the Polly notifier announces sounds.
@@ -28,6 +29,7 @@ func (d *demo) startCloud(ctx context.Context, log *slog.Logger) error {
 		NotifierEnv: map[string]string{"AUDIO_TOPIC_PREFIX": audioTopics},
 		Publish:     func(topic string, payload []byte) error { return d.core.PublishFromCloud(topic, payload) },
 		AcceptToken: func(token string) bool { return d.core.KnowsToken(token) },
+		Lite:        d.options.nucleus() == localcore.Lite,
 	})
 	if err != nil {
 		return err

@@ -79,6 +79,13 @@ func (o *observer) handle(m ipc.TopicMessage, now time.Time) {
 		if p, err := event.DecodePrediction(m.Payload); err == nil {
 			o.prediction(p, now)
 		}
+	case m.Topic == event.TopicPredictionBatch:
+		batch, _ := event.DecodePredictionBatch(m.Payload)
+		for _, p := range batch {
+			if p.Err == nil {
+				o.prediction(p.Prediction, now)
+			}
+		}
 	case strings.HasPrefix(m.Topic, event.AlertTopic("")):
 		if a, err := event.DecodeAlert(m.Payload); err == nil {
 			o.alert(a)

@@ -27,13 +27,14 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, s cli.Streams) error {
-	fs := cli.NewFlagSet("stage [-version X.Y.Z] [-arch host|all|LIST] [-only LIST] [-out DIR] [-bucket NAME] [-gdk DIR]", s)
+	fs := cli.NewFlagSet("stage [-version X.Y.Z] [-arch host|all|LIST] [-only LIST] [-out DIR] [-bucket NAME] [-offline] [-gdk DIR]", s)
 	version := fs.String("version", "0.1.0", "component `version`, three numbers; with -gdk the project's own")
 	arch := fs.String("arch", "host", "architectures: host, all, or a `list` of "+strings.Join(architectures(), ","))
 	only := fs.String("only", "", "`list` of folders below recipes/, or suite, whose project is the root; empty: all")
-	out := fs.String("out", "artifacts-build", "`folder` that is emptied and filled for greengrass-cli")
+	out := fs.String("out", "artifacts-build", "`folder` that is filled for greengrass-cli; other versions in it stay")
 	bucket := fs.String("bucket", "", "S3 `bucket` of which the recipes tell, for a deployment from the cloud; empty: none, for a local one")
 	gdk := fs.String("gdk", "", "GDK project `folder`, whose greengrass-build/ is filled instead of -out")
+	offline := fs.Bool("offline", false, "leave out the dependency on the token exchange service, for a core without an account")
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
@@ -51,12 +52,23 @@ func run(ctx context.Context, args []string, s cli.Streams) error {
 	if !regexp.MustCompile(`^\d+\.\d+\.\d+$`).MatchString(*version) {
 		return cli.Usagef("-version: %q is not three numbers such as 1.2.3", *version)
 	}
+	if *bucket != "" && !regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`).MatchString(*bucket) {
+		return cli.Usagef("-bucket: %q is not the name of an S3 bucket: a-z 0-9 . -, 3 to 63 characters, no s3:// before it", *bucket)
+	}
+	if *bucket != "" && *offline {
+		return cli.Usagef("-offline: a core without an account gets nothing from the bucket %s", *bucket)
+	}
 	for _, name := range names {
 		recipe, err := readRecipe(name)
 		if err != nil {
 			return err
 		}
+		recipe.pin(*version)
+		if *offline {
+			recipe.dropTokenExchange()
+		}
 		if *bucket != "" {
+			recipe.only(archs)
 			recipe.uploadTo(*bucket, *version)
 		}
 		if err := recipe.stage(ctx, stagePlace(*out, recipe.name, *version), *version, archs, s); err != nil {

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -132,6 +134,39 @@ func readRecipe(dir string) (*recipe, error) {
 	return r, nil
 }
 
+// pin makes the suite's recipe name exact versions of its components, which are staged together. Nucleus lite takes the first
+// recipe file that fits a range, and both nuclei keep a running version that does.
+func (r *recipe) pin(version string) {
+	if r.dir != suite {
+		return
+	}
+	dependency := regexp.MustCompile(`(?m)^(  com\.edgepdm\.\w+:\n    VersionRequirement: )">=0\.0\.0"$`)
+	r.text = dependency.ReplaceAll(r.text, []byte(`${1}"=`+version+`"`))
+}
+
+// dropTokenExchange makes the recipe one for a core that is not registered in an account, where nothing gives credentials and
+// the classic nucleus refuses what depends on them.
+func (r *recipe) dropTokenExchange() {
+	dependency := regexp.MustCompile(`(?m)^  aws\.greengrass\.TokenExchangeService:\n(    .*\n)+`)
+	r.text = dependency.ReplaceAll(r.text, nil)
+	r.text = regexp.MustCompile(`(?m)^ComponentDependencies:\n(Manifests:)`).ReplaceAll(r.text, []byte("$1"))
+}
+
+// only leaves out the manifests of architectures that are not built: a deployment to such a core then says that there is no
+// manifest for it, and not that an artifact is missing.
+func (r *recipe) only(archs []string) {
+	const manifest = "\n  - Platform:"
+	parts := strings.Split(string(r.text), manifest)
+	kept := parts[:1]
+	for _, part := range parts[1:] {
+		program := regexp.MustCompile(regexp.QuoteMeta(r.dir) + `-linux-(\w+)`).FindStringSubmatch(part)
+		if program == nil || slices.Contains(archs, program[1]) {
+			kept = append(kept, part)
+		}
+	}
+	r.text = []byte(strings.TrimRight(strings.Join(kept, manifest), "\n") + "\n")
+}
+
 // uploadTo makes the recipe say where its artifacts are after `aws s3 sync artifacts-build/artifacts s3://<bucket>`.
 func (r *recipe) uploadTo(bucket, version string) {
 	from, to := "s3://BUCKET_NAME/COMPONENT_NAME/COMPONENT_VERSION/", "s3://"+path.Join(bucket, r.name, version)+"/"
@@ -174,10 +209,39 @@ func (r *recipe) stage(ctx context.Context, to place, version string, archs []st
 	if err := os.WriteFile(to.recipe, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("write recipe: %w", err)
 	}
+	if err := readable(to, programs); err != nil {
+		return err
+	}
 	if _, err := fmt.Fprintf(s.Out, "staged %s %s: %s\n", r.name, version, to.recipe); err != nil {
 		return err
 	}
 	return nil
+}
+
+// readable lets the nucleus's user read everything, whatever the umask of who stages is.
+func readable(to place, programs []string) error {
+	chmod := func(path string, mode os.FileMode) error {
+		if err := os.Chmod(path, mode); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("set permissions: %w", err)
+		}
+		return nil
+	}
+	err := errors.Join(chmod(to.recipe, 0o644), chmod(to.sbom, 0o644))
+	for _, dir := range []string{
+		to.artifacts, filepath.Dir(to.artifacts), filepath.Dir(filepath.Dir(to.artifacts)),
+		filepath.Dir(to.recipe), filepath.Dir(to.sbom), filepath.Dir(filepath.Dir(to.recipe)),
+	} {
+		err = errors.Join(err, chmod(dir, 0o755))
+	}
+	files, listing := os.ReadDir(to.artifacts)
+	for _, f := range files {
+		path, mode := filepath.Join(to.artifacts, f.Name()), os.FileMode(0o644)
+		if slices.Contains(programs, path) {
+			mode = 0o755
+		}
+		err = errors.Join(err, chmod(path, mode))
+	}
+	return errors.Join(err, listing)
 }
 
 // build makes a static program whose bytes depend on the source, the version and the Go release only.

@@ -9,7 +9,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+
+	"gopkg.in/yaml.v3"
 
 	"edgepdm/shared/cli"
 	"edgepdm/test/need"
@@ -24,6 +27,14 @@ func stageInto(t *testing.T, args ...string) error {
 		t.Errorf("output %q", out.String())
 	}
 	return err
+}
+
+// stageTree stages what need not be the simulator.
+func stageTree(t *testing.T, args ...string) error {
+	t.Helper()
+	t.Chdir(need.Root(t))
+	var out bytes.Buffer
+	return run(t.Context(), args, cli.Streams{Out: &out, Err: &out})
 }
 
 func TestStageForGreengrassCLI(t *testing.T) {
@@ -113,6 +124,26 @@ func TestStageForTheCloud(t *testing.T) {
 	}
 }
 
+// A recipe for the cloud names only programs that are built.
+func TestStageForTheCloudOfOneArchitecture(t *testing.T) {
+	out := t.TempDir()
+	if err := stageTree(t, "-only", "sensor-simulator", "-version", "1.2.3", "-arch", "arm64", "-bucket", "my-bucket", "-out", out); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(out, "recipes", "com.edgepdm.SensorSimulator-1.2.3.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var recipe struct {
+		Manifests []struct {
+			Platform map[string]string `yaml:"Platform"`
+		} `yaml:"Manifests"`
+	}
+	if err := yaml.Unmarshal(text, &recipe); err != nil || len(recipe.Manifests) != 1 || recipe.Manifests[0].Platform["architecture"] != "aarch64" {
+		t.Errorf("%v: %+v in\n%s", err, recipe, text)
+	}
+}
+
 func TestStageForGDK(t *testing.T) {
 	project := t.TempDir()
 	config, err := os.ReadFile(filepath.Join(need.Root(t), "recipes", "sensor-simulator", "gdk-config.json"))
@@ -142,14 +173,109 @@ func TestStageForGDK(t *testing.T) {
 
 func TestStageRefuses(t *testing.T) {
 	for want, args := range map[string][]string{
-		"-version: \"1.2\"":    {"-version", "1.2"},
-		"-arch: \"mips\"":      {"-arch", "mips"},
-		"recipes/x/recipe":     {"-only", "x"},
-		"one component, -only": {"-gdk", "."},
+		"-version: \"1.2\"":           {"-version", "1.2"},
+		"-arch: \"mips\"":             {"-arch", "mips"},
+		"recipes/x/recipe":            {"-only", "x"},
+		"one component, -only":        {"-gdk", "."},
+		"\"s3://b/\" is not the name": {"-bucket", "s3://b/"},
+		"gets nothing from":           {"-bucket", "my-bucket", "-offline"},
 	} {
 		err := stageInto(t, args...)
 		if !errors.Is(err, cli.ErrUsage) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", args, err, want)
 		}
+	}
+}
+
+// The staged suite names the versions that are staged with it; GDK's, which gives each component a version of its own, a range.
+func TestTheSuiteNamesVersions(t *testing.T) {
+	out := t.TempDir()
+	if err := stageTree(t, "-only", "suite,sensor-simulator", "-version", "1.2.3", "-out", out); err != nil {
+		t.Fatal(err)
+	}
+	staged := requirements(t, filepath.Join(out, "recipes", "com.edgepdm.Suite-1.2.3.yaml"))
+	project := requirements(t, "recipe.yaml")
+	if len(staged) != 4 || len(project) != 4 {
+		t.Fatalf("%v, %v", staged, project)
+	}
+	for name := range staged {
+		if staged[name] != "=1.2.3" || project[name] != ">=0.0.0" {
+			t.Errorf("%s: staged %q, in the project %q", name, staged[name], project[name])
+		}
+	}
+	// Another version of the suite must not be kept from coming by what is beside it.
+	simulator := requirements(t, filepath.Join(out, "recipes", "com.edgepdm.SensorSimulator-1.2.3.yaml"))
+	if simulator["com.edgepdm.InferenceEngine"] != ">=0.0.0" {
+		t.Errorf("the simulator needs %v", simulator)
+	}
+}
+
+func requirements(t *testing.T, file string) map[string]string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var recipe struct {
+		ComponentDependencies map[string]struct {
+			VersionRequirement string `yaml:"VersionRequirement"`
+		} `yaml:"ComponentDependencies"`
+	}
+	if err := yaml.Unmarshal(data, &recipe); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	all := make(map[string]string)
+	for name, d := range recipe.ComponentDependencies {
+		all[name] = d.VersionRequirement
+	}
+	return all
+}
+
+// For a core without an account nothing depends on the token exchange service, and the rest is as it was.
+func TestStageOffline(t *testing.T) {
+	out, offline := t.TempDir(), t.TempDir()
+	for dir, flag := range map[string]string{out: "-offline=false", offline: "-offline"} {
+		if err := stageTree(t, "-only", "cloud-forwarder,inference-engine,model-fetcher", "-version", "1.2.3", "-out", dir, flag); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, needs := range map[string]bool{"CloudForwarder": true, "ModelFetcher": true, "InferenceEngine": false} {
+		file := filepath.Join("recipes", "com.edgepdm."+name+"-1.2.3.yaml")
+		if got := requirements(t, filepath.Join(out, file)); (got["aws.greengrass.TokenExchangeService"] != "") != needs {
+			t.Errorf("%s needs %v", name, got)
+		}
+		if got := requirements(t, filepath.Join(offline, file)); len(got) != 0 {
+			t.Errorf("%s needs %v offline", name, got)
+		}
+	}
+}
+
+// Whoever stages, the nucleus's user can read the tree.
+func TestStagedFilesAreReadable(t *testing.T) {
+	old := syscall.Umask(0o077)
+	defer syscall.Umask(old)
+	out := filepath.Join(t.TempDir(), "tree")
+	if err := stageTree(t, "-only", "inference-engine", "-out", out); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(out, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		want := os.FileMode(0o444)
+		if entry.IsDir() || strings.Contains(path, "-linux-") {
+			want = 0o555
+		}
+		if info.Mode().Perm()&want != want {
+			t.Errorf("%s has %v", path, info.Mode())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -33,6 +33,9 @@ func writeSums(root string) error {
 	if err == nil {
 		err = os.WriteFile(filepath.Join(root, sumsFile), []byte(text.String()), 0o644)
 	}
+	if err == nil {
+		err = os.Chmod(filepath.Join(root, sumsFile), 0o644) // whatever the umask is
+	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", sumsFile, err)
 	}

@@ -28,12 +28,15 @@ type Spec[C any] struct {
 
 // Environment is what a component finds around it.
 type Environment struct {
-	Getenv  func(string) string
-	WorkDir string // the component's own directory, kept between runs
-	Log     *slog.Logger
-	Level   *slog.LevelVar // level of Log, set from the configuration
-	Settle  time.Duration  // wait for further configuration events before reading; a change of n leaves makes n events
-	Backoff Backoff        // between attempts to reconnect
+	Getenv   func(string) string
+	WorkDir  string // the component's own directory, kept between runs
+	Log      *slog.Logger
+	Level    *slog.LevelVar   // level of Log, set from the configuration
+	Now      func() time.Time // nil for time.Now
+	Settle   time.Duration    // wait for further configuration events before reading; a change of n leaves makes n events
+	Backoff  Backoff          // between attempts to reconnect
+	Farewell time.Duration    // wait for the end of the process after the nucleus refused its token: a stop of the nucleus looks so
+	Deaf     time.Duration    // without word of its own health messages, which the nucleus took, before subscriptions are made again
 }
 
 // OSEnvironment is the environment of a process that a nucleus started: its working directory is the work directory.
@@ -41,13 +44,13 @@ func OSEnvironment() Environment {
 	level := new(slog.LevelVar)
 	return Environment{
 		Getenv: os.Getenv, WorkDir: ".", Level: level,
-		Log:    slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: level})),
-		Settle: 200 * time.Millisecond, Backoff: Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
+		Log:    slog.New(NewLogHandler(os.Stdout, os.Stderr, level)),
+		Settle: 200 * time.Millisecond, Farewell: 5 * time.Second, Deaf: 15 * time.Second, Backoff: Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
 	}
 }
 
-// Run runs the component until ctx ends or it fails. A lost connection is made anew; a refused token ends the component,
-// as only a restart by the nucleus brings a new one.
+// Run runs the component until ctx ends or it fails. A lost connection is made again. A refused token ends the component,
+// as only a restart by the nucleus brings a new one, but for nucleus lite, which knows the component by its process, too.
 func Run[C any](ctx context.Context, spec Spec[C], env Environment) error {
 	options, err := ipc.FromEnvironment(env.Getenv)
 	if err != nil {
@@ -60,8 +63,12 @@ func Run[C any](ctx context.Context, spec Spec[C], env Environment) error {
 		env.Backoff.Wait(ctx, attempt)
 	}
 	for failed := 0; ; {
-		client, err := ipc.Redial(ctx, options, wait)
+		client, err := connect(ctx, spec.Name, options, wait)
+		if errors.Is(err, ipc.ErrRefused) {
+			return farewell(ctx, env.Farewell, err)
+		}
 		if err == nil {
+			options.AuthToken = client.Token()
 			begun := time.Now()
 			err = session(ctx, spec, env, rt, client, &store)
 			_ = client.Close()
@@ -69,7 +76,7 @@ func Run[C any](ctx context.Context, spec Spec[C], env Environment) error {
 				failed = 0
 			}
 		}
-		again := errors.Is(err, ipc.ErrConnectionLost) || errors.Is(err, errUnready)
+		again := errors.Is(err, ipc.ErrConnectionLost) || errors.Is(err, errUnready) || errors.Is(err, errDeaf)
 		switch {
 		case ctx.Err() != nil && (again || errors.Is(err, ctx.Err())):
 			return nil
@@ -81,13 +88,41 @@ func Run[C any](ctx context.Context, spec Spec[C], env Environment) error {
 	}
 }
 
+// connect makes the connection: with the token, or by the component's name where the nucleus refuses the token.
+func connect(ctx context.Context, name string, o ipc.Options, wait func(context.Context, int, error)) (*ipc.Client, error) {
+	client, err := ipc.Redial(ctx, o, wait)
+	if !errors.Is(err, ipc.ErrRefused) {
+		return client, err
+	}
+	named, nameErr := ipc.Dial(ctx, ipc.Options{Socket: o.Socket, ComponentName: name})
+	if nameErr != nil {
+		return nil, err
+	}
+	return named, nil
+}
+
+// farewell gives the nucleus time to end the process, and returns nil when it does: a nucleus that stops breaks the
+// connections and refuses the tokens before it ends its components.
+func farewell(ctx context.Context, wait time.Duration, refused error) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-timer.C:
+		return refused
+	}
+}
+
 // errUnready marks an error of the nucleus, at the beginning of a session, that may pass.
 var errUnready = errors.New("the nucleus is not ready")
 
 // session does the component's work over one connection. It returns nil when ctx ends or the work is done.
 func session[C any](ctx context.Context, spec Spec[C], env Environment, rt *Runtime, client *ipc.Client, store *lastGood) error {
 	rt.connected(client)
-	stopHealth := rt.startHealth(ctx)
+	hearing := rt.listen(ctx, client, env.Deaf)
+	defer hearing.stop()
+	stopHealth := rt.startHealth(ctx, hearing)
 	defer stopHealth()
 
 	stopJudging := judge(ctx, spec, rt, client, env.Backoff)
@@ -105,8 +140,10 @@ func session[C any](ctx context.Context, spec Spec[C], env Environment, rt *Runt
 		next, err := watch(ctx, spec, rt, changes, current, work.done)
 		workErr := work.stop()
 		switch {
+		case hearing.deaf.Load():
+			return errDeaf
 		case client.Err() != nil:
-			return client.Err() // whatever else failed, failed for want of a connection
+			return client.Err() // whatever else failed, failed because there is no connection
 		case workErr != nil:
 			return workErr
 		case err != nil || next == nil:
@@ -176,6 +213,7 @@ func startWork[C any](ctx context.Context, spec Spec[C], rt *Runtime, config *co
 			return
 		}
 		rt.applyCommon(config.common)
+		rt.beginWork()
 		w.err = spec.Run(ctx, rt, config.value)
 		if ctx.Err() != nil && errors.Is(w.err, ctx.Err()) {
 			w.err = nil

@@ -8,7 +8,7 @@ import (
 	"edgepdm/shared/event"
 )
 
-// SetState says how the component is; the next health message, sent at once, carries it.
+// SetState says how the component is as long as no condition is set; the next health message, sent at once, carries it.
 func (rt *Runtime) SetState(state event.State, detail string) {
 	rt.mu.Lock()
 	changed := rt.state != state || rt.detail != detail
@@ -58,7 +58,7 @@ func (rt *Runtime) ReportHealth() {
 }
 
 // startHealth sends health messages until the returned function is called, and a last one then.
-func (rt *Runtime) startHealth(ctx context.Context) (stop func()) {
+func (rt *Runtime) startHealth(ctx context.Context, hearing *hearing) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the work may still have something to count
 	done := make(chan struct{})
 	go func() {
@@ -66,6 +66,7 @@ func (rt *Runtime) startHealth(ctx context.Context) (stop func()) {
 		failed := false
 		for {
 			err := rt.publishHealth()
+			hearing.published(err)
 			if (err != nil) != failed {
 				failed = err != nil
 				if failed {
@@ -108,8 +109,18 @@ func (rt *Runtime) health() event.Health {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
 	h := event.Health{
-		V: event.Version, Component: rt.name, Version: rt.version, Run: rt.run, TS: time.Now().UTC(),
+		V: event.Version, Component: rt.name, Version: rt.version, Run: rt.run, TS: rt.now().UTC(),
 		State: rt.state, Detail: rt.detail, Model: rt.model, Uplink: rt.uplink, Counters: make(map[string]uint64, len(rt.counters)),
+	}
+	conditions, awaited := rt.conditions.report()
+	switch {
+	case len(conditions) > 0:
+		h.Conditions = conditions[:min(len(conditions), maxConditions)]
+		if h.State == event.StateOK || h.State == event.StateStarting {
+			h.State, h.Detail = event.StateDegraded, detail(conditions)
+		}
+	case awaited && h.State == event.StateOK:
+		h.State, h.Detail = event.StateStarting, ""
 	}
 	if rt.configProblem != "" {
 		h.State, h.Detail = event.StateBadConfig, rt.configProblem

@@ -21,6 +21,8 @@ type Runtime struct {
 	name, version, run string
 	level              *slog.LevelVar
 	wakeHealth         chan struct{}
+	now                func() time.Time
+	conditions         *Conditions
 
 	mu             sync.Mutex // guards what follows
 	client         *ipc.Client
@@ -42,12 +44,20 @@ type subscription struct {
 }
 
 func newRuntime(name, version string, env Environment) *Runtime {
-	return &Runtime{
+	rt := &Runtime{
 		Log: env.Log, WorkDir: env.WorkDir, name: name, version: version, run: RandomID(), level: env.Level,
 		wakeHealth: make(chan struct{}, 1), state: event.StateStarting, counters: make(map[string]*atomic.Uint64),
-		healthInterval: 5 * time.Second,
+		healthInterval: 5 * time.Second, now: env.Now,
 	}
+	if rt.now == nil {
+		rt.now = time.Now
+	}
+	rt.conditions = newConditions(env.Log, rt.now, rt.ReportHealth)
+	return rt
 }
+
+// Conditions are what is wrong with the component at the moment. They are forgotten when Run is entered again.
+func (rt *Runtime) Conditions() *Conditions { return rt.conditions }
 
 // RandomID returns 8 random hexadecimal digits: the epoch of a producer, the name of a run.
 func RandomID() string {
@@ -68,6 +78,21 @@ func (rt *Runtime) IPC() *ipc.Client {
 	defer rt.mu.Unlock()
 	return rt.client
 }
+
+// Getenv returns the environment as it is now: nucleus lite may have given a new token since the process started.
+func (rt *Runtime) Getenv(getenv func(string) string) func(string) string {
+	return func(name string) string {
+		if name == envCredentialsToken {
+			if token := rt.IPC().Token(); token != "" && getenv(name) == getenv(ipc.EnvAuthToken) {
+				return token
+			}
+		}
+		return getenv(name)
+	}
+}
+
+// envCredentialsToken is the token for the token exchange service. A nucleus gives the same one as for IPC.
+const envCredentialsToken = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
 
 // connected begins a session: what was subscribed over the connection before is gone.
 func (rt *Runtime) connected(client *ipc.Client) {

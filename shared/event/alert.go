@@ -28,6 +28,7 @@ type Fault string
 const (
 	FaultMachine    Fault = "machine-fault" // the model sees a fault of the machine
 	FaultSilence    Fault = "silence"       // nothing is heard of the thing
+	FaultNoData     Fault = "no-data"       // its rows have too few values to say how it is
 	FaultUplinkDown Fault = "uplink-down"   // the cloud cannot be reached
 	FaultTest       Fault = "test"          // an operator's test
 )
@@ -60,8 +61,9 @@ type Alert struct {
 	Fault       Fault      `json:"fault"`
 	State       AlarmState `json:"state"`
 	Severity    Severity   `json:"severity"`
-	Since       time.Time  `json:"since"` // when the alarm was raised
-	TS          time.Time  `json:"ts"`    // when this alert was made
+	Since       time.Time  `json:"since"`           // when the alarm was raised
+	TS          time.Time  `json:"ts"`              // when this alert was made
+	RowTS       time.Time  `json:"row_ts,omitzero"` // of the row that raised it
 	Probability float64    `json:"probability,omitempty"`
 	Model       *ModelRef  `json:"model,omitempty"`
 	Text        string     `json:"text"` // what is spoken
@@ -83,7 +85,7 @@ func DecodeAlert(payload []byte) (Alert, error) {
 	if a.ID == "" || len(a.ID) > maxAlertID {
 		return a, &InvalidError{ReasonName, fmt.Sprintf("id has %d characters, must have 1 to %d", len(a.ID), maxAlertID)}
 	}
-	return a, nil
+	return a, checkClock(a.TS, a.Since, a.RowTS)
 }
 
 const maxAlertID = 256

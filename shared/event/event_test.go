@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +39,8 @@ func TestDecodeTelemetry(t *testing.T) {
 		{"readings", `{` + head + `,"readings":{"oil_temp":71.5,"flow":null}}`, "", ""},
 		{"packed", `{` + head + `,"f32":"AADAPwAAwH8="}`, "", ""},
 		{"unknown members", `{` + head + `,"values":[1],"later":{"x":1}}`, "", ""},
+		{"null is an absent form", `{` + head + `,"values":[1,2],"readings":null,"f32":null}`, "", ""},
+		{"null forms only", `{` + head + `,"values":null,"readings":null,"f32":null}`, event.ReasonMalformed, "0 of values"},
 		{"not JSON", `hello`, event.ReasonMalformed, "invalid character"},
 		{"empty", ``, event.ReasonMalformed, "unexpected end"},
 		{"cut", `{` + head + `,"values":[1,`, event.ReasonMalformed, "unexpected end"},
@@ -59,7 +63,7 @@ func TestDecodeTelemetry(t *testing.T) {
 		{"bare Infinity", `{` + head + `,"values":[0,Infinity]}`, event.ReasonInfinity, "Infinity"},
 		{"bare -Infinity", `{` + head + `,"values":[0,-Infinity]}`, event.ReasonInfinity, "Infinity"},
 		{"bare NaN", `{` + head + `,"values":[0,NaN]}`, event.ReasonMalformed, "NaN"},
-		{"huge reading", `{` + head + `,"readings":{"a":-1e39}}`, event.ReasonInfinity, `reading "a"`},
+		{"readings of all kinds", `{` + head + `,"readings":{"a":-1e39,"b":"x","c":[1],"d":{"e":1},"f":true}}`, "", ""},
 		{"packed Infinity", `{` + head + `,"f32":"AACAfw=="}`, event.ReasonInfinity, "value 0"},
 		{"packed odd", `{` + head + `,"f32":"AAA="}`, event.ReasonMalformed, "f32"},
 	} {
@@ -79,6 +83,41 @@ func TestDecodeTelemetry(t *testing.T) {
 }
 
 // An invalid row keeps its identity, so that the gap it leaves can be counted as its.
+// TestParseFloat wants numpy's float32(float("…")) of each text, which rounds twice.
+func TestParseFloat(t *testing.T) {
+	for text, want := range map[string]float32{
+		"1.0000000596046448":              1,         // read at once: 1.0000001
+		"1.00000005960464477539062500001": 1,         // read at once: 1.0000001
+		"1.0000001788139343":              1.0000002, // read at once: 1.0000001
+		"-8388608.5000000001":             -8388608,  // read at once: -8388609
+		"16777217.000000001":              16777216,  // read at once: 16777218
+		"0.1":                             0.1,       // as most
+		"1.17549428e-38":                  1.1754942e-38,
+		"3.4028235677973362e38":           math.MaxFloat32,
+		"1e-400":                          0,
+	} {
+		if got, err := event.ParseFloat(text); err != nil || got != want {
+			t.Errorf("%s: %v, %v; want %v", text, got, err, want)
+		}
+		row, err := event.DecodeTelemetry([]byte(`{` + head + `,"values":[` + text + `]}`))
+		if err != nil || row.Values[0] != want {
+			t.Errorf("%s in values: %v, %v; want %v", text, row.Values, err, want)
+		}
+		row, err = event.DecodeTelemetry([]byte(`{` + head + `,"readings":{"a":` + text + `}}`))
+		if err != nil || row.Readings["a"] != want {
+			t.Errorf("%s in readings: %v, %v; want %v", text, row.Readings, err, want)
+		}
+	}
+	for _, text := range []string{"3.4028235677973366e38", "-1e39", "1e400"} {
+		if got, err := event.ParseFloat(text); !errors.Is(err, strconv.ErrRange) {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+	if _, err := event.ParseFloat("1,5"); !errors.Is(err, strconv.ErrSyntax) {
+		t.Error(err)
+	}
+}
+
 func TestInvalidRowKeepsItsIdentity(t *testing.T) {
 	row, err := event.DecodeTelemetry([]byte(`{"values":["x"],` + head + `}`))
 	if reasonOf(err) != event.ReasonMalformed || row.ID() != "pump-1-e1-7" {
@@ -156,8 +195,13 @@ func TestDecodeShadow(t *testing.T) {
 	}{
 		{"the workshop's", `{"state":{"desired":{"property":"0.53"}},"version":12,"timestamp":1795448155}`, event.Readings{"property": 0.53}, ""},
 		{"by name", `{"state":{"reported":{"oil_temp":71.5}},"version":1}`, event.Readings{"oil_temp": 71.5}, ""},
-		{"text", `{"state":{"desired":{"property":"warm"}},"version":1}`, nil, event.ReasonMalformed},
-		{"infinite", `{"state":{"desired":{"property":"inf"}},"version":1}`, nil, event.ReasonMalformed},
+		{"both", `{"state":{"desired":{"property":"0.5","oil_temp":70},"reported":{"oil_temp":71.5}},"version":1}`, event.Readings{"property": 0.5, "oil_temp": 71.5}, ""},
+		{"text", `{"state":{"desired":{"property":"warm"}},"version":1}`, event.Readings{}, ""},
+		{"infinite", `{"state":{"desired":{"property":"inf"}},"version":1}`, event.Readings{}, ""},
+		{"set points only", `{"state":{"desired":{"oil_temp":70}},"version":1}`, event.Readings{}, ""},
+		{"text rounded twice, as Python does", `{"state":{"desired":{"property":"1.0000000596046448"}},"version":1}`, event.Readings{"property": 1}, ""},
+		{"a number rounded twice", `{"state":{"desired":{"property":1.0000000596046448}},"version":1}`, event.Readings{"property": 1}, ""},
+		{"text beyond float32", `{"state":{"desired":{"property":"1e39"}},"version":1}`, event.Readings{}, ""},
 		{"no version", `{"state":{"desired":{"property":"1"}}}`, nil, event.ReasonSequence},
 		{"not JSON", `x`, nil, event.ReasonMalformed},
 		{"with metadata that is larger than a state may be", `{"state":{"desired":{"property":1}},"version":1,"metadata":"` + strings.Repeat("x", 50_000) + `"}`,
@@ -179,6 +223,139 @@ func TestASimulatedShadowSaysSo(t *testing.T) {
 		row, err := event.DecodeShadow("p", []byte(`{"state":{"desired":{"a":1}},"version":1,"clientToken":"`+token+`"}`), time.Now())
 		if err != nil || row.Simulated != want {
 			t.Errorf("%s: simulated %v, %v", token, row.Simulated, err)
+		}
+	}
+}
+
+// What is no number beside readings does not spoil them: it is told apart, for it may be of no sensor.
+func TestReadingsThatAreNoNumbers(t *testing.T) {
+	row, err := event.DecodeTelemetry([]byte(`{` + head + `,"readings":{"temp":20,"none":null,"firmware":"1.2.3","on":true,"list":[1],"more":{"x":1},"huge":1e39}}`))
+	if err != nil || len(row.Readings) != 2 || row.Readings["temp"] != 20 {
+		t.Fatalf("%v, %v", row.Readings, err)
+	}
+	want := map[string]event.Reason{
+		"firmware": event.ReasonMalformed, "on": event.ReasonMalformed, "list": event.ReasonMalformed, "more": event.ReasonMalformed, "huge": event.ReasonInfinity,
+	}
+	shadow, err := event.DecodeShadow("p", []byte(`{"state":{"reported":{"temp":"20","firmware":"1.2.3","on":true,"list":[1],"more":{"x":1},"huge":1e39},`+
+		`"desired":{"temp":30,"mode":"auto"}},"version":1}`), time.Now())
+	if err != nil || len(shadow.Readings) != 1 || shadow.Readings["temp"] != 20 || shadow.Unused != 2 {
+		t.Fatalf("%+v, %v", shadow, err)
+	}
+	for what, unreadable := range map[string]map[string]*event.InvalidError{"row": row.Unreadable, "shadow": shadow.Unreadable} {
+		got := make(map[string]event.Reason)
+		for name, err := range unreadable {
+			got[name] = err.Reason
+			if !strings.Contains(err.Detail, name) {
+				t.Errorf("%s: %v does not name %s", what, err, name)
+			}
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+}
+
+// A time that is out of this world, or that JSON cannot say again, is invalid in every message.
+func TestTimesThatCannotBe(t *testing.T) {
+	const unset = "1970-01-01T00:00:07Z" // the clock of a core that was not set yet, which costs no alert
+	byOwnClock := []string{"alert", "since of an alert", "model event", "health"}
+	decoders := map[string]func(ts string) error{
+		"telemetry": func(ts string) error {
+			_, err := event.DecodeTelemetry([]byte(`{"v":1,"thing":"p","epoch":"a","seq":1,"values":[1],"ts":"` + ts + `"}`))
+			return err
+		},
+		"prediction": func(ts string) error {
+			_, err := event.DecodePrediction([]byte(`{"v":1,"thing":"p","ts":"` + ts + `"}`))
+			return err
+		},
+		"prediction in a batch": func(ts string) error {
+			rows, err := event.DecodePredictionBatch([]byte(`{"v":1,"predictions":[{"v":1,"thing":"p","ts":"` + ts + `"}]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return rows[0].Err
+		},
+		"alert": func(ts string) error {
+			_, err := event.DecodeAlert([]byte(`{"v":1,"id":"a","thing":"p","ts":"` + ts + `"}`))
+			return err
+		},
+		"since of an alert": func(ts string) error {
+			_, err := event.DecodeAlert([]byte(`{"v":1,"id":"a","thing":"p","since":"` + ts + `"}`))
+			return err
+		},
+		"model event": func(ts string) error {
+			_, err := event.DecodeModelEvent([]byte(`{"v":1,"ts":"` + ts + `"}`))
+			return err
+		},
+		"health": func(ts string) error {
+			_, err := event.DecodeHealth([]byte(`{"v":1,"ts":"` + ts + `"}`))
+			return err
+		},
+	}
+	for name, decode := range decoders {
+		for ts, want := range map[string]event.Reason{
+			"2026-11-27T00:00:00Z": "", "2026-11-27T00:00:00+23:59": "", "2026-11-27T00:00:00-23:59": "",
+			"2000-01-01T00:00:00Z": "", "2100-12-31T23:59:59Z": "",
+			"2026-11-27T00:00:00+24:00": event.ReasonSequence, "2026-11-27T00:00:00-24:00": event.ReasonSequence,
+			"2026-11-27T23:00:00+23:60": event.ReasonSequence, "1999-12-31T23:59:59Z": event.ReasonSequence,
+			"2101-01-01T00:00:00Z": event.ReasonSequence, "9999-12-31T23:59:59-23:00": event.ReasonSequence,
+		} {
+			if ts == "1999-12-31T23:59:59Z" && slices.Contains(byOwnClock, name) {
+				ts, want = unset, ""
+			}
+			if err := decode(ts); reasonOf(err) != want {
+				t.Errorf("%s at %s: %v, want %q", name, ts, err, want)
+			}
+		}
+	}
+	for stamp, want := range map[string]event.Reason{
+		"1795819627": "", "0": "", "1795819627000": event.ReasonSequence, "-1": event.ReasonSequence, "9223372036854775807": event.ReasonSequence,
+	} {
+		row, err := event.DecodeShadow("p", []byte(`{"state":{"reported":{"a":1}},"version":1,"timestamp":`+stamp+`}`), time.Now())
+		if reasonOf(err) != want {
+			t.Errorf("a shadow at %s: %v, want %q", stamp, err, want)
+		}
+		if _, unwritten := json.Marshal(row.TS); err == nil && unwritten != nil {
+			t.Errorf("a shadow at %s is taken, and cannot be written: %v", stamp, unwritten)
+		}
+	}
+}
+
+// A batch of predictions is as large as a local message may be, and gives each back as it was.
+func TestPredictionBatch(t *testing.T) {
+	var payloads [][]byte
+	for seq := range uint64(40) {
+		payload, err := json.Marshal(event.Prediction{V: 1, ID: fmt.Sprint("p-a-", seq), Thing: "p", Epoch: "a", Seq: seq, TS: time.Now().UTC(), Text: "<it> & more"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		payloads = append(payloads, payload)
+	}
+	for left := payloads; len(left) > 0; {
+		batch, taken := event.JoinPredictions(left)
+		if err := event.Local.Check(batch); err != nil || taken < min(len(left), 10) {
+			t.Fatalf("%d in a batch: %v", taken, err)
+		}
+		predictions, err := event.DecodePredictionBatch(batch)
+		if err != nil || len(predictions) != taken {
+			t.Fatalf("%d of %d, %v", len(predictions), taken, err)
+		}
+		for i, p := range predictions {
+			if p.Err != nil || string(p.Payload) != string(left[i]) || p.ID == "" {
+				t.Errorf("%+v, want %s", p, left[i])
+			}
+		}
+		left = left[taken:]
+	}
+	predictions, err := event.DecodePredictionBatch([]byte(`{"v":1,"predictions":[7,{"v":2},{"v":1,"id":"x"}]}`))
+	if err != nil || reasonOf(predictions[0].Err) != event.ReasonMalformed || reasonOf(predictions[1].Err) != event.ReasonVersion || predictions[2].Err != nil {
+		t.Errorf("%+v, %v", predictions, err)
+	}
+	for payload, want := range map[string]event.Reason{
+		`{"v":2,"predictions":[]}`: event.ReasonVersion, `[]`: event.ReasonMalformed, strings.Repeat(" ", 7000): event.ReasonOversized,
+	} {
+		if _, err := event.DecodePredictionBatch([]byte(payload)); reasonOf(err) != want {
+			t.Errorf("%.20s: %v, want %q", payload, err, want)
 		}
 	}
 }
@@ -222,6 +399,8 @@ func TestSchemaOf(t *testing.T) {
 func FuzzDecodeTelemetry(f *testing.F) {
 	f.Add([]byte(`{` + head + `,"values":[1.5,null]}`))
 	f.Add([]byte(`{` + head + `,"readings":{"a":1}}`))
+	f.Add([]byte(`{"v":1,"predictions":[{"v":1,"id":"x","ts":"2026-11-27T00:00:00+24:00"}]}`))
+	f.Add([]byte(`{` + head + `,"ts":"2026-11-27T00:00:00+24:00","values":[1.5,null]}`))
 	f.Add([]byte(`{"v":1,"rows":[{` + head + `,"f32":"AADAPw=="}]}`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		row, err := event.DecodeTelemetry(payload)
@@ -234,6 +413,27 @@ func FuzzDecodeTelemetry(f *testing.F) {
 			}
 		}
 		_, _ = event.DecodeTelemetryBatch(payload)
-		_, _ = event.DecodeShadow("t", payload, time.Time{})
+		for _, p := range predictionsOf(payload) {
+			if p.Err == nil {
+				if _, err := json.Marshal(p.Prediction); err != nil {
+					t.Fatalf("a prediction is taken, and cannot be written: %v", err)
+				}
+			}
+		}
+		if shadow, err := event.DecodeShadow("t", payload, time.Now()); err == nil {
+			if _, err := json.Marshal(shadow); err != nil {
+				t.Fatalf("a shadow is taken, and cannot be written: %v", err)
+			}
+		}
+		if err == nil {
+			if _, err := json.Marshal(row); err != nil {
+				t.Fatalf("a row is taken, and cannot be written: %v", err)
+			}
+		}
 	})
+}
+
+func predictionsOf(payload []byte) []event.BatchedPrediction {
+	predictions, _ := event.DecodePredictionBatch(payload)
+	return predictions
 }

@@ -9,7 +9,7 @@ const (
 	ReasonMalformed Reason = "malformed" // not the JSON of such a message
 	ReasonVersion   Reason = "version"   // another version of the message format
 	ReasonName      Reason = "name"      // a thing, line or epoch that is none, or not the one of the topic
-	ReasonSequence  Reason = "sequence"  // seq or ts is missing
+	ReasonSequence  Reason = "sequence"  // seq or ts is missing, or ts is no time that can be
 	ReasonInfinity  Reason = "infinity"  // a value that is infinite, or too large for float32
 	ReasonLength    Reason = "length"    // not as many values as the model has features
 	ReasonSchema    Reason = "schema"    // made for other sensors than the model's

@@ -36,5 +36,8 @@ func DecodeModelEvent(payload []byte) (ModelEvent, error) {
 	if err := decode(payload, &e); err != nil {
 		return e, err
 	}
-	return e, checkVersion(e.V)
+	if err := checkVersion(e.V); err != nil {
+		return e, err
+	}
+	return e, checkClock(e.TS)
 }

@@ -10,6 +10,7 @@ import (
 const (
 	LabelFaulty    = "Faulty"
 	LabelNotFaulty = "Not Faulty"
+	LabelNoData    = "No Data" // not the workshop's: too few sensors have a value to say either
 )
 
 // Prediction is what the model says of one row of telemetry.
@@ -23,13 +24,18 @@ type Prediction struct {
 	TS          time.Time `json:"ts"` // of the row
 	Model       ModelRef  `json:"model"`
 	Probability float64   `json:"probability"` // of a fault, 0 to 1
-	Label       string    `json:"label"`       // LabelFaulty at or above the threshold
+	Label       string    `json:"label"`       // LabelFaulty at or above the threshold, LabelNoData without a verdict
 	Threshold   float64   `json:"threshold"`
 	LatencyUS   int64     `json:"latency_us"` // from the row's arrival to its score, microseconds
 	Platform    string    `json:"platform"`   // e.g. linux/arm64
 	Text        string    `json:"text"`       // the workshop's sentence
 	Simulated   bool      `json:"simulated,omitempty"`
 	Faulty      *bool     `json:"faulty,omitempty"` // the truth, where the row told it
+
+	// With LabelNoData:
+	Absent     int    `json:"absent,omitempty"`     // sensors without a value
+	Missing    string `json:"missing,omitempty"`    // some of them, for a person
+	Assembling bool   `json:"assembling,omitempty"` // the row's parts have not all come yet
 }
 
 // ModelRef names a model.
@@ -46,11 +52,21 @@ func PredictionText(label string, latency time.Duration, platform string) string
 
 // DecodePrediction reads a message of a prediction topic. The error is an *InvalidError.
 func DecodePrediction(payload []byte) (Prediction, error) {
+	if err := Local.Check(payload); err != nil {
+		return Prediction{}, err
+	}
+	return decodePrediction(payload)
+}
+
+func decodePrediction(payload []byte) (Prediction, error) {
 	var p Prediction
-	if err := decode(payload, &p); err != nil {
+	if err := json.Unmarshal(payload, &p); err != nil {
+		return p, jsonError(payload, err)
+	}
+	if err := checkVersion(p.V); err != nil {
 		return p, err
 	}
-	return p, checkVersion(p.V)
+	return p, checkRowTime(p.TS)
 }
 
 // State is a component's own view of its condition; the nucleus only knows that the process runs.
@@ -58,25 +74,27 @@ type State string
 
 // The states.
 const (
-	StateStarting  State = "STARTING" // not at work yet
-	StateOK        State = "OK"
-	StateNoModel   State = "NO_MODEL"   // waits for a model
-	StateBadConfig State = "BAD_CONFIG" // waits for a configuration that is valid
-	StateDegraded  State = "DEGRADED"   // works, but not fully: Detail says what is wrong
+	StateStarting      State = "STARTING" // not at work yet
+	StateOK            State = "OK"
+	StateNoModel       State = "NO_MODEL"       // waits for a model
+	StateBadConfig     State = "BAD_CONFIG"     // waits for a configuration that is valid
+	StateNotConfigured State = "NOT_CONFIGURED" // what it is for is not configured: nothing to do, and no fault
+	StateDegraded      State = "DEGRADED"       // works, but not fully: Detail says what is wrong
 )
 
 // Health is a component's report about itself.
 type Health struct {
-	V         int               `json:"v"`
-	Component string            `json:"component"`
-	Version   string            `json:"version"`
-	Run       string            `json:"run"` // random at the component's start: counters begin again at zero with it
-	TS        time.Time         `json:"ts"`
-	State     State             `json:"state"`
-	Detail    string            `json:"detail,omitempty"`
-	Counters  map[string]uint64 `json:"counters,omitempty"`
-	Model     *ModelRef         `json:"model,omitempty"`
-	Uplink    Uplink            `json:"uplink,omitempty"` // of the component that keeps the way to the cloud
+	V          int               `json:"v"`
+	Component  string            `json:"component"`
+	Version    string            `json:"version"`
+	Run        string            `json:"run"` // random at the component's start: counters begin again at zero with it
+	TS         time.Time         `json:"ts"`
+	State      State             `json:"state"`
+	Detail     string            `json:"detail,omitempty"`
+	Conditions []Condition       `json:"conditions,omitempty"` // what is wrong, the oldest first, at most eight
+	Counters   map[string]uint64 `json:"counters,omitempty"`
+	Model      *ModelRef         `json:"model,omitempty"`
+	Uplink     Uplink            `json:"uplink,omitempty"` // of the component that keeps the way to the cloud
 }
 
 // Uplink says whether the cloud can be reached.
@@ -94,7 +112,10 @@ func DecodeHealth(payload []byte) (Health, error) {
 	if err := decode(payload, &h); err != nil {
 		return h, err
 	}
-	return h, checkVersion(h.V)
+	if err := checkVersion(h.V); err != nil {
+		return h, err
+	}
+	return h, checkClock(h.TS)
 }
 
 func decode(payload []byte, message any) error {

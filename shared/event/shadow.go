@@ -20,9 +20,9 @@ const SimulatedToken = "simulated"
 // metadata, which has a time for each value and is several times as large.
 const maxShadowMessage = 64 << 10
 
-// DecodeShadow reads a shadow's update/accepted document as a partial row: sensors by name below state.reported or
-// state.desired, as numbers or, as the workshop's sensor sends them, as strings. now stands in where the document has
-// no timestamp. The error is an *InvalidError.
+// DecodeShadow reads a shadow's update/accepted document as a partial row: sensors by name below state.reported, as numbers
+// or, as the workshop's sensor sends them, as strings. state.desired has set points, which are no measurements; only the
+// workshop's property counts there. now stands in where the document has no timestamp. The error is an *InvalidError.
 func DecodeShadow(thing string, payload []byte, now time.Time) (Telemetry, error) {
 	if len(payload) > maxShadowMessage {
 		return Telemetry{}, &InvalidError{ReasonOversized, fmt.Sprintf("message of %d bytes about a shadow, may have %d", len(payload), maxShadowMessage)}
@@ -41,17 +41,20 @@ func DecodeShadow(thing string, payload []byte, now time.Time) (Telemetry, error
 	}
 	t := Telemetry{V: Version, Thing: thing, Epoch: ShadowEpoch, Seq: doc.Version, TS: now, Readings: Readings{},
 		Simulated: doc.Token == SimulatedToken}
-	if doc.Timestamp > 0 {
+	if doc.Timestamp != 0 {
 		t.TS = time.Unix(doc.Timestamp, 0).UTC()
 	}
-	for _, state := range []map[string]any{doc.State.Desired, doc.State.Reported} {
-		for name, value := range state {
-			x, err := shadowValue(value)
-			if err != nil {
-				return t, &InvalidError{err.Reason, fmt.Sprintf("reading %.64q %s", name, err.Detail)}
-			}
-			t.Readings[name] = x
+	for name, value := range doc.State.Desired {
+		if name != PropertyReading {
+			t.Unused++
+			continue
 		}
+		x, err := shadowValue(value)
+		t.read(name, x, err)
+	}
+	for name, value := range doc.State.Reported {
+		x, err := shadowValue(value)
+		t.read(name, x, err)
 	}
 	return t, t.normalise()
 }
@@ -63,8 +66,8 @@ func shadowValue(v any) (float32, *InvalidError) {
 	case float64:
 		return parseValue([]byte(strconv.FormatFloat(x, 'g', -1, 64)))
 	case string:
-		if f, err := strconv.ParseFloat(x, 32); err == nil && f-f == 0 { // finite
-			return float32(f), nil
+		if f, err := ParseFloat(x); err == nil && f-f == 0 { // finite
+			return f, nil
 		}
 	}
 	return 0, &InvalidError{ReasonMalformed, fmt.Sprintf("is %.40q, not a finite number", fmt.Sprint(v))}

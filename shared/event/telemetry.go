@@ -29,6 +29,10 @@ type Telemetry struct {
 
 	Simulated bool  `json:"simulated,omitempty"`
 	Faulty    *bool `json:"faulty,omitempty"` // the truth, where simulated or replayed data know it
+
+	// Set by decoders: readings by name that are no numbers, which only a sensor must be, and how many others are of no use.
+	Unreadable map[string]*InvalidError `json:"-"`
+	Unused     int                      `json:"-"`
 }
 
 // ID names a row for ever: <thing>-<epoch>-<seq>. The prediction for it has the same id.
@@ -87,11 +91,34 @@ func DecodeTelemetryBatch(payload []byte) ([]Row, error) {
 }
 
 func decodeRow(payload []byte) (Telemetry, error) {
-	var t Telemetry
-	if err := json.Unmarshal(payload, &t); err != nil {
+	var row struct {
+		Telemetry
+		Readings map[string]json.RawMessage `json:"readings"` // in place of Telemetry's: not all must be numbers
+	}
+	if err := json.Unmarshal(payload, &row); err != nil {
 		return identity(payload), jsonError(payload, err)
 	}
+	t := row.Telemetry
+	if row.Readings != nil {
+		t.Readings = make(Readings, len(row.Readings))
+	}
+	for name, n := range row.Readings {
+		x, err := parseValue(n)
+		t.read(name, x, err)
+	}
 	return t, t.normalise()
+}
+
+// read takes a reading, or why it is none.
+func (t *Telemetry) read(name string, x float32, err *InvalidError) {
+	if err == nil {
+		t.Readings[name] = x
+		return
+	}
+	if t.Unreadable == nil {
+		t.Unreadable = make(map[string]*InvalidError)
+	}
+	t.Unreadable[name] = &InvalidError{err.Reason, fmt.Sprintf("reading %.64q %s", name, err.Detail)}
 }
 
 // identity reads what tells an invalid row from others, as far as it can be read.
@@ -128,6 +155,9 @@ func (t *Telemetry) normalise() error {
 	}
 	if t.TS.IsZero() {
 		return &InvalidError{ReasonSequence, "ts is missing"}
+	}
+	if err := CheckTime(t.TS); err != nil {
+		return &InvalidError{ReasonSequence, "ts " + err.Error()}
 	}
 	forms := 0
 	for _, set := range [...]bool{t.Values != nil, t.Readings != nil, t.Packed != nil} {

@@ -12,7 +12,8 @@ const Version = 1
 
 // Local topics and subscription filters, verb first so that one filter covers all things.
 const (
-	TopicTelemetryBatch = "pdm/v1/telemetry-batch"
+	TopicTelemetryBatch  = "pdm/v1/telemetry-batch"
+	TopicPredictionBatch = "pdm/v1/prediction-batch"
 
 	FilterTelemetry   = "pdm/v1/telemetry/+"
 	FilterPrediction  = "pdm/v1/prediction/+"

@@ -74,22 +74,16 @@ func (r Readings) MarshalJSON() ([]byte, error) {
 	return json.Marshal(o)
 }
 
-// UnmarshalJSON reads an object of numbers and nulls.
-func (r *Readings) UnmarshalJSON(b []byte) error {
-	var numbers map[string]json.RawMessage
-	if err := json.Unmarshal(b, &numbers); err != nil {
-		return &InvalidError{ReasonMalformed, "readings is not an object"}
+// ParseFloat reads a decimal number as Python and numpy do before XGBoost sees it: as a float64, which is then rounded to
+// float32. Read straight to float32, text close to the middle of two values gives the other one, and a row may take another
+// leaf. The error is one of strconv.ParseFloat; what is too large for float32 wraps strconv.ErrRange.
+func ParseFloat(text string) (float32, error) {
+	wide, err := strconv.ParseFloat(text, 64)
+	x := float32(wide)
+	if err == nil && math.IsInf(float64(x), 0) && !math.IsInf(wide, 0) {
+		err = &strconv.NumError{Func: "ParseFloat", Num: text, Err: strconv.ErrRange}
 	}
-	readings := make(Readings, len(numbers))
-	for name, n := range numbers {
-		x, err := parseValue(n)
-		if err != nil {
-			return &InvalidError{err.Reason, fmt.Sprintf("reading %.64q %s", name, err.Detail)}
-		}
-		readings[name] = x
-	}
-	*r = readings
-	return nil
+	return x, err
 }
 
 // parseValue reads one number or null, valid JSON already.
@@ -100,11 +94,11 @@ func parseValue(n []byte) (float32, *InvalidError) {
 	if n[0] != '-' && (n[0] < '0' || n[0] > '9') {
 		return 0, &InvalidError{ReasonMalformed, fmt.Sprintf("is %.20s, not a number", n)}
 	}
-	x, err := strconv.ParseFloat(string(n), 32)
+	x, err := ParseFloat(string(n))
 	if err != nil { // the syntax is right: it is out of range
 		return 0, &InvalidError{ReasonInfinity, fmt.Sprintf("is %.20s, too large for float32", n)}
 	}
-	return float32(x), nil
+	return x, nil
 }
 
 // Packed is a row in the compact form: base64 of little-endian float32s, NaN for a missing value.
@@ -121,11 +115,15 @@ func (p Packed) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads the base64 text.
 func (p *Packed) UnmarshalJSON(b []byte) error {
-	var text string
+	var text *string
 	if err := json.Unmarshal(b, &text); err != nil {
 		return &InvalidError{ReasonMalformed, "f32 is not a string"}
 	}
-	raw, err := base64.StdEncoding.DecodeString(text)
+	if text == nil { // null
+		*p = nil
+		return nil
+	}
+	raw, err := base64.StdEncoding.DecodeString(*text)
 	if err != nil || len(raw)%4 != 0 {
 		return &InvalidError{ReasonMalformed, "f32 is not base64 of float32s"}
 	}

@@ -2,11 +2,15 @@ package gbdt
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
+	"compress/bzip2"
 	"compress/gzip"
+	"compress/zlib"
 	"errors"
 	"io"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -32,11 +36,71 @@ type archiveMember struct {
 	data []byte
 }
 
-// parseArchive reads the model of a model.tar.gz, or of a tar: the file xgboost-model; or else the models xgboost-model-0,
-// xgboost-model-1, … of a k-fold training, as one; or else the only file whose content looks like a model. Files that begin
-// with a dot and files in folders are no models, as for SageMaker's endpoint.
-func (l Limits) parseArchive(kind string, data []byte) (*Model, error) {
-	members, err := l.unpack(kind, data)
+// isPacked says whether a file of a kind is an archive or compressed.
+func isPacked(kind string) bool {
+	return kind == kindTar || kind == kindGzip || kind == kindZlib || kind == kindBzip2
+}
+
+// parsePacked reads the model of a model.tar.gz, of a tar, or of a file that is compressed alone.
+func (l Limits) parsePacked(kind string, data []byte) (*Model, error) {
+	in, err := l.decompress(kind, data)
+	if err != nil {
+		return nil, within(kind, err)
+	}
+	if head, err := in.Peek(tarMagicEnd); kind == kindTar || isTar(head) || err != nil && !errors.Is(err, io.EOF) {
+		kind = map[string]string{kindGzip: "tar.gz", kindZlib: "tar.zlib", kindBzip2: "tar.bz2", kindTar: kindTar}[kind]
+		return l.parseArchive(kind, in)
+	}
+	content, err := io.ReadAll(in)
+	if err != nil {
+		return nil, within(kind, archiveError(err))
+	}
+	inner, err := sniff(content)
+	if err == nil && isPacked(inner) {
+		err = refuse(ErrFormat, "what it holds is packed once more")
+	}
+	var model *Model
+	if err == nil {
+		model, err = l.parseFile(inner, content)
+	}
+	if err != nil {
+		return nil, within(kind, err)
+	}
+	model.Format = kind + "+" + model.Format
+	return model, nil
+}
+
+// tarMagicEnd is where the magic of a tar's first header ends.
+const tarMagicEnd = 262
+
+// isTar says whether what begins with head is a tar, also one without files.
+func isTar(head []byte) bool {
+	return len(head) == tarMagicEnd && (string(head[257:262]) == "ustar" || len(bytes.Trim(head, "\x00")) == 0)
+}
+
+// decompress returns what is in a file, no more of it than is allowed.
+func (l Limits) decompress(kind string, data []byte) (*bufio.Reader, error) {
+	var in io.Reader = bytes.NewReader(data)
+	var err error
+	switch kind {
+	case kindGzip:
+		in, err = gzip.NewReader(in)
+	case kindZlib:
+		in, err = zlib.NewReader(in)
+	case kindBzip2:
+		in = bzip2.NewReader(in)
+	}
+	if err != nil {
+		return nil, archiveError(err)
+	}
+	return bufio.NewReader(&boundedReader{in: in, left: min(l.FileSize, minUnpackSize+maxUnpackRatio*int64(len(data)))}), nil
+}
+
+// parseArchive reads the model in a tar: the file xgboost-model; or else the models xgboost-model-0, xgboost-model-1, … of a
+// k-fold training, as one; or else the only file whose content looks like a model. Files in folders count if there is none
+// at the top; files that begin with a dot never do, as for SageMaker's endpoint.
+func (l Limits) parseArchive(kind string, in io.Reader) (*Model, error) {
+	members, err := unpack(in)
 	if err != nil {
 		return nil, within(kind, err)
 	}
@@ -48,8 +112,8 @@ func (l Limits) parseArchive(kind string, data []byte) (*Model, error) {
 	left := l // the folds share the limits
 	for i, member := range chosen {
 		what, err := sniff(member.data)
-		if err == nil && (what == kindTar || what == kindTarGzip) {
-			err = refuse(ErrFormat, "it is an archive itself")
+		if err == nil && isPacked(what) {
+			err = refuse(ErrFormat, "it is packed itself")
 		}
 		if err == nil {
 			folds[i], err = left.parseFile(what, member.data)
@@ -60,7 +124,7 @@ func (l Limits) parseArchive(kind string, data []byte) (*Model, error) {
 		left.Trees, left.Nodes = left.Trees-folds[i].NumTrees, left.Nodes-folds[i].NumNodes
 	}
 	model := folds[0]
-	if strings.HasPrefix(chosen[0].name, foldPrefix) {
+	if strings.HasPrefix(path.Base(chosen[0].name), foldPrefix) {
 		if model, err = newFolds(folds, l); err != nil {
 			return nil, within(kind, err)
 		}
@@ -71,16 +135,39 @@ func (l Limits) parseArchive(kind string, data []byte) (*Model, error) {
 
 // chooseMembers returns the model, or the models of a k-fold training in their order.
 func chooseMembers(members []archiveMember) ([]archiveMember, error) {
-	var folds, others []archiveMember
+	var top, nested []archiveMember
 	for _, m := range members {
-		if m.name == sageMakerModel {
-			return []archiveMember{m}, nil
+		if strings.Contains(m.name, "/") {
+			nested = append(nested, m)
+		} else {
+			top = append(top, m)
 		}
-		if strings.HasPrefix(m.name, foldPrefix) {
+	}
+	chosen, err := chooseAmong(top)
+	if chosen == nil && err == nil {
+		chosen, err = chooseAmong(nested)
+	}
+	if chosen == nil && err == nil {
+		err = refuse(ErrFormat, "it holds no file that is a model, such as %s", sageMakerModel)
+	}
+	return chosen, err
+}
+
+// chooseAmong returns none where there is no model.
+func chooseAmong(members []archiveMember) ([]archiveMember, error) {
+	var named, folds, others []archiveMember
+	for _, m := range members {
+		switch name := path.Base(m.name); {
+		case name == sageMakerModel:
+			named = append(named, m)
+		case strings.HasPrefix(name, foldPrefix):
 			folds = append(folds, m)
-		} else if _, err := sniff(m.data); err == nil {
+		case isModel(m.data):
 			others = append(others, m)
 		}
+	}
+	if len(named) > 0 {
+		folds, others = nil, named
 	}
 	switch {
 	case len(folds) > maxFolds:
@@ -93,16 +180,16 @@ func chooseMembers(members []archiveMember) ([]archiveMember, error) {
 		return nil, refuse(ErrFormat, "%d files in it could be the model (%.40q, %.40q, …); name it %s",
 			len(others), others[0].name, others[1].name, sageMakerModel)
 	}
-	return nil, refuse(ErrFormat, "it holds no file that is a model, such as %s", sageMakerModel)
+	return nil, nil
 }
 
 // sortFolds orders the models of a k-fold training by their numbers, of which none may lack.
 func sortFolds(folds []archiveMember) ([]archiveMember, error) {
 	sorted := make([]archiveMember, len(folds))
 	for _, m := range folds {
-		text := strings.TrimPrefix(m.name, foldPrefix)
+		text := strings.TrimPrefix(path.Base(m.name), foldPrefix)
 		n, err := strconv.Atoi(text)
-		if err != nil || n < 0 || n >= len(folds) || strconv.Itoa(n) != text {
+		if err != nil || n < 0 || n >= len(folds) || strconv.Itoa(n) != text || path.Dir(m.name) != path.Dir(folds[0].name) {
 			return nil, refuse(ErrInvalid, "%.40q is not one of the %d models of a k-fold training, which are counted from 0", m.name, len(folds))
 		}
 		sorted[n] = m
@@ -110,32 +197,23 @@ func sortFolds(folds []archiveMember) ([]archiveMember, error) {
 	return sorted, nil // names come once only, so that each place is taken
 }
 
-// unpack reads the files at the top of an archive.
-func (l Limits) unpack(kind string, data []byte) ([]archiveMember, error) {
-	var in io.Reader = bytes.NewReader(data)
-	if kind == kindTarGzip {
-		unzip, err := gzip.NewReader(in)
-		if err != nil {
-			return nil, refuse(ErrInvalid, "gzip: %v", err)
-		}
-		in = unzip
-	}
-	bounded := &boundedReader{in: in, left: min(l.FileSize, minUnpackSize+maxUnpackRatio*int64(len(data)))}
+// unpack reads the files of a tar that are not hidden.
+func unpack(in io.Reader) ([]archiveMember, error) {
 	var members []archiveMember
 	seen := make(map[string]bool)
-	files := tar.NewReader(bounded)
+	files := tar.NewReader(in)
 	for range maxMembers {
 		header, err := files.Next()
 		if errors.Is(err, io.EOF) {
 			// The rest is padding; reading it makes gzip check its sum.
-			_, err = io.Copy(io.Discard, bounded)
+			_, err = io.Copy(io.Discard, in)
 			return members, archiveError(err)
 		}
 		if err != nil {
 			return nil, archiveError(err)
 		}
 		name := path.Clean(header.Name)
-		if header.Typeflag != tar.TypeReg || strings.HasPrefix(name, ".") || strings.ContainsAny(name, "/\\") {
+		if header.Typeflag != tar.TypeReg || isHidden(name) {
 			continue
 		}
 		if seen[name] {
@@ -149,6 +227,14 @@ func (l Limits) unpack(kind string, data []byte) ([]archiveMember, error) {
 		members = append(members, archiveMember{name, content})
 	}
 	return nil, refuse(ErrLimit, "more than %d members", maxMembers)
+}
+
+// isHidden says whether a file is none that people put into an archive: its name or a folder's begins with a dot, or with
+// what macOS adds.
+func isHidden(name string) bool {
+	return slices.ContainsFunc(strings.Split(name, "/"), func(part string) bool {
+		return strings.HasPrefix(part, ".") || part == "__MACOSX"
+	})
 }
 
 // archiveError gives an error of reading an archive its kind.

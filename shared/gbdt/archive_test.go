@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -55,6 +56,11 @@ func TestArchive(t *testing.T) {
 		"k-fold and a whole": {[]string{"xgboost-model-0", other, "xgboost-model", tiny}, []float32{2.5}},
 		"a fold alone":       {[]string{"xgboost-model-0", tiny}, []float32{2.5}},
 		"a link is ignored":  {[]string{"xgboost-model@", "/etc/passwd", "mine", tiny}, []float32{2.5}},
+		"JSON beside it":     {[]string{"metadata.json", `{"learner":"xgboost","learner_model":{}}`, "model.json", tiny, "report.json", `{"auc":0.9}`}, []float32{2.5}},
+		"packed beside it":   {[]string{"sourcedir.tar.gz", string(zipped(archiveOf(t, "a.json", tiny))), "model.json", tiny}, []float32{2.5}},
+		"in a folder":        {[]string{"1/model.json", tiny, "1/metadata.json", `{}`, "__MACOSX/1/model.json", other, ".cache/model.json", other}, []float32{2.5}},
+		"named in a folder":  {[]string{"readme.txt", "x", "export/xgboost-model", tiny, "export/old.json", other}, []float32{2.5}},
+		"k-fold in a folder": {[]string{"out/xgboost-model-1", other, "out/xgboost-model-0", tiny}, []float32{2.5, 3.5}},
 		"gblinear too":       {[]string{"xgboost-model", tiny, "linear", string(linear)}, []float32{2.5}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -95,7 +101,10 @@ func TestArchiveRefuses(t *testing.T) {
 		text string
 	}{
 		"nothing in it":        {zipped(archiveOf(t)), ErrFormat, "no file that is a model"},
-		"no model":             {archiveOf(t, "a", "hello", "b/xgboost-model", tiny), ErrFormat, "no file that is a model"},
+		"no model":             {archiveOf(t, "a", "hello", "b/c.txt", "hello", "c.json", `{"a":1}`), ErrFormat, "no file that is a model"},
+		"two in folders":       {archiveOf(t, "a/xgboost-model", tiny, "b/xgboost-model", tiny), ErrFormat, `("a/xgboost-model", "b/xgboost-model"`},
+		"folds in two folders": {archiveOf(t, "a/xgboost-model-0", tiny, "b/xgboost-model-1", tiny), ErrInvalid, `"b/xgboost-model-1"`},
+		"a scaler beside it":   {archiveOf(t, "model.json", tiny, "scaler.pkl", "\x80\x04csklearn.preprocessing._data\nStandardScaler\n)\x81."), ErrFormat, `2 files in it could be the model ("model.json", "scaler.pkl"`},
 		"two models":           {archiveOf(t, "a.json", tiny, "b.json", tiny), ErrFormat, `2 files in it could be the model ("a.json", "b.json"`},
 		"no fold 0":            {archiveOf(t, "xgboost-model-1", tiny), ErrInvalid, `"xgboost-model-1" is not one of the 1`},
 		"a fold lacks":         {archiveOf(t, "xgboost-model-0", tiny, "xgboost-model-2", tiny), ErrInvalid, "xgboost-model-2"},
@@ -105,13 +114,16 @@ func TestArchiveRefuses(t *testing.T) {
 		"too many folds":       {archiveOf(t, folds...), ErrLimit, "101 models"},
 		"too many members":     {archiveOf(t, many...), ErrLimit, "1024 members"},
 		"twice":                {archiveOf(t, "xgboost-model", tiny, "./xgboost-model", tiny), ErrInvalid, "twice"},
-		"archive in archive":   {archiveOf(t, "xgboost-model", string(zipped(packed))), ErrFormat, "archive itself"},
+		"archive in archive":   {archiveOf(t, "xgboost-model", string(zipped(packed))), ErrFormat, "packed itself"},
 		"LightGBM":             {archiveOf(t, "xgboost-model", "tree\nversion=v3\n"), ErrUnsupported, "leaves"},
 		"a script":             {archiveOf(t, "xgboost-model", "import xgboost"), ErrFormat, "starts with"},
 		"cut short":            {zipped(packed[:len(packed)/3]), ErrInvalid, "damaged"},
 		"gzip cut short":       {zipped(packed)[:200], ErrInvalid, "damaged"},
 		"checksum":             {damaged, ErrInvalid, "checksum"},
-		"gzip of no archive":   {zipped([]byte(tiny)), ErrInvalid, "damaged"},
+		"gzip of gzip":         {zipped(zipped([]byte(tiny))), ErrFormat, "packed once more"},
+		"gzip of text":         {zipped([]byte("hello")), ErrFormat, "gzip: it starts with"},
+		"R's saveRDS":          {zipped([]byte("X\n\x00\x00\x00\x03")), ErrFormat, "R's saveRDS; save the model with xgb.save"},
+		"a checksum":           {append(zipped([]byte(tiny))[:len(zipped([]byte(tiny)))-8], "12345678"...), ErrInvalid, "checksum"},
 		"gzip's magic only":    {[]byte{0x1f, 0x8b}, ErrInvalid, "gzip"},
 		"something behind it":  {append(zipped(packed), "more"...), ErrInvalid, "damaged"},
 		"header without files": {packed[:512], ErrInvalid, "damaged"},
@@ -168,5 +180,53 @@ func TestFoldsVote(t *testing.T) {
 		if got := NewScorer(m).Predict(nil, margin); !slices.Equal(got, []float32{c.want}) {
 			t.Errorf("votes for %v: %v, want %v", c.classes, got, c.want)
 		}
+	}
+}
+
+// TestPacked has what people deliver instead of a model alone: read, or refused by what it is. The scores of the same model
+// are the same whatever packs it.
+func TestPacked(t *testing.T) {
+	first := func(t *testing.T, file string) (string, float32, error) {
+		t.Helper()
+		m, err := readModel(filepath.Join("testdata", "packed", file))
+		if err != nil {
+			return "", 0, err
+		}
+		margin, err := NewScorer(m).Margin(nil, make([]float32, m.NumFeature))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Format, margin[0], nil
+	}
+	_, want, err := first(t, "plainclf.pkl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, format := range map[string]string{
+		"plain-3.joblib": "zlib+pickle+snapshot+ubjson", "plain-gzip.joblib": "gzip+pickle+snapshot+ubjson", "plain-bz2.joblib": "bzip2+pickle+snapshot+ubjson",
+	} {
+		if got, margin, err := first(t, file); err != nil || got != format || margin != want {
+			t.Errorf("%s: %s, %v, %v; want %s, %v", file, got, margin, err, format, want)
+		}
+	}
+	for file, format := range map[string]string{"alone.ubj.gz": "gzip+ubjson", "nested.tar.gz": "tar.gz+ubjson", "side.tar.gz": "tar.gz+ubjson"} {
+		if got, _, err := first(t, file); err != nil || got != format {
+			t.Errorf("%s: %s, %v; want %s", file, got, err, format)
+		}
+	}
+	for file, text := range map[string]string{
+		"lfs.pkl": "a Git LFS pointer", "plain-xz.joblib": "compressed by xz", "plain-lzma.joblib": "compressed by lzma",
+		"XGBoostClassificationModel": "XGBoost4J-Spark's file",
+	} {
+		if _, _, err := first(t, file); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: %v, want %q", file, err, text)
+		}
+	}
+}
+
+// TestSignatures wants files that are no models refused by what they are.
+func TestSignatures(t *testing.T) {
+	for _, s := range signatures {
+		wantRefusal(t, []byte(s.prefix+"and more"), ErrFormat, "it looks like "+s.looks)
 	}
 }

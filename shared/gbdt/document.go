@@ -18,11 +18,15 @@ type document struct {
 	objective    string
 	booster      string // gbtree, dart or gblinear
 	hasModel     bool
-	pickled      bool // a pickled Booster, which keeps all its trees whatever early stopping found
+	pickled      bool     // a pickled Booster, which keeps all its trees whatever early stopping found
+	endpointCuts bool     // a pickled Booster that has best_ntree_limit, up to which SageMaker's endpoint uses it
+	wrapper      string   // the class of xgboost.sklearn that the model was saved from; empty for a Booster
+	missing      *float32 // what the wrapper takes for missing besides NaN; nil without
 
 	// learner_model_param
 	baseScore                        string
 	numFeature, numClass, numTargets int
+	estimates                        bool // boost_from_average: base_score comes from the data
 
 	// gradient_booster of gbtree and dart
 	forest     forest
@@ -33,8 +37,9 @@ type document struct {
 	weightDrop []float32 // dart: a weight for each tree
 
 	// gradient_booster of gblinear
-	weights []float32 // (features + 1) x outputs, the last row is the bias
-	rounds  int       // boosted_rounds
+	weights  []float32 // (features + 1) x outputs, the last row is the bias; none if it was never trained
+	weighted bool      // weights were there, if none
+	rounds   int       // boosted_rounds
 }
 
 // legacy says whether the document was one of the legacy binary format.
@@ -80,6 +85,41 @@ func readDocument(format string, src source, lim Limits) (*document, error) {
 		return nil, refuse(ErrInvalid, "its gradient_booster has no model (it may be the output of save_config)")
 	}
 	return d, nil
+}
+
+// wrapperAttribute is where save_model of a class of xgboost.sklearn notes what it is, as JSON, until 1.7 with its parameters.
+const wrapperAttribute = "scikit_learn"
+
+// readWrapper takes the parameter missing from the attribute that xgboost.sklearn leaves in the files that it saves.
+func (d *document) readWrapper() error {
+	text, ok := d.attributes[wrapperAttribute]
+	if !ok || d.pickled {
+		return nil
+	}
+	d.wrapper = "scikit-learn"
+	src := &jsonSource{data: []byte(text)}
+	return within(wrapperAttribute, src.object(func(key string) error {
+		if key != "missing" || src.nextIs('n') { // null
+			return src.skip()
+		}
+		x, err := src.float()
+		if err == nil {
+			d.missing, err = missingValue(float64(x))
+		}
+		return within(key, err)
+	}))
+}
+
+// missingValue checks what a wrapper takes for missing. NaN is missing anyway.
+func missingValue(x float64) (*float32, error) {
+	switch value := float32(x); {
+	case x != x:
+		return nil, nil
+	case !finite(value):
+		return nil, refuse(ErrUnsupported, "%v stands for missing values, which no row may hold", x)
+	default:
+		return &value, nil
+	}
 }
 
 // readConfig reads the configuration that a snapshot holds beside the model (what save_config gives). All that is wanted of
@@ -158,6 +198,8 @@ func (d *document) readLearner(src source) error {
 					d.numFeature, err = count(value)
 				case "num_class":
 					d.numClass, err = count(value)
+				case "boost_from_average":
+					d.estimates = value != "0"
 				case "num_target":
 					d.numTargets, err = count(value)
 				}
@@ -234,6 +276,7 @@ func (d *document) readBoosterModel(src source) error {
 		case "weight_drop": // since 3.3
 			d.weightDrop, err = src.floats()
 		case "weights":
+			d.weighted = true
 			d.weights, err = src.floats()
 		case "boosted_rounds":
 			var text string

@@ -10,7 +10,7 @@ func newFolds(folds []*Model, lim Limits) (*Model, error) {
 		Format: first.Format, Version: first.Version, Booster: first.Booster, Objective: first.Objective,
 		NumFeature: first.NumFeature, FeatureNames: first.FeatureNames, Predictions: first.Predictions,
 		Attributes: map[string]string{}, BaseScore: first.BaseScore, Folds: folds,
-		pickled: first.pickled, objective: first.objective,
+		Wrapper: first.Wrapper, Missing: first.Missing, objective: first.objective,
 	}
 	for i, f := range folds {
 		if f.Format != first.Format || f.Version != first.Version || f.Booster != first.Booster || f.Objective != first.Objective ||

@@ -28,7 +28,11 @@ func FuzzLegacy(f *testing.F) {
 }
 
 func FuzzPickle(f *testing.F) {
-	f.Add(pickled(namesBooster, string(tinyLegacy(0, 0).encode(f)), "\x8c\x0ebest_iterationK\x00\x8c\x10best_ntree_limitK\x02"))
+	model := string(tinyLegacy(0, 0).encode(f))
+	f.Add(pickled(pushBytes(model), "\x8c\x0ebest_iterationK\x00\x8c\x10best_ntree_limitK\x02"))
+	f.Add([]byte("\x80\x04" + wrapped("XGBClassifier", boosterOf(pushBytes(model), ""), "\x8c\x07missingK\x00") + "."))
+	f.Add([]byte("ccopy_reg\n_reconstructor\n(cxgboost.core\nBooster\nc__builtin__\nobject\nNtR(dp5\nS'handle'\nc__builtin__\nbytearray\n(" +
+		asRawUnicode(model) + "S'latin-1'\ntRsb."))
 	fuzzFormat(f, kindPickle)
 }
 
@@ -36,7 +40,7 @@ func FuzzPickle(f *testing.F) {
 func FuzzArchive(f *testing.F) {
 	f.Add(tarOf([]byte(tiny), "xgboost-model"))
 	f.Add(tarOf([]byte(tiny), "./._x", "x/xgboost-model", "xgboost-model-1", "xgboost-model-0"))
-	fuzzFormat(f, kindTar, kindTarGzip)
+	fuzzFormat(f, kindTar, kindGzip)
 }
 
 // fuzzFormat starts from the sound files of some kinds, small ones: mutations of a large one are slow and find nothing more.

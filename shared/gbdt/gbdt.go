@@ -86,8 +86,8 @@ func (l Limits) Parse(data []byte) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if kind == kindTar || kind == kindTarGzip {
-		return l.parseArchive(kind, data)
+	if isPacked(kind) {
+		return l.parsePacked(kind, data)
 	}
 	return l.parseFile(kind, data)
 }
@@ -96,6 +96,9 @@ func (l Limits) Parse(data []byte) (*Model, error) {
 func (l Limits) parseFile(kind string, data []byte) (*Model, error) {
 	doc, err := l.read(kind, data)
 	if err != nil {
+		return nil, err
+	}
+	if err := doc.readWrapper(); err != nil {
 		return nil, err
 	}
 	return newModel(doc, l)
@@ -123,7 +126,7 @@ func (l Limits) readBooster(data []byte) (*document, error) {
 		return nil, err
 	}
 	kind, err := sniff(pickle.payload)
-	if err == nil && (kind == kindPickle || kind == kindTar || kind == kindTarGzip) {
+	if err == nil && (kind == kindPickle || isPacked(kind)) {
 		err = refuse(ErrFormat, "it holds no model of XGBoost's own formats")
 	}
 	if err != nil {
@@ -134,6 +137,7 @@ func (l Limits) readBooster(data []byte) (*document, error) {
 		return nil, within("pickle", err)
 	}
 	doc.format, doc.pickled = formatPickle+doc.format, true
+	doc.wrapper, doc.missing, doc.endpointCuts = pickle.wrapper, pickle.missing, pickle.bestNTreeLimit > 0
 	if best, limit := pickle.bestIteration, pickle.bestNTreeLimit; doc.parallel == 0 && best >= 0 && limit > 0 && limit%(best+1) == 0 {
 		doc.parallel = limit / (best + 1) // best_ntree_limit counts trees, in Booster's training.py of 0.90
 	}

@@ -244,6 +244,12 @@ func (s *jsonSource) accept(c byte) bool {
 	return true
 }
 
+// nextIs says whether the next value begins with c.
+func (s *jsonSource) nextIs(c byte) bool {
+	s.space()
+	return s.peek() == c
+}
+
 func (s *jsonSource) literal(word string) bool {
 	if end := s.pos + len(word); end <= len(s.data) && string(s.data[s.pos:end]) == word {
 		s.pos = end

@@ -155,7 +155,8 @@ func (d *document) readLegacyTail(r *legacyReader, attributes, metrics bool) err
 	if d.objective == "count:poisson" && d.version[0] == 0 && r.left() > 0 {
 		r.text()
 	}
-	if metrics {
+	// Releases since 1.0 still say that metrics follow, and write none.
+	if metrics && d.version[0] == 0 {
 		for range r.count(8) {
 			r.text()
 		}

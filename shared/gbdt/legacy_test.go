@@ -103,11 +103,12 @@ func TestLegacy(t *testing.T) {
 		"a GPU's":    {tinyLegacy(0, 0), func(s *legacySpec) { s.objective = "gpu:binary:logistic" }, "legacy", "unknown"},
 		"3.0's leaf": {tinyLegacy(3, 0), func(s *legacySpec) { s.magic, s.trees[1].param[5] = "binf", 1 }, "legacy-binf", "3.0.x"},
 		"attributes": {tinyLegacy(1, 2), func(s *legacySpec) { s.learner[3], s.rest = 1, legacyAttributes("a", "b", "objective", "{}") }, "legacy", "1.2.x"},
-		"metrics": {tinyLegacy(1, 2), func(s *legacySpec) {
+		"metrics": {tinyLegacy(0, 0), func(s *legacySpec) {
 			s.learner[4], s.rest = 1, append(legacyAttributes("auc", "")[:8:8], legacyText("auc")...)
-		}, "legacy", "1.2.x"},
-		"poisson's":     {tinyLegacy(0, 0), func(s *legacySpec) { s.objective, s.rest = "count:poisson", legacyText("0.7") }, "legacy", "unknown"},
-		"deleted nodes": {tinyLegacy(1, 7), func(s *legacySpec) { s.deleteNodes() }, "legacy", "1.7.x"},
+		}, "legacy", "unknown"},
+		"metrics since 1.0": {tinyLegacy(1, 2), func(s *legacySpec) { s.learner[4] = 1 }, "legacy", "1.2.x"},
+		"poisson's":         {tinyLegacy(0, 0), func(s *legacySpec) { s.objective, s.rest = "count:poisson", legacyText("0.7") }, "legacy", "unknown"},
+		"deleted nodes":     {tinyLegacy(1, 7), func(s *legacySpec) { s.deleteNodes() }, "legacy", "1.7.x"},
 		"dart, weights 1": {tinyLegacy(1, 7), func(s *legacySpec) {
 			s.booster, s.rest = "dart", []byte("\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x80\x3f\x00\x00\x80\x3f")
 		}, "legacy", "1.7.x"},

@@ -10,7 +10,7 @@ type Iterations string
 
 // The values of Iterations.
 const (
-	AutoIterations Iterations = "auto" // what SageMaker's endpoint does with the file: best for a pickled Booster that has one, otherwise all
+	AutoIterations Iterations = "auto" // those that the release that wrote the file predicts with; see Cut
 	AllIterations  Iterations = "all"  // every round in the file
 	BestIterations Iterations = "best" // up to best_iteration, which early stopping found
 )
@@ -27,9 +27,15 @@ func (m *Model) BestIteration() (best int, ok bool) {
 	return best, err == nil && best >= 0
 }
 
-// Cut returns the model with the rounds that it is to score with; the two share what they have in common. Models that
-// SageMaker's containers saved are cut already from 1.3 on. Those before save pickles of all rounds, of which their endpoint
-// uses the best (predict with ntree_limit=best_ntree_limit): AutoIterations does the same.
+// Cut returns the model with the rounds that it is to score with; the two share what they have in common.
+// AutoIterations are those that the release that wrote the file uses for what the file is:
+//
+//   - a pickled Booster that has best_ntree_limit, which releases before 2.0 set: up to the best iteration, as SageMaker's
+//     endpoint does (predict with ntree_limit=getattr(booster, "best_ntree_limit", 0), until now). Its containers until 1.2
+//     save such pickles; from 1.3 on they save models that are cut already.
+//   - a model that a class of xgboost.sklearn saved, as a pickle or (since 1.0) with save_model: up to the best iteration, as
+//     predict of that class does since 0.80.
+//   - any other file: all rounds, as Booster.predict does.
 //
 // BestIterations needs a best_iteration (otherwise the error wraps ErrNoBestIteration) within the rounds that the model
 // has, and a tree booster, as gblinear keeps no rounds apart (otherwise it wraps ErrUnsupported). Where the file does not
@@ -44,7 +50,7 @@ func (m *Model) Cut(which Iterations) (*Model, error) {
 		return m, nil
 	case AutoIterations:
 		// XGBoost takes a limit above the number of trees for all of them.
-		if !m.pickled || !ok || best >= m.Iterations || m.Booster == "gblinear" {
+		if m.Wrapper == "" && !m.endpointCuts || !ok || best >= m.Iterations || m.Booster == "gblinear" {
 			return m, nil
 		}
 	case BestIterations:

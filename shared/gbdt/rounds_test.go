@@ -33,10 +33,17 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// TestCutAuto wants a pickled Booster cut at its best iteration, and other files, and those without one, used whole.
+// TestCutAuto wants the rounds that predict of each release uses for what the file is: a pickled Booster up to
+// best_ntree_limit, which releases before 2.0 set; what a class of xgboost.sklearn saved up to the best iteration; a
+// Booster's own file whole. TestExact compares what the same files give.
 func TestCutAuto(t *testing.T) {
 	for file, want := range map[string][2]int{ // rounds in the file, rounds that the endpoint uses
 		"0.72.1-early_rf/model.pkl2": {6, 2}, "1.2.1-early_rf/model.pkl4": {5, 1}, "1.5.2-binary_hinge/model.pkl5": {6, 6},
+		"0.90-early_wrapper/model.pkl3": {10, 7}, "1.2.1-early_raw/xgboost-model": {10, 10}, "1.2.1-early_wrapper/model.json": {10, 7},
+		"1.2.1-early_wrapper/model.pkl4": {10, 7}, "1.5.2-early_pickle/model.pkl4": {10, 7}, "1.5.2-early_raw/xgboost-model": {10, 10},
+		"1.5.2-early_wrapper/model.json": {10, 7}, "1.5.2-early_wrapper/model.pkl4": {10, 7}, "2.1.4-early_pickle/model.pkl4": {5, 5},
+		"2.1.4-early_wrapper/model.json": {5, 2}, "2.1.4-early_wrapper/model.pkl4": {5, 2}, "3.0.5-early_pickle/model.pkl4": {5, 5},
+		"3.0.5-early_raw/model.ubj": {5, 5}, "3.0.5-early_wrapper/model.json": {5, 2}, "3.0.5-early_wrapper/model.pkl4": {5, 2},
 		"2.1.4-gblinear_multi/model.pkl3": {6, 6}, "3.0.5-names/model.ubj": {8, 8}, "1.5.2-kfold/model.tar.gz": {12, 12},
 	} {
 		m, err := readModel(filepath.Join("testdata", file))
@@ -52,7 +59,17 @@ func TestCutAuto(t *testing.T) {
 	if cut, err := m.Cut(AutoIterations); err != nil || cut != m {
 		t.Errorf("JSON: %v, %v", cut, err)
 	}
-	m.pickled = true
+	pickle, err := Parse(pickled(pushBytes(tiny), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cut, err := pickle.Cut(AutoIterations); err != nil || cut != pickle {
+		t.Errorf("pickled without best_ntree_limit, as since 2.0: %v, %v", cut, err)
+	}
+	m, err = Parse(pickled(pushBytes(tiny), "\x8c\x10best_ntree_limitK\x01"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	if cut, err := m.Cut(AutoIterations); err != nil || cut.Iterations != 1 {
 		t.Errorf("pickled: %v, %v", cut, err)
 	}

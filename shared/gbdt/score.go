@@ -15,6 +15,7 @@ import (
 type Scorer struct {
 	model   *Model
 	row     []float32 // 2 x NumFeature, prepared
+	present []float32 // scratch of withoutMissing
 	perfect *perfectForest
 	late    bool        // the base margin is added after the trees
 	folds   *foldScorer // of a k-fold archive; then the rest is not used
@@ -51,6 +52,9 @@ func (s *Scorer) Margin(dst, row []float32) ([]float32, error) {
 	dst = slices.Grow(dst[:0], m.Outputs)[:m.Outputs]
 	if s.folds != nil {
 		return dst, s.folds.margin(dst, row)
+	}
+	if m.Missing != nil {
+		row = s.withoutMissing(row, *m.Missing)
 	}
 	if m.Booster == "gblinear" {
 		return dst, s.linear(dst, row)
@@ -91,6 +95,17 @@ func (s *Scorer) Predict(dst, margin []float32) []float32 {
 	dst = slices.Grow(dst[:0], n)[:n]
 	s.model.objective.predict(dst, margin)
 	return dst
+}
+
+// withoutMissing returns the row with NaN for each value that stands for a missing one.
+func (s *Scorer) withoutMissing(row []float32, missing float32) []float32 {
+	s.present = append(s.present[:0], row...)
+	for i, v := range s.present {
+		if v == missing {
+			s.present[i] = float32(math.NaN())
+		}
+	}
+	return s.present
 }
 
 // prepare fills s.row.
@@ -149,15 +164,21 @@ func goesRight(v float32, set []int32) bool {
 // (GBLinear::Pred in src/gbm/gblinear.cc).
 func (s *Scorer) linear(dst, row []float32) error {
 	m := s.model
-	bias := m.weights[m.NumFeature*m.Outputs:]
-	for k := range dst {
-		dst[k] = bias[k] + m.BaseMargin[k]
+	clear(dst)
+	if len(m.weights) > 0 { // otherwise it was never trained
+		copy(dst, m.weights[m.NumFeature*m.Outputs:])
+	}
+	for k, b := range m.BaseMargin {
+		dst[k] += b
 	}
 	for i, v := range row {
 		if v-v != 0 {
 			if v == v {
 				return infiniteColumn(i)
 			}
+			continue
+		}
+		if len(m.weights) == 0 {
 			continue
 		}
 		for k, w := range m.weights[i*m.Outputs:][:m.Outputs] {

@@ -74,7 +74,7 @@ func (r *soakResult) add(t *testing.T, data []byte, budget time.Duration) error 
 	size := len(data)
 	kind, _ := sniff(data) // empty for what is none
 	r.kinds[kind]++
-	if kind == kindTarGzip {
+	if kind == kindGzip {
 		size = unpackedSize(data) // bounded by TestArchiveBomb
 	}
 	r.slowest = max(r.slowest, took)

@@ -32,6 +32,9 @@ const (
 type Options struct {
 	Socket    string // path of the nucleus's Unix socket
 	AuthToken string // opaque, given to the component at its start
+	// ComponentName authenticates where AuthToken is empty: nucleus lite then goes by the process at the other end of the socket,
+	// and gives a new token. The classic nucleus refuses it.
+	ComponentName string
 
 	// WriteTimeout bounds the time that the nucleus may take to read a frame; 5 s by default. After it the connection is lost.
 	WriteTimeout time.Duration
@@ -63,6 +66,7 @@ type Client struct {
 	waiters      sync.Pool    // of *waiter
 	slab         slab         // the reader's own
 	runtime      atomic.Int32 // a Runtime; 0 until the nucleus was asked
+	token        string       // that the nucleus knows this connection by
 
 	// writeMu orders frames: a stream id is allocated and its first frame written under it, as a classic nucleus
 	// demands ids 1, 2, 3… in the order of arrival. The reader never takes it.
@@ -106,7 +110,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	decoder := eventstream.NewDecoder(conn, eventstream.MaxFrame)
 	// A context that ends must end the handshake too: a deadline in the past unblocks the read.
 	stop := context.AfterFunc(within, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	err = c.connect(decoder, o.AuthToken)
+	err = c.connect(decoder, o)
 	if !stop() { // it has run, and the connection is of no use
 		err = context.Cause(within)
 	}
@@ -132,10 +136,12 @@ func Redial(ctx context.Context, o Options, wait func(ctx context.Context, attem
 }
 
 // connect sends CONNECT and waits for its acknowledgement.
-func (c *Client) connect(decoder *eventstream.Decoder, token string) error {
-	payload, err := json.Marshal(struct {
-		AuthToken string `json:"authToken"`
-	}{token})
+func (c *Client) connect(decoder *eventstream.Decoder, o Options) error {
+	who := map[string]string{"authToken": o.AuthToken}
+	if o.AuthToken == "" {
+		who = map[string]string{"componentName": o.ComponentName}
+	}
+	payload, err := json.Marshal(who)
 	if err != nil {
 		return err
 	}
@@ -156,8 +162,15 @@ func (c *Client) connect(decoder *eventstream.Decoder, token string) error {
 	if ack.Type != eventstream.ConnectAck || ack.Flags&eventstream.ConnectionAccepted == 0 {
 		return fmt.Errorf("%w: it answered %v %s", ErrRefused, ack.Type, ack.Payload)
 	}
+	if c.token = o.AuthToken; c.token == "" {
+		c.token = ack.Token
+	}
 	return nil
 }
+
+// Token is the token that the nucleus knows this connection by: the one in Options, or that which nucleus lite gave to a
+// connection by ComponentName. It opens the token exchange service, too.
+func (c *Client) Token() string { return c.token }
 
 // Done is closed when the connection has ended; Err then tells why.
 func (c *Client) Done() <-chan struct{} { return c.done }
@@ -176,6 +189,10 @@ func (c *Client) Close() error {
 	c.pongs.Wait()
 	return nil
 }
+
+// Abandon ends the connection with all calls and subscriptions, for a reason that Err then wraps, with ErrConnectionLost,
+// and does not wait.
+func (c *Client) Abandon(reason error) { c.fail(fmt.Errorf("%w: %w", ErrConnectionLost, reason)) }
 
 // fail records the first reason why the connection ends, and ends it.
 func (c *Client) fail(err error) {

@@ -32,7 +32,7 @@ func (s *Store) activate(id string) error {
 
 // point makes current and previous what the store and its currentFile say.
 func (s *Store) point(current, previous *Installed) error {
-	writing := s.writeJSON(s.path(currentFile), pointersTo(current, previous))
+	writing := s.writeCopied(currentFile, pointersTo(current, previous))
 	if writing != nil {
 		// The rename may have been made, and only its sync not. What counts is what the next process would read.
 		var p pointers

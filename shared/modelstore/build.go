@@ -121,11 +121,11 @@ func goldenRow(record []string) (GoldenRow, error) {
 		if text == "" {
 			text = "nan"
 		}
-		x, err := strconv.ParseFloat(text, 32)
-		if err != nil || math.IsInf(x, 0) || i == 0 && math.IsNaN(x) {
+		x, err := event.ParseFloat(text)
+		if err != nil || math.IsInf(float64(x), 0) || i == 0 && x != x {
 			return GoldenRow{}, fmt.Errorf("column %d is %.40q", i+1, text)
 		}
-		values[i] = float32(x)
+		values[i] = x
 	}
 	return GoldenRow{Values: values[1:], Margin: values[0]}, nil
 }

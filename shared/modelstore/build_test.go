@@ -83,6 +83,14 @@ func shipped(t testing.TB) (model, golden string) {
 }
 
 // TestBuildManifestOfShippedModel uses what scripts/train wrote.
+// TestGoldenRowIsRoundedTwice wants numpy's float32(float("…")), which is what the golden margin was computed from.
+func TestGoldenRowIsRoundedTwice(t *testing.T) {
+	row, err := goldenRow([]string{"0.5", "1.0000000596046448", "-8388608.5000000001"})
+	if err != nil || row.Values[0] != 1 || row.Values[1] != -8388608 {
+		t.Errorf("%v, %v", row, err)
+	}
+}
+
 func TestBuildManifestOfShippedModel(t *testing.T) {
 	model, golden := shipped(t)
 	m, err := BuildManifest(model, golden, anyBuild())

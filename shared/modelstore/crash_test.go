@@ -155,7 +155,7 @@ func tidy(t testing.TB, s *Store) {
 	t.Helper()
 	want := []string{formatFile}
 	if len(s.Quarantined()) > 0 {
-		want = append(want, quarantineFile)
+		want = append(want, quarantineFile, quarantineFile+copySuffix)
 	}
 	for _, get := range []func() (Installed, bool){s.Current, s.Previous} {
 		i, ok := get()
@@ -163,7 +163,7 @@ func tidy(t testing.TB, s *Store) {
 			continue
 		}
 		folder := filepath.Join(versionsDir, i.ID)
-		want = append(want, currentFile, filepath.Join(folder, recordFile), filepath.Join(folder, i.Manifest.Model.File))
+		want = append(want, currentFile, currentFile+copySuffix, filepath.Join(folder, recordFile), filepath.Join(folder, i.Manifest.Model.File))
 		if i.Origin == OriginSigned {
 			want = append(want, filepath.Join(folder, EnvelopeFile))
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -71,7 +72,11 @@ func TestDamage(t *testing.T) {
 			remove(t, dir, formatFile)
 			write(t, dir, formatFile+"/x", nil)
 		}, "", "format file is damaged"},
-		{"pointers", func(t *testing.T, dir string, _, _ Installed) { write(t, dir, currentFile, nil) }, "1.2.0 ", "lost which model is active"},
+		{"pointers", func(t *testing.T, dir string, _, _ Installed) { write(t, dir, currentFile, nil) }, "1.2.0 1.0.0", "its copy is used"},
+		{"pointers and their copy", func(t *testing.T, dir string, _, _ Installed) {
+			write(t, dir, currentFile, nil)
+			write(t, dir, currentFile+copySuffix, nil)
+		}, "1.2.0 ", "lost which model is active"},
 		{"pointers to nowhere", func(t *testing.T, dir string, _, _ Installed) {
 			write(t, dir, currentFile, []byte(`{"format":1,"current":"../../etc","previous":"none"}`))
 		}, " ", "cannot be used"},
@@ -83,6 +88,10 @@ func TestDamage(t *testing.T) {
 		}, "1.0.0 ", "cannot be used"},
 		{"record of the active model", func(t *testing.T, _ string, current, _ Installed) {
 			write(t, current.dir, recordFile, []byte("{"))
+		}, "1.2.0 1.0.0", "made again from the signed envelope"},
+		{"record and envelope of the active model", func(t *testing.T, _ string, current, _ Installed) {
+			write(t, current.dir, recordFile, []byte("{"))
+			write(t, current.dir, EnvelopeFile, []byte("{"))
 		}, "1.0.0 ", "the previous one takes its place"},
 		{"active model is gone", func(t *testing.T, _ string, current, _ Installed) { remove(t, current.dir, "model.json") }, "1.0.0 ", "the previous one takes its place"},
 		{"active model is a link", func(t *testing.T, _ string, current, previous Installed) {
@@ -137,6 +146,46 @@ func remove(t *testing.T, dir, name string) {
 	t.Helper()
 	if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestFlippedBits flips single bits of each state file: what is active, previous and in quarantine stays as it was, and the
+// file is whole again.
+func TestFlippedBits(t *testing.T) {
+	b := newBench(t)
+	b.install("1.0.0")
+	b.install("1.2.0")
+	if _, err := b.store.Rollback("too slow"); err != nil {
+		t.Fatal(err)
+	}
+	b.install("1.1.0")
+	current, _ := b.store.Current()
+	before, entries := state(t, b.store), b.store.Quarantined()
+	if err := b.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	record := filepath.Join(versionsDir, current.ID, recordFile)
+	for _, name := range []string{formatFile, currentFile, quarantineFile, record} {
+		whole, err := os.ReadFile(filepath.Join(b.dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for bit := 0; bit < len(whole)*8; bit += 11 {
+			bad := slices.Clone(whole)
+			bad[bit/8] ^= 1 << (bit % 8)
+			write(t, b.dir, name, bad)
+			s, err := OpenStore(b.dir, b.options)
+			if err != nil {
+				t.Fatalf("%s, bit %d: %v", name, bit, err)
+			}
+			if got := state(t, s); got != before || !reflect.DeepEqual(s.Quarantined(), entries) {
+				t.Fatalf("%s, bit %d: active and previous are %q, quarantine %+v", name, bit, got, s.Quarantined())
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			write(t, b.dir, name, whole)
+		}
 	}
 }
 

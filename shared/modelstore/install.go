@@ -1,11 +1,11 @@
 package modelstore
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
 )
@@ -200,11 +200,11 @@ func (s *Store) keep(model *Installed) error {
 	if err := s.disk.sync(filepath.Join(staging, model.Manifest.Model.File)); err != nil {
 		return err
 	}
-	data, err := json.Marshal(record{Format: storeFormat, Installed: *model})
+	data, err := durable.Marshal(record{Format: storeFormat, Installed: *model})
 	if err != nil {
 		return err
 	}
-	if err := s.disk.writeSynced(filepath.Join(staging, recordFile), append(data, '\n')); err != nil {
+	if err := s.disk.writeSynced(filepath.Join(staging, recordFile), data); err != nil {
 		return err
 	}
 	if err := s.disk.syncDir(staging); err != nil {

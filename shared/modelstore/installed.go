@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
 )
@@ -52,7 +53,8 @@ type Installed struct {
 	// the beginning of the model's SHA-256, and Features may be empty.
 	Manifest Manifest `json:"manifest"`
 
-	dir string
+	dir    string
+	healed bool // its record was damaged, and is made from the envelope
 }
 
 // Candidate is a model that passed every test and is not active yet.
@@ -94,6 +96,9 @@ func readJSON(path string, limit int64, into any) error {
 	if err != nil {
 		return err
 	}
+	if _, _, err := durable.Open(data); err != nil { // before its format is believed
+		return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
+	}
 	var header struct {
 		Format int `json:"format"`
 	}
@@ -106,18 +111,18 @@ func readJSON(path string, limit int64, into any) error {
 	if into == nil {
 		return nil
 	}
-	if err := json.Unmarshal(data, into); err != nil {
+	if err := durable.Unmarshal(data, into); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
 	}
 	return nil
 }
 
 func (s *Store) writeJSON(path string, v any) error {
-	data, err := json.Marshal(v)
+	data, err := durable.Marshal(v)
 	if err != nil {
 		return err
 	}
-	return s.disk.replace(path, append(data, '\n'))
+	return s.disk.replace(path, data)
 }
 
 // load reads what is in a folder of versions.
@@ -127,7 +132,11 @@ func (s *Store) load(id string) (Installed, error) {
 	}
 	dir := filepath.Join(s.dir, versionsDir, id)
 	var r record
-	if err := readJSON(filepath.Join(dir, recordFile), maxRecordFile, &r); err != nil {
+	err := readJSON(filepath.Join(dir, recordFile), maxRecordFile, &r)
+	if errors.Is(err, ErrDamaged) {
+		r.Installed, err = s.heal(id, dir, err)
+	}
+	if err != nil {
 		return Installed{}, err
 	}
 	file := r.Manifest.Model

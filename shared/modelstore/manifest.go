@@ -138,6 +138,12 @@ func (m Manifest) encode() ([]byte, error) {
 	return data, nil
 }
 
+// writable reports whether JSON can say the time: it reads offsets, such as +24:00, that it does not write.
+func writable(t time.Time) bool {
+	_, err := t.MarshalJSON()
+	return err == nil
+}
+
 // Validate says whether the manifest keeps the rules. The error wraps ErrManifest and names the field.
 func (m Manifest) Validate() error {
 	if _, ok := parseVersion(m.Version); !ok {
@@ -152,6 +158,10 @@ func (m Manifest) Validate() error {
 		return refuse(ErrManifest, "created: missing")
 	case m.Expires.IsZero():
 		return refuse(ErrManifest, "expires: missing")
+	case !writable(m.Created):
+		return refuse(ErrManifest, "created: %v is no time that can be written again", m.Created)
+	case !writable(m.Expires):
+		return refuse(ErrManifest, "expires: %v is no time that can be written again", m.Expires)
 	case !m.Expires.After(m.Created):
 		return refuse(ErrManifest, "expires: not after created")
 	case !validHash(m.Archive.SHA256) || m.Archive.Size < 1 || m.Archive.Size > MaxArchive:

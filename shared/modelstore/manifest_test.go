@@ -55,6 +55,8 @@ func TestValidate(t *testing.T) {
 		{func(m *Manifest) { m.Name = strings.Repeat("n", 65) }, "name"},
 		{func(m *Manifest) { m.Version = "1.2" }, "version"},
 		{func(m *Manifest) { m.Created = time.Time{} }, "created"},
+		{func(m *Manifest) { m.Created = m.Created.In(time.FixedZone("", 24*60*60)) }, "created: "},
+		{func(m *Manifest) { m.Expires = m.Expires.In(time.FixedZone("", -24*60*60)) }, "expires: "},
 		{func(m *Manifest) { m.Expires = time.Time{} }, "expires"},
 		{func(m *Manifest) { m.Expires = m.Created }, "expires"},
 		{func(m *Manifest) { m.Archive.SHA256 = strings.ToUpper(m.Archive.SHA256) }, "archive"},
@@ -163,6 +165,7 @@ func TestDecodeManifest(t *testing.T) {
 		{"newer format", edit(t, text, `"format":1,`, `"format":2,`), ErrFormat, "it is 2"},
 		{"newer format that looks different", `{"format":7,"golden":"elsewhere"}`, ErrFormat, "it is 7"},
 		{"format missing", edit(t, text, `"format":1,`, ``), ErrManifest, "format"},
+		{"created has an offset that cannot be", edit(t, text, `"created":"2026-11-23T11:00:00Z"`, `"created":"2026-11-23T11:00:00+24:00"`), ErrManifest, "created"},
 		{"created is no time", edit(t, text, `"created":"2026-11-23T11:00:00Z"`, `"created":"yesterday"`), ErrManifest, "yesterday"},
 	}
 	for _, test := range tests {

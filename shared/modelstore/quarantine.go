@@ -39,7 +39,7 @@ func (s *Store) Quarantined() []Entry {
 
 func (s *Store) readQuarantine() error {
 	var q quarantined
-	err := readJSON(s.path(quarantineFile), maxQuarantine, &q)
+	err := s.readCopied(quarantineFile, maxQuarantine, &q)
 	switch {
 	case missing(err):
 		return nil
@@ -112,5 +112,5 @@ func (s *Store) pardon(source string) error {
 }
 
 func (s *Store) writeQuarantine() error {
-	return s.writeJSON(s.path(quarantineFile), quarantined{Format: storeFormat, Entries: s.Quarantined()})
+	return s.writeCopied(quarantineFile, quarantined{Format: storeFormat, Entries: s.Quarantined()})
 }

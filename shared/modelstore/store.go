@@ -126,7 +126,7 @@ func (s *Store) open() error {
 // for the active one: all of them were verified.
 func (s *Store) readPointers() (pointers, error) {
 	var p pointers
-	err := readJSON(s.path(currentFile), maxStateFile, &p)
+	err := s.readCopied(currentFile, maxStateFile, &p)
 	if err == nil || missing(err) {
 		return p, nil
 	}
@@ -181,11 +181,15 @@ func (s *Store) repair(p pointers) error {
 		}
 	}
 	if now := pointersTo(s.current, s.previous); now != p && now.Current+p.Current != "" {
-		if err := s.writeJSON(s.path(currentFile), now); err != nil {
+		if err := s.writeCopied(currentFile, now); err != nil {
 			return err
 		}
 	}
-	leftovers := []string{stagingDir, formatFile + tempSuffix, currentFile + tempSuffix, quarantineFile + tempSuffix, attemptFile + tempSuffix}
+	if err := errors.Join(s.keepHealed(), s.mend()); err != nil {
+		return err
+	}
+	leftovers := []string{stagingDir, formatFile + tempSuffix, currentFile + tempSuffix, quarantineFile + tempSuffix, attemptFile + tempSuffix,
+		currentFile + copySuffix + tempSuffix, quarantineFile + copySuffix + tempSuffix}
 	for _, name := range leftovers {
 		if err := s.disk.remove(s.path(name)); err != nil {
 			return err

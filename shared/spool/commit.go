@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -191,6 +192,13 @@ func (q *Queue) write(b []byte) error {
 func (q *Queue) startSegment() error {
 	s := segment{base: q.last + 1, salt: q.salt, size: segmentHeader}
 	f, err := q.o.files.Open(q.path(s), os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	if errors.Is(err, syscall.EISDIR) { // somebody made a folder of this name
+		aside := q.path(s) + ".aside"
+		q.log.Warn("spool: a folder has a segment's name and is renamed", "dir", q.dir, "segment", s.name(), "to", aside)
+		if err = q.o.files.Rename(q.path(s), aside); err == nil {
+			f, err = q.o.files.Open(q.path(s), os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("create segment: %w", err)
 	}

@@ -19,6 +19,7 @@ const (
 
 // marks is what the cursor's file says.
 type marks struct {
+	salt       uint32 // of the queue whose numbers these are; 0 when a program before 0.2 wrote them
 	generation uint64
 	acked      uint64 // the highest sequence number that is removed
 	handed     uint64 // no record above this one was ever returned by Peek
@@ -71,19 +72,20 @@ func parseSlot(b []byte) (m marks, ok bool, err error) {
 	if v := binary.LittleEndian.Uint32(b[8:]); v > formatVersion {
 		return marks{}, false, fmt.Errorf("cursor: %w: version %d, this program knows %d", ErrNewerFormat, v, formatVersion)
 	}
+	m.salt = binary.LittleEndian.Uint32(b[12:])
 	m.generation = binary.LittleEndian.Uint64(b[16:])
 	m.acked = binary.LittleEndian.Uint64(b[24:])
 	m.handed = binary.LittleEndian.Uint64(b[32:])
 	return m, true, nil
 }
 
-// write writes the marks into the older slot. After a kill of the process they are there, after a loss of power perhaps.
-func (c *cursor) write(acked, handed uint64) error {
-	m := marks{c.generation + 1, acked, handed}
+// write writes the marks of the queue with that salt into the older slot. After a kill of the process they are there, after a loss of power perhaps.
+func (c *cursor) write(salt uint32, acked, handed uint64) error {
+	m := marks{salt, c.generation + 1, acked, handed}
 	b := make([]byte, 0, cursorSlot)
 	b = append(b, cursorMagic...)
 	b = binary.LittleEndian.AppendUint32(b, formatVersion)
-	b = append(b, 0, 0, 0, 0)
+	b = binary.LittleEndian.AppendUint32(b, m.salt)
 	b = binary.LittleEndian.AppendUint64(b, m.generation)
 	b = binary.LittleEndian.AppendUint64(b, m.acked)
 	b = binary.LittleEndian.AppendUint64(b, m.handed)

@@ -118,6 +118,14 @@ func (d *disk) Remove(path string) error {
 	return nil
 }
 
+func (d *disk) Rename(from, to string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.names[filepath.Base(to)] = d.names[filepath.Base(from)]
+	delete(d.names, filepath.Base(from))
+	return nil
+}
+
 func (d *disk) SyncDir(string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -33,7 +33,8 @@
 //	quarantine                      bad bytes, as they were found; absent until there are some
 //
 // The folder itself is locked (flock) while a queue is open: a second Open fails with ErrLocked. Files of other names are
-// left alone.
+// left alone. Segments with another salt are those of another queue, such as a spool that was rescued from a broken device
+// and copied here: Open appends their records to this queue, and then removes them.
 //
 // Segment, header of 32 bytes, then records without space between them until the end of the file:
 //
@@ -72,7 +73,7 @@
 //
 //	 0  8  "EPCURSR\n"
 //	 8  4  format version, 1
-//	12  4  reserved, 0
+//	12  4  salt of the queue; 0 when a program before 0.2 wrote it
 //	16  8  generation
 //	24  8  acknowledged: the highest sequence number that is removed
 //	32  8  handed out: no record above this one was ever returned by Peek (it runs up to 1,024 ahead)

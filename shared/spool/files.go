@@ -14,6 +14,7 @@ type files interface {
 	List(dir string) ([]os.FileInfo, error)
 	Open(path string, flag int) (file, error)
 	Remove(path string) error
+	Rename(from, to string) error
 	SyncDir(dir string) error
 	Free(dir string) (int64, error) // bytes that the disk has left for us
 }
@@ -78,6 +79,8 @@ func (osFiles) Open(path string, flag int) (file, error) {
 func (osFiles) Free(dir string) (int64, error) { return freeSpace(dir) }
 
 func (osFiles) Remove(path string) error { return os.Remove(path) }
+
+func (osFiles) Rename(from, to string) error { return os.Rename(from, to) }
 
 func (osFiles) SyncDir(dir string) error {
 	d, err := os.Open(dir)

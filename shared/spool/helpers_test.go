@@ -96,6 +96,8 @@ func (f *faults) Remove(path string) error {
 	return f.files.Remove(path)
 }
 
+func (f *faults) Rename(from, to string) error { return f.files.Rename(from, to) }
+
 func (f *faults) SyncDir(dir string) error {
 	if _, err := f.do("syncdir", dir, 0); err != nil {
 		return err

@@ -117,10 +117,16 @@ func (q *Queue) open() error {
 	if q.salt, err = q.chooseSalt(); err != nil {
 		return err
 	}
+	foreign := q.separate()
+	if len(foreign) > 0 && q.cursor.salt == 0 {
+		slots = 0 // it does not say whose numbers it has
+		q.cursor.marks = marks{generation: q.cursor.generation}
+	}
 	if err := q.recover(); err != nil {
 		return err
 	}
 	q.place(slots)
+	q.takeIn(foreign)
 	return nil
 }
 
@@ -174,8 +180,11 @@ func (q *Queue) checkVersion() error {
 	return nil
 }
 
-// chooseSalt returns the salt of the newest segment, or a new one.
+// chooseSalt returns the salt that the cursor names, that of the newest segment, or a new one.
 func (q *Queue) chooseSalt() (uint32, error) {
+	if q.cursor.salt != 0 {
+		return q.cursor.salt, nil
+	}
 	if n := len(q.segments); n > 0 {
 		return q.segments[n-1].salt, nil
 	}

@@ -137,7 +137,7 @@ func (q *Queue) saveCursor(handed uint64, sync bool) error {
 	q.mu.Lock()
 	acked := q.acked
 	q.mu.Unlock()
-	err := q.cursor.write(acked, handed)
+	err := q.cursor.write(q.salt, acked, handed)
 	if err == nil && sync {
 		err = q.cursor.sync()
 	}

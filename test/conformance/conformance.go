@@ -1,8 +1,13 @@
 // Package conformance runs cases of Greengrass IPC against a nucleus of any kind and tells what it expected and what it saw.
 //
 // The cases are harmless on a core in production. They publish below edgepdm-conformance/ only, write one key of the
-// caller's own configuration (edgepdmConformance) and one named shadow that they delete again, and name components and
-// deployments that do not exist, unless Options says which component they may restart.
+// caller's own configuration (edgepdmConformance) and named shadows that they delete again, and name components and
+// deployments that do not exist, unless Options says which component they may restart. What would harm a real nucleus is
+// asked of the project's own core only: a PING that has no header but the three that begin with ':' aborts the process of
+// a classic nucleus.
+//
+// No operation deletes a key of the configuration, so that edgepdmConformance stays, always with the same few keys: it
+// goes with the component, or with a deployment that resets /edgepdmConformance.
 package conformance
 
 import (
@@ -19,6 +24,11 @@ import (
 // Options say which nucleus, and what the cases may do to it.
 type Options struct {
 	Connection ipc.Options
+
+	// CLI says that the connection is greengrass-cli's, which a deployment takes the right to use local topics.
+	CLI bool
+	// Embedded says that the nucleus is the project's own, test/localcore, which no case can harm.
+	Embedded bool
 
 	// ID makes the names of topics and of the shadow the run's own: letters and digits.
 	ID string
@@ -83,6 +93,10 @@ func Run(ctx context.Context, o Options, report func(Result)) (ipc.Runtime, erro
 	if err != nil {
 		return 0, err
 	}
+	lost, err := lostRights(ctx, o)
+	if err != nil {
+		return runtime, err
+	}
 	clock := new(clock)
 	for _, c := range slices.Concat(connectCases(), protocolCases(), topicCases(), configurationCases(), iotCoreCases(), shadowCases(),
 		managementCases()) {
@@ -96,19 +110,40 @@ func Run(ctx context.Context, o Options, report func(Result)) (ipc.Runtime, erro
 		if err := ctx.Err(); err != nil {
 			return runtime, err
 		}
-		report(c.judge(ctx, o, clock, expected))
+		if lost && (c.operation == publishToTopic || c.operation == subscribeToTopic) {
+			report(Result{c.operation, c.name, expected, "a deployment took this from the CLI; restart aws.greengrass.Cli", Skip})
+			continue
+		}
+		report(c.judge(ctx, o, runtime, clock, expected))
 	}
 	return runtime, nil
 }
 
+// lostRights tells whether the caller is a CLI that may not use local topics any more.
+func lostRights(ctx context.Context, o Options) (bool, error) {
+	if !o.CLI {
+		return false, nil
+	}
+	client, err := ipc.Dial(ctx, o.Connection)
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.Patience)
+	defer cancel()
+	s := &session{options: o}
+	err = client.Publish(ctx, s.topic("rights"), nil)
+	_, unauthorized := errors.AsType[*ipc.UnauthorizedError](err)
+	return unauthorized, client.Close() // what else is wrong, the cases tell
+}
+
 // judge runs a case on a connection of its own.
-func (c testCase) judge(ctx context.Context, o Options, clock *clock, expected string) Result {
+func (c testCase) judge(ctx context.Context, o Options, runtime ipc.Runtime, clock *clock, expected string) Result {
 	r := Result{Operation: c.operation, Case: c.name, Expected: expected}
 	ctx, cancel := context.WithTimeout(ctx, 4*o.Patience)
 	defer cancel()
 	client, err := ipc.Dial(ctx, o.Connection)
 	if err == nil {
-		s := &session{client: client, options: o, clock: clock}
+		s := &session{client: client, options: o, runtime: runtime, clock: clock}
 		r.Seen, err = c.run(ctx, s)
 		_ = client.Close() // the case is over
 	}
@@ -177,6 +212,7 @@ var errPatience = errors.New("nothing came")
 type session struct {
 	client  *ipc.Client
 	options Options
+	runtime ipc.Runtime
 	clock   *clock
 }
 

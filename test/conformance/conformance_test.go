@@ -2,6 +2,7 @@ package conformance_test
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,35 +15,8 @@ import (
 	"edgepdm/test/localcore"
 )
 
-const recipe = `RecipeFormatVersion: "2020-01-25"
-ComponentName: com.edgepdm.Conformance
-ComponentVersion: 0.0.1
-ComponentConfiguration:
-  DefaultConfiguration:
-    accessControl:
-      aws.greengrass.ipc.pubsub:
-        topics:
-          operations: ["aws.greengrass#PublishToTopic", "aws.greengrass#SubscribeToTopic"]
-          resources: ["edgepdm-conformance/*", "$aws/things/conformance-core/shadow/*"]
-      aws.greengrass.ipc.mqttproxy:
-        topics:
-          operations: ["aws.greengrass#PublishToIoTCore", "aws.greengrass#SubscribeToIoTCore"]
-          resources: ["edgepdm-conformance/*"]
-      aws.greengrass.ShadowManager:
-        shadows:
-          operations: ["aws.greengrass#GetThingShadow", "aws.greengrass#UpdateThingShadow", "aws.greengrass#DeleteThingShadow"]
-          resources: ["$aws/things/conformance-core/shadow*"]
-        list:
-          operations: ["aws.greengrass#ListNamedShadowsForThing"]
-          resources: ["conformance-core"]
-Manifests:
-  - Platform: {os: linux, runtime: "*"}
-    Lifecycle: {run: {Script: exit 0}}
-    Artifacts: []
-`
-
-// startCore starts an embedded core that admits the suite, and says how to connect.
-func startCore(t *testing.T, options localcore.Options) ipc.Options {
+// startCore starts an embedded core that admits the suite with the recipe that ships, and says how to connect.
+func startCore(t *testing.T, options localcore.Options) (*localcore.Core, ipc.Options) {
 	t.Helper()
 	options.Root, options.ThingName = t.TempDir(), "conformance-core"
 	core, err := localcore.New(options)
@@ -59,11 +33,7 @@ func startCore(t *testing.T, options localcore.Options) ipc.Options {
 			t.Errorf("close core: %v", err)
 		}
 	})
-	file := filepath.Join(t.TempDir(), "recipe.yaml")
-	if err := os.WriteFile(file, []byte(recipe), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	env, err := core.AddExternal("com.edgepdm.Conformance", file)
+	env, err := core.AddExternal("com.edgepdm.Conformance", "recipe.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,32 +41,29 @@ func startCore(t *testing.T, options localcore.Options) ipc.Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return connection
+	return core, connection
 }
 
 // TestEmbeddedCore runs the suite on the embedded core of each kind: every case passes, but for those of components that the
-// core does not have.
+// core does not have. The recipe grants what the cases need and nothing else, and what they leave is one key.
 func TestEmbeddedCore(t *testing.T) {
 	for _, kind := range []struct {
 		name    string
 		options localcore.Options
 		runtime ipc.Runtime
-		lacks   []string          // operations
-		known   map[string]string // what other operations answer than a nucleus does
+		lacks   []string // operations
 	}{
 		{"classic", localcore.Options{ShadowManager: true}, ipc.Classic, []string{"ListComponents", "GetComponentDetails", "RestartComponent", "StopComponent", "ListLocalDeployments",
 			"GetLocalDeploymentStatus", "CancelLocalDeployment", "PauseComponent", "ResumeComponent", "DeferComponentUpdate",
-			"ValidateAuthorizationToken", "GetSecretValue"}, nil},
-		{"lite", localcore.Options{Mode: localcore.Lite}, ipc.Lite, nil, map[string]string{"ValidateAuthorizationToken": "ServiceError"}},
+			"ValidateAuthorizationToken", "GetSecretValue"}},
+		{"lite", localcore.Options{Mode: localcore.Lite}, ipc.Lite, nil},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
-			o := conformance.Options{Connection: startCore(t, kind.options), ID: "test1", Thing: "conformance-core"}
+			core, connection := startCore(t, kind.options)
+			o := conformance.Options{Connection: connection, ID: "test1", Thing: "conformance-core", Embedded: true}
 			operations := make(map[string]bool)
 			runtime, err := conformance.Run(t.Context(), o, func(r conformance.Result) {
 				operations[r.Operation] = true
-				if seen, is := kind.known[r.Operation]; is && r.Seen == seen {
-					return
-				}
 				skips := slices.Contains(kind.lacks, r.Operation) || strings.HasSuffix(r.Case, "may be restarted")
 				if r.Verdict == conformance.Fail || (r.Verdict == conformance.Skip) != skips {
 					t.Errorf("%s, %s: %v\nexpected %s\nsaw      %s", r.Operation, r.Case, r.Verdict, r.Expected, r.Seen)
@@ -111,12 +78,86 @@ func TestEmbeddedCore(t *testing.T) {
 			if len(operations) < 25 {
 				t.Errorf("only %d operations were asked", len(operations))
 			}
+			checkGrants(t, core, kind.options.Mode)
+			configuration, _ := core.Configuration("com.edgepdm.Conformance")
+			delete(configuration, "accessControl")
+			left, _ := configuration["edgepdmConformance"].(map[string]any)
+			keys := slices.Sorted(maps.Keys(left))
+			if len(configuration) != 1 || !slices.Equal(keys, []string{"leaf", "map", "past", "second", "watched"}) {
+				t.Errorf("left in the configuration: %v", configuration)
+			}
 		})
 	}
 }
 
+// checkGrants compares what the recipe grants with what was used and what was refused.
+func checkGrants(t *testing.T, core *localcore.Core, mode localcore.Mode) {
+	t.Helper()
+	for _, g := range core.Grants() {
+		shadows := strings.HasPrefix(g.Resource, "$aws/things/")
+		if g.Enforced && !g.Used && (mode == localcore.Classic || !shadows) { // nucleus lite has no shadows
+			t.Errorf("%s on %s is granted, and no case needs it", g.Operation, g.Resource)
+		}
+	}
+	for _, d := range core.Denials() {
+		if !strings.HasPrefix(d.Resource, "edgepdm-conformance-forbidden/") {
+			t.Errorf("%s on %s is not granted", d.Operation, d.Resource)
+		}
+	}
+}
+
+// TestAnotherCore: a nucleus that is not the project's own is not asked what would abort it.
+func TestAnotherCore(t *testing.T) {
+	for _, mode := range []localcore.Mode{localcore.Classic, localcore.Lite} {
+		_, connection := startCore(t, localcore.Options{Mode: mode})
+		var pings []string
+		_, err := conformance.Run(t.Context(), conformance.Options{Connection: connection, ID: "x"}, func(r conformance.Result) {
+			if strings.HasPrefix(r.Case, "PING") {
+				pings = append(pings, r.Case+": "+r.Verdict.String())
+			}
+		})
+		if want := []string{"PING with a header of its own: pass", "PING: skip"}; err != nil || !slices.Equal(pings, want) {
+			t.Errorf("mode %d: %q, %v", mode, pings, err)
+		}
+	}
+}
+
+// TestCLIAfterADeployment: the cases of local topics are skipped with the reason when a deployment has taken the CLI's
+// rights; before it they run.
+func TestCLIAfterADeployment(t *testing.T) {
+	core, _ := startCore(t, localcore.Options{})
+	if err := core.AddCLI(); err != nil {
+		t.Fatal(err)
+	}
+	connection, err := conformance.FromCLI(filepath.Dir(core.SocketPath()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, deployed := range []bool{false, true} {
+		if deployed {
+			if err := core.Deploy(t.Context(), localcore.Deployment{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cases := 0
+		_, err := conformance.Run(t.Context(), conformance.Options{Connection: connection, CLI: true, ID: "x"}, func(r conformance.Result) {
+			if !strings.HasSuffix(r.Operation, "ToTopic") {
+				return
+			}
+			cases++
+			lost := r.Verdict == conformance.Skip && strings.Contains(r.Seen, "a deployment took this from the CLI")
+			if lost != deployed || r.Verdict == conformance.Fail {
+				t.Errorf("deployed %v: %+v", deployed, r)
+			}
+		})
+		if err != nil || cases < 15 {
+			t.Errorf("deployed %v: %d cases, %v", deployed, cases, err)
+		}
+	}
+}
+
 func TestRunNeedsAConnection(t *testing.T) {
-	connection := startCore(t, localcore.Options{})
+	_, connection := startCore(t, localcore.Options{})
 	none := func(r conformance.Result) { t.Errorf("a case ran: %+v", r) }
 	if _, err := conformance.Run(t.Context(), conformance.Options{Connection: connection, ID: "a/b"}, none); err == nil {
 		t.Error("an id that changes the topics' level is accepted")

@@ -17,10 +17,11 @@ func offline(err error) error {
 	return err
 }
 
-// throughIoTCore is a case of a message that comes back from AWS IoT Core.
-func throughIoTCore(request ipc.PublishToIoTCoreRequest, see func(m *ipc.MQTTMessage) string) func(context.Context, *session) (string, error) {
+// throughIoTCore is a case of a message that comes back from AWS IoT Core. Each has a topic of its own: the nucleus gives
+// the subscription of the case before up while the next one subscribes.
+func throughIoTCore(topic string, request ipc.PublishToIoTCoreRequest, see func(m *ipc.MQTTMessage) string) func(context.Context, *session) (string, error) {
 	return func(ctx context.Context, s *session) (string, error) {
-		request.TopicName = s.topic("cloud")
+		request.TopicName = s.topic("cloud/" + topic)
 		events, err := s.client.SubscribeToIoTCore(ctx, ipc.SubscribeToIoTCoreRequest{TopicName: request.TopicName, QoS: ipc.AtLeastOnce})
 		if err != nil {
 			return "", offline(err)
@@ -46,10 +47,10 @@ func iotCoreCases() []testCase {
 	same := func(*ipc.MQTTMessage) string { return equal }
 	octets := []byte{0, 1, 127, 128, 254, 255}
 	return []testCase{
-		{publish, "QoS 1, bytes", equal, equal, throughIoTCore(ipc.PublishToIoTCoreRequest{QoS: ipc.AtLeastOnce, Payload: octets}, same)},
+		{publish, "QoS 1, bytes", equal, equal, throughIoTCore("bytes", ipc.PublishToIoTCoreRequest{QoS: ipc.AtLeastOnce, Payload: octets}, same)},
 		{publish, "QoS 0, 4,000 bytes", equal, equal,
-			throughIoTCore(ipc.PublishToIoTCoreRequest{QoS: ipc.AtMostOnce, Payload: bytes.Repeat([]byte{0xff}, 4000)}, same)},
-		{publish, "user properties, response topic", "both", "none", throughIoTCore(
+			throughIoTCore("4000", ipc.PublishToIoTCoreRequest{QoS: ipc.AtMostOnce, Payload: bytes.Repeat([]byte{0xff}, 4000)}, same)},
+		{publish, "user properties, response topic", "both", "none", throughIoTCore("properties",
 			ipc.PublishToIoTCoreRequest{QoS: ipc.AtLeastOnce, Payload: octets, ResponseTopic: "answer",
 				UserProperties: []ipc.UserProperty{{Key: "a", Value: "b"}}},
 			func(m *ipc.MQTTMessage) string {
@@ -62,7 +63,7 @@ func iotCoreCases() []testCase {
 				return "one of them"
 			})},
 		{publish, "6,000 bytes", "", "too large",
-			throughIoTCore(ipc.PublishToIoTCoreRequest{QoS: ipc.AtLeastOnce, Payload: make([]byte, 6000)}, same)},
+			throughIoTCore("6000", ipc.PublishToIoTCoreRequest{QoS: ipc.AtLeastOnce, Payload: make([]byte, 6000)}, same)},
 		{publish, "qos 7", "InvalidArgumentsError", "ServiceError", asked(publish, `{"topicName":"TOPIC","qos":"7","payload":"eA=="}`)},
 		{publish, "no payload", "InvalidArgumentsError", accepted, asked(publish, `{"topicName":"TOPIC","qos":"1"}`)},
 		{subscribe, "qos 7", "InvalidArgumentsError", "ServiceError", asked(subscribe, `{"topicName":"TOPIC","qos":"7"}`)},

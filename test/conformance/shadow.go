@@ -10,19 +10,20 @@ import (
 	"edgepdm/shared/ipc"
 )
 
-// shadow is the named shadow of a run.
+// shadow is the named shadow of a case.
 type shadow struct {
 	s           *session
 	thing, name string
 }
 
-// withShadow is a case of a shadow that does not exist at its beginning, nor after its end.
-func withShadow(run func(ctx context.Context, d shadow) (string, error)) func(context.Context, *session) (string, error) {
+// withShadow is a case of a shadow that does not exist at its beginning, nor after its end. It is of that case alone: what
+// is told of another one's may come late.
+func withShadow(name string, run func(ctx context.Context, d shadow) (string, error)) func(context.Context, *session) (string, error) {
 	return func(ctx context.Context, s *session) (seen string, err error) {
 		if s.options.Thing == "" {
 			return "", skipf("no thing is given")
 		}
-		d := shadow{s, s.options.Thing, "edgepdm-conformance-" + s.options.ID}
+		d := shadow{s, s.options.Thing, "edgepdm-conformance-" + s.options.ID + "-" + name}
 		defer func() {
 			switch cleanErr := d.remove(ctx); {
 			case missing(cleanErr), err != nil:
@@ -86,32 +87,32 @@ func shadowCases() []testCase {
 	const get, update, remove, list = "GetThingShadow", "UpdateThingShadow", "DeleteThingShadow", "ListNamedShadowsForThing"
 	const document = `{"state":{"desired":{"speed":5},"reported":{"speed":4}}}`
 	return []testCase{
-		{get, "shadow that is missing", "ResourceNotFoundError", notSupported, withShadow(func(ctx context.Context, d shadow) (string, error) {
+		{get, "shadow that is missing", "ResourceNotFoundError", notSupported, withShadow("missing", func(ctx context.Context, d shadow) (string, error) {
 			return d.get(ctx)
 		})},
 		{update, "shadow that is missing", `1 {"desired":{"speed":5},"reported":{"speed":4}}`, notSupported,
-			withShadow(func(ctx context.Context, d shadow) (string, error) { return d.update(ctx, document) })},
+			withShadow("made", func(ctx context.Context, d shadow) (string, error) { return d.update(ctx, document) })},
 		{get, "delta", `1 {"delta":{"speed":5},"desired":{"speed":5},"reported":{"speed":4}}`, "",
-			withShadow(func(ctx context.Context, d shadow) (string, error) {
+			withShadow("delta", func(ctx context.Context, d shadow) (string, error) {
 				if _, err := d.update(ctx, document); err != nil {
 					return "", err
 				}
 				return d.get(ctx)
 			})},
-		{update, "another version", "ConflictError", "", withShadow(func(ctx context.Context, d shadow) (string, error) {
+		{update, "another version", "ConflictError", "", withShadow("version", func(ctx context.Context, d shadow) (string, error) {
 			if _, err := d.update(ctx, document); err != nil {
 				return "", err
 			}
 			return d.update(ctx, `{"state":{"desired":{"speed":6}},"version":7}`)
 		})},
-		{update, "no JSON", "ServiceError", "", withShadow(func(ctx context.Context, d shadow) (string, error) {
+		{update, "no JSON", "ServiceError", "", withShadow("text", func(ctx context.Context, d shadow) (string, error) {
 			return d.update(ctx, "no JSON")
 		})},
-		{update, "state that is no object", "InvalidArgumentsError", "", withShadow(func(ctx context.Context, d shadow) (string, error) {
+		{update, "state that is no object", "InvalidArgumentsError", "", withShadow("state", func(ctx context.Context, d shadow) (string, error) {
 			return d.update(ctx, `{"state":5}`)
 		})},
 		{update, "accepted on local publish/subscribe", `1 {"desired":{"speed":5},"reported":{"speed":4}}`, "",
-			withShadow(func(ctx context.Context, d shadow) (string, error) {
+			withShadow("told", func(ctx context.Context, d shadow) (string, error) {
 				events, err := d.s.client.Subscribe(ctx, fmt.Sprintf("$aws/things/%s/shadow/name/%s/update/accepted", d.thing, d.name), "")
 				if err != nil {
 					return "", err
@@ -125,7 +126,7 @@ func shadowCases() []testCase {
 				}
 				return stateOf(event.Payload)
 			})},
-		{list, "the run's own", "listed", notSupported, withShadow(func(ctx context.Context, d shadow) (string, error) {
+		{list, "the run's own", "listed", notSupported, withShadow("listed", func(ctx context.Context, d shadow) (string, error) {
 			if _, err := d.update(ctx, document); err != nil {
 				return "", err
 			}
@@ -146,7 +147,7 @@ func shadowCases() []testCase {
 				request.NextToken = page.NextToken
 			}
 		})},
-		{remove, "then it is missing", "ResourceNotFoundError", notSupported, withShadow(func(ctx context.Context, d shadow) (string, error) {
+		{remove, "then it is missing", "ResourceNotFoundError", notSupported, withShadow("deleted", func(ctx context.Context, d shadow) (string, error) {
 			if _, err := d.update(ctx, document); err != nil {
 				return "", err
 			}

@@ -11,6 +11,12 @@ import (
 	"edgepdm/shared/ipc"
 )
 
+// The operations of local topics.
+const (
+	publishToTopic   = "PublishToTopic"
+	subscribeToTopic = "SubscribeToTopic"
+)
+
 // publishJSON publishes an object as a jsonMessage.
 func publishJSON(ctx context.Context, s *session, topic string, object map[string]any) error {
 	document, err := ipc.NewDocument(object)
@@ -51,9 +57,10 @@ func echoBytes(topic string, payload []byte) func(context.Context, *session) (st
 }
 
 // echoJSON is a case of a jsonMessage: numbers are compared by value.
-func echoJSON(object map[string]any) func(context.Context, *session) (string, error) {
+func echoJSON(name string, object map[string]any) func(context.Context, *session) (string, error) {
 	return func(ctx context.Context, s *session) (string, error) {
-		got, err := echo(ctx, s, s.topic("json"), func() error { return publishJSON(ctx, s, s.topic("json"), object) })
+		topic := s.topic("json/" + name)
+		got, err := echo(ctx, s, topic, func() error { return publishJSON(ctx, s, topic, object) })
 		if err != nil {
 			return "", err
 		}
@@ -122,16 +129,16 @@ func topicCases() []testCase {
 	for i := range octets {
 		octets[i] = byte(i)
 	}
-	const publish, subscribe = "PublishToTopic", "SubscribeToTopic"
+	const publish, subscribe = publishToTopic, subscribeToTopic
 	return []testCase{
 		{publish, "binaryMessage of every byte", equal, equal, echoBytes("bytes", octets)},
 		{publish, "binaryMessage without a byte", equal, equal, echoBytes("empty", []byte{})},
 		{publish, "binaryMessage of 6,000 bytes", equal, equal, echoBytes("6000", bytes.Repeat(octets, 24)[:6000])},
 		{publish, "binaryMessage of 100,000 bytes", equal, "too large", echoBytes("large", bytes.Repeat(octets, 400)[:100_000])},
 		{publish, "topic in other letters", equal, equal, echoBytes("Grüße/世界", []byte("x"))},
-		{publish, "jsonMessage", equal, equal, echoJSON(map[string]any{"text": "Grüße, 世界 🚀 \"\\\n\u0001", "whole": 42.0, "ratio": -1.5e-3,
+		{publish, "jsonMessage", equal, equal, echoJSON("full", map[string]any{"text": "Grüße, 世界 🚀 \"\\\n\u0001", "whole": 42.0, "ratio": -1.5e-3,
 			"list": []any{1.0, "two", true}, "object": map[string]any{"a": map[string]any{}}})},
-		{publish, "jsonMessage, empty object", equal, equal, echoJSON(map[string]any{})},
+		{publish, "jsonMessage, empty object", equal, equal, echoJSON("empty", map[string]any{})},
 		{publish, "topic with #", "InvalidArgumentsError", accepted, func(ctx context.Context, s *session) (string, error) {
 			return accepted, s.client.Publish(ctx, s.topic("#"), nil)
 		}},

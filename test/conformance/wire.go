@@ -127,7 +127,19 @@ func seenOf(answer *eventstream.Message, err error) (string, error) {
 }
 
 // readNucleus is a request that any caller may make of any nucleus.
-const readNucleus = `{"componentName":"aws.greengrass.Nucleus","keyPath":[]}`
+func readNucleus(id int32) func(*session) *eventstream.Message {
+	return func(s *session) *eventstream.Message {
+		return request(id, "GetConfiguration", `{"componentName":"`+nucleusName(s.runtime)+`","keyPath":[]}`)
+	}
+}
+
+// nucleusName is the component that has the nucleus's configuration.
+func nucleusName(runtime ipc.Runtime) string {
+	if runtime == ipc.Lite {
+		return "aws.greengrass.NucleusLite"
+	}
+	return "aws.greengrass.Nucleus"
+}
 
 // onWire is a case of one frame on an authenticated connection.
 func onWire(frame func(s *session) *eventstream.Message, see func(*eventstream.Message, error) (string, error)) func(context.Context, *session) (string, error) {
@@ -164,7 +176,7 @@ func connectCases() []testCase {
 				return "", err
 			}
 			defer func() { _ = w.conn.Close() }()
-			return seenOf(w.ask(request(1, "GetConfiguration", readNucleus)))
+			return seenOf(w.ask(readNucleus(1)(s)))
 		}},
 		{"Connect", "refusal is told to the program", refused, refused, func(ctx context.Context, s *session) (string, error) {
 			o := s.options.Connection
@@ -184,7 +196,7 @@ func protocolCases() []testCase {
 	}
 	protocolError := eventstream.ProtocolError.String()
 	return []testCase{
-		{"Protocol", "flags of a response", "terminate", "none", onWire(frame(request(1, "GetConfiguration", readNucleus)),
+		{"Protocol", "flags of a response", "terminate", "none", onWire(readNucleus(1),
 			func(m *eventstream.Message, err error) (string, error) {
 				switch {
 				case err != nil:
@@ -195,12 +207,19 @@ func protocolCases() []testCase {
 				return "none", nil
 			})},
 		{"Protocol", "operation that does not exist", "error without a shape", "ServiceError", onWire(frame(request(1, "NoSuchOperation", "{}")), seenOf)},
-		{"Protocol", "stream ids that begin with 5", protocolError, accepted, onWire(frame(request(5, "GetConfiguration", readNucleus)), seenOf)},
-		{"Protocol", "request on stream 0", protocolError, closed, onWire(frame(request(0, "GetConfiguration", readNucleus)), seenOf)},
-		{"Protocol", "PING", eventstream.PingResponse.String(), closed, onWire(frame(&eventstream.Message{Type: eventstream.Ping}), seenOf)},
+		{"Protocol", "stream ids that begin with 5", protocolError, accepted, onWire(readNucleus(5), seenOf)},
+		{"Protocol", "request on stream 0", protocolError, closed, onWire(readNucleus(0), seenOf)},
+		{"Protocol", "PING with a header of its own", eventstream.PingResponse.String(), closed,
+			onWire(frame(&eventstream.Message{Type: eventstream.Ping, Operation: "edgepdm"}), seenOf)},
+		{"Protocol", "PING", eventstream.PingResponse.String(), closed, func(ctx context.Context, s *session) (string, error) {
+			if !s.options.Embedded {
+				return "", skipf("it aborts a real classic nucleus")
+			}
+			return onWire(frame(&eventstream.Message{Type: eventstream.Ping}), seenOf)(ctx, s)
+		}},
 		{"Protocol", "request without a payload", "", "ServiceError", onWire(frame(request(1, "GetConfiguration", "")), seenOf)},
 		{"Protocol", "frame of more than 10,012 bytes", accepted, closed, onWire(func(s *session) *eventstream.Message {
-			return request(1, "PublishToTopic", `{"topic":"`+s.topic("large")+`","publishMessage":{"binaryMessage":{"message":"`+
+			return request(1, "PublishToTopic", `{"topic":"`+s.topic("frame")+`","publishMessage":{"binaryMessage":{"message":"`+
 				strings.Repeat("AAAA", 2500)+`"}}}`)
 		}, seenOf)},
 	}
@@ -209,6 +228,6 @@ func protocolCases() []testCase {
 // asked is a case of a request that the client would refuse to send; TOPIC stands for a topic of the run.
 func asked(operation, payload string) func(context.Context, *session) (string, error) {
 	return onWire(func(s *session) *eventstream.Message {
-		return request(1, operation, strings.ReplaceAll(payload, "TOPIC", s.topic("cloud")))
+		return request(1, operation, strings.ReplaceAll(payload, "TOPIC", s.topic("cloud/asked")))
 	}, seenOf)
 }

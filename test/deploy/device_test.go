@@ -15,6 +15,7 @@ import (
 
 	"edgepdm/components/alarm-manager/manager"
 	"edgepdm/components/cloud-forwarder/forwarder"
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
@@ -24,21 +25,23 @@ import (
 var modes = []struct {
 	name     string
 	mode     localcore.Mode
-	restarts bool // a changed configuration restarts a component
+	restarts bool // a configuration changed by the cloud restarts a component; one changed by a local deployment never does
 	rejects  bool // a deployment fails when a component rejects its new configuration
+	whole    bool // the tree that is handed over may hold what runs
 }{
-	{"classic", localcore.Classic, false, true},
-	{"lite", localcore.Lite, true, false},
+	{"classic", localcore.Classic, false, true, true},
+	{"lite", localcore.Lite, true, false, false},
 }
 
-// stageTwo stages two versions in one tree, as a device has them after an upgrade.
-func stageTwo(t *testing.T, first, second string) (dir string) {
+// joined is a tree with the versions of several, as a device has them after an upgrade.
+func joined(t *testing.T, trees ...string) string {
 	t.Helper()
-	dir = stage(t, "-version", first)
-	other := stage(t, "-version", second)
-	for _, folder := range []string{"recipes", "artifacts"} {
-		if err := os.CopyFS(filepath.Join(dir, folder), os.DirFS(filepath.Join(other, folder))); err != nil {
-			t.Fatal(err)
+	dir := t.TempDir()
+	for _, tree := range trees {
+		for _, folder := range []string{"recipes", "artifacts"} {
+			if err := os.CopyFS(filepath.Join(dir, folder), os.DirFS(filepath.Join(tree, folder))); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	return dir
@@ -56,10 +59,15 @@ func all(version string) map[string]string {
 // The staged tree on a device: deployed with everything that the suite depends on, configured while it runs, upgraded and
 // rolled back with a spool that is not empty, a delivered model and raised alarms.
 func TestStagedTreeOnTheDevice(t *testing.T) {
-	tree := stageTwo(t, "1.0.0", "1.1.0")
+	first, second := stage(t, "-version", "1.0.0"), stage(t, "-version", "1.1.0")
+	both := joined(t, first, second)
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
-			p := newPlant(t, tree, m.mode)
+			trees := map[string]string{"1.0.0": first, "1.1.0": second}
+			if m.whole {
+				trees = map[string]string{"1.0.0": both, "1.1.0": both}
+			}
+			p := newPlant(t, trees["1.0.0"], m.mode)
 			if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
 				t.Fatal(err)
 			}
@@ -77,12 +85,13 @@ func TestStagedTreeOnTheDevice(t *testing.T) {
 			p.await("an alarm of each machine is on the forwarder's disk", func() bool {
 				return len(p.alarms()) == 3 && !slices.ContainsFunc(p.alarms(), func(id string) bool { return !p.accepted[id] })
 			})
-			changeConfiguration(t, p, m.restarts)
+			changeConfiguration(t, p, 0.8, false, false)
+			changeConfiguration(t, p, 0.75, true, m.restarts)
 			refuseBadConfiguration(t, p, m.rejects)
 			p.cloud.SetUplink(false)
 			p.await("predictions wait on disk", func() bool { return forwarder.Waiting(p.health[forwarderName].Counters) >= 50 })
 			for _, version := range []string{"1.1.0", "1.0.0"} {
-				bringTo(t, p, version)
+				bringTo(t, p, trees[version], version)
 			}
 			p.cloud.SetUplink(true)
 			p.mu.Lock()
@@ -100,13 +109,14 @@ func TestStagedTreeOnTheDevice(t *testing.T) {
 }
 
 // changeConfiguration lowers the engine's threshold by a deployment.
-func changeConfiguration(t *testing.T, p *plant, restarts bool) {
+func changeConfiguration(t *testing.T, p *plant, threshold float64, fromCloud, restarts bool) {
 	t.Helper()
 	before := p.pid(engineName)
-	if err := p.deploy(nil, map[string]map[string]any{engineName: {"threshold": 0.75}}); err != nil {
+	d := localcore.Deployment{FromCloud: fromCloud, ConfigurationUpdate: updates(map[string]map[string]any{engineName: {"threshold": threshold}})}
+	if err := p.carryOut(d); err != nil {
 		t.Fatal(err)
 	}
-	p.await("the new threshold is in force", func() bool { return p.prediction.Threshold == 0.75 })
+	p.await("the new threshold is in force", func() bool { return p.prediction.Threshold == threshold })
 	if restarted := p.pid(engineName) != before; restarted != restarts {
 		t.Errorf("the engine was restarted by a change of configuration: %v, want %v", restarted, restarts)
 	}
@@ -152,12 +162,12 @@ func refuseBadConfiguration(t *testing.T, p *plant, rejects bool) {
 }
 
 // bringTo deploys another version of everything, and looks whether what the components keep is there after it.
-func bringTo(t *testing.T, p *plant, version string) {
+func bringTo(t *testing.T, p *plant, tree, version string) {
 	t.Helper()
 	p.mu.Lock()
 	waiting, alarms := forwarder.Waiting(p.health[forwarderName].Counters), p.alarms()
 	p.mu.Unlock()
-	if err := p.deploy(all(version), nil); err != nil {
+	if err := p.carryOut(localcore.Deployment{Components: all(version), Stage: tree}); err != nil {
 		t.Fatal(err)
 	}
 	p.await("all components run in version "+version, func() bool {
@@ -240,7 +250,15 @@ func (p *plant) makeNewer() map[string]string {
 		if !format.Match(text) {
 			return nil
 		}
-		files[path] = string(format.ReplaceAll(text, []byte(`"format":9`)))
+		body, sealed, err := durable.Open(text)
+		if err != nil {
+			return err
+		}
+		newer := format.ReplaceAll(body, []byte(`"format":9`))
+		if sealed {
+			newer = durable.Seal(newer)
+		}
+		files[path] = string(newer)
 		return os.WriteFile(path, []byte(files[path]), 0o600)
 	})
 	if err != nil {

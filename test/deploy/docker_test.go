@@ -150,7 +150,7 @@ func TestDockerScript(t *testing.T) {
 		"  exec tail -n 50 -F /greengrass/v2/logs/greengrass.log /greengrass/v2/logs/com.edgepdm.*.log"}, "logs")
 	accept(nil, []string{"docker in deploy", "  exec", "  edgepdm-greengrass", "  /greengrass/v2/bin/greengrass-cli",
 		"  deployment", "  create", "  --recipeDir", "  /edgepdm/stage/recipes", "  --artifactDir", "  /edgepdm/stage/artifacts",
-		"  --merge", "  com.edgepdm.Suite=1.2.3"}, "cli", "com.edgepdm.Suite")
+		"  --merge", "  com.edgepdm.Suite=1.2.3"}, "cli", "--no-wait", "com.edgepdm.Suite")
 	if !exists(filepath.Join(root, "docker-run", "logs")) {
 		t.Error("no folder for the logs")
 	}

@@ -61,6 +61,8 @@ type plant struct {
 	cloud *localcloud.Cloud
 	key   ed25519.PrivateKey // of the models
 
+	observer ipc.Options
+
 	mu         sync.Mutex
 	prediction event.Prediction // the last one
 	health     map[string]event.Health
@@ -68,7 +70,7 @@ type plant struct {
 	accepted   map[string]bool        // ids that the forwarder acknowledged
 }
 
-func newPlant(t *testing.T, stage string, mode localcore.Mode) *plant {
+func newPlant(t *testing.T, stage string, mode localcore.Mode, set ...func(*localcore.Options)) *plant {
 	t.Helper()
 	dir := t.TempDir()
 	p := &plant{t: t, health: make(map[string]event.Health), alerts: make(map[string]event.Alert), accepted: make(map[string]bool)}
@@ -78,7 +80,7 @@ func newPlant(t *testing.T, stage string, mode localcore.Mode) *plant {
 	}
 	t.Cleanup(func() { _ = logFile.Close() })
 	log := slog.New(slog.NewTextHandler(logFile, nil))
-	p.cloud, err = localcloud.New(localcloud.Options{Dir: filepath.Join(dir, "cloud"), Logger: log})
+	p.cloud, err = localcloud.New(localcloud.Options{Dir: filepath.Join(dir, "cloud"), Logger: log, Lite: mode == localcore.Lite})
 	if err == nil {
 		err = p.cloud.Start(t.Context())
 	}
@@ -94,9 +96,14 @@ func newPlant(t *testing.T, stage string, mode localcore.Mode) *plant {
 	}
 	t.Cleanup(func() { end(p.cloud.Close) })
 	p.root = filepath.Join(dir, "root")
-	p.core, err = localcore.New(localcore.Options{
+	options := localcore.Options{
 		Root: p.root, Stage: stage, Mode: mode, Logger: log, CredentialsURL: p.cloud.Endpoints().TokenExchange,
-	})
+		MergeRestartDelay: 100 * time.Millisecond, StopTimeout: 20 * time.Second,
+	}
+	for _, f := range set {
+		f(&options)
+	}
+	p.core, err = localcore.New(options)
 	if err == nil {
 		err = p.core.Start(t.Context())
 	}
@@ -139,6 +146,14 @@ func (p *plant) observe(dir string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	p.observer = options
+	p.listen()
+}
+
+// listen subscribes once more, as after a crash of a daemon of the nucleus.
+func (p *plant) listen() {
+	p.t.Helper()
+	options := p.observer
 	options.Queue = 1 << 14
 	client, err := ipc.Dial(p.t.Context(), options)
 	if err != nil {
@@ -167,6 +182,10 @@ func (p *plant) see(m ipc.TopicMessage) {
 	case strings.HasPrefix(m.Topic, event.PredictionTopic("")):
 		if v, err := event.DecodePrediction(m.Payload); err == nil {
 			p.prediction = v
+		}
+	case m.Topic == event.TopicPredictionBatch:
+		if batch, err := event.DecodePredictionBatch(m.Payload); err == nil && len(batch) > 0 {
+			p.prediction = batch[len(batch)-1].Prediction
 		}
 	case strings.HasPrefix(m.Topic, event.AlertTopic("")):
 		if v, err := event.DecodeAlert(m.Payload); err == nil {
@@ -207,13 +226,24 @@ func (p *plant) await(what string, condition func() bool) {
 // deploy deploys versions, and merges what update has for each component.
 func (p *plant) deploy(versions map[string]string, update map[string]map[string]any) error {
 	p.t.Helper()
-	updates := make(map[string]any)
-	for name, merge := range update {
-		updates[name] = map[string]any{"merge": merge}
-	}
+	return p.carryOut(localcore.Deployment{Components: versions, ConfigurationUpdate: updates(update)})
+}
+
+// carryOut deploys within the test's patience.
+func (p *plant) carryOut(d localcore.Deployment) error {
+	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
-	return p.core.Deploy(ctx, localcore.Deployment{Components: versions, ConfigurationUpdate: updates})
+	return p.core.Deploy(ctx, d)
+}
+
+// updates is what a deployment merges into each component's configuration.
+func updates(merges map[string]map[string]any) map[string]any {
+	out := make(map[string]any)
+	for name, merge := range merges {
+		out[name] = map[string]any{"merge": merge}
+	}
+	return out
 }
 
 // configuration is what a deployment merges: the plant's cloud instead of AWS, all predictions to the cloud, alarms that

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -57,7 +58,7 @@ func (s *stub) run(script string, env []string, args ...string) (code int, outpu
 	if err := os.MkdirAll(tools, 0o755); err != nil {
 		s.t.Fatal(err)
 	}
-	for _, tool := range []string{"bash", "sh", "cat", "dirname", "basename", "sort", "tail", "paste", "sed", "grep", "mkdir"} {
+	for _, tool := range []string{"bash", "sh", "cat", "dirname", "basename", "sort", "tail", "head", "paste", "sed", "grep", "mkdir", "awk", "date", "mktemp", "chmod", "cp", "rm", "sleep", "env"} {
 		path, err := exec.LookPath(tool)
 		if err == nil && !exists(filepath.Join(tools, tool)) {
 			err = os.Symlink(path, filepath.Join(tools, tool))
@@ -142,17 +143,23 @@ func TestLocalDeploy(t *testing.T) {
 		{
 			"lite", []string{"ggl-cli"},
 			[]string{"--remove", simulatorName, "com.edgepdm.Suite"}, "ggl-cli",
-			[]string{"  deploy", "  -r", "  " + stage + "/recipes", "  -a", "  " + stage + "/artifacts", "  -c", "  com.edgepdm.Suite=1.2.3", "  -d", "  " + simulatorName},
+			[]string{"  deploy", "  -r", "  TREE/recipes", "  -a", "  TREE/artifacts", "  -c", "  com.edgepdm.Suite=1.2.3", "  -d", "  " + simulatorName},
 		},
 		{
 			"both there, one chosen", []string{"greengrass-cli", "ggl-cli"},
 			[]string{"--runtime", "lite", "com.edgepdm.Suite"}, "ggl-cli",
-			[]string{"  deploy", "  -r", "  " + stage + "/recipes", "  -a", "  " + stage + "/artifacts", "  -c", "  com.edgepdm.Suite=1.2.3"},
+			[]string{"  deploy", "  -r", "  TREE/recipes", "  -a", "  TREE/artifacts", "  -c", "  com.edgepdm.Suite=1.2.3"},
 		},
 		{
 			"in a container", []string{"docker"},
 			[]string{"--docker", "gg", "com.edgepdm.Suite"}, "docker",
 			slices.Concat([]string{"  exec", "  gg", "  /greengrass/v2/bin/greengrass-cli", "  deployment", "  create", "  --recipeDir", "  /edgepdm/stage/recipes", "  --artifactDir", "  /edgepdm/stage/artifacts"}, merge("com.edgepdm.Suite=1.2.3")),
+		},
+		{
+			"configuration names more, roll-back", []string{"greengrass-cli"},
+			[]string{"-c", config, "--add-configured", "--rollback", "com.edgepdm.Suite"}, "greengrass-cli",
+			slices.Concat([]string{"  deployment", "  create"}, dirs, merge("com.edgepdm.Suite=1.2.3", "com.edgepdm.AlarmManager=1.10.0"),
+				[]string{"  --update-config", `  {"com.edgepdm.AlarmManager":{"MERGE":{"votes":2}}}`, "  --failure-handling-policy", "  ROLLBACK"}),
 		},
 		{"dry run", []string{"greengrass-cli"}, []string{"--dry-run"}, "", nil},
 	} {
@@ -161,8 +168,12 @@ func TestLocalDeploy(t *testing.T) {
 			for _, cli := range c.clis {
 				s.add(cli, "0")
 			}
-			code, output := s.run(script, nil, append([]string{"--stage", stage}, c.args...)...)
+			temporary := t.TempDir()
+			code, output := s.run(script, []string{"TMPDIR=" + temporary}, append([]string{"--no-wait", "--stage", stage}, c.args...)...)
 			calls := s.calls()
+			for i := range calls {
+				calls[i] = regexp.MustCompile(regexp.QuoteMeta(temporary)+`/[^/]+`).ReplaceAllString(calls[i], "TREE")
+			}
 			if code != 0 {
 				t.Fatalf("exit code %d: %s", code, output)
 			}
@@ -198,6 +209,13 @@ func TestLocalDeployFindsTheNucleus(t *testing.T) {
 func TestLocalDeployRefuses(t *testing.T) {
 	script := filepath.Join(need.Root(t), "scripts", "local-deploy.sh")
 	stage := stagedNames(t, "com.edgepdm.Suite-1.2.3")
+	config, broken := filepath.Join(t.TempDir(), "config.json"), filepath.Join(t.TempDir(), "broken.json")
+	if err := os.WriteFile(config, []byte(`{"com.edgepdm.Suite":{"MERGE":{"a:":["}"]}},"com.edgepdm.CloudForwarder":{}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(broken, []byte(`{"com.edgepdm.Suite":{`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	many := make([]string, 11)
 	for i := range many {
 		many[i] = "com.edgepdm.Suite=1.2.3"
@@ -223,7 +241,11 @@ func TestLocalDeployRefuses(t *testing.T) {
 		{[]string{"ggl-cli"}, many, 2, "at most 10 components"},
 		{nil, []string{"--docker", "gg"}, 3, "docker is not on PATH"},
 		{[]string{"docker"}, []string{"--docker", "gg", "-r", "lite"}, 2, "--docker is for the classic nucleus"},
-		{[]string{"greengrass-cli"}, []string{"-h"}, 0, "Exit codes: 0 submitted"},
+		{[]string{"greengrass-cli"}, []string{"-h"}, 0, "Exit codes: 0 deployed"},
+		{[]string{"greengrass-cli"}, []string{"-c", config, "com.edgepdm.Suite"}, 2, "configures com.edgepdm.CloudForwarder, which this command does not name"},
+		{[]string{"greengrass-cli"}, []string{"-c", broken}, 1, "its brackets or quotes do not close"},
+		{[]string{"ggl-cli"}, []string{"--rollback"}, 2, "ggl-cli has no --rollback"},
+		{[]string{"ggl-cli"}, []string{"--timeout", "soon"}, 2, "must be a number of seconds"},
 	} {
 		s := newStub(t)
 		for _, cli := range c.clis {

@@ -42,7 +42,7 @@ func startPlant(t *testing.T, mode localcore.Mode) *plant {
 		t.Fatal(err)
 	}
 	p.cloud, err = localcloud.New(localcloud.Options{
-		Dir: t.TempDir(), AcceptToken: func(token string) bool { return p.core.KnowsToken(token) },
+		Dir: t.TempDir(), Lite: mode == localcore.Lite, AcceptToken: func(token string) bool { return p.core.KnowsToken(token) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -194,6 +194,7 @@ func TestRecipesGrantExactlyWhatIsUsed(t *testing.T) {
 
 			coretest.Configure(t, p.core, "com.edgepdm.SensorSimulator", map[string]any{"batch": 4})
 			p.used("com.edgepdm.SensorSimulator", "pdm/v1/telemetry-batch")
+			p.used("com.edgepdm.InferenceEngine", "pdm/v1/prediction-batch")
 			coretest.Configure(t, p.core, "com.edgepdm.CloudForwarder", map[string]any{"predictionSink": "iotcore-ipc"})
 			p.used("com.edgepdm.CloudForwarder", "edgepdm/*")
 

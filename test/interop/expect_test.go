@@ -90,18 +90,21 @@ func expectations() map[string]expectation {
 
 		"validation of configurations": {all: `{"subscribed":{},"report":{"error":"InvalidArgumentsError"}}`,
 			but: map[string]string{"lite": `{"subscribed":{"error":"ServiceError"},"report":{"error":"ServiceError"}}`}},
-		"operations without a provider": {all: withoutProvider("ServiceError")},
+		"operations without a provider": {all: withoutProvider("ServiceError"), but: map[string]string{
+			"lite": withoutProvider("UnauthorizedError")}},
 	}
 }
 
-// withoutProvider is what all operations answer that the core has no component for.
-func withoutProvider(code string) string {
+// withoutProvider is what all operations answer that the core has no component for; nucleus lite itself refuses to
+// validate a token.
+func withoutProvider(ofToken string) string {
 	var list []string
 	for operation := range strings.FieldsSeq(`AuthorizeClientDeviceAction CancelLocalDeployment CreateDebugPassword
 		CreateLocalDeployment DeferComponentUpdate GetClientDeviceAuthToken GetComponentDetails GetLocalDeploymentStatus
 		GetSecretValue ListComponents ListLocalDeployments PauseComponent PutComponentMetric RestartComponent ResumeComponent
-		StopComponent SubscribeToCertificateUpdates SubscribeToComponentUpdates ValidateAuthorizationToken VerifyClientDeviceIdentity`) {
-		list = append(list, fmt.Sprintf(`%q:{"error":%q}`, operation, code))
+		StopComponent SubscribeToCertificateUpdates SubscribeToComponentUpdates VerifyClientDeviceIdentity`) {
+		list = append(list, fmt.Sprintf(`%q:{"error":"ServiceError"}`, operation))
 	}
+	list = append(list, fmt.Sprintf(`"ValidateAuthorizationToken":{"error":%q}`, ofToken))
 	return "{" + strings.Join(list, ",") + "}"
 }

@@ -38,6 +38,8 @@ type Options struct {
 	Now     func() time.Time // the cloud's clock; clients sign with the real time, which it must be near
 	// AcceptToken says whether the token exchange knows a component's token. By default it knows any that is not empty.
 	AcceptToken func(token string) bool
+	// Lite lets the token exchange answer as nucleus lite's does; otherwise it is a classic nucleus's.
+	Lite bool
 	// CredentialLifetime is how long credentials of the token exchange are valid. One hour by default.
 	CredentialLifetime time.Duration
 	// FunctionTimeout ends an invocation. 30 seconds by default.
@@ -73,6 +75,7 @@ type Cloud struct {
 	speaker  speaker
 	function *function
 	alerts   *subscription
+	tokens   *tokenExchange
 	operator aws.Credentials
 	topicARN string
 	device   Endpoints
@@ -131,6 +134,9 @@ func New(opts Options) (*Cloud, error) {
 	}
 	c.gate = &gatekeeper{keys: c.keys, throttled: make(map[string]int)}
 	c.operator = c.keys.permanent()
+	c.tokens = &tokenExchange{
+		lite: opts.Lite, keys: c.keys, uplink: c.uplink, accept: opts.AcceptToken, lifetime: opts.CredentialLifetime,
+	}
 	if c.store, err = newObjectStore(opts.Bucket, c.journal, opts.Now); err != nil {
 		return nil, err
 	}
@@ -178,9 +184,6 @@ func (c *Cloud) Start(ctx context.Context) error {
 	sns := c.gate.handler((&topic{arn: c.topicARN, journal: c.journal, now: c.opts.Now, mail: c.mails.put, deliver: deliver}).service())
 	s3 := c.gate.handler(c.store.service())
 	polly := c.gate.handler((&synthesizer{speaker: c.speaker, journal: c.journal, log: c.log}).service())
-	tokens := &tokenExchange{
-		keys: c.keys, uplink: c.uplink, accept: c.opts.AcceptToken, lifetime: c.opts.CredentialLifetime,
-	}
 	common := Endpoints{CAFile: caFile, TopicARN: c.topicARN, Bucket: c.opts.Bucket, Region: c.opts.Region}
 	c.device, c.internal = common, common
 	var runtimeURL string
@@ -194,7 +197,7 @@ func (c *Cloud) Start(ctx context.Context) error {
 		{&c.device.SNS, c.uplink, nil, sns},
 		{&c.device.S3, c.uplink, nil, s3},
 		{&c.device.Polly, c.uplink, nil, polly},
-		{&c.device.TokenExchange, c.inside, nil, tokens},
+		{&c.device.TokenExchange, c.inside, nil, c.tokens},
 		{&c.internal.IoTData, c.inside, nil, iot(KindIoTCloud)},
 		{&c.internal.SNS, c.inside, nil, sns},
 		{&c.internal.S3, c.inside, nil, s3},

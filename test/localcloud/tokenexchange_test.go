@@ -2,6 +2,7 @@ package localcloud
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,4 +86,73 @@ func TestTokenExchange(t *testing.T) {
 	if status, fresh := get("GET", url, "any"); status != 200 || fresh == first {
 		t.Errorf("with the uplink back: status %d, the same credentials %t", status, fresh == first)
 	}
+}
+
+// TestTokenExchangeAnswers: without credentials each nucleus answers in its own way. The SDK's own client does not survive
+// nucleus lite's.
+func TestTokenExchangeAnswers(t *testing.T) {
+	const token = "AAAAAAAAAAAAAAAA"
+	known := func(s string) bool { return s == token }
+	for _, c := range []struct {
+		name    string
+		lite    bool
+		refusal int
+		method  string
+		path    string
+		token   string
+		status  int
+		body    string // "": none; "*": anything
+	}{
+		{"classic", false, 0, "GET", "", token, 200, "*"},
+		{"classic, not GET", false, 0, "POST", "", token, 405, ""},
+		{"classic, wrong path", false, 0, "GET", "x", token, 400, ""},
+		{"classic, unknown token", false, 0, "GET", "", "BBBBBBBBBBBBBBBB", 403, ""},
+		{"classic, no token", false, 0, "GET", "", "", 403, ""},
+		{"classic, no role alias", false, 403, "GET", "", token, 403, "TES responded with status code: 403. Caching response. "},
+		{"classic, no connection", false, 500, "GET", "", token, 500, "Failed to get connection"},
+		{"classic, too late", false, 504, "GET", "", token, 504, ""},
+		{"lite", true, 0, "GET", "", token, 200, "*"},
+		{"lite, not GET", true, 0, "POST", "", token, 200, "*"},
+		{"lite, wrong path", true, 0, "GET", "x", token, 400, "Only /2016-11-01/credentialprovider/ uri is supported."},
+		{"lite, no token", true, 0, "GET", "", "", 400, "Authorization header is needed to process the request."},
+		{"lite, a short token", true, 0, "GET", "", "A", 400, "SVCUID length must be exactly 16."},
+		{"lite, unknown token", true, 0, "GET", "", "BBBBBBBBBBBBBBBB", 404, "No such svcuid present."},
+		{"lite, no role alias", true, 403, "GET", "", token, 200, "null"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cloud := startCloud(t, Options{AcceptToken: known, Lite: c.lite})
+			cloud.RefuseCredentials(c.refusal)
+			q, err := http.NewRequestWithContext(testContext(t), c.method, cloud.Endpoints().TokenExchange+c.path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.token != "" {
+				q.Header.Set("Authorization", c.token)
+			}
+			status, body := fetchText(t, q)
+			if status != c.status || c.body != "*" && body != c.body || c.body == "*" && !strings.Contains(body, `"AccessKeyId":"ASIA`) {
+				t.Errorf("%d %q, want %d %q", status, body, c.status, c.body)
+			}
+		})
+	}
+}
+
+// TestTokenExchangeLiteOffline: without an uplink nucleus lite answers null, and credentials when it is back.
+func TestTokenExchangeLiteOffline(t *testing.T) {
+	cloud := startCloud(t, Options{Lite: true})
+	ask := func(want string) {
+		t.Helper()
+		q, err := http.NewRequestWithContext(testContext(t), http.MethodGet, cloud.Endpoints().TokenExchange, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Header.Set("Authorization", "AAAAAAAAAAAAAAAA")
+		if status, body := fetchText(t, q); status != 200 || !strings.HasPrefix(body, want) {
+			t.Errorf("%d %q, want 200 %q", status, body, want)
+		}
+	}
+	cloud.SetUplink(false)
+	ask("null")
+	cloud.SetUplink(true)
+	ask(`{"AccessKeyId":"ASIA`)
 }

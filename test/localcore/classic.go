@@ -39,6 +39,13 @@ func classic(c *Core) *dialect {
 		variableText:       classicVariableText,
 		environment:        c.classicEnvironment,
 		fill:               c.fillClassic,
+		change:             changeClassic,
+		resolve:            c.resolveClassic,
+		fetch:              c.fetchClassic,
+		unlock:             c.unlock,
+		keepsPrevious:      true,
+		ipcEndsFirst:       true,
+		policiesFirst:      true,
 	}
 }
 

@@ -23,5 +23,5 @@ func (c *Core) PublishFromCloud(topic string, payload []byte) error {
 func (c *Core) KnowsToken(token string) bool {
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()
-	return c.server.tokens[token] != nil
+	return c.server.tokens[token] != nil && !c.server.refusing
 }

@@ -42,12 +42,12 @@ type component struct {
 type actionKind int
 
 const (
-	actNone    actionKind = iota
-	actInstall            // install and start the spec, or the present one: NEW
-	actStart              // start the spec without installing: INSTALLED
-	actStop               // STOPPING, FINISHED
-	actReport             // UpdateState
-	actQuit               // stop and end the goroutine
+	actAdopt   actionKind = iota // keep the spec for the next start
+	actInstall                   // install and start the spec, or the present one: NEW
+	actStart                     // start the spec without installing: INSTALLED
+	actStop                      // STOPPING, FINISHED
+	actReport                    // UpdateState
+	actQuit                      // stop and end the goroutine
 )
 
 type action struct {
@@ -95,17 +95,16 @@ func (c *component) state() State {
 	return c.status.State
 }
 
-// change says what a deployment has to do to bring the component to next: a changed version or install script installs
-// it again, changed other lifecycle text restarts it (merged: its changed configuration does), and one that is BROKEN is
-// taken up again when it is named.
-func (c *component) change(next *spec, named, merged bool) actionKind {
+// changeClassic says what a deployment has to do to bring the component to next: a changed version or install script
+// installs it again, changed other lifecycle text restarts it, and one that is BROKEN is taken up again when it is named.
+func changeClassic(c *component, next *spec, named, _ bool) actionKind {
 	c.core.mu.Lock()
 	defer c.core.mu.Unlock()
 	now := c.spec
 	switch {
 	case now == nil, now.version != next.version, !reflect.DeepEqual(now.install, next.install):
 		return actInstall
-	case merged, !reflect.DeepEqual(now.run, next.run), !maps.Equal(now.setenv, next.setenv):
+	case !reflect.DeepEqual(now.run, next.run), !maps.Equal(now.setenv, next.setenv):
 		if c.status.State == StateBroken {
 			return actInstall
 		}
@@ -113,7 +112,22 @@ func (c *component) change(next *spec, named, merged bool) actionKind {
 	case named && c.status.State == StateBroken:
 		return actInstall
 	}
-	return actNone
+	return actAdopt
+}
+
+// changeLite says the same for nucleus lite: only another version, or a configuration merged by the cloud, restarts what
+// runs, whatever its scripts are now; they are read again at the next start.
+func changeLite(c *component, next *spec, _, merged bool) actionKind {
+	c.core.mu.Lock()
+	defer c.core.mu.Unlock()
+	now := c.spec
+	switch {
+	case now == nil, now.version != next.version, c.status.State == StateBroken:
+		return actInstall
+	case merged:
+		return actStart
+	}
+	return actAdopt
 }
 
 // send hands the goroutine an action, and returns a channel that closes when it is done: a start is done when its first
@@ -177,6 +191,8 @@ func (c *component) loop() {
 
 func (c *component) act(a action) {
 	switch a.kind {
+	case actAdopt:
+		c.adopt(a.spec)
 	case actStop, actQuit:
 		c.halt(a.hurry)
 	case actInstall, actStart:
@@ -185,9 +201,7 @@ func (c *component) act(a action) {
 		}
 		c.halt(a.hurry)
 		if a.spec != nil {
-			c.core.mu.Lock()
-			c.spec, c.status.Version = a.spec, a.spec.version
-			c.core.mu.Unlock()
+			c.adopt(a.spec)
 		}
 		if a.kind == actInstall {
 			clear(c.errors)
@@ -205,6 +219,12 @@ func (c *component) act(a action) {
 			c.core.log.Warn("invalid reported state", "component", c.name, "state", now, "reported", a.state)
 		}
 	}
+}
+
+func (c *component) adopt(s *spec) {
+	c.core.mu.Lock()
+	defer c.core.mu.Unlock()
+	c.spec, c.status.Version = s, s.version
 }
 
 // install begins at NEW.
@@ -245,6 +265,11 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 
 // exec starts a step's script under a new token.
 func (c *component) exec(name string, st *step, timeout time.Duration) error {
+	if c.core.dialect.unlock != nil {
+		if err := c.core.dialect.unlock(c.spec); err != nil {
+			return err
+		}
+	}
 	who := c.core.server.issue(c.name, c)
 	script := fmt.Sprintf("services.%s.lifecycle.%s", c.name, name)
 	if st.object {
@@ -297,7 +322,13 @@ func (c *component) ended(e exit) {
 	step := c.step
 	c.gone(e)
 	c.core.log.Info("script ended", "component", c.name, "step", step, "exit", e.text)
+	c.core.mu.Lock()
+	stopping := c.core.stopping
+	c.core.mu.Unlock()
 	switch {
+	case stopping:
+		c.set(StateStopping)
+		c.set(StateFinished)
 	case e.code != 0:
 		c.fail()
 	case step == "install":

@@ -1,5 +1,5 @@
 // Package localcore is a small, strict Greengrass core for development, demonstrations and tests: it deploys a staged
-// tree as greengrass-cli does, runs each component as a process with the environment that the nucleus gives and nothing
+// tree as greengrass-cli and ggl-cli do, runs each component as a process with the environment that the nucleus gives and nothing
 // more, and serves Greengrass IPC on a Unix socket. It behaves as a classic nucleus or as nucleus lite; dialect says in
 // what they differ. Where a nucleus is lenient it refuses, so that what passes here passes there. It is never a product:
 // production is the real nucleus.
@@ -11,9 +11,13 @@
 //   - A component that does not read its socket is disconnected with a warning; a nucleus queues without a bound.
 //   - An object onto a configuration leaf, or a leaf onto an object, is refused; newer nuclei replace one by the other.
 //   - A new configuration key is one change event; a nucleus sends two.
-//   - A restart of a HARD dependency does not restart what depends on it, and dependencies are never fetched: a HARD one
-//     must be in the deployment.
-//   - Configuration is not kept over a restart of the core: each run begins with the recipes' defaults.
+//   - A restart of a HARD dependency does not restart what depends on it.
+//   - Nothing comes from the cloud: what a deployment needs must have been handed over, but for a classic nucleus's own
+//     parts (aws.greengrass.*), which every core has that is not Offline.
+//   - There is one group of roots, of local deployments; a deployment FromCloud belongs to it, too.
+//   - A change of configuration of a component that is not there is refused; a nucleus drops it.
+//   - Components run as the core's user. Permissions of files hold for them, though that is root (startUnprivileged).
+//   - Configuration and packages/ are not kept over a restart of the core: each run begins with the recipes' defaults.
 package localcore
 
 import (
@@ -53,11 +57,22 @@ type Options struct {
 	ErrorReset time.Duration
 	// RestartDelay is the time between an error and the next start: one second by default in lite mode, none in classic.
 	RestartDelay time.Duration
-	// StopTimeout is the time between SIGTERM and SIGKILL. Five seconds by default.
+	// StopTimeout is the time between SIGTERM and SIGKILL: five seconds by default, 120 in lite mode.
 	StopTimeout time.Duration
-	ThingName   string // "edgepdm-core" by default
-	Region      string // "us-east-1" by default
-	BrokerAddr  string // where the MQTT broker listens, on loopback; "127.0.0.1:0" by default
+	// MergeRestartDelay is how long after a merge by the cloud nucleus lite restarts the component. Ten seconds by default.
+	MergeRestartDelay time.Duration
+	// StopGap is the time between the end of IPC and the first SIGTERM when a classic nucleus is stopped; none by default.
+	StopGap time.Duration
+	// Offline says that a classic core is not provisioned: it has no connection to AWS, and cannot be given one.
+	Offline bool
+	// Builtins are the parts of an Offline nucleus, such as aws.greengrass.TokenExchangeService, that its own configuration
+	// file names. A dependency on another one cannot be satisfied.
+	Builtins []string
+	// NucleusAlias lets nucleus lite answer for aws.greengrass.Nucleus, too, as its snapshots after 2.6.0 do.
+	NucleusAlias bool
+	ThingName    string // "edgepdm-core" by default
+	Region       string // "us-east-1" by default
+	BrokerAddr   string // where the MQTT broker listens, on loopback; "127.0.0.1:0" by default
 	// CredentialsURL is where the token exchange service listens, if there is one: components find it in their environment.
 	CredentialsURL string
 	// QueueBytes bounds what one IPC connection may have waiting for its client to read, 32 MiB by default. A client that
@@ -89,8 +104,12 @@ type Core struct {
 	mu         sync.Mutex
 	components map[string]*component
 	order      []string // of start
+	stopping   bool     // what ends now is not started again
 	externals  map[string]bool
-	changed    chan struct{} // closed and replaced at each change of a state
+	roots      map[string]string // what deployments named, with its version
+	previous   map[string]string // the version of a component before the present one
+	cli        string            // the CLI's principal
+	changed    chan struct{}     // closed and replaced at each change of a state
 }
 
 // New checks the options, makes the root directory and takes its lock.
@@ -101,17 +120,22 @@ func New(opts Options) (*Core, error) {
 	if opts.ShadowManager && opts.Mode == Lite {
 		return nil, errors.New("nucleus lite has no shadow manager")
 	}
+	if opts.Offline && opts.Mode == Lite {
+		return nil, errors.New("nucleus lite has no mode without AWS")
+	}
 	root, err := filepath.Abs(opts.Root)
 	if err != nil {
 		return nil, fmt.Errorf("find root: %w", err)
 	}
 	opts.Root = root
 	opts.ErrorReset = cmp.Or(opts.ErrorReset, time.Hour)
-	opts.StopTimeout = cmp.Or(opts.StopTimeout, 5*time.Second)
 	opts.ThingName = cmp.Or(opts.ThingName, "edgepdm-core")
 	if opts.Mode == Lite {
-		opts.RestartDelay = cmp.Or(opts.RestartDelay, time.Second) // RestartSec=1 of its units
+		opts.RestartDelay = cmp.Or(opts.RestartDelay, time.Second)   // RestartSec=1 of its units
+		opts.StopTimeout = cmp.Or(opts.StopTimeout, 120*time.Second) // TimeoutStopSec
+		opts.MergeRestartDelay = cmp.Or(opts.MergeRestartDelay, 10*time.Second)
 	}
+	opts.StopTimeout = cmp.Or(opts.StopTimeout, 5*time.Second)
 	opts.Region = cmp.Or(opts.Region, "us-east-1")
 	opts.BrokerAddr = cmp.Or(opts.BrokerAddr, "127.0.0.1:0")
 	opts.QueueBytes = cmp.Or(opts.QueueBytes, defaultQueueBytes)
@@ -124,19 +148,21 @@ func New(opts Options) (*Core, error) {
 	if opts.OnState == nil {
 		opts.OnState = func(string, State, State) {}
 	}
-	for _, dir := range []string{"work", "logs", "env", "config", "packages"} {
-		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
-			return nil, fmt.Errorf("make root: %w", err)
-		}
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return nil, fmt.Errorf("make root: %w", err)
 	}
 	lock, err := lockRoot(root)
 	if err != nil {
 		return nil, err
 	}
+	if err := makeFolders(root); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	c := &Core{
 		opts: opts, log: opts.Logger, lock: lock,
 		broker: newBroker(opts.Logger), asks: newValidation(),
 		components: make(map[string]*component), externals: make(map[string]bool),
+		roots: make(map[string]string), previous: make(map[string]string),
 		changed: make(chan struct{}),
 	}
 	if c.dialect = classic(c); opts.Mode == Lite {
@@ -148,6 +174,19 @@ func New(opts Options) (*Core, error) {
 	c.server = newServer(opts.Logger, opts.QueueBytes, c.dialect)
 	c.store.replace(c.dialect.nucleus, map[string]any{"awsRegion": opts.Region, "iotDataEndpoint": c.dialect.endpoint}, 0)
 	return c, nil
+}
+
+// makeFolders makes what is below the root, with packages/ empty: like the configuration, it is of one run.
+func makeFolders(root string) error {
+	if err := os.RemoveAll(filepath.Join(root, "packages")); err != nil {
+		return fmt.Errorf("empty packages: %w", err)
+	}
+	for _, dir := range []string{"work", "logs", "env", "config", "packages/recipes", "packages/artifacts"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
+			return fmt.Errorf("make root: %w", err)
+		}
+	}
+	return nil
 }
 
 // lockRoot keeps a second core off the same root for as long as this process has the file open.
@@ -284,7 +323,8 @@ func (c *Core) act(ctx context.Context, name string, a action) error {
 }
 
 // Close stops the components in reverse order of their start, then the socket and the broker, and waits for everything.
-// When ctx ends first, components that still run are killed at once.
+// When ctx ends first, components that still run are killed at once. On a classic nucleus IPC ends before the components
+// do: connections break and tokens are refused Options.StopGap before the first SIGTERM.
 func (c *Core) Close(ctx context.Context) error {
 	c.deploying.Lock()
 	defer c.deploying.Unlock()
@@ -293,8 +333,16 @@ func (c *Core) Close(ctx context.Context) error {
 	}
 	c.closed = true
 	c.mu.Lock()
+	c.stopping = true
 	order := slices.Clone(c.order)
 	c.mu.Unlock()
+	if c.dialect.ipcEndsFirst {
+		c.server.refuseAll()
+		select {
+		case <-time.After(c.opts.StopGap):
+		case <-ctx.Done():
+		}
+	}
 	for _, name := range slices.Backward(order) {
 		comp, _ := c.component(name)
 		comp.quit(ctx)

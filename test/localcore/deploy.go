@@ -1,28 +1,35 @@
 package localcore
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 )
 
-// Deployment is a local deployment, as `greengrass-cli deployment create` makes it: components that it does not name
-// stay as they are.
+// Deployment is a local deployment, as `greengrass-cli deployment create` and `ggl-cli deploy` make it. What earlier
+// deployments named stays as it is.
 type Deployment struct {
-	// Components to add or to bring to another version, by name.
+	// Components to add or to bring to another version, by name: the roots. All that they depend on comes with them.
 	Components map[string]string
+	// Stage is the tree of recipes and artifacts that is handed over with the Components; Options.Stage by default.
+	Stage string
 	// Remove names components to remove.
 	Remove []string
 	// ConfigurationUpdate holds, by component, {"merge": {...}, "reset": ["/pointer", ...]}. A reset goes back to the
 	// recipe's default and comes first. In Go values an int stays an integer on the wire, and a float64 is a double.
+	// That of a component which is only a dependency is dropped, with a line in the log, but for a local deployment on
+	// nucleus lite.
 	ConfigurationUpdate map[string]any
+	// FromCloud says that the deployment is a job of the cloud's. Nucleus lite then restarts a component that has a
+	// ConfigurationUpdate; that of a local deployment is hot.
+	FromCloud bool
 }
 
 // spec is what a component runs: a recipe resolved for this host and this configuration.
@@ -30,11 +37,12 @@ type spec struct {
 	name, version string
 	install, run  *step
 	setenv        map[string]string
+	artifacts     []artifact
 	credentials   bool // it depends on the token exchange service
 }
 
 // Deploy brings the deployment into force and waits until its components run, have finished or are BROKEN, which is an
-// error. A deployment that cannot be carried out as a whole changes nothing.
+// error. A deployment that cannot be carried out as a whole changes nothing but what was copied to packages/.
 func (c *Core) Deploy(ctx context.Context, d Deployment) error {
 	c.deploying.Lock()
 	defer c.deploying.Unlock()
@@ -45,41 +53,42 @@ func (c *Core) Deploy(ctx context.Context, d Deployment) error {
 	if err != nil {
 		return err
 	}
-	recipes, err := c.targets(d)
-	if err != nil {
-		return err
-	}
-	for name := range changes {
-		if recipes[name] == nil && !c.externals[name] {
-			return fmt.Errorf("update configuration of %s: there is no such component", name)
+	d.Stage = cmp.Or(d.Stage, c.opts.Stage)
+	if len(d.Components) > 0 {
+		if d.Stage == "" {
+			return errors.New("there is no stage")
+		}
+		if err := c.handOver(d.Stage); err != nil {
+			return err
 		}
 	}
-	order, err := startOrder(recipes)
+	p, err := c.plan(d)
 	if err != nil {
 		return err
 	}
-	host := c.dialect.hostPlatform()
+	if err := c.checkUpdates(changes, p, d.FromCloud); err != nil {
+		return err
+	}
+	order, err := startOrder(p.recipes)
+	if err != nil {
+		return err
+	}
+	if err := c.fetch(p, d); err != nil {
+		return err
+	}
 	now := time.Now().UnixMilli()
 	specs := make(map[string]*spec)
 	configs := make(map[string]map[string]any)
-	merged := make(map[string]bool)          // whose change of configuration restarts them
 	asked := make(map[string]map[string]any) // who is asked about a changed configuration
 	for _, name := range order {
-		r := recipes[name]
-		m, err := r.manifestFor(host, c.dialect.needsRuntime)
+		r := p.recipes[name]
+		m, err := r.manifestFor(c.dialect.hostPlatform(), c.dialect.needsRuntime)
 		if err != nil {
 			return err
 		}
-		if _, named := d.Components[name]; named {
-			if err := c.fetchArtifacts(r, m); err != nil {
-				return err
-			}
-		}
 		configs[name] = c.store.resolve(name, c.defaults(r), changes[name], now)
 		before, _ := c.store.get(name, nil)
-		changed := !equal(before, configs[name])
-		merged[name] = c.dialect.restartOnMerge && changed
-		if comp, running := c.component(name); running && changed && comp.recipe.version == r.version {
+		if comp, running := c.component(name); running && !equal(before, configs[name]) && comp.recipe.version == r.version {
 			asked[name] = configs[name] // another version may have other keys
 		}
 		if specs[name], err = c.resolveSpec(r, m, configs[name]); err != nil {
@@ -101,76 +110,61 @@ func (c *Core) Deploy(ctx context.Context, d Deployment) error {
 		return fmt.Errorf("deploy: %w", err)
 	}
 
-	if err := c.remove(ctx, d.Remove); err != nil {
+	c.roots = p.roots
+	c.endCLI()
+	if err := c.remove(ctx, p.recipes); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(configs)) {
 		c.configure(name, configs[name], now)
 	}
-	return c.bringUp(ctx, order, recipes, specs, merged, d)
+	if err := c.bringUp(ctx, order, p.recipes, specs, changes, d); err != nil {
+		return err
+	}
+	return c.cleanUp(p.recipes)
 }
 
-// targets returns the recipes of all components that are to be there after the deployment.
-func (c *Core) targets(d Deployment) (map[string]*recipe, error) {
-	recipes := make(map[string]*recipe)
-	c.mu.Lock()
-	for name, comp := range c.components {
-		recipes[name] = comp.recipe
-	}
-	c.mu.Unlock()
-	for _, name := range d.Remove {
-		if recipes[name] == nil {
-			return nil, fmt.Errorf("remove %s: there is no such component", name)
+// checkUpdates drops the changes that the nucleus does not apply: those of components that are no roots.
+func (c *Core) checkUpdates(changes map[string]configChange, p *plan, fromCloud bool) error {
+	for _, name := range slices.Sorted(maps.Keys(changes)) {
+		_, isRoot := p.roots[name]
+		switch {
+		case p.recipes[name] == nil && !c.externals[name]:
+			return fmt.Errorf("update configuration of %s: there is no such component", name)
+		case !isRoot && !c.externals[name] && (fromCloud || !c.dialect.mergesAll):
+			c.log.Warn("configuration of a component that is no root of the deployment is dropped", "component", name)
+			delete(changes, name)
 		}
-		delete(recipes, name)
 	}
-	for _, name := range slices.Sorted(maps.Keys(d.Components)) {
-		if c.externals[name] {
-			return nil, fmt.Errorf("deploy %s: there is an external of that name", name)
+	return nil
+}
+
+// fetch copies artifacts, when the deployment hands a tree over.
+func (c *Core) fetch(p *plan, d Deployment) error {
+	if len(d.Components) == 0 {
+		return nil
+	}
+	if c.dialect.fetchTree != nil {
+		if err := c.dialect.fetchTree(d.Stage); err != nil {
+			return err
 		}
-		r, err := c.stagedRecipe(name, d.Components[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.recipes)) {
+		r := p.recipes[name]
+		m, err := r.manifestFor(c.dialect.hostPlatform(), c.dialect.needsRuntime)
 		if err != nil {
-			return nil, fmt.Errorf("deploy %s: %w", name, err)
+			return err
 		}
-		recipes[name] = r
-	}
-	for _, name := range slices.Sorted(maps.Keys(recipes)) {
-		for _, on := range slices.Sorted(maps.Keys(recipes[name].dependencies)) {
-			dep := recipes[name].dependencies[on]
-			if strings.HasPrefix(on, "aws.greengrass.") {
-				continue // part of the core, as far as it has it
-			}
-			other := recipes[on]
-			if other == nil {
-				if dep.hard {
-					return nil, fmt.Errorf("deploy %s: its HARD dependency %s is not in the deployment", name, on)
-				}
-				continue
-			}
-			v, err := parseVersion(other.version)
-			if err != nil {
-				return nil, fmt.Errorf("deploy %s: %w", on, err)
-			}
-			if !dep.requirement.allows(v) {
-				return nil, fmt.Errorf("deploy %s: it does not accept version %s of %s", name, other.version, on)
+		for _, a := range m.artifacts {
+			if a.unarchive {
+				return fmt.Errorf("deploy %s: artifact %s: the local core does not unpack archives", name, a.uri)
 			}
 		}
+		if err := c.dialect.fetch(d.Stage, r, m); err != nil {
+			return err
+		}
 	}
-	return recipes, nil
-}
-
-func (c *Core) stagedRecipe(name, version string) (*recipe, error) {
-	if c.opts.Stage == "" {
-		return nil, errors.New("there is no stage")
-	}
-	r, err := readRecipe(filepath.Join(c.opts.Stage, "recipes", name+"-"+version+".yaml"))
-	if err != nil {
-		return nil, err
-	}
-	if r.name != name || r.version != version {
-		return nil, fmt.Errorf("its recipe is of %s %s", r.name, r.version)
-	}
-	return r, nil
+	return nil
 }
 
 // defaults returns the configuration that a recipe gives by default.
@@ -252,67 +246,6 @@ func pointerPath(pointer string) []string {
 	return parts
 }
 
-// startOrder sorts components so that each comes after those it depends on, of both kinds.
-func startOrder(recipes map[string]*recipe) ([]string, error) {
-	var order, path []string
-	done := make(map[string]bool)
-	var visit func(name string) error
-	visit = func(name string) error {
-		if done[name] || recipes[name] == nil {
-			return nil
-		}
-		if i := slices.Index(path, name); i >= 0 {
-			return fmt.Errorf("dependencies form a cycle: %s", strings.Join(append(path[i:], name), " -> "))
-		}
-		path = append(path, name)
-		for _, on := range slices.Sorted(maps.Keys(recipes[name].dependencies)) {
-			if err := visit(on); err != nil {
-				return err
-			}
-		}
-		path = path[:len(path)-1]
-		done[name] = true
-		order = append(order, name)
-		return nil
-	}
-	for _, name := range slices.Sorted(maps.Keys(recipes)) {
-		if err := visit(name); err != nil {
-			return nil, err
-		}
-	}
-	return order, nil
-}
-
-func (c *Core) artifactDir(name, version string) string {
-	return filepath.Join(c.opts.Root, "packages", "artifacts", name, version)
-}
-
-// fetchArtifacts copies a component's artifacts from the stage with the permissions that its recipe gives.
-func (c *Core) fetchArtifacts(r *recipe, m *manifest) error {
-	dir := c.artifactDir(r.name, r.version)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("deploy %s: %w", r.name, err)
-	}
-	for _, a := range m.artifacts {
-		if a.unarchive {
-			return fmt.Errorf("deploy %s: artifact %s: the local core does not unpack archives", r.name, a.uri)
-		}
-		from := filepath.Join(c.opts.Stage, "artifacts", r.name, r.version, a.file())
-		mode := os.FileMode(0o400)
-		if a.executable {
-			mode = 0o500
-		}
-		data, err := os.ReadFile(from)
-		if err == nil {
-			err = writeFile(filepath.Join(dir, a.file()), data, mode)
-		}
-		if err != nil {
-			return fmt.Errorf("deploy %s: artifact %s: %w", r.name, a.uri, err)
-		}
-	}
-	return nil
-}
-
 // configure makes values the component's configuration, its accessControl its grants, and leaves a copy in config/.
 func (c *Core) configure(name string, values map[string]any, now int64) {
 	c.store.replace(name, values, now)
@@ -332,39 +265,48 @@ func (c *Core) configure(name string, values map[string]any, now int64) {
 	}
 }
 
-func (c *Core) remove(ctx context.Context, names []string) error {
+// remove stops what is not to be there any more.
+func (c *Core) remove(ctx context.Context, stay map[string]*recipe) error {
 	c.mu.Lock()
 	order := slices.Clone(c.order)
 	c.mu.Unlock()
 	for _, name := range slices.Backward(order) {
-		if !slices.Contains(names, name) {
+		if stay[name] != nil {
 			continue
 		}
 		comp, _ := c.component(name)
+		if c.dialect.policiesFirst {
+			c.authz.forget(name)
+		}
 		comp.quit(ctx)
 		c.mu.Lock()
 		delete(c.components, name)
 		c.order = slices.DeleteFunc(c.order, func(n string) bool { return n == name })
 		c.mu.Unlock()
+		delete(c.previous, name)
 		c.store.remove(name)
 		c.authz.forget(name)
-		if err := os.RemoveAll(filepath.Join(c.opts.Root, "packages", "artifacts", name)); err != nil {
-			return fmt.Errorf("remove artifacts of %s: %w", name, err)
-		}
 	}
 	return ctx.Err()
 }
 
 // bringUp starts what is new, and restarts what changed, in order.
 func (c *Core) bringUp(ctx context.Context, order []string, recipes map[string]*recipe, specs map[string]*spec,
-	merged map[string]bool, d Deployment) error {
+	changes map[string]configChange, d Deployment) error {
 	todo := make(map[string]actionKind)
+	late := false
 	for _, name := range order {
 		comp, running := c.component(name)
 		if running {
 			_, named := d.Components[name]
-			todo[name] = comp.change(specs[name], named, merged[name])
+			_, updated := changes[name]
+			todo[name] = c.dialect.change(comp, specs[name], named, updated && d.FromCloud)
 			c.mu.Lock()
+			if old := comp.recipe.version; old != recipes[name].version {
+				c.previous[name] = old
+			} else if todo[name] == actStart && c.dialect.hot {
+				late = true
+			}
 			comp.recipe = recipes[name]
 			c.mu.Unlock()
 			continue
@@ -382,21 +324,28 @@ func (c *Core) bringUp(ctx context.Context, order []string, recipes map[string]*
 	c.mu.Lock()
 	c.order = order
 	c.mu.Unlock()
+	if late {
+		select {
+		case <-time.After(c.opts.MergeRestartDelay):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	for _, name := range slices.Backward(order) {
-		if comp, _ := c.component(name); todo[name] != actNone {
+		if comp, _ := c.component(name); todo[name] != actAdopt {
 			if err := comp.do(ctx, action{kind: actStop}); err != nil {
 				return err
 			}
 		}
 	}
 	for _, name := range order {
-		if todo[name] == actNone {
-			continue
-		}
 		comp, _ := c.component(name)
 		from := comp.seen()
 		if err := comp.do(ctx, action{kind: todo[name], spec: specs[name]}); err != nil {
 			return err
+		}
+		if todo[name] == actAdopt {
+			continue
 		}
 		if err := c.wait(ctx, comp, from, StateRunning, StateFinished); err != nil {
 			return fmt.Errorf("deploy %s: %w", name, err)

@@ -22,10 +22,11 @@ func TestDeployErrors(t *testing.T) {
 		d     Deployment
 		want  string
 	}{
-		{"no such recipe", nil, Deployment{Components: map[string]string{"com.test.A": "1.0.0"}}, "deploy com.test.A: read recipe"},
+		{"no such recipe", nil, Deployment{Components: map[string]string{"com.test.A": "1.0.0"}}, "deploy com.test.A: No local or cloud component version satisfies the requirements: required by the deployment"},
 		{"a bad recipe", []staged{{name: "com.test.A", lifecycle: "{go: x}"}}, Deployment{}, "Manifests[0].Lifecycle.go: unknown key"},
-		{"HARD dependency is missing", []staged{{name: "com.test.A", deps: dep("com.test.B", "*", "HARD")}}, Deployment{}, "deploy com.test.A: its HARD dependency com.test.B is not in the deployment"},
-		{"dependency of a wrong version", []staged{{name: "com.test.B", deps: dep("com.test.A", "^2.0.0", "SOFT")}, a}, Deployment{}, "deploy com.test.B: it does not accept version 1.0.0 of com.test.A"},
+		{"HARD dependency is missing", []staged{{name: "com.test.A", deps: dep("com.test.B", "*", "HARD")}}, Deployment{}, "deploy com.test.B: No local or cloud component version satisfies the requirements: required by com.test.A"},
+		{"SOFT dependency is missing", []staged{{name: "com.test.A", deps: dep("com.test.B", "*", "SOFT")}}, Deployment{}, "deploy com.test.B: No local or cloud component version satisfies the requirements: required by com.test.A"},
+		{"dependency of a wrong version", []staged{{name: "com.test.B", deps: dep("com.test.A", "^2.0.0", "SOFT")}, a}, Deployment{}, "deploy com.test.A: No local or cloud component version satisfies the requirements: required by com.test.B, the deployment"},
 		{"cycle", []staged{{name: "com.test.A", deps: dep("com.test.B", "*", "SOFT")}, {name: "com.test.B", deps: dep("com.test.A", "*", "HARD")}}, Deployment{}, "dependencies form a cycle: com.test.A -> com.test.B -> com.test.A"},
 		{"artifact is missing", []staged{{name: "com.test.A", artifacts: `[{Uri: "s3://B/prog"}]`}}, Deployment{}, "deploy com.test.A: artifact s3://B/prog: open"},
 		{"archive", []staged{{name: "com.test.A", artifacts: `[{Uri: "s3://B/x.zip", Unarchive: ZIP}]`}}, Deployment{}, "does not unpack"},
@@ -125,11 +126,14 @@ func TestDeployChanges(t *testing.T) {
 		t.Errorf("configuration after the upgrade is %v", config) // what is there stays, new keys get their defaults
 	}
 
-	if err := f.core.Deploy(f.ctx, Deployment{Remove: []string{"com.test.A"}}); err == nil || !strings.Contains(err.Error(), "HARD") {
-		t.Errorf("removal of a HARD dependency: %v", err)
-	}
 	pid := f.status("com.test.A").PID
-	if err := f.core.Deploy(f.ctx, Deployment{Remove: []string{"com.test.A", "com.test.B"}}); err != nil {
+	if err := f.core.Deploy(f.ctx, Deployment{Remove: []string{"com.test.A"}}); err != nil {
+		t.Fatal(err)
+	}
+	if s := f.status("com.test.A"); s.PID != pid {
+		t.Errorf("a dependency of another component was removed: %+v", s)
+	}
+	if err := f.core.Deploy(f.ctx, Deployment{Remove: []string{"com.test.B"}}); err != nil { // A goes with it
 		t.Fatal(err)
 	}
 	gone(t, pid)

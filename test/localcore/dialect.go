@@ -55,8 +55,20 @@ type dialect struct {
 	needsRuntime bool               // a manifest without a runtime in its Platform is passed over
 
 	// The lifecycle.
-	fixedWindow    bool // errors count from the first one on, not from the last one
-	restartOnMerge bool // a deployment that changes a component's configuration restarts it
+	fixedWindow bool // errors count from the first one on, not from the last one
+	change      func(comp *component, next *spec, named, merged bool) actionKind
+
+	// Deployments.
+	resolve       func(p *plan) error
+	fetchTree     func(stage string) error // copies all artifacts of a tree; nil: fetch copies those that are needed
+	fetch         func(stage string, r *recipe, m *manifest) error
+	unlock        func(s *spec) error // gives a component its artifacts when it starts; nil: it has them
+	mergesAll     bool                // configuration of a component that is no root, too
+	hot           bool                // only a merge by the cloud restarts, after a while
+	keepsPrevious bool                // of each component the version before, too
+
+	ipcEndsFirst  bool // when the core stops, IPC ends before the components do
+	policiesFirst bool // when a component is removed, its policies go before its process
 }
 
 var errHeaderType = errors.New("a header of a type that IPC does not use")

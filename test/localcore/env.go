@@ -111,7 +111,7 @@ func (c *Core) resolveSpec(r *recipe, m *manifest, config map[string]any) (*spec
 	}
 	_, credentials := r.dependencies[tokenExchange]
 	s := &spec{name: r.name, version: r.version, install: fillStep(m.install), run: fillStep(m.run),
-		setenv: fillAll(m.setenv), credentials: credentials}
+		setenv: fillAll(m.setenv), artifacts: m.artifacts, credentials: credentials}
 	return s, failed
 }
 

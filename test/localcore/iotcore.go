@@ -1,6 +1,7 @@
 package localcore
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -40,7 +41,13 @@ func (c *Core) publishToIoTCore(r *request) ([]byte, *opError) {
 		return nil, err
 	}
 	pk.PacketID = uint16(pk.FixedHeader.Qos) // any number will do, but there must be one with QoS 1
-	failed := validCloudTopic(topic, true)
+	var failed error
+	if c.opts.Offline {
+		failed = errors.New("Cannot publish because device is configured to run offline")
+	}
+	if failed == nil {
+		failed = validCloudTopic(topic, true)
+	}
 	if failed == nil && len(payload) > maxCloudPayload {
 		failed = fmt.Errorf("The publishing message size %d bytes exceeds the configured limit of %d bytes",
 			len(payload), maxCloudPayload)
@@ -64,9 +71,13 @@ func (c *Core) subscribeToIoTCore(r *request) ([]byte, *opError) {
 	if err != nil {
 		return nil, err
 	}
-	if err := validCloudTopic(topic, false); err != nil {
+	failed := validCloudTopic(topic, false)
+	if c.opts.Offline {
+		failed = errors.New("Device is not configured to connect to AWS")
+	}
+	if failed != nil {
 		return nil, errorf(serviceError, "Subscribe to topic %s failed with error "+
-			"com.aws.greengrass.mqttclient.MqttRequestException: %s", topic, err)
+			"com.aws.greengrass.mqttclient.MqttRequestException: %s", topic, failed)
 	}
 	ready := func(err error) {
 		if err != nil {

@@ -27,8 +27,9 @@ const (
 //     that place.
 //   - The members of a configuration come in order of their names; the real one keeps the order of their first writing.
 //   - The connection to IoT Core, when it is cut, keeps for subscriptions what a classic nucleus's session keeps.
-//   - RestartComponent, CreateLocalDeployment, ValidateAuthorizationToken and the private operations are not served.
-//   - A stop waits Options.StopTimeout before SIGKILL, as on a classic nucleus; systemd would wait longer.
+//   - RestartComponent, CreateLocalDeployment and the private operations are not served.
+//   - A component that is not found among the recipes is not there; the real one would ask the cloud.
+//   - Any process may connect by the name of an external: the core knows none of their processes.
 func lite(c *Core) *dialect {
 	return &dialect{
 		nucleus: liteNucleus, runtime: "aws_nucleus_lite", version: liteVersion, endpoint: "localhost",
@@ -63,7 +64,12 @@ func lite(c *Core) *dialect {
 		pathEnd:            "/",
 		needsRuntime:       true,
 		fixedWindow:        true, // StartLimitIntervalSec counts from the first start on
-		restartOnMerge:     true,
+		change:             changeLite,
+		resolve:            c.resolveLite,
+		fetchTree:          c.fetchLite,
+		fetch:              func(_ string, r *recipe, m *manifest) error { return c.present(r, m) },
+		mergesAll:          true,
+		hot:                true,
 	}
 }
 
@@ -128,12 +134,19 @@ func (s *stream) fits(response []byte) bool {
 func (c *conn) connectLite(m *eventstream.Message) bool {
 	value, err := parseLite(m.Payload)
 	args, _ := value.(map[string]any)
-	token, _ := args["authToken"].(string)
+	token, byToken := args["authToken"].(string)
+	name, byName := args["componentName"].(string)
 	switch {
 	case m.Type != eventstream.Connect || m.StreamID != 0 || m.Flags != 0 || err != nil:
 		c.log.Warn("refuse IPC connection: no CONNECT with a JSON object came first")
 	case m.Version != eventstream.Version:
 		c.log.Warn("refuse IPC connection: wrong :version", "version", m.Version)
+	case !byToken && byName:
+		if token, byName = c.srv.authenticateByName(c, name); byName {
+			c.send(&eventstream.Message{Type: eventstream.ConnectAck, Flags: eventstream.ConnectionAccepted, Token: token})
+			return true
+		}
+		c.log.Warn("refuse IPC connection: not a process of the component", "name", name)
 	case !c.srv.authenticate(c, token):
 		c.log.Warn("refuse IPC connection: unknown token")
 	default:

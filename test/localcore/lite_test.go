@@ -32,7 +32,7 @@ var liteConversations = []conversation{
 		A> 4 0 1 version=0.1.0 | {"authToken":"$A"}
 		A< closed`},
 	{"CONNECT by name", `
-		A> 4 0 0 version=0.1.0 | {"componentName":"com.test.A"}
+		A> 4 0 0 version=0.1.0 | {"componentName":"com.test.None"}
 		A< closed`},
 	{"CONNECT twice", `
 		A connect
@@ -52,7 +52,7 @@ var liteConversations = []conversation{
 		A> 0 0 1 op=GetConfiguration | {} {}
 		A< 1 2 1` + emptyLite + `
 		A> 0 0 1 op=ValidateAuthorizationToken | {"token":"x"}
-		A< 1 2 1` + emptyLite},
+		A< 1 2 1 model=UnauthorizedError | {"_message":"Component does not have access to token verification IPC command.","_errorCode":"UnauthorizedError"}`},
 	{"one id for two subscriptions, ended at once", `
 		B connect
 		B> 0 0 1 op=SubscribeToTopic | {"topic":"x"}
@@ -161,7 +161,7 @@ var liteConversations = []conversation{
 		A< 1 2 1` + badUpdate + `
 		A> 0 0 1 op=UpdateConfiguration | {"keyPath":[],"timestamp":9e9}
 		A< 1 2 1` + badUpdate + `
-		A> 0 0 1 op=SubscribeToConfigurationUpdate | {"componentName":"aws.greengrass.Nucleus","keyPath":["awsRegion"]}
+		A> 0 0 1 op=SubscribeToConfigurationUpdate | {"componentName":"aws.greengrass.NucleusLite","keyPath":["awsRegion"]}
 		A< 0 0 1 model=SubscribeToConfigurationUpdateResponse | {}
 		A> 0 0 2 op=SubscribeToConfigurationUpdate | {"keyPath":["n"]}
 		A< 0 0 2 model=SubscribeToConfigurationUpdateResponse | {}
@@ -377,21 +377,39 @@ func TestLiteRefusesRecipes(t *testing.T) {
 	}
 }
 
-// A changed configuration restarts the component; the same one does not.
+// A merge by a local deployment is hot, whatever the script has of it; one by the cloud restarts the component.
 func TestLiteConfigurationRestarts(t *testing.T) {
-	f := newFixture(t, func(o *Options) { o.Mode = Lite })
-	f.deploy(staged{name: "com.test.A", config: "{n: 1}"})
-	pid := f.status("com.test.A").PID
-	f.update("com.test.A", map[string]any{"merge": map[string]any{"n": "1"}})
-	if s := f.status("com.test.A"); s.PID != pid {
-		t.Errorf("restarted without a change: %+v", s)
+	f := newFixture(t, func(o *Options) { o.Mode, o.MergeRestartDelay = Lite, 10*time.Millisecond })
+	out := f.fifo("com.test.A", "out")
+	f.deploy(staged{name: "com.test.A", config: "{n: 1}", lifecycle: `{run: "echo {configuration:/n} > out; exec sleep 1000"}`})
+	if got := f.hear(out); got != "1" {
+		t.Errorf("started with %s", got)
 	}
-	f.update("com.test.A", map[string]any{"merge": map[string]any{"n": 2}})
+	pid := f.status("com.test.A").PID
+	watcher := f.connect(f.external("com.test.W", allowAll))
+	watcher.subscribe(1, "SubscribeToConfigurationUpdate", `{"componentName":"com.test.A","keyPath":[]}`)
+	f.update("com.test.A", map[string]any{"merge": map[string]any{"n": "2"}})
+	watcher.expect(`0 0 1 model=ConfigurationUpdateEvents | {"configurationUpdateEvent":{"componentName":"com.test.A","keyPath":["n"]}}`)
+	if s := f.status("com.test.A"); s.PID != pid {
+		t.Errorf("a local deployment restarted: %+v", s)
+	}
+	deployed := make(chan error)
+	go func() {
+		deployed <- f.core.Deploy(f.ctx, Deployment{FromCloud: true, ConfigurationUpdate: map[string]any{
+			"com.test.A": map[string]any{"merge": map[string]any{"m": "3"}}}})
+	}()
+	watcher.expect(`0 0 1 model=ConfigurationUpdateEvents | {"configurationUpdateEvent":{"componentName":"com.test.A","keyPath":["m"]}}`)
+	if got := f.hear(out); got != "2" {
+		t.Errorf("started again with %s", got)
+	}
+	if err := <-deployed; err != nil {
+		t.Fatal(err)
+	}
 	gone(t, pid)
 	if s := f.status("com.test.A"); s.State != StateRunning || s.PID == pid || s.Restarts != 1 {
 		t.Errorf("status %+v, was pid %d", s, pid)
 	}
-	if config, _ := f.core.Configuration("com.test.A"); config["n"] != int64(2) {
+	if config, _ := f.core.Configuration("com.test.A"); config["n"] != "2" || config["m"] != "3" {
 		t.Errorf("configuration %v", config)
 	}
 }

@@ -27,6 +27,7 @@ func (c *Core) liteOperations() map[string]operation {
 		"UpdateConfiguration":            c.liteUpdateConfiguration,
 		"SubscribeToConfigurationUpdate": c.liteSubscribeToConfigurationUpdate,
 		"UpdateState":                    c.liteUpdateState,
+		"ValidateAuthorizationToken":     liteValidateToken,
 	} {
 		table[operationPrefix+name] = operation{handle: handle}
 	}
@@ -208,21 +209,21 @@ func (c *Core) liteSubscribeToIoTCore(r *request) ([]byte, *opError) {
 }
 
 // liteKey reads which component's which key a request means, and where the nucleus keeps it.
-func liteKey(r *request) (component, stored string, path []string, ok bool) {
+func (c *Core) liteKey(r *request) (component, stored string, path []string, ok bool) {
 	component, nameOK := optional[string](r.args, "componentName")
 	path, pathOK := optionalPath(r.args, "keyPath")
 	if _, named := r.args["componentName"]; !named {
 		component = r.principal.name
 	}
 	stored = component
-	if component == classicNucleus {
+	if component == classicNucleus && c.opts.NucleusAlias {
 		stored = liteNucleus
 	}
 	return component, stored, path, nameOK && pathOK
 }
 
 func (c *Core) liteGetConfiguration(r *request) ([]byte, *opError) {
-	component, stored, path, ok := liteKey(r)
+	component, stored, path, ok := c.liteKey(r)
 	if !ok {
 		return nil, badParameters(serviceError)
 	}
@@ -254,11 +255,16 @@ func (c *Core) liteUpdateConfiguration(r *request) ([]byte, *opError) {
 }
 
 func (c *Core) liteSubscribeToConfigurationUpdate(r *request) ([]byte, *opError) {
-	component, stored, path, ok := liteKey(r)
+	component, stored, path, ok := c.liteKey(r)
 	if !ok {
 		return nil, badParameters(serviceError)
 	}
 	return c.watchConfiguration(r, component, stored, path)
+}
+
+// liteValidateToken refuses everyone: only aws.greengrass.StreamManager may ask, which the core does not run.
+func liteValidateToken(*request) ([]byte, *opError) {
+	return nil, errorf(unauthorized, "Component does not have access to token verification IPC command.")
 }
 
 // liteUpdateState does nothing for a component that systemd runs: with Type=exec it is RUNNING from its start.

@@ -54,7 +54,7 @@ func startProcess(script, dir string, env []string, grace time.Duration, line fu
 		readers[i], writers[i] = r, w
 	}
 	cmd.Stdout, cmd.Stderr = writers[0], writers[1]
-	err := cmd.Start()
+	err := startUnprivileged(cmd)
 	closeAll(writers[:])
 	if err != nil {
 		closeAll(readers[:])

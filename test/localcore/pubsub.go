@@ -53,6 +53,13 @@ func (p *pubsub) count() int {
 	return len(p.subs)
 }
 
+// forget ends all subscriptions without telling anyone.
+func (p *pubsub) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.subs = nil
+}
+
 // silence ends the subscriptions that match without telling anyone.
 func (p *pubsub) silence(topic string) {
 	p.mu.Lock()

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -35,8 +37,11 @@ type server struct {
 	wg     sync.WaitGroup // accept loop and connections
 	mu     sync.Mutex
 	closed bool
-	tokens map[string]*principal
-	conns  map[*conn]bool
+	// refusing says that no token is good any more, though the socket is open.
+	refusing bool
+	tokens   map[string]*principal
+	named    map[string]*principal // who lost its token, and can connect by its name
+	conns    map[*conn]bool
 }
 
 // principal is whom a token stands for. A new start of a component is a new principal.
@@ -47,7 +52,8 @@ type principal struct {
 }
 
 func newServer(log *slog.Logger, queueBytes int, d *dialect) *server {
-	return &server{log: log, queueBytes: queueBytes, dialect: d, tokens: make(map[string]*principal), conns: make(map[*conn]bool)}
+	return &server{log: log, queueBytes: queueBytes, dialect: d, tokens: make(map[string]*principal),
+		named: make(map[string]*principal), conns: make(map[*conn]bool)}
 }
 
 // listen opens the socket in root and starts to accept. A stale one is removed: the caller holds the root's lock.
@@ -132,21 +138,39 @@ func (s *server) close() {
 	}
 }
 
+// refuseAll breaks every connection and from now on refuses every token.
+func (s *server) refuseAll() {
+	s.mu.Lock()
+	s.refusing = true
+	conns := slices.Collect(maps.Keys(s.conns))
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.kill("the core stops")
+	}
+}
+
 // issue makes a new token for name.
 func (s *server) issue(name string, comp *component) *principal {
-	var random [12]byte
-	rand.Read(random[:]) // never fails
-	p := &principal{name: name, comp: comp, token: base64.StdEncoding.EncodeToString(random[:])}
+	p := &principal{name: name, comp: comp, token: newToken()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tokens[p.token] = p
 	return p
 }
 
+func newToken() string {
+	var random [12]byte
+	rand.Read(random[:]) // never fails
+	return base64.StdEncoding.EncodeToString(random[:])
+}
+
 // revoke makes a token invalid and closes the connections that used it.
 func (s *server) revoke(p *principal) {
 	s.mu.Lock()
 	delete(s.tokens, p.token)
+	if s.named[p.name] == p {
+		delete(s.named, p.name)
+	}
 	var gone []*conn
 	for c := range s.conns {
 		if c.isOf(p) {
@@ -164,7 +188,7 @@ func (s *server) authenticate(c *conn, token string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.tokens[token]
-	if p == nil || s.closed {
+	if p == nil || s.closed || s.refusing {
 		return false
 	}
 	c.setPrincipal(p)

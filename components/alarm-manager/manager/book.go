@@ -18,6 +18,7 @@ type book struct {
 	path  string // "" when the file could not be read: it is left alone, and the book is in memory only
 	dirty bool   // memory is ahead of the file
 	aside string // where a spoilt book was put, "" if there was none
+	bad   int    // alerts that the file had, and no forwarder would take
 
 	// The source of alert ids. Every run has an epoch of its own: alerts go out although the disk is full, and the number
 	// that is on disk may have been used.
@@ -62,7 +63,8 @@ func openBook(path string) (b *book, problem error) {
 	}
 	switch {
 	case err == nil:
-		b.active, b.outbox = file.Active, file.Outbox
+		b.active, b.outbox = file.Active, slices.DeleteFunc(file.Outbox, undeliverable)
+		b.bad = len(file.Outbox) - len(b.outbox)
 	case errors.Is(err, os.ErrNotExist):
 	case errors.Is(err, errSpoilt):
 		b.aside, problem = setAside(path, b.epoch)
@@ -73,6 +75,15 @@ func openBook(path string) (b *book, problem error) {
 		b.path = ""
 	}
 	return b, problem
+}
+
+// undeliverable reports whether a forwarder would refuse an alert: others would wait for it for ever.
+func undeliverable(a event.Alert) bool {
+	payload, err := event.Encode(a)
+	if err == nil {
+		_, err = event.DecodeAlert(payload)
+	}
+	return err != nil
 }
 
 // save writes the book. When that fails memory stays ahead, and the next save tries again.

@@ -202,3 +202,30 @@ func TestTexts(t *testing.T) {
 		}
 	}
 }
+
+// An alert that was damaged on disk is dropped, and counted: those of its thing and fault would wait for it for ever.
+func TestDamagedAlertsHoldNothingUp(t *testing.T) {
+	path := filepath.Join(t.TempDir(), bookName)
+	b, err := openBook(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, _ := b.enter(event.Alert{Thing: "press-1", Fault: event.FaultMachine, State: event.AlarmUnacknowledged, Since: time.Now(), TS: time.Now()})
+	for _, damage := range []func(*event.Alert){
+		func(a *event.Alert) { a.ID = "" },
+		func(a *event.Alert) { a.Thing = "a/b" },
+		func(a *event.Alert) { a.V = 9 },
+		func(a *event.Alert) { a.Text = strings.Repeat("x", 7000) },
+		func(a *event.Alert) { a.TS = time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC) },
+	} {
+		a := good
+		damage(&a)
+		b.outbox = append(b.outbox, a)
+	}
+	if err := b.save(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = openBook(path); err != nil || b.bad != 5 || len(b.outbox) != 1 || b.outbox[0].ID != good.ID {
+		t.Errorf("%d bad, %+v, %v", b.bad, b.outbox, err)
+	}
+}

@@ -20,13 +20,14 @@ const (
 	CounterRepublished = "alert.republished" // for want of an acknowledgement
 	CounterAcked       = "alert.acknowledged"
 	CounterPending     = "alert.pending" // alerts that wait for the forwarder now
-	CounterDropped     = "alert.dropped" // too many waited
+	CounterDropped     = "alert.dropped" // too many waited, or it was damaged on disk
 	CounterInvalid     = "message.invalid"
 	CounterPredictions = "prediction.received"
 	CounterUnwatched   = "prediction.unwatched" // of things beyond maxThings
 	CounterUplinkDown  = "uplink.down"          // 1 while the forwarder cannot reach the cloud
 	CounterGaps        = "prediction.missed"    // predictions that never arrived, by their sequence numbers
 	CounterRepeated    = "prediction.repeated"  // with a number that is not newer than the last one
+	CounterMisdated    = "prediction.misdated"  // of rows whose time is more than a day from now
 	CounterLedger      = "ledger.failed"        // predictions whose number could not be recorded
 )
 
@@ -63,12 +64,16 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	if r.book.aside != "" {
 		rt.Log.Error("the alarms on disk were spoilt: alarms and alerts of before are not known", "set_aside", r.book.aside)
 	}
+	if r.book.bad > 0 {
+		rt.Log.Error("alerts on disk were damaged, and are dropped", "alerts", r.book.bad)
+		rt.Counter(CounterDropped).Add(uint64(r.book.bad))
+	}
 	r.outbox = newOutbox(config.Republish, r.book.outbox)
 	if r.watch, err = openWatch(filepath.Join(rt.WorkDir, watchName), r.now()); err != nil {
 		rt.Log.Error("things of before are not watched until they are heard again", "error", err)
 	}
 	for name, t := range r.watch.things {
-		_, t.vote.raised = r.book.find(name, event.FaultMachine)
+		r.restore(name, t)
 	}
 	if r.ledger, err = ledger.Open(filepath.Join(rt.WorkDir, ledgerName), ledger.MaxThings); err != nil {
 		rt.Log.Error("predictions lost while the manager is down will not be counted", "error", err)
@@ -91,23 +96,26 @@ type run struct {
 	watch   *watch
 	ledger  *ledger.Ledger
 
-	unread  error // why the alarms are in memory only
-	due     bool  // the book is to be written before the next alerts are sent
-	unkept  bool  // what is watched could not be put on disk
-	derived bool  // it was said that clear gives way to a threshold
+	misdatedAt time.Time // when a row's time was wrong; zero: none is told
+	ignored    time.Time // when an invalid message was logged
+	unread     error     // why the alarms are in memory only
+	due        bool      // the book is to be written before the next alerts are sent
+	unkept     bool      // what is watched could not be put on disk
+	derived    bool      // it was said that clear gives way to a threshold
 }
 
 func (r *run) run(ctx context.Context) error {
 	ticked := time.Now() // by the ticker's clock, not that of the plant
-	subs := make([]*ipc.Subscription[ipc.TopicMessage], 0, 4)
-	for _, filter := range []string{event.FilterPrediction, event.FilterHealth, event.TopicAckAlert, event.TopicTestAlarm} {
+	filters := []string{event.FilterPrediction, event.TopicPredictionBatch, event.FilterHealth, event.TopicAckAlert, event.TopicTestAlarm}
+	subs := make([]*ipc.Subscription[ipc.TopicMessage], 0, len(filters))
+	for _, filter := range filters {
 		sub, err := r.rt.Subscribe(ctx, filter)
 		if err != nil {
 			return fmt.Errorf("subscribe to %s: %w", filter, err)
 		}
 		subs = append(subs, sub)
 	}
-	predictions, healths, acks, tests := subs[0], subs[1], subs[2], subs[3]
+	predictions, batches, healths, acks, tests := subs[0], subs[1], subs[2], subs[3], subs[4]
 	courier, stop := startCourier(ctx, r.publish)
 	defer stop()
 	r.courier = courier
@@ -138,6 +146,8 @@ func (r *run) run(ctx context.Context) error {
 			}
 		case m, open = <-predictions.Events():
 			handler, from = r.prediction, predictions
+		case m, open = <-batches.Events():
+			handler, from = r.predictions, batches
 		case m, open = <-healths.Events():
 			handler, from = r.health, healths
 		case m, open = <-acks.Events():
@@ -171,11 +181,20 @@ func (r *run) acksThatWait(acks <-chan ipc.TopicMessage) {
 	}
 }
 
+// logEvery is how often an invalid message is logged; all are counted.
+const logEvery = 10 * time.Second
+
 // handle gives a message to its handler. A bad one is counted.
 func (r *run) handle(handler func([]byte, time.Time) error, m ipc.TopicMessage) {
-	if err := handler(m.Payload, r.now()); err != nil {
-		r.rt.Counter(CounterInvalid).Add(1)
-		r.rt.Log.Warn("message ignored", "topic", m.Topic, "error", err)
+	now := r.now()
+	err := handler(m.Payload, now)
+	if err == nil {
+		return
+	}
+	total := r.rt.Counter(CounterInvalid).Add(1)
+	if now.Sub(r.ignored) >= logEvery {
+		r.ignored = now
+		r.rt.Log.Warn("message ignored", "topic", m.Topic, "error", err, "total", total)
 	}
 }
 
@@ -184,7 +203,33 @@ func (r *run) prediction(payload []byte, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := event.CheckName(p.Thing); err != nil {
+	return r.predicted(p, now)
+}
+
+// predictions takes those of a batch. A bad one does not spoil the others.
+func (r *run) predictions(payload []byte, now time.Time) error {
+	batch, err := event.DecodePredictionBatch(payload)
+	if err != nil {
+		return err
+	}
+	var bad error
+	for _, p := range batch {
+		if p.Err == nil {
+			p.Err = r.predicted(p.Prediction, now)
+		}
+		if p.Err == nil {
+			continue
+		}
+		if bad != nil { // the last one is counted with the message
+			r.rt.Counter(CounterInvalid).Add(1)
+		}
+		bad = p.Err
+	}
+	return bad
+}
+
+func (r *run) predicted(p event.Prediction, now time.Time) error {
+	if err := checkPrediction(&p); err != nil {
 		return err
 	}
 	r.rt.Counter(CounterPredictions).Add(1)
@@ -196,44 +241,38 @@ func (r *run) prediction(payload []byte, now time.Time) error {
 			return nil
 		}
 		t = &thing{}
-		_, t.vote.raised = r.book.find(p.Thing, event.FaultMachine)
+		r.restore(p.Thing, t)
 		r.watch.things[p.Thing] = t
 	}
+	gap := r.hear(&p)
+	votes := r.votes(t, &p, gap, now)
 	t.line, t.absence, t.simulated = p.Line, heard(now), p.Simulated
 	r.clear(p.Thing, event.FaultSilence, now)
-	raise, clear := r.config.levels(p.Threshold)
-	if clear < r.config.Clear && !r.derived {
-		r.derived = true
-		r.rt.Log.Warn("clear is not below the model's threshold: half of that is used", "clear", r.config.Clear, "threshold", p.Threshold)
+	if votes {
+		r.vote(t, &p, now)
 	}
-	if !t.voted(&p) && t.vote.add(p.Probability, raise, clear, r.config.Votes, r.config.Window) {
-		if t.vote.raised {
-			r.enter(event.Alert{
-				Thing: p.Thing, Line: p.Line, Fault: event.FaultMachine, Severity: event.SeverityHigh, Since: now,
-				Probability: p.Probability, Model: &p.Model, Simulated: p.Simulated,
-			}, event.AlarmUnacknowledged, now)
-		} else {
-			r.clear(p.Thing, event.FaultMachine, now)
-		}
-	}
-	r.note(&p)
+	r.keep(&p, gap)
 	return nil
 }
 
-// note records the number of a prediction that was dealt with, and counts those that never came. One that is lost with a
-// process that was killed is so counted by the next.
-func (r *run) note(p *event.Prediction) {
-	if p.Seq == 0 || p.Epoch == "" {
-		return
+// Bounds of what an alert repeats of a prediction, in characters.
+const (
+	maxText    = 128
+	maxMissing = 1000
+)
+
+// checkPrediction refuses what would make an alert larger than a message may be.
+func checkPrediction(p *event.Prediction) error {
+	if err := event.CheckName(p.Thing); err != nil {
+		return fmt.Errorf("thing: %w", err)
 	}
-	gap, err := r.ledger.Note(p.Thing, p.Epoch, p.Seq)
-	if err != nil && r.rt.Counter(CounterLedger).Add(1) == 1 {
-		r.rt.Log.Error("gaps may be counted wrong", "error", err)
+	if n := max(len(p.Line), len(p.Model.Version), len(p.Model.SHA256)); n > maxText {
+		return fmt.Errorf("line or model has %d characters, at most %d", n, maxText)
 	}
-	r.rt.Counter(CounterGaps).Add(gap.Missed)
-	if gap.Repeated {
-		r.rt.Counter(CounterRepeated).Add(1)
+	if n := len(p.Missing); n > maxMissing {
+		return fmt.Errorf("missing has %d characters, at most %d", n, maxMissing)
 	}
+	return nil
 }
 
 // health watches the uplink, of which the forwarder's health messages tell.
@@ -246,14 +285,16 @@ func (r *run) health(payload []byte, now time.Time) error {
 		return nil
 	}
 	r.watch.forwarder = heard(now)
-	switch h.Uplink {
-	case event.UplinkDown:
+	held := withheld(h.Conditions)
+	switch {
+	case h.Uplink == event.UplinkDown, held != "":
 		if r.watch.down.since.IsZero() {
 			r.watch.down = heard(now)
 		}
-	case event.UplinkUp:
+	case h.Uplink == event.UplinkUp:
 		r.watch.down = absence{}
 	}
+	r.watch.held = held
 	r.uplink()
 	if r.watch.down.since.IsZero() {
 		r.clear(r.core, event.FaultUplinkDown, now)
@@ -302,6 +343,7 @@ func (r *run) testAlarm(payload []byte, now time.Time) error {
 // messages of that time may not have been read.
 func (r *run) tick(now time.Time, elapsed time.Duration) {
 	r.due = r.due || r.book.dirty // the last writing failed
+	r.datedAgain(now)
 	if elapsed >= stallTime {
 		r.rt.Log.Warn("the manager did not get to listen; that time does not count as silence", "elapsed", elapsed)
 		r.watch.skip(elapsed-tickTime, now)
@@ -317,7 +359,7 @@ func (r *run) tick(now time.Time, elapsed time.Duration) {
 	if r.config.UplinkDown > 0 {
 		switch down, forwarder := r.watch.down, r.watch.forwarder; {
 		case down.lasts(now) >= r.config.UplinkDown:
-			r.raise(event.Alert{Thing: r.core, Fault: event.FaultUplinkDown, Since: down.since}, now)
+			r.raise(event.Alert{Thing: r.core, Fault: event.FaultUplinkDown, Since: down.since, Text: uplinkText(r.core, r.watch.held)}, now)
 		case forwarder.lasts(now) >= r.config.UplinkDown:
 			r.raise(event.Alert{Thing: r.core, Fault: event.FaultUplinkDown, Since: forwarder.since, Text: forwarderText(r.core)}, now)
 		}
@@ -379,8 +421,7 @@ func (r *run) save() {
 	r.due = false
 	r.rt.Counter(CounterPending).Store(uint64(len(r.book.outbox)))
 	if err := r.book.save(); err != nil {
-		r.rt.SetState(event.StateDegraded, err.Error())
-		r.rt.Log.Error("alarms are not on disk, and would be lost with this process", "error", err)
+		r.rt.Conditions().Set(event.CodeDisk, bookName, err)
 		return
 	}
 	r.ready()
@@ -388,10 +429,8 @@ func (r *run) save() {
 
 // ready reports that alarms are watched, and whether they are on disk.
 func (r *run) ready() {
-	if r.unread != nil {
-		r.rt.SetState(event.StateDegraded, r.unread.Error())
-		return
-	}
+	r.rt.Conditions().Set(event.CodeDisk, bookName, nil)
+	r.rt.Conditions().Set(event.CodeStateOnDisk, bookName, r.unread)
 	r.rt.SetState(event.StateOK, "")
 }
 

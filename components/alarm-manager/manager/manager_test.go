@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -254,6 +255,83 @@ func TestAlertIsRepublishedUntilAcknowledged(t *testing.T) {
 	}
 }
 
+// While the forwarder is away, and after a restart, what happens to an alarm waits in its order; another alarm does not wait.
+func TestAlertsKeepTheirOrderWhileTheForwarderIsAway(t *testing.T) {
+	r := stoppedRig(t)
+	coretest.Configure(t, r.core, managerName, map[string]any{"republish": "300ms"})
+	r.start()
+	r.predict(0.9, 0.9, 0.9)
+	raised := r.alert()
+	r.predict(0.1, 0.1, 0.1, 0.9, 0.9, 0.9)
+	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})
+	for {
+		a := r.alert()
+		if a.Fault == event.FaultTest {
+			r.ack(a.ID)
+			break
+		}
+		if a.ID != raised.ID {
+			t.Fatalf("%+v overtook %+v", a, raised)
+		}
+	}
+	r.await("all alerts wait", func(h event.Health) bool {
+		return h.Counters[manager.CounterRaised] == 3 && h.Counters[manager.CounterCleared] == 1 && h.Counters[manager.CounterPending] == 3
+	})
+	r.stop()
+	r.start()
+	var told []event.AlarmState
+	for seen := make(map[string]bool); len(told) < 3; {
+		a := r.alert()
+		if a.Fault == event.FaultMachine && !seen[a.ID] {
+			seen[a.ID] = true
+			told = append(told, a.State)
+			r.ack(a.ID)
+		}
+	}
+	if want := []event.AlarmState{event.AlarmUnacknowledged, event.AlarmNormal, event.AlarmUnacknowledged}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+}
+
+// Predictions that come in a batch are as good as others; a bad one is counted, and the rest goes on.
+func TestPredictionsInBatches(t *testing.T) {
+	r := newRig(t)
+	batch := event.PredictionBatch{V: 1}
+	for seq := range uint64(5) {
+		p := event.Prediction{V: 1, ID: fmt.Sprint(seq), Thing: "press-1", Line: "line-1", Epoch: "e", Seq: seq + 1, TS: time.Now(), Probability: 0.9, Threshold: 0.5}
+		switch seq {
+		case 1:
+			p.TS = time.Unix(7, 0)
+		case 3:
+			p.Thing = "a/b"
+		case 4:
+			p.Line = strings.Repeat("x", 500)
+		}
+		batch.Predictions = append(batch.Predictions, p)
+	}
+	r.publish(event.TopicPredictionBatch, batch)
+	r.publish(event.TopicPredictionBatch, map[string]any{"v": 2})
+	h := r.await("the bad ones", func(h event.Health) bool { return h.Counters[manager.CounterInvalid] == 4 })
+	if h.Counters[manager.CounterPredictions] != 2 || h.Counters[manager.CounterGaps] != 1 {
+		t.Errorf("%v", h.Counters)
+	}
+	r.seq = 3
+	r.predict(0.9)
+	r.expect(event.FaultMachine, event.AlarmUnacknowledged)
+}
+
+// Noise costs one line in a while, and every message is counted.
+func TestNoiseIsLoggedSeldom(t *testing.T) {
+	r := newRig(t)
+	for range 500 {
+		r.publish(event.HealthTopic("com.example.Noise"), "noise")
+	}
+	r.await("the noise", func(h event.Health) bool { return h.Counters[manager.CounterInvalid] == 500 })
+	if n := strings.Count(r.log.String(), "message ignored"); n != 1 {
+		t.Errorf("%d lines", n)
+	}
+}
+
 func TestSilenceIsAnAlarm(t *testing.T) {
 	r := newRig(t)
 	r.predict(0.1)
@@ -264,6 +342,36 @@ func TestSilenceIsAnAlarm(t *testing.T) {
 	}
 	r.predict(0.1)
 	r.expect(event.FaultSilence, event.AlarmNormal)
+}
+
+// The alarm says what to do about its cause: a network, a core that is not set up, or a cloud that refuses.
+func TestTheUplinkAlarmFitsItsCause(t *testing.T) {
+	for code, want := range map[event.Code]string{
+		event.CodeDisk: "Check the network.", event.CodeCloudAccess: "Check region, endpoint and credentials.", event.CodeDelivery: "which says why",
+	} {
+		t.Run(string(code), func(t *testing.T) {
+			r := newRig(t)
+			forwarder := event.Health{
+				V: 1, Component: "com.edgepdm.CloudForwarder", TS: time.Now(), State: event.StateDegraded,
+				Conditions: []event.Condition{{Code: code, Place: "x", Detail: "y", Since: time.Now()}},
+			}
+			if code == event.CodeDisk { // alone it says nothing of the uplink
+				forwarder.Uplink = event.UplinkDown
+			}
+			if code == event.CodeDelivery { // the cloud answers
+				forwarder.Uplink = event.UplinkUp
+			}
+			r.publish(event.HealthTopic(forwarder.Component), forwarder)
+			r.await("the news", func(h event.Health) bool { return h.Counters[manager.CounterUplinkDown] == 1 })
+			r.ahead.Add(int64(6 * time.Minute))
+			if a := r.expect(event.FaultUplinkDown, event.AlarmUnacknowledged); !strings.Contains(a.Text, want) {
+				t.Errorf("%s", a.Text)
+			}
+			forwarder.State, forwarder.Uplink, forwarder.Conditions = event.StateOK, event.UplinkUp, nil
+			r.publish(event.HealthTopic(forwarder.Component), forwarder)
+			r.expect(event.FaultUplinkDown, event.AlarmNormal)
+		})
+	}
 }
 
 func TestUplinkDownIsAnAlarm(t *testing.T) {

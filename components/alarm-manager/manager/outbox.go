@@ -21,10 +21,13 @@ type round struct {
 }
 
 // outbox decides when the alerts of the book are published: new ones at once, and those that were not acknowledged again and
-// again, the one that waits longest first, so that each has its turn however many there are (promise F12).
+// again, the one that waits longest first, so that each has its turn however many there are (promise F12). What happens to
+// one alarm is told in its order: an alert is not published before those of its thing and fault that it follows are
+// acknowledged, or nobody may have heard that the alarm was raised when its end is told.
 type outbox struct {
 	republish time.Duration
 	published map[string]time.Time // when the alerts of the book were published last, by id
+	followed  map[string]struct{}  // those that others of their thing and fault wait for
 	awaited   map[string]struct{}  // those of the last round that were published again and are not acknowledged
 	again     time.Time            // before it nothing is published again
 	due       time.Time            // before it there is nothing to do
@@ -32,7 +35,7 @@ type outbox struct {
 
 // newOutbox begins with the alerts that the last run left, which may have been published.
 func newOutbox(republish time.Duration, left []event.Alert) *outbox {
-	o := &outbox{republish: republish, published: make(map[string]time.Time), awaited: make(map[string]struct{})}
+	o := &outbox{republish: republish, published: make(map[string]time.Time), followed: make(map[string]struct{}), awaited: make(map[string]struct{})}
 	for _, a := range left {
 		o.published[a.ID] = time.Time{}
 	}
@@ -42,10 +45,13 @@ func newOutbox(republish time.Duration, left []event.Alert) *outbox {
 // entered makes the next round begin at once.
 func (o *outbox) entered() { o.due = time.Time{} }
 
-// gone forgets an alert that is not in the book any more. When all of a round are acknowledged somebody listens: the next
-// one need not wait.
+// gone forgets an alert that is not in the book any more: the one that follows it may be published. When all of a round are
+// acknowledged somebody listens: the next one need not wait.
 func (o *outbox) gone(id string) {
 	delete(o.published, id)
+	if _, ok := o.followed[id]; ok {
+		o.due = time.Time{}
+	}
 	if _, ok := o.awaited[id]; !ok {
 		return
 	}
@@ -60,7 +66,8 @@ func (o *outbox) next(waiting []event.Alert, now time.Time) (next round) {
 		return round{}
 	}
 	var old []event.Alert
-	for _, a := range waiting {
+	first := o.firstOfEach(waiting)
+	for _, a := range first {
 		last, before := o.published[a.ID]
 		switch {
 		case !before && len(next.alerts) == roundLimit:
@@ -88,10 +95,31 @@ func (o *outbox) next(waiting []event.Alert, now time.Time) (next round) {
 			o.awaited[a.ID] = struct{}{}
 		}
 	} else {
-		o.due = o.earliest(waiting, now)
+		o.due = o.earliest(first, now)
 	}
 	next.alerts = append(next.alerts, old...)
 	return o.begin(next, now)
+}
+
+// firstOfEach returns the alerts that follow no other of their thing and fault.
+func (o *outbox) firstOfEach(waiting []event.Alert) []event.Alert {
+	type alarm struct {
+		thing string
+		fault event.Fault
+	}
+	seen := make(map[alarm]string, len(waiting))
+	first := make([]event.Alert, 0, len(waiting))
+	clear(o.followed)
+	for _, a := range waiting {
+		key := alarm{a.Thing, a.Fault}
+		if id, follows := seen[key]; follows {
+			o.followed[id] = struct{}{}
+			continue
+		}
+		seen[key] = a.ID
+		first = append(first, a)
+	}
+	return first
 }
 
 // earliest returns when an alert that was published has to be published again.

@@ -2,6 +2,7 @@ package manager
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 func waitingAlerts(n int) []event.Alert {
 	alerts := make([]event.Alert, n)
 	for i := range alerts {
-		alerts[i].ID = fmt.Sprintf("a-%d", i)
+		alerts[i].ID, alerts[i].Thing = fmt.Sprintf("a-%d", i), fmt.Sprintf("press-%d", i)
 	}
 	return alerts
 }
@@ -100,5 +101,54 @@ func TestCatchingUp(t *testing.T) {
 	}
 	if len(o.published) != 0 || len(o.awaited) != 0 {
 		t.Errorf("%d and %d ids are remembered of alerts that are gone", len(o.published), len(o.awaited))
+	}
+}
+
+// What happens to one alarm is published in its order, each after the one before it was acknowledged; other alarms do not
+// wait for it. So it is for what the last run left.
+func TestAlertsOfAnAlarmKeepTheirOrder(t *testing.T) {
+	const republish = 5 * time.Second
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	alert := func(id, thing string, fault event.Fault) event.Alert {
+		return event.Alert{ID: id, Thing: thing, Fault: fault}
+	}
+	waiting := []event.Alert{
+		alert("raised", "press-1", event.FaultMachine), alert("over", "press-1", event.FaultMachine),
+		alert("silent", "press-1", event.FaultSilence), alert("other", "press-2", event.FaultMachine),
+	}
+	for name, left := range map[string][]event.Alert{"new ones": nil, "those that the last run left": waiting} {
+		t.Run(name, func(t *testing.T) {
+			o, book, at := newOutbox(republish, left), append([]event.Alert(nil), waiting...), now
+			expect := func(after time.Duration, want ...string) {
+				t.Helper()
+				at = at.Add(after)
+				var got []string
+				for _, a := range o.next(book, at).alerts {
+					got = append(got, a.ID)
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("published %q, want %q", got, want)
+				}
+			}
+			acknowledge := func(id string) {
+				book = slices.DeleteFunc(book, func(a event.Alert) bool { return a.ID == id })
+				o.gone(id)
+			}
+			expect(0, "raised", "silent", "other")
+			expect(time.Second)
+			book = append(book, alert("raised again", "press-1", event.FaultMachine), alert("third", "press-3", event.FaultMachine))
+			o.entered()
+			expect(time.Second, "third") // at once, though nobody acknowledges
+			expect(republish, "raised", "silent", "other", "third")
+			for _, id := range []string{"silent", "other", "third", "raised"} {
+				acknowledge(id)
+			}
+			expect(0, "over")
+			expect(0)
+			acknowledge("over")
+			expect(0, "raised again")
+			acknowledge("raised again")
+			expect(republish)
+		})
 	}
 }

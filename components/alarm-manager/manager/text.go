@@ -26,6 +26,37 @@ func forwarderText(core string) string {
 	return fmt.Sprintf("The cloud forwarder of %s is not heard. Nothing reaches the cloud. The plant is watched all the same. Check the component.", spoken(core))
 }
 
+// withheld returns the code of the oldest condition of the forwarder by which messages do not reach the cloud; "" for none.
+func withheld(conditions []event.Condition) event.Code {
+	for _, c := range conditions {
+		if c.Code == event.CodeCloudAccess || c.Code == event.CodeDelivery {
+			return c.Code
+		}
+	}
+	return ""
+}
+
+// uplinkText is what is spoken when nothing reaches the cloud.
+func uplinkText(core string, held event.Code) string {
+	const watched = "The plant is watched all the same."
+	switch held {
+	case event.CodeCloudAccess:
+		return fmt.Sprintf("%s cannot send to the cloud, for which it is not set up. %s Check region, endpoint and credentials.", spoken(core), watched)
+	case event.CodeDelivery:
+		return fmt.Sprintf("The cloud does not take the messages of %s. %s Check the cloud forwarder's health, which says why.", spoken(core), watched)
+	}
+	return fmt.Sprintf("%s has no connection to the cloud. %s Check the network.", spoken(core), watched)
+}
+
+// noDataText is what is spoken when the rows of a machine have too few values.
+func noDataText(p *event.Prediction) string {
+	text := fmt.Sprintf("No data of %d sensors of %s", p.Absent, where(p.Thing, p.Line))
+	if p.Missing != "" {
+		text += ", such as " + p.Missing
+	}
+	return text + ". It cannot be watched. Check its sensors."
+}
+
 // earliestYear is before any year this program runs in: an earlier time is that of a clock that was not set.
 const earliestYear = 2020
 
@@ -43,8 +74,6 @@ func text(a event.Alert, now time.Time) string {
 		return fmt.Sprintf("Fault found on %s. Immediate attention required.", place)
 	case event.FaultSilence:
 		return fmt.Sprintf("No data from %s. Check its sensors and their connection.", place)
-	case event.FaultUplinkDown:
-		return fmt.Sprintf("%s has no connection to the cloud. The plant is watched all the same. Check the network.", place)
 	case event.FaultTest:
 		return fmt.Sprintf("This is a test alarm of %s. No action is required.", place)
 	}

@@ -26,6 +26,9 @@ func (v *vote) add(probability, raise, clear float64, votes, window int) (change
 	return true
 }
 
+// forget takes back the votes.
+func (v *vote) forget() { *v = vote{raised: v.raised} }
+
 func bit(b bool) uint64 {
 	if b {
 		return 1

@@ -20,8 +20,9 @@ type watch struct {
 	stale bool      // the file could not be written
 
 	things    map[string]*thing
-	forwarder absence // of the cloud forwarder's health messages
-	down      absence // of the cloud, by what the forwarder says
+	forwarder absence    // of the cloud forwarder's health messages
+	down      absence    // of the cloud, by what the forwarder says
+	held      event.Code // why nothing reaches the cloud, where the network is not the reason; "" where it may be
 }
 
 // thing is what is known of a machine.
@@ -30,17 +31,8 @@ type thing struct {
 	simulated bool
 	absence   absence // of predictions
 	vote      vote
-	epoch     string // with seq the place of the last prediction in its sequence
-	seq       uint64
-}
-
-// voted tells whether the last prediction comes once more, and notes it otherwise. One without a number is always another.
-func (t *thing) voted(p *event.Prediction) bool {
-	if p.Seq > 0 && p.Epoch != "" && p.Seq == t.seq && p.Epoch == t.epoch {
-		return true
-	}
-	t.epoch, t.seq = p.Epoch, p.Seq
-	return false
+	blind     vote   // on rows that have no data to judge by
+	epoch     string // of the last prediction that voted
 }
 
 const watchFormat = 1

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"edgepdm/shared/event"
 )
 
 func openTestWatch(t *testing.T, path string, now time.Time) *watch {
@@ -105,23 +103,6 @@ func TestStallIsNoSilence(t *testing.T) {
 	w.down = heard(now.Add(-40 * time.Second))
 	if w.skip(30*time.Second, now); w.down.lasts(now) != 10*time.Second {
 		t.Errorf("down for %v", w.down.lasts(now))
-	}
-}
-
-// A prediction votes once, however often it comes; one without a number, or of another epoch, is another.
-func TestVoted(t *testing.T) {
-	var one thing
-	for i, c := range []struct {
-		epoch string
-		seq   uint64
-		want  bool
-	}{
-		{"e", 5, false}, {"e", 5, true}, {"e", 5, true}, {"e", 6, false}, {"e", 5, false}, {"f", 5, false}, {"f", 5, true},
-		{"f", 0, false}, {"f", 0, false}, {"", 7, false}, {"", 7, false},
-	} {
-		if got := one.voted(&event.Prediction{Epoch: c.epoch, Seq: c.seq}); got != c.want {
-			t.Errorf("%d: %s %d: %v", i, c.epoch, c.seq, got)
-		}
 	}
 }
 

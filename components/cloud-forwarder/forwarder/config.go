@@ -5,10 +5,10 @@ package forwarder
 
 import (
 	"fmt"
-	"net/url"
 	"regexp"
-	"strings"
 	"time"
+
+	"edgepdm/shared/cloud"
 )
 
 // Config is the component's configuration.
@@ -94,20 +94,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("timeout: %v is not between 100ms and 5m", c.Timeout)
 	}
 	for field, endpoint := range map[string]string{"iotData": c.Endpoints.IoTData, "sns": c.Endpoints.SNS} {
-		if err := checkEndpoint(endpoint); err != nil {
+		if err := cloud.CheckEndpoint(endpoint); err != nil {
 			return fmt.Errorf("endpoints.%s: %w", field, err)
 		}
-	}
-	return nil
-}
-
-func checkEndpoint(endpoint string) error {
-	if endpoint == "" {
-		return nil
-	}
-	u, err := url.Parse(endpoint)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" {
-		return fmt.Errorf("%q is not a URL such as https://host", endpoint)
 	}
 	return nil
 }

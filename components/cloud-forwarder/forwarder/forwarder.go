@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
@@ -70,6 +71,9 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 	if r.predictions, err = r.subscribe(ctx, event.FilterPrediction); err != nil {
 		return err
 	}
+	if r.batches, err = r.subscribe(ctx, event.TopicPredictionBatch); err != nil {
+		return err
+	}
 	if r.models, err = r.subscribe(ctx, event.FilterModel); err != nil {
 		return err
 	}
@@ -78,19 +82,18 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 
 // run is one Run of the forwarder.
 type run struct {
-	forwarder  *Forwarder
-	rt         *component.Runtime
-	config     Config
-	conditions *conditions
-	uplink     *uplink
-	dead       *deadLetters
-	cloud      *cloud // set and used by connect; nil until AWS can be used
-	filter     *filter
-	ledger     *ledger.Ledger
-	pending    chan pending
-	replayed   map[string]int64 // how much of a file of dead letters is back in the streams; replay's
+	forwarder *Forwarder
+	rt        *component.Runtime
+	config    Config
+	uplink    *uplink
+	dead      *deadLetters
+	access    *cloud.Access // set and used by connect; nil until AWS can be used
+	filter    *filter
+	ledger    *ledger.Ledger
+	pending   chan pending
+	replayed  map[string]int64 // how much of a file of dead letters is back in the streams; replay's
 
-	alerts, predictions, models *ipc.Subscription[ipc.TopicMessage]
+	alerts, predictions, batches, models *ipc.Subscription[ipc.TopicMessage]
 
 	toIoT, toSNS, toPredictions *stream // toSNS is nil without a topic
 	topicless                   *stream // alerts that wait for a topic while there is none; nil when there never were any
@@ -100,7 +103,7 @@ type run struct {
 func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	r := &run{
 		forwarder: f, rt: rt, config: config, filter: newFilter(config.Sample), pending: make(chan pending, maxPending),
-		conditions: newConditions(rt), uplink: newUplink(rt), replayed: make(map[string]int64),
+		uplink: newUplink(rt), replayed: make(map[string]int64),
 		dead: &deadLetters{dir: rt.WorkDir, limit: deadLettersSize, now: f.Now},
 	}
 	floor := int64(config.MinFreeMB) << 20
@@ -135,17 +138,18 @@ func (r *run) newStream(name string, options spool.Options) *stream {
 	s := &stream{
 		name: name, dir: filepath.Join(r.rt.WorkDir, spoolDir, name), options: options, opened: make(chan struct{}),
 		sinks: make(chan sink, 1), timeout: r.config.Timeout, backoff: component.Backoff{Min: retryMin, Max: r.config.RetryMax},
-		parallel: 1, dead: r.dead, conditions: r.conditions, uplink: r.uplink, rt: r.rt, dropped: make(map[spool.Reason]uint64),
+		parallel: 1, dead: r.dead, uplink: r.uplink, rt: r.rt, dropped: make(map[spool.Reason]uint64),
 	}
 	s.options.Now = r.forwarder.Now
-	r.conditions.expect(s.place(placeOpen))
+	r.rt.Conditions().Expect(codeOf(placeOpen), s.name+" "+placeOpen)
 	r.streams = append(r.streams, s)
 	return s
 }
 
 // run receives messages and drains the streams until ctx ends, or until the nucleus ends a subscription.
 func (r *run) run(ctx context.Context) error {
-	r.conditions.expect(placeAWS)
+	r.rt.Conditions().Expect(event.CodeCloudAccess, placeAWS)
+	r.rt.SetState(event.StateOK, "")
 	work, stop := context.WithCancel(ctx)
 	defer stop()
 	keep, release := component.Outlive(work, stopGrace)
@@ -177,7 +181,7 @@ func (r *run) run(ctx context.Context) error {
 		s.close()
 	}
 	acknowledging.Wait()
-	r.cloud.close()
+	r.access.Close()
 	return err
 }
 
@@ -209,10 +213,11 @@ func (r *run) measure() {
 		if n := s.queue.Stats().Depth; n > 0 {
 			problem = fmt.Errorf("alertTopicArn is not set, and alerts of before wait for a topic: %d", n)
 		}
-		r.conditions.set(s.place(placeDeliver), problem)
+		s.report(placeDeliver, problem)
 	}
 	r.countOverrun(event.FilterAlert, r.alerts)
 	r.countOverrun(event.FilterPrediction, r.predictions)
+	r.countOverrun(event.TopicPredictionBatch, r.batches)
 	r.countOverrun(event.FilterModel, r.models)
 }
 
@@ -239,33 +244,35 @@ func (r *run) connect(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		r.conditions.set(placeAWS, problem)
-		if problem == nil {
+		r.rt.Conditions().Set(event.CodeCloudAccess, placeAWS, problem)
+		if problem == nil { // whether the cloud is there, the first message tells
+			r.uplink.forget(sender{stream: placeAWS})
 			return
 		}
+		r.uplink.set(sender{stream: placeAWS}, false)
 		backoff.Wait(ctx, attempt)
 	}
 }
 
 // reach gives the streams the sinks that they do not have yet, or says what is missing.
 func (r *run) reach(ctx context.Context, prefix string) error {
-	if r.cloud == nil {
-		access, err := newCloud(r.config, r.forwarder.Getenv)
+	if r.access == nil {
+		access, err := r.newAccess()
 		if err != nil {
 			return err
 		}
-		r.cloud = access
+		r.access = access
 		if r.toSNS != nil {
-			r.toSNS.sinks <- &snsSink{client: access.sns(r.config.AlertTopicARN), arn: r.config.AlertTopicARN}
+			r.toSNS.sinks <- &snsSink{client: r.newSNS(), arn: r.config.AlertTopicARN, access: access}
 		}
 	}
-	client, err := r.cloud.iotData(ctx, r.rt.IPC())
+	client, err := r.newIoTData(ctx, r.rt.IPC())
 	if err != nil {
 		return err
 	}
-	r.toIoT.sinks <- &iotDataSink{client: client, prefix: prefix}
+	r.toIoT.sinks <- &iotDataSink{client: client, prefix: prefix, access: r.access}
 	if r.config.PredictionSink == SinkIoTData {
-		r.toPredictions.sinks <- &iotDataSink{client: client, prefix: prefix}
+		r.toPredictions.sinks <- &iotDataSink{client: client, prefix: prefix, access: r.access}
 	}
 	return nil
 }

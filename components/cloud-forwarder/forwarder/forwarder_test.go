@@ -181,6 +181,41 @@ Alert id:    a-1
 	}
 }
 
+// Predictions that come in a batch leave the site each as if it had come by itself; a bad one is counted.
+func TestPredictionsInBatches(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	one, bad, two, odd, three := prediction("press-1", 1), prediction("a/b", 1), prediction("press-2", 1), prediction("press-1", 2), prediction("press-1", 3)
+	odd.TS = time.Unix(0, 0)
+	three.Text = "<as> & it came"
+	var payloads [][]byte
+	for _, p := range []event.Prediction{one, bad, two, odd, three} {
+		payloads = append(payloads, encode(t, p))
+	}
+	batch, taken := event.JoinPredictions(payloads)
+	if taken != len(payloads) {
+		t.Fatalf("%d in a batch", taken)
+	}
+	for _, payload := range [][]byte{batch, []byte(`{"v":2}`)} {
+		if err := r.client.Publish(t.Context(), event.TopicPredictionBatch, payload); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.acks.await(t, "acknowledgements", has(one.ID, two.ID, three.ID))
+	r.iot.await(t, "all", has(one.ID, two.ID, three.ID))
+	want := map[string]event.Prediction{one.ID: one, two.ID: two, three.ID: three}
+	for _, a := range r.iot.all() {
+		p := want[a.ids[0]]
+		if topic := "edgepdm/core-1/" + event.PredictionTopic(p.Thing); a.topic != topic || string(a.payload) != string(encode(t, p)) {
+			t.Errorf("%s on %s", a.payload, a.topic)
+		}
+	}
+	h := r.await("the bad ones", func(h event.Health) bool { return h.Counters[forwarder.CounterInvalid] == 3 })
+	if n := h.Counters[forwarder.CounterMissed]; n != 1 { // the one that was refused
+		t.Errorf("%d missed", n)
+	}
+}
+
 // F11: the health messages count what was accepted, waits, was sent, tried again, refused and ignored.
 func TestHealthCounters(t *testing.T) {
 	r := newRig(t)

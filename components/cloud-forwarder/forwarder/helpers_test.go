@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,6 +48,7 @@ type rig struct {
 	stop   func()
 	run    string          // of the health messages
 	ended  map[string]bool // runs that are over
+	ahead  atomic.Int64    // of the forwarder's clock, nanoseconds
 
 	mu    sync.Mutex
 	onIoT func(topic string, payload []byte) error // called before IoT Core takes a message
@@ -174,7 +176,7 @@ func (r *rig) start() {
 func (r *rig) begin() {
 	ctx, cancel := context.WithCancel(r.t.Context())
 	done := make(chan error, 1)
-	f := &forwarder.Forwarder{Core: "core-1", Getenv: r.env.Getenv, Now: time.Now}
+	f := &forwarder.Forwarder{Core: "core-1", Getenv: r.env.Getenv, Now: func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }}
 	go func() {
 		done <- component.Run(ctx, component.Spec[forwarder.Config]{Name: forwarderName, Default: forwarder.Default, Run: f.Run}, r.env)
 	}()

@@ -63,6 +63,8 @@ func whatToDo(f event.Fault) string {
 		return "Inspect the machine as soon as possible; plan its maintenance before it fails."
 	case event.FaultSilence:
 		return "Check the sensors of the machine, their power and their network."
+	case event.FaultNoData:
+		return "Check the sensors that are named, and what reads them: nothing can be said of the machine without them."
 	case event.FaultUplinkDown:
 		return "Check the site's network. Watching goes on; everything is delivered once the connection is back."
 	case event.FaultTest:

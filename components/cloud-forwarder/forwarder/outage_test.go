@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -181,7 +183,9 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		if at = append(at, time.Now()); len(at) == 1 {
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(http.StatusServiceUnavailable)
+			return
 		}
+		_, _ = io.WriteString(w, `{"message":"OK","traceId":"1"}`)
 	}))
 	t.Cleanup(server.Close)
 	r.configure(map[string]any{"retryMax": "2s", "endpoints": map[string]any{"iotData": server.URL}})
@@ -193,6 +197,33 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	if len(at) != 2 || at[1].Sub(at[0]) < time.Second {
 		t.Errorf("attempts at %v", at)
 	}
+}
+
+// A service that answers, and takes nothing for a while, is told, whatever it answers; and when it takes again, that too.
+func TestNoProgressIsTold(t *testing.T) {
+	r := newRig(t)
+	var fails atomic.Bool
+	fails.Store(true)
+	r.hook(func(string, []byte) error { // 500
+		if fails.Load() {
+			return errors.New("the broker is away")
+		}
+		return nil
+	})
+	r.start()
+	r.alert("a-1")
+	h := r.await("attempts", func(h event.Health) bool { return h.Counters["stream.alerts-iot.retried"] > 5 })
+	if h.State != event.StateOK {
+		t.Errorf("%s %s after a moment", h.State, h.Detail)
+	}
+	r.ahead.Add(int64(time.Minute))
+	h = r.awaitState(event.StateDegraded, "alerts-iot deliver: publish to AWS IoT Core")
+	if h.Conditions[0].Code != event.CodeDelivery || strings.Contains(h.Detail, "RequestID") {
+		t.Errorf("%+v", h.Conditions)
+	}
+	fails.Store(false)
+	r.awaitState(event.StateOK, "")
+	r.iot.await(t, "alert", has("a-1"))
 }
 
 // F9: started with neither cloud nor credentials, the forwarder is well, accepts and acknowledges, and delivers when the
@@ -225,7 +256,9 @@ func TestWrongClock(t *testing.T) {
 		if err != nil || signed.Sub(now).Abs() > 5*time.Minute {
 			w.Header().Set("X-Amzn-ErrorType", "ForbiddenException")
 			w.WriteHeader(http.StatusForbidden)
+			return
 		}
+		_, _ = io.WriteString(w, `{"message":"OK","traceId":"1"}`)
 	}))
 	t.Cleanup(server.Close)
 	r.configure(map[string]any{"endpoints": map[string]any{"iotData": server.URL}})
@@ -284,7 +317,10 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 			r := newRig(t)
 			c.spoil(r)
 			r.start()
-			r.awaitState(event.StateDegraded, "AWS: "+c.detail)
+			if h := r.awaitState(event.StateDegraded, "AWS: "+c.detail); h.Conditions[0].Code != event.CodeCloudAccess {
+				t.Errorf("%+v", h)
+			}
+			r.awaitUplink(event.UplinkDown) // never having reached the cloud is down, too
 			r.alert("a-1")
 			ids := r.predict(1, 10)
 			r.acks.await(t, "acknowledgements", has(append(ids, "a-1")...))
@@ -333,7 +369,7 @@ func TestCredentialsAreRefused(t *testing.T) {
 	r.start()
 	r.alert("a-1")
 	r.acks.await(t, "acknowledgement", has("a-1"))
-	h := r.awaitState(event.StateDegraded, "alerts-iot deliver: Authorization failed")
+	h := r.awaitState(event.StateDegraded, "alerts-iot deliver: token exchange service: 403 without a word")
 	if h.Uplink != event.UplinkDown {
 		t.Errorf("%+v", h)
 	}

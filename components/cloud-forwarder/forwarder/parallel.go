@@ -66,7 +66,7 @@ func (s *stream) drainParallel(ctx context.Context, to sink) {
 					continue // the record stays
 				}
 				if upTo := w.finish(r.Seq); upTo > 0 {
-					s.conditions.set(s.place(placeRemove), s.queue.Ack(upTo))
+					s.report(placeRemove, s.queue.Ack(upTo))
 				}
 			}
 		})
@@ -84,7 +84,7 @@ func (s *stream) feed(ctx context.Context, w *window, to chan<- spool.Record) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.conditions.set(s.place(placeRead), err)
+		s.report(placeRead, err)
 		if len(records) == 0 {
 			failures++
 			s.backoff.Wait(ctx, failures)

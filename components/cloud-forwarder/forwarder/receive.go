@@ -70,7 +70,22 @@ func (r *run) receivePredictions(ctx, keep context.Context) error {
 	if !opened(ctx, r.toPredictions) {
 		return nil
 	}
-	return receive(ctx, r.predictions, func(m ipc.TopicMessage) { r.prediction(keep, m) })
+	for {
+		var m ipc.TopicMessage
+		open := false
+		take, from := r.prediction, r.predictions
+		select {
+		case <-ctx.Done():
+			return nil
+		case m, open = <-r.predictions.Events():
+		case m, open = <-r.batches.Events():
+			take, from = r.predictionBatch, r.batches
+		}
+		if !open {
+			return fmt.Errorf("receive predictions: %w", from.Err())
+		}
+		take(keep, m)
+	}
 }
 
 // receiveModels does the same for what happens to models (promise M12). Their sources do not wait for an acknowledgement.
@@ -183,9 +198,27 @@ func (r *run) modelEvent(ctx context.Context, m ipc.TopicMessage) {
 	r.took(r.toIoT)
 }
 
-// prediction puts a prediction on disk, if it leaves the site. The acknowledgement follows with its group.
+// prediction takes a message with a prediction.
 func (r *run) prediction(ctx context.Context, m ipc.TopicMessage) {
 	p, err := event.DecodePrediction(m.Payload)
+	r.predicted(ctx, m, p, err)
+}
+
+// predictionBatch takes a message with several. Each leaves the site as if it had come by itself.
+func (r *run) predictionBatch(ctx context.Context, m ipc.TopicMessage) {
+	batch, err := event.DecodePredictionBatch(m.Payload)
+	if err != nil {
+		r.invalid(m, err)
+		return
+	}
+	for _, p := range batch {
+		one := ipc.TopicMessage{Topic: event.PredictionTopic(p.Thing), Payload: p.Payload}
+		r.predicted(ctx, one, p.Prediction, p.Err)
+	}
+}
+
+// predicted puts a prediction on disk, if it leaves the site. The acknowledgement follows with its group.
+func (r *run) predicted(ctx context.Context, m ipc.TopicMessage, p event.Prediction, err error) {
 	if err == nil {
 		err = checkPrediction(&p)
 	}
@@ -214,8 +247,8 @@ func (r *run) hear(p *event.Prediction) bool {
 		return false
 	}
 	gap, err := r.ledger.Hear(p.Thing, p.Epoch, p.Seq)
-	r.rt.Counter(CounterMissed).Add(gap.Missed)
-	return err == nil && !gap.Repeated
+	gap.Tally(r.rt.Counter(CounterMissed))
+	return err == nil && gap.New()
 }
 
 // settled records the number of a prediction, once it is on disk, refused or stays here. One that was received, and lost
@@ -314,7 +347,7 @@ func (r *run) invalid(m ipc.TopicMessage, err error) {
 // took counts a message that is on disk.
 func (r *run) took(s *stream) {
 	s.count(counterAccepted, 1)
-	r.conditions.set(s.place(placeReceive), nil)
+	s.report(placeReceive, nil)
 }
 
 // refuse counts a message that is not.
@@ -328,5 +361,5 @@ func (r *run) refuse(s *stream, err error) {
 	}
 	r.rt.Counter(CounterRefused).Add(1)
 	r.rt.Counter(CounterRefused + reason).Add(1)
-	r.conditions.set(s.place(placeReceive), fmt.Errorf("not put on disk: %w", err))
+	s.report(placeReceive, fmt.Errorf("not put on disk: %w", err))
 }

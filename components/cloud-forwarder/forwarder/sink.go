@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/smithy-go"
 
+	"edgepdm/shared/cloud"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 )
@@ -36,6 +37,7 @@ var (
 type iotDataSink struct {
 	client *iotdataplane.Client
 	prefix string
+	access *cloud.Access
 }
 
 func (s *iotDataSink) send(ctx context.Context, m message) error {
@@ -43,6 +45,7 @@ func (s *iotDataSink) send(ctx context.Context, m message) error {
 		return fmt.Errorf("%w: %w: %w", errLocal, errPoison, err)
 	}
 	_, err := s.client.Publish(ctx, &iotdataplane.PublishInput{Topic: aws.String(s.prefix + "/" + m.topic), Payload: m.body(), Qos: 1})
+	s.access.Denied(err)
 	return classify("publish to AWS IoT Core", err)
 }
 
@@ -50,6 +53,7 @@ func (s *iotDataSink) send(ctx context.Context, m message) error {
 type snsSink struct {
 	client *sns.Client
 	arn    string
+	access *cloud.Access
 }
 
 func (s *snsSink) send(ctx context.Context, m message) error {
@@ -57,9 +61,13 @@ func (s *snsSink) send(ctx context.Context, m message) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w: %w", errLocal, errPoison, err)
 	}
-	_, err = s.client.Publish(ctx, &sns.PublishInput{
+	answer, err := s.client.Publish(ctx, &sns.PublishInput{
 		TopicArn: aws.String(s.arn), Subject: aws.String(subjectLine), Message: aws.String(text), MessageStructure: aws.String("json"),
 	})
+	if err == nil && aws.ToString(answer.MessageId) == "" {
+		err = fmt.Errorf("%w: it has no MessageId", cloud.ErrNotTheService)
+	}
+	s.access.Denied(err)
 	return classify("publish to SNS", err)
 }
 
@@ -118,6 +126,9 @@ func refusal(err error) error {
 	if refused, ok := errors.AsType[*ipc.OperationError](err); ok {
 		return refused
 	}
+	if errors.Is(err, cloud.ErrNotTheService) {
+		return cloud.ErrNotTheService
+	}
 	code := status(err)
 	if code/100 != 4 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout {
 		return nil
@@ -129,7 +140,7 @@ func refusal(err error) error {
 	if strings.Contains(coded.ErrorCode(), "Throttl") || strings.Contains(coded.ErrorCode(), "TooManyRequests") {
 		return nil
 	}
-	// Without the request's id, which always differs. The token exchange service gives no code.
+	// Without the request's id, which always differs.
 	return errors.New(strings.Trim(coded.ErrorCode()+": "+coded.ErrorMessage(), ": \n"))
 }
 
@@ -154,7 +165,7 @@ func reached(to sink, err error) (up, known bool) {
 		return true, true
 	}
 	answer, ok := errors.AsType[*awshttp.ResponseError](err)
-	return ok && answer.HTTPStatusCode() != 0, true
+	return ok && answer.HTTPStatusCode() != 0 && !errors.Is(err, cloud.ErrNotTheService), true
 }
 
 // retryAfter returns how long a service that is busy asks to be left alone.

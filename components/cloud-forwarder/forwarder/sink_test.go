@@ -2,14 +2,10 @@ package forwarder
 
 import (
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -120,39 +116,5 @@ func TestRetryAfter(t *testing.T) {
 	}
 	if retryAfter(errors.New("x")) != 0 {
 		t.Error("an error without an answer has a time")
-	}
-}
-
-// A connection over which no answer comes is not used again, whatever the server can do.
-func TestHTTP2IsNotUsed(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		_, _ = fmt.Fprint(w, q.ProtoMajor)
-	}))
-	server.EnableHTTP2 = true
-	server.StartTLS()
-	t.Cleanup(server.Close)
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	if err := os.WriteFile(file, block, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	client, err := httpClient(Config{Timeout: 10 * time.Second, Endpoints: Endpoints{CAFile: file}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
-	response, err := client.Get(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	if version, err := io.ReadAll(response.Body); err != nil || string(version) != "1" {
-		t.Errorf("HTTP/%s, %v", version, err)
-	}
-	if err := os.WriteFile(file, []byte("no certificate"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := httpClient(Config{Endpoints: Endpoints{CAFile: file}}); err == nil || !strings.Contains(err.Error(), "has no certificate") {
-		t.Errorf("%v", err)
 	}
 }

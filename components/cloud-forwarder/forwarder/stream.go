@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
+	"edgepdm/shared/event"
 	"edgepdm/shared/spool"
 )
 
@@ -52,8 +54,9 @@ const (
 const (
 	peekRecords = 64
 	peekBytes   = 256 << 10
-	patience    = 3  // attempts that a service refuses, until that is a condition
-	buryTries   = 10 // until a dead letter goes to the log only
+	patience    = 3                // attempts that a service refuses, until that is a condition
+	stuckAfter  = 30 * time.Second // without a success, whatever the reason is, until that is one
+	buryTries   = 10               // until a dead letter goes to the log only
 )
 
 // stream is one queue and the sink that drains it, in order unless parallel is above 1 (promise F4). Streams do not wait for each other, so that
@@ -66,14 +69,13 @@ type stream struct {
 	opened  chan struct{}
 	sinks   chan sink // gets one sink, once there is access to it
 
-	parallel   int           // requests under way at a time
-	maxAge     time.Duration // at which records are dropped; 0 = never
-	timeout    time.Duration
-	backoff    component.Backoff
-	dead       *deadLetters
-	conditions *conditions
-	uplink     *uplink
-	rt         *component.Runtime
+	parallel int           // requests under way at a time
+	maxAge   time.Duration // at which records are dropped; 0 = never
+	timeout  time.Duration
+	backoff  component.Backoff
+	dead     *deadLetters
+	uplink   *uplink
+	rt       *component.Runtime
 
 	dropped map[spool.Reason]uint64 // as counted
 	lost    uint64                  // as counted
@@ -85,7 +87,21 @@ type envelope struct {
 	Message json.RawMessage `json:"message"`
 }
 
-func (s *stream) place(what string) string { return s.name + " " + what }
+// report says what is wrong at a place of the stream; nil: it works.
+func (s *stream) report(what string, problem error) { s.reportPart(what, 0, problem) }
+
+// reportPart is report for one of the requests that the stream has under way.
+func (s *stream) reportPart(what string, part int, problem error) {
+	s.rt.Conditions().SetPart(codeOf(what), s.name+" "+what, part, problem)
+}
+
+// codeOf returns the code of a condition at a place of a stream.
+func codeOf(what string) event.Code {
+	if what == placeDeliver {
+		return event.CodeDelivery
+	}
+	return event.CodeDisk
+}
 
 func (s *stream) count(what string, n uint64) {
 	s.rt.Counter(counterStream + s.name + what).Add(n)
@@ -100,7 +116,7 @@ func (s *stream) expire(now time.Time) {
 		return
 	}
 	_, err := s.queue.Expire(sensible(), now.Add(-s.maxAge))
-	s.conditions.set(s.place(placeExpire), err)
+	s.report(placeExpire, err)
 }
 
 // measure brings the counters up to date that are the queue's.
@@ -132,7 +148,7 @@ func (s *stream) measure(now time.Time) {
 func (s *stream) run(ctx context.Context) {
 	for attempt := 1; ; attempt++ {
 		err := s.open()
-		s.conditions.set(s.place(placeOpen), err)
+		s.report(placeOpen, err)
 		if err == nil {
 			break
 		}
@@ -200,7 +216,7 @@ func (s *stream) drain(ctx context.Context, to sink) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.conditions.set(s.place(placeRead), err)
+		s.report(placeRead, err)
 		if len(records) == 0 {
 			failures++
 			s.backoff.Wait(ctx, failures)
@@ -212,7 +228,7 @@ func (s *stream) drain(ctx context.Context, to sink) {
 				return // the record stays
 			}
 			// Without its cursor on disk, the record is sent again after a restart: no reason to stop now.
-			s.conditions.set(s.place(placeRemove), s.queue.Ack(r.Seq))
+			s.report(placeRemove, s.queue.Ack(r.Seq))
 		}
 	}
 }
@@ -236,6 +252,7 @@ func (s *stream) deliver(ctx context.Context, to sink, r spool.Record, part int)
 		return s.bury(ctx, r, part, fmt.Errorf("%w: %w", errPoison, err))
 	}
 	m := message{topic: e.Topic, payload: e.Message, replayed: r.Replayed} // an earlier process may have sent it
+	begun := s.options.Now()
 	for attempt := 1; ; attempt++ {
 		err := s.attempt(ctx, to, m)
 		if err != nil && ctx.Err() != nil {
@@ -246,7 +263,7 @@ func (s *stream) deliver(ctx context.Context, to sink, r spool.Record, part int)
 		}
 		switch {
 		case err == nil:
-			s.conditions.setPart(s.place(placeDeliver), part, nil)
+			s.reportPart(placeDeliver, part, nil)
 			s.count(counterSent, 1)
 			return true
 		case errors.Is(err, errPoison):
@@ -256,8 +273,12 @@ func (s *stream) deliver(ctx context.Context, to sink, r spool.Record, part int)
 		if attempt == 1 {
 			s.rt.Log.Warn("not delivered; it will be tried again", "stream", s.name, "id", r.ID, "error", err)
 		}
-		if reason := refusal(err); reason == nil || attempt >= patience {
-			s.conditions.setPart(s.place(placeDeliver), part, reason)
+		reason := refusal(err)
+		if reason == nil && s.options.Now().Sub(begun) >= stuckAfter {
+			reason = errors.New(cloud.Text(err))
+		}
+		if reason == nil || attempt >= patience {
+			s.reportPart(placeDeliver, part, reason)
 		}
 		m.replayed = true // the failed attempt may have arrived all the same
 		if !pause(ctx, max(s.backoff.Delay(attempt), min(retryAfter(err), s.backoff.Max))) {
@@ -265,7 +286,7 @@ func (s *stream) deliver(ctx context.Context, to sink, r spool.Record, part int)
 		}
 		if s.gone(r) { // what this stream said of it may be old before there is another record
 			s.uplink.forget(sender{s.name, part})
-			s.conditions.setPart(s.place(placeDeliver), part, nil)
+			s.reportPart(placeDeliver, part, nil)
 			return true
 		}
 	}
@@ -289,11 +310,11 @@ func (s *stream) bury(ctx context.Context, r spool.Record, part int, reason erro
 			if err != nil {
 				s.rt.Log.Error("dead letter is lost, but for this line", "stream", s.name, "id", r.ID, "error", err, "record", string(r.Payload))
 			}
-			s.conditions.setPart(s.place(placeDeliver), part, nil)
+			s.reportPart(placeDeliver, part, nil)
 			s.count(counterDead, 1)
 			return true
 		}
-		s.conditions.setPart(s.place(placeDeliver), part, err)
+		s.reportPart(placeDeliver, part, err)
 		if !pause(ctx, s.backoff.Delay(attempt)) {
 			return false
 		}

@@ -21,6 +21,8 @@ type partialRow struct {
 	at     []time.Time // arrival of each value
 	row    []float32   // scratch
 	last   time.Time   // arrival of the newest
+	begun  time.Time   // arrival of the first, since there was none that is not too old
+	whole  bool        // every sensor was heard since
 }
 
 func newAssembler(maxAge time.Duration) *assembler {
@@ -28,36 +30,54 @@ func newAssembler(maxAge time.Duration) *assembler {
 }
 
 // merge adds the readings, which arrived now, and returns the thing's row, in which values older than maxAge are missing.
-// The row is valid until the next call. It returns how many readings no sensor of the model has; when that is all of them
-// the message is invalid.
+// The row is valid until the next call. It returns how many readings no sensor of the model has, whatever they are; when that
+// is all of them, or one of a sensor is no number, the message is invalid.
 func (a *assembler) merge(m *activeModel, t *event.Telemetry, now time.Time) (row []float32, unknown int, invalid *event.InvalidError) {
 	p := a.things[t.Thing]
 	if p == nil {
 		p = &partialRow{values: make([]float32, m.features), at: make([]time.Time, m.features), row: make([]float32, m.features)}
 	}
-	for name, x := range t.Readings {
-		i, ok := m.sensors[name]
-		if !ok && t.Epoch == event.ShadowEpoch && name == event.PropertyReading {
-			i, ok = 0, true // the workshop's sensor sends the first feature, without its name
+	unknown = t.Unused
+	for name, invalid := range t.Unreadable {
+		if _, ok := m.position(t, name); ok {
+			return nil, unknown, invalid
 		}
+		unknown++
+	}
+	known := false
+	for name, x := range t.Readings {
+		i, ok := m.position(t, name)
 		if !ok {
 			unknown++
 			continue
 		}
-		p.values[i], p.at[i] = x, now
+		p.values[i], p.at[i], known = x, now, true
 	}
-	if unknown == len(t.Readings) {
+	if !known {
 		return nil, unknown, &event.InvalidError{Reason: event.ReasonSensor, Detail: fmt.Sprintf("none of the %d readings is of a sensor that model %s has", unknown, m.ref.Version)}
+	}
+	if now.Sub(p.last) > a.maxAge {
+		p.begun, p.whole = now, false
 	}
 	p.last = now
 	a.keep(t.Thing, p)
+	whole := true
 	for i, at := range p.at {
 		p.row[i] = p.values[i]
 		if at.IsZero() || now.Sub(at) > a.maxAge {
 			p.row[i] = float32(math.NaN())
 		}
+		whole = whole && !at.Before(p.begun)
 	}
+	p.whole = p.whole || whole
 	return p.row, unknown, nil
+}
+
+// assembling reports whether parts of the thing's row have not come yet: not every sensor was heard, and the first part not
+// long ago.
+func (a *assembler) assembling(thing string, now time.Time) bool {
+	p := a.things[thing]
+	return p != nil && !p.whole && now.Sub(p.begun) < a.maxAge
 }
 
 // keep remembers a thing's values.

@@ -17,12 +17,16 @@ import (
 
 // Config is the component's configuration.
 type Config struct {
-	Model      string          `json:"model"`      // model file that is used whatever is delivered; empty = shipped and delivered ones
-	Threshold  float64         `json:"threshold"`  // probability from which a row is Faulty; 0 = the model's own
-	Engine     scoring.Engine  `json:"engine"`     // what scores: native, or leaves, which takes a LightGBM file as model, too
-	Iterations gbdt.Iterations `json:"iterations"` // boosting rounds to score with: auto (as SageMaker's endpoint does), all, or best (early stopping)
-	MaxAge     time.Duration   `json:"maxAge"`     // a reading older than this counts as missing, where rows come in parts
-	MaxThings  int             `json:"maxThings"`  // things whose rows are accepted; bounds memory
+	Model        string          `json:"model"`        // model file that is used whatever is delivered; empty = shipped and delivered ones
+	Threshold    float64         `json:"threshold"`    // probability from which a row is Faulty; 0 = the model's own
+	Engine       scoring.Engine  `json:"engine"`       // what scores: native, or leaves, which takes a LightGBM file as model, too
+	Iterations   gbdt.Iterations `json:"iterations"`   // boosting rounds to score with: auto (as SageMaker's endpoint does), all, or best (early stopping)
+	MaxAge       time.Duration   `json:"maxAge"`       // a reading older than this counts as missing, where rows come in parts
+	LeastPresent float64         `json:"leastPresent"` // share of the sensors that must have a value for a verdict
+	MaxThings    int             `json:"maxThings"`    // things whose rows are accepted; bounds memory
+
+	PredictionBatch BatchMode `json:"predictionBatch"` // auto: predictions leave together that come together, or faster than the nucleus takes them
+	MaxMissed       float64   `json:"maxMissed"`       // share of the rows that may be missed; more is DEGRADED; 1 = any
 
 	ShadowInput      bool   `json:"shadowInput"`      // score accepted updates of device shadows
 	PredictionShadow string `json:"predictionShadow"` // named shadow of each thing that gets its predictions; empty = none
@@ -35,13 +39,23 @@ type Config struct {
 	MaxScore       time.Duration `json:"maxScore"`       // a new model that often takes longer for a row is sent back
 }
 
+// BatchMode is whether predictions leave in batches.
+type BatchMode string
+
+// The modes.
+const (
+	BatchAuto BatchMode = "auto"
+	BatchOff  BatchMode = "off" // each on the topic of its thing
+)
+
 // maxShadowName is the longest name of a shadow, in bytes.
 const maxShadowName = 64
 
 // Default returns the configuration with no key set.
 func Default() Config {
 	return Config{
-		Engine: scoring.Native, Iterations: gbdt.AutoIterations, MaxAge: time.Minute, MaxThings: 1000, ShadowInput: true,
+		Engine: scoring.Native, Iterations: gbdt.AutoIterations, MaxAge: time.Minute, LeastPresent: 0.1, MaxThings: 1000, ShadowInput: true,
+		PredictionBatch: BatchAuto, MaxMissed: 0.01,
 		Inbox: "../com.edgepdm.ModelFetcher/inbox", Probation: 5 * time.Minute, MaxScore: 50 * time.Millisecond,
 	}
 }
@@ -57,8 +71,14 @@ func (c Config) Validate() error {
 		return fmt.Errorf("iterations: %q is none of %s, %s and %s", c.Iterations, gbdt.AutoIterations, gbdt.AllIterations, gbdt.BestIterations)
 	case c.MaxAge <= 0:
 		return fmt.Errorf("maxAge: %v is not above 0", c.MaxAge)
+	case !(c.LeastPresent >= 0 && c.LeastPresent <= 1):
+		return fmt.Errorf("leastPresent: %v is not between 0 and 1", c.LeastPresent)
 	case c.MaxThings < 1 || c.MaxThings > ledger.MaxThings:
 		return fmt.Errorf("maxThings: %d is not between 1 and %d", c.MaxThings, ledger.MaxThings)
+	case c.PredictionBatch != BatchAuto && c.PredictionBatch != BatchOff:
+		return fmt.Errorf("predictionBatch: %q is neither %s nor %s", c.PredictionBatch, BatchAuto, BatchOff)
+	case !(c.MaxMissed >= 0 && c.MaxMissed <= 1):
+		return fmt.Errorf("maxMissed: %v is not between 0 and 1", c.MaxMissed)
 	case c.PredictionShadow != "" && (len(c.PredictionShadow) > maxShadowName || event.CheckName(c.PredictionShadow) != nil):
 		return fmt.Errorf("predictionShadow: %q is not 1 to %d of a-z A-Z 0-9 : _ -", c.PredictionShadow, maxShadowName)
 	case c.Inbox == "":

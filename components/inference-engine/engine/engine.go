@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -22,21 +21,28 @@ const reasonNoModel event.Reason = "no-model"
 // reasonThings counts rows of things beyond maxThings.
 const reasonThings event.Reason = "things"
 
+// reasonEncode counts rows whose prediction cannot be said in a message.
+const reasonEncode event.Reason = "encode"
+
 // reasonScore counts rows that the model could not score.
 const reasonScore event.Reason = "score"
 
 // Names of the counters in the health messages. Invalid rows are counted as CounterInvalid and the reason.
 const (
-	CounterRows             = "telemetry.rows"       // rows received, in any form
-	CounterInvalid          = "telemetry.invalid."   // + Reason
-	CounterMissed           = "telemetry.missed"     // rows that never arrived, by their sequence numbers
-	CounterUnheard          = "telemetry.unheard"    // rows that a thing numbered before the first one that was heard of it
-	CounterRepeated         = "telemetry.repeated"   // rows that came again, scored all the same
-	CounterDropped          = "telemetry.dropped"    // messages dropped because the engine was too slow
-	CounterGarbled          = "telemetry.garbled"    // messages that the nucleus delivered damaged
-	CounterUnknown          = "telemetry.unknown"    // readings of sensors that the model does not have
-	CounterPredictions      = "prediction.published" // accepted by the nucleus
-	CounterRefused          = "prediction.refused"   // not accepted by the nucleus
+	CounterRows             = "telemetry.rows"        // rows received, in any form
+	CounterInvalid          = "telemetry.invalid."    // + Reason
+	CounterMissed           = "telemetry.missed"      // rows that never arrived, by their sequence numbers
+	CounterJumps            = "telemetry.jumps"       // rows whose number is too far from the others to say what is between
+	CounterTwoSenders       = "telemetry.two-senders" // rows of another sender under the same thing's name
+	CounterUnheard          = "telemetry.unheard"     // rows that a thing numbered before the first one that was heard of it
+	CounterRepeated         = "telemetry.repeated"    // rows that came again, scored all the same
+	CounterDropped          = "telemetry.dropped"     // messages dropped because the engine was too slow
+	CounterGarbled          = "telemetry.garbled"     // messages that the nucleus delivered damaged
+	CounterUnknown          = "telemetry.unknown"     // readings of sensors that the model does not have
+	CounterNoVerdict        = "prediction.no-verdict" // too few sensors have a value
+	CounterPredictions      = "prediction.published"  // accepted by the nucleus
+	CounterBatches          = "prediction.batches"    // messages with several
+	CounterRefused          = "prediction.refused"    // not accepted by the nucleus
 	CounterModelsActivated  = "model.activated"
 	CounterModelsRejected   = "model.rejected"
 	CounterModelsRolledBack = "model.rolled-back"
@@ -45,9 +51,7 @@ const (
 
 const (
 	ledgerName = "sequence-numbers"
-	// pendingLimit bounds the predictions whose acknowledgement by the nucleus is outstanding.
-	pendingLimit = 64
-	// logEvery is how often a reason for invalid rows is logged; all are counted.
+	// logEvery is how often a reason for invalid rows, or a gap, is logged; all are counted.
 	logEvery = 10 * time.Second
 )
 
@@ -55,13 +59,16 @@ const (
 type Engine struct {
 	ShippedModel string           // path of the model that is used when the configuration names none
 	Now          func() time.Time // time.Now in production
+
+	seeded bool // the store has the shipped model, or a newer one
+	kept   kept
 }
 
 // Run scores telemetry until ctx ends. It is the component's Run.
-func (e Engine) Run(ctx context.Context, rt *component.Runtime, config Config) error {
+func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	r := &run{
-		rt: rt, config: config, now: e.Now, assembler: newAssembler(config.MaxAge), logged: make(map[event.Reason]time.Time),
-		pending: make(chan handled, pendingLimit), platform: runtime.GOOS + "/" + runtime.GOARCH,
+		rt: rt, config: config, now: e.Now, shipped: e.ShippedModel, seeded: &e.seeded, kept: &e.kept, assembler: newAssembler(config.MaxAge), logged: make(map[event.Reason]time.Time),
+		outlet: newOutlet(rt, config.PredictionBatch == BatchAuto), platform: runtime.GOOS + "/" + runtime.GOARCH,
 	}
 	var err error
 	if r.ledger, err = ledger.Open(filepath.Join(rt.WorkDir, ledgerName), config.MaxThings); err != nil {
@@ -69,8 +76,9 @@ func (e Engine) Run(ctx context.Context, rt *component.Runtime, config Config) e
 		r.ledger = ledger.Memory(config.MaxThings)
 	}
 	defer func() { _ = r.ledger.Close() }()
+	r.losses = newLosses(rt, config.MaxMissed, e.Now())
 	if config.Model == "" {
-		if r.models, err = openModels(rt, config, e.Now, e.ShippedModel); err != nil { // such as the store of a newer version
+		if r.models, err = openModels(rt, config, e.Now); err != nil { // such as the store of a newer version
 			rt.Log.Error("no model is taken from the inbox, and the shipped one scores", "error", err)
 			r.models, r.config.Model = nil, e.ShippedModel
 		} else {
@@ -80,48 +88,27 @@ func (e Engine) Run(ctx context.Context, rt *component.Runtime, config Config) e
 	return r.run(ctx)
 }
 
-// handled is a row that was scored, or refused; in the order of arrival.
-type handled struct {
-	thing, epoch string
-	seq          uint64
-	prediction   *ipc.Call // its publication; nil for a row that was refused
-}
-
 // run is one Run of the engine.
 type run struct {
-	rt        *component.Runtime
-	config    Config
-	now       func() time.Time
-	model     *activeModel // nil: there is none
-	models    *models      // nil: the configuration names the model
+	rt      *component.Runtime
+	config  Config
+	now     func() time.Time
+	model   *activeModel // nil: there is none
+	models  *models      // nil: the configuration names the model
+	loading loading
+
+	shipped   string // path of the model
+	seeded    *bool
+	kept      *kept
 	ledger    *ledger.Ledger
 	assembler *assembler
 	platform  string
-	pending   chan handled
+	outlet    *outlet
+	losses    *losses
 	logged    map[event.Reason]time.Time
 
 	shadows        *shadow.Writer // nil: predictions go to no shadow
 	shadowProblems chan string    // from the Writer
-	shadowProblem  string
-}
-
-// activate makes the model active that the configuration names, or that of the store. Without a usable one the engine
-// waits for another.
-func (r *run) activate() {
-	var model *activeModel
-	var err error
-	if r.models == nil {
-		model, err = loadModel(r.config.Model, r.config)
-	} else {
-		model, err = r.models.current()
-	}
-	if err != nil {
-		r.rt.Log.Error("no row is scored, for want of a model", "error", err)
-		r.rt.SetModel(nil)
-		r.rt.SetState(event.StateNoModel, err.Error())
-		return
-	}
-	r.use(model)
 }
 
 // use scores with the model from the next row on.
@@ -160,10 +147,13 @@ func (r *run) run(ctx context.Context) error {
 	confirmed := make(chan struct{})
 	go func() {
 		defer close(confirmed)
-		r.confirm(ctx)
+		within, release := component.Outlive(ctx, confirmGrace)
+		defer release()
+		r.outlet.confirm(within, r.note)
 	}()
 	defer func() {
-		close(r.pending)
+		_ = r.outlet.flush() // without a connection there is nobody to take it
+		close(r.outlet.pending)
 		<-confirmed
 	}()
 	if r.config.PredictionShadow != "" {
@@ -190,14 +180,13 @@ func (r *run) run(ctx context.Context) error {
 		shadows = subs[2]
 		updates = shadows.Events()
 	}
-	var look <-chan time.Time
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
 	var tested <-chan testResult
 	if r.models != nil {
-		ticker := time.NewTicker(lookEvery)
-		defer ticker.Stop()
-		look, tested = ticker.C, r.models.tested
+		tested = r.models.tested
 	}
-	var lost losses
+	var lost unread
 	defer func() { r.countLosses(&lost, subs) }()
 	for {
 		r.countLosses(&lost, subs)
@@ -205,14 +194,17 @@ func (r *run) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-look:
-			r.look()
+		case <-ticker.C:
+			r.tick()
+		case <-r.outlet.available:
+			err = r.outlet.release()
 		case result := <-tested:
 			if model, active := r.models.settle(result); active {
 				r.use(model)
 				r.ready()
 			}
-		case r.shadowProblem = <-r.shadowProblems:
+		case problem := <-r.shadowProblems:
+			r.shadowsAre(problem)
 			r.ready()
 		case m, open := <-rows.Events():
 			err = r.handle(m, open, rows, r.row)
@@ -227,12 +219,25 @@ func (r *run) run(ctx context.Context) error {
 	}
 }
 
-// losses are messages that a connection's subscriptions dropped, or could not read, as counted.
-type losses struct{ dropped, garbled uint64 }
+// tick looks for what comes by no message.
+func (r *run) tick() {
+	if r.loading.due(r.now()) {
+		if r.activate(); r.model != nil {
+			r.ready()
+		}
+	}
+	if r.models != nil {
+		r.look()
+	}
+	r.losses.judge(r.now(), r.rt.Counter(CounterRows).Load())
+}
+
+// unread are messages that a connection's subscriptions dropped, or could not read, as counted.
+type unread struct{ dropped, garbled uint64 }
 
 // countLosses adds to the process's counters what was lost since.
-func (r *run) countLosses(counted *losses, subs []*ipc.Subscription[ipc.TopicMessage]) {
-	var all losses
+func (r *run) countLosses(counted *unread, subs []*ipc.Subscription[ipc.TopicMessage]) {
+	var all unread
 	for _, sub := range subs {
 		all.dropped += sub.Dropped()
 		all.garbled += sub.Garbled()
@@ -242,38 +247,36 @@ func (r *run) countLosses(counted *losses, subs []*ipc.Subscription[ipc.TopicMes
 	*counted = all
 }
 
-func (r *run) handle(m ipc.TopicMessage, open bool, sub *ipc.Subscription[ipc.TopicMessage], handler func(ipc.TopicMessage, time.Time) error) error {
+func (r *run) handle(m ipc.TopicMessage, open bool, sub *ipc.Subscription[ipc.TopicMessage], handler func(ipc.TopicMessage, time.Time)) error {
 	if !open {
 		return fmt.Errorf("receive telemetry: %w", sub.Err())
 	}
-	return handler(m, r.now())
+	handler(m, r.now())
+	return r.outlet.release()
 }
 
 // row handles a message with one row.
-func (r *run) row(m ipc.TopicMessage, arrived time.Time) error {
+func (r *run) row(m ipc.TopicMessage, arrived time.Time) {
 	t, err := event.DecodeTelemetry(m.Payload)
 	if named := event.TelemetryThing(m.Topic); err == nil && t.Thing != named {
 		err = &event.InvalidError{Reason: event.ReasonName, Detail: fmt.Sprintf("row of %s on the topic of %.128s", t.Thing, named)}
 	}
-	return r.score(event.Row{Telemetry: t, Err: err}, arrived)
+	r.score(event.Row{Telemetry: t, Err: err}, arrived)
 }
 
 // batch handles a message with several rows.
-func (r *run) batch(m ipc.TopicMessage, arrived time.Time) error {
+func (r *run) batch(m ipc.TopicMessage, arrived time.Time) {
 	rows, err := event.DecodeTelemetryBatch(m.Payload)
 	if err != nil {
 		rows = []event.Row{{Err: err}}
 	}
 	for _, row := range rows {
-		if err := r.score(row, arrived); err != nil {
-			return err
-		}
+		r.score(row, arrived)
 	}
-	return nil
 }
 
-// score scores a row and publishes its prediction. Only a lost connection is an error: a bad row is counted and logged.
-func (r *run) score(row event.Row, arrived time.Time) error {
+// score scores a row and hands out its prediction. A bad row is counted and logged.
+func (r *run) score(row event.Row, arrived time.Time) {
 	r.rt.Counter(CounterRows).Add(1)
 	t := &row.Telemetry
 	if row.Err != nil {
@@ -282,27 +285,27 @@ func (r *run) score(row event.Row, arrived time.Time) error {
 			invalid = &event.InvalidError{Reason: event.ReasonMalformed, Detail: row.Err.Error()}
 		}
 		r.reject(t, invalid)
-		return nil
+		return
 	}
 	values, invalid := r.values(t, arrived)
 	if invalid != nil {
 		r.reject(t, invalid)
-		return nil
+		return
 	}
 	model := r.model
 	p, err := r.probability(values)
 	if r.model != model { // sent back: the one before scores the row, whose sensors it may want in another order
 		if values, invalid = r.values(t, arrived); invalid != nil {
 			r.reject(t, invalid)
-			return nil
+			return
 		}
 		p, err = r.model.probability(values)
 	}
 	if err != nil { // the row was checked: only its values, or the model, can be wrong
 		r.reject(t, &event.InvalidError{Reason: reasonScore, Detail: err.Error()})
-		return nil
+		return
 	}
-	return r.publish(t, p, r.now().Sub(arrived))
+	r.predict(t, p, r.lacks(t, values, arrived), r.now().Sub(arrived))
 }
 
 // probability scores a row. A new model that fails at it, or is too slow, is sent back.
@@ -338,30 +341,32 @@ func (r *run) values(t *event.Telemetry, arrived time.Time) ([]float32, *event.I
 	return values, invalid
 }
 
-func (r *run) publish(t *event.Telemetry, probability float64, latency time.Duration) error {
+// predict hands out the prediction for a row.
+func (r *run) predict(t *event.Telemetry, probability float64, lack lack, latency time.Duration) {
 	label := event.LabelNotFaulty
-	if probability >= r.model.threshold {
+	switch {
+	case lack.absent > 0:
+		label = event.LabelNoData
+		r.rt.Counter(CounterNoVerdict).Add(1)
+	case probability >= r.model.threshold:
 		label = event.LabelFaulty
 	}
 	prediction := event.Prediction{
 		V: event.Version, ID: t.ID(), Thing: t.Thing, Line: t.Line, Epoch: t.Epoch, Seq: t.Seq, TS: t.TS, Model: r.model.ref,
 		Probability: probability, Label: label, Threshold: r.model.threshold, LatencyUS: latency.Microseconds(),
 		Platform: r.platform, Text: event.PredictionText(label, latency, r.platform), Simulated: t.Simulated, Faulty: t.Faulty,
+		Absent: lack.absent, Missing: lack.missing, Assembling: lack.assembling,
+	}
+	payload, err := event.Encode(prediction)
+	if err != nil {
+		r.reject(t, &event.InvalidError{Reason: reasonEncode, Detail: err.Error()})
+		return
 	}
 	r.putShadow(&prediction)
-	payload, err := json.Marshal(prediction)
-	if err != nil {
-		return fmt.Errorf("encode prediction: %w", err)
-	}
-	call, err := r.rt.IPC().StartPublish(event.PredictionTopic(t.Thing), payload)
-	if err != nil {
-		return fmt.Errorf("publish prediction: %w", err)
-	}
-	r.pending <- handled{t.Thing, t.Epoch, t.Seq, call}
-	return nil
+	r.outlet.add(handled{t.Thing, t.Epoch, t.Seq, payload})
 }
 
-// reject counts and logs an invalid row. Where it told its number, it is no gap; of a stranger nothing is remembered.
+// reject counts and logs an invalid row. Where it told its number, it is no gap.
 func (r *run) reject(t *event.Telemetry, invalid *event.InvalidError) {
 	r.rt.Counter(CounterInvalid + string(invalid.Reason)).Add(1)
 	now := r.now()
@@ -370,52 +375,24 @@ func (r *run) reject(t *event.Telemetry, invalid *event.InvalidError) {
 		r.rt.Log.Warn("telemetry is invalid", "reason", invalid.Reason, "detail", invalid.Detail, "thing", t.Thing, "seq", t.Seq,
 			"total", r.rt.Counter(CounterInvalid+string(invalid.Reason)).Load())
 	}
-	if t.Thing != "" && t.Epoch != "" && t.Seq > 0 && r.ledger.Knows(t.Thing) {
-		r.pending <- handled{t.Thing, t.Epoch, t.Seq, nil}
-	}
-}
-
-// note records the row's number, and counts the rows that never came.
-func (r *run) note(t handled) {
-	gap, err := r.ledger.Note(t.thing, t.epoch, t.seq)
-	if err != nil {
-		if r.rt.Counter(CounterLedger).Add(1) == 1 {
-			r.rt.Log.Error("gaps may be counted wrong", "error", err)
-		}
-	}
-	if gap.Repeated {
-		r.rt.Counter(CounterRepeated).Add(1)
-	}
-	r.rt.Counter(CounterUnheard).Add(gap.Unheard)
-	if gap.Missed > 0 {
-		r.rt.Counter(CounterMissed).Add(gap.Missed)
-		r.rt.Log.Warn("rows of telemetry never arrived", "thing", t.thing, "missed", gap.Missed, "before_seq", t.seq)
+	if t.Thing != "" && t.Epoch != "" && t.Seq > 0 {
+		r.outlet.add(handled{t.Thing, t.Epoch, t.Seq, nil})
 	}
 }
 
 // confirmGrace is how long the nucleus may take, after the end of a run, to answer what was published before.
 const confirmGrace = 2 * time.Second
 
-// confirm waits for the nucleus's answers and records the rows. A prediction that the nucleus has not taken when the process
-// is killed is not recorded, so that its row is counted as missed afterwards.
-func (r *run) confirm(ctx context.Context) {
-	ctx, release := component.Outlive(ctx, confirmGrace)
-	defer release()
-	for row := range r.pending {
-		if row.prediction == nil {
-			r.note(row)
-			continue
-		}
-		switch err := row.prediction.Wait(ctx); {
-		case err == nil:
-			r.rt.Counter(CounterPredictions).Add(1)
-		case ctx.Err() != nil || errors.Is(err, ipc.ErrConnectionLost):
-			continue // nobody knows whether it was taken
-		default:
-			if r.rt.Counter(CounterRefused).Add(1) == 1 {
-				r.rt.Log.Error("a prediction was not accepted", "error", err)
-			}
-		}
-		r.note(row)
+// note records the row's number, and counts the rows that never came. A prediction that the nucleus has not taken when the
+// process is killed is not recorded, so that its row is counted as missed afterwards. Of a stranger whose row was refused
+// nothing is remembered.
+func (r *run) note(t handled) {
+	if !t.scored() && !r.ledger.Knows(t.thing) {
+		return
 	}
+	gap, err := r.ledger.Note(t.thing, t.epoch, t.seq)
+	if err != nil && r.rt.Counter(CounterLedger).Add(1) == 1 {
+		r.rt.Log.Error("gaps may be counted wrong", "error", err)
+	}
+	r.losses.note(t, gap, r.now())
 }

@@ -62,7 +62,7 @@ func newRig(t *testing.T, set ...func(*localcore.Options)) *rig {
 
 // start runs the engine until stop or the end of the test.
 func (r *rig) start(model string) {
-	r.startRun(engine.Engine{ShippedModel: model, Now: time.Now}.Run)
+	r.startRun((&engine.Engine{ShippedModel: model, Now: time.Now}).Run)
 }
 
 // startRun does that with another Run.

@@ -28,9 +28,11 @@ type activeModel struct {
 	ref       event.ModelRef
 	scorer    scoring.Scorer
 	features  int
+	names     []string       // of the sensors; empty if the model names none
 	sensors   map[string]int // position by name; empty if the model names none
 	schema    string         // of the sensors; "" if the model names none
-	threshold float64
+	own       float64        // threshold
+	threshold float64        // in force
 
 	margin, prediction []float32 // scratch
 }
@@ -76,10 +78,7 @@ func prepare(model *scoring.Model, ref event.ModelRef, features []string, thresh
 		return nil, fmt.Errorf("model has objective %s with %d predictions a row: it must give one probability (binary:logistic)", model.Objective, model.Predictions)
 	}
 	m := &activeModel{
-		ref: ref, scorer: model, features: model.NumFeature, sensors: make(map[string]int, len(features)), threshold: threshold,
-	}
-	if config.Threshold > 0 {
-		m.threshold = config.Threshold
+		ref: ref, scorer: model, features: model.NumFeature, names: features, sensors: make(map[string]int, len(features)), own: threshold,
 	}
 	for i, name := range features {
 		m.sensors[name] = i
@@ -87,7 +86,17 @@ func prepare(model *scoring.Model, ref event.ModelRef, features []string, thresh
 	if len(features) > 0 {
 		m.schema = event.SchemaOf(features)
 	}
-	return m, nil
+	return m.with(config), nil
+}
+
+// with returns the model with the threshold that a configuration wants.
+func (m *activeModel) with(config Config) *activeModel {
+	other := *m
+	other.threshold = m.own
+	if config.Threshold > 0 {
+		other.threshold = config.Threshold
+	}
+	return &other
 }
 
 func ownThreshold(attributes map[string]string) (float64, error) {
@@ -100,6 +109,15 @@ func ownThreshold(attributes map[string]string) (float64, error) {
 		return 0, fmt.Errorf("model attribute %s is %.40q, not a probability", attrThreshold, text)
 	}
 	return t, nil
+}
+
+// position returns where in a row a reading of the message belongs; false for one of no sensor.
+func (m *activeModel) position(t *event.Telemetry, name string) (int, bool) {
+	i, ok := m.sensors[name]
+	if !ok && t.Epoch == event.ShadowEpoch && name == event.PropertyReading {
+		return 0, true // the workshop's sensor sends the first feature, without its name
+	}
+	return i, ok
 }
 
 // check says whether the model can score the row.

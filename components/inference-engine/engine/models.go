@@ -44,8 +44,8 @@ type testResult struct {
 	err       error
 }
 
-// openModels opens the store, and puts the model that ships with the component into it if there is none.
-func openModels(rt *component.Runtime, config Config, now func() time.Time, shipped string) (*models, error) {
+// openModels opens the store.
+func openModels(rt *component.Runtime, config Config, now func() time.Time) (*models, error) {
 	keys, err := config.keys()
 	if err != nil {
 		return nil, err
@@ -56,9 +56,6 @@ func openModels(rt *component.Runtime, config Config, now func() time.Time, ship
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the store of models: %w", err)
-	}
-	if _, err := m.store.Seed(shipped, ""); err != nil {
-		rt.Log.Error("the model that ships with the component is not usable", "path", shipped, "error", err)
 	}
 	m.watch(keys)
 	return m, nil

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"edgepdm/shared/event"
@@ -12,9 +13,9 @@ import (
 
 // shadow handles an accepted update of a device shadow. Only classic shadows are heard, so that the named ones of the
 // predictions do not come back as rows.
-func (r *run) shadow(m ipc.TopicMessage, arrived time.Time) error {
+func (r *run) shadow(m ipc.TopicMessage, arrived time.Time) {
 	t, err := event.DecodeShadow(event.ShadowThing(m.Topic), m.Payload, arrived)
-	return r.score(event.Row{Telemetry: t, Err: err}, arrived)
+	r.score(event.Row{Telemetry: t, Err: err}, arrived)
 }
 
 // startShadows begins to write predictions to shadows, until the function that it returns is called.
@@ -71,13 +72,18 @@ func (r *run) putShadow(p *event.Prediction) {
 	}
 }
 
-// ready says in the health messages that rows are scored, and what is wrong all the same.
+// shadowsAre says in the health messages what is wrong with shadows; "": they work.
+func (r *run) shadowsAre(problem string) {
+	var err error
+	if problem != "" {
+		err = errors.New(problem)
+	}
+	r.rt.Conditions().Set(event.CodeShadow, "predictions", err)
+}
+
+// ready says in the health messages that rows are scored.
 func (r *run) ready() {
-	switch {
-	case r.model == nil: // the state says so
-	case r.shadowProblem != "":
-		r.rt.SetState(event.StateDegraded, r.shadowProblem)
-	default:
+	if r.model != nil { // else the state says so
 		r.rt.SetState(event.StateOK, "")
 	}
 }

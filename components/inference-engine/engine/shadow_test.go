@@ -73,7 +73,7 @@ func TestWithoutShadowsPredictionsArePublished(t *testing.T) {
 	r.await("no model", func(h event.Health) bool { return h.State == event.StateNoModel })
 	coretest.Configure(t, r.core, engineName, map[string]any{"model": ""})
 	degraded := func(h event.Health) bool {
-		return h.State == event.StateDegraded && h.Detail == shadow.Unsupported && h.Model != nil
+		return h.State == event.StateDegraded && h.Conditions[0].Code == event.CodeShadow && h.Conditions[0].Detail == shadow.Unsupported && h.Model != nil
 	}
 	r.await("no shadows", degraded)
 	_, rows, _ := golden(t)

@@ -49,9 +49,9 @@ type foldFacts struct {
 
 // Inspect is the sub-command "inspect -model FILE". It writes what is known about the model to s.Out, as indented JSON.
 func Inspect(_ context.Context, args []string, s cli.Streams) error {
-	flags := cli.NewFlagSet("inference-engine inspect -model FILE", s)
+	flags := cli.NewFlagSet("inference-engine inspect [-model] FILE", s)
 	path := flags.String("model", "", modelUsage)
-	if err := cli.Parse(flags, args); err != nil {
+	if err := parseFlags(flags, path, args); err != nil {
 		return err
 	}
 	data, err := readFile(*path)

@@ -161,18 +161,17 @@ func TestScoreRefusesRows(t *testing.T) {
 		model, in, text string
 		want            error
 	}{
-		"no number":      {names, "1,2,3,4,5,6\n1,2,3,4,abc,6\n", `line 2: column 5: "abc" is not a number`, nil},
-		"too few":        {names, "1,2,3\n", "line 1: wrong number of values: 3 where the model has 6 features", gbdt.ErrRowLength},
-		"too many":       {names, "1,2,3,4,5,6,7\n", "line 1: wrong number of values: 7", gbdt.ErrRowLength},
-		"two columns":    {one, "1\n1,2\n", "line 2: wrong number of values: 2", gbdt.ErrRowLength},
-		"infinite":       {names, "1,2,3,4,5,-Inf\n", `line 1: column 6: infinite value "-Inf"`, gbdt.ErrRowInfinite},
-		"out of range":   {names, "1,1e39,3,4,5,6\n", `line 1: column 2: "1e39" is out of the range of float32`, nil},
-		"empty line":     {names, "1,2,3,4,5,6\n\n\n1,2,3,4,5,6\n", "line 2 is empty", nil},
-		"quotes":         {one, "\"1\"\n", `is not a number`, nil},
-		"a long line":    {one, "1\n" + strings.Repeat("1", 1<<16), "line 2 is longer than 4160 bytes", nil},
-		"a long word":    {one, strings.Repeat("x", 4000), `"` + strings.Repeat("x", 40) + `" is not a number`, nil},
-		"a header":       {names, read(t, models, "3.0.5-names", "X.csv") + "a,b,c,d,e,f\n", `line 41: column 1: "a" is not`, nil},
-		"only the comma": {one, ",\n", "line 1: wrong number of values: 2", gbdt.ErrRowLength},
+		"no number":    {names, "1,2,3,4,5,6\n1,2,3,4,abc,6\n", `line 2: column 5: "abc" is not a number`, nil},
+		"too few":      {names, "1,2,3\n", "line 1: wrong number of values: 3 where the model has 6 features", gbdt.ErrRowLength},
+		"too many":     {names, "1,2,3,4,5,6,7\n", "line 1: wrong number of values: 7", gbdt.ErrRowLength},
+		"two columns":  {one, "1\n1,2\n", "line 2: wrong number of values: 2", gbdt.ErrRowLength},
+		"infinite":     {names, "1,2,3,4,5,-Inf\n", `line 1: column 6: infinite value "-Inf"`, gbdt.ErrRowInfinite},
+		"out of range": {names, "1,1e39,3,4,5,6\n", `line 1: column 2: "1e39" is out of the range of float32`, nil},
+		"empty line":   {names, "1,2,3,4,5,6\n\n\n1,2,3,4,5,6\n", "line 2 is empty", nil},
+		"a long line":  {one, "1\n" + strings.Repeat("1", 1<<17), "line 2 is longer than 65600 bytes", nil},
+		"a long word":  {one, "1\n" + strings.Repeat("x", 4000), `"` + strings.Repeat("x", 40) + `" is not a number`, nil},
+		"a header":     {names, read(t, models, "3.0.5-names", "X.csv") + "a,b,c,d,e,f\n", `line 41: column 1: "a" is not`, nil},
+		"only commas":  {one, ",,\n", "line 1: wrong number of values: 3", gbdt.ErrRowLength},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := score(t, strings.NewReader(c.in), "-model", c.model)
@@ -181,6 +180,9 @@ func TestScoreRefusesRows(t *testing.T) {
 			}
 		})
 	}
+	if out, _ := score(t, strings.NewReader("1,2\n"), "-model", one); out != "" {
+		t.Errorf("there is output before the first row is right: %q", out)
+	}
 	if out, _ := score(t, strings.NewReader("1\nx\n"), "-model", one); out != "margin,prediction\n2,2\n" {
 		t.Errorf("the rows before a bad one: %q", out)
 	}
@@ -188,6 +190,11 @@ func TestScoreRefusesRows(t *testing.T) {
 
 func TestScoreIterations(t *testing.T) {
 	one := writeModel(t, oneColumn)
+	var says bytes.Buffer
+	if err := Score(t.Context(), []string{one, "-iterations", "best"}, cli.Streams{In: strings.NewReader(""), Out: io.Discard, Err: &says}); err != nil ||
+		says.String() != one+": 1 of 2 rounds are used (-iterations best)\n" {
+		t.Errorf("%v, it says %q", err, says.String())
+	}
 	for iterations, want := range map[string]string{"auto": "margin,prediction\n5,5\n", "all": "margin,prediction\n5,5\n", "best": "margin,prediction\n2,2\n"} {
 		if got, err := score(t, strings.NewReader("2\n"), "-model", one, "-iterations", iterations); err != nil || got != want {
 			t.Errorf("%s: %v\n%s", iterations, err, got)
@@ -300,10 +307,18 @@ func TestUsage(t *testing.T) {
 			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
 				t.Errorf("%s, %s: %v, want %v and %q", command, name, err, c.want, c.text)
 			}
-			if name == "help" && !strings.Contains(help.String(), "inference-engine "+command+" -model") {
+			if name == "help" && !strings.Contains(help.String(), "Usage: inference-engine "+command+" ") {
 				t.Errorf("%s -help prints %q", command, help.String())
 			}
 		}
+	}
+	for _, args := range [][]string{{one}, {one, "-iterations", "all"}, {"-iterations", "all", one}} {
+		if out, err := score(t, strings.NewReader("1\n"), args...); err != nil || out != "margin,prediction\n2,2\n" {
+			t.Errorf("%q: %q, %v", args, out, err)
+		}
+	}
+	if _, err := score(t, strings.NewReader(""), one, "rows.csv"); !errors.Is(err, cli.ErrUsage) || !strings.Contains(err.Error(), "standard input") {
+		t.Errorf("a file of rows: %v", err)
 	}
 	if _, err := score(t, strings.NewReader(""), "-model", one, "-iterations", "some"); !errors.Is(err, cli.ErrUsage) {
 		t.Errorf("-iterations some: %v", err)

@@ -13,26 +13,43 @@ import (
 	"edgepdm/shared/gbdt"
 )
 
-// Score is the sub-command "score -model FILE [-iterations auto|all|best] [-engine native|leaves]". It reads rows of CSV without a header from s.In, one
-// value for each of the model's features in the model's order, empty or nan where one is missing, and writes a header and
-// a row of margins and predictions for each to s.Out:
+// Score is the sub-command "score [-model] FILE". It reads rows of CSV from s.In and writes a header and a row of margins
+// and predictions for each to s.Out:
 //
 //	margin,prediction                                             one output
 //	margin_0,margin_1,…,prediction_0,prediction_1,…               several outputs
 //	margin_0,margin_1,…,prediction                                several outputs, of which the objective names one
+//
+// A row has one value for each of the model's features in the model's order, empty or nan where one is missing. A first line
+// of words is a header, by which the features are found if the model names them; see rowReader.
 //
 // Of a k-fold archive the margins are those of its first model, then its second, …, and the prediction is their mean (or
 // vote), as of a model.
 //
 // Values are written as C's %.9g does, which tells any two float32 apart. Memory does not grow with the number of rows. The
 // first row that cannot be read ends the work with an error that names its line and column; the rows before it are written.
+// s.Err gets a line on the rounds that are used.
 func Score(ctx context.Context, args []string, s cli.Streams) error {
-	flags := cli.NewFlagSet("inference-engine score -model FILE [-iterations auto|all|best] [-engine native|leaves] < rows.csv > scores.csv", s)
+	flags := cli.NewFlagSet("inference-engine score [flags] [-model] FILE < rows.csv > scores.csv", s)
 	path := flags.String("model", "", modelUsage)
 	iterations := flags.String("iterations", string(gbdt.AutoIterations),
-		"boosting `rounds` to score with: auto, as SageMaker's endpoint does, all, or best, up to the model's best_iteration")
+		"boosting `rounds` to score with: auto, as predict of the release that saved the model does, all, or best, up to the model's best_iteration")
 	engineName := flags.String("engine", string(scoring.Native), "what scores: native, or leaves (github.com/dmitryikh/leaves), which takes LightGBM's text models, too")
-	if err := cli.Parse(flags, args); err != nil {
+	var table layout
+	flags.BoolFunc("header", "line 1 is a header, or with -header=false is none (default: it is if it has words and no numbers)", func(text string) error {
+		header, err := strconv.ParseBool(text)
+		table.header = &header
+		return err
+	})
+	flags.Func("label", "`column` that is no feature, such as a label or an index: its name, or its place from 1; may be repeated", func(text string) error {
+		table.drop = append(table.drop, text)
+		return nil
+	})
+	flags.Func("separator", "`character` between values: , ; tab or space (default: found from line 1)", func(text string) (err error) {
+		table.separator, err = separatorOf(text)
+		return err
+	})
+	if err := parseFlags(flags, path, args); err != nil {
 		return err
 	}
 	rounds := gbdt.Iterations(*iterations)
@@ -51,20 +68,36 @@ func Score(ctx context.Context, args []string, s cli.Streams) error {
 	if err != nil {
 		return fmt.Errorf("model %s: %w", *path, err)
 	}
+	if _, err := fmt.Fprintf(s.Err, "%s: %d of %d rounds are used (-iterations %s)\n", *path, model.Iterations, model.AllIterations, rounds); err != nil {
+		return fmt.Errorf("write rounds: %w", err)
+	}
+	table.columns, table.names = model.NumFeature, model.FeatureNames
 	out := bufio.NewWriterSize(s.Out, 1<<16)
-	err = scoreRows(ctx, model, newRowReader(s.In, model.NumFeature), out)
+	err = scoreRows(ctx, model, newRowReader(s.In, table), out)
 	return errors.Join(err, out.Flush())
 }
 
-func scoreRows(ctx context.Context, model *scoring.Model, rows *rowReader, out *bufio.Writer) error {
-	if _, err := out.Write(header(model)); err != nil {
-		return fmt.Errorf("write scores: %w", err)
+func separatorOf(text string) (byte, error) {
+	switch text {
+	case ",", ";", "\t", " ", "|":
+		return text[0], nil
+	case "tab", `\t`:
+		return '\t', nil
+	case "space":
+		return ' ', nil
 	}
+	return 0, errors.New("it is none of , ; | tab and space")
+}
+
+func scoreRows(ctx context.Context, model *scoring.Model, rows *rowReader, out *bufio.Writer) error {
 	var margin, prediction []float32
-	var line []byte
+	line := header(model) // written with the first row, so that there is no output if that is wrong
 	for ctx.Err() == nil {
 		row, err := rows.next()
 		if errors.Is(err, io.EOF) {
+			if _, err := out.Write(line); err != nil {
+				return fmt.Errorf("write scores: %w", err)
+			}
 			return nil
 		}
 		if err != nil {
@@ -74,12 +107,13 @@ func scoreRows(ctx context.Context, model *scoring.Model, rows *rowReader, out *
 			return fmt.Errorf("line %d: %w", rows.line, err)
 		}
 		prediction = model.Predict(prediction, margin)
-		line = appendValues(line[:0], margin)
+		line = appendValues(line, margin)
 		line = append(line, ',')
 		line = appendValues(line, prediction)
 		if _, err := out.Write(append(line, '\n')); err != nil {
 			return fmt.Errorf("write scores: %w", err)
 		}
+		line = line[:0]
 		if !rows.waiting() { // the next row may be long in coming: let whoever reads have this one
 			if err := out.Flush(); err != nil {
 				return fmt.Errorf("write scores: %w", err)

@@ -38,6 +38,8 @@ type Model struct {
 	Predictions  int               // predictions a row
 	Probability  bool              // a row gives one prediction, and it is a probability
 	Attributes   map[string]string // of XGBoost's Booster; LightGBM has none
+
+	Iterations, AllIterations int // boosting rounds that are used, and that the file has
 }
 
 // Parse reads a model file for an engine. The rounds are those that XGBoost's models are cut to; LightGBM cuts a model when
@@ -72,6 +74,7 @@ func New(model *gbdt.Model, engine Engine, rounds gbdt.Iterations) (*Model, erro
 		return &Model{
 			Scorer: gbdt.NewScorer(cut), Objective: cut.Objective, NumFeature: cut.NumFeature, FeatureNames: cut.FeatureNames,
 			Outputs: cut.Outputs, Predictions: cut.Predictions, Attributes: cut.Attributes,
+			Iterations: cut.Iterations, AllIterations: model.Iterations,
 			Probability: cut.Predictions == 1 && (cut.Objective == "binary:logistic" || cut.Objective == "reg:logistic"),
 		}, nil
 	case Leaves:
@@ -79,13 +82,17 @@ func New(model *gbdt.Model, engine Engine, rounds gbdt.Iterations) (*Model, erro
 		if err != nil {
 			return nil, err
 		}
-		return newLeaves(encoded, cut.Attributes), nil
+		out := newLeaves(encoded, cut.Attributes)
+		out.Iterations, out.AllIterations = cut.Iterations, model.Iterations
+		return out, nil
 	}
 	return nil, fmt.Errorf("engine %.40q: %s and %s are known", engine, Native, Leaves)
 }
 
 func newLeaves(m *leaves.Model, attributes map[string]string) *Model {
+	rounds := m.NumTrees / m.Outputs
 	return &Model{
+		Iterations: rounds, AllIterations: rounds,
 		Scorer: m.NewScorer(), Objective: m.Objective, NumFeature: m.NumFeature, FeatureNames: m.FeatureNames,
 		Outputs: m.Outputs, Predictions: m.Predictions, Probability: m.Probability, Attributes: attributes,
 	}

@@ -7,12 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"path"
 	"regexp"
 	"strings"
 	"time"
 
+	"edgepdm/shared/cloud"
 	"edgepdm/shared/modelstore"
 )
 
@@ -78,7 +78,7 @@ func (c Config) Validate() error {
 	case c.Timeout < 100*time.Millisecond || c.Timeout > 10*time.Minute:
 		return fmt.Errorf("timeout: %v is not between 100ms and 10m", c.Timeout)
 	}
-	if err := CheckEndpoint(c.Endpoints.S3); err != nil {
+	if err := cloud.CheckEndpoint(c.Endpoints.S3); err != nil {
 		return fmt.Errorf("endpoints.s3: %w", err)
 	}
 	return nil
@@ -119,18 +119,6 @@ func CheckBucket(s string) error {
 func CheckPrefix(s string) error {
 	if !prefixPattern.MatchString(s) || len(s) > maxPrefix || path.Clean(s) != s || strings.HasPrefix(s, "..") || s == "." {
 		return fmt.Errorf("%q is not one or more names of a-z A-Z 0-9 . _ - with / between them", s)
-	}
-	return nil
-}
-
-// CheckEndpoint says whether s is the URL of a service, or empty.
-func CheckEndpoint(s string) error {
-	if s == "" {
-		return nil
-	}
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" {
-		return fmt.Errorf("%q is not a URL such as https://host", s)
 	}
 	return nil
 }

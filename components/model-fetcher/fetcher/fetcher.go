@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"edgepdm/components/model-fetcher/download"
+	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
@@ -80,7 +81,7 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 		Fetcher: f, rt: rt, config: config, keys: keys, policy: config.policy(inbox), inboxDir: inbox,
 		inbox: modelstore.Inbox{Dir: inbox}, commands: commands,
 	}
-	defer r.release()
+	defer r.access.Close()
 	return r.run(ctx)
 }
 
@@ -96,17 +97,10 @@ type run struct {
 	commands *ipc.Subscription[ipc.TopicMessage]
 
 	loader   *download.Downloader // nil until AWS can be used
-	closeAWS func()
-	failing  bool      // the last look did not work
-	detail   string    // what the last look found, where that needs a word
-	progress bool      // bytes came during this look
-	noted    time.Time // when a download's progress was logged last
-}
-
-func (r *run) release() {
-	if r.closeAWS != nil {
-		r.closeAWS()
-	}
+	access   *cloud.Access        // nil until AWS can be used
+	detail   string               // what the last look found, where that needs a word
+	progress bool                 // bytes came during this look
+	noted    time.Time            // when a download's progress was logged last
 }
 
 // run looks, waits, and looks again, until ctx ends or the nucleus ends the subscription.
@@ -198,27 +192,25 @@ func (r *run) ended() error {
 
 // tell reports how the last look went.
 func (r *run) tell(err error) {
-	switch {
-	case err != nil:
-		text := explain(r.config, err)
-		if r.failing {
-			r.rt.Log.Debug("still no model can be fetched", "error", text)
-		} else {
-			r.rt.Log.Error("no model can be fetched; it will be tried again", "error", text)
-		}
-		r.failing = true
-		r.rt.SetState(event.StateDegraded, shorten(text))
+	if err != nil {
+		r.access.Denied(err)
+		r.rt.Conditions().Set(event.CodeModelStore, placeBucket, errors.New(shorten(explain(r.config, err))))
+		r.rt.SetState(event.StateOK, "")
 		return
-	case r.failing:
-		r.rt.Log.Info("models can be fetched again")
-		r.failing = false
 	}
+	r.rt.Conditions().Set(event.CodeModelStore, placeBucket, nil)
+	var refused error
 	switch last := r.record.Last; {
 	case r.config.Bucket == "":
-		r.rt.SetState(event.StateDegraded, "bucket: not configured: no model is fetched")
+		r.rt.SetState(event.StateNotConfigured, "bucket: not configured: no model is fetched")
 	case r.record.Outcome == OutcomeRefused && last != nil:
-		r.rt.SetState(event.StateDegraded, shorten("the published model is refused: "+last.Detail))
+		refused = errors.New(shorten("the published model is refused: " + last.Detail))
+		r.rt.SetState(event.StateOK, "")
 	default:
 		r.rt.SetState(event.StateOK, r.detail)
 	}
+	r.rt.Conditions().Set(event.CodeModelRefused, placeBucket, refused)
 }
+
+// placeBucket is where a condition says what is wrong with what is published.
+const placeBucket = "bucket"

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"edgepdm/components/model-fetcher/download"
+	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
@@ -138,7 +139,7 @@ func (r *run) connect() error {
 	if r.loader != nil {
 		return nil
 	}
-	store, release, err := newStore(r.config, r.Getenv)
+	store, access, err := r.newStore()
 	if err != nil {
 		return err
 	}
@@ -146,7 +147,7 @@ func (r *run) connect() error {
 	if pause.Max == 0 {
 		pause = component.Backoff{Min: retryMin, Max: retryMax}
 	}
-	r.closeAWS = release
+	r.access = access
 	r.loader = &download.Downloader{
 		Source: store, Log: r.rt.Log, Timeout: r.config.Timeout, Report: r.report, Open: r.Open,
 		Pause: func(ctx context.Context) { pause.Wait(ctx, 1) },
@@ -223,7 +224,7 @@ func hash(data []byte) string {
 func explain(c Config, err error) string {
 	refused, _ := errors.AsType[smithy.APIError](err)
 	if refused == nil {
-		return err.Error()
+		return cloud.Text(err)
 	}
 	hint := ""
 	switch refused.ErrorCode() {
@@ -235,5 +236,5 @@ func explain(c Config, err error) string {
 	case "RequestTimeTooSkewed":
 		hint = "the core's clock is wrong: "
 	}
-	return hint + err.Error()
+	return hint + cloud.Text(err)
 }

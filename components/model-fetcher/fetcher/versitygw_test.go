@@ -64,7 +64,9 @@ func peer(t *testing.T) (r *rig, endpoint string) {
 	r = newRigOn(t, "http://"+address, "models", aws.Credentials{AccessKeyID: access, SecretAccessKey: secret})
 	exchange := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]string{"AccessKeyId": access, "SecretAccessKey": r.vars["secret"]})
+		_ = json.NewEncoder(w).Encode(map[string]string{
+			"AccessKeyId": access, "SecretAccessKey": r.vars["secret"], "Token": "", "Expiration": "2099-01-01T00:00:00Z",
+		})
 	}))
 	t.Cleanup(exchange.Close)
 	r.vars["secret"] = secret

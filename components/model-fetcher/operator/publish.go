@@ -24,6 +24,7 @@ import (
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/cli"
+	"edgepdm/shared/cloud"
 	"edgepdm/shared/modelstore"
 )
 
@@ -57,7 +58,7 @@ func parsePublish(args []string, s cli.Streams) (publishOptions, error) {
 		return o, err
 	}
 	for flag, err := range map[string]error{
-		"bucket": fetcher.CheckBucket(o.bucket), "prefix": fetcher.CheckPrefix(o.prefix), "endpoint": fetcher.CheckEndpoint(o.endpoint),
+		"bucket": fetcher.CheckBucket(o.bucket), "prefix": fetcher.CheckPrefix(o.prefix), "endpoint": cloud.CheckEndpoint(o.endpoint),
 	} {
 		if err != nil {
 			return o, cli.Usagef("-%s: %v", flag, err)
@@ -151,7 +152,7 @@ func newClient(ctx context.Context, o publishOptions, terminal io.Writer) (*s3.C
 			return nil, fmt.Errorf("-ca: the AWS configuration brings an HTTP client of its own, a %T", loaded.HTTPClient)
 		}
 		var trustErr error
-		loaded.HTTPClient = bundled.WithTransportOptions(func(t *http.Transport) { trustErr = fetcher.TrustAlso(t, o.ca) })
+		loaded.HTTPClient = bundled.WithTransportOptions(func(t *http.Transport) { trustErr = cloud.TrustAlso(t, o.ca) })
 		if trustErr != nil {
 			return nil, fmt.Errorf("-ca: %w", trustErr)
 		}

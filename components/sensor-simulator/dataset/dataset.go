@@ -12,6 +12,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"edgepdm/shared/event"
 )
 
 const (
@@ -47,14 +49,14 @@ func parseValue(text string) (float32, error) {
 		}
 		return 0, fmt.Errorf("%s is not a number", quote(text))
 	}
-	v, err := strconv.ParseFloat(text, 32)
+	v, err := event.ParseFloat(text)
 	switch {
 	case errors.Is(err, strconv.ErrRange):
 		return 0, fmt.Errorf("%s is too large for a float32", quote(text))
 	case err != nil:
 		return 0, fmt.Errorf("%s is not a number", quote(text))
 	}
-	return float32(v), nil
+	return v, nil
 }
 
 func parseLabel(text string) (Label, error) {

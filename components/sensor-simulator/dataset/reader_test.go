@@ -99,6 +99,7 @@ func TestReader(t *testing.T) {
 		{"byte order mark", "\ufeffclass,a\nneg,1\n", "a", "- 1"},
 		{"quotation marks and blanks", "\"class\", \"a\" ,\"b c\"\n\"neg\", 1 ,\"na\"\n", "a b c", "- 1 na"},
 		{"no rows", "class,a\n", "a", ""},
+		{"rounded twice, as Python does", "class,a\nneg,1.0000000596046448\n", "a", "- 1"},
 		{"big counters", "class,a\nneg,2130706438\n", "a", "- 2.1307064e+09"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

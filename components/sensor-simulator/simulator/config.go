@@ -25,6 +25,7 @@ type Config struct {
 	Input      string        `json:"input"`      // CSV or CSV.gz file to replay instead of simulating
 	Loop       bool          `json:"loop"`       // begin the file again at its end
 	WaitFor    string        `json:"waitFor"`    // component whose health message must say OK before the first row; "" = none
+	WaitLimit  time.Duration `json:"waitLimit"`  // rows are published after so long, whatever it says
 }
 
 // Output is where the rows go.
@@ -49,7 +50,7 @@ type Injection struct {
 func Default() Config {
 	return Config{
 		Things: 3, Prefix: "compressor", Lines: 2, Rate: 1, Seed: 1, TimeScale: 60, Batch: 1, Output: ToPubSub, Loop: true,
-		WaitFor: "com.edgepdm.InferenceEngine",
+		WaitFor: "com.edgepdm.InferenceEngine", WaitLimit: time.Minute,
 	}
 }
 
@@ -61,7 +62,7 @@ func (c Config) Validate() error {
 	switch {
 	case c.Things < 1 || c.Things > 1000:
 		return fmt.Errorf("things: %d is not between 1 and 1000", c.Things)
-	case c.Lines < 1 || c.Lines > c.Things && c.Lines > 100:
+	case c.Lines < 1 || c.Lines > 100:
 		return fmt.Errorf("lines: %d is not between 1 and 100", c.Lines)
 	case !(c.Rate > 0 && c.Rate <= 1000):
 		return fmt.Errorf("rate: %v rows a second is not above 0 and at most 1000", c.Rate)
@@ -71,6 +72,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("batch: %d is not between 1 and %d", c.Batch, maxBatch)
 	case c.Output != ToPubSub && c.Output != ToShadow:
 		return fmt.Errorf("output: %q is neither %s nor %s", c.Output, ToPubSub, ToShadow)
+	case c.WaitLimit < 100*time.Millisecond || c.WaitLimit > time.Hour:
+		return fmt.Errorf("waitLimit: %v is not between 100ms and 1h", c.WaitLimit)
 	case c.MeanTimeBF < 0:
 		return fmt.Errorf("meanTimeBF: %v is negative", c.MeanTimeBF)
 	}

@@ -3,6 +3,7 @@ package simulator
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/shadow"
@@ -14,7 +15,13 @@ const counterRowRefused = "shadow.oversized"
 // startShadows begins to write rows to the machines' shadows, until the function that it returns is called.
 func (s *simulator) startShadows(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	s.shadows = shadow.NewWriter(s.rt, "", func(problem string) { s.report(&s.shadowProblem, problem) })
+	s.shadows = shadow.NewWriter(s.rt, "", func(problem string) {
+		var err error
+		if problem != "" {
+			err = errors.New(problem)
+		}
+		s.rt.Conditions().Set(event.CodeShadow, "rows", err)
+	})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -41,15 +48,15 @@ func (s *simulator) putShadow(thing string, values []float32) bool {
 	return s.shadows.Put(thing, document)
 }
 
-// shadowDocument is the workshop's update of a shadow, {"state":{"desired":{…}}}, with each value by its sensor's name in
-// place of the one nameless property. null is a missing value, which the shadow then does not have.
+// shadowDocument is an update of a shadow, {"state":{"reported":{…}}}, with each value by its sensor's name. null is a missing
+// value, which the shadow then does not have.
 func shadowDocument(sensors []string, values []float32) ([]byte, error) {
 	readings := make(event.Readings, len(values))
 	for i, x := range values {
 		readings[sensors[i]] = x
 	}
 	type state struct {
-		Desired event.Readings `json:"desired"`
+		Reported event.Readings `json:"reported"`
 	}
 	return json.Marshal(struct {
 		State state  `json:"state"`

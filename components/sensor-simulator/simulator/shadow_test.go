@@ -81,7 +81,7 @@ func (s *site) engine(config ...map[string]any) {
 	s.t.Helper()
 	model := filepath.Join("..", "..", "inference-engine", "model", "model.ubj")
 	run(s, "inference-engine", component.Spec[engine.Config]{
-		Name: engineName, Version: "1.2.3", Default: engine.Default, Run: engine.Engine{ShippedModel: model, Now: time.Now}.Run,
+		Name: engineName, Version: "1.2.3", Default: engine.Default, Run: (&engine.Engine{ShippedModel: model, Now: time.Now}).Run,
 	}, config...)
 }
 

@@ -2,13 +2,9 @@ package simulator
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"edgepdm/components/sensor-simulator/dataset"
@@ -22,84 +18,51 @@ import (
 func Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	src, err := openSource(config)
 	if err != nil { // the file may be there after the next change of configuration
-		rt.SetState(event.StateDegraded, err.Error())
-		rt.Log.Error("nothing to publish", "error", err)
+		rt.Conditions().Set(event.CodeInput, placeRows, err)
+		rt.SetState(event.StateOK, "")
 		<-ctx.Done()
 		return nil
 	}
 	defer func() { _ = src.close() }()
-	if err := waitForHealth(ctx, rt, config.WaitFor); err != nil {
+	stop, err := awaitConsumer(ctx, rt, config.WaitFor, config.WaitLimit)
+	if err != nil {
 		return err
 	}
+	defer stop()
 	s := &simulator{
 		config: config, source: src, schema: event.SchemaOf(src.columns()), epoch: component.RandomID(),
 		seq: make([]uint64, config.Things), pending: make(chan *ipc.Call, pendingLimit), rt: rt,
 	}
-	s.report(&s.inputProblem, "")
+	rt.SetState(event.StateOK, "")
 	return s.run(ctx)
 }
 
-// waitForHealth waits until the named component says that it works: what a plant publishes before anybody listens is lost.
-func waitForHealth(ctx context.Context, rt *component.Runtime, name string) error {
-	if name == "" {
-		return nil
-	}
-	rt.SetState(event.StateDegraded, "waits for "+name)
-	sub, err := rt.Subscribe(ctx, event.HealthTopic(name))
-	if err != nil {
-		return fmt.Errorf("listen for the health of %s: %w", name, err)
-	}
-	rt.Log.Info("waiting until it is healthy", "component", name)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case m, open := <-sub.Events():
-			if !open {
-				return fmt.Errorf("listen for the health of %s: %w", name, sub.Err())
-			}
-			if h, err := event.DecodeHealth(m.Payload); err == nil && works(h) {
-				return nil
-			}
-		}
-	}
-}
+// Names of counters in the health messages.
+const (
+	counterUnreadable  = "input.unreadable"
+	counterUnpublished = "telemetry.oversized" // rows that no local message carries
+)
 
-// works reports whether a component uses what it is sent: an engine with a model does, also when something else is wrong.
-func works(h event.Health) bool {
-	return h.State == event.StateOK || h.State == event.StateDegraded && h.Model != nil
-}
+// placeRows is where a condition says what is wrong with the rows.
+const placeRows = "rows"
+
+// unreadableLimit is from how many unreadable rows on, with no other between them, the input is no good.
+const unreadableLimit = 10
 
 // pendingLimit bounds the messages whose acknowledgement by the nucleus is outstanding.
 const pendingLimit = 32
 
 type simulator struct {
-	config  Config
-	source  source
-	schema  string
-	epoch   string
-	seq     []uint64 // by machine
-	batch   []event.Telemetry
-	pending chan *ipc.Call
-	shadows *shadow.Writer // nil: the rows go to publish/subscribe
-	rt      *component.Runtime
-
-	mu            sync.Mutex
-	inputProblem  string // why there are no more rows
-	shadowProblem string // why rows do not get to shadows
-}
-
-// report sets one of the two problems, and says in the health messages which there are.
-func (s *simulator) report(which *string, problem string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	*which = problem
-	problems := slices.DeleteFunc([]string{s.inputProblem, s.shadowProblem}, func(p string) bool { return p == "" })
-	state := event.StateOK
-	if len(problems) > 0 {
-		state = event.StateDegraded
-	}
-	s.rt.SetState(state, strings.Join(problems, "; "))
+	config     Config
+	source     source
+	schema     string
+	epoch      string
+	seq        []uint64 // by machine
+	batch      []event.Telemetry
+	unreadable int // rows of the input, since the last that was not
+	pending    chan *ipc.Call
+	shadows    *shadow.Writer // nil: the rows go to publish/subscribe
+	rt         *component.Runtime
 }
 
 func (s *simulator) run(ctx context.Context) error {
@@ -152,15 +115,24 @@ func (s *simulator) publishRow(machine int, dt, elapsed time.Duration) error {
 		return err
 	}
 	if _, ofLine := errors.AsType[*dataset.LineError](err); ofLine {
-		s.rt.Counter("input.unreadable").Add(1)
-		s.rt.Log.Warn("row of the input skipped", "error", err)
+		s.unreadable++
+		s.rt.Counter(counterUnreadable).Add(1)
+		switch s.unreadable {
+		case 1:
+			s.rt.Log.Warn("rows of the input are skipped", "error", err)
+		case unreadableLimit:
+			s.rt.Conditions().Set(event.CodeInput, placeRows, fmt.Errorf("of the input, %d and more are unreadable: %w", unreadableLimit, err))
+		}
 		return nil
 	}
 	if err != nil { // another start would not help
-		s.report(&s.inputProblem, err.Error())
-		s.rt.Log.Error("the input cannot be read any further", "error", err)
+		s.rt.Conditions().Set(event.CodeInput, placeRows, err)
 		return io.EOF
 	}
+	if s.unreadable >= unreadableLimit {
+		s.rt.Conditions().Set(event.CodeInput, placeRows, nil)
+	}
+	s.unreadable = 0
 	if s.shadows != nil && s.putShadow(s.config.thing(machine), r.values) {
 		return nil
 	}
@@ -171,7 +143,7 @@ func (s *simulator) publishRow(machine int, dt, elapsed time.Duration) error {
 	}
 	if s.config.Batch == 1 {
 		t.Values = r.values
-		return s.publish(event.TelemetryTopic(t.Thing), t, 1)
+		return s.publish(t)
 	}
 	t.Packed = r.values
 	s.batch = append(s.batch, t)
@@ -187,32 +159,65 @@ func (s *simulator) flush() error {
 	}
 	rows := s.batch
 	s.batch = s.batch[:0]
-	return s.publish(event.TopicTelemetryBatch, event.TelemetryBatch{V: event.Version, Rows: rows}, len(rows))
+	return s.publish(rows...)
 }
 
-func (s *simulator) publish(topic string, message any, rows int) error {
-	payload, err := json.Marshal(message)
-	if err == nil {
-		err = event.Local.Check(payload)
+// publish publishes rows: one as that of its thing, several as a batch. What is too large for a local message goes in smaller
+// ones, and in the compact form; a row that is too large even so is counted.
+func (s *simulator) publish(rows ...event.Telemetry) error {
+	topic, message := event.TopicTelemetryBatch, any(event.TelemetryBatch{V: event.Version, Rows: rows})
+	if len(rows) == 1 && s.config.Batch == 1 {
+		topic, message = event.TelemetryTopic(rows[0].Thing), rows[0]
 	}
-	if err != nil {
-		return fmt.Errorf("encode telemetry: %w", err)
+	payload, err := event.Encode(message)
+	switch {
+	case err != nil && len(rows) > 1:
+		half := len(rows) / 2
+		if err := s.publish(rows[:half]...); err != nil {
+			return err
+		}
+		return s.publish(rows[half:]...)
+	case err != nil && rows[0].Values != nil:
+		rows[0].Packed, rows[0].Values = event.Packed(rows[0].Values), nil
+		return s.publish(rows[0])
+	case err != nil:
+		s.rt.Counter(counterUnpublished).Add(1)
+		s.rt.Conditions().Set(event.CodeInput, placeRows, fmt.Errorf("rows of %d sensors are larger than a local message may be", len(s.source.columns())))
+		return nil
 	}
 	call, err := s.rt.IPC().StartPublish(topic, payload)
 	if err != nil {
 		return fmt.Errorf("publish telemetry: %w", err)
 	}
 	s.pending <- call
-	s.rt.Counter("telemetry.published").Add(uint64(rows))
+	s.rt.Counter("telemetry.published").Add(uint64(len(rows)))
 	return nil
 }
 
+// placePublish is where a condition says that rows are refused.
+const placePublish = "telemetry"
+
 // confirm waits for the nucleus's answers.
 func (s *simulator) confirm(ctx context.Context) {
+	refused, failed := false, false
 	for call := range s.pending {
-		if err := call.Wait(ctx); err != nil && ctx.Err() == nil {
+		err := call.Wait(ctx)
+		if ctx.Err() != nil {
+			continue
+		}
+		if err != nil {
 			s.rt.Counter("telemetry.refused").Add(1)
+		}
+		_, unauthorized := errors.AsType[*ipc.UnauthorizedError](err)
+		switch {
+		case unauthorized && !refused:
+			s.rt.Conditions().Set(event.CodeNotAuthorized, placePublish, err)
+		case refused && !unauthorized:
+			s.rt.Conditions().Set(event.CodeNotAuthorized, placePublish, nil)
+		case err != nil && !unauthorized && !failed:
+			failed = true
 			s.rt.Log.Error("telemetry was not accepted", "error", err)
 		}
+		refused = unauthorized
 	}
 }

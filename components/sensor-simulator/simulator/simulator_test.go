@@ -3,6 +3,7 @@ package simulator_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -179,6 +180,142 @@ func TestWaitsForAHealthyConsumer(t *testing.T) {
 	}
 }
 
+// A consumer that works on with its last good configuration is worth rows.
+func TestABadConfigurationOfTheConsumerIsNoReasonToWait(t *testing.T) {
+	for state, model := range map[event.State]*event.ModelRef{event.StateBadConfig: {Version: "1"}, event.StateDegraded: {Version: "1"}, event.StateOK: nil} {
+		client, rows := start(t, map[string]any{"things": 1, "rate": 100, "waitFor": "com.example.Consumer", "waitLimit": "1h"})
+		health, err := client.Subscribe(t.Context(), event.HealthTopic(simulatorName), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		await(t, health, func(h event.Health) bool { return len(h.Conditions) == 1 }) // it listens, or soon will
+		h := event.Health{V: 1, Component: "com.example.Consumer", State: state, Model: model, TS: time.Now()}
+		payload, err := json.Marshal(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for working := false; !working; {
+			if err := client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload); err != nil {
+				t.Fatal(err)
+			}
+			await(t, health, func(h event.Health) bool { working = h.State == event.StateOK; return true })
+		}
+		if row := rows(); row.Seq != 1 {
+			t.Errorf("%s: first row %+v", state, row)
+		}
+	}
+}
+
+// A consumer that never says that it works is waited for so long, and no longer; that it does not work is said until it does.
+func TestWaitsForABoundedTime(t *testing.T) {
+	client, rows := start(t, map[string]any{"things": 1, "rate": 100, "waitFor": "com.example.Consumer", "waitLimit": "200ms"})
+	health, err := client.Subscribe(t.Context(), event.HealthTopic(simulatorName), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row := rows(); row.Seq != 1 {
+		t.Errorf("first row %+v", row)
+	}
+	await(t, health, func(h event.Health) bool {
+		return h.State == event.StateDegraded && h.Conditions[0].Code == event.CodeWaitsForOthers && strings.Contains(h.Detail, "com.example.Consumer") &&
+			strings.Contains(h.Detail, "published all the same")
+	})
+	payload, err := json.Marshal(event.Health{V: 1, Component: "com.example.Consumer", State: event.StateOK, TS: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload); err != nil {
+		t.Fatal(err)
+	}
+	await(t, health, func(h event.Health) bool { return h.State == event.StateOK })
+}
+
+// await reads health messages until one is as wanted.
+func await(t *testing.T, health *ipc.Subscription[ipc.TopicMessage], wanted func(event.Health) bool) {
+	t.Helper()
+	for timeout := time.After(20 * time.Second); ; {
+		select {
+		case m := <-health.Events():
+			h, err := event.DecodeHealth(m.Payload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if wanted(h) {
+				return
+			}
+		case <-timeout:
+			t.Fatal("no such health message")
+		}
+	}
+}
+
+// Rows of a wide table go in the compact form, and in smaller batches; those that no message carries are counted, and end
+// nothing.
+func TestWideTables(t *testing.T) {
+	table := func(columns int) string {
+		var b strings.Builder
+		for i := range columns {
+			fmt.Fprintf(&b, ",sensor-%d", i)
+		}
+		for range 4 {
+			b.WriteString("\nneg" + strings.Repeat(",123.45678", columns))
+		}
+		path := filepath.Join(t.TempDir(), "rows.csv")
+		if err := os.WriteFile(path, []byte("class"+b.String()+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, batch := range []int{1, 4} {
+		_, rows := start(t, map[string]any{"things": 4, "rate": 100, "batch": batch, "input": table(700), "waitFor": ""})
+		for range 8 {
+			if row := rows(); len(row.Values) != 700 {
+				t.Fatalf("%d values", len(row.Values))
+			}
+		}
+		client, _ := start(t, map[string]any{"things": 1, "rate": 100, "batch": batch, "input": table(2000), "waitFor": ""})
+		health, err := client.Subscribe(t.Context(), event.HealthTopic(simulatorName), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		await(t, health, func(h event.Health) bool {
+			return h.State == event.StateDegraded && h.Conditions[0].Code == event.CodeInput && h.Counters["telemetry.oversized"] > 2
+		})
+	}
+}
+
+// An input of which no row can be read is not OK.
+func TestAnUnreadableInputIsTold(t *testing.T) {
+	table := filepath.Join(t.TempDir(), "rows.csv")
+	if err := os.WriteFile(table, []byte("class,a\nPOS,1\nNEG,2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client, _ := start(t, map[string]any{"things": 1, "rate": 200, "input": table, "waitFor": ""})
+	health, err := client.Subscribe(t.Context(), event.HealthTopic(simulatorName), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, health, func(h event.Health) bool {
+		return h.State == event.StateDegraded && h.Conditions[0].Code == event.CodeInput && strings.Contains(h.Detail, "unreadable")
+	})
+}
+
+// Rows that the nucleus refuses are told.
+func TestRefusedRowsAreTold(t *testing.T) {
+	client, _ := start(t, map[string]any{"things": 1, "rate": 200, "waitFor": "", "accessControl": map[string]any{
+		"aws.greengrass.ipc.pubsub": map[string]any{"com.edgepdm.SensorSimulator:pubsub:2": map[string]any{
+			"operations": []any{"aws.greengrass#PublishToTopic"}, "resources": []any{event.HealthTopic(simulatorName)},
+		}},
+	}})
+	health, err := client.Subscribe(t.Context(), event.HealthTopic(simulatorName), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, health, func(h event.Health) bool {
+		return h.State == event.StateDegraded && h.Conditions[0].Code == event.CodeNotAuthorized && h.Counters["telemetry.refused"] > 2
+	})
+}
+
 func TestReplaysATable(t *testing.T) {
 	table := filepath.Join(t.TempDir(), "rows.csv")
 	if err := os.WriteFile(table, []byte("licence\n\nclass,a,b\nneg,1,na\nbroken,x,y\npos,2,3\n"), 0o600); err != nil {
@@ -206,6 +343,8 @@ func TestValidateNamesTheField(t *testing.T) {
 		"timeScale:":       func(c *simulator.Config) { c.TimeScale = -1 },
 		"batch:":           func(c *simulator.Config) { c.Batch = 5 },
 		"output:":          func(c *simulator.Config) { c.Output = "mqtt" },
+		"lines: 500":       func(c *simulator.Config) { c.Things, c.Lines = 1000, 500 },
+		"waitLimit:":       func(c *simulator.Config) { c.WaitLimit = 0 },
 		"meanTimeBF:":      func(c *simulator.Config) { c.MeanTimeBF = -1 },
 		"prefix:":          func(c *simulator.Config) { c.Prefix = "a/b" },
 		"faults[0].fault:": func(c *simulator.Config) { c.Faults = []simulator.Injection{{Thing: "compressor-1", Fault: "rust"}} },

@@ -35,6 +35,9 @@ func (s *Scorer) Margin(dst, row []float32) ([]float32, error) {
 		return dst, fmt.Errorf("%w: %d where the model has %d features", gbdt.ErrRowLength, len(row), m.NumFeature)
 	}
 	for i, v := range row {
+		if m.xgboost != nil && m.xgboost.Missing != nil && v == *m.xgboost.Missing {
+			v = float32(math.NaN())
+		}
 		s.row[i] = float64(v)
 		if v-v == 0 {
 			continue

@@ -134,6 +134,8 @@ func (d *Decoder) headers(h []byte, m *Message) error {
 				m.Version = d.intern(value)
 			case ":content-type":
 				m.ContentType = d.intern(value)
+			case "svcuid":
+				m.Token = string(value)
 			case "operation":
 				m.Operation = d.intern(value)
 			case "service-model-type":

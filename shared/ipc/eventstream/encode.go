@@ -30,7 +30,7 @@ func Append(dst []byte, m *Message) ([]byte, error) {
 // Begin appends a frame of m without its payload: the caller appends that, and then calls End. So a payload can be
 // encoded where it is sent from. It fails, leaving dst as it was, when a header is longer than 32,767 bytes.
 func Begin(dst []byte, m *Message) ([]byte, error) {
-	for _, s := range [...]string{m.Version, m.ContentType, m.Operation, m.ServiceModelType} {
+	for _, s := range [...]string{m.Version, m.ContentType, m.Operation, m.ServiceModelType, m.Token} {
 		if len(s) > maxHeaderString {
 			return dst, fmt.Errorf("encode header of %d bytes: %w", len(s), ErrFrameTooLarge)
 		}
@@ -44,6 +44,7 @@ func Begin(dst []byte, m *Message) ([]byte, error) {
 	b = appendString(b, ":content-type", m.ContentType)
 	b = appendString(b, "operation", m.Operation)
 	b = appendString(b, "service-model-type", m.ServiceModelType)
+	b = appendString(b, "svcuid", m.Token)
 	binary.BigEndian.PutUint32(b[start+4:], uint32(len(b)-start-preludeLen))
 	return b, nil
 }

@@ -72,6 +72,7 @@ type Message struct {
 
 	Version          string // :version
 	ContentType      string // :content-type
+	Token            string // svcuid, in the CONNECT_ACK of nucleus lite to a connection by name
 	Operation        string // operation, on the first message of a stream
 	ServiceModelType string // service-model-type: the shape of the payload
 

@@ -50,6 +50,7 @@ func run(ctx context.Context, args []string, s cli.Streams, getenv func(string) 
 	}
 	var err error
 	if *root != "" {
+		options.CLI = true
 		options.Connection, err = conformance.FromCLI(*root)
 	} else if options.Connection, err = ipc.FromEnvironment(getenv); err != nil {
 		err = cli.Usagef("%v; or give -root", err)
@@ -62,7 +63,11 @@ func run(ctx context.Context, args []string, s cli.Streams, getenv func(string) 
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(s.Out, "nucleus %v at %s: ", runtime, options.Connection.Socket); err != nil {
+	left := ""
+	if !options.CLI { // which has no configuration
+		left = fmt.Sprintf("%s stays in the configuration of the component; no operation deletes it\n", conformance.OwnKey)
+	}
+	if _, err := fmt.Fprintf(s.Out, "%snucleus %v at %s: ", left, runtime, options.Connection.Socket); err != nil {
 		return fmt.Errorf("print table: %w", err)
 	}
 	return table.Close()

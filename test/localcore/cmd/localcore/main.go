@@ -83,7 +83,7 @@ func parse(args []string, s cli.Streams) (settings, error) {
 		set.updates[name] = map[string]any{"merge": merge}
 		return nil
 	})
-	fs.Func("only", "`NAME[,NAME]` to deploy of the stage, instead of everything", func(v string) error {
+	fs.Func("only", "`NAME[,NAME]` to deploy of the stage, with what they depend on, instead of everything", func(v string) error {
 		set.only = append(set.only, strings.Split(v, ",")...)
 		return nil
 	})

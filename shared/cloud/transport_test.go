@@ -1,4 +1,4 @@
-package fetcher_test
+package cloud
 
 import (
 	"encoding/pem"
@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"edgepdm/components/model-fetcher/fetcher"
 )
 
 func TestTrustAlso(t *testing.T) {
@@ -44,7 +42,7 @@ func TestTrustAlso(t *testing.T) {
 	} {
 		transport := &http.Transport{}
 		for _, file := range c.files {
-			if err := fetcher.TrustAlso(transport, file); (err == nil) != (c.bad == "") || err != nil && !strings.Contains(err.Error(), c.bad) {
+			if err := TrustAlso(transport, file); (err == nil) != (c.bad == "") || err != nil && !strings.Contains(err.Error(), c.bad) {
 				t.Errorf("%v: %v", c.files, err)
 			}
 		}

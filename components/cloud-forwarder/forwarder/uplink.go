@@ -1,0 +1,58 @@
+package forwarder
+
+import (
+	"sync"
+
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+)
+
+// uplink is the state of the way to the cloud: down while a sender finds it so. Such a sender goes on trying, so that what
+// it says is never old; one that has nothing to send says nothing.
+type uplink struct {
+	rt *component.Runtime
+
+	mu   sync.Mutex
+	down map[sender]bool
+	last bool // what was said last, by any of them
+}
+
+// sender is a stream, or one part of those that send in parallel.
+type sender struct {
+	stream string
+	part   int
+}
+
+func newUplink(rt *component.Runtime) *uplink { return &uplink{rt: rt, down: make(map[sender]bool)} }
+
+func (u *uplink) set(by sender, up bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.last = up
+	if up {
+		delete(u.down, by)
+	} else {
+		u.down[by] = true
+	}
+	u.say()
+}
+
+// forget takes back what a sender said that does not try any more. That alone is no sign that the uplink works: without
+// word of another one it counts as down until the next message.
+func (u *uplink) forget(by sender) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.down, by)
+	if u.last {
+		u.say()
+	}
+}
+
+// say tells the state. mu is held.
+func (u *uplink) say() {
+	state := event.UplinkUp
+	if len(u.down) > 0 {
+		state = event.UplinkDown
+	}
+	u.rt.SetUplink(state)
+}

@@ -1,0 +1,120 @@
+package engine
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/ledger"
+)
+
+// Places of conditions.
+const (
+	placeRows    = "rows"
+	placeSenders = "senders"
+)
+
+const (
+	// The share of missed rows is judged over lossTime, or longer where rows are few: until there are lossRows.
+	lossTime, longLossTime = 10 * time.Second, time.Minute
+	lossRows               = 100
+	// A single row is lost now and then.
+	leastMissed = 2
+	// reportEvery is the least time between two health messages about what was missed before the start.
+	reportEvery = time.Second
+	// twinTime is how long two senders under one name are told, after the last word of both.
+	twinTime = 2 * time.Minute
+)
+
+// losses tells what the numbers of rows say: that some never arrived, and that too many did not.
+type losses struct {
+	max       float64 // share that may be missed
+	counter   func(name string) *atomic.Uint64
+	condition func(code event.Code, place string, problem error)
+	report    func() // the counters at once
+	log       *slog.Logger
+
+	mu       sync.Mutex
+	missed   int64 // since the window began; what came late is taken off
+	rows     uint64
+	begun    time.Time
+	twin     time.Time // when two senders were seen last; zero: none are told
+	logged   time.Time
+	reported time.Time
+}
+
+func newLosses(rt *component.Runtime, most float64, now time.Time) *losses {
+	return &losses{
+		max: most, counter: rt.Counter, condition: rt.Conditions().Set, report: rt.ReportHealth, log: rt.Log, begun: now, rows: rt.Counter(CounterRows).Load(),
+	}
+}
+
+// note counts what the number of a row told.
+func (l *losses) note(t handled, gap ledger.Gap, now time.Time) {
+	gap.Tally(l.counter(CounterMissed))
+	l.counter(CounterUnheard).Add(gap.Unheard)
+	switch {
+	case gap.Repeated:
+		l.counter(CounterRepeated).Add(1)
+	case gap.Jump:
+		l.counter(CounterJumps).Add(1)
+	case gap.Twin:
+		l.counter(CounterTwoSenders).Add(1)
+	}
+	if gap.Missed == 0 && !gap.Late && !gap.Jump && !gap.Twin {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case gap.Late:
+		l.missed--
+	case !gap.Resumed: // what was lost while the engine was down does not make it too slow
+		l.missed += int64(gap.Missed)
+	case now.Sub(l.reported) >= reportEvery: // told at once: this process, too, may be killed before its next health message
+		l.reported = now
+		l.report()
+	}
+	if gap.Twin {
+		if l.twin.IsZero() {
+			l.condition(event.CodeInput, placeSenders, fmt.Errorf(
+				"rows of %s come in two sequences of numbers: two senders use its name", t.thing))
+		}
+		l.twin = now
+	}
+	if (gap.Missed > 0 || gap.Jump) && now.Sub(l.logged) >= logEvery {
+		l.logged = now
+		l.log.Warn("rows of telemetry never arrived", "thing", t.thing, "missed", gap.Missed, "jump", gap.Jump, "before_seq", t.seq,
+			"total", l.counter(CounterMissed).Load())
+	}
+}
+
+// judge says in the health messages when too many rows are missed, and when two senders are not heard any more. rows is how
+// many have arrived.
+func (l *losses) judge(now time.Time, rows uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.twin.IsZero() && now.Sub(l.twin) > twinTime {
+		l.twin = time.Time{}
+		l.condition(event.CodeInput, placeSenders, nil)
+	}
+	took, missed := now.Sub(l.begun), uint64(max(l.missed, 0))
+	arrived := rows - l.rows
+	if took < lossTime || arrived+missed < lossRows && took < longLossTime {
+		return
+	}
+	l.begun, l.rows, l.missed = now, rows, 0
+	l.condition(event.CodeOverload, placeRows, l.problem(arrived, missed, took))
+}
+
+func (l *losses) problem(arrived, missed uint64, took time.Duration) error {
+	if all := arrived + missed; missed >= leastMissed && float64(missed) > l.max*float64(all) {
+		return fmt.Errorf("%.1f %% of the rows of the last %.0f s never arrived: %d of %d; they come faster than they are taken, or are lost on the way",
+			100*float64(missed)/float64(all), took.Seconds(), missed, all)
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package engine
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"edgepdm/shared/event"
+	"edgepdm/shared/ledger"
+)
+
+// Missing more than a share of the rows is told with the figure, and over when a window is good; a lost row now and then,
+// what was lost before the start, and what came late are none of it.
+func TestTooManyMissedRowsAreTold(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	counters := make(map[string]*atomic.Uint64)
+	problem, reports := "", 0
+	l := &losses{max: 0.01, begun: now, report: func() { reports++ }, log: slog.New(slog.DiscardHandler), counter: func(name string) *atomic.Uint64 {
+		if counters[name] == nil {
+			counters[name] = new(atomic.Uint64)
+		}
+		return counters[name]
+	}, condition: func(code event.Code, place string, err error) {
+		if problem = ""; err != nil {
+			problem = fmt.Sprintf("%s %s %v", code, place, err)
+		}
+	}}
+	rows := uint64(0)
+	missed := func(n uint64) ledger.Gap { return ledger.Gap{Missed: n} }
+	late := ledger.Gap{Late: true}
+	for _, c := range []struct {
+		what    string
+		took    time.Duration
+		arrived uint64
+		gaps    []ledger.Gap
+		want    string // "" = nothing is wrong
+	}{
+		{"nothing", lossTime, 1000, nil, ""},
+		{"one row of few", lossTime, 100, []ledger.Gap{missed(1)}, ""},
+		{"a hundredth", lossTime, 990, []ledger.Gap{missed(10)}, ""},
+		{"what was lost before", lossTime, 1000, []ledger.Gap{{Missed: 1000, Resumed: true}}, ""},
+		{"what came late", lossTime, 1000, []ledger.Gap{missed(12), late, late}, ""},
+		{"three quarters", lossTime, 2280, []ledger.Gap{missed(6510)}, "74.1 % of the rows of the last 10 s never arrived: 6510 of 8790"},
+		{"before the window is over", lossTime - 1, 5000, nil, "6510 of 8790"},
+		{"the window", 1, 0, nil, ""},
+		{"too few rows to judge", lossTime, 20, []ledger.Gap{missed(10)}, ""},
+		{"with those that came since", lossTime, 100, nil, "10 of 130"},
+		{"silence, not long enough", lossTime, 0, nil, "10 of 130"},
+		{"silence", longLossTime, 0, nil, ""},
+		{"few rows for long", longLossTime, 6, []ledger.Gap{missed(3)}, "3 of 9"},
+		{"only late ones", lossTime, 1000, []ledger.Gap{late}, ""},
+	} {
+		for _, g := range c.gaps {
+			l.note(handled{thing: "press-1"}, g, now)
+		}
+		rows, now = rows+c.arrived, now.Add(c.took)
+		l.judge(now, rows)
+		if c.want == "" && problem != "" || !strings.Contains(problem, c.want) || c.want != "" && !strings.HasPrefix(problem, string(event.CodeOverload)) {
+			t.Errorf("%s: %q, want %q", c.what, problem, c.want)
+		}
+	}
+	for range 3 {
+		l.note(handled{thing: "press-1"}, ledger.Gap{Missed: 1, Resumed: true}, now)
+	}
+	if reports != 2 { // what was lost before, then and now
+		t.Errorf("%d reports", reports)
+	}
+}
+
+// Two senders are told until nothing was heard of them for a while.
+func TestTwoSendersAreToldForAWhile(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var counter atomic.Uint64
+	problem := ""
+	l := &losses{max: 0.01, begun: now, log: slog.New(slog.DiscardHandler), counter: func(string) *atomic.Uint64 { return &counter },
+		condition: func(code event.Code, _ string, err error) {
+			if code == event.CodeInput {
+				problem = fmt.Sprint(err)
+			}
+		}}
+	l.note(handled{thing: "press-1"}, ledger.Gap{Twin: true}, now)
+	l.note(handled{thing: "press-2"}, ledger.Gap{Twin: true}, now.Add(time.Minute))
+	l.judge(now.Add(time.Minute+twinTime), 0)
+	if !strings.Contains(problem, "press-1") {
+		t.Errorf("%q", problem)
+	}
+	l.judge(now.Add(time.Minute+twinTime+1), 0)
+	if problem != "<nil>" {
+		t.Errorf("%q", problem)
+	}
+}

@@ -1,0 +1,164 @@
+package component
+
+import (
+	"cmp"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"edgepdm/shared/event"
+)
+
+// Bounds of what a health message, which is a local message, says about conditions.
+const (
+	maxDetail          = 600 // bytes of all that is wrong
+	maxConditionDetail = 200 // bytes of one condition
+	maxConditions      = 8
+)
+
+// logConditionEvery is the least time between two log lines about a condition that changes.
+const logConditionEvery = 10 * time.Second
+
+// Conditions are what is wrong with a component at the moment. It is DEGRADED while something is, and what SetState says
+// once it has heard from every place that it expects.
+type Conditions struct {
+	log    *slog.Logger
+	now    func() time.Time
+	notify func()
+
+	mu       sync.Mutex
+	expected map[place]bool
+	wrong    map[place]*condition
+}
+
+// place is where something can be wrong.
+type place struct {
+	code event.Code
+	name string
+}
+
+// condition is what is wrong at a place.
+type condition struct {
+	parts  map[int]string // by part of the place; part 0 where it has none
+	since  time.Time
+	logged time.Time
+	text   string // of the lowest part
+	own    bool   // of the framework: outlives a change of the configuration
+}
+
+func newConditions(log *slog.Logger, now func() time.Time, notify func()) *Conditions {
+	return &Conditions{log: log, now: now, notify: notify, expected: make(map[place]bool), wrong: make(map[place]*condition)}
+}
+
+// Expect keeps the component from being OK until Set is called for the place.
+func (c *Conditions) Expect(code event.Code, name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.expected[place{code, name}] = true
+}
+
+// Set says what is wrong at a place; nil: it works. A change is logged. The text should be the same as long as the cause
+// is: no request ids, no times.
+func (c *Conditions) Set(code event.Code, name string, problem error) {
+	c.SetPart(code, name, 0, problem)
+}
+
+// SetPart is Set for one part of a place, such as one of the requests that a stream has under way: the place works when
+// all its parts do.
+func (c *Conditions) SetPart(code event.Code, name string, part int, problem error) {
+	c.set(place{code, name}, part, problem, false)
+}
+
+// setDeaf is Set for the framework's own condition, which outlives a change of the configuration.
+func (c *Conditions) setDeaf(problem error) {
+	c.set(place{event.CodePubSubDeaf, placeLocal}, 0, problem, true)
+}
+
+func (c *Conditions) set(at place, part int, problem error, own bool) {
+	c.mu.Lock()
+	changed := c.change(at, part, problem, own)
+	c.mu.Unlock()
+	if changed {
+		c.notify()
+	}
+}
+
+// change does what set does, and tells whether that changes anything. mu is held.
+func (c *Conditions) change(at place, part int, problem error, own bool) bool {
+	awaited := c.expected[at]
+	delete(c.expected, at)
+	is := c.wrong[at]
+	if problem == nil {
+		if is == nil {
+			return awaited
+		}
+		delete(is.parts, part)
+		if len(is.parts) == 0 {
+			delete(c.wrong, at)
+			c.log.Info("it works again", "code", at.code, "place", at.name)
+			return true
+		}
+	} else {
+		if is == nil {
+			is = &condition{parts: make(map[int]string), since: c.now(), own: own}
+			c.wrong[at] = is
+		}
+		is.parts[part] = problem.Error()
+	}
+	text := is.parts[slices.Min(slices.Collect(maps.Keys(is.parts)))]
+	if text == is.text {
+		return awaited
+	}
+	is.text = text
+	if now := c.now(); is.logged.IsZero() || now.Sub(is.logged) >= logConditionEvery {
+		is.logged = now
+		c.log.Error("something does not work; it will be tried again", "code", at.code, "place", at.name, "error", text)
+	}
+	return true
+}
+
+// begin forgets what the work said before it was entered again.
+func (c *Conditions) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.expected)
+	maps.DeleteFunc(c.wrong, func(_ place, is *condition) bool { return !is.own })
+}
+
+// report gives what is wrong, the oldest first, and tells whether word is awaited from a place.
+func (c *Conditions) report() (list []event.Condition, awaited bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for at, is := range c.wrong {
+		list = append(list, event.Condition{Code: at.code, Place: at.name, Detail: cut(is.text, maxConditionDetail), Since: is.since.UTC()})
+	}
+	slices.SortFunc(list, func(a, b event.Condition) int {
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Place, b.Place))
+	})
+	return list, len(c.expected) > 0
+}
+
+// detail is all that is wrong in one text.
+func detail(list []event.Condition) string {
+	var parts []string
+	for _, c := range list {
+		parts = append(parts, c.Place+": "+c.Detail)
+	}
+	return cut(strings.Join(parts, "; "), maxDetail)
+}
+
+// cut returns at most size bytes of text, and no half character.
+func cut(text string, size int) string {
+	return strings.ToValidUTF8(text[:min(len(text), size)], "")
+}
+
+// beginWork forgets what the work said before its Run was entered again.
+func (rt *Runtime) beginWork() {
+	rt.conditions.begin()
+	rt.mu.Lock()
+	rt.state, rt.detail = event.StateStarting, ""
+	rt.mu.Unlock()
+}

@@ -1,0 +1,93 @@
+package component
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+)
+
+// CounterDeaf counts the times that subscriptions were made again because the nucleus delivered nothing.
+const CounterDeaf = "pubsub.deaf"
+
+// placeLocal is where the condition of local messages is.
+const placeLocal = "local messages"
+
+// unheard is how many health messages in a row the nucleus must have taken and not delivered.
+const unheard = 3
+
+var errDeaf = errors.New("the nucleus takes local messages and delivers none")
+
+// hearing tells whether the nucleus still delivers local messages, by the component's own health messages. When the
+// publish/subscribe daemon of nucleus lite ends, every subscription stays open and is silent for good.
+type hearing struct {
+	rt     *Runtime
+	client *ipc.Client
+	after  time.Duration
+	deaf   atomic.Bool
+	stop   func()
+
+	mu    sync.Mutex
+	off   bool // there is nothing to go by
+	count int  // health messages that the nucleus took since the last that came back
+	since time.Time
+}
+
+// listen subscribes to the component's own health messages. Where that is not granted, nothing is watched.
+func (rt *Runtime) listen(ctx context.Context, client *ipc.Client, after time.Duration) *hearing {
+	h := &hearing{rt: rt, client: client, after: after, stop: func() {}}
+	sub, err := client.Subscribe(ctx, event.HealthTopic(rt.name), ipc.ReceiveAll)
+	if err != nil || after <= 0 {
+		h.off = true
+		if err != nil && ctx.Err() == nil && client.Err() == nil {
+			rt.Log.Warn("own health messages are not heard: silent subscriptions would go unnoticed", "error", err)
+		}
+		return h
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for m := range sub.Events() {
+			if own, err := event.DecodeHealth(m.Payload); err == nil && own.Run == rt.run {
+				h.heard()
+			}
+		}
+	})
+	h.stop = func() {
+		_ = sub.Close()
+		wg.Wait()
+	}
+	return h
+}
+
+func (h *hearing) heard() {
+	h.mu.Lock()
+	h.count = 0
+	h.mu.Unlock()
+	h.rt.conditions.setDeaf(nil)
+}
+
+// published notes a health message that the nucleus took, or did not. When several in a row have not come back, it ends
+// the connection, with which all subscriptions are made again.
+func (h *hearing) published(err error) {
+	if err != nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.rt.now()
+	if h.count++; h.count == 1 {
+		h.since = now
+	}
+	if h.off || h.count <= unheard || now.Sub(h.since) < h.after {
+		return
+	}
+	h.off = true
+	h.rt.Counter(CounterDeaf).Add(1)
+	h.rt.conditions.setDeaf(errDeaf)
+	h.deaf.Store(true)
+	h.client.Abandon(errDeaf)
+}

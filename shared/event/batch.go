@@ -1,0 +1,60 @@
+package event
+
+import (
+	"encoding/json"
+	"strconv"
+)
+
+// PredictionBatch carries predictions for one or several things in one message.
+type PredictionBatch struct {
+	V           int          `json:"v"`
+	Predictions []Prediction `json:"predictions"`
+}
+
+// BatchedPrediction is a decoded prediction of a batch, or why it is invalid.
+type BatchedPrediction struct {
+	Prediction
+	Payload []byte // the message that it would be on the topic of its thing
+	Err     error  // an *InvalidError
+}
+
+// DecodePredictionBatch reads a message of TopicPredictionBatch. One bad prediction does not spoil the others.
+func DecodePredictionBatch(payload []byte) ([]BatchedPrediction, error) {
+	var batch struct {
+		V           int               `json:"v"`
+		Predictions []json.RawMessage `json:"predictions"`
+	}
+	if err := decode(payload, &batch); err != nil {
+		return nil, err
+	}
+	if err := checkVersion(batch.V); err != nil {
+		return nil, err
+	}
+	predictions := make([]BatchedPrediction, len(batch.Predictions))
+	for i, raw := range batch.Predictions {
+		predictions[i].Payload = raw
+		predictions[i].Prediction, predictions[i].Err = decodePrediction(raw)
+	}
+	return predictions, nil
+}
+
+// JoinPredictions makes a batch of the first of the encoded predictions, as many as a local message carries, at least one,
+// and returns how many those are.
+func JoinPredictions(predictions [][]byte) (batch []byte, taken int) {
+	batch = append(batch, batchHead...)
+	for _, p := range predictions {
+		if taken > 0 {
+			if len(batch)+len(",")+len(p)+len(batchTail) > Local.Limit() {
+				break
+			}
+			batch = append(batch, ',')
+		}
+		batch = append(batch, p...)
+		taken++
+	}
+	return append(batch, batchTail...), taken
+}
+
+var batchHead = `{"v":` + strconv.Itoa(Version) + `,"predictions":[`
+
+const batchTail = "]}"

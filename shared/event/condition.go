@@ -1,0 +1,31 @@
+package event
+
+import "time"
+
+// Code names a kind of trouble. Codes are stable: alarms, dashboards and docs/states.md refer to them.
+type Code string
+
+// The codes.
+const (
+	CodeConfiguration  Code = "CONFIGURATION"   // a setting is missing or does not fit what is there
+	CodeNotAuthorized  Code = "NOT_AUTHORIZED"  // the nucleus or AWS refuses an operation
+	CodePubSubDeaf     Code = "PUBSUB_DEAF"     // the nucleus takes local messages and delivers none
+	CodeCloudAccess    Code = "CLOUD_ACCESS"    // no region, endpoint or credentials
+	CodeDelivery       Code = "DELIVERY"        // a cloud service does not take what waits
+	CodeDisk           Code = "DISK"            // a file cannot be read or written, or the disk is full
+	CodeStateOnDisk    Code = "STATE_ON_DISK"   // a state file was damaged, or is of a newer version
+	CodeModelStore     Code = "MODEL_STORE"     // models cannot be fetched, verified or activated
+	CodeModelRefused   Code = "MODEL_REFUSED"   // the published model is refused
+	CodeShadow         Code = "SHADOW"          // a device shadow cannot be read or written
+	CodeOverload       Code = "OVERLOAD"        // more rows than can be scored
+	CodeInput          Code = "INPUT"           // the source of rows cannot be read
+	CodeWaitsForOthers Code = "WAITS_FOR_OTHER" // another component is not at work
+)
+
+// Condition is something that is wrong at the moment.
+type Condition struct {
+	Code   Code      `json:"code"`
+	Place  string    `json:"place"`  // where, such as the name of a stream
+	Detail string    `json:"detail"` // what, for a person
+	Since  time.Time `json:"since"`
+}

@@ -1,0 +1,226 @@
+package deploy
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"edgepdm/components/cloud-forwarder/forwarder"
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/test/localcloud"
+	"edgepdm/test/localcore"
+)
+
+// The suite alone, as the documented command deploys it, brings all that it depends on. What is merged into one of them
+// is dropped by a classic nucleus, with a line in its log only, and taken by nucleus lite; once it is named it is taken.
+func TestSuiteBringsItsDependencies(t *testing.T) {
+	tree := stage(t, "-version", "1.0.0")
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			p := newPlant(t, tree, m.mode)
+			merges := p.configuration()
+			delete(merges, simulatorName) // no dependency
+			if err := p.deploy(map[string]string{suiteName: "1.0.0"}, merges); err != nil {
+				t.Fatal(err)
+			}
+			var there []string
+			for _, c := range p.core.Components() {
+				there = append(there, c.Name)
+				if c.Version != "1.0.0" {
+					t.Errorf("%s %s is there", c.Name, c.Version)
+				}
+			}
+			for _, name := range []string{suiteName, alarmName, engineName, fetcherName, forwarderName} {
+				if !slices.Contains(there, name) {
+					t.Errorf("%s is not there: %v", name, there)
+				}
+			}
+			if got := p.silence(); (got == "0s") != (m.mode == localcore.Lite) {
+				t.Errorf("merged into a dependency: silence is %s", got)
+			}
+			if m.mode == localcore.Lite {
+				return // the tree that is handed over again is another story
+			}
+			if err := p.deploy(map[string]string{alarmName: "1.0.0"}, map[string]map[string]any{alarmName: merges[alarmName]}); err != nil {
+				t.Fatal(err)
+			}
+			if got := p.silence(); got != "0s" {
+				t.Errorf("merged into a component that is named: silence is %s", got)
+			}
+		})
+	}
+}
+
+// silence is the alarm manager's, as it is configured.
+func (p *plant) silence() any {
+	configuration, _ := p.core.Configuration(alarmName)
+	return configuration["silence"]
+}
+
+// On nucleus lite a second deployment that hands over the tree of what runs fails, and what runs goes on. One that hands
+// over only what is new succeeds, and of the old version nothing is left.
+func TestSecondDeploymentOnLite(t *testing.T) {
+	first, second := stage(t, "-version", "1.0.0"), stage(t, "-version", "1.1.0")
+	p := newPlant(t, first, localcore.Lite)
+	if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
+		t.Fatal(err)
+	}
+	p.await("rows are scored", func() bool { return p.prediction.Seq > 3 })
+	before := p.pid(engineName)
+	for _, tree := range []string{first, joined(t, first, second)} {
+		err := p.carryOut(localcore.Deployment{Components: all("1.0.0"), Stage: tree})
+		if err == nil || !strings.Contains(err.Error(), "text file busy") {
+			t.Errorf("a tree with what runs: %v", err)
+		}
+	}
+	p.mu.Lock()
+	seen := p.prediction.Seq
+	p.mu.Unlock()
+	p.await("rows are scored after it", func() bool { return p.prediction.Seq > seen+3 })
+	if p.pid(engineName) != before {
+		t.Error("a deployment that failed restarted the engine")
+	}
+	if err := p.carryOut(localcore.Deployment{Components: all("1.1.0"), Stage: second}); err != nil {
+		t.Fatal(err)
+	}
+	p.await("the engine runs in the new version", func() bool { return p.health[engineName].Version == "1.1.0" })
+	old := filepath.Join(p.root, "packages", "artifacts", engineName, "1.0.0")
+	if _, err := os.Stat(old); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: %v", old, err)
+	}
+}
+
+// A core that is not provisioned has no token exchange service: what depends on it, in either way, is refused, unless the
+// core's configuration file names the service.
+func TestOfflineCore(t *testing.T) {
+	tree := stage(t, "-version", "1.0.0")
+	for _, named := range []bool{false, true} {
+		p := newPlant(t, tree, localcore.Classic, func(o *localcore.Options) {
+			o.Offline = true
+			if named {
+				o.Builtins = []string{"aws.greengrass.TokenExchangeService"}
+			}
+		})
+		err := p.deploy(map[string]string{suiteName: "1.0.0", simulatorName: "1.0.0"}, map[string]map[string]any{simulatorName: {"rate": 10}})
+		switch {
+		case !named && (err == nil || !strings.Contains(err.Error(), "configured to run offline")):
+			t.Errorf("without the service: %v", err)
+		case named && err != nil:
+			t.Fatal(err)
+		case named:
+			p.await("rows are scored", func() bool { return p.prediction.Seq > 3 })
+		}
+	}
+}
+
+// no component was started again.
+func (p *plant) checkStarts() {
+	p.t.Helper()
+	for _, c := range p.core.Components() {
+		if c.Name != suiteName && (c.State != localcore.StateRunning || c.Restarts != 0) {
+			p.t.Errorf("%s is %s after %d restarts", c.Name, c.State, c.Restarts)
+		}
+	}
+}
+
+// Daemons of nucleus lite crash: without ggpubsubd all subscriptions are silent, with a new ggipcd no token is valid. The
+// plant goes on without a restart of a component.
+func TestDaemonsOfLiteCrash(t *testing.T) {
+	p := newPlant(t, stage(t, "-version", "1.0.0"), localcore.Lite)
+	if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
+		t.Fatal(err)
+	}
+	scored := func(after string) {
+		t.Helper()
+		p.mu.Lock()
+		seen := p.prediction.Seq
+		p.mu.Unlock()
+		p.await("rows are scored after "+after, func() bool { return p.prediction.Seq > seen+5 })
+	}
+	scored("the start")
+	if err := p.core.KillPubSub(); err != nil {
+		t.Fatal(err)
+	}
+	p.listen()
+	p.await("the engine and the forwarder noticed that they hear nothing", func() bool {
+		return p.health[engineName].Counters[component.CounterDeaf] > 0 && p.health[forwarderName].Counters[component.CounterDeaf] > 0
+	})
+	scored("a crash of ggpubsubd")
+	for range 3 { // more often than systemd starts a component again
+		if err := p.core.KillIPC(); err != nil {
+			t.Fatal(err)
+		}
+		p.observer.AuthToken, p.observer.ComponentName = "", "com.edgepdm.TestObserver"
+		p.listen()
+		scored("a crash of ggipcd")
+	}
+	p.checkStarts()
+}
+
+// The token exchange service has no credentials, as before the first connection to AWS: nothing ends, the forwarder keeps
+// what is to be delivered, and delivers when there are some. It says why it does not deliver; nucleus lite does not tell
+// it more than that there is no uplink.
+func TestNoCredentials(t *testing.T) {
+	tree := stage(t, "-version", "1.0.0")
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			p := newPlant(t, tree, m.mode)
+			p.cloud.RefuseCredentials(403)
+			if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
+				t.Fatal(err)
+			}
+			p.await("the forwarder tells what it lacks", func() bool {
+				h := p.health[forwarderName]
+				told := strings.Contains(h.Detail, "token exchange service: 403") || m.mode == localcore.Lite
+				return forwarder.Waiting(h.Counters) >= 20 && h.Uplink == event.UplinkDown && told
+			})
+			p.checkStarts()
+			p.cloud.RefuseCredentials(0)
+			p.await("all that waited is in the cloud", func() bool {
+				arrived := p.cloud.Journal().IDs(localcloud.KindIoT)
+				return len(p.accepted) >= 20 && !slices.ContainsFunc(slices.Collect(maps.Keys(p.accepted)), func(id string) bool { return arrived[id] == 0 })
+			})
+			p.checkStarts()
+		})
+	}
+}
+
+// A local deployment that names what runs, to change its configuration, copies its artifacts again: they are root's until
+// the next start. The engine goes on with what it has, and nothing is told as an error.
+func TestHotDeploymentOnClassic(t *testing.T) {
+	p := newPlant(t, stage(t, "-version", "1.0.0"), localcore.Classic)
+	if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
+		t.Fatal(err)
+	}
+	p.await("rows are scored", func() bool { return p.prediction.Seq > 3 })
+	before := p.pid(engineName)
+	if err := p.deploy(all("1.0.0"), map[string]map[string]any{engineName: {"threshold": 0.75}}); err != nil {
+		t.Fatal(err)
+	}
+	p.await("the new threshold is in force", func() bool { return p.prediction.Threshold == 0.75 && p.health[engineName].State == event.StateOK })
+	if p.pid(engineName) != before {
+		t.Error("the engine was started again")
+	}
+	files, err := filepath.Glob(filepath.Join(p.root, "packages", "artifacts", engineName, "1.0.0", "*"))
+	if err != nil || len(files) < 2 {
+		t.Fatalf("artifacts %v, %v", files, err)
+	}
+	for _, file := range files {
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0 {
+			t.Errorf("%s can be read: %v, %v", file, info, err)
+		}
+	}
+	if text := string(read(t, filepath.Join(p.root, "logs", engineName+".log"))); strings.Contains(text, "level=ERROR") {
+		t.Errorf("the engine tells an error:\n%s", text)
+	}
+	if err := p.core.RestartComponent(t.Context(), engineName); err != nil {
+		t.Fatal(err)
+	}
+	p.await("the engine runs after its next start", func() bool { return p.prediction.Threshold == 0.75 && p.health[engineName].State == event.StateOK })
+}
