@@ -86,13 +86,6 @@ func (o *observer) handle(m ipc.TopicMessage, now time.Time) {
 				o.prediction(p.Prediction, now)
 			}
 		}
-	case m.Topic == event.TopicPredictionBatch:
-		rows, _ := event.DecodePredictionBatch(m.Payload)
-		for _, r := range rows {
-			if r.Err == nil {
-				o.prediction(r.Prediction, now)
-			}
-		}
 	case strings.HasPrefix(m.Topic, event.AlertTopic("")):
 		if a, err := event.DecodeAlert(m.Payload); err == nil {
 			o.alert(a)
