@@ -21,6 +21,7 @@ help: ## list the targets
 
 .PHONY: demo
 demo: ## run the suite on the embedded core: make demo [ARGS="-for 30s -headless -report FILE"]
+	@[ -x bin/demo ] || echo "the first build takes some minutes: what is built, and how far it is, follows"
 	@CGO_ENABLED=0 go run -trimpath -buildvcs=false ./scripts/demo/build && exec bin/demo -build $(ARGS)
 
 .PHONY: build

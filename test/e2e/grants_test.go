@@ -163,7 +163,7 @@ func until(timeout time.Duration, condition func() bool) bool {
 // used waits until a request has used the component's grant.
 func (p *plant) used(component, resource string) {
 	p.t.Helper()
-	if !until(30*time.Second, func() bool {
+	if !until(90*time.Second, func() bool {
 		for _, g := range p.unused() {
 			if g.Component == component && g.Resource == resource {
 				return false
