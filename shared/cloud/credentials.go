@@ -32,11 +32,14 @@ type tokenExchange struct {
 // TokenExchangeError is what the token exchange service says when it gives no credentials. It is a smithy.APIError, as
 // those of AWS's services are.
 type TokenExchangeError struct {
-	Status int    // of HTTP; 200 when the answer has no credentials
+	Status int    // of HTTP; 200 when the answer has no credentials, 0 when there is none
 	Text   string // for a person
 }
 
 func (e *TokenExchangeError) Error() string {
+	if e.Status == 0 {
+		return fmt.Sprintf("%s: %s", tokenExchangeError, e.Text)
+	}
 	return fmt.Sprintf("%s: %d %s", tokenExchangeError, e.Status, e.Text)
 }
 
@@ -52,7 +55,7 @@ func (e *TokenExchangeError) ErrorMessage() string { return e.Error() }
 // ErrorFault says whose fault it is.
 func (e *TokenExchangeError) ErrorFault() smithy.ErrorFault { return smithy.FaultUnknown }
 
-// Retrieve asks for credentials. The error is a *TokenExchangeError when the service has answered.
+// Retrieve asks for credentials. The error wraps a *TokenExchangeError.
 func (t *tokenExchange) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url, nil)
 	if err != nil {
@@ -63,12 +66,12 @@ func (t *tokenExchange) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	}
 	answer, err := t.client.Do(request)
 	if err != nil {
-		return aws.Credentials{}, fmt.Errorf("ask the %s: %w", tokenExchangeError, err)
+		return aws.Credentials{}, fmt.Errorf("%w: %w", &TokenExchangeError{0, unreachable(err)}, err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxCredentials+1))
 	if err != nil {
-		return aws.Credentials{}, fmt.Errorf("read the answer of the %s: %w", tokenExchangeError, err)
+		return aws.Credentials{}, fmt.Errorf("read the answer: %w: %w", &TokenExchangeError{0, unreachable(err)}, err)
 	}
 	if answer.StatusCode != http.StatusOK {
 		return aws.Credentials{}, &TokenExchangeError{answer.StatusCode, plain(body)}
