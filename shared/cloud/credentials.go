@@ -1,11 +1,13 @@
 package cloud
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 
 const (
 	maxCredentials     = 64 << 10 // bytes of an answer; a session token has one or two thousand
+	maxToken           = 16 << 10 // bytes of the token for the service
 	maxTokenExchange   = 200      // bytes of what the service says that a person reads
 	providerName       = "TokenExchangeService"
 	tokenExchangeError = "token exchange service"
@@ -25,7 +28,7 @@ const (
 // what nucleus lite answers while it has no credentials.
 type tokenExchange struct {
 	url    string
-	token  func() string
+	token  func() (string, error)
 	client *http.Client
 }
 
@@ -61,7 +64,11 @@ func (t *tokenExchange) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if err != nil {
 		return aws.Credentials{}, fmt.Errorf("%s: %w", EnvCredentialsURL, err)
 	}
-	if token := t.token(); token != "" {
+	token, err := t.token()
+	if err != nil {
+		return aws.Credentials{}, fmt.Errorf("%w: %w", &TokenExchangeError{0, err.Error()}, err)
+	}
+	if token != "" {
 		request.Header.Set("Authorization", token)
 	}
 	answer, err := t.client.Do(request)
@@ -81,6 +88,27 @@ func (t *tokenExchange) Retrieve(ctx context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, &TokenExchangeError{answer.StatusCode, problem}
 	}
 	return c, nil
+}
+
+// authorization returns the token for the token exchange service, as it is now: a nucleus renews it.
+func authorization(getenv func(string) string) (string, error) {
+	path := getenv(EnvCredentialsFile)
+	if path == "" {
+		return getenv(EnvCredentialsToken), nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", EnvCredentialsFile, err)
+	}
+	defer func() { _ = file.Close() }()
+	token, err := io.ReadAll(io.LimitReader(file, maxToken+1))
+	switch token = bytes.TrimSpace(token); {
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", EnvCredentialsFile, err)
+	case len(token) == 0 || len(token) > maxToken || bytes.ContainsAny(token, "\r\n"):
+		return "", fmt.Errorf("%s: %s has no token: one line of at most %d bytes", EnvCredentialsFile, path, maxToken)
+	}
+	return string(token), nil
 }
 
 // parseCredentials reads an answer. The problem, if there is one, never quotes it: it may have half of a secret.

@@ -21,7 +21,7 @@ func (r *run) newAccess() (*cloud.Access, error) {
 	c := r.config
 	return cloud.New(cloud.Settings{
 		Region: c.Region, CAFile: c.Endpoints.CAFile, Timeout: c.Timeout, Whole: c.Timeout, MaxBody: maxAnswer, Idle: c.Parallel,
-		Getenv: r.rt.Getenv(r.forwarder.Getenv), Log: r.rt.Log,
+		Getenv: r.rt.Getenv(r.forwarder.Getenv),
 	})
 }
 

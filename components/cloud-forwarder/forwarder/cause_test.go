@@ -50,3 +50,24 @@ func exchange(r *rig, status int, body string) {
 	r.t.Cleanup(server.Close)
 	r.vars[envURL] = server.URL
 }
+
+// Root certificates of the nucleus that cannot be read are told, and no reason to deliver nothing; those that can be are
+// trusted without a word in the configuration.
+func TestRootCertificatesOfTheNucleus(t *testing.T) {
+	r := newRig(t)
+	r.vars["GG_ROOT_CA_PATH"] = r.path("nowhere.pem")
+	r.start()
+	h := r.awaitState(event.StateDegraded, "root certificates: GG_ROOT_CA_PATH: open")
+	if h.Conditions[0].Code != event.CodeConfiguration {
+		t.Errorf("%+v", h)
+	}
+	r.alert("a-1")
+	r.iot.await(t, "alert", has("a-1"))
+	r.stop()
+	r.vars["GG_ROOT_CA_PATH"] = r.cloud.Endpoints().CAFile
+	r.configure(map[string]any{"endpoints": map[string]any{"caFile": ""}})
+	r.start()
+	r.alert("a-2")
+	r.iot.await(t, "alert", has("a-2"))
+	r.awaitState(event.StateOK, "")
+}

@@ -262,6 +262,7 @@ func (r *run) reach(ctx context.Context, prefix string) error {
 			return err
 		}
 		r.access = access
+		r.rt.Conditions().Set(event.CodeConfiguration, placeRootCAs, access.RootCAs)
 		if r.toSNS != nil {
 			r.toSNS.sinks <- &snsSink{client: r.newSNS(), arn: r.config.AlertTopicARN, access: access}
 		}

@@ -40,7 +40,7 @@ func Waiting(counters map[string]uint64) (n uint64) {
 	return n
 }
 
-// Places of a stream where something can be wrong, and that of access to AWS.
+// Places of a stream where something can be wrong, and those of access to AWS.
 const (
 	placeOpen    = "open"
 	placeReceive = "receive"
@@ -50,6 +50,7 @@ const (
 	placeRemove  = "remove"
 	placeExpire  = "expire"
 	placeAWS     = "AWS"
+	placeRootCAs = "root certificates"
 )
 
 const (

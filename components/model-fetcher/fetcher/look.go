@@ -143,6 +143,7 @@ func (r *run) connect() error {
 	if err != nil {
 		return err
 	}
+	r.rt.Conditions().Set(event.CodeConfiguration, placeRootCAs, access.RootCAs)
 	pause := r.Retry
 	if pause.Max == 0 {
 		pause = component.Backoff{Min: retryMin, Max: retryMax}
