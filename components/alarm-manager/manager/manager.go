@@ -296,7 +296,7 @@ func (r *run) health(payload []byte, now time.Time) error {
 		return nil
 	}
 	r.watch.forwarder = heard(now)
-	held := withheld(h.Conditions)
+	held := withheld(h)
 	switch {
 	case h.Uplink == event.UplinkDown, held != "":
 		if r.watch.down.since.IsZero() {

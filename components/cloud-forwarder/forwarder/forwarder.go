@@ -144,7 +144,7 @@ func (r *run) newStream(name string, options spool.Options) *stream {
 		parallel: 1, dead: r.dead, uplink: r.uplink, rt: r.rt, dropped: make(map[spool.Reason]uint64),
 	}
 	s.options.Now = r.forwarder.Now
-	r.rt.Conditions().Expect(codeOf(placeOpen), s.name+" "+placeOpen)
+	r.rt.Conditions().Expect(event.CodeDisk, s.name+" "+placeOpen)
 	r.streams = append(r.streams, s)
 	return s
 }
@@ -216,7 +216,7 @@ func (r *run) measure() {
 		if n := s.queue.Stats().Depth; n > 0 {
 			problem = fmt.Errorf("alertTopicArn is not set, and alerts of before wait for a topic: %d", n)
 		}
-		s.report(placeDeliver, problem)
+		r.rt.Conditions().Set(event.CodeConfiguration, s.name+" "+placeDeliver, problem)
 	}
 	r.countOverrun(event.FilterAlert, r.alerts)
 	r.countOverrun(event.FilterPrediction, r.predictions)
@@ -265,11 +265,12 @@ func (r *run) reach(ctx context.Context, prefix string) error {
 			return err
 		}
 		r.access = access
+		r.rt.Conditions().Set(event.CodeConfiguration, placeRootCAs, access.RootCAs)
 		if r.toSNS != nil {
 			r.toSNS.sinks <- &snsSink{client: r.newSNS(), arn: r.config.AlertTopicARN, access: access}
 		}
 	}
-	client, err := r.newIoTData(ctx, r.rt.IPC())
+	client, err := r.iotData(ctx, r.rt.IPC())
 	if err != nil {
 		return err
 	}

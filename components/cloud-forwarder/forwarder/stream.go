@@ -40,15 +40,17 @@ func Waiting(counters map[string]uint64) (n uint64) {
 	return n
 }
 
-// Places of a stream where something can be wrong, and that of access to AWS.
+// Places of a stream where something can be wrong, and those of access to AWS.
 const (
 	placeOpen    = "open"
 	placeReceive = "receive"
 	placeRead    = "read"
 	placeDeliver = "deliver"
+	placeBury    = "dead letters"
 	placeRemove  = "remove"
 	placeExpire  = "expire"
 	placeAWS     = "AWS"
+	placeRootCAs = "root certificates"
 )
 
 const (
@@ -87,20 +89,12 @@ type envelope struct {
 	Message json.RawMessage `json:"message"`
 }
 
-// report says what is wrong at a place of the stream; nil: it works.
+// report says what is wrong with the disk at a place of the stream; nil: it works.
 func (s *stream) report(what string, problem error) { s.reportPart(what, 0, problem) }
 
 // reportPart is report for one of the requests that the stream has under way.
 func (s *stream) reportPart(what string, part int, problem error) {
-	s.rt.Conditions().SetPart(codeOf(what), s.name+" "+what, part, problem)
-}
-
-// codeOf returns the code of a condition at a place of a stream.
-func codeOf(what string) event.Code {
-	if what == placeDeliver {
-		return event.CodeDelivery
-	}
-	return event.CodeDisk
+	s.rt.Conditions().SetPart(event.CodeDisk, s.name+" "+what, part, problem)
 }
 
 func (s *stream) count(what string, n uint64) {
@@ -263,7 +257,7 @@ func (s *stream) deliver(ctx context.Context, to sink, r spool.Record, part int)
 		}
 		switch {
 		case err == nil:
-			s.reportPart(placeDeliver, part, nil)
+			s.delivers(part)
 			s.count(counterSent, 1)
 			return true
 		case errors.Is(err, errPoison):
@@ -273,22 +267,40 @@ func (s *stream) deliver(ctx context.Context, to sink, r spool.Record, part int)
 		if attempt == 1 {
 			s.rt.Log.Warn("not delivered; it will be tried again", "stream", s.name, "id", r.ID, "error", err)
 		}
-		reason := refusal(err)
-		if reason == nil && s.options.Now().Sub(begun) >= stuckAfter {
-			reason = errors.New(cloud.Text(err))
-		}
-		if reason == nil || attempt >= patience {
-			s.reportPart(placeDeliver, part, reason)
-		}
+		s.undelivered(part, err, attempt, s.options.Now().Sub(begun))
 		m.replayed = true // the failed attempt may have arrived all the same
 		if !pause(ctx, max(s.backoff.Delay(attempt), min(retryAfter(err), s.backoff.Max))) {
 			return false
 		}
 		if s.gone(r) { // what this stream said of it may be old before there is another record
 			s.uplink.forget(sender{s.name, part})
-			s.reportPart(placeDeliver, part, nil)
+			s.delivers(part)
 			return true
 		}
+	}
+}
+
+// undelivered reports what an attempt has failed with, once that does not pass by itself: what is refused after a few
+// attempts, and all else after a while.
+func (s *stream) undelivered(part int, err error, attempt int, since time.Duration) {
+	kind, why := judge(err)
+	definite := kind != cloud.Busy && kind != cloud.Unreachable
+	if definite && attempt < patience || !definite && since < stuckAfter {
+		return
+	}
+	code, other := event.CodeDelivery, event.CodeCloudAccess
+	if kind == cloud.NoCredentials {
+		code, other = other, code
+	}
+	place := s.name + " " + placeDeliver
+	s.rt.Conditions().SetPart(other, place, part, nil)
+	s.rt.Conditions().SetPart(code, place, part, errors.New(why))
+}
+
+// delivers reports that a part of the stream gets on.
+func (s *stream) delivers(part int) {
+	for _, code := range []event.Code{event.CodeDelivery, event.CodeCloudAccess} {
+		s.rt.Conditions().SetPart(code, s.name+" "+placeDeliver, part, nil)
 	}
 }
 
@@ -310,11 +322,12 @@ func (s *stream) bury(ctx context.Context, r spool.Record, part int, reason erro
 			if err != nil {
 				s.rt.Log.Error("dead letter is lost, but for this line", "stream", s.name, "id", r.ID, "error", err, "record", string(r.Payload))
 			}
-			s.reportPart(placeDeliver, part, nil)
+			s.delivers(part)
+			s.reportPart(placeBury, part, nil)
 			s.count(counterDead, 1)
 			return true
 		}
-		s.reportPart(placeDeliver, part, err)
+		s.reportPart(placeBury, part, err)
 		if !pause(ctx, s.backoff.Delay(attempt)) {
 			return false
 		}

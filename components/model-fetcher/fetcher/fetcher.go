@@ -216,5 +216,8 @@ func (r *run) tell(err error) {
 	r.rt.Conditions().Set(event.CodeModelRefused, placeBucket, refused)
 }
 
-// placeBucket is where a condition says what is wrong with what is published.
-const placeBucket = "bucket"
+// Places where a condition says what is wrong: with what is published, and with the nucleus's root certificates.
+const (
+	placeBucket  = "bucket"
+	placeRootCAs = "root certificates"
+)
