@@ -76,7 +76,7 @@ gdk-publish: ## build and publish every component with GDK: make gdk-publish [AR
 
 .PHONY: docker-config docker-up docker-logs docker-down
 docker-config: stage ## render the recipes for the nucleus in docker: make docker-config [ARGS="-merge FILE"]
-	@go run ./scripts/docker $(ARGS)
+	@go run ./scripts/docker -version $(VERSION) $(ARGS)
 docker-up: ## start the nucleus in docker: make docker-up GREENGRASS_IMAGE=greengrass:2.15.0
 	@scripts/docker/docker.sh up
 docker-logs: ## follow the logs of the nucleus in docker, and of its components
