@@ -51,12 +51,16 @@ fmt: ## format the Go files and the scripts
 	go run $(SHFMT) -i 2 -w $(SCRIPTS)
 
 .PHONY: stage
-stage: ## build and fill artifacts-build/ for greengrass-cli: make stage [VERSION=x.y.z] [ARCH=host|all|amd64,arm64,armv7] [BUCKET=NAME] [OFFLINE=1]
-	@go run ./scripts/stage -version $(VERSION) -arch $(ARCH) -bucket "$(BUCKET)" $(if $(OFFLINE),-offline)
+stage: ## build and fill artifacts-build/ for greengrass-cli, or cloud-build/ with BUCKET: make stage [VERSION=x.y.z] [ARCH=host|all|amd64,arm64,armv7] [BUCKET=NAME] [OFFLINE=1]
+	@go run ./scripts/stage -version $(VERSION) -arch $(ARCH) -bucket "$(BUCKET)" $(if $(BUCKET),-out cloud-build) $(if $(OFFLINE),-offline)
 
 .PHONY: lambda
-lambda: ## build the Polly notifier for the embedded cloud (the Lambda's own build is in its README)
+lambda: ## build the Polly notifier for the embedded cloud on this machine
 	@CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w -X main.version=$(VERSION)" -o bin/lambda/polly-notifier/bootstrap ./components/polly-notifier
+
+.PHONY: lambda-zip
+lambda-zip: ## build the Polly notifier for AWS Lambda into bin/lambda/polly-notifier.zip: make lambda-zip [VERSION=x.y.z] [ARGS="-arch amd64"]
+	@go run ./scripts/lambdazip -version $(VERSION) $(ARGS)
 
 .PHONY: cross
 cross: ## build the components for all architectures, and try each program under qemu-user
@@ -99,4 +103,4 @@ soak: ## damage 100,000 model files of every format and read them: make soak [SO
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf artifacts-build bin demo-run docker-run .cache greengrass-build recipes/*/greengrass-build
+	rm -rf artifacts-build cloud-build bin demo-run docker-run .cache greengrass-build recipes/*/greengrass-build

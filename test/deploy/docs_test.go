@@ -90,6 +90,32 @@ func blocks(t *testing.T, page, language string) (texts []string) {
 	return texts
 }
 
+// names are what a reader of the pages has set.
+var names = map[string]string{
+	"AWS_REGION": "eu-west-1", "ACCOUNT": "123456789012", "BUCKET": "edgepdm-123456789012", "CORE": "press-hall-1", "GROUP": "edgepdm",
+	"ROLE": "EdgepdmTokenExchangeRole", "ROLE_ALIAS": "EdgepdmTokenExchangeRoleAlias", "VERSION": "1.0.0",
+	"KEY": "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=",
+}
+
+// heredoc is a file that a command of a page writes.
+func heredoc(t *testing.T, page, file string) []byte {
+	t.Helper()
+	text := strings.Join(blocks(t, page, "sh"), "")
+	_, after, found := strings.Cut(text, "cat >"+file+" <<EOF\n")
+	body, _, ended := strings.Cut(after, "\nEOF\n")
+	if !found || !ended {
+		t.Fatalf("%s does not write %s", page, file)
+	}
+	const dollar = "\x00"
+	body = os.Expand(strings.ReplaceAll(body, `\$`, dollar), func(name string) string {
+		if names[name] == "" {
+			t.Errorf("%s: %s has the variable %q", page, file, name)
+		}
+		return names[name]
+	})
+	return []byte(strings.ReplaceAll(body, dollar, "$"))
+}
+
 // The policy of the token exchange role names what it allows, and only that.
 func TestConsolePolicyIsLeastPrivilege(t *testing.T) {
 	var policy struct {
@@ -100,7 +126,7 @@ func TestConsolePolicyIsLeastPrivilege(t *testing.T) {
 			Condition        map[string]map[string][]string
 		}
 	}
-	if err := json.Unmarshal([]byte(blocks(t, "console.md", "json")[0]), &policy); err != nil {
+	if err := json.Unmarshal(heredoc(t, "console.md", "policy.json"), &policy); err != nil {
 		t.Fatal(err)
 	}
 	var actions []string
@@ -114,6 +140,9 @@ func TestConsolePolicyIsLeastPrivilege(t *testing.T) {
 		if slices.Contains(s.Action, "s3:ListBucket") && len(s.Condition["StringLike"]["s3:prefix"]) == 0 {
 			t.Errorf("%s: the whole bucket is listed", s.Sid)
 		}
+	}
+	if own := "arn:aws:iot:eu-west-1:123456789012:topic/edgepdm/${credentials-iot:ThingName}/*"; !slices.Contains(policy.Statement[4].Resource, own) {
+		t.Errorf("a core may publish as another: %q", policy.Statement[4].Resource)
 	}
 	slices.Sort(actions)
 	want := []string{"iot:Publish", "s3:GetBucketLocation", "s3:GetObject", "s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "sns:Publish"}
@@ -131,12 +160,12 @@ func TestConsoleConfigurationIsValid(t *testing.T) {
 			Merge string `json:"merge"`
 		} `json:"configurationUpdate"`
 	}
-	if err := json.Unmarshal([]byte(texts[len(texts)-1]), &deployment); err != nil {
+	if err := json.Unmarshal(heredoc(t, "console.md", "deployment.json"), &deployment); err != nil {
 		t.Fatal(err)
 	}
-	pasted := map[string][]string{forwarderName: {texts[1]}, fetcherName: {texts[2]}, engineName: {texts[3]}}
+	pasted := map[string][]string{forwarderName: {texts[0]}, fetcherName: {texts[1]}, engineName: {texts[2]}}
 	for name, component := range deployment {
-		if !slices.Contains([]string{suiteName, forwarderName, fetcherName, engineName}, name) || component.Version != "1.0.0" {
+		if !slices.Contains([]string{suiteName, forwarderName, fetcherName, engineName, simulatorName}, name) || component.Version != "1.0.0" {
 			t.Errorf("deployment has %s %s", name, component.Version)
 		}
 		if component.Update.Merge != "" {
