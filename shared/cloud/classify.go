@@ -21,7 +21,8 @@ const (
 	Unreachable   Kind = iota + 1 // no answer of the service came
 	NoCredentials                 // the token exchange service gives none, and says so
 	NotTheService                 // something on the way has answered
-	Busy                          // the service fails or throttles: that passes
+	Busy                          // the service fails, which passes
+	Throttled                     // the service wants fewer requests
 	Refused                       // the service does not want it for a reason that does not pass by itself
 )
 
@@ -49,17 +50,22 @@ func Classify(err error) (Kind, string) {
 		return NotTheService, ErrNotTheService.Error()
 	case proxys(status):
 		return NotTheService, bare(status)
-	case coded == nil:
-		if passes(status) {
-			return Busy, bare(status)
-		}
-		return Refused, bare(status)
 	}
-	text := withoutIDs(strings.Trim(coded.ErrorCode()+": "+coded.ErrorMessage(), ": \n"))
-	if passes(status) || strings.Contains(coded.ErrorCode(), "Throttl") || strings.Contains(coded.ErrorCode(), "TooManyRequests") {
+	text := bare(status)
+	if coded != nil {
+		text = withoutIDs(strings.Trim(coded.ErrorCode()+": "+coded.ErrorMessage(), ": \n"))
+	}
+	switch {
+	case status == http.StatusTooManyRequests, coded != nil && throttles(coded.ErrorCode()):
+		return Throttled, text
+	case status/100 == 5, status == http.StatusRequestTimeout:
 		return Busy, text
 	}
 	return Refused, text
+}
+
+func throttles(code string) bool {
+	return strings.Contains(code, "Throttl") || strings.Contains(code, "TooManyRequests") || code == "SlowDown"
 }
 
 // proxys tells whether a status is one that only something on the way gives.
@@ -73,11 +79,6 @@ func proxys(status int) bool {
 
 func bare(status int) string {
 	return fmt.Sprintf("the answer is %d %s", status, http.StatusText(status))
-}
-
-// passes tells whether a status is that of a service that will do better in a while.
-func passes(status int) bool {
-	return status/100 == 5 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
 }
 
 // Status returns the HTTP status of an answer, of AWS or of the token exchange service; 0 for none.

@@ -124,7 +124,7 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	r.toPredictions = r.newStream(streamPredictions, spool.Options{
 		GroupCommit: config.GroupCommit, MaxBytes: int64(config.MaxSpoolMB) << 20, MinFree: floor, WhenFull: spool.DropOldest, Log: rt.Log,
 	})
-	r.toPredictions.maxAge, r.toPredictions.parallel = config.PredictionMaxAge, config.Parallel
+	r.toPredictions.maxAge, r.toPredictions.parallel, r.toPredictions.loose = config.PredictionMaxAge, config.Parallel, true
 	if f.accepted == nil {
 		f.accepted = make(map[string]*recent)
 		f.overrun = make(map[string]overrun)

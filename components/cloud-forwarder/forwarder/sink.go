@@ -136,7 +136,7 @@ func reached(to sink, err error) (up, known bool) {
 		return true, true
 	}
 	kind, _ := cloud.Classify(err)
-	return kind == cloud.Busy || kind == cloud.Refused, true
+	return kind == cloud.Busy || kind == cloud.Throttled || kind == cloud.Refused, true
 }
 
 // retryAfter returns how long a service that is busy asks to be left alone.

@@ -113,7 +113,7 @@ func TestWhatIsPoison(t *testing.T) {
 				t.Errorf("poison is %v, want %v: %v", errors.Is(err, errPoison), c.poison, err)
 			}
 			kind, why := judge(err)
-			if (kind == cloud.Busy) != (c.refused == "") || !strings.Contains(why, c.refused) {
+			if (kind == cloud.Busy || kind == cloud.Throttled) != (c.refused == "") || !strings.Contains(why, c.refused) {
 				t.Errorf("kind %d, and the operator is told %q, want %q", kind, why, c.refused)
 			}
 			if up, known := reached(to, err); up == (kind == cloud.NotTheService) || !known {
