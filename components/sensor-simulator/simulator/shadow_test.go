@@ -208,7 +208,7 @@ func TestWithoutShadowsRowsAreTelemetry(t *testing.T) {
 				}
 			}
 			for _, name := range []string{simulatorName, engineName} {
-				s.await(name, func(h event.Health) bool { return h.State == event.StateDegraded && h.Detail == shadow.Unsupported })
+				s.await(name, func(h event.Health) bool { return h.State == event.StateDegraded && strings.Contains(h.Detail, shadow.Unsupported) })
 			}
 		})
 	}
