@@ -14,10 +14,11 @@
 package gbdt
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 // Limits bound what a model may ask for. They are checked before memory is taken.
@@ -74,11 +75,22 @@ func (l Limits) ReadFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// readAll reads to the end. With the right size it takes memory once; io.ReadAll would take twice as much while it grows.
+// readAll reads to the end. With the right size it takes memory once; io.ReadAll would take more while it grows.
 func readAll(in io.Reader, size int64) ([]byte, error) {
-	content := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
-	_, err := content.ReadFrom(in)
-	return content.Bytes(), err
+	content := make([]byte, size+1)
+	n, err := io.ReadFull(in, content)
+	content = content[:n]
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return content, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	rest, err := io.ReadAll(in)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(content, rest), nil
 }
 
 // Parse reads a model within the default limits. It keeps no reference to data. The error wraps ErrFormat, ErrInvalid,
