@@ -237,9 +237,13 @@ func (d *demo) deploy(ctx context.Context) error {
 			return err
 		}
 	}
+	tree := filepath.Join(d.options.root, "plant")
+	if err := treeOf(d.options.stage, simulatorName, plant[simulatorName], tree); err != nil {
+		return err
+	}
 	within, cancel = context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	return d.core.Deploy(within, localcore.Deployment{Components: plant, ConfigurationUpdate: plantUpdate})
+	return d.core.Deploy(within, localcore.Deployment{Components: plant, ConfigurationUpdate: plantUpdate, Stage: tree})
 }
 
 // awaitHealth waits until a component says that it works.

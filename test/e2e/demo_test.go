@@ -172,20 +172,24 @@ func (d *demo) await(component, text string, n int) {
 }
 
 func TestHeadlessDemoScoresEveryRow(t *testing.T) {
-	r := startDemo(t, "-for", "5s", "-rate", "20", "-seed", "7").finish()
-	if r.Published < 100 || r.Predictions != r.Published || r.Unscored != 0 || r.Invalid != 0 || r.Lost != 0 || r.Unaccepted != 0 || r.Asked < 300 {
-		t.Errorf("%+v", r)
-	}
-	if r.LatencyMS.P50 <= 0 || r.LatencyMS.P99 < r.LatencyMS.P50 || len(r.Models) == 0 {
-		t.Errorf("%+v", r)
-	}
-	if len(r.Components) != 5 {
-		t.Fatalf("%+v", r.Components)
-	}
-	for _, c := range r.Components {
-		if c.RSSMB <= 0 || c.CPUS <= 0 || c.Restarts != 0 {
-			t.Errorf("%+v", c)
-		}
+	for _, mode := range []string{"classic", "lite"} {
+		t.Run(mode, func(t *testing.T) {
+			r := startDemo(t, "-mode", mode, "-for", "5s", "-rate", "20", "-seed", "7").finish()
+			if r.Published < 100 || r.Predictions != r.Published || r.Unscored != 0 || r.Invalid != 0 || r.Lost != 0 || r.Unaccepted != 0 || r.Asked < 300 {
+				t.Errorf("%+v", r)
+			}
+			if r.LatencyMS.P50 <= 0 || r.LatencyMS.P99 < r.LatencyMS.P50 || len(r.Models) == 0 {
+				t.Errorf("%+v", r)
+			}
+			if len(r.Components) != 5 {
+				t.Fatalf("%+v", r.Components)
+			}
+			for _, c := range r.Components {
+				if c.RSSMB <= 0 || c.CPUS <= 0 || c.Restarts != 0 {
+					t.Errorf("%+v", c)
+				}
+			}
+		})
 	}
 }
 
