@@ -247,16 +247,16 @@ func (s *stream) try(ctx context.Context, to sink, part int, i *item, quiet bool
 	if i.attempts == 1 {
 		s.rt.Log.Warn("not delivered; it will be tried again", "stream", s.name, "id", i.record.ID, "error", err)
 	}
-	kind = s.undelivered(i, err)
+	kind = s.undelivered(i, err, quiet)
 	i.message.replayed = true // the failed attempt may have arrived all the same
 	return failed, kind, max(s.backoff.Delay(i.attempts), min(retryAfter(err), s.backoff.Max))
 }
 
-// undelivered reports what an attempt has failed with, once that does not pass by itself: what is refused after a few
-// attempts, and all else after a while.
-func (s *stream) undelivered(i *item, err error) cloud.Kind {
+// undelivered reports what an attempt has failed with, once that does not pass by itself: what is refused, or fails while
+// others get on, after a few attempts, and all else after a while.
+func (s *stream) undelivered(i *item, err error, others bool) cloud.Kind {
 	kind, why := judge(err)
-	passing := kind == cloud.Busy || kind == cloud.Throttled || kind == cloud.Unreachable
+	passing := !others && (kind == cloud.Busy || kind == cloud.Throttled || kind == cloud.Unreachable)
 	if !passing && i.attempts < patience || passing && s.options.Now().Sub(i.begun) < stuckAfter {
 		return kind
 	}
