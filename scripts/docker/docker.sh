@@ -39,6 +39,9 @@ up)
   [ -d "$root/artifacts-build/recipes" ] || fail 1 "nothing is staged: run make stage"
   if [ "${PROVISION:-false}" = true ]; then
     [ -n "${THING_NAME:-}" ] || fail 2 "THING_NAME is not set: the core's name in your account"
+    # Nothing reads it then, but docker would make a folder of its name.
+    mkdir -p "$root/docker-run"
+    [ -e "$root/docker-run/config.yaml" ] || : >"$root/docker-run/config.yaml"
   else
     [ -f "$root/docker-run/config.yaml" ] || fail 1 "docker-run/config.yaml is not there: run make docker-config"
   fi

@@ -22,9 +22,10 @@ func main() {
 }
 
 func run(_ context.Context, args []string, s cli.Streams) error {
-	fs := cli.NewFlagSet("docker [-stage DIR] [-arch ARCH] [-merge FILE] [-out FILE]", s)
+	fs := cli.NewFlagSet("docker [-stage DIR] [-version X.Y.Z] [-arch ARCH] [-merge FILE] [-out FILE]", s)
 	stage := fs.String("stage", "artifacts-build", "staged `folder`, made by make stage")
-	arch := fs.String("arch", runtime.GOARCH, "`architecture` of the container, as Go calls it: amd64, arm64 or arm")
+	arch := fs.String("arch", runtime.GOARCH, "`architecture` of the container, amd64, arm64 or armv7")
+	version := fs.String("version", "", "staged `version` to run; empty: the only one")
 	merge := fs.String("merge", "", "JSON `file` {\"NAME\":{\"MERGE\":{...}}} to merge into the components' configuration")
 	out := fs.String("out", "docker-run/config.yaml", "`file` to write")
 	thing := fs.String("thing", "edgepdm-docker", "`name` of the core's thing")
@@ -36,14 +37,18 @@ func run(_ context.Context, args []string, s cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	text, names, err := render(settings{stage: *stage, arch: *arch, thing: *thing, region: *region, updates: updates})
+	text, names, err := render(settings{stage: *stage, version: *version, arch: *arch, thing: *thing, region: *region, updates: updates})
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(*out), 0o755); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
-	if err := os.WriteFile(*out, text, 0o644); err != nil {
+	err = os.WriteFile(*out, text, 0o644)
+	if err == nil {
+		err = os.Chmod(*out, 0o644) // the nucleus's user reads it, whatever the umask is
+	}
+	if err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	_, err = fmt.Fprintf(s.Out, "%s: %d components\n", *out, len(names))

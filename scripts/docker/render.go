@@ -25,12 +25,13 @@ var platforms = map[string]map[string]string{
 	"amd64": {"architecture": "amd64"},
 	"arm64": {"architecture": "aarch64"},
 	"arm":   {"architecture": "arm", "architecture.detail": "armv7l"},
+	"armv7": {"architecture": "arm", "architecture.detail": "armv7l"}, // as staging calls it
 }
 
 // settings say what is rendered.
 type settings struct {
-	stage, arch, thing, region string
-	updates                    map[string]update
+	stage, version, arch, thing, region string
+	updates                             map[string]update
 }
 
 // recipe is a component's recipe as far as the configuration of a nucleus has it.
@@ -63,12 +64,12 @@ type service struct {
 
 // render returns the configuration, and the names of the components in it.
 func render(set settings) (text []byte, names []string, err error) {
-	recipes, err := readRecipes(set.stage)
+	recipes, err := readRecipes(set.stage, set.version)
 	if err != nil {
 		return nil, nil, err
 	}
 	if platforms[set.arch] == nil {
-		return nil, nil, cli.Usagef("-arch: %q is none of amd64, arm64, arm", set.arch)
+		return nil, nil, cli.Usagef("-arch: %q is none of amd64, arm64, armv7", set.arch)
 	}
 	services := map[string]any{
 		nucleusName: service{Type: "NUCLEUS", Configuration: map[string]any{
@@ -97,11 +98,15 @@ func render(set settings) (text []byte, names []string, err error) {
 	return text, names, err
 }
 
-// readRecipes reads the staged recipes, sorted by name: one version of each component.
-func readRecipes(stage string) ([]*recipe, error) {
-	files, err := filepath.Glob(filepath.Join(stage, "recipes", "*.yaml"))
+// readRecipes reads the staged recipes of a version, sorted by name; with "" there must be one version of each component.
+func readRecipes(stage, version string) ([]*recipe, error) {
+	pattern := "*.yaml"
+	if version != "" {
+		pattern = "*-" + version + ".yaml"
+	}
+	files, err := filepath.Glob(filepath.Join(stage, "recipes", pattern))
 	if err != nil || len(files) == 0 {
-		return nil, fmt.Errorf("there is no recipe in %s: run make stage", filepath.Join(stage, "recipes"))
+		return nil, fmt.Errorf("there is no recipe %s in %s: run make stage", pattern, filepath.Join(stage, "recipes"))
 	}
 	var recipes []*recipe
 	for _, file := range files {
@@ -114,7 +119,7 @@ func readRecipes(stage string) ([]*recipe, error) {
 			return nil, fmt.Errorf("read recipe %s: %w", file, err)
 		}
 		if slices.ContainsFunc(recipes, func(o *recipe) bool { return o.Name == r.Name }) {
-			return nil, fmt.Errorf("%s is staged in two versions: run make stage, which empties the folder", r.Name)
+			return nil, fmt.Errorf("%s is staged in more than one version: name the one to run with -version", r.Name)
 		}
 		recipes = append(recipes, r)
 	}

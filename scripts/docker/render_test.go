@@ -74,7 +74,7 @@ func renderFor(t *testing.T, set settings) (r rendered) {
 func TestRenderedConfiguration(t *testing.T) {
 	stage := stageRecipes(t)
 	r := renderFor(t, settings{stage: stage, arch: "arm64", thing: "core", region: "eu-west-1"})
-	recipes, err := readRecipes(stage)
+	recipes, err := readRecipes(stage, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,6 +148,29 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+// Of several staged versions one is chosen; the architecture has the name that staging has for it, too.
+func TestOneOfSeveralVersions(t *testing.T) {
+	stage := stageRecipes(t)
+	for _, file := range []string{"com.edgepdm.Suite", "com.edgepdm.AlarmManager"} {
+		data, err := os.ReadFile(filepath.Join(stage, "recipes", file+"-1.2.3.yaml"))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(stage, "recipes", file+"-1.2.4.yaml"), bytes.ReplaceAll(data, []byte("1.2.3"), []byte("1.2.4")), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, arch := range []string{"arm", "armv7"} {
+		_, names, err := render(settings{stage: stage, version: "1.2.3", arch: arch})
+		if err != nil || len(names) != 6 {
+			t.Errorf("%s: %q, %v", arch, names, err)
+		}
+	}
+	if _, names, err := render(settings{stage: stage, version: "1.2.4", arch: "amd64"}); err == nil && len(names) != 2 {
+		t.Errorf("%q", names)
+	}
+}
+
 func TestRefuses(t *testing.T) {
 	stage := stageRecipes(t)
 	twice := stageRecipes(t)
@@ -171,14 +194,15 @@ func TestRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, args := range map[string][]string{
-		"run make stage":                  {"-stage", t.TempDir()},
-		"-arch: \"mips\"":                 {"-stage", stage, "-arch", "mips"},
-		"is staged in two versions":       {"-stage", twice},
-		"the recipe variable {iot:":       {"-stage", variables},
-		"com.example.None is not staged":  {"-stage", stage, "-merge", unknown},
-		"unknown field":                   {"-stage", stage, "-merge", wrong},
-		"read -merge: open":               {"-stage", stage, "-merge", "/none"},
-		"unexpected argument \"further\"": {"further"},
+		"run make stage":                     {"-stage", t.TempDir()},
+		"-arch: \"mips\"":                    {"-stage", stage, "-arch", "mips"},
+		"is staged in more than one version": {"-stage", twice},
+		"there is no recipe *-9.9.9.yaml":    {"-stage", twice, "-version", "9.9.9"},
+		"the recipe variable {iot:":          {"-stage", variables},
+		"com.example.None is not staged":     {"-stage", stage, "-merge", unknown},
+		"unknown field":                      {"-stage", stage, "-merge", wrong},
+		"read -merge: open":                  {"-stage", stage, "-merge", "/none"},
+		"unexpected argument \"further\"":    {"further"},
 	} {
 		var printed bytes.Buffer
 		err := run(t.Context(), append([]string{"-out", filepath.Join(t.TempDir(), "c.yaml")}, args...), cli.Streams{Out: &printed, Err: &printed})

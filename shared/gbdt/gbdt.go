@@ -14,6 +14,7 @@
 package gbdt
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -63,7 +64,7 @@ func (l Limits) ReadFile(path string) ([]byte, error) {
 	}
 	defer f.Close()
 	// The file may have grown, hence the second check.
-	data, err := io.ReadAll(io.LimitReader(f, l.FileSize+1))
+	data, err := readAll(io.LimitReader(f, l.FileSize+1), info.Size())
 	if err != nil {
 		return nil, fmt.Errorf("read model: %w", err)
 	}
@@ -71,6 +72,13 @@ func (l Limits) ReadFile(path string) ([]byte, error) {
 		return nil, l.fileTooBig(int64(len(data)))
 	}
 	return data, nil
+}
+
+// readAll reads to the end. With the right size it takes memory once; io.ReadAll would take twice as much while it grows.
+func readAll(in io.Reader, size int64) ([]byte, error) {
+	content := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
+	_, err := content.ReadFrom(in)
+	return content.Bytes(), err
 }
 
 // Parse reads a model within the default limits. It keeps no reference to data. The error wraps ErrFormat, ErrInvalid,

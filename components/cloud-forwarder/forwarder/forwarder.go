@@ -14,6 +14,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/ledger"
+	"edgepdm/shared/request"
 	"edgepdm/shared/spool"
 )
 
@@ -92,6 +93,7 @@ type run struct {
 	ledger    *ledger.Ledger
 	pending   chan pending
 	replayed  map[string]int64 // how much of a file of dead letters is back in the streams; replay's
+	replays   replays          // replay's, too
 
 	alerts, predictions, batches, models *ipc.Subscription[ipc.TopicMessage]
 
@@ -104,7 +106,8 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	r := &run{
 		forwarder: f, rt: rt, config: config, filter: newFilter(config.Sample), pending: make(chan pending, maxPending),
 		uplink: newUplink(rt), replayed: make(map[string]int64),
-		dead: &deadLetters{dir: rt.WorkDir, limit: deadLettersSize, now: f.Now},
+		replays: replays{desk: request.NewDesk(Component, rt.WorkDir, f.Now, rt.Log)},
+		dead:    &deadLetters{dir: rt.WorkDir, limit: deadLettersSize, now: f.Now},
 	}
 	floor := int64(config.MinFreeMB) << 20
 	// Alerts have room on a disk that predictions have stopped to fill.
