@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/aws/smithy-go"
 )
@@ -19,6 +21,7 @@ type Kind int
 // The kinds.
 const (
 	Unreachable   Kind = iota + 1 // no answer of the service came
+	Cut                           // as Unreachable, by a connection that was made and then ended
 	NoCredentials                 // the token exchange service gives none, and says so
 	NotTheService                 // something on the way has answered
 	Busy                          // the service fails, which passes
@@ -44,6 +47,8 @@ func Classify(err error) (Kind, string) {
 		coded = nil
 	}
 	switch {
+	case status == 0 && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)):
+		return Cut, unreachable(err)
 	case status == 0:
 		return Unreachable, unreachable(err)
 	case status/100 == 2:

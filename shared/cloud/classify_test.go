@@ -64,6 +64,7 @@ func TestClassify(t *testing.T) {
 		{"fails", gives(200, "", good), gives(500, "", fmt.Sprintf(xml, "InternalError", "oh")), Busy, "InternalError: oh"},
 		{"fails without a word", gives(200, "", good), gives(500, "", ""), Busy, "InternalServerError"},
 		{"nobody", gives(200, "", good), nil, Unreachable, "connection refused"},
+		{"cut", gives(200, "", good), func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, Cut, "EOF"},
 		{"lite's null", gives(200, "", "null"), nil, NoCredentials, "no credentials"},
 		{"no role", gives(403, "", "Access Denied"), nil, NoCredentials, "403 Access Denied"},
 		{"classic without a network", gives(500, "", "Failed to get connection"), nil, Unreachable, "500 Failed to get connection"},

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -50,7 +51,7 @@ type Settings struct {
 // Access makes AWS clients, from Config. Requests are sent once: the components repeat.
 type Access struct {
 	Config  aws.Config
-	RootCAs error // why the nucleus's root certificates are not used; the system's may do
+	RootCAs error // what is wrong with the nucleus's root certificates, which are then not used; the system's may do
 
 	transport   *http.Transport
 	credentials *aws.CredentialsCache
@@ -78,8 +79,12 @@ func New(s Settings) (*Access, error) {
 	}
 	transport := newTransport(s)
 	a := &Access{transport: transport, now: s.Now}
-	if err := TrustAlso(transport, s.Getenv(EnvRootCA)); err != nil {
-		a.RootCAs = fmt.Errorf("%s: %w", EnvRootCA, err)
+	rootCAs := TrustAlso(transport, s.Getenv(EnvRootCA))
+	if rootCAs != nil {
+		rootCAs = fmt.Errorf("%s: %w", EnvRootCA, rootCAs)
+	}
+	if !errors.Is(rootCAs, os.ErrNotExist) { // a core that was never set up for AWS has none
+		a.RootCAs = rootCAs
 	}
 	if err := TrustAlso(transport, s.CAFile); err != nil {
 		return nil, fmt.Errorf("endpoints.caFile: %w", err)
@@ -91,7 +96,7 @@ func New(s Settings) (*Access, error) {
 	a.credentials = aws.NewCredentialsCache(provider)
 	a.Config = aws.Config{
 		Region: region, Credentials: a.credentials, Retryer: func() aws.Retryer { return aws.NopRetryer{} },
-		HTTPClient: &http.Client{Transport: &bounded{transport, s.MaxBody}, Timeout: s.Whole, CheckRedirect: noRedirect},
+		HTTPClient: &http.Client{Transport: &bounded{transport, s.MaxBody, rootCAs}, Timeout: s.Whole, CheckRedirect: noRedirect},
 	}
 	return a, nil
 }

@@ -249,7 +249,7 @@ func TestTrust(t *testing.T) {
 	}
 	for _, c := range []struct{ roots, caFile, problem string }{
 		{roots, "", ""}, {"", roots, ""}, {roots, roots, ""}, {roots + ".gone", roots, ""}, {empty, roots, ""},
-		{"", "", "certificate"}, {roots + ".gone", "", "certificate"},
+		{"", "", "certificate"}, {roots + ".gone", "", "GG_ROOT_CA_PATH: open"}, {empty, "", "GG_ROOT_CA_PATH: "},
 		{roots, empty, "endpoints.caFile"}, {roots, roots + ".gone", "endpoints.caFile"},
 	} {
 		got, err := get(t, server.URL, c.roots, c.caFile)

@@ -3,6 +3,7 @@ package cloud
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -41,10 +42,14 @@ func TrustAlso(transport *http.Transport, caFile string) error {
 type bounded struct {
 	*http.Transport
 	maxBody int64 // of a success; 0 = no limit
+	rootCAs error // why fewer authorities are trusted than should be
 }
 
 func (b *bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 	answer, err := b.Transport.RoundTrip(request)
+	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted && b.rootCAs != nil {
+		return nil, fmt.Errorf("%w (%w)", err, b.rootCAs)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@
 //
 // [Client.Runtime] tells them apart, where it matters:
 //
-//   - Lite has 11 of the 34 operations: no shadows, secrets, component updates, validation of configurations.
+//   - Lite has 12 of the 35 operations: no shadows, secrets, component updates, validation of configurations.
 //   - Lite closes the connection on a frame of more than 10,000 bytes: some 7.2 kB of payload in a binary message.
 //   - Lite loses a JSON message of more than some 40 values, and with it the subscription of whoever should receive it,
 //     and corrupts integers of 19 characters and more. Classic turns all numbers in JSON messages into doubles. Binary

@@ -21,6 +21,15 @@ const (
 	AtLeastOnce QoS = "1"
 )
 
+// ConnectionStatus is the state of a connection.
+type ConnectionStatus string
+
+// The values of ConnectionStatus.
+const (
+	Connected    ConnectionStatus = "CONNECTED"
+	Disconnected ConnectionStatus = "DISCONNECTED"
+)
+
 // PayloadFormat is MQTT 5's payload format indicator.
 type PayloadFormat string
 

@@ -67,6 +67,17 @@ func (c *Client) SubscribeToIoTCore(ctx context.Context, r SubscribeToIoTCoreReq
 	return subscribe(ctx, c, "SubscribeToIoTCore", r, decodeEvent[IoTCoreMessage])
 }
 
+// SubscribeToIoTCoreConnectionStatus tells whether the nucleus is connected to AWS IoT Core, at once and at each
+// change.
+//
+// Nucleus lite has it from 2.7.0 on, classic nuclei from about the same time; earlier ones do not know it. It needs no
+// grant.
+//
+// Supported by classic and lite. Errors: *ServiceError.
+func (c *Client) SubscribeToIoTCoreConnectionStatus(ctx context.Context, r SubscribeToIoTCoreConnectionStatusRequest) (*Subscription[IoTCoreConnectionStatusEvent], error) {
+	return subscribe(ctx, c, "SubscribeToIoTCoreConnectionStatus", r, decodeEvent[IoTCoreConnectionStatusEvent])
+}
+
 // GetConfiguration reads a component's configuration. Client.Configuration is shorter.
 //
 // Keys are case-insensitive on a classic nucleus, case-sensitive on lite. Nucleus lite gives the scalars of YAML

@@ -39,6 +39,9 @@ func messageCases() []operationCase {
 				TopicName: "t", Payload: ipc.Blob{}, Retain: true, UserProperties: []ipc.UserProperty{{Key: "k", Value: "v"}},
 				MessageExpiryIntervalSeconds: &expiry, CorrelationData: ipc.Blob("y"), ResponseTopic: "r", PayloadFormat: ipc.PayloadBytes, ContentType: "c",
 			}}),
+		stream((*ipc.Client).SubscribeToIoTCoreConnectionStatus, ipc.SubscribeToIoTCoreConnectionStatusRequest{}, `{}`,
+			`{"connectionStatusEvent":{"status":"CONNECTED"}}`,
+			ipc.IoTCoreConnectionStatusEvent{ConnectionStatusEvent: &ipc.ConnectionStatusEvent{Status: ipc.Connected}}),
 	}
 }
 

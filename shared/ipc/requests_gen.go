@@ -60,6 +60,10 @@ type SubscribeToIoTCoreRequest struct {
 	QoS QoS `json:"qos"`
 }
 
+// SubscribeToIoTCoreConnectionStatusRequest is the request of Client.SubscribeToIoTCoreConnectionStatus.
+type SubscribeToIoTCoreConnectionStatusRequest struct {
+}
+
 // GetConfigurationRequest is the request of Client.GetConfiguration.
 type GetConfigurationRequest struct {
 	// Whose; the caller's own when empty. Any component may read any other's.

@@ -165,6 +165,12 @@ type CertificateOptions struct {
 	CertificateType CertificateType `json:"certificateType"`
 }
 
+// ConnectionStatusEvent says whether the nucleus is connected to AWS IoT Core.
+type ConnectionStatusEvent struct {
+	// Its state.
+	Status ConnectionStatus `json:"status"`
+}
+
 // CertificateUpdate is a certificate with its keys. It is secret.
 type CertificateUpdate struct {
 	// PEM.
@@ -257,6 +263,25 @@ func (u IoTCoreMessage) MarshalJSON() ([]byte, error) {
 		return nil, err
 	}
 	type members IoTCoreMessage
+	return json.Marshal(members(u))
+}
+
+// IoTCoreConnectionStatusEvent is an event of SubscribeToIoTCoreConnectionStatus. Exactly one member is set.
+type IoTCoreConnectionStatusEvent struct {
+	// The state.
+	ConnectionStatusEvent *ConnectionStatusEvent `json:"connectionStatusEvent,omitzero"`
+}
+
+func (u IoTCoreConnectionStatusEvent) one() error {
+	return exactlyOne("IoTCoreConnectionStatusEvent", "connectionStatusEvent", u.ConnectionStatusEvent != nil)
+}
+
+// MarshalJSON fails unless exactly one member is set.
+func (u IoTCoreConnectionStatusEvent) MarshalJSON() ([]byte, error) {
+	if err := u.one(); err != nil {
+		return nil, err
+	}
+	type members IoTCoreConnectionStatusEvent
 	return json.Marshal(members(u))
 }
 

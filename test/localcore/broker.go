@@ -37,9 +37,15 @@ type broker struct {
 	nextID  int
 	held    []func() // deliveries that wait for the connection
 	waiting []func() // subscriptions that do
+
+	watching sync.Mutex // orders what watchers hear
+	watchers map[int]func(online bool)
+	watched  bool // what they heard last
 }
 
-func newBroker(log *slog.Logger) *broker { return &broker{log: log, online: true} }
+func newBroker(log *slog.Logger) *broker {
+	return &broker{log: log, online: true, watched: true, watchers: make(map[int]func(bool))}
+}
 
 // start listens on addr, which must be on loopback: the broker admits everyone.
 func (b *broker) start(addr string) error {
@@ -77,9 +83,40 @@ func (b *broker) close() error {
 	return nil
 }
 
+// watch tells whether there is a connection, at once and at each change, until the returned function is called.
+func (b *broker) watch(heard func(online bool)) (end func()) {
+	b.watching.Lock()
+	defer b.watching.Unlock()
+	id := len(b.watchers)
+	for b.watchers[id] != nil {
+		id++
+	}
+	b.watchers[id] = heard
+	heard(b.watched)
+	return func() {
+		b.watching.Lock()
+		defer b.watching.Unlock()
+		delete(b.watchers, id)
+	}
+}
+
+// tell is how watchers hear of a change.
+func (b *broker) tell(online bool) {
+	b.watching.Lock()
+	defer b.watching.Unlock()
+	if b.watched == online {
+		return
+	}
+	b.watched = online
+	for _, heard := range b.watchers {
+		heard(online)
+	}
+}
+
 // setOnline cuts or restores the connection. On the way back, what subscribers missed is delivered and what was spooled
 // is published before setOnline returns.
 func (b *broker) setOnline(online bool) {
+	defer b.tell(online)
 	b.out.Lock()
 	defer b.out.Unlock()
 	b.online = online

@@ -70,9 +70,12 @@ type Options struct {
 	Builtins []string
 	// NucleusAlias lets nucleus lite answer for aws.greengrass.Nucleus, too, as its snapshots after 2.6.0 do.
 	NucleusAlias bool
-	ThingName    string // "edgepdm-core" by default
-	Region       string // "us-east-1" by default
-	BrokerAddr   string // where the MQTT broker listens, on loopback; "127.0.0.1:0" by default
+	// ConnectionStatus lets the core tell whether it is connected to IoT Core (SubscribeToIoTCoreConnectionStatus), as nuclei
+	// do from nucleus lite 2.7.0 on; earlier ones do not know the operation.
+	ConnectionStatus bool
+	ThingName        string // "edgepdm-core" by default
+	Region           string // "us-east-1" by default
+	BrokerAddr       string // where the MQTT broker listens, on loopback; "127.0.0.1:0" by default
 	// CredentialsURL is where the token exchange service listens, if there is one: components find it in their environment.
 	CredentialsURL string
 	// QueueBytes bounds what one IPC connection may have waiting for its client to read, 32 MiB by default. A client that

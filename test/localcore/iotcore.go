@@ -92,6 +92,21 @@ func (c *Core) subscribeToIoTCore(r *request) ([]byte, *opError) {
 	return nil, nil // ready answers
 }
 
+// connectionStatus is the operation of subscribeToConnectionStatus.
+const connectionStatus = "SubscribeToIoTCoreConnectionStatus"
+
+// subscribeToConnectionStatus tells whether there is a connection to IoT Core. It needs no grant.
+func (c *Core) subscribeToConnectionStatus(r *request) ([]byte, *opError) {
+	r.stream.onClose(c.broker.watch(func(online bool) {
+		status := "DISCONNECTED"
+		if online && !c.opts.Offline {
+			status = "CONNECTED"
+		}
+		r.stream.event("IoTCoreConnectionStatusEvent", []byte(`{"connectionStatusEvent":{"status":"`+status+`"}}`))
+	}))
+	return emptyResponse, nil
+}
+
 // mayUseCloudTopic is what both operations check first.
 func (c *Core) mayUseCloudTopic(r *request, topic string, has bool) *opError {
 	switch {

@@ -31,6 +31,9 @@ func (c *Core) liteOperations() map[string]operation {
 	} {
 		table[operationPrefix+name] = operation{handle: handle}
 	}
+	if c.opts.ConnectionStatus {
+		table[operationPrefix+connectionStatus] = operation{handle: c.subscribeToConnectionStatus}
+	}
 	return table
 }
 

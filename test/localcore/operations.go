@@ -41,6 +41,9 @@ func (c *Core) operations() map[string]operation {
 		op.handle = handle
 		table[operationPrefix+name] = op
 	}
+	if c.opts.ConnectionStatus {
+		table[operationPrefix+connectionStatus] = operation{streaming: true, handle: c.subscribeToConnectionStatus}
+	}
 	if c.opts.ShadowManager {
 		for name, handle := range shadowOperations(c) {
 			table[operationPrefix+name] = operation{handle: handle}

@@ -123,6 +123,31 @@ func TestOrderOfEachMachineAfterAnOutage(t *testing.T) {
 	}
 }
 
+// A message whose connections are always cut, by something on the way that does not like it, holds up others for a while only.
+func TestAMessageThatIsCut(t *testing.T) {
+	r := newRig(t)
+	ids := r.backlog(20)
+	arrived := newLedger()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		payload, _ := io.ReadAll(q.Body)
+		if idOf(payload) == ids[6] {
+			panic(http.ErrAbortHandler)
+		}
+		arrived.add("iot", payload, idOf(payload))
+		_, _ = io.WriteString(w, `{"message":"OK","traceId":"1"}`)
+	}))
+	t.Cleanup(server.Close)
+	r.configure(map[string]any{"endpoints": map[string]any{"iotData": server.URL}})
+	r.start()
+	r.await("attempts", func(h event.Health) bool { return h.Counters["stream.predictions.retried"] > 6 })
+	if n := len(arrived.all()); n != 6 {
+		t.Errorf("%d arrived in disorder: this may be an outage", n)
+	}
+	r.ahead.Add(int64(time.Minute))
+	arrived.await(t, "the others", has(slices.Concat(ids[:6], ids[7:])...))
+	r.awaitState(event.StateDegraded, "EOF ("+ids[6]+")")
+}
+
 // What steps aside while very many others pass goes to the dead letters in the end, and nothing else does.
 func TestAsideHasABound(t *testing.T) {
 	r := newRig(t)

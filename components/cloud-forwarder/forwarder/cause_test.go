@@ -3,6 +3,8 @@ package forwarder_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -51,23 +53,39 @@ func exchange(r *rig, status int, body string) {
 	r.vars[envURL] = server.URL
 }
 
-// Root certificates of the nucleus that cannot be read are told, and no reason to deliver nothing; those that can be are
-// trusted without a word in the configuration.
+// Root certificates of the nucleus that cannot be read are told, and no reason to deliver nothing; where there are none that
+// matters only when a certificate is not trusted; those that are there are trusted without a word in the configuration.
 func TestRootCertificatesOfTheNucleus(t *testing.T) {
 	r := newRig(t)
-	r.vars["GG_ROOT_CA_PATH"] = r.path("nowhere.pem")
+	empty := filepath.Join(t.TempDir(), "empty.pem")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.vars["GG_ROOT_CA_PATH"] = empty
 	r.start()
-	h := r.awaitState(event.StateDegraded, "root certificates: GG_ROOT_CA_PATH: open")
+	h := r.awaitState(event.StateDegraded, "root certificates: GG_ROOT_CA_PATH: ")
 	if h.Conditions[0].Code != event.CodeConfiguration {
 		t.Errorf("%+v", h)
 	}
 	r.alert("a-1")
 	r.iot.await(t, "alert", has("a-1"))
 	r.stop()
-	r.vars["GG_ROOT_CA_PATH"] = r.cloud.Endpoints().CAFile
-	r.configure(map[string]any{"endpoints": map[string]any{"caFile": ""}})
+	r.vars["GG_ROOT_CA_PATH"] = empty + ".gone"
 	r.start()
 	r.alert("a-2")
 	r.iot.await(t, "alert", has("a-2"))
+	r.awaitState(event.StateOK, "")
+	r.stop()
+	ends := r.cloud.Endpoints()
+	r.configure(map[string]any{"endpoints": map[string]any{"caFile": ""}})
+	r.start()
+	r.alert("a-3")
+	r.awaitUplink(event.UplinkDown)
+	r.ahead.Add(int64(time.Minute))
+	r.awaitState(event.StateDegraded, "certificate signed by unknown authority (GG_ROOT_CA_PATH: open ")
+	r.stop()
+	r.vars["GG_ROOT_CA_PATH"] = ends.CAFile
+	r.start()
+	r.iot.await(t, "alert", has("a-3"))
 	r.awaitState(event.StateOK, "")
 }

@@ -189,8 +189,8 @@ func (s *stream) pass(ctx context.Context, to sink, part int, w *window, l *lane
 	return true
 }
 
-// mayPass tells whether the next record of a lane may pass the one that steps aside: predictions when the service itself
-// refuses that one or others get on, alerts after a long time only.
+// mayPass tells whether another record of a lane may pass the one that steps aside: predictions when the service itself
+// refuses that one or others get on, and after a while when its connections are cut, alerts after a long time only.
 func (s *stream) mayPass(w *window, i *item, kind cloud.Kind) bool {
 	waits := s.options.Now().Sub(i.begun)
 	switch {
@@ -200,8 +200,10 @@ func (s *stream) mayPass(w *window, i *item, kind cloud.Kind) bool {
 		return true
 	case !s.loose:
 		return false
+	case w.others() || kind == cloud.Cut && waits >= stuckAfter:
+		return true
 	}
-	return kind != cloud.Unreachable || w.others()
+	return kind != cloud.Unreachable && kind != cloud.Cut
 }
 
 // remove removes a record, and those before it, as soon as none of them is to be sent.
@@ -247,16 +249,16 @@ func (s *stream) try(ctx context.Context, to sink, part int, i *item, quiet bool
 	if i.attempts == 1 {
 		s.rt.Log.Warn("not delivered; it will be tried again", "stream", s.name, "id", i.record.ID, "error", err)
 	}
-	kind = s.undelivered(i, err)
+	kind = s.undelivered(i, err, quiet)
 	i.message.replayed = true // the failed attempt may have arrived all the same
 	return failed, kind, max(s.backoff.Delay(i.attempts), min(retryAfter(err), s.backoff.Max))
 }
 
-// undelivered reports what an attempt has failed with, once that does not pass by itself: what is refused after a few
-// attempts, and all else after a while.
-func (s *stream) undelivered(i *item, err error) cloud.Kind {
+// undelivered reports what an attempt has failed with, once that does not pass by itself: what is refused, or fails while
+// others get on, after a few attempts, and all else after a while.
+func (s *stream) undelivered(i *item, err error, others bool) cloud.Kind {
 	kind, why := judge(err)
-	passing := kind == cloud.Busy || kind == cloud.Throttled || kind == cloud.Unreachable
+	passing := !others && (kind == cloud.Busy || kind == cloud.Throttled || kind == cloud.Unreachable || kind == cloud.Cut)
 	if !passing && i.attempts < patience || passing && s.options.Now().Sub(i.begun) < stuckAfter {
 		return kind
 	}

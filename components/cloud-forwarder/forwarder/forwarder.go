@@ -164,6 +164,9 @@ func (r *run) run(ctx context.Context) error {
 		working.Go(func() { s.run(work) })
 	}
 	working.Go(func() { r.connect(work) })
+	if r.config.PredictionSink == SinkIoTCoreIPC {
+		working.Go(func() { r.watchConnection(work) })
+	}
 	working.Go(func() { failed <- r.receiveAlerts(work, keep) })
 	working.Go(func() { failed <- r.receivePredictions(work, keep) })
 	working.Go(func() { failed <- r.receiveModels(work, keep) })

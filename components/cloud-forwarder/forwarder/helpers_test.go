@@ -55,15 +55,15 @@ type rig struct {
 }
 
 // newRig makes a rig whose forwarder is not running, for a test that runs beside others.
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T, set ...func(*localcore.Options)) *rig {
 	t.Helper()
 	t.Parallel()
-	return newRigAlone(t)
+	return newRigAlone(t, set...)
 }
 
-func newRigAlone(t testing.TB) *rig {
+func newRigAlone(t testing.TB, set ...func(*localcore.Options)) *rig {
 	t.Helper()
-	core := coretest.Start(t)
+	core := coretest.Start(t, set...)
 	r := &rig{t: t, core: core, client: coretest.Client(t, core), acks: newLedger(), iot: newLedger(), stop: func() {}, ended: make(map[string]bool)}
 	r.cloud = startCloud(t, localcloud.Options{Dir: t.TempDir(), Publish: r.published})
 	log := logFile(t)

@@ -2,6 +2,7 @@ package forwarder_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/test/localcore"
 )
 
 // subscribeToIoTCore makes r.iot hear what the nucleus publishes to IoT Core: a component with the grant for it.
@@ -76,6 +78,38 @@ func TestPredictionsThroughTheNucleus(t *testing.T) {
 	}
 	r.cloud.SetUplink(true)
 	r.iot.await(t, "alert", has("a-1"))
+}
+
+// A nucleus that tells whether it is connected to IoT Core is heard, of either kind. Of one that does not know the operation
+// the results of publishing tell: a classic nucleus takes messages while it is offline, nucleus lite refuses them.
+func TestConnectionOfTheNucleus(t *testing.T) {
+	for _, mode := range []localcore.Mode{localcore.Classic, localcore.Lite} {
+		for _, tells := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%v %v", mode, tells), func(t *testing.T) {
+				r := newRig(t, func(o *localcore.Options) { o.Mode, o.ConnectionStatus = mode, tells })
+				r.configure(map[string]any{"predictionSink": "iotcore-ipc"})
+				r.core.SetIoTCoreOnline(false)
+				r.start()
+				if !tells {
+					r.predict(1, 3)
+					if mode == localcore.Lite {
+						r.awaitState(event.StateDegraded, "predictions deliver: PublishToIoTCore: ServiceError")
+						return
+					}
+					r.awaitCounter("stream.predictions.sent", 3)
+					if h := r.awaitState(event.StateOK, ""); h.Uplink != "" {
+						t.Errorf("%+v", h)
+					}
+					return
+				}
+				r.awaitUplink(event.UplinkDown)
+				r.core.SetIoTCoreOnline(true)
+				r.awaitUplink(event.UplinkUp)
+				r.core.SetIoTCoreOnline(false)
+				r.awaitUplink(event.UplinkDown)
+			})
+		}
+	}
 }
 
 // F2: what the nucleus has taken is not delivered: while it is offline it keeps messages in memory, and a restart of it
