@@ -126,7 +126,7 @@ func startCloud(t *testing.T) *localcloud.Cloud {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := cloud.Close(ctx); err != nil {
 			t.Errorf("close cloud: %v", err)

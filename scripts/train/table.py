@@ -1,48 +1,64 @@
-"""Reads and checks a labelled table, with Python alone: table.py DATA
+"""Reads and checks a labelled table, with Python alone: table.py DATA [-label NAME] [-separator CHARACTER] [-drop NAMES]
 
 The table is as train.py says. What is wrong with it is said before XGBoost is installed.
 """
 
+import argparse
 import array
+import codecs
+import csv
 import gzip
 import hashlib
+import itertools
 import math
 import sys
 import zlib
 
 FOLDS = 5  # of the cross-validation, which needs rows of both classes in each
 DROPPED = {"ef_000", "eg_000"}  # as in the workshop
-LABELS = {"neg": 0, "0": 0, "pos": 1, "1": 1}
-MISSING = {"", "na", "nan"}
+LABELS = {"neg": 0, "0": 0, "0.0": 0, "false": 0, "pos": 1, "1": 1, "1.0": 1, "true": 1}
+# What pandas takes for a missing value, and a question mark.
+MISSING = {"", "?", "na", "n/a", "#n/a", "#n/a n/a", "#na", "<na>", "nan", "-nan", "+nan", "null", "none", "-1.#ind", "1.#ind", "-1.#qnan", "1.#qnan"}
 MAX_FLOAT32 = 3.4028234663852886e38
+SEPARATORS = {"tab": "\t", "\\t": "\t"}
+HEADER_WITHIN = 200  # lines
+
+
+def add_arguments(parser):
+    parser.add_argument("-label", "--label", metavar="NAME", default="class", help="column with the label (default: class)")
+    parser.add_argument("-separator", "--separator", metavar="CHARACTER", help="between values: , ; or tab (default: found from the header)")
+    parser.add_argument("-drop", "--drop", metavar="NAMES", default="", help="columns that are no sensors, with commas between them")
 
 
 class Table:
     """What a data file holds: names of the sensors, values row by row, a label for each row."""
 
-    def __init__(self, path):
+    def __init__(self, path, label="class", separator=None, drop=""):
         with open(path, "rb") as f:
-            opener = gzip.open if f.read(2) == b"\x1f\x8b" else open
+            self.opener = gzip.open if f.read(2) == b"\x1f\x8b" else open
         self.digest = hashlib.sha256()  # of the text: compression may differ from one place to the next
-        with opener(path, "rb") as f:
-            while chunk := f.read(1 << 20):
-                self.digest.update(chunk)
-        with opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as f:
-            lines = enumerate((line.strip() for line in f), start=1)
-            header = self._header(lines, path)
-            label = header.index("class")
-            kept = [i for i, name in enumerate(header) if i != label and name not in DROPPED]
-            self.names = [header[i] for i in kept]
+        encoding = self._encoding(path)
+        with self.opener(path, "rt", encoding=encoding, newline="") as f:
+            lines = enumerate((line.strip(" \r\n\0") for line in f), start=1)
+            header, place, self.separator = self._header(lines, path, label, SEPARATORS.get(separator, separator))
+            kept = self._kept(header, place, path, drop)
+            self.names = [plain_name(header[i]) for i in kept]
+            if len(set(self.names)) != len(self.names):
+                fail(f"{path}: the header has a column name twice")
             values, labels = array.array("f"), array.array("b")
             for number, line in lines:
-                if not line:
+                if not line.strip():
                     continue
-                fields = [unquote(field) for field in line.split(",")]
+                fields = fields_of(line, self.separator)
+                if len(fields) == len(header) + 1 and not fields[-1]:  # a separator at the end
+                    fields.pop()
                 if len(fields) != len(header):
                     fail(f"{path}: line {number}: {len(fields)} fields, the header has {len(header)}")
-                if fields[label] not in LABELS:
-                    fail(f"{path}: line {number}: the class is {fields[label]!r}, not neg, pos, 0 or 1")
-                labels.append(LABELS[fields[label]])
+                word = fields[place].lower()
+                if word not in LABELS:
+                    fail(f"{path}: line {number}: the {header[place]} is {fields[place]!r}, not neg, pos, 0 or 1 (true and false, too); "
+                         "name the column with the label with -label")
+                labels.append(LABELS[word])
                 for i in kept:
                     values.append(number_of(fields[i], path, number, header[i]))
         self.labels, self.values = labels, values
@@ -50,34 +66,85 @@ class Table:
             if labels.count(label) < 2 * FOLDS:
                 fail(f"{path}: fewer than {2 * FOLDS} rows of class {word}: too few to train with")
 
+    def _encoding(self, path):
+        """Hashes the file; what is no UTF-8 is Latin-1, as older spreadsheets write it."""
+        decoder, encoding = codecs.getincrementaldecoder("utf-8")(), "utf-8-sig"
+        with self.opener(path, "rb") as f:
+            for first in itertools.count():
+                chunk = f.read(1 << 20)
+                if first == 0 and chunk[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                    encoding = "utf-16"
+                self.digest.update(chunk)
+                if encoding == "utf-8-sig":
+                    try:
+                        decoder.decode(chunk, final=not chunk)
+                    except UnicodeDecodeError:
+                        encoding = "latin-1"
+                if not chunk:
+                    return encoding
+
     @staticmethod
-    def _header(lines, path):
-        for number, line in lines:
-            fields = [unquote(field) for field in line.split(",")]
-            if "class" in fields:
-                if len(set(fields)) != len(fields) or "" in fields or len(fields) < 2:
-                    fail(f"{path}: line {number}: the header lacks a column name or has one twice")
-                return fields
-            if number > 200:
-                break
-        fail(f"{path}: no header with a column called class")
+    def _header(lines, path, label, separator):
+        """Returns the header's fields, the label's place in it, and the separator that it has."""
+        first = None
+        for number, line in itertools.islice(lines, HEADER_WITHIN):
+            for candidate in [separator] if separator else [",", ";", "\t"]:
+                fields = fields_of(line, candidate)
+                first = first or (fields if len(fields) > 1 else None)
+                places = [i for i, field in enumerate(fields) if field == label] or \
+                    [i for i, field in enumerate(fields) if field.lower() == label.lower()]
+                if len(places) == 1 and len(fields) > 1:
+                    if len(set(filter(None, fields))) != sum(map(bool, fields)):
+                        fail(f"{path}: line {number}: the header has a column name twice")
+                    return fields, places[0], candidate
+                if len(places) > 1:
+                    fail(f"{path}: line {number}: the header has {len(places)} columns called {label}")
+        columns = f"; the first line with several has {', '.join(map(repr, first[:8]))}" if first else ""
+        fail(f"{path}: no header with a column called {label}{columns}; name the column with the label with -label, "
+             "and what is between values, if it is none of , ; and tab, with -separator")
+
+    @staticmethod
+    def _kept(header, place, path, drop):
+        dropped = {name.strip() for name in drop.split(",") if name.strip()}
+        if unknown := dropped - set(header):
+            fail(f"{path}: there is no column {sorted(unknown)[0]!r} to drop")
+        if "" in header:
+            say(f"{path}: column {header.index('') + 1} has no name, as an index, and is left out")
+        kept = [i for i, name in enumerate(header) if i != place and name and name not in DROPPED | dropped]
+        if not kept:
+            fail(f"{path}: the header has no column besides {header[place]}")
+        for i in kept:
+            if plain_name(header[i]) != header[i]:
+                say(f"{path}: column {header[i]!r} is {plain_name(header[i])!r} in the model, and so it is in readings: XGBoost allows no [, ] and <")
+        return kept
 
 
-def unquote(field):
-    field = field.strip()
-    return field[1:-1] if len(field) > 1 and field[0] == field[-1] == '"' else field
+def fields_of(line, separator):
+    return [field.strip() for field in next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])]
+
+
+def plain_name(name):
+    return name.translate(str.maketrans("[]<", "()_"))
 
 
 def number_of(text, path, line, column):
-    if text.lower() in MISSING:
+    word = text.lower()
+    if word in MISSING:
         return math.nan
+    if word in ("true", "false"):
+        return float(word == "true")
     try:
         value = float(text)
     except ValueError:
-        fail(f"{path}: line {line}: column {column}: {text!r} is not a number")
+        comma = ": it has a decimal comma; write a point" if text.count(",") == 1 else ""
+        fail(f"{path}: line {line}: column {column}: {text!r} is not a number{comma}; a column that is no sensor is left out with -drop")
     if not abs(value) <= MAX_FLOAT32:
         fail(f"{path}: line {line}: column {column}: {text} is no finite float32")
     return value
+
+
+def say(message):
+    print(f"train: {message}", file=sys.stderr)
 
 
 def fail(message):
@@ -85,13 +152,15 @@ def fail(message):
 
 
 def main():
-    if len(sys.argv) != 2:
-        sys.exit("usage: table.py DATA")
+    parser = argparse.ArgumentParser(description="Checks a labelled table.")
+    parser.add_argument("data", metavar="DATA")
+    add_arguments(parser)
+    args = parser.parse_args()
     try:
-        table = Table(sys.argv[1])
-    except (OSError, EOFError, zlib.error) as error:
-        fail(f"{sys.argv[1]}: {error}")
-    print(f"train: {sys.argv[1]}: {len(table.labels):,} rows of {len(table.names)} sensors, {table.labels.count(1):,} of class pos")
+        table = Table(args.data, args.label, args.separator, args.drop)
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        fail(f"{args.data}: {error}")
+    print(f"train: {args.data}: {len(table.labels):,} rows of {len(table.names)} sensors, {table.labels.count(1):,} of class pos")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Trains the model with the workshop's hyper-parameters: train.py DATA OUT [--name NAME] [--other DATA]
+"""Trains the model with the workshop's hyper-parameters: train.py DATA OUT [-label NAME] [-separator CHARACTER] [-drop NAMES] [--name NAME] [--other DATA]
 
-DATA is a CSV table, plain or compressed by gzip: a header, which lines without one may precede (the licence text of
-the UCI APS file), a column "class" (neg or 0, pos or 1) and one column of numbers per sensor; na, nan and an empty field
-are missing readings and stay missing. OUT gets
+DATA is a CSV table, plain or compressed by gzip, with commas, semicolons or tabs: a header, which lines without one may
+precede (the licence text of the UCI APS file), a column "class" or -label (neg or 0, pos or 1, or true and false) and one
+column of numbers per sensor, besides those of -drop; na, nan, an empty field and what else pandas takes for it are missing
+readings and stay missing. OUT gets
 
   model.ubj   the model, with the sensors' names and the attributes edgepdm.threshold and edgepdm.name
   golden.csv  held-out rows with the margins that XGBoost gives them: what any other scorer must reproduce
@@ -12,12 +13,13 @@ Equal data give equal bytes, on any machine with the pinned packages.
 """
 
 import argparse
+import csv
 import os
 
 import numpy as np
 import table
 import xgboost as xgb
-from table import FOLDS, fail
+from table import FOLDS, add_arguments, fail
 
 SEED = 1234
 HELD_OUT = 0.2
@@ -39,8 +41,8 @@ PARAMETERS = {
 class Table:
     """What a data file holds, as numpy's arrays."""
 
-    def __init__(self, path):
-        data = table.Table(path)
+    def __init__(self, path, args):
+        data = table.Table(path, args.label, args.separator, args.drop)
         self.digest, self.names = data.digest, data.names
         self.labels = np.array(data.labels, dtype=np.int8)
         self.values = np.array(data.values, dtype=np.float32).reshape(len(data.labels), len(data.names))
@@ -128,7 +130,7 @@ def golden_rows(values, labels, rng):
 def write_golden(path, booster, values, names):
     margins = score(booster, values, names, margin=True)
     with open(path, "w", encoding="utf-8", newline="\n") as f:
-        f.write(",".join(["margin", *names]) + "\n")
+        csv.writer(f, lineterminator="\n").writerow(["margin", *names])
         for margin, row in zip(margins, values):
             f.write(",".join(f"{v:.9g}" for v in [margin, *row]) + "\n")
     return margins
@@ -224,13 +226,14 @@ def main():
     parser = argparse.ArgumentParser(description="Trains the model with the workshop's hyper-parameters.")
     parser.add_argument("data", metavar="DATA", help="labelled CSV table, .gz if compressed")
     parser.add_argument("out", metavar="OUT", help="directory for model.ubj, golden.csv and report.md")
+    add_arguments(parser)
     parser.add_argument("--name", help="the model's name (default: DATA without folder and extension)")
     parser.add_argument("--other", metavar="DATA", help="a second table, of other machines, to test the model on")
     args = parser.parse_args()
 
     name = args.name or os.path.basename(args.data).removesuffix(".gz").removesuffix(".csv")
-    table = Table(args.data)
-    other = Table(args.other) if args.other else None
+    table = Table(args.data, args)
+    other = Table(args.other, args) if args.other else None
     if other and other.names != table.names:
         fail(f"{args.other}: its columns are not those of {args.data}")
     rng = np.random.Generator(np.random.PCG64(SEED))

@@ -1,14 +1,32 @@
 #!/bin/sh
-# Trains a model: train.sh [DATA [OUT]]; train.sh --install only installs XGBoost.
+# Trains a model: train.sh [-label NAME] [-separator CHARACTER] [-drop NAMES] [DATA [OUT]]; train.sh --install only installs
+# XGBoost.
 #
 # DATA is a labelled CSV table (.csv or .csv.gz), such as the UCI APS file; without one, rows of the simulated plant are
-# generated. OUT gets model.ubj, golden.csv and report.md. Python with XGBoost is put into .cache/train-venv first.
+# generated. The label is the column "class" or -label; columns that are no sensors are left out with -drop a,b. OUT gets model.ubj, golden.csv and report.md. Python with XGBoost is put into .cache/train-venv first.
 set -eu
 
-if [ $# -gt 2 ]; then
-  echo "usage: train.sh [DATA [OUT]] | --install" >&2
+usage() {
+  echo "usage: train.sh [-label NAME] [-separator CHARACTER] [-drop NAMES] [DATA [OUT]] | --install" >&2
   exit 2
-fi
+}
+
+label='' separator='' drop=''
+while :; do
+  case ${1:-} in
+  -label | --label | -separator | --separator | -drop | --drop)
+    [ $# -gt 1 ] || usage
+    ;;
+  esac
+  case ${1:-} in
+  -label | --label) label=$2 ;;
+  -separator | --separator) separator=$2 ;;
+  -drop | --drop) drop=$2 ;;
+  *) break ;;
+  esac
+  shift 2
+done
+[ $# -le 2 ] || usage
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 here=$root/scripts/train
 cache=$root/.cache
@@ -69,11 +87,12 @@ fi
 mkdir -p "$out" || fail "the folder $out cannot be made"
 need_python
 if [ -n "$data" ] && ! installed; then
-  python3 "$here/table.py" "$data"
+  python3 "$here/table.py" "$data" ${label:+-label "$label"} ${separator:+-separator "$separator"} ${drop:+-drop "$drop"}
 fi
 make_venv
 if [ -n "$data" ]; then
-  exec "$venv/bin/python" "$here/train.py" "$data" "$out"
+  exec "$venv/bin/python" "$here/train.py" "$data" "$out" \
+    ${label:+-label "$label"} ${separator:+-separator "$separator"} ${drop:+-drop "$drop"}
 fi
 
 mkdir -p "$cache/train"

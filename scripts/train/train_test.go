@@ -4,7 +4,9 @@ package train
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/csv"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -13,6 +15,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"edgepdm/components/sensor-simulator/generate"
 	"edgepdm/components/sensor-simulator/plant"
@@ -90,6 +93,13 @@ func TestTableIsCheckedFirst(t *testing.T) {
 		{"a row", "a,class\n1,neg\n1\n", "line 3: 1 fields, the header has 2"},
 		{"few rows", "a,class\n" + strings.Repeat("1,neg\n", 100) + strings.Repeat("2,pos\n", 9), "fewer than 10 rows of class pos"},
 		{"a gzip file", string(damaged), "rows.csv: "},
+		{"another label", "a,target\n1,0\n", "no header with a column called class; the first line with several has 'a', 'target'; name the column with the label with -label"},
+		{"a text column", "id,a,class\nM1,1,neg\n", "line 2: column id: 'M1' is not a number; a column that is no sensor is left out with -drop"},
+		{"a decimal comma", "a;class\n1,5;neg\n", "column a: '1,5' is not a number: it has a decimal comma; write a point"},
+		{"two labels", "Class,a,CLASS\n1,2,0\n", "the header has 2 columns called class"},
+		{"a name twice", "a,a,class\n1,2,0\n", "the header has a column name twice"},
+		{"alike names", "a [b],a (b),class\n1,2,0\n", "the header has a column name twice"},
+		{"a label alone", "class,\n0,\n", "no column besides class"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			data := filepath.Join(t.TempDir(), "rows.csv")
@@ -104,6 +114,86 @@ func TestTableIsCheckedFirst(t *testing.T) {
 				t.Error("it has begun to install")
 			}
 		})
+	}
+}
+
+// Tables as people and tools write them say the same: 40 rows, of which 20 are of class pos, of one sensor or two.
+func TestTableSpellings(t *testing.T) {
+	need.Tool(t, "python3", "Debian: apt-get install python3")
+	rows := func(header, neg, pos string) string {
+		return header + "\n" + strings.Repeat(neg+"\n", 20) + strings.Repeat(pos+"\n", 20)
+	}
+	wide := func(text string) string {
+		var b []byte
+		for _, unit := range utf16.Encode([]rune("\ufeff" + text)) {
+			b = binary.LittleEndian.AppendUint16(b, unit)
+		}
+		return string(b)
+	}
+	for name, c := range map[string]struct {
+		text    string
+		args    []string
+		sensors int
+		says    string
+	}{
+		"plain":                 {rows("a,class", "1,neg", "2,pos"), nil, 1, ""},
+		"semicolons":            {rows("a;class", "1;0", "2;1"), nil, 1, ""},
+		"tabs":                  {rows("a\tclass", "1\t0", "2\t1"), nil, 1, ""},
+		"bars":                  {rows("a|class", "1|0", "2|1"), []string{"-separator", "|"}, 1, ""},
+		"Class":                 {rows("a,Class", "1,0", "2,1"), nil, 1, ""},
+		"True and False":        {rows("a,b,class", "1,True,False", "2,False,True"), nil, 2, ""},
+		"0.0 and 1.0":           {rows("a,class", "1,0.0", "2,1.0"), nil, 1, ""},
+		"missing":               {rows("a,b,class", "?,-nan,0", "None,<NA>,1"), nil, 2, ""},
+		"quotes":                {rows(`"a","b, c","class"`, `"1","2","0"`, `"1","2","1"`), nil, 2, ""},
+		"trailing comma":        {rows("a,class,", "1,0,", "2,1,"), nil, 1, "column 3 has no name"},
+		"trailing comma, rows":  {rows("a,class", "1,0,", "2,1,"), nil, 1, ""},
+		"index":                 {rows(",a,class", "7,1,0", "8,2,1"), nil, 1, "column 1 has no name, as an index, and is left out"},
+		"byte order mark":       {"\ufeff" + rows("a,class", "1,0", "2,1"), nil, 1, ""},
+		"UTF-16":                {wide(rows("a,class", "1,0", "2,1")), nil, 1, ""},
+		"Latin-1":               {rows("Temp\xe9rature,class", "1,0", "2,1"), nil, 1, ""},
+		"Windows":               {strings.ReplaceAll(rows("a,class", "1,0", "2,1"), "\n", "\r\n"), nil, 1, ""},
+		"brackets":              {rows("Torque [Nm],class", "1,0", "2,1"), nil, 1, "column 'Torque [Nm]' is 'Torque (Nm)' in the model"},
+		"another label":         {rows("id,Type,a,Machine failure", "1,M,1,0", "2,L,2,1"), []string{"-label", "machine failure", "-drop", "id, Type"}, 1, ""},
+		"a licence before it":   {"This is free; use it.\n\n" + rows("a,class", "1,0", "2,1"), nil, 1, ""},
+		"the workshop's two":    {rows("a,ef_000,class", "1,x,0", "2,y,1"), nil, 1, ""},
+		"empty value at an end": {rows("class\ta", "0\t", "1\t2"), nil, 1, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			data := filepath.Join(t.TempDir(), "rows.csv")
+			if err := os.WriteFile(data, []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			args := append([]string{filepath.Join(need.Root(t), "scripts", "train", "table.py"), data}, c.args...)
+			out, err := exec.CommandContext(t.Context(), "python3", args...).CombinedOutput()
+			if want := fmt.Sprintf("40 rows of %d sensors, 20 of class pos", c.sensors); err != nil || !strings.Contains(string(out), want) || !strings.Contains(string(out), c.says) {
+				t.Errorf("%v\n%s\nwant %q and %q", err, out, want, c.says)
+			}
+		})
+	}
+}
+
+// The names of AI4I's columns have brackets, which XGBoost refuses.
+func TestTrainsWithBracketsInNames(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "rows.csv")
+	text := "\"Torque [Nm], shaft\",Speed [rpm],Class\n"
+	for i := range 120 {
+		text += fmt.Sprintf("%d.5,%d,%v\n", 40+i%20, 1400+7*i, i%20 > 15)
+	}
+	if err := os.WriteFile(data, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := train(t, data)
+	file, err := gbdt.ReadFile(filepath.Join(out, "model.ubj"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, err := gbdt.Parse(file)
+	if err != nil || strings.Join(model.FeatureNames, "|") != "Torque (Nm), shaft|Speed (rpm)" {
+		t.Errorf("%+v, %v", model, err)
+	}
+	golden, err := os.ReadFile(filepath.Join(out, "golden.csv"))
+	if header, _, _ := strings.Cut(string(golden), "\n"); err != nil || header != "margin,\"Torque (Nm), shaft\",Speed (rpm)" {
+		t.Errorf("golden rows begin %q, %v", header, err)
 	}
 }
 

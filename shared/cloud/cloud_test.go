@@ -294,7 +294,7 @@ func TestOwnAnswers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, err := OwnAnswers{http.DefaultClient}.Do(request)
+		answer, err := OwnAnswers{http.DefaultClient}.Do(request) //nolint:bodyclose // closed below, where there is one
 		if (err == nil) != c.own || err != nil && !errors.Is(err, ErrNotTheService) {
 			t.Errorf("%+v: %v", c, err)
 		}
@@ -302,6 +302,7 @@ func TestOwnAnswers(t *testing.T) {
 			if body, _ := io.ReadAll(answer.Body); string(body) != c.body {
 				t.Errorf("%+v: the body is %q", c, body)
 			}
+			_ = answer.Body.Close()
 		}
 		service.Close()
 	}

@@ -72,9 +72,9 @@ func (c *Conditions) SetPart(code event.Code, name string, part int, problem err
 	c.set(place{code, name}, part, problem, false)
 }
 
-// setOwn is Set for the framework.
-func (c *Conditions) setOwn(code event.Code, name string, problem error) {
-	c.set(place{code, name}, 0, problem, true)
+// setDeaf is Set for the framework's own condition, which outlives a change of the configuration.
+func (c *Conditions) setDeaf(problem error) {
+	c.set(place{event.CodePubSubDeaf, placeLocal}, 0, problem, true)
 }
 
 func (c *Conditions) set(at place, part int, problem error, own bool) {

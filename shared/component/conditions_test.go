@@ -80,10 +80,10 @@ func TestBeginForgets(t *testing.T) {
 	b.rt.SetState(event.StateOK, "")
 	c.Set(event.CodeDisk, "queue", errors.New("full"))
 	c.Expect(event.CodeDisk, "other")
-	c.setOwn(event.CodePubSubDeaf, placeLocal, errDeaf)
+	c.setDeaf(errDeaf)
 	b.rt.beginWork()
 	b.is(t, "entered again", event.StateDegraded, placeLocal+": "+errDeaf.Error(), 1)
-	c.setOwn(event.CodePubSubDeaf, placeLocal, nil)
+	c.setDeaf(nil)
 	b.is(t, "not at work yet", event.StateStarting, "", 0)
 }
 

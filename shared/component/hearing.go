@@ -67,7 +67,7 @@ func (h *hearing) heard() {
 	h.mu.Lock()
 	h.count = 0
 	h.mu.Unlock()
-	h.rt.conditions.setOwn(event.CodePubSubDeaf, placeLocal, nil)
+	h.rt.conditions.setDeaf(nil)
 }
 
 // published notes a health message that the nucleus took, or did not. When several in a row have not come back, it ends
@@ -87,7 +87,7 @@ func (h *hearing) published(err error) {
 	}
 	h.off = true
 	h.rt.Counter(CounterDeaf).Add(1)
-	h.rt.conditions.setOwn(event.CodePubSubDeaf, placeLocal, errDeaf)
+	h.rt.conditions.setDeaf(errDeaf)
 	h.deaf.Store(true)
 	h.client.Abandon(errDeaf)
 }

@@ -144,7 +144,7 @@ func (n *nucleus) changed() {
 // until waits for a health message that is as wanted.
 func (n *nucleus) until(t *testing.T, what string, is func(h event.Health) bool) {
 	t.Helper()
-	patience := time.After(10 * time.Second)
+	patience := time.After(time.Minute)
 	for {
 		select {
 		case h := <-n.health:

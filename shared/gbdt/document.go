@@ -26,6 +26,7 @@ type document struct {
 	// learner_model_param
 	baseScore                        string
 	numFeature, numClass, numTargets int
+	estimates                        bool // boost_from_average: base_score comes from the data
 
 	// gradient_booster of gbtree and dart
 	forest     forest
@@ -36,8 +37,9 @@ type document struct {
 	weightDrop []float32 // dart: a weight for each tree
 
 	// gradient_booster of gblinear
-	weights []float32 // (features + 1) x outputs, the last row is the bias
-	rounds  int       // boosted_rounds
+	weights  []float32 // (features + 1) x outputs, the last row is the bias; none if it was never trained
+	weighted bool      // weights were there, if none
+	rounds   int       // boosted_rounds
 }
 
 // legacy says whether the document was one of the legacy binary format.
@@ -196,6 +198,8 @@ func (d *document) readLearner(src source) error {
 					d.numFeature, err = count(value)
 				case "num_class":
 					d.numClass, err = count(value)
+				case "boost_from_average":
+					d.estimates = value != "0"
 				case "num_target":
 					d.numTargets, err = count(value)
 				}
@@ -272,6 +276,7 @@ func (d *document) readBoosterModel(src source) error {
 		case "weight_drop": // since 3.3
 			d.weightDrop, err = src.floats()
 		case "weights":
+			d.weighted = true
 			d.weights, err = src.floats()
 		case "boosted_rounds":
 			var text string

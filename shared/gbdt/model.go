@@ -75,7 +75,7 @@ func newModel(d *document, lim Limits) (*Model, error) {
 		return nil, err
 	}
 	m.Predictions = m.objective.predictions(m.Outputs)
-	if m.BaseMargin, err = m.baseMargin(); err != nil {
+	if m.BaseMargin, err = m.baseMargin(d); err != nil {
 		return nil, err
 	}
 	switch m.Booster {
@@ -104,8 +104,10 @@ func (m *Model) Release() string {
 	return fmt.Sprintf("%d.%d.%d", m.Version[0], m.Version[1], m.Version[2])
 }
 
-// baseMargin reads BaseScore and takes it to the margin's space: one value for each output.
-func (m *Model) baseMargin() ([]float32, error) {
+// baseMargin reads BaseScore and takes it to the margin's space: one value for each output. A model of 3.1 or later that was
+// to estimate it and was never trained holds the margin itself.
+func (m *Model) baseMargin(d *document) ([]float32, error) {
+	untrained := d.estimates && len(d.forest.roots) == 0 && d.rounds == 0 && (d.version[0] > 3 || d.version[0] == 3 && d.version[1] >= 1)
 	text := strings.TrimSpace(m.BaseScore)
 	if inner, ok := strings.CutPrefix(text, "["); ok { // since 3.1
 		text = strings.TrimSuffix(inner, "]")
@@ -127,7 +129,10 @@ func (m *Model) baseMargin() ([]float32, error) {
 		if err != nil || !finite(float32(score)) {
 			return nil, refuse(ErrInvalid, "base_score %.60q is not a number", m.BaseScore)
 		}
-		if base[i] = m.objective.margin(float32(score)); !finite(base[i]) {
+		if base[i] = float32(score); untrained {
+			continue
+		}
+		if base[i] = m.objective.margin(base[i]); !finite(base[i]) {
 			return nil, refuse(ErrInvalid, "base_score %.60q is out of range for %s", m.BaseScore, m.Objective)
 		}
 	}
@@ -182,6 +187,9 @@ func (m *Model) countTrees() {
 // takeWeights checks and takes gblinear's part of the document.
 func (m *Model) takeWeights(d *document) error {
 	want := (int64(m.NumFeature) + 1) * int64(m.Outputs)
+	if d.weighted && len(d.weights) == 0 && d.rounds == 0 { // never trained
+		return nil
+	}
 	if int64(len(d.weights)) != want {
 		return refuse(ErrInvalid, "%d weights, %d expected", len(d.weights), want)
 	}

@@ -164,15 +164,21 @@ func goesRight(v float32, set []int32) bool {
 // (GBLinear::Pred in src/gbm/gblinear.cc).
 func (s *Scorer) linear(dst, row []float32) error {
 	m := s.model
-	bias := m.weights[m.NumFeature*m.Outputs:]
-	for k := range dst {
-		dst[k] = bias[k] + m.BaseMargin[k]
+	clear(dst)
+	if len(m.weights) > 0 { // otherwise it was never trained
+		copy(dst, m.weights[m.NumFeature*m.Outputs:])
+	}
+	for k, b := range m.BaseMargin {
+		dst[k] += b
 	}
 	for i, v := range row {
 		if v-v != 0 {
 			if v == v {
 				return infiniteColumn(i)
 			}
+			continue
+		}
+		if len(m.weights) == 0 {
 			continue
 		}
 		for k, w := range m.weights[i*m.Outputs:][:m.Outputs] {

@@ -27,7 +27,7 @@ func startCore(t *testing.T, options localcore.Options) (*localcore.Core, ipc.Op
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := core.Close(ctx); err != nil {
 			t.Errorf("close core: %v", err)

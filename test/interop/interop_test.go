@@ -90,7 +90,7 @@ func newCore(t *testing.T, options localcore.Options) *localcore.Core {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := core.Close(ctx); err != nil {
 			t.Errorf("close core: %v", err)

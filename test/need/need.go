@@ -27,7 +27,7 @@ func Installed(t testing.TB, tool tools.Tool) string {
 	t.Helper()
 	root := Root(t)
 	if missing := tool.Missing(); len(missing) > 0 {
-		Lacking(t, strings.Join(missing, " and "), "Debian: apt-get install "+tool.Packages+"; then "+tools.HowToGet)
+		Lacking(t, missing[0], "Debian: apt-get install "+tool.Packages+"; then "+tools.HowToGet)
 	}
 	if !tool.Installed(root) {
 		Lacking(t, tool.What, tools.HowToGet)

@@ -38,13 +38,13 @@ const versitygw = "v1.8.0"
 var (
 	// Versitygw is an S3 that verifies signatures and checksums.
 	Versitygw = Tool{
-		Name: "versitygw-" + versitygw, What: "versitygw, an S3 server", Needs: []string{"go"}, Packages: "golang",
+		Name: "versitygw-" + versitygw, What: "the S3 server versitygw", Needs: []string{"go"}, Packages: "golang",
 		version: []string{"go", "version"}, env: []string{"GOBIN=DIR", "CGO_ENABLED=0", "GOFLAGS="},
 		commands: [][]string{{"go", "install", "-ldflags", "-s -w", "github.com/versity/versitygw/cmd/versitygw@" + versitygw}},
 	}
 	// Moto has AWS's APIs in Python, and the AWS CLI beside it.
 	Moto = Tool{
-		Name: "moto-venv", What: "moto, an implementation of AWS's APIs, and the AWS CLI", Needs: []string{"python3"}, Packages: "python3 python3-venv",
+		Name: "moto-venv", What: "moto (AWS's APIs in Python) and the AWS CLI", Needs: []string{"python3"}, Packages: "python3 python3-venv",
 		version: []string{"python3", "--version"}, pins: []string{"test/moto/requirements.txt"},
 		commands: [][]string{
 			{"python3", "-m", "venv", "."},

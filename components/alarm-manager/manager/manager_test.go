@@ -116,7 +116,7 @@ func (r *rig) begin() {
 
 func (r *rig) await(what string, wanted func(event.Health) bool) event.Health {
 	r.t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		select {
 		case m := <-r.health.Events():
@@ -171,7 +171,7 @@ func (r *rig) alert() event.Alert {
 			r.t.Errorf("alert of %s on %s", a.Thing, m.Topic)
 		}
 		return a
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		r.t.Fatal("no alert")
 		return event.Alert{}
 	}

@@ -94,7 +94,7 @@ func TestWhatTheNucleusLoses(t *testing.T) {
 			} else {
 				r.awaitUplink(event.UplinkDown)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			r.stop()
 			if err := r.core.Close(ctx); err != nil { // as when the nucleus is restarted

@@ -87,7 +87,7 @@ func (r *rig) startRun(run func(context.Context, *component.Runtime, engine.Conf
 // await reads health messages until one is as wanted.
 func (r *rig) await(what string, wanted func(event.Health) bool) event.Health {
 	r.t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	var last event.Health
 	for {
 		select {
@@ -124,7 +124,7 @@ func (r *rig) prediction() event.Prediction {
 			r.t.Errorf("prediction for %s on %s", p.Thing, m.Topic)
 		}
 		return p
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		r.t.Fatal("no prediction")
 		return event.Prediction{}
 	}

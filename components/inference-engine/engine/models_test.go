@@ -94,7 +94,7 @@ func (r *rig) modelEvent(step event.ModelStep) event.ModelEvent {
 			r.t.Fatalf("event %+v, want %s", e, step)
 		}
 		return e
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		r.t.Fatalf("no event %s", step)
 		return event.ModelEvent{}
 	}

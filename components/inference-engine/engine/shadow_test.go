@@ -31,7 +31,7 @@ func TestPredictionsGoToShadows(t *testing.T) {
 		last = r.prediction()
 	}
 	var got map[string]any
-	for timeout := time.After(20 * time.Second); got["id"] != last.ID; {
+	for timeout := time.After(time.Minute); got["id"] != last.ID; {
 		select {
 		case m := <-updates.Events():
 			var doc struct {

@@ -93,7 +93,7 @@ func next(t *testing.T, sub *ipc.Subscription[ipc.TopicMessage]) ipc.TopicMessag
 			t.Fatal(sub.Err())
 		}
 		return m
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no message")
 		return ipc.TopicMessage{}
 	}
@@ -102,7 +102,7 @@ func next(t *testing.T, sub *ipc.Subscription[ipc.TopicMessage]) ipc.TopicMessag
 // await reads health messages of a component until one is as wanted.
 func (s *site) await(name string, wanted func(event.Health) bool) event.Health {
 	s.t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	var last event.Health
 	for {
 		select {

@@ -50,7 +50,7 @@ func start(t *testing.T, config map[string]any) (client *ipc.Client, rows func()
 	var queue []event.Telemetry
 	rows = func() event.Telemetry {
 		t.Helper()
-		timeout := time.After(20 * time.Second)
+		timeout := time.After(time.Minute)
 		for len(queue) == 0 {
 			select {
 			case m := <-sub.Events():

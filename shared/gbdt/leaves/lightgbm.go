@@ -177,7 +177,8 @@ func (p *lightGBM) readTrees(rest []byte, limits gbdt.Limits) error {
 			return fmt.Errorf("%w: more than %d nodes", gbdt.ErrLimit, limits.Nodes)
 		}
 	}
-	if !bytes.HasPrefix(rest, []byte("end of trees\n")) {
+	// Before 2.2 importances followed at once.
+	if !bytes.HasPrefix(rest, []byte("end of trees\n")) && (p.version != "v2" || !bytes.HasPrefix(rest, []byte("\nfeature importances:\n"))) {
 		return invalid("it does not end after %d trees", len(p.trees))
 	}
 	return nil

@@ -56,6 +56,9 @@ const (
 // gbtree's.
 func encodeXGBoost(m *gbdt.Model) ([]byte, error) {
 	f := readForest(m)
+	if m.Booster == "gblinear" && len(f.weights) == 0 {
+		return nil, unsupported("it was never trained")
+	}
 	for _, b := range m.BaseMargin {
 		if b != m.BaseMargin[0] {
 			return nil, unsupported("the outputs have different base scores")

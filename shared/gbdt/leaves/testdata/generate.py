@@ -5,7 +5,7 @@
     ../../../../.cache/lightgbm/bin/python generate.py
 
 Models stand in <release>-<case>/: model.txt, margin.csv (raw_score=True) and pred.csv, with a row for each of X.csv, in
-%.17g. 2.2.3 writes version=v2 of the format, 2.3.1 and 3.3.5 write v3, 4.7.0 writes v4.
+%.17g. 2.2.3 writes version=v2 of the format (as 2.0.12 and 2.1.2 do, made in the same way from random rows), 2.3.1 and 3.3.5 write v3, 4.7.0 writes v4.
 """
 
 import os
