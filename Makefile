@@ -4,7 +4,8 @@ SHELL := bash
 
 VERSION ?= 0.1.0
 ARCH ?= host
-BUCKET ?=
+# Not from the environment, where docs/account.md has it: a local tree must stay a local one.
+BUCKET =
 ARGS ?=
 DATA ?=
 OUT ?= my-model
@@ -74,8 +75,8 @@ gdk-publish: ## build and publish every component with GDK: make gdk-publish [AR
 	@scripts/gdk.sh publish $(ARGS)
 
 .PHONY: docker-config docker-up docker-logs docker-down
-docker-config: stage ## render the recipes for the nucleus in docker: make docker-config [ARGS="-merge FILE"]
-	@go run ./scripts/docker $(ARGS)
+docker-config: stage ## render the recipes for the nucleus in docker: make docker-config [VERSION=x.y.z] [ARCH=arm64] [ARGS="-merge FILE"]
+	@go run ./scripts/docker -version $(VERSION) $(if $(filter amd64 arm64 armv7,$(ARCH)),-arch $(ARCH)) $(ARGS)
 docker-up: ## start the nucleus in docker: make docker-up GREENGRASS_IMAGE=greengrass:2.15.0
 	@scripts/docker/docker.sh up
 docker-logs: ## follow the logs of the nucleus in docker, and of its components

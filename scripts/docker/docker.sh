@@ -29,10 +29,9 @@ esac
 command -v docker >/dev/null || fail 3 "docker is not on PATH"
 docker compose version >/dev/null 2>&1 || fail 3 "docker has no compose command: install its compose plugin"
 
-files=(-f "$here/compose.yaml")
-if [ "${PROVISION:-false}" = true ]; then
-  files+=(-f "$here/compose.provision.yaml")
-fi
+kind=offline
+[ "${PROVISION:-false}" != true ] || kind=provision
+files=(-f "$here/compose.yaml" -f "$here/compose.$kind.yaml")
 case $action in
 up)
   [ -n "${GREENGRASS_IMAGE:-}" ] || fail 2 "GREENGRASS_IMAGE is not set: build the nucleus's image and name it, e.g. GREENGRASS_IMAGE=greengrass:2.15.0; see docs/docker.md"

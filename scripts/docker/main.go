@@ -22,9 +22,10 @@ func main() {
 }
 
 func run(_ context.Context, args []string, s cli.Streams) error {
-	fs := cli.NewFlagSet("docker [-stage DIR] [-arch ARCH] [-merge FILE] [-out FILE]", s)
+	fs := cli.NewFlagSet("docker -version X.Y.Z [-stage DIR] [-arch ARCH] [-merge FILE] [-out FILE]", s)
 	stage := fs.String("stage", "artifacts-build", "staged `folder`, made by make stage")
-	arch := fs.String("arch", runtime.GOARCH, "`architecture` of the container, as Go calls it: amd64, arm64 or arm")
+	version := fs.String("version", "0.1.0", "staged `version` that is rendered")
+	arch := fs.String("arch", "host", "`architecture` of the container: host, amd64, arm64 or armv7")
 	merge := fs.String("merge", "", "JSON `file` {\"NAME\":{\"MERGE\":{...}}} to merge into the components' configuration")
 	out := fs.String("out", "docker-run/config.yaml", "`file` to write")
 	thing := fs.String("thing", "edgepdm-docker", "`name` of the core's thing")
@@ -32,11 +33,17 @@ func run(_ context.Context, args []string, s cli.Streams) error {
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
+	if *arch == "host" {
+		*arch = runtime.GOARCH
+		if *arch == "arm" {
+			*arch = "armv7"
+		}
+	}
 	updates, err := readUpdates(*merge)
 	if err != nil {
 		return err
 	}
-	text, names, err := render(settings{stage: *stage, arch: *arch, thing: *thing, region: *region, updates: updates})
+	text, names, err := render(settings{stage: *stage, version: *version, arch: *arch, thing: *thing, region: *region, updates: updates})
 	if err != nil {
 		return err
 	}
@@ -44,6 +51,9 @@ func run(_ context.Context, args []string, s cli.Streams) error {
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	if err := os.WriteFile(*out, text, 0o644); err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	if err := os.Chmod(*out, 0o644); err != nil { // whatever the umask is: the nucleus's user reads it
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	_, err = fmt.Fprintf(s.Out, "%s: %d components\n", *out, len(names))

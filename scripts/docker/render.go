@@ -20,17 +20,17 @@ const (
 	mountedStage = "/edgepdm/stage"
 )
 
-// platforms are a manifest's Platform by Go's name of the architecture.
+// platforms are a manifest's Platform by the architecture's name, as make stage has it.
 var platforms = map[string]map[string]string{
 	"amd64": {"architecture": "amd64"},
 	"arm64": {"architecture": "aarch64"},
-	"arm":   {"architecture": "arm", "architecture.detail": "armv7l"},
+	"armv7": {"architecture": "arm", "architecture.detail": "armv7l"},
 }
 
 // settings say what is rendered.
 type settings struct {
-	stage, arch, thing, region string
-	updates                    map[string]update
+	stage, version, arch, thing, region string
+	updates                             map[string]update
 }
 
 // recipe is a component's recipe as far as the configuration of a nucleus has it.
@@ -63,12 +63,12 @@ type service struct {
 
 // render returns the configuration, and the names of the components in it.
 func render(set settings) (text []byte, names []string, err error) {
-	recipes, err := readRecipes(set.stage)
+	recipes, err := readRecipes(set.stage, set.version)
 	if err != nil {
 		return nil, nil, err
 	}
 	if platforms[set.arch] == nil {
-		return nil, nil, cli.Usagef("-arch: %q is none of amd64, arm64, arm", set.arch)
+		return nil, nil, cli.Usagef("-arch: %q is none of amd64, arm64, armv7", set.arch)
 	}
 	services := map[string]any{
 		nucleusName: service{Type: "NUCLEUS", Configuration: map[string]any{
@@ -97,11 +97,11 @@ func render(set settings) (text []byte, names []string, err error) {
 	return text, names, err
 }
 
-// readRecipes reads the staged recipes, sorted by name: one version of each component.
-func readRecipes(stage string) ([]*recipe, error) {
-	files, err := filepath.Glob(filepath.Join(stage, "recipes", "*.yaml"))
+// readRecipes reads the recipes that are staged in a version, sorted by name. Other versions lie beside them.
+func readRecipes(stage, version string) ([]*recipe, error) {
+	files, err := filepath.Glob(filepath.Join(stage, "recipes", "*-"+version+".yaml"))
 	if err != nil || len(files) == 0 {
-		return nil, fmt.Errorf("there is no recipe in %s: run make stage", filepath.Join(stage, "recipes"))
+		return nil, fmt.Errorf("there is no recipe of version %s in %s: run make stage VERSION=%s", version, filepath.Join(stage, "recipes"), version)
 	}
 	var recipes []*recipe
 	for _, file := range files {
@@ -112,9 +112,6 @@ func readRecipes(stage string) ([]*recipe, error) {
 		r := &recipe{}
 		if err := yaml.Unmarshal(text, r); err != nil {
 			return nil, fmt.Errorf("read recipe %s: %w", file, err)
-		}
-		if slices.ContainsFunc(recipes, func(o *recipe) bool { return o.Name == r.Name }) {
-			return nil, fmt.Errorf("%s is staged in two versions: run make stage, which empties the folder", r.Name)
 		}
 		recipes = append(recipes, r)
 	}

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"gopkg.in/yaml.v3"
@@ -73,8 +74,8 @@ func renderFor(t *testing.T, set settings) (r rendered) {
 
 func TestRenderedConfiguration(t *testing.T) {
 	stage := stageRecipes(t)
-	r := renderFor(t, settings{stage: stage, arch: "arm64", thing: "core", region: "eu-west-1"})
-	recipes, err := readRecipes(stage)
+	r := renderFor(t, settings{stage: stage, version: "1.2.3", arch: "arm64", thing: "core", region: "eu-west-1"})
+	recipes, err := readRecipes(stage, "1.2.3")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +115,7 @@ func TestRenderedConfiguration(t *testing.T) {
 	if got := r.Services["com.edgepdm.SensorSimulator"].Dependencies; !slices.Equal(got, []string{"com.edgepdm.InferenceEngine:SOFT"}) {
 		t.Errorf("the simulator depends on %q", got)
 	}
-	if script := renderFor(t, settings{stage: stage, arch: "arm"}).Services["com.edgepdm.AlarmManager"].Lifecycle["run"]["Script"]; !strings.Contains(script.(string), "-linux-armv7") {
+	if script := renderFor(t, settings{stage: stage, version: "1.2.3", arch: "armv7"}).Services["com.edgepdm.AlarmManager"].Lifecycle["run"]["Script"]; !strings.Contains(script.(string), "-linux-armv7") {
 		t.Errorf("on arm: %s", script)
 	}
 }
@@ -127,7 +128,7 @@ func TestCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	var printed bytes.Buffer
-	if err := run(t.Context(), []string{"-stage", stage, "-out", out, "-merge", merge}, cli.Streams{Out: &printed, Err: &printed}); err != nil {
+	if err := run(t.Context(), []string{"-version", "1.2.3", "-stage", stage, "-out", out, "-merge", merge}, cli.Streams{Out: &printed, Err: &printed}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.HasSuffix(printed.String(), "config.yaml: 6 components\n") {
@@ -148,17 +149,36 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+// A tree has the versions to which one can go back: the one that is asked for is rendered, readable for the nucleus's user.
+func TestOneVersionOfSeveral(t *testing.T) {
+	stage, out := stageRecipes(t), filepath.Join(t.TempDir(), "config.yaml")
+	old := filepath.Join(stage, "recipes", "com.edgepdm.Suite-1.2.2.yaml")
+	text, err := os.ReadFile(filepath.Join(stage, "recipes", "com.edgepdm.Suite-1.2.3.yaml"))
+	if err == nil {
+		err = os.WriteFile(old, bytes.ReplaceAll(text, []byte("1.2.3"), []byte("1.2.2")), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	mask := syscall.Umask(0o077)
+	defer syscall.Umask(mask)
+	var printed bytes.Buffer
+	if err := run(t.Context(), []string{"-version", "1.2.2", "-stage", stage, "-out", out}, cli.Streams{Out: &printed, Err: &printed}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(out)
+	if err != nil || info.Mode().Perm() != 0o644 || !strings.HasSuffix(printed.String(), "config.yaml: 1 components\n") {
+		t.Errorf("%v, %v, printed %s", info.Mode(), err, &printed)
+	}
+}
+
 func TestRefuses(t *testing.T) {
 	stage := stageRecipes(t)
-	twice := stageRecipes(t)
-	second, err := os.ReadFile(filepath.Join(twice, "recipes", "com.edgepdm.Suite-1.2.3.yaml"))
-	if err == nil {
-		err = os.WriteFile(filepath.Join(twice, "recipes", "com.edgepdm.Suite-1.2.4.yaml"), bytes.ReplaceAll(second, []byte("1.2.3"), []byte("1.2.4")), 0o600)
-	}
 	variables := stageRecipes(t)
 	file := filepath.Join(variables, "recipes", "com.edgepdm.Suite-1.2.3.yaml")
+	suite, err := os.ReadFile(file)
 	if err == nil {
-		err = os.WriteFile(file, bytes.ReplaceAll(second, []byte("exit 0"), []byte("echo {iot:thingName}")), 0o600)
+		err = os.WriteFile(file, bytes.ReplaceAll(suite, []byte("exit 0"), []byte("echo {iot:thingName}")), 0o600)
 	}
 	unknown, wrong := filepath.Join(stage, "unknown.json"), filepath.Join(stage, "wrong.json")
 	if err == nil {
@@ -173,7 +193,7 @@ func TestRefuses(t *testing.T) {
 	for want, args := range map[string][]string{
 		"run make stage":                  {"-stage", t.TempDir()},
 		"-arch: \"mips\"":                 {"-stage", stage, "-arch", "mips"},
-		"is staged in two versions":       {"-stage", twice},
+		"no recipe of version 1.2.4":      {"-stage", stage, "-version", "1.2.4"},
 		"the recipe variable {iot:":       {"-stage", variables},
 		"com.example.None is not staged":  {"-stage", stage, "-merge", unknown},
 		"unknown field":                   {"-stage", stage, "-merge", wrong},
@@ -181,7 +201,7 @@ func TestRefuses(t *testing.T) {
 		"unexpected argument \"further\"": {"further"},
 	} {
 		var printed bytes.Buffer
-		err := run(t.Context(), append([]string{"-out", filepath.Join(t.TempDir(), "c.yaml")}, args...), cli.Streams{Out: &printed, Err: &printed})
+		err := run(t.Context(), append([]string{"-version", "1.2.3", "-out", filepath.Join(t.TempDir(), "c.yaml")}, args...), cli.Streams{Out: &printed, Err: &printed})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", args, err, want)
 		}
