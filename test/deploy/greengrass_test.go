@@ -3,9 +3,11 @@ package deploy
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,6 +39,16 @@ func newGreengrassCloud(t *testing.T) (*greengrassCloud, string) {
 	server := httptest.NewServer(c)
 	t.Cleanup(server.Close)
 	return c, server.URL
+}
+
+// state returns the registered versions, the deployments with the suite's version and their status, and the deleted devices.
+func (c *greengrassCloud) state() (components, deployments, devices []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range c.deployments {
+		deployments = append(deployments, d.components[suiteName].Version+" "+d.Status)
+	}
+	return slices.Sorted(maps.Keys(c.components)), deployments, slices.Sorted(maps.Keys(c.devices))
 }
 
 func (c *greengrassCloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {

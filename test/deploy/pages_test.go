@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"encoding/json"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -121,15 +120,12 @@ func TestPagesFromAnEmptyAccountAndBack(t *testing.T) {
 	if len(keys) == 0 || slices.ContainsFunc(keys, func(key string) bool { return !strings.HasPrefix(key, "com.edgepdm.SensorSimulator/1.0.0/") }) {
 		t.Errorf("uploaded are %q", keys)
 	}
-	if registered := slices.Sorted(maps.Keys(cloud.components)); len(registered) != 2 || !strings.HasSuffix(registered[1], "com.edgepdm.Suite:versions:1.0.0") {
+	registered, deployed, _ := cloud.state()
+	if len(registered) != 2 || !strings.HasSuffix(registered[1], "com.edgepdm.Suite:versions:1.0.0") {
 		t.Errorf("registered are %q", registered)
 	}
-	var versions []string
-	for _, d := range cloud.deployments {
-		versions = append(versions, d.components[suiteName].Version+" "+d.Status)
-	}
-	if want := []string{"1.0.0 INACTIVE", "1.1.0 INACTIVE", "1.0.0 ACTIVE"}; !slices.Equal(versions, want) {
-		t.Errorf("deployed were %q, want %q", versions, want)
+	if want := []string{"1.0.0 INACTIVE", "1.1.0 INACTIVE", "1.0.0 ACTIVE"}; !slices.Equal(deployed, want) {
+		t.Errorf("deployed were %q, want %q", deployed, want)
 	}
 	function := r.do(`aws lambda get-policy --function-name edgepdm-notifier --query Policy --output text
 aws sns list-subscriptions --query 'Subscriptions[].Endpoint' --output text`)
@@ -147,8 +143,9 @@ aws sns list-subscriptions --query 'Subscriptions[].Endpoint' --output text`)
 	if left := strings.Fields(r.do(inventory)); len(left) != 0 {
 		t.Errorf("left in the account: %q", left)
 	}
-	if len(cloud.components) != 0 || len(cloud.deployments) != 0 || !cloud.devices[names["CORE"]] {
-		t.Errorf("left in Greengrass: %v, %v; devices removed: %v", cloud.components, cloud.deployments, cloud.devices)
+	registered, deployed, removed := cloud.state()
+	if len(registered) != 0 || len(deployed) != 0 || !slices.Equal(removed, []string{names["CORE"]}) {
+		t.Errorf("left in Greengrass: %q, %q; devices removed: %q", registered, deployed, removed)
 	}
 	// The command for the bucket is right in the one region that differs.
 	r.do(`AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1; ` + regexp.MustCompile(`aws s3 mb .*`).FindString(section(t, "console.md", "2. Bucket", "")))
