@@ -22,6 +22,7 @@ help: ## list the targets
 
 .PHONY: demo
 demo: ## run the suite on the embedded core: make demo [ARGS="-for 30s -headless -report FILE"]
+	@[ -x bin/demo ] || echo "the first build takes some minutes: what is built, and how far it is, follows"
 	@CGO_ENABLED=0 go run -trimpath -buildvcs=false ./scripts/demo/build && exec bin/demo -build $(ARGS)
 
 .PHONY: build
@@ -75,8 +76,8 @@ gdk-publish: ## build and publish every component with GDK: make gdk-publish [AR
 	@scripts/gdk.sh publish $(ARGS)
 
 .PHONY: docker-config docker-up docker-logs docker-down
-docker-config: stage ## render the recipes for the nucleus in docker: make docker-config [VERSION=x.y.z] [ARCH=arm64] [ARGS="-merge FILE"]
-	@go run ./scripts/docker -version $(VERSION) $(if $(filter amd64 arm64 armv7,$(ARCH)),-arch $(ARCH)) $(ARGS)
+docker-config: stage ## render the recipes for the nucleus in docker: make docker-config [ARGS="-merge FILE"]
+	@go run ./scripts/docker -version $(VERSION) $(ARGS)
 docker-up: ## start the nucleus in docker: make docker-up GREENGRASS_IMAGE=greengrass:2.15.0
 	@scripts/docker/docker.sh up
 docker-logs: ## follow the logs of the nucleus in docker, and of its components

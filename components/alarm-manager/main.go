@@ -9,6 +9,8 @@ import (
 	"edgepdm/components/alarm-manager/manager"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/request"
 )
 
 // version is set by the build: -ldflags "-X main.version=1.2.3".
@@ -17,8 +19,11 @@ var version = "dev"
 func main() {
 	component.Execute(cli.Program{
 		Name: "alarm-manager", Version: version,
-		Summary:  "decides what is an alarm, and keeps each alert until it is safely on its way",
-		Commands: []cli.Command{{Name: "", Summary: "run as a Greengrass component", Run: runComponent}},
+		Summary: "decides what is an alarm, and keeps each alert until it is safely on its way",
+		Commands: []cli.Command{
+			{Name: "", Summary: "run as a Greengrass component", Run: runComponent},
+			{Name: "test-alarm", Summary: "raise a test alarm on this device, and wait until the forwarder has it", Run: testAlarm},
+		},
 	})
 }
 
@@ -31,7 +36,24 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 		core = "greengrass-core"
 	}
 	return component.Main(ctx, component.Spec[manager.Config]{
-		Name: "com.edgepdm.AlarmManager", Version: version, Default: manager.Default,
+		Name: manager.Component, Version: version, Default: manager.Default,
 		Run: manager.Manager{CoreThing: core, Now: time.Now}.Run,
 	})
+}
+
+func testAlarm(ctx context.Context, args []string, s cli.Streams) error {
+	fs := cli.NewFlagSet("alarm-manager test-alarm [-thing NAME] [-line NAME] [-text TEXT]", s)
+	c := event.TestAlarm{V: event.Version}
+	fs.StringVar(&c.Thing, "thing", "", "`NAME` of the machine that the alarm is of; default: the core")
+	fs.StringVar(&c.Line, "line", "", "`NAME` of its line")
+	fs.StringVar(&c.Text, "text", "", "`TEXT` that is spoken after the words that say it is a test")
+	var flags request.Flags
+	flags.Define(fs, manager.Component)
+	if err := cli.Parse(fs, args); err != nil {
+		return err
+	}
+	if err := c.Check(); err != nil {
+		return cli.Usagef("%v", err)
+	}
+	return flags.Do(ctx, s, request.Ask{Component: manager.Component, Command: manager.CommandTest, Arguments: c})
 }

@@ -3,13 +3,13 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"time"
 
 	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/component"
+	"edgepdm/shared/request"
 )
 
 // version is set by the build: -ldflags "-X main.version=1.2.3".
@@ -35,25 +35,20 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 		core = "greengrass-core"
 	}
 	return component.Main(ctx, component.Spec[forwarder.Config]{
-		Name: "com.edgepdm.CloudForwarder", Version: version, Default: forwarder.Default,
+		Name: forwarder.Component, Version: version, Default: forwarder.Default,
 		Run: (&forwarder.Forwarder{Core: core, Getenv: os.Getenv, Now: time.Now}).Run,
 	})
 }
 
-func replay(_ context.Context, args []string, s cli.Streams) error {
-	fs := cli.NewFlagSet("cloud-forwarder replay [-dir DIR]", s)
-	dir := fs.String("dir", "/greengrass/v2/work/com.edgepdm.CloudForwarder", "the component's work `directory`")
+// replayKeep is how long the request to send dead letters again waits for a forwarder that does not run.
+const replayKeep = 24 * time.Hour
+
+func replay(ctx context.Context, args []string, s cli.Streams) error {
+	fs := cli.NewFlagSet("cloud-forwarder replay", s)
+	var flags request.Flags
+	flags.Define(fs, forwarder.Component)
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
-	files, err := forwarder.RequestReplay(*dir, time.Now())
-	if err != nil {
-		return err
-	}
-	text := "there are no dead letters"
-	if files > 0 {
-		text = "the forwarder sends its dead letters again"
-	}
-	_, err = fmt.Fprintln(s.Out, text)
-	return err
+	return flags.Do(ctx, s, request.Ask{Component: forwarder.Component, Command: forwarder.CommandReplay, Keep: replayKeep})
 }

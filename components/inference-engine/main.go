@@ -33,7 +33,7 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 		return err
 	}
 	return component.Main(ctx, component.Spec[engine.Config]{
-		Name: "com.edgepdm.InferenceEngine", Version: version, Default: engine.Default,
+		Name: engine.Component, Version: version, Default: engine.Default,
 		Run: (&engine.Engine{ShippedModel: *model, Now: time.Now}).Run,
 	})
 }

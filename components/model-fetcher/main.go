@@ -28,7 +28,7 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 		return err
 	}
 	return component.Main(ctx, component.Spec[fetcher.Config]{
-		Name: "com.edgepdm.ModelFetcher", Version: version, Default: fetcher.Default,
+		Name: fetcher.Component, Version: version, Default: fetcher.Default,
 		Run: (&fetcher.Fetcher{Getenv: os.Getenv, Now: time.Now}).Run,
 	})
 }

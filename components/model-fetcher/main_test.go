@@ -34,7 +34,7 @@ import (
 
 const (
 	name     = "com.edgepdm.ModelFetcher"
-	patience = 30 * time.Second
+	patience = time.Minute
 	mega     = 1 << 20
 )
 

@@ -77,6 +77,22 @@ func TestObserverKeepsAccount(t *testing.T) {
 	}
 }
 
+// An engine that is behind sends predictions in batches.
+func TestObserverTakesBatches(t *testing.T) {
+	o := newObserver()
+	for seq := range uint64(3) {
+		tell(t, o, event.TelemetryTopic("p"), row(seq+1))
+	}
+	tell(t, o, event.TopicPredictionBatch, event.PredictionBatch{V: 1, Predictions: []event.Prediction{prediction(1, 0.1), prediction(2, 0.9), {}}})
+	tell(t, o, event.TopicPredictionBatch, []byte("not JSON"))
+	if got, want := o.balance(), (account{published: 3, predictions: 2, unscored: 1}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if d := o.delivery(nil); d.unaccepted != 2 {
+		t.Errorf("%+v", d)
+	}
+}
+
 func TestDeliveryIsHeldAgainstTheJournal(t *testing.T) {
 	o := newObserver()
 	raised := event.Alert{V: 1, ID: "a-1", Thing: "p", State: event.AlarmUnacknowledged}

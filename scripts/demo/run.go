@@ -33,7 +33,7 @@ const (
 )
 
 const (
-	startTimeout   = 30 * time.Second
+	startTimeout   = time.Minute
 	settleTimeout  = 5 * time.Second
 	deliverTimeout = 45 * time.Second
 	stopTimeout    = 90 * time.Second

@@ -29,15 +29,19 @@ esac
 command -v docker >/dev/null || fail 3 "docker is not on PATH"
 docker compose version >/dev/null 2>&1 || fail 3 "docker has no compose command: install its compose plugin"
 
-kind=offline
-[ "${PROVISION:-false}" != true ] || kind=provision
-files=(-f "$here/compose.yaml" -f "$here/compose.$kind.yaml")
+files=(-f "$here/compose.yaml")
+if [ "${PROVISION:-false}" = true ]; then
+  files+=(-f "$here/compose.provision.yaml")
+fi
 case $action in
 up)
   [ -n "${GREENGRASS_IMAGE:-}" ] || fail 2 "GREENGRASS_IMAGE is not set: build the nucleus's image and name it, e.g. GREENGRASS_IMAGE=greengrass:2.15.0; see docs/docker.md"
   [ -d "$root/artifacts-build/recipes" ] || fail 1 "nothing is staged: run make stage"
   if [ "${PROVISION:-false}" = true ]; then
     [ -n "${THING_NAME:-}" ] || fail 2 "THING_NAME is not set: the core's name in your account"
+    # Nothing reads it then, but docker would make a folder of its name.
+    mkdir -p "$root/docker-run"
+    [ -e "$root/docker-run/config.yaml" ] || : >"$root/docker-run/config.yaml"
   else
     [ -f "$root/docker-run/config.yaml" ] || fail 1 "docker-run/config.yaml is not there: run make docker-config"
   fi

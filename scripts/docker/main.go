@@ -22,22 +22,16 @@ func main() {
 }
 
 func run(_ context.Context, args []string, s cli.Streams) error {
-	fs := cli.NewFlagSet("docker -version X.Y.Z [-stage DIR] [-arch ARCH] [-merge FILE] [-out FILE]", s)
+	fs := cli.NewFlagSet("docker [-stage DIR] [-version X.Y.Z] [-arch ARCH] [-merge FILE] [-out FILE]", s)
 	stage := fs.String("stage", "artifacts-build", "staged `folder`, made by make stage")
-	version := fs.String("version", "0.1.0", "staged `version` that is rendered")
-	arch := fs.String("arch", "host", "`architecture` of the container: host, amd64, arm64 or armv7")
+	arch := fs.String("arch", runtime.GOARCH, "`architecture` of the container, amd64, arm64 or armv7")
+	version := fs.String("version", "", "staged `version` to run; empty: the only one")
 	merge := fs.String("merge", "", "JSON `file` {\"NAME\":{\"MERGE\":{...}}} to merge into the components' configuration")
 	out := fs.String("out", "docker-run/config.yaml", "`file` to write")
 	thing := fs.String("thing", "edgepdm-docker", "`name` of the core's thing")
 	region := fs.String("region", "us-east-1", "AWS `region`")
 	if err := cli.Parse(fs, args); err != nil {
 		return err
-	}
-	if *arch == "host" {
-		*arch = runtime.GOARCH
-		if *arch == "arm" {
-			*arch = "armv7"
-		}
 	}
 	updates, err := readUpdates(*merge)
 	if err != nil {
@@ -50,10 +44,11 @@ func run(_ context.Context, args []string, s cli.Streams) error {
 	if err := os.MkdirAll(filepath.Dir(*out), 0o755); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
-	if err := os.WriteFile(*out, text, 0o644); err != nil {
-		return fmt.Errorf("write configuration: %w", err)
+	err = os.WriteFile(*out, text, 0o644)
+	if err == nil {
+		err = os.Chmod(*out, 0o644) // the nucleus's user reads it, whatever the umask is
 	}
-	if err := os.Chmod(*out, 0o644); err != nil { // whatever the umask is: the nucleus's user reads it
+	if err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	_, err = fmt.Fprintf(s.Out, "%s: %d components\n", *out, len(names))

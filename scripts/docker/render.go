@@ -20,11 +20,12 @@ const (
 	mountedStage = "/edgepdm/stage"
 )
 
-// platforms are a manifest's Platform by the architecture's name, as make stage has it.
+// platforms are a manifest's Platform by Go's name of the architecture.
 var platforms = map[string]map[string]string{
 	"amd64": {"architecture": "amd64"},
 	"arm64": {"architecture": "aarch64"},
-	"armv7": {"architecture": "arm", "architecture.detail": "armv7l"},
+	"arm":   {"architecture": "arm", "architecture.detail": "armv7l"},
+	"armv7": {"architecture": "arm", "architecture.detail": "armv7l"}, // as staging calls it
 }
 
 // settings say what is rendered.
@@ -97,11 +98,15 @@ func render(set settings) (text []byte, names []string, err error) {
 	return text, names, err
 }
 
-// readRecipes reads the recipes that are staged in a version, sorted by name. Other versions lie beside them.
+// readRecipes reads the staged recipes of a version, sorted by name; with "" there must be one version of each component.
 func readRecipes(stage, version string) ([]*recipe, error) {
-	files, err := filepath.Glob(filepath.Join(stage, "recipes", "*-"+version+".yaml"))
+	pattern := "*.yaml"
+	if version != "" {
+		pattern = "*-" + version + ".yaml"
+	}
+	files, err := filepath.Glob(filepath.Join(stage, "recipes", pattern))
 	if err != nil || len(files) == 0 {
-		return nil, fmt.Errorf("there is no recipe of version %s in %s: run make stage VERSION=%s", version, filepath.Join(stage, "recipes"), version)
+		return nil, fmt.Errorf("there is no recipe %s in %s: run make stage", pattern, filepath.Join(stage, "recipes"))
 	}
 	var recipes []*recipe
 	for _, file := range files {
@@ -112,6 +117,9 @@ func readRecipes(stage, version string) ([]*recipe, error) {
 		r := &recipe{}
 		if err := yaml.Unmarshal(text, r); err != nil {
 			return nil, fmt.Errorf("read recipe %s: %w", file, err)
+		}
+		if slices.ContainsFunc(recipes, func(o *recipe) bool { return o.Name == r.Name }) {
+			return nil, fmt.Errorf("%s is staged in more than one version: name the one to run with -version", r.Name)
 		}
 		recipes = append(recipes, r)
 	}

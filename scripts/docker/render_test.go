@@ -74,8 +74,8 @@ func renderFor(t *testing.T, set settings) (r rendered) {
 
 func TestRenderedConfiguration(t *testing.T) {
 	stage := stageRecipes(t)
-	r := renderFor(t, settings{stage: stage, version: "1.2.3", arch: "arm64", thing: "core", region: "eu-west-1"})
-	recipes, err := readRecipes(stage, "1.2.3")
+	r := renderFor(t, settings{stage: stage, arch: "arm64", thing: "core", region: "eu-west-1"})
+	recipes, err := readRecipes(stage, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestRenderedConfiguration(t *testing.T) {
 	if got := r.Services["com.edgepdm.SensorSimulator"].Dependencies; !slices.Equal(got, []string{"com.edgepdm.InferenceEngine:SOFT"}) {
 		t.Errorf("the simulator depends on %q", got)
 	}
-	if script := renderFor(t, settings{stage: stage, version: "1.2.3", arch: "armv7"}).Services["com.edgepdm.AlarmManager"].Lifecycle["run"]["Script"]; !strings.Contains(script.(string), "-linux-armv7") {
+	if script := renderFor(t, settings{stage: stage, arch: "arm"}).Services["com.edgepdm.AlarmManager"].Lifecycle["run"]["Script"]; !strings.Contains(script.(string), "-linux-armv7") {
 		t.Errorf("on arm: %s", script)
 	}
 }
@@ -128,7 +128,7 @@ func TestCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	var printed bytes.Buffer
-	if err := run(t.Context(), []string{"-version", "1.2.3", "-stage", stage, "-out", out, "-merge", merge}, cli.Streams{Out: &printed, Err: &printed}); err != nil {
+	if err := run(t.Context(), []string{"-stage", stage, "-out", out, "-merge", merge}, cli.Streams{Out: &printed, Err: &printed}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.HasSuffix(printed.String(), "config.yaml: 6 components\n") {
@@ -149,36 +149,54 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// A tree has the versions to which one can go back: the one that is asked for is rendered, readable for the nucleus's user.
-func TestOneVersionOfSeveral(t *testing.T) {
+// Of several staged versions one is chosen; the architecture has the name that staging has for it, too.
+func TestOneOfSeveralVersions(t *testing.T) {
+	stage := stageRecipes(t)
+	for _, file := range []string{"com.edgepdm.Suite", "com.edgepdm.AlarmManager"} {
+		data, err := os.ReadFile(filepath.Join(stage, "recipes", file+"-1.2.3.yaml"))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(stage, "recipes", file+"-1.2.4.yaml"), bytes.ReplaceAll(data, []byte("1.2.3"), []byte("1.2.4")), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, arch := range []string{"arm", "armv7"} {
+		_, names, err := render(settings{stage: stage, version: "1.2.3", arch: arch})
+		if err != nil || len(names) != 6 {
+			t.Errorf("%s: %q, %v", arch, names, err)
+		}
+	}
+	if _, names, err := render(settings{stage: stage, version: "1.2.4", arch: "amd64"}); err == nil && len(names) != 2 {
+		t.Errorf("%q", names)
+	}
+}
+
+// Whoever renders it, the nucleus's user can read the configuration.
+func TestConfigurationIsReadable(t *testing.T) {
 	stage, out := stageRecipes(t), filepath.Join(t.TempDir(), "config.yaml")
-	old := filepath.Join(stage, "recipes", "com.edgepdm.Suite-1.2.2.yaml")
-	text, err := os.ReadFile(filepath.Join(stage, "recipes", "com.edgepdm.Suite-1.2.3.yaml"))
-	if err == nil {
-		err = os.WriteFile(old, bytes.ReplaceAll(text, []byte("1.2.3"), []byte("1.2.2")), 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 	mask := syscall.Umask(0o077)
 	defer syscall.Umask(mask)
 	var printed bytes.Buffer
-	if err := run(t.Context(), []string{"-version", "1.2.2", "-stage", stage, "-out", out}, cli.Streams{Out: &printed, Err: &printed}); err != nil {
+	if err := run(t.Context(), []string{"-stage", stage, "-out", out}, cli.Streams{Out: &printed, Err: &printed}); err != nil {
 		t.Fatal(err)
 	}
-	info, err := os.Stat(out)
-	if err != nil || info.Mode().Perm() != 0o644 || !strings.HasSuffix(printed.String(), "config.yaml: 1 components\n") {
-		t.Errorf("%v, %v, printed %s", info.Mode(), err, &printed)
+	if info, err := os.Stat(out); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("%v, %v", info, err)
 	}
 }
 
 func TestRefuses(t *testing.T) {
 	stage := stageRecipes(t)
+	twice := stageRecipes(t)
+	second, err := os.ReadFile(filepath.Join(twice, "recipes", "com.edgepdm.Suite-1.2.3.yaml"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(twice, "recipes", "com.edgepdm.Suite-1.2.4.yaml"), bytes.ReplaceAll(second, []byte("1.2.3"), []byte("1.2.4")), 0o600)
+	}
 	variables := stageRecipes(t)
 	file := filepath.Join(variables, "recipes", "com.edgepdm.Suite-1.2.3.yaml")
-	suite, err := os.ReadFile(file)
 	if err == nil {
-		err = os.WriteFile(file, bytes.ReplaceAll(suite, []byte("exit 0"), []byte("echo {iot:thingName}")), 0o600)
+		err = os.WriteFile(file, bytes.ReplaceAll(second, []byte("exit 0"), []byte("echo {iot:thingName}")), 0o600)
 	}
 	unknown, wrong := filepath.Join(stage, "unknown.json"), filepath.Join(stage, "wrong.json")
 	if err == nil {
@@ -191,17 +209,18 @@ func TestRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, args := range map[string][]string{
-		"run make stage":                  {"-stage", t.TempDir()},
-		"-arch: \"mips\"":                 {"-stage", stage, "-arch", "mips"},
-		"no recipe of version 1.2.4":      {"-stage", stage, "-version", "1.2.4"},
-		"the recipe variable {iot:":       {"-stage", variables},
-		"com.example.None is not staged":  {"-stage", stage, "-merge", unknown},
-		"unknown field":                   {"-stage", stage, "-merge", wrong},
-		"read -merge: open":               {"-stage", stage, "-merge", "/none"},
-		"unexpected argument \"further\"": {"further"},
+		"run make stage":                     {"-stage", t.TempDir()},
+		"-arch: \"mips\"":                    {"-stage", stage, "-arch", "mips"},
+		"is staged in more than one version": {"-stage", twice},
+		"there is no recipe *-9.9.9.yaml":    {"-stage", twice, "-version", "9.9.9"},
+		"the recipe variable {iot:":          {"-stage", variables},
+		"com.example.None is not staged":     {"-stage", stage, "-merge", unknown},
+		"unknown field":                      {"-stage", stage, "-merge", wrong},
+		"read -merge: open":                  {"-stage", stage, "-merge", "/none"},
+		"unexpected argument \"further\"":    {"further"},
 	} {
 		var printed bytes.Buffer
-		err := run(t.Context(), append([]string{"-version", "1.2.3", "-out", filepath.Join(t.TempDir(), "c.yaml")}, args...), cli.Streams{Out: &printed, Err: &printed})
+		err := run(t.Context(), append([]string{"-out", filepath.Join(t.TempDir(), "c.yaml")}, args...), cli.Streams{Out: &printed, Err: &printed})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", args, err, want)
 		}

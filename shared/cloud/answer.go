@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
-	"regexp"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
@@ -46,7 +46,12 @@ func saysOK(body []byte) bool {
 	return json.Unmarshal(body, &answer) == nil && answer.Message == "OK"
 }
 
-// Text is an error's text without the ids of requests, which differ each time: the text stays the same while the cause does.
-func Text(err error) string {
-	return regexp.MustCompile(`,? ?\b(RequestID|HostID|request id): [^,;)\s]*`).ReplaceAllString(err.Error(), "")
+// foreign tells whether something on the way has answered: a page for people. The services speak XML and JSON, and give
+// each answer an id.
+func foreign(answer *http.Response) bool {
+	if answer.Header.Get("X-Amzn-Requestid") != "" || answer.Header.Get("X-Amz-Request-Id") != "" {
+		return false
+	}
+	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+	return kind == "text/html" || kind == "application/xhtml+xml"
 }

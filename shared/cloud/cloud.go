@@ -5,7 +5,6 @@ package cloud
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -22,6 +21,7 @@ import (
 const (
 	EnvCredentialsURL   = "AWS_CONTAINER_CREDENTIALS_FULL_URI" // where the token exchange service runs
 	EnvCredentialsToken = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+	EnvCredentialsFile  = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE" // has the token, and goes before it
 	EnvRegion           = "AWS_REGION"
 	EnvRootCA           = "GG_ROOT_CA_PATH"
 )
@@ -45,12 +45,12 @@ type Settings struct {
 
 	Getenv func(string) string
 	Now    func() time.Time // nil = time.Now
-	Log    *slog.Logger     // nil = none
 }
 
 // Access makes AWS clients, from Config. Requests are sent once: the components repeat.
 type Access struct {
-	Config aws.Config
+	Config  aws.Config
+	RootCAs error // why the nucleus's root certificates are not used; the system's may do
 
 	transport   *http.Transport
 	credentials *aws.CredentialsCache
@@ -76,15 +76,19 @@ func New(s Settings) (*Access, error) {
 	if s.Now == nil {
 		s.Now = time.Now
 	}
-	transport, err := newTransport(s)
-	if err != nil {
-		return nil, err
+	transport := newTransport(s)
+	a := &Access{transport: transport, now: s.Now}
+	if err := TrustAlso(transport, s.Getenv(EnvRootCA)); err != nil {
+		a.RootCAs = fmt.Errorf("%s: %w", EnvRootCA, err)
+	}
+	if err := TrustAlso(transport, s.CAFile); err != nil {
+		return nil, fmt.Errorf("endpoints.caFile: %w", err)
 	}
 	provider := &tokenExchange{
-		url: address, token: func() string { return s.Getenv(EnvCredentialsToken) },
+		url: address, token: func() (string, error) { return authorization(s.Getenv) },
 		client: &http.Client{Transport: localTransport(s.Timeout), Timeout: s.Timeout, CheckRedirect: noRedirect},
 	}
-	a := &Access{transport: transport, credentials: aws.NewCredentialsCache(provider), now: s.Now}
+	a.credentials = aws.NewCredentialsCache(provider)
 	a.Config = aws.Config{
 		Region: region, Credentials: a.credentials, Retryer: func() aws.Retryer { return aws.NopRetryer{} },
 		HTTPClient: &http.Client{Transport: &bounded{transport, s.MaxBody}, Timeout: s.Whole, CheckRedirect: noRedirect},
@@ -96,7 +100,7 @@ func New(s Settings) (*Access, error) {
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // newTransport makes connections to AWS. A server that keeps a request waiting for longer than the timeout is given up.
-func newTransport(s Settings) (*http.Transport, error) {
+func newTransport(s Settings) *http.Transport {
 	transport := awshttp.NewBuildableClient().GetTransport()
 	// An attempt that gets no answer costs its connection. With HTTP/2 all attempts would go on with the connection of an
 	// uplink that went away without a word, until TCP gives it up after a quarter of an hour.
@@ -107,15 +111,7 @@ func newTransport(s Settings) (*http.Transport, error) {
 	transport.TLSHandshakeTimeout = s.Timeout
 	transport.DialContext = (&net.Dialer{Timeout: s.Timeout, KeepAlive: 30 * time.Second}).DialContext
 	transport.MaxIdleConnsPerHost = max(transport.MaxIdleConnsPerHost, s.Idle)
-	if path := s.Getenv(EnvRootCA); path != "" {
-		if err := TrustAlso(transport, path); err != nil && s.Log != nil { // the system's authorities may do
-			s.Log.Warn("the nucleus's root certificates are not used", "variable", EnvRootCA, "error", err)
-		}
-	}
-	if err := TrustAlso(transport, s.CAFile); err != nil {
-		return nil, fmt.Errorf("endpoints.caFile: %w", err)
-	}
-	return transport, nil
+	return transport
 }
 
 // localTransport makes connections to the nucleus on this device, which never go through a proxy.

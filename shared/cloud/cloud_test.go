@@ -96,6 +96,48 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// The token for the service is the one that the environment, or its file, has now.
+func TestTokenForTheService(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "token")
+	var got atomic.Value
+	below := exchange(t, func(w http.ResponseWriter, r *http.Request) {
+		got.Store(r.Header.Get("Authorization"))
+		_, _ = io.WriteString(w, good)
+	})
+	path := ""
+	getenv := func(name string) string {
+		if name == EnvCredentialsFile {
+			return path
+		}
+		return below(name)
+	}
+	for _, c := range []struct{ path, text, want, problem string }{
+		{"", "", "token", ""},
+		{file, "first\n", "first", ""},
+		{file, "renewed", "renewed", ""},
+		{file, "", "", "has no token"},
+		{file, "two\nlines", "", "has no token"},
+		{file, strings.Repeat("x", maxToken+1), "", "has no token"},
+		{file + ".gone", "", "", "no such file"},
+		{dir, "", "", "is a directory"},
+	} {
+		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		path = c.path
+		_, err := retrieve(t, getenv)
+		if c.problem == "" && (err != nil || got.Load() != c.want) {
+			t.Errorf("%+v: %v, %v", c, got.Load(), err)
+		}
+		if kind := Kind(0); c.problem != "" {
+			if kind, _ = Classify(err); kind != NoCredentials || !strings.Contains(err.Error(), c.problem) {
+				t.Errorf("%+v: kind %d, %v", c, kind, err)
+			}
+		}
+	}
+}
+
 // A service that does not answer costs the timeout, and no more.
 func TestCredentialsThatDoNotCome(t *testing.T) {
 	hang := make(chan struct{})

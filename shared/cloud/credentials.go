@@ -1,11 +1,13 @@
 package cloud
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 
 const (
 	maxCredentials     = 64 << 10 // bytes of an answer; a session token has one or two thousand
+	maxToken           = 16 << 10 // bytes of the token for the service
 	maxTokenExchange   = 200      // bytes of what the service says that a person reads
 	providerName       = "TokenExchangeService"
 	tokenExchangeError = "token exchange service"
@@ -25,18 +28,21 @@ const (
 // what nucleus lite answers while it has no credentials.
 type tokenExchange struct {
 	url    string
-	token  func() string
+	token  func() (string, error)
 	client *http.Client
 }
 
 // TokenExchangeError is what the token exchange service says when it gives no credentials. It is a smithy.APIError, as
 // those of AWS's services are.
 type TokenExchangeError struct {
-	Status int    // of HTTP; 200 when the answer has no credentials
+	Status int    // of HTTP; 200 when the answer has no credentials, 0 when there is none
 	Text   string // for a person
 }
 
 func (e *TokenExchangeError) Error() string {
+	if e.Status == 0 {
+		return fmt.Sprintf("%s: %s", tokenExchangeError, e.Text)
+	}
 	return fmt.Sprintf("%s: %d %s", tokenExchangeError, e.Status, e.Text)
 }
 
@@ -52,23 +58,27 @@ func (e *TokenExchangeError) ErrorMessage() string { return e.Error() }
 // ErrorFault says whose fault it is.
 func (e *TokenExchangeError) ErrorFault() smithy.ErrorFault { return smithy.FaultUnknown }
 
-// Retrieve asks for credentials. The error is a *TokenExchangeError when the service has answered.
+// Retrieve asks for credentials. The error wraps a *TokenExchangeError.
 func (t *tokenExchange) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url, nil)
 	if err != nil {
 		return aws.Credentials{}, fmt.Errorf("%s: %w", EnvCredentialsURL, err)
 	}
-	if token := t.token(); token != "" {
+	token, err := t.token()
+	if err != nil {
+		return aws.Credentials{}, fmt.Errorf("%w: %w", &TokenExchangeError{0, err.Error()}, err)
+	}
+	if token != "" {
 		request.Header.Set("Authorization", token)
 	}
 	answer, err := t.client.Do(request)
 	if err != nil {
-		return aws.Credentials{}, fmt.Errorf("ask the %s: %w", tokenExchangeError, err)
+		return aws.Credentials{}, fmt.Errorf("%w: %w", &TokenExchangeError{0, unreachable(err)}, err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxCredentials+1))
 	if err != nil {
-		return aws.Credentials{}, fmt.Errorf("read the answer of the %s: %w", tokenExchangeError, err)
+		return aws.Credentials{}, fmt.Errorf("read the answer: %w: %w", &TokenExchangeError{0, unreachable(err)}, err)
 	}
 	if answer.StatusCode != http.StatusOK {
 		return aws.Credentials{}, &TokenExchangeError{answer.StatusCode, plain(body)}
@@ -78,6 +88,27 @@ func (t *tokenExchange) Retrieve(ctx context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, &TokenExchangeError{answer.StatusCode, problem}
 	}
 	return c, nil
+}
+
+// authorization returns the token for the token exchange service, as it is now: a nucleus renews it.
+func authorization(getenv func(string) string) (string, error) {
+	path := getenv(EnvCredentialsFile)
+	if path == "" {
+		return getenv(EnvCredentialsToken), nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", EnvCredentialsFile, err)
+	}
+	defer func() { _ = file.Close() }()
+	token, err := io.ReadAll(io.LimitReader(file, maxToken+1))
+	switch token = bytes.TrimSpace(token); {
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", EnvCredentialsFile, err)
+	case len(token) == 0 || len(token) > maxToken || bytes.ContainsAny(token, "\r\n"):
+		return "", fmt.Errorf("%s: %s has no token: one line of at most %d bytes", EnvCredentialsFile, path, maxToken)
+	}
+	return string(token), nil
 }
 
 // parseCredentials reads an answer. The problem, if there is one, never quotes it: it may have half of a secret.

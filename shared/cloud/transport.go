@@ -37,6 +37,7 @@ func TrustAlso(transport *http.Transport, caFile string) error {
 }
 
 // bounded ends answers that are too long with an error: the SDK reads those that are no success into memory as a whole.
+// A page for people that something on the way answers is an error, which wraps ErrNotTheService.
 type bounded struct {
 	*http.Transport
 	maxBody int64 // of a success; 0 = no limit
@@ -46,6 +47,10 @@ func (b *bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 	answer, err := b.Transport.RoundTrip(request)
 	if err != nil {
 		return nil, err
+	}
+	if foreign(answer) {
+		_ = answer.Body.Close()
+		return nil, fmt.Errorf("%w: %d with %.40q", ErrNotTheService, answer.StatusCode, answer.Header.Get("Content-Type"))
 	}
 	limit := b.maxBody
 	if answer.StatusCode >= http.StatusMultipleChoices {

@@ -15,7 +15,7 @@ import (
 // Bounds of what a health message, which is a local message, says about conditions.
 const (
 	maxDetail          = 600 // bytes of all that is wrong
-	maxConditionDetail = 200 // bytes of one condition
+	maxConditionDetail = 300 // bytes of one condition
 	maxConditions      = 8
 )
 

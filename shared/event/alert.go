@@ -3,7 +3,10 @@ package event
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Topics of alerts and of what concerns them.
@@ -110,7 +113,33 @@ type TestAlarm struct {
 	V     int    `json:"v"`
 	Thing string `json:"thing,omitempty"` // default: the core
 	Line  string `json:"line,omitempty"`
-	By    string `json:"by,omitempty"` // who asks for it, as claimed
+	Text  string `json:"text,omitempty"` // is spoken after the words that say it is a test
+	By    string `json:"by,omitempty"`   // who asks for it, as claimed
+	ID    string `json:"id,omitempty"`   // is repeated in the reply
+}
+
+const maxTestText = 300 // characters
+
+// Check says whether the command can be obeyed. The error is an *InvalidError.
+func (c *TestAlarm) Check() error {
+	if err := checkVersion(c.V); err != nil {
+		return err
+	}
+	for _, name := range []string{c.Thing, c.Line} {
+		if name == "" {
+			continue
+		}
+		if err := CheckName(name); err != nil {
+			return &InvalidError{ReasonName, err.Error()}
+		}
+	}
+	if n := utf8.RuneCountInString(c.Text); n > maxTestText {
+		return &InvalidError{ReasonOversized, fmt.Sprintf("text has %d characters, at most %d", n, maxTestText)}
+	}
+	if strings.ContainsFunc(c.Text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return &InvalidError{ReasonMalformed, "text has characters that cannot be printed"}
+	}
+	return CheckCommandID(c.ID)
 }
 
 // DecodeTestAlarm reads a message of TopicTestAlarm. The error is an *InvalidError.
@@ -119,18 +148,7 @@ func DecodeTestAlarm(payload []byte) (TestAlarm, error) {
 	if err := decode(payload, &c); err != nil {
 		return c, err
 	}
-	if err := checkVersion(c.V); err != nil {
-		return c, err
-	}
-	for _, name := range []string{c.Thing, c.Line} {
-		if name == "" {
-			continue
-		}
-		if err := CheckName(name); err != nil {
-			return c, &InvalidError{ReasonName, err.Error()}
-		}
-	}
-	return c, nil
+	return c, c.Check()
 }
 
 // Encode returns the message for local topics. It fails with an InvalidError when the message is larger than they carry.

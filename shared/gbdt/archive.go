@@ -7,6 +7,7 @@ import (
 	"compress/bzip2"
 	"compress/gzip"
 	"compress/zlib"
+	"encoding/binary"
 	"errors"
 	"io"
 	"path"
@@ -22,6 +23,8 @@ const (
 	// models shrink to a half or a tenth. gzip itself reaches a thousand.
 	maxUnpackRatio = 64
 	minUnpackSize  = 1 << 20
+	// What a file is said to unpack to is believed up to so many times the archive's size.
+	usualUnpackRatio = 16
 )
 
 // The names that SageMaker's containers give to what they put into model.tar.gz.
@@ -49,9 +52,13 @@ func (l Limits) parsePacked(kind string, data []byte) (*Model, error) {
 	}
 	if head, err := in.Peek(tarMagicEnd); kind == kindTar || isTar(head) || err != nil && !errors.Is(err, io.EOF) {
 		kind = map[string]string{kindGzip: "tar.gz", kindZlib: "tar.zlib", kindBzip2: "tar.bz2", kindTar: kindTar}[kind]
-		return l.parseArchive(kind, in)
+		return l.parseArchive(kind, in, usualUnpackRatio*int64(len(data)))
 	}
-	content, err := io.ReadAll(in)
+	size := int64(0)
+	if kind == kindGzip && len(data) > 4 { // its last field is the size
+		size = min(int64(binary.LittleEndian.Uint32(data[len(data)-4:])), usualUnpackRatio*int64(len(data)))
+	}
+	content, err := readAll(in, size)
 	if err != nil {
 		return nil, within(kind, archiveError(err))
 	}
@@ -99,8 +106,8 @@ func (l Limits) decompress(kind string, data []byte) (*bufio.Reader, error) {
 // parseArchive reads the model in a tar: the file xgboost-model; or else the models xgboost-model-0, xgboost-model-1, … of a
 // k-fold training, as one; or else the only file whose content looks like a model. Files in folders count if there is none
 // at the top; files that begin with a dot never do, as for SageMaker's endpoint.
-func (l Limits) parseArchive(kind string, in io.Reader) (*Model, error) {
-	members, err := unpack(in)
+func (l Limits) parseArchive(kind string, in io.Reader, usual int64) (*Model, error) {
+	members, err := unpack(in, usual)
 	if err != nil {
 		return nil, within(kind, err)
 	}
@@ -197,8 +204,9 @@ func sortFolds(folds []archiveMember) ([]archiveMember, error) {
 	return sorted, nil // names come once only, so that each place is taken
 }
 
-// unpack reads the files of a tar that are not hidden.
-func unpack(in io.Reader) ([]archiveMember, error) {
+// unpack reads the files of a tar that are not hidden. The header's word on a size is taken up to what is usual, beyond that
+// memory is taken as the content comes.
+func unpack(in io.Reader, usual int64) ([]archiveMember, error) {
 	var members []archiveMember
 	seen := make(map[string]bool)
 	files := tar.NewReader(in)
@@ -220,7 +228,7 @@ func unpack(in io.Reader) ([]archiveMember, error) {
 			return nil, refuse(ErrInvalid, "%.40q stands there twice", name)
 		}
 		seen[name] = true
-		content, err := io.ReadAll(files) // takes memory as the content comes, not as the header says
+		content, err := readAll(files, min(header.Size, usual))
 		if err != nil {
 			return nil, archiveError(err)
 		}

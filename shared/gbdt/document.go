@@ -30,6 +30,7 @@ type document struct {
 
 	// gradient_booster of gbtree and dart
 	forest     forest
+	tree       fileTree  // scratch of readTree
 	numTrees   int       // as declared; -1 where it is not
 	parallel   int       // num_parallel_tree; 0 where it is not declared (before 1.6)
 	treeInfo   []int32   // the output that each tree adds to
@@ -160,7 +161,7 @@ func (d *document) readConfig(src source) error {
 }
 
 func (d *document) readVersion(src source) error {
-	v, err := src.ints()
+	v, err := src.ints(nil)
 	if err != nil {
 		return err
 	}
@@ -230,7 +231,7 @@ func (d *document) readBooster(src source) error {
 		case "model":
 			err = d.readBoosterModel(src)
 		case "weight_drop":
-			d.weightDrop, err = src.floats()
+			d.weightDrop, err = src.floats(nil)
 		case "gbtree":
 			err = src.object(func(key string) error {
 				if key == "model" {
@@ -270,14 +271,14 @@ func (d *document) readBoosterModel(src source) error {
 				return within("tree "+strconv.Itoa(i), d.readTree(src, i))
 			})
 		case "tree_info":
-			d.treeInfo, err = src.ints()
+			d.treeInfo, err = src.ints(nil)
 		case "iteration_indptr":
-			d.indptr, err = src.ints()
+			d.indptr, err = src.ints(nil)
 		case "weight_drop": // since 3.3
-			d.weightDrop, err = src.floats()
+			d.weightDrop, err = src.floats(nil)
 		case "weights":
 			d.weighted = true
-			d.weights, err = src.floats()
+			d.weights, err = src.floats(nil)
 		case "boosted_rounds":
 			var text string
 			if text, err = src.text(); err == nil {
@@ -292,7 +293,8 @@ func (d *document) readBoosterModel(src source) error {
 
 // readTree reads a tree and adds it to the forest at once, so that only one is held in the file's form.
 func (d *document) readTree(src source, index int) error {
-	t := fileTree{numNodes: -1}
+	t := &d.tree
+	t.reset()
 	err := src.object(func(key string) (err error) {
 		switch key {
 		case "id":
@@ -311,29 +313,29 @@ func (d *document) readTree(src source, index int) error {
 				return err
 			})
 		case "left_children":
-			t.left, err = src.ints()
+			t.left, err = src.ints(t.left)
 		case "right_children":
-			t.right, err = src.ints()
+			t.right, err = src.ints(t.right)
 		case "split_indices":
-			t.feature, err = src.ints()
+			t.feature, err = src.ints(t.feature)
 		case "split_conditions":
-			t.condition, err = src.floats()
+			t.condition, err = src.floats(t.condition)
 		case "default_left":
-			t.defaultLeft, err = src.ints()
+			t.defaultLeft, err = src.ints(t.defaultLeft)
 		case "split_type":
-			t.splitType, err = src.ints()
+			t.splitType, err = src.ints(t.splitType)
 		case "base_weights":
-			t.baseWeights, err = src.floats()
+			t.baseWeights, err = src.floats(t.baseWeights)
 		case "leaf_weights":
-			t.leafWeights, err = src.floats()
+			t.leafWeights, err = src.floats(t.leafWeights)
 		case "categories":
-			t.categories, err = src.ints()
+			t.categories, err = src.ints(t.categories)
 		case "categories_nodes":
-			t.categoryNodes, err = src.ints()
+			t.categoryNodes, err = src.ints(t.categoryNodes)
 		case "categories_segments":
-			t.categoryStarts, err = src.ints()
+			t.categoryStarts, err = src.ints(t.categoryStarts)
 		case "categories_sizes":
-			t.categorySizes, err = src.ints()
+			t.categorySizes, err = src.ints(t.categorySizes)
 		default:
 			err = src.skip()
 		}
@@ -342,7 +344,8 @@ func (d *document) readTree(src source, index int) error {
 	if err != nil {
 		return err
 	}
-	return d.forest.add(&t)
+	d.forest.reserve(len(t.left), src.read())
+	return d.forest.add(t)
 }
 
 // readParams reads an object of parameters, which XGBoost writes as strings.

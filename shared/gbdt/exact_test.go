@@ -2,19 +2,21 @@ package gbdt
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 )
 
 // TestExact holds the models that stand in the repository against the predictions of the XGBoost that wrote them, with the
-// rounds that SageMaker's endpoint would use.
+// rounds that its predict uses, and wants cases.md to say what came of it.
 func TestExact(t *testing.T) {
 	files := committedModels(t)
-	kinds := make(map[string]bool)
+	kinds, cases := make(map[string]bool), make(map[string]*caseResult)
 	for _, file := range files {
 		t.Run(filepath.ToSlash(file), func(t *testing.T) {
 			m, err := readModel(file)
@@ -22,14 +24,29 @@ func TestExact(t *testing.T) {
 				t.Fatal(err)
 			}
 			kinds[m.Format] = true
+			all := m.Iterations
 			if m, err = m.Cut(AutoIterations); err != nil {
 				t.Fatal(err)
 			}
-			for _, difference := range compare(t, m, filepath.Dir(file)) {
+			differences := compare(t, m, filepath.Dir(file))
+			for _, difference := range differences {
 				t.Error(difference)
 			}
+			release, name, _ := strings.Cut(filepath.Base(filepath.Dir(file)), "-")
+			c := cases[name]
+			if c == nil {
+				c = &caseResult{}
+				cases[name] = c
+			}
+			c.add(fmt.Sprintf("%s `%s` %d of %d", release, m.Format, m.Iterations, all), len(differences) == 0)
 		})
 	}
+	table := []string{"| case | XGBoost, format, rounds used | files | bit-identical |", "|---|---|---|---|"}
+	for _, name := range slices.Sorted(maps.Keys(cases)) {
+		c := cases[name]
+		table = append(table, fmt.Sprintf("| %s | %s | %d | %d |", name, strings.Join(c.files, "; "), len(c.files), c.identical))
+	}
+	checkTable(t, filepath.Join("testdata", "cases.md"), strings.Join(table, "\n"))
 	for _, want := range []string{
 		"json", "ubjson", "legacy", "legacy-binf", "pickle+legacy", "pickle+config-offset+legacy", "pickle+config-offset+legacy-binf",
 		"pickle+snapshot+json", "pickle+snapshot+ubjson", "tar.gz+legacy-binf",
@@ -37,6 +54,19 @@ func TestExact(t *testing.T) {
 		if !kinds[want] {
 			t.Errorf("testdata has no model of the format %s", want)
 		}
+	}
+}
+
+// caseResult is what came of the files of a case.
+type caseResult struct {
+	files     []string
+	identical int
+}
+
+func (c *caseResult) add(file string, identical bool) {
+	c.files = append(c.files, file)
+	if identical {
+		c.identical++
 	}
 }
 

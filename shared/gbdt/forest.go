@@ -57,6 +57,25 @@ type fileTree struct {
 	leaves int // reached by add so far
 }
 
+// reset empties a tree, and keeps the memory of its arrays for the next.
+func (t *fileTree) reset() {
+	*t = fileTree{
+		numNodes: -1, left: t.left[:0], right: t.right[:0], feature: t.feature[:0], condition: t.condition[:0], defaultLeft: t.defaultLeft[:0],
+		splitType: t.splitType[:0], baseWeights: t.baseWeights[:0], leafWeights: t.leafWeights[:0], categories: t.categories[:0],
+		categoryNodes: t.categoryNodes[:0], categoryStarts: t.categoryStarts[:0], categorySizes: t.categorySizes[:0],
+	}
+}
+
+// reserve makes room for the nodes of a tree, and at once for those that are to be expected after it, when so much of the file
+// was read: growing bit by bit would hold the nodes twice.
+func (f *forest) reserve(nodes int, read float64) {
+	if len(f.nodes)+nodes <= cap(f.nodes) {
+		return
+	}
+	expected := 1.05 * float64(len(f.nodes)+nodes) / max(read, 0.01)
+	f.nodes = slices.Grow(f.nodes, max(nodes, min(int(expected), f.limits.Nodes)-len(f.nodes)))
+}
+
 // add checks a tree and appends it. It visits nodes breadth-first from the root; meeting one twice, or a child that does
 // not exist, ends it.
 func (f *forest) add(t *fileTree) error {

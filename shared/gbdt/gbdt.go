@@ -14,9 +14,11 @@
 package gbdt
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 // Limits bound what a model may ask for. They are checked before memory is taken.
@@ -63,7 +65,7 @@ func (l Limits) ReadFile(path string) ([]byte, error) {
 	}
 	defer f.Close()
 	// The file may have grown, hence the second check.
-	data, err := io.ReadAll(io.LimitReader(f, l.FileSize+1))
+	data, err := readAll(io.LimitReader(f, l.FileSize+1), info.Size())
 	if err != nil {
 		return nil, fmt.Errorf("read model: %w", err)
 	}
@@ -71,6 +73,24 @@ func (l Limits) ReadFile(path string) ([]byte, error) {
 		return nil, l.fileTooBig(int64(len(data)))
 	}
 	return data, nil
+}
+
+// readAll reads to the end. With the right size it takes memory once; io.ReadAll would take more while it grows.
+func readAll(in io.Reader, size int64) ([]byte, error) {
+	content := make([]byte, size+1)
+	n, err := io.ReadFull(in, content)
+	content = content[:n]
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return content, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	rest, err := io.ReadAll(in)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(content, rest), nil
 }
 
 // Parse reads a model within the default limits. It keeps no reference to data. The error wraps ErrFormat, ErrInvalid,

@@ -63,8 +63,8 @@ func (s *jsonSource) array(visit func(index int) error) error {
 	}
 }
 
-func (s *jsonSource) ints() ([]int32, error) {
-	var out []int32
+func (s *jsonSource) ints(buf []int32) ([]int32, error) {
+	out := buf[:0]
 	err := s.array(func(i int) error {
 		if i >= maxNumbers {
 			return tooManyNumbers()
@@ -91,8 +91,8 @@ func (s *jsonSource) ints() ([]int32, error) {
 	return out, err
 }
 
-func (s *jsonSource) floats() ([]float32, error) {
-	var out []float32
+func (s *jsonSource) floats(buf []float32) ([]float32, error) {
+	out := buf[:0]
 	err := s.array(func(i int) error {
 		if i >= maxNumbers {
 			return tooManyNumbers()
@@ -151,6 +151,8 @@ func (s *jsonSource) skip() error {
 	_, err := s.float()
 	return err
 }
+
+func (s *jsonSource) read() float64 { return float64(s.pos) / float64(len(s.data)) }
 
 func (s *jsonSource) end() error {
 	if s.space(); s.pos < len(s.data) {

@@ -2,6 +2,8 @@ package gbdt
 
 import (
 	"math"
+	"slices"
+	"strings"
 )
 
 // minPayload is less than any model takes.
@@ -103,25 +105,29 @@ func (s *boosterSearch) walkObject(o *pyObject, wrapper *pyObject, depth int) er
 		wrapper = o // what it keeps belongs to it
 	case class.ofXGBoost() && wrapper == nil:
 		wrapper = o
-	case wrapper == nil && class.name == "_reconstruct" && o.holdsNumbers():
+	case wrapper == nil && o.holdsFractions():
 		return refuse(ErrUnsupported, "it holds an array of numbers beside the model, which may be a part of how rows are prepared; "+
 			"save the model alone")
 	}
 	return s.walkItems(o, wrapper, depth, []any{o.class, o.state}, o.args, o.items)
 }
 
-// holdsNumbers says whether a numpy array holds fractions: no names, no indices.
-func (o *pyObject) holdsNumbers() bool {
-	state, ok := o.state.(*pyTuple)
-	if !ok {
+// holdsFractions says whether an object is an array of numpy's of fractions: no names, no indices. Its dtype stands in the
+// state, since protocol 5 among the arguments, and in joblib's files with a name.
+func (o *pyObject) holdsFractions() bool {
+	parts := o.args
+	switch o.classOf().name {
+	case "_reconstruct":
+		if state, ok := o.state.(*pyTuple); ok {
+			parts = state.items
+		}
+	case "NumpyArrayWrapper":
+		parts = []any{o.attributes().get("dtype")}
+	case "_frombuffer":
+	default:
 		return false
 	}
-	for _, part := range state.items {
-		if kind := kindOfArray(part); kind != "" && kind[0] == 'f' {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(parts, func(part any) bool { return strings.HasPrefix(kindOfArray(part), "f") })
 }
 
 // boosterFacts takes from a Booster, and from what is around it, what scoring needs.

@@ -67,7 +67,7 @@ func (g *pyGlobal) encodesLabels() bool {
 // helpsWrapper says whether g is what an XGBClassifier may keep that has no part in scoring: how it named its classes, and
 // the state of its random numbers.
 func (g *pyGlobal) helpsWrapper() bool {
-	return g.encodesLabels() || g.module == "numpy.random._pickle" || g.module == "numpy.random" || g.module == "numpy.random.mtrand"
+	return g.encodesLabels() || g.module == "numpy.random" || strings.HasPrefix(g.module, "numpy.random.")
 }
 
 // classOf returns the class of an object, or what was called for it.

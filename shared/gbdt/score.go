@@ -22,7 +22,7 @@ type Scorer struct {
 }
 
 // NewScorer returns a scorer for m. It takes the fast layout where the model allows (numerical splits, one value a leaf,
-// depth 8 at most), and otherwise walks the nodes; the results are the same.
+// depth 8 at most), and otherwise walks the nodes of four trees side by side; the results are the same.
 func NewScorer(m *Model) *Scorer {
 	if len(m.Folds) > 0 {
 		return &Scorer{model: m, folds: newFoldScorer(m, NewScorer)}
@@ -126,27 +126,75 @@ func (s *Scorer) prepare(row []float32) error {
 
 func infiniteColumn(i int) error { return fmt.Errorf("column %d: %w", i+1, ErrRowInfinite) }
 
-// addTrees adds what each tree gives for the prepared row, walking the nodes.
+// addTrees adds what each tree gives for the prepared row, walking the nodes of four trees side by side, whose loads overlap.
 func (s *Scorer) addTrees(dst []float32) {
+	roots := s.model.forest.roots
+	last, categorical := len(roots)-1, len(s.model.forest.sets) > 0
+	for t := 0; t <= last; t += 4 {
+		leaves := [4]uint32{roots[t], roots[min(t+1, last)], roots[min(t+2, last)], roots[min(t+3, last)]}
+		if categorical {
+			s.walkSets(&leaves)
+		} else {
+			s.walk(&leaves)
+		}
+		for k, leaf := range leaves[:min(4, len(roots)-t)] {
+			s.addLeaf(dst, t+k, leaf)
+		}
+	}
+}
+
+func (s *Scorer) addLeaf(dst []float32, tree int, leaf uint32) {
 	m := s.model
-	nodes, row := m.forest.nodes, s.row
-	size := m.forest.vectorSize
-	for t, root := range m.forest.roots {
-		n := &nodes[root]
-		for n.left != 0 {
-			next := n.left
-			if v := row[n.slot]; n.set == 0 && !(v < n.value) || n.set != 0 && goesRight(v, m.forest.sets[n.set-1]) {
-				next++
+	n, size := &m.forest.nodes[leaf], m.forest.vectorSize
+	if size == 0 {
+		dst[m.outputOf[tree]] += n.value
+		return
+	}
+	for k, v := range m.forest.vectors[int(n.set)*size:][:size] {
+		dst[k] += v
+	}
+}
+
+// walk takes four nodes to the leaves that the prepared row reaches from them. One that has reached its leaf stays there.
+func (s *Scorer) walk(at *[4]uint32) {
+	nodes, row := s.model.forest.nodes, s.row
+	a, b, c, d := at[0], at[1], at[2], at[3]
+	for {
+		na, nb, nc, nd := &nodes[a], &nodes[b], &nodes[c], &nodes[d]
+		if na.left|nb.left|nc.left|nd.left == 0 {
+			*at = [4]uint32{a, b, c, d}
+			return
+		}
+		a = na.next(a, row[na.slot])
+		b = nb.next(b, row[nb.slot])
+		c = nc.next(c, row[nc.slot])
+		d = nd.next(d, row[nd.slot])
+	}
+}
+
+// next returns the child of a numerical split to which a value goes, or the leaf itself. The compiler makes it no branch.
+func (n *node) next(self uint32, v float32) uint32 {
+	child := n.left + 1
+	if v < n.value {
+		child = n.left
+	}
+	if n.left == 0 {
+		child = self
+	}
+	return child
+}
+
+// walkSets is walk for trees with categorical splits.
+func (s *Scorer) walkSets(leaves *[4]uint32) {
+	nodes, sets := s.model.forest.nodes, s.model.forest.sets
+	for k, at := range leaves {
+		for n := &nodes[at]; n.left != 0; n = &nodes[at] {
+			at = n.left
+			if v := s.row[n.slot]; n.set == 0 && !(v < n.value) || n.set != 0 && goesRight(v, sets[n.set-1]) {
+				at++
 			}
-			n = &nodes[next]
 		}
-		if size == 0 {
-			dst[m.outputOf[t]] += n.value
-			continue
-		}
-		for k, v := range m.forest.vectors[int(n.set)*size:][:size] {
-			dst[k] += v
-		}
+		leaves[k] = at
 	}
 }
 

@@ -17,14 +17,17 @@ type source interface {
 	object(visit func(key string) error) error
 	// array calls visit for each element; visit must consume it.
 	array(visit func(index int) error) error
-	// ints reads an array of integers; booleans count as 0 and 1 (default_left is boolean until 1.5).
-	ints() ([]int32, error)
-	// floats reads an array of numbers, rounded once to float32.
-	floats() ([]float32, error)
+	// ints reads an array of integers into the memory of buf, if that is large enough; booleans count as 0 and 1 (default_left is
+	// boolean until 1.5).
+	ints(buf []int32) ([]int32, error)
+	// floats reads an array of numbers in the same way, rounded once to float32.
+	floats(buf []float32) ([]float32, error)
 	// text reads a string, or a number as the text it has or would have.
 	text() (string, error)
 	// skip reads any value and drops it.
 	skip() error
+	// read returns which part of the data was read, from 0 to 1.
+	read() float64
 	// end fails when anything follows the document.
 	end() error
 }

@@ -112,14 +112,14 @@ func toUBJSON(t testing.TB, text string) []byte {
 			return err
 		}
 		start := src.pos
-		if ints, err := src.ints(); err == nil {
+		if ints, err := src.ints(nil); err == nil {
 			out.WriteString("[$l#L")
 			write(int64(len(ints)))
 			write(ints)
 			return nil
 		}
 		src.pos = start
-		if floats, err := src.floats(); err == nil {
+		if floats, err := src.floats(nil); err == nil {
 			out.WriteString("[$d#L")
 			write(int64(len(floats)))
 			write(floats)

@@ -3,6 +3,7 @@ package gbdt
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"strconv"
 )
 
@@ -61,9 +62,9 @@ func (s *ubjSource) array(visit func(index int) error) error {
 	return nil
 }
 
-func (s *ubjSource) ints() ([]int32, error) {
-	var out []int32
-	err := s.numbers(func(count int) { out = make([]int32, 0, count) }, func(marker byte) error {
+func (s *ubjSource) ints(buf []int32) ([]int32, error) {
+	out := buf[:0]
+	err := s.numbers(func(count int) { out = slices.Grow(out, count) }, func(marker byte) error {
 		at := s.pos
 		n, err := s.integer(marker)
 		if err != nil {
@@ -78,9 +79,9 @@ func (s *ubjSource) ints() ([]int32, error) {
 	return out, err
 }
 
-func (s *ubjSource) floats() ([]float32, error) {
-	var out []float32
-	err := s.numbers(func(count int) { out = make([]float32, 0, count) }, func(marker byte) error {
+func (s *ubjSource) floats(buf []float32) ([]float32, error) {
+	out := buf[:0]
+	err := s.numbers(func(count int) { out = slices.Grow(out, count) }, func(marker byte) error {
 		f, err := s.float(marker)
 		out = append(out, f)
 		return err
@@ -181,6 +182,8 @@ func (s *ubjSource) skip() error {
 	_, err := s.text()
 	return err
 }
+
+func (s *ubjSource) read() float64 { return float64(s.pos) / float64(len(s.data)) }
 
 func (s *ubjSource) end() error {
 	if s.pos < len(s.data) {

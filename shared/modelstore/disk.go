@@ -132,12 +132,7 @@ func (d disk) remove(path string) error {
 // replace replaces the file at path with data: after a stop at any moment it has the old or the new bytes, whole, and
 // once it returns they survive a loss of power.
 func (d disk) replace(path string, data []byte) error {
-	return d.replaceBy(path+tempSuffix, path, data)
-}
-
-// replaceBy is replace for where several processes replace the same file: next is the name that the new one has at first,
-// in the same folder.
-func (d disk) replaceBy(next, path string, data []byte) error {
+	next := path + tempSuffix
 	if err := d.remove(next); err != nil { // of a process that was stopped
 		return err
 	}
@@ -152,7 +147,7 @@ func (d disk) replaceBy(next, path string, data []byte) error {
 	return d.syncDir(filepath.Dir(path))
 }
 
-// tempSuffix ends the names of files that are about to replace another. No delivery and no request is named so.
+// tempSuffix ends the names of files that are about to replace another. No delivery is named so.
 const tempSuffix = ".tmp~"
 
 // writeSynced writes a new file whose content survives a loss of power; its name does once its folder is synced.

@@ -43,7 +43,6 @@
 //
 //	incoming/<id>/         a delivery that is being filled; any files
 //	ready/<id>/            a delivery: manifest.dsse.json (not if unsigned), model.tar.gz
-//	requests/<name>        an operator's request for the engine, such as rollback; its content is the reason
 //	trash/                 on its way out
 //
 // A store, whose owner is inference-engine:

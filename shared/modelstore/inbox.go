@@ -23,13 +23,11 @@ const (
 	incomingDir = "incoming"
 	readyDir    = "ready"
 	trashDir    = "trash"
-	requestsDir = "requests"
 )
 
 const (
-	maxIDLength    = 128
-	maxReady       = 64 // deliveries that Ready looks at
-	maxRequestText = 4 << 10
+	maxIDLength = 128
+	maxReady    = 64 // deliveries that Ready looks at
 )
 
 // Inbox is the folder through which model-fetcher hands models to inference-engine. The fetcher begins and commits
@@ -222,7 +220,7 @@ func (b Inbox) list(folder string) ([]string, error) {
 	return names, nil
 }
 
-// validID says whether s can name a delivery or a request.
+// validID says whether s can name a delivery.
 func validID(s string) bool {
 	if len(s) < 1 || len(s) > maxIDLength || s[0] == '.' || s[0] == '-' {
 		return false

@@ -174,9 +174,6 @@ func TestIDs(t *testing.T) {
 		_, err := b.Begin(id)
 		wants(t, err, ErrID, "")
 		wants(t, b.Remove(id), ErrID, "")
-		wants(t, b.Request(id, ""), ErrID, "")
-		_, _, err = b.TakeRequest(id)
-		wants(t, err, ErrID, "")
 	}
 }
 
@@ -244,62 +241,6 @@ func TestInboxSteps(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestRequests(t *testing.T) {
-	b := Inbox{Dir: filepath.Join(t.TempDir(), "inbox")}
-	if got, err := b.Requests(); err != nil || len(got) != 0 {
-		t.Fatalf("%v, %v", got, err)
-	}
-	if _, ok, err := b.TakeRequest(RequestRollback); ok || err != nil {
-		t.Fatalf("%v, %v", ok, err)
-	}
-	for _, text := range []string{"first", "second"} {
-		if err := b.Request(RequestRollback, text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, err := b.Requests(); err != nil || !slices.Equal(got, []string{"rollback"}) {
-		t.Fatalf("%v, %v", got, err)
-	}
-	if text, ok, err := b.TakeRequest(RequestRollback); text != "second" || !ok || err != nil {
-		t.Fatalf("%q, %v, %v", text, ok, err)
-	}
-	if _, ok, err := b.TakeRequest(RequestRollback); ok || err != nil {
-		t.Fatalf("taken twice: %v, %v", ok, err)
-	}
-	wants(t, b.Request("long", strings.Repeat("x", maxRequestText+1)), ErrLimit, "4097 bytes")
-
-	// Made by hand: longer than allowed, and a folder.
-	write(t, filepath.Join(b.Dir, requestsDir), "long", make([]byte, maxRequestText+1))
-	write(t, filepath.Join(b.Dir, requestsDir, "folder"), "x", nil)
-	for _, name := range []string{"long", "folder"} {
-		if text, ok, err := b.TakeRequest(name); !strings.Contains(text, "unreadable") || !ok || err != nil {
-			t.Errorf("%s: %q, %v, %v", name, text, ok, err)
-		}
-	}
-	if got, err := b.Requests(); err != nil || len(got) != 0 {
-		t.Fatalf("%v, %v", got, err)
-	}
-}
-
-// TestRequestsAtOnce leaves and takes requests from several goroutines.
-func TestRequestsAtOnce(t *testing.T) {
-	b := Inbox{Dir: t.TempDir()}
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for range 20 {
-				if err := b.Request(RequestRollback, "why"); err != nil {
-					t.Errorf("leave: %v", err)
-				}
-				if text, ok, err := b.TakeRequest(RequestRollback); err != nil || ok && text != "why" {
-					t.Errorf("take: %q, %v, %v", text, ok, err)
-				}
-			}
-		})
-	}
-	wg.Wait()
 }
 
 // TestReadersAndWriters fills, looks at and removes deliveries at the same time.

@@ -118,9 +118,6 @@ func TestSyncOrder(t *testing.T) {
 		if err := d.Commit(); err != nil {
 			t.Fatal(err)
 		}
-		if err := b.Request(RequestRollback, "why"); err != nil {
-			t.Fatal(err)
-		}
 		w.clean("is left", b.Dir)
 	})
 }

@@ -271,7 +271,7 @@ func (p *plant) makeNewer() map[string]string {
 func TestDockerConfigurationIsADeployment(t *testing.T) {
 	tree := stage(t, "-version", "1.0.0")
 	file := filepath.Join(t.TempDir(), "config.yaml")
-	command(t, "go", "run", "./scripts/docker", "-version", "1.0.0", "-stage", tree, "-out", file)
+	command(t, "go", "run", "./scripts/docker", "-stage", tree, "-out", file)
 	var rendered struct {
 		Services map[string]struct {
 			Configuration map[string]any `yaml:"configuration"`

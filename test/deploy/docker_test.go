@@ -48,36 +48,30 @@ var knownVariables = []string{
 }
 
 func TestComposeFiles(t *testing.T) {
-	base := readCompose(t, "compose.yaml")
-	if len(base.Services) != 1 {
-		t.Fatalf("services %v", base.Services)
+	offline := readCompose(t, "compose.yaml")
+	if len(offline.Services) != 1 {
+		t.Fatalf("services %v", offline.Services)
 	}
-	s := base.Services["greengrass"]
+	s := offline.Services["greengrass"]
 	if !s.Init || s.Name != "edgepdm-greengrass" || !regexp.MustCompile(`^\$\{GREENGRASS_IMAGE:\?[^}]+\}$`).MatchString(s.Image) {
 		t.Errorf("service %+v", s)
 	}
-	if s.Environment["LOG_LEVEL"] == "" {
+	if s.Environment["PROVISION"] != "false" || s.Environment["INIT_CONFIG"] != "/edgepdm/config.yaml" || s.Environment["LOG_LEVEL"] == "" {
 		t.Errorf("environment %v", s.Environment)
 	}
-	if want := []string{"../../artifacts-build:/edgepdm/stage:ro", "../../docker-run/logs:/greengrass/v2/logs"}; !slices.Equal(s.Volumes, want) {
+	want := []string{
+		"../../docker-run/config.yaml:/edgepdm/config.yaml:ro", "../../artifacts-build:/edgepdm/stage:ro",
+		"../../docker-run/logs:/greengrass/v2/logs",
+	}
+	if !slices.Equal(s.Volumes, want) {
 		t.Errorf("volumes %q", s.Volumes)
-	}
-	offline := readCompose(t, "compose.offline.yaml").Services["greengrass"]
-	if offline.Environment["PROVISION"] != "false" || offline.Environment["INIT_CONFIG"] != "/edgepdm/config.yaml" {
-		t.Errorf("offline: environment %v", offline.Environment)
-	}
-	if want := []string{"../../docker-run/config.yaml:/edgepdm/config.yaml:ro"}; !slices.Equal(offline.Volumes, want) {
-		t.Errorf("offline: volumes %q", offline.Volumes)
 	}
 	provisioned := readCompose(t, "compose.provision.yaml").Services["greengrass"]
 	if provisioned.Environment["PROVISION"] != "true" || provisioned.Environment["DEPLOY_DEV_TOOLS"] != "true" ||
 		provisioned.Environment["INIT_CONFIG"] != "default_init_config" {
 		t.Errorf("provisioned: environment %v", provisioned.Environment)
 	}
-	if text := strings.Join(append(slices.Clone(s.Volumes), provisioned.Volumes...), " "); strings.Contains(text, "config.yaml") {
-		t.Errorf("a core of an account needs make docker-config first: %s", text)
-	}
-	for _, environment := range []map[string]string{s.Environment, offline.Environment, provisioned.Environment} {
+	for _, environment := range []map[string]string{s.Environment, provisioned.Environment} {
 		for name := range environment {
 			if !slices.Contains(knownVariables, name) {
 				t.Errorf("the image does not know %s", name)
@@ -105,8 +99,7 @@ func dockerTree(t *testing.T) (root, script string) {
 func TestDockerScript(t *testing.T) {
 	root, script := dockerTree(t)
 	folder := filepath.Join(root, "scripts", "docker")
-	base := []string{"docker in deploy", "  compose", "  -f", "  " + folder + "/compose.yaml", "  -f"}
-	compose := append(slices.Clone(base), "  "+folder+"/compose.offline.yaml")
+	compose := []string{"docker in deploy", "  compose", "  -f", "  " + folder + "/compose.yaml"}
 	version := []string{"docker in deploy", "  compose", "  version"}
 	s := newStub(t)
 	refuse := func(env []string, code int, want string, args ...string) {
@@ -151,7 +144,7 @@ func TestDockerScript(t *testing.T) {
 	up := []string{"  up", "  --detach", "  --force-recreate"}
 	accept(image, slices.Concat(compose, up), "up")
 	provision := append(slices.Clone(image), "PROVISION=true", "THING_NAME=core")
-	accept(provision, slices.Concat(base, []string{"  " + folder + "/compose.provision.yaml"}, up), "up")
+	accept(provision, slices.Concat(compose, []string{"  -f", "  " + folder + "/compose.provision.yaml"}, up), "up")
 	accept(nil, slices.Concat(compose, []string{"  down", "  --volumes"}), "down")
 	accept(nil, []string{"docker in deploy", "  exec", "  edgepdm-greengrass", "  sh", "  -c",
 		"  exec tail -n 50 -F /greengrass/v2/logs/greengrass.log /greengrass/v2/logs/com.edgepdm.*.log"}, "logs")

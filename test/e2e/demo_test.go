@@ -102,7 +102,7 @@ func startDemo(t *testing.T, args ...string) *demo {
 	}
 	dir := t.TempDir()
 	d := &demo{t: t, root: filepath.Join(dir, "root"), report: filepath.Join(dir, "report.json")}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	args = append([]string{"-headless", "-stage", b.stage, "-notifier", b.notifier, "-root", d.root, "-report", d.report}, args...)
 	d.cmd = exec.CommandContext(ctx, b.demo, args...)
@@ -138,7 +138,7 @@ func (d *demo) pid(program string, not int) int {
 	d.t.Helper()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-ticker.C {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-ticker.C {
 		found, err := filepath.Glob("/proc/[0-9]*/cmdline")
 		if err != nil {
 			d.t.Fatal(err)
@@ -162,7 +162,7 @@ func (d *demo) await(component, text string, n int) {
 	d.t.Helper()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-ticker.C {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-ticker.C {
 		log, err := os.ReadFile(filepath.Join(d.root, "logs", component+".log"))
 		if err == nil && strings.Count(string(log), text) >= n {
 			return

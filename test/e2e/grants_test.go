@@ -24,6 +24,7 @@ import (
 // plant is the staged suite on an embedded core, with an embedded cloud.
 type plant struct {
 	t      *testing.T
+	root   string // of the core
 	core   *localcore.Core
 	cloud  *localcloud.Cloud
 	client *ipc.Client
@@ -57,6 +58,7 @@ func startPlant(t *testing.T, mode localcore.Mode) *plant {
 	})
 	p.core = coretest.Start(t, func(o *localcore.Options) {
 		o.Mode, o.Stage, o.CredentialsURL = mode, b.stage, p.cloud.Endpoints().TokenExchange
+		p.root = o.Root
 	})
 	p.client = coretest.Client(t, p.core)
 	return p
@@ -161,7 +163,7 @@ func until(timeout time.Duration, condition func() bool) bool {
 // used waits until a request has used the component's grant.
 func (p *plant) used(component, resource string) {
 	p.t.Helper()
-	if !until(30*time.Second, func() bool {
+	if !until(90*time.Second, func() bool {
 		for _, g := range p.unused() {
 			if g.Component == component && g.Resource == resource {
 				return false
@@ -183,6 +185,7 @@ func TestRecipesGrantExactlyWhatIsUsed(t *testing.T) {
 			p.used("com.edgepdm.CloudForwarder", "pdm/v1/ack/prediction") // rows are scored, and on their way
 			p.command("test-alarm", `{"v":1,"thing":"press-1"}`)
 			p.used("com.edgepdm.CloudForwarder", "pdm/v1/ack/alert")
+			p.used("com.edgepdm.AlarmManager", "pdm/v1/reply/operator/test-alarm")
 
 			p.publishModel("1.1.0")
 			p.command("model-fetch", `{"v":1}`)
@@ -191,6 +194,7 @@ func TestRecipesGrantExactlyWhatIsUsed(t *testing.T) {
 			p.put(modelstore.EnvelopeFile, []byte("{}"))
 			p.command("model-fetch", `{"v":1}`)
 			p.used("com.edgepdm.ModelFetcher", "pdm/v1/model/refused")
+			p.used("com.edgepdm.ModelFetcher", "pdm/v1/reply/operator/model-fetch")
 
 			coretest.Configure(t, p.core, "com.edgepdm.SensorSimulator", map[string]any{"batch": 4})
 			p.used("com.edgepdm.SensorSimulator", "pdm/v1/telemetry-batch")

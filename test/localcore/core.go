@@ -212,6 +212,9 @@ func (c *Core) Start(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := writeRootCA(c.opts.Root); err != nil {
+		return err
+	}
 	if err := c.broker.start(c.opts.BrokerAddr); err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (c *Core) environment(p *principal, s *spec, st *step) []string {
 		"AWS_DEFAULT_REGION":                c.opts.Region,
 		"AWS_IOT_THING_NAME":                c.opts.ThingName,
 		"GGC_VERSION":                       c.dialect.version,
-		"GG_ROOT_CA_PATH":                   filepath.Join(c.opts.Root, "rootCA.pem"),
+		"GG_ROOT_CA_PATH":                   filepath.Join(c.opts.Root, rootCAFile),
 	}
 	c.dialect.environment(env, s)
 	for _, set := range []map[string]string{s.setenv, st.setenv} {

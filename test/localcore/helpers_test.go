@@ -23,7 +23,7 @@ import (
 )
 
 // patience bounds every wait of a test; none is expected to come near it.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // fixture is a core on a temporary root with a temporary stage.
 type fixture struct {

@@ -10,6 +10,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/ledger"
+	"edgepdm/shared/request"
 )
 
 // Names of the counters in the health messages.
@@ -31,6 +32,9 @@ const (
 	CounterLedger      = "ledger.failed"        // predictions whose number could not be recorded
 )
 
+// Component is the component's name.
+const Component = "com.edgepdm.AlarmManager"
+
 const (
 	bookName      = "alarms.json"
 	watchName     = "watched.json"
@@ -50,7 +54,10 @@ type Manager struct {
 
 // Run watches the plant until ctx ends. It is the component's Run.
 func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) error {
-	r := &run{rt: rt, config: config, now: m.Now, core: m.CoreThing, publish: m.publish}
+	r := &run{
+		rt: rt, config: config, now: m.Now, core: m.CoreThing, publish: m.publish,
+		desk: request.NewDesk(Component, rt.WorkDir, m.Now, rt.Log), tests: make(map[string]test),
+	}
 	if r.publish == nil {
 		r.publish = func(ctx context.Context, topic string, payload []byte) error {
 			return rt.IPC().Publish(ctx, topic, payload)
@@ -95,6 +102,8 @@ type run struct {
 	courier *courier
 	watch   *watch
 	ledger  *ledger.Ledger
+	desk    *request.Desk   // where commands given on the device wait
+	tests   map[string]test // test alarms that such commands wait for, by the alert's id
 
 	misdatedAt time.Time // when a row's time was wrong; zero: none is told
 	ignored    time.Time // when an invalid message was logged
@@ -121,12 +130,13 @@ func (r *run) run(ctx context.Context) error {
 	r.courier = courier
 	r.ready()
 	r.uplink()
+	r.commands(r.now())
 	ticker := time.NewTicker(tickTime)
 	defer ticker.Stop()
 	defer func() { r.keepWatch(r.now(), true) }()
 	for {
 		if r.due {
-			r.save()
+			_ = r.save() // was logged
 		}
 		r.send(r.now())
 		var handler func([]byte, time.Time) error
@@ -140,6 +150,7 @@ func (r *run) run(ctx context.Context) error {
 			before := ticked
 			ticked = time.Now()
 			r.tick(r.now(), ticked.Sub(before))
+			r.commands(r.now())
 		case o := <-courier.done:
 			if err := r.sent(o); err != nil {
 				return err
@@ -153,7 +164,7 @@ func (r *run) run(ctx context.Context) error {
 		case m, open = <-acks.Events():
 			handler, from = r.ack, acks
 		case m, open = <-tests.Events():
-			handler, from = r.testAlarm, tests
+			handler, from = r.testCommand, tests
 		}
 		if !open {
 			return fmt.Errorf("receive: %w", from.Err())
@@ -285,7 +296,7 @@ func (r *run) health(payload []byte, now time.Time) error {
 		return nil
 	}
 	r.watch.forwarder = heard(now)
-	held := withheld(h.Conditions)
+	held := withheld(h)
 	switch {
 	case h.Uplink == event.UplinkDown, held != "":
 		if r.watch.down.since.IsZero() {
@@ -321,21 +332,9 @@ func (r *run) ack(payload []byte, _ time.Time) error {
 			r.outbox.gone(id)
 			r.rt.Counter(CounterAcked).Add(1)
 			r.due = true
+			r.arrived(id)
 		}
 	}
-	return nil
-}
-
-func (r *run) testAlarm(payload []byte, now time.Time) error {
-	c, err := event.DecodeTestAlarm(payload)
-	if err != nil {
-		return err
-	}
-	if c.Thing == "" {
-		c.Thing = r.core
-	}
-	r.rt.Log.Info("test alarm", "thing", c.Thing, "by", c.By)
-	r.enter(event.Alert{Thing: c.Thing, Line: c.Line, Fault: event.FaultTest, Severity: event.SeverityLow, Since: now}, event.AlarmUnacknowledged, now)
 	return nil
 }
 
@@ -395,8 +394,8 @@ func (r *run) clear(thing string, fault event.Fault, now time.Time) {
 	}, event.AlarmNormal, now)
 }
 
-// enter puts an alert into the book, which is written before the alert is sent.
-func (r *run) enter(a event.Alert, state event.AlarmState, now time.Time) {
+// enter puts an alert into the book, which is written before the alert is sent, and returns it with its id.
+func (r *run) enter(a event.Alert, state event.AlarmState, now time.Time) event.Alert {
 	a.State, a.TS, a.Since = state, now.UTC(), a.Since.UTC()
 	if a.Text == "" {
 		a.Text = text(a, now)
@@ -404,6 +403,7 @@ func (r *run) enter(a event.Alert, state event.AlarmState, now time.Time) {
 	a, dropped := r.book.enter(a)
 	for _, id := range dropped {
 		r.outbox.gone(id)
+		delete(r.tests, id)
 	}
 	r.rt.Counter(CounterDropped).Add(uint64(len(dropped)))
 	counter := CounterRaised
@@ -414,17 +414,19 @@ func (r *run) enter(a event.Alert, state event.AlarmState, now time.Time) {
 	r.outbox.entered()
 	r.rt.Log.Info("alarm", "id", a.ID, "thing", a.Thing, "fault", a.Fault, "state", a.State, "text", a.Text)
 	r.due = true
+	return a
 }
 
 // save writes the book; when that fails the alarms go on in memory, and the next change or tick tries again.
-func (r *run) save() {
+func (r *run) save() error {
 	r.due = false
 	r.rt.Counter(CounterPending).Store(uint64(len(r.book.outbox)))
 	if err := r.book.save(); err != nil {
 		r.rt.Conditions().Set(event.CodeDisk, bookName, err)
-		return
+		return err
 	}
 	r.ready()
+	return r.unread
 }
 
 // ready reports that alarms are watched, and whether they are on disk.

@@ -346,25 +346,30 @@ func TestSilenceIsAnAlarm(t *testing.T) {
 
 // The alarm says what to do about its cause: a network, a core that is not set up, or a cloud that refuses.
 func TestTheUplinkAlarmFitsItsCause(t *testing.T) {
-	for code, want := range map[event.Code]string{
-		event.CodeDisk: "Check the network.", event.CodeCloudAccess: "Check region, endpoint and credentials.", event.CodeDelivery: "which says why",
+	const network, setUp, service = "Check the network.", "Check region, endpoint and credentials.", "which says why"
+	for _, c := range []struct {
+		name   string
+		code   event.Code
+		uplink event.Uplink
+		want   string
+	}{
+		{"another fault", event.CodeDisk, event.UplinkDown, network},
+		{"no answer for a while", event.CodeDelivery, event.UplinkDown, network},
+		{"no set-up", event.CodeCloudAccess, event.UplinkDown, setUp},
+		{"never tried", event.CodeCloudAccess, "", setUp},
+		{"refused", event.CodeDelivery, event.UplinkUp, service},
+		{"refused over the nucleus", event.CodeDelivery, "", service},
 	} {
-		t.Run(string(code), func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
 			forwarder := event.Health{
-				V: 1, Component: "com.edgepdm.CloudForwarder", TS: time.Now(), State: event.StateDegraded,
-				Conditions: []event.Condition{{Code: code, Place: "x", Detail: "y", Since: time.Now()}},
-			}
-			if code == event.CodeDisk { // alone it says nothing of the uplink
-				forwarder.Uplink = event.UplinkDown
-			}
-			if code == event.CodeDelivery { // the cloud answers
-				forwarder.Uplink = event.UplinkUp
+				V: 1, Component: "com.edgepdm.CloudForwarder", TS: time.Now(), State: event.StateDegraded, Uplink: c.uplink,
+				Conditions: []event.Condition{{Code: c.code, Place: "x", Detail: "y", Since: time.Now()}},
 			}
 			r.publish(event.HealthTopic(forwarder.Component), forwarder)
 			r.await("the news", func(h event.Health) bool { return h.Counters[manager.CounterUplinkDown] == 1 })
 			r.ahead.Add(int64(6 * time.Minute))
-			if a := r.expect(event.FaultUplinkDown, event.AlarmUnacknowledged); !strings.Contains(a.Text, want) {
+			if a := r.expect(event.FaultUplinkDown, event.AlarmUnacknowledged); !strings.Contains(a.Text, c.want) {
 				t.Errorf("%s", a.Text)
 			}
 			forwarder.State, forwarder.Uplink, forwarder.Conditions = event.StateOK, event.UplinkUp, nil

@@ -54,7 +54,9 @@ func TestBookIsWrittenOnceInARound(t *testing.T) {
 		if _, err := os.Stat(r.book.path); !os.IsNotExist(err) || !r.due || !r.book.dirty || len(r.book.outbox) != things {
 			t.Errorf("written by the tick: %v; due %v, dirty %v, %d alerts", err, r.due, r.book.dirty, len(r.book.outbox))
 		}
-		r.save()
+		if err := r.save(); err != nil {
+			t.Error(err)
+		}
 		if again, err := openBook(r.book.path); err != nil || r.due || r.book.dirty || len(again.outbox) != things {
 			t.Errorf("%v, due %v, dirty %v", err, r.due, r.book.dirty)
 		}

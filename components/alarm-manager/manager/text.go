@@ -26,10 +26,11 @@ func forwarderText(core string) string {
 	return fmt.Sprintf("The cloud forwarder of %s is not heard. Nothing reaches the cloud. The plant is watched all the same. Check the component.", spoken(core))
 }
 
-// withheld returns the code of the oldest condition of the forwarder by which messages do not reach the cloud; "" for none.
-func withheld(conditions []event.Condition) event.Code {
-	for _, c := range conditions {
-		if c.Code == event.CodeCloudAccess || c.Code == event.CodeDelivery {
+// withheld returns why messages do not reach the cloud, by the oldest condition of the forwarder that says so and is not
+// the network's; "" for none.
+func withheld(h event.Health) event.Code {
+	for _, c := range h.Conditions {
+		if c.Code == event.CodeCloudAccess || c.Code == event.CodeDelivery && h.Uplink != event.UplinkDown {
 			return c.Code
 		}
 	}
@@ -41,9 +42,9 @@ func uplinkText(core string, held event.Code) string {
 	const watched = "The plant is watched all the same."
 	switch held {
 	case event.CodeCloudAccess:
-		return fmt.Sprintf("%s cannot send to the cloud, for which it is not set up. %s Check region, endpoint and credentials.", spoken(core), watched)
+		return fmt.Sprintf("%s has no access to the cloud. %s Check region, endpoint and credentials.", spoken(core), watched)
 	case event.CodeDelivery:
-		return fmt.Sprintf("The cloud does not take the messages of %s. %s Check the cloud forwarder's health, which says why.", spoken(core), watched)
+		return fmt.Sprintf("The cloud does not take messages of %s. %s Check the cloud forwarder's health, which says why.", spoken(core), watched)
 	}
 	return fmt.Sprintf("%s has no connection to the cloud. %s Check the network.", spoken(core), watched)
 }

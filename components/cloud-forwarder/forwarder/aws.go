@@ -21,7 +21,7 @@ func (r *run) newAccess() (*cloud.Access, error) {
 	c := r.config
 	return cloud.New(cloud.Settings{
 		Region: c.Region, CAFile: c.Endpoints.CAFile, Timeout: c.Timeout, Whole: c.Timeout, MaxBody: maxAnswer, Idle: c.Parallel,
-		Getenv: r.rt.Getenv(r.forwarder.Getenv), Log: r.rt.Log,
+		Getenv: r.rt.Getenv(r.forwarder.Getenv),
 	})
 }
 
@@ -35,8 +35,8 @@ func (r *run) newSNS() *sns.Client {
 	})
 }
 
-// newIoTData makes a client of the account's own data endpoint: the configured one, or that of the nucleus.
-func (r *run) newIoTData(ctx context.Context, client *ipc.Client) (*iotdataplane.Client, error) {
+// iotData makes a client of the account's own data endpoint: the configured one, or that of the nucleus.
+func (r *run) iotData(ctx context.Context, client *ipc.Client) (*iotdataplane.Client, error) {
 	endpoint := r.config.Endpoints.IoTData
 	if endpoint == "" {
 		host, err := cloud.NucleusSetting(ctx, client, "iotDataEndpoint")
@@ -48,8 +48,12 @@ func (r *run) newIoTData(ctx context.Context, client *ipc.Client) (*iotdataplane
 		}
 		endpoint = "https://" + host
 	}
-	return iotdataplane.NewFromConfig(r.access.Config, func(o *iotdataplane.Options) {
-		o.BaseEndpoint = aws.String(endpoint)
-		o.HTTPClient = cloud.OwnAnswers{Client: o.HTTPClient}
-	}), nil
+	config := r.access.Config
+	config.BaseEndpoint = aws.String(endpoint)
+	return newIoTData(config), nil
+}
+
+// newIoTData makes a client that takes only the service's own success for one.
+func newIoTData(config aws.Config) *iotdataplane.Client {
+	return iotdataplane.NewFromConfig(config, func(o *iotdataplane.Options) { o.HTTPClient = cloud.OwnAnswers{Client: o.HTTPClient} })
 }

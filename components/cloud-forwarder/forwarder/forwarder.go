@@ -14,6 +14,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/ledger"
+	"edgepdm/shared/request"
 	"edgepdm/shared/spool"
 )
 
@@ -92,6 +93,7 @@ type run struct {
 	ledger    *ledger.Ledger
 	pending   chan pending
 	replayed  map[string]int64 // how much of a file of dead letters is back in the streams; replay's
+	replays   replays          // replay's, too
 
 	alerts, predictions, batches, models *ipc.Subscription[ipc.TopicMessage]
 
@@ -104,7 +106,8 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	r := &run{
 		forwarder: f, rt: rt, config: config, filter: newFilter(config.Sample), pending: make(chan pending, maxPending),
 		uplink: newUplink(rt), replayed: make(map[string]int64),
-		dead: &deadLetters{dir: rt.WorkDir, limit: deadLettersSize, now: f.Now},
+		replays: replays{desk: request.NewDesk(Component, rt.WorkDir, f.Now, rt.Log)},
+		dead:    &deadLetters{dir: rt.WorkDir, limit: deadLettersSize, now: f.Now},
 	}
 	floor := int64(config.MinFreeMB) << 20
 	// Alerts have room on a disk that predictions have stopped to fill.
@@ -121,7 +124,7 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	r.toPredictions = r.newStream(streamPredictions, spool.Options{
 		GroupCommit: config.GroupCommit, MaxBytes: int64(config.MaxSpoolMB) << 20, MinFree: floor, WhenFull: spool.DropOldest, Log: rt.Log,
 	})
-	r.toPredictions.maxAge, r.toPredictions.parallel = config.PredictionMaxAge, config.Parallel
+	r.toPredictions.maxAge, r.toPredictions.parallel, r.toPredictions.loose = config.PredictionMaxAge, config.Parallel, true
 	if f.accepted == nil {
 		f.accepted = make(map[string]*recent)
 		f.overrun = make(map[string]overrun)
@@ -141,7 +144,7 @@ func (r *run) newStream(name string, options spool.Options) *stream {
 		parallel: 1, dead: r.dead, uplink: r.uplink, rt: r.rt, dropped: make(map[spool.Reason]uint64),
 	}
 	s.options.Now = r.forwarder.Now
-	r.rt.Conditions().Expect(codeOf(placeOpen), s.name+" "+placeOpen)
+	r.rt.Conditions().Expect(event.CodeDisk, s.name+" "+placeOpen)
 	r.streams = append(r.streams, s)
 	return s
 }
@@ -213,7 +216,7 @@ func (r *run) measure() {
 		if n := s.queue.Stats().Depth; n > 0 {
 			problem = fmt.Errorf("alertTopicArn is not set, and alerts of before wait for a topic: %d", n)
 		}
-		s.report(placeDeliver, problem)
+		r.rt.Conditions().Set(event.CodeConfiguration, s.name+" "+placeDeliver, problem)
 	}
 	r.countOverrun(event.FilterAlert, r.alerts)
 	r.countOverrun(event.FilterPrediction, r.predictions)
@@ -262,11 +265,12 @@ func (r *run) reach(ctx context.Context, prefix string) error {
 			return err
 		}
 		r.access = access
+		r.rt.Conditions().Set(event.CodeConfiguration, placeRootCAs, access.RootCAs)
 		if r.toSNS != nil {
 			r.toSNS.sinks <- &snsSink{client: r.newSNS(), arn: r.config.AlertTopicARN, access: access}
 		}
 	}
-	client, err := r.newIoTData(ctx, r.rt.IPC())
+	client, err := r.iotData(ctx, r.rt.IPC())
 	if err != nil {
 		return err
 	}

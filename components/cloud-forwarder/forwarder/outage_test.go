@@ -217,7 +217,7 @@ func TestNoProgressIsTold(t *testing.T) {
 		t.Errorf("%s %s after a moment", h.State, h.Detail)
 	}
 	r.ahead.Add(int64(time.Minute))
-	h = r.awaitState(event.StateDegraded, "alerts-iot deliver: publish to AWS IoT Core")
+	h = r.awaitState(event.StateDegraded, "alerts-iot deliver: InternalFailureException")
 	if h.Conditions[0].Code != event.CodeDelivery || strings.Contains(h.Detail, "RequestID") {
 		t.Errorf("%+v", h.Conditions)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/shared/event"
+	"edgepdm/shared/request"
 	"edgepdm/shared/spool"
 )
 
@@ -90,7 +91,7 @@ func TestDeadLetterThatTheDiskDoesNotTake(t *testing.T) {
 		r.record("alerts-sns", "bad", event.AlertTopic("press-1"), json.RawMessage(`{"v":1,"text":"the last word"}`)),
 		r.record("alerts-sns", good.ID, event.AlertTopic("press-1"), encode(t, good)))
 	r.start()
-	r.awaitState(event.StateDegraded, "alerts-sns deliver: open dead letters")
+	r.awaitState(event.StateDegraded, "alerts-sns dead letters: open dead letters")
 	r.awaitSNS(has("good"))
 	r.awaitState(event.StateOK, "")
 	log, err := os.ReadFile(r.log)
@@ -142,6 +143,10 @@ func TestDeadLettersAreSentAgain(t *testing.T) {
 	r := newRig(t)
 	r.configure(map[string]any{"predictionSink": "iotcore-ipc"})
 	r.start()
+	r.awaitState(event.StateOK, "")
+	if text, err := r.ask(forwarder.CommandReplay); err != nil || text != "there are no dead letters" {
+		t.Errorf("%q, %v", text, err)
+	}
 	large := r.predict(1, 3, func(p *event.Prediction) { p.Text = strings.Repeat("x", 5000) }) // 4,500 bytes fit
 	small := r.predict(4, 4)
 	r.await("dead letters", func(h event.Health) bool {
@@ -162,8 +167,9 @@ func TestDeadLettersAreSentAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := forwarder.RequestReplay(r.env.WorkDir, time.Now()); n != 1 || err != nil {
-		t.Fatalf("%d, %v", n, err)
+	want := "3 dead letters are back in their streams, and will be sent; 2 lines are not"
+	if text, err := r.ask(forwarder.CommandReplay); err != nil || !strings.HasPrefix(text, want) {
+		t.Fatalf("%q, %v", text, err)
 	}
 	r.iot.await(t, "predictions", has(large...))
 	checkOrder(t, r.iot, "/prediction/", large)
@@ -178,7 +184,18 @@ func TestDeadLettersAreSentAgain(t *testing.T) {
 	if len(letters) != 1 || letters[0].ID != "lost" || letters[0].Reason != "there is no such stream; before: before" {
 		t.Errorf("%+v", letters)
 	}
-	if n, err := forwarder.RequestReplay(t.TempDir(), time.Now()); n != 0 || err != nil {
-		t.Errorf("%d, %v", n, err)
+	if text, err := r.ask(forwarder.CommandReplay); err != nil || !strings.HasPrefix(text, "0 dead letters are back in their streams, and will be sent; 1 lines are not") {
+		t.Errorf("%q, %v", text, err)
 	}
+	if letters = r.deadLetters(); len(letters) != 1 || letters[0].ID != "lost" {
+		t.Errorf("%+v", letters)
+	}
+	if text, err := r.ask("forget"); err == nil || !strings.Contains(err.Error(), `does not know the command "forget"`) {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// ask gives the forwarder a command on the device.
+func (r *rig) ask(command string) (string, error) {
+	return request.Ask{Component: forwarder.Component, WorkDir: r.env.WorkDir, Command: command, Timeout: 20 * time.Second}.Do(r.t.Context())
 }

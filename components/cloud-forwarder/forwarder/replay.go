@@ -12,25 +12,88 @@ import (
 	"slices"
 	"time"
 
+	"edgepdm/shared/request"
 	"edgepdm/shared/spool"
 )
 
-// RequestReplay asks the forwarder that has the work directory dir to send its dead letters again: the running one does
-// within a second, otherwise the next one. It returns how many files of them there were.
-func RequestReplay(dir string, now time.Time) (files int, err error) {
-	if _, err := os.Stat(dir); err != nil {
-		return 0, fmt.Errorf("find the work directory: %w", err)
+// Component is the component's name.
+const Component = "com.edgepdm.CloudForwarder"
+
+// CommandReplay is the command, given on the device, to send the dead letters again.
+const CommandReplay = "replay"
+
+// replays is what was asked for on the device, and how far it is.
+type replays struct {
+	desk  *request.Desk
+	asked []*request.Request // that wait for the end
+	back  int                // letters that are back in their streams since the last end
+	left  int                // lines that are not: damaged, or of a stream that is no more
+	told  time.Time          // when that was told last
+}
+
+// takeReplays takes commands. The dead letters of now are set aside, to be sent again also by another process.
+func (r *run) takeReplays() {
+	for _, q := range r.replays.desk.Take() {
+		if q.Command != CommandReplay {
+			q.Unknown()
+			continue
+		}
+		if err := r.dead.setAside(); err != nil {
+			q.Answer("", err)
+			continue
+		}
+		r.replays.asked = append(r.replays.asked, q)
 	}
-	for _, name := range []string{deadLettersOld, deadLettersName} {
-		to := fmt.Sprintf("%s%d-%d%s", replayPrefix, now.UnixNano(), files, replaySuffix)
-		switch err := os.Rename(filepath.Join(dir, name), filepath.Join(dir, to)); {
-		case err == nil:
-			files++
-		case !errors.Is(err, os.ErrNotExist):
-			return files, fmt.Errorf("take dead letters: %w", err)
+}
+
+// tell tells those who asked how far it is.
+func (s *replays) tell(text string) {
+	for _, q := range s.asked {
+		q.Progress(text)
+	}
+}
+
+// progress counts a batch. It tells of it now and then, as each word is a writing to the disk.
+func (s *replays) progress(batch []replaying, now time.Time) {
+	for _, letter := range batch {
+		if letter.receipt != nil {
+			s.back++
+		} else {
+			s.left++
 		}
 	}
-	return files, nil
+	if now.Sub(s.told).Abs() >= measureEvery {
+		s.told = now
+		s.tell(fmt.Sprintf("%d dead letters are back in their streams so far", s.back))
+	}
+}
+
+// end answers those who asked.
+func (s *replays) end() {
+	text := "there are no dead letters"
+	if s.back+s.left > 0 {
+		text = fmt.Sprintf("%d dead letters are back in their streams, and will be sent", s.back)
+	}
+	if s.left > 0 {
+		text += fmt.Sprintf("; %d lines are not, as they are damaged or their stream is no more", s.left)
+	}
+	for _, q := range s.asked {
+		q.Answer(text, nil)
+	}
+	s.asked, s.back, s.left = nil, 0, 0
+}
+
+// setAside begins new dead letters; those of before are to be sent again.
+func (d *deadLetters) setAside() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i, name := range []string{deadLettersOld, deadLettersName} {
+		to := fmt.Sprintf("%s%d-%d%s", replayPrefix, d.now().UnixNano(), i, replaySuffix)
+		if err := os.Rename(filepath.Join(d.dir, name), filepath.Join(d.dir, to)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("take dead letters: %w", err)
+		}
+	}
+	return nil
 }
 
 // toReplay returns the files of dead letters that are to be sent again, oldest first. Nobody writes to one any more, by the
@@ -48,18 +111,26 @@ func (d *deadLetters) toReplay() []string {
 
 // replay puts the dead letters that are to be sent again back into their streams, once those are open.
 func (r *run) replay(ctx context.Context) {
+	r.takeReplays()
 	files := r.dead.toReplay()
-	if len(files) == 0 || slices.ContainsFunc(r.streams, func(s *stream) bool { return !s.isOpen() }) {
+	if len(files) == 0 {
+		r.replays.end()
+		return
+	}
+	if slices.ContainsFunc(r.streams, func(s *stream) bool { return !s.isOpen() }) {
+		r.replays.tell("a stream is not open yet: see the component's health")
 		return
 	}
 	for _, file := range files {
 		n, err := r.replayFile(ctx, file)
 		if err != nil {
 			r.rt.Log.Error("dead letters are not sent again yet", "file", file, "error", err)
+			r.replays.tell("not all dead letters are back in their streams; it will be tried again: " + err.Error())
 			return
 		}
 		r.rt.Log.Info("dead letters will be sent again", "file", file, "letters", n)
 	}
+	r.replays.end()
 }
 
 const (
@@ -131,6 +202,7 @@ func (r *run) replayedBatch(ctx context.Context, f *os.File, batch []replaying) 
 		}
 		r.replayed[f.Name()] = batch[done].end // also if the disk does not take the mark
 	}
+	r.replays.progress(batch[:done], r.forwarder.Now())
 	for _, letter := range batch[:done] {
 		if _, markErr := f.WriteAt([]byte{replayedTag}, letter.at); markErr != nil {
 			return done, errors.Join(err, markErr)

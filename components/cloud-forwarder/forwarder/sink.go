@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -106,7 +105,7 @@ func classify(what string, err error) error {
 // disabled, for throttling and for a topic of another region, and any proxy answers 400 or 413.
 func isPoison(err error) bool {
 	coded, ok := errors.AsType[smithy.APIError](err)
-	if !ok || status(err)/100 != 4 {
+	if !ok || cloud.Status(err)/100 != 4 {
 		return false
 	}
 	switch coded.ErrorCode() {
@@ -120,43 +119,15 @@ func isPoison(err error) bool {
 	return false
 }
 
-// refusal returns what a service says that can be reached and does not want the message for a reason that will not pass
-// by itself, such as a missing permission; nil for other errors.
-func refusal(err error) error {
+// judge tells what an error means, and why.
+func judge(err error) (cloud.Kind, string) {
 	if refused, ok := errors.AsType[*ipc.OperationError](err); ok {
-		return refused
+		return cloud.Refused, refused.Error()
 	}
-	if errors.Is(err, cloud.ErrNotTheService) {
-		return cloud.ErrNotTheService
-	}
-	code := status(err)
-	if code/100 != 4 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout {
-		return nil
-	}
-	coded, ok := errors.AsType[smithy.APIError](err)
-	if !ok || coded.ErrorCode() == "UnknownError" { // SNS's client says so of what is no answer of SNS
-		return fmt.Errorf("the answer is %d %s", code, http.StatusText(code))
-	}
-	if strings.Contains(coded.ErrorCode(), "Throttl") || strings.Contains(coded.ErrorCode(), "TooManyRequests") {
-		return nil
-	}
-	// Without the request's id, which always differs.
-	return errors.New(strings.Trim(coded.ErrorCode()+": "+coded.ErrorMessage(), ": \n"))
+	return cloud.Classify(err)
 }
 
-// status returns the HTTP status of an answer, of AWS or of the token exchange service; 0 for none.
-func status(err error) int {
-	if answer, ok := errors.AsType[interface {
-		error
-		HTTPStatusCode() int
-	}](err); ok {
-		return answer.HTTPStatusCode()
-	}
-	return 0
-}
-
-// reached tells what an attempt says of the uplink, if anything: it works when the service itself has answered. An error
-// of the connection is a ResponseError too, without a status.
+// reached tells what an attempt says of the uplink, if anything: it works when the service itself has answered.
 func reached(to sink, err error) (up, known bool) {
 	if _, local := to.(*iotCoreSink); local || errors.Is(err, errLocal) {
 		return false, false
@@ -164,8 +135,8 @@ func reached(to sink, err error) (up, known bool) {
 	if err == nil {
 		return true, true
 	}
-	answer, ok := errors.AsType[*awshttp.ResponseError](err)
-	return ok && answer.HTTPStatusCode() != 0 && !errors.Is(err, cloud.ErrNotTheService), true
+	kind, _ := cloud.Classify(err)
+	return kind == cloud.Busy || kind == cloud.Throttled || kind == cloud.Refused, true
 }
 
 // retryAfter returns how long a service that is busy asks to be left alone.

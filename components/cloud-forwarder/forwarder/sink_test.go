@@ -12,8 +12,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
+
+	"edgepdm/shared/cloud"
 )
 
 // answers is a server that gives one answer, and AWS's clients of it.
@@ -27,10 +28,17 @@ func answers(t *testing.T, status int, header http.Header, body string) aws.Conf
 		_, _ = fmt.Fprint(w, body)
 	}))
 	t.Cleanup(server.Close)
-	return aws.Config{
-		Region: "us-east-1", BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
-		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+	access, err := cloud.New(cloud.Settings{
+		Region: "us-east-1", Timeout: 5 * time.Second, Getenv: func(name string) string {
+			return map[string]string{cloud.EnvCredentialsURL: "http://127.0.0.1:1"}[name]
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(access.Close)
+	access.Config.BaseEndpoint, access.Config.Credentials = &server.URL, credentials.NewStaticCredentialsProvider("key", "secret", "")
+	return access.Config
 }
 
 // F7: poison is what a service refuses because of the message. What may pass, with other rights, keys, topics, clocks,
@@ -46,7 +54,7 @@ func TestWhatIsPoison(t *testing.T) {
 		status        int
 		code, message string
 		poison        bool
-		refused       string // what the operator is told
+		refused       string // what the operator is told at once; "" = that it may pass
 	}{
 		{"sns", 400, "InvalidParameter", "Invalid parameter: Message too long", true, "InvalidParameter"},
 		{"sns", 400, "InvalidParameter", "Invalid parameter: Subject", true, "InvalidParameter"},
@@ -70,11 +78,20 @@ func TestWhatIsPoison(t *testing.T) {
 		{"iot", 429, "ThrottlingException", "x", false, ""},
 		{"iot", 500, "InternalFailureException", "x", false, ""},
 		// A proxy on the way, which is not AWS.
-		{"iot", 400, "", "<html>Bad Request</html>", false, "the answer is 400"},
-		{"iot", 413, "", "<html>Too large</html>", false, "the answer is 413"},
-		{"sns", 400, "", "<html>Bad Request</html>", false, "the answer is 400"},
-		{"sns", 302, "", "<html>Log in</html>", false, ""},
-		{"iot", 302, "", "<html>Log in</html>", false, ""},
+		{"iot", 400, "", "<html>Bad Request</html>", false, "not the service"},
+		{"iot", 413, "", "<html>Too large</html>", false, "not the service"},
+		{"iot", 502, "", "<html>Bad gateway</html>", false, "not the service"},
+		{"sns", 400, "", "<html>Bad Request</html>", false, "not the service"},
+		{"sns", 200, "", "<html>Log in</html>", false, "not the service"},
+		{"iot", 200, "", "<html>Log in</html>", false, "not the service"},
+		{"sns", 200, "", "hello", false, "not the service"},
+		{"sns", 200, "", "", false, "not the service"},
+		{"sns", 200, "", "<PublishResponse><PublishResult></PublishResult></PublishResponse>", false, "not the service"},
+		{"iot", 200, "", "", false, "not the service"},
+		{"sns", 302, "", "<html>Log in</html>", false, "not the service"},
+		{"iot", 302, "", "", false, "302"},
+		{"iot", 407, "", "", false, "407"},
+		{"iot", 403, "", "no", false, "the answer is 403"},
 	} {
 		t.Run(fmt.Sprintf("%s %d %s", c.service, c.status, c.code), func(t *testing.T) {
 			header := http.Header{}
@@ -88,18 +105,18 @@ func TestWhatIsPoison(t *testing.T) {
 				body = "<ErrorResponse><Error><Code>" + c.code + "</Code><Message>" + c.message + "</Message></Error></ErrorResponse>"
 			}
 			config := answers(t, c.status, header, body)
-			if to = (&iotDataSink{client: iotdataplane.NewFromConfig(config), prefix: "p"}); c.service == "sns" {
+			if to = (&iotDataSink{client: newIoTData(config), prefix: "p"}); c.service == "sns" {
 				to = &snsSink{client: sns.NewFromConfig(config), arn: "arn:aws:sns:us-east-1:123456789012:alerts"}
 			}
 			err := to.send(t.Context(), m)
 			if err == nil || errors.Is(err, errPoison) != c.poison {
 				t.Errorf("poison is %v, want %v: %v", errors.Is(err, errPoison), c.poison, err)
 			}
-			reason := refusal(err)
-			if (reason != nil) != (c.refused != "") || reason != nil && !strings.Contains(reason.Error(), c.refused) {
-				t.Errorf("the operator is told %v, want %q", reason, c.refused)
+			kind, why := judge(err)
+			if (kind == cloud.Busy || kind == cloud.Throttled) != (c.refused == "") || !strings.Contains(why, c.refused) {
+				t.Errorf("kind %d, and the operator is told %q, want %q", kind, why, c.refused)
 			}
-			if up, known := reached(to, err); !up || !known {
+			if up, known := reached(to, err); up == (kind == cloud.NotTheService) || !known {
 				t.Errorf("uplink %v %v", up, known)
 			}
 		})

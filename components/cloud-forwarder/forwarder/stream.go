@@ -8,9 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
-	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/spool"
@@ -40,15 +40,17 @@ func Waiting(counters map[string]uint64) (n uint64) {
 	return n
 }
 
-// Places of a stream where something can be wrong, and that of access to AWS.
+// Places of a stream where something can be wrong, and those of access to AWS.
 const (
 	placeOpen    = "open"
 	placeReceive = "receive"
 	placeRead    = "read"
 	placeDeliver = "deliver"
+	placeBury    = "dead letters"
 	placeRemove  = "remove"
 	placeExpire  = "expire"
 	placeAWS     = "AWS"
+	placeRootCAs = "root certificates"
 )
 
 const (
@@ -59,7 +61,7 @@ const (
 	buryTries   = 10               // until a dead letter goes to the log only
 )
 
-// stream is one queue and the sink that drains it, in order unless parallel is above 1 (promise F4). Streams do not wait for each other, so that
+// stream is one queue and the sink that drains it, in order unless parallel is above 1 or the sink does not take a record (promise F4). Streams do not wait for each other, so that
 // alerts overtake predictions and neither starves (F6).
 type stream struct {
 	name    string
@@ -70,6 +72,7 @@ type stream struct {
 	sinks   chan sink // gets one sink, once there is access to it
 
 	parallel int           // requests under way at a time
+	loose    bool          // records may pass one that the sink does not take, of the same topic too
 	maxAge   time.Duration // at which records are dropped; 0 = never
 	timeout  time.Duration
 	backoff  component.Backoff
@@ -77,6 +80,7 @@ type stream struct {
 	uplink   *uplink
 	rt       *component.Runtime
 
+	ahead   atomic.Pointer[window]  // what is under way; nil before there is a sink
 	dropped map[spool.Reason]uint64 // as counted
 	lost    uint64                  // as counted
 }
@@ -87,20 +91,12 @@ type envelope struct {
 	Message json.RawMessage `json:"message"`
 }
 
-// report says what is wrong at a place of the stream; nil: it works.
+// report says what is wrong with the disk at a place of the stream; nil: it works.
 func (s *stream) report(what string, problem error) { s.reportPart(what, 0, problem) }
 
 // reportPart is report for one of the requests that the stream has under way.
 func (s *stream) reportPart(what string, part int, problem error) {
-	s.rt.Conditions().SetPart(codeOf(what), s.name+" "+what, part, problem)
-}
-
-// codeOf returns the code of a condition at a place of a stream.
-func codeOf(what string) event.Code {
-	if what == placeDeliver {
-		return event.CodeDelivery
-	}
-	return event.CodeDisk
+	s.rt.Conditions().SetPart(event.CodeDisk, s.name+" "+what, part, problem)
 }
 
 func (s *stream) count(what string, n uint64) {
@@ -123,10 +119,14 @@ func (s *stream) expire(now time.Time) {
 func (s *stream) measure(now time.Time) {
 	stats := s.queue.Stats()
 	set := func(what string, n uint64) { s.rt.Counter(counterStream + s.name + what).Store(n) }
-	set(counterDepth, stats.Depth)
+	depth := stats.Depth
+	if w := s.ahead.Load(); w != nil {
+		depth -= min(depth, uint64(w.delivered()))
+	}
+	set(counterDepth, depth)
 	set(counterBytes, uint64(stats.Bytes))
 	age := time.Duration(0)
-	if stats.Depth > 0 {
+	if depth > 0 {
 		age = max(now.Sub(time.Unix(0, stats.Oldest)), 0)
 	}
 	set(counterAge, uint64(age/time.Second))
@@ -159,10 +159,6 @@ func (s *stream) run(ctx context.Context) {
 	}
 	select {
 	case to := <-s.sinks:
-		if s.parallel > 1 {
-			s.drainParallel(ctx, to)
-			return
-		}
 		s.drain(ctx, to)
 	case <-ctx.Done():
 	}
@@ -206,129 +202,5 @@ func (s *stream) close() {
 	}
 	if err := s.queue.Close(); err != nil {
 		s.rt.Log.Error("queue was not closed cleanly", "stream", s.name, "error", err)
-	}
-}
-
-// drain sends what the queue holds until ctx ends. A disk that fails is tried again.
-func (s *stream) drain(ctx context.Context, to sink) {
-	for failures := 0; ; {
-		records, err := s.next(ctx, 0)
-		if ctx.Err() != nil {
-			return
-		}
-		s.report(placeRead, err)
-		if len(records) == 0 {
-			failures++
-			s.backoff.Wait(ctx, failures)
-			continue
-		}
-		failures = 0
-		for _, r := range records {
-			if ctx.Err() != nil || !s.gone(r) && !s.deliver(ctx, to, r, 0) {
-				return // the record stays
-			}
-			// Without its cursor on disk, the record is sent again after a restart: no reason to stop now.
-			s.report(placeRemove, s.queue.Ack(r.Seq))
-		}
-	}
-}
-
-// next waits for records above a sequence number and returns the oldest of them.
-func (s *stream) next(ctx context.Context, after uint64) ([]spool.Record, error) {
-	if err := s.queue.Wait(ctx, after); err != nil {
-		return nil, err
-	}
-	return s.queue.PeekAfter(after, peekRecords, peekBytes)
-}
-
-// gone reports whether a record was dropped since it was read.
-func (s *stream) gone(r spool.Record) bool { return r.Seq <= s.queue.Acked() }
-
-// deliver sends one record, again and again until the sink has it or refuses it for good, or until a bound has dropped it. It
-// returns false when ctx ended before. Of those that a stream sends at a time, each has a part of its own.
-func (s *stream) deliver(ctx context.Context, to sink, r spool.Record, part int) bool {
-	var e envelope
-	if err := json.Unmarshal(r.Payload, &e); err != nil {
-		return s.bury(ctx, r, part, fmt.Errorf("%w: %w", errPoison, err))
-	}
-	m := message{topic: e.Topic, payload: e.Message, replayed: r.Replayed} // an earlier process may have sent it
-	begun := s.options.Now()
-	for attempt := 1; ; attempt++ {
-		err := s.attempt(ctx, to, m)
-		if err != nil && ctx.Err() != nil {
-			return false
-		}
-		if up, known := reached(to, err); known {
-			s.uplink.set(sender{s.name, part}, up)
-		}
-		switch {
-		case err == nil:
-			s.reportPart(placeDeliver, part, nil)
-			s.count(counterSent, 1)
-			return true
-		case errors.Is(err, errPoison):
-			return s.bury(ctx, r, part, err)
-		}
-		s.count(counterRetried, 1)
-		if attempt == 1 {
-			s.rt.Log.Warn("not delivered; it will be tried again", "stream", s.name, "id", r.ID, "error", err)
-		}
-		reason := refusal(err)
-		if reason == nil && s.options.Now().Sub(begun) >= stuckAfter {
-			reason = errors.New(cloud.Text(err))
-		}
-		if reason == nil || attempt >= patience {
-			s.reportPart(placeDeliver, part, reason)
-		}
-		m.replayed = true // the failed attempt may have arrived all the same
-		if !pause(ctx, max(s.backoff.Delay(attempt), min(retryAfter(err), s.backoff.Max))) {
-			return false
-		}
-		if s.gone(r) { // what this stream said of it may be old before there is another record
-			s.uplink.forget(sender{s.name, part})
-			s.reportPart(placeDeliver, part, nil)
-			return true
-		}
-	}
-}
-
-func (s *stream) attempt(ctx context.Context, to sink, m message) error {
-	ctx, release := component.Outlive(ctx, sendGrace)
-	defer release()
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	return to.send(ctx, m)
-}
-
-// bury puts a record among the dead letters, so that it does not stop its stream (promise F7). When the disk does not take
-// it, it goes to the log in the end: a full disk may be waiting for this very stream to drain.
-func (s *stream) bury(ctx context.Context, r spool.Record, part int, reason error) bool {
-	s.rt.Log.Error("message is undeliverable: it goes to the dead letters", "stream", s.name, "id", r.ID, "error", reason)
-	for attempt := 1; ; attempt++ {
-		err := s.dead.add(s.name, r, reason)
-		if err == nil || attempt == buryTries {
-			if err != nil {
-				s.rt.Log.Error("dead letter is lost, but for this line", "stream", s.name, "id", r.ID, "error", err, "record", string(r.Payload))
-			}
-			s.reportPart(placeDeliver, part, nil)
-			s.count(counterDead, 1)
-			return true
-		}
-		s.reportPart(placeDeliver, part, err)
-		if !pause(ctx, s.backoff.Delay(attempt)) {
-			return false
-		}
-	}
-}
-
-// pause waits, and reports whether ctx let it.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

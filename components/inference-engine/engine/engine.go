@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/ledger"
+	"edgepdm/shared/request"
 	"edgepdm/shared/shadow"
 )
 
@@ -69,6 +70,7 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	r := &run{
 		rt: rt, config: config, now: e.Now, shipped: e.ShippedModel, seeded: &e.seeded, kept: &e.kept, assembler: newAssembler(config.MaxAge), logged: make(map[event.Reason]time.Time),
 		outlet: newOutlet(rt, config.PredictionBatch == BatchAuto), platform: runtime.GOOS + "/" + runtime.GOARCH,
+		desk: request.NewDesk(Component, rt.WorkDir, e.Now, rt.Log),
 	}
 	var err error
 	if r.ledger, err = ledger.Open(filepath.Join(rt.WorkDir, ledgerName), config.MaxThings); err != nil {
@@ -106,6 +108,8 @@ type run struct {
 	outlet    *outlet
 	losses    *losses
 	logged    map[event.Reason]time.Time
+	desk      *request.Desk      // where commands given on the device wait
+	back      []*request.Request // to roll back, which wait for the end of a test
 
 	shadows        *shadow.Writer // nil: predictions go to no shadow
 	shadowProblems chan string    // from the Writer
@@ -121,26 +125,15 @@ func (r *run) use(model *activeModel) {
 	r.rt.SetModel(&model.ref)
 }
 
-// look looks into the inbox, and rolls back if an operator asks for it.
-func (r *run) look() {
-	rollBack, reason := r.models.look()
-	if !rollBack {
-		return
-	}
-	if reason == "" {
-		reason = "was sent back by an operator"
-	}
-	r.rollback(reason)
-}
-
 // rollback uses the model before the active one again. Without one the active one stays.
-func (r *run) rollback(reason string) {
+func (r *run) rollback(reason string) error {
 	model, err := r.models.rollback(reason)
 	if err != nil {
 		r.rt.Log.Error("no roll-back", "error", err)
-		return
+		return err
 	}
 	r.use(model)
+	return nil
 }
 
 func (r *run) run(ctx context.Context) error {
@@ -180,6 +173,7 @@ func (r *run) run(ctx context.Context) error {
 		shadows = subs[2]
 		updates = shadows.Events()
 	}
+	r.commands()
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	var tested <-chan testResult
@@ -188,6 +182,7 @@ func (r *run) run(ctx context.Context) error {
 	}
 	var lost unread
 	defer func() { r.countLosses(&lost, subs) }()
+	defer r.refuseCommands()
 	for {
 		r.countLosses(&lost, subs)
 		var err error
@@ -195,6 +190,7 @@ func (r *run) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+			r.commands()
 			r.tick()
 		case <-r.outlet.available:
 			err = r.outlet.release()
@@ -227,7 +223,7 @@ func (r *run) tick() {
 		}
 	}
 	if r.models != nil {
-		r.look()
+		r.models.look()
 	}
 	r.losses.judge(r.now(), r.rt.Counter(CounterRows).Load())
 }
@@ -317,7 +313,7 @@ func (r *run) probability(values []float32) (float64, error) {
 	}
 	now := r.now()
 	if reason := r.models.probation.row(err, now.Sub(begin), now); reason != "" {
-		r.rollback(reason)
+		_ = r.rollback(reason) // was logged; the model stays
 	}
 	return p, err
 }

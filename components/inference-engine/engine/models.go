@@ -29,6 +29,7 @@ type models struct {
 	inbox  *modelstore.Inbox // nil: no model is taken
 	id     string            // of this models, for the events' ids: the process may have several, one after the other
 	events int               // published so far, for their ids
+	last   *event.ModelEvent // the last of them
 
 	testing   bool
 	tested    chan testResult
@@ -94,22 +95,14 @@ func (m *models) current() (*activeModel, error) {
 	return m.rollback(fmt.Sprintf("cannot be loaded: %v", err))
 }
 
-// look starts the test of a delivery, if one waits and none is being tested, and takes an operator's request to roll back.
-func (m *models) look() (rollBack bool, reason string) {
+// look starts the test of a delivery, if one waits and none is being tested.
+func (m *models) look() {
 	if m.inbox == nil || m.testing {
-		return false, ""
-	}
-	reason, rollBack, err := m.inbox.TakeRequest(modelstore.RequestRollback)
-	if err != nil {
-		m.rt.Log.Warn("the inbox cannot be read", "error", err)
-		return false, ""
-	}
-	if rollBack {
-		return true, reason
+		return
 	}
 	ready, err := m.inbox.Ready()
 	if err != nil {
-		return false, "" // there is no inbox yet, or a fault that the next look may not meet
+		return // there is no inbox yet, or a fault that the next look may not meet
 	}
 	now := m.now()
 	for _, d := range ready {
@@ -120,7 +113,6 @@ func (m *models) look() (rollBack bool, reason string) {
 		go func() { m.tested <- m.test(d) }() // waited for by close
 		break
 	}
-	return false, ""
 }
 
 // test verifies a delivery, and scores its golden rows, beside the work.
@@ -199,6 +191,7 @@ func (m *models) publish(e event.ModelEvent) {
 	m.events++
 	e.V, e.TS, e.ID = event.Version, m.now().UTC(), fmt.Sprintf("model-%s-%d", m.id, m.events)
 	e.Detail = e.Detail[:min(len(e.Detail), maxDetail)]
+	m.last = &e
 	payload, err := event.Encode(e)
 	if err == nil {
 		_, err = m.rt.IPC().StartPublish(event.ModelTopic(e.Event), payload)

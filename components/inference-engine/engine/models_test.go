@@ -160,8 +160,8 @@ func TestModelsAreDeliveredRefusedAndRolledBack(t *testing.T) {
 		}
 	}
 
-	if err := p.inbox.Request(modelstore.RequestRollback, "too many false alarms"); err != nil {
-		t.Fatal(err)
+	if text, err := r.ask(modelstore.CommandRollback, "too many false alarms"); err != nil || !strings.Contains(text, "1.1.0 to simulated-compressor "+shipped) {
+		t.Errorf("%q, %v", text, err)
 	}
 	if e := r.modelEvent(event.ModelRolledBack); e.Version != "1.1.0" || e.Detail != "too many false alarms" {
 		t.Errorf("%+v", e)

@@ -27,11 +27,13 @@ type facts struct {
 	Nodes          int               `json:"nodes"`
 	MaxDepth       int               `json:"max_depth"`
 	Iterations     int               `json:"iterations"`
-	BestIteration  *int              `json:"best_iteration"`  // null if the model has none
-	IterationsUsed int               `json:"iterations_used"` // to score with, unless another choice is made
-	BaseScore      string            `json:"base_score"`      // as the file spells it
-	BaseMargin     []float32         `json:"base_margin"`     // by output
-	Folds          []foldFacts       `json:"folds"`           // of a k-fold archive
+	BestIteration  *int              `json:"best_iteration"`    // null if the model has none
+	IterationsUsed int               `json:"iterations_used"`   // to score with, unless another choice is made
+	BaseScore      string            `json:"base_score"`        // as the file spells it
+	BaseMargin     []float32         `json:"base_margin"`       // by output
+	Folds          []foldFacts       `json:"folds"`             // of a k-fold archive
+	Wrapper        string            `json:"wrapper,omitempty"` // the class of xgboost.sklearn that saved it, if one did
+	Missing        *float32          `json:"missing,omitempty"` // the value that stands for a missing one besides NaN, if there is one
 	Attributes     map[string]string `json:"attributes"`
 	Size           int               `json:"size"` // of the file, bytes
 	SHA256         string            `json:"sha256"`
@@ -89,6 +91,8 @@ func Inspect(_ context.Context, args []string, s cli.Streams) error {
 		BaseScore:      model.BaseScore,
 		BaseMargin:     model.BaseMargin,
 		Folds:          []foldFacts{},
+		Wrapper:        model.Wrapper,
+		Missing:        model.Missing,
 		Attributes:     model.Attributes,
 		Size:           len(data),
 		SHA256:         hex.EncodeToString(sum[:]),
@@ -133,6 +137,7 @@ func classesOf(m *gbdt.Model) int {
 func containerOf(m *gbdt.Model) string {
 	file := strings.TrimPrefix(m.Format, "tar.gz+")
 	switch release := m.Version; {
+	case m.Wrapper != "":
 	case file == "pickle+legacy" && release[0] == 0:
 		return "1, 0.90-1 or 0.90-2"
 	case file == "pickle+config-offset+legacy":

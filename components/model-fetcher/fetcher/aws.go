@@ -10,7 +10,7 @@ import (
 // newStore prepares access to S3. It does not use the network.
 func (r *run) newStore() (*s3.Client, *cloud.Access, error) {
 	access, err := cloud.New(cloud.Settings{ // no limit to a request as a whole: a download takes as long as it takes
-		Region: r.config.Region, CAFile: r.config.Endpoints.CAFile, Timeout: r.config.Timeout, Getenv: r.rt.Getenv(r.Getenv), Log: r.rt.Log,
+		Region: r.config.Region, CAFile: r.config.Endpoints.CAFile, Timeout: r.config.Timeout, Getenv: r.rt.Getenv(r.Getenv),
 	})
 	if err != nil {
 		return nil, nil, err

@@ -133,7 +133,9 @@ func (r *run) report(p download.Progress) {
 		r.rt.Log.Info("downloading", "bytes", p.Done, "of", p.Total)
 	}
 	if first || due {
-		r.rt.SetState(event.StateOK, fmt.Sprintf("downloading: %d of %d bytes", p.Done, p.Total))
+		text := fmt.Sprintf("downloading: %d of %d bytes", p.Done, p.Total)
+		r.rt.SetState(event.StateOK, text)
+		r.asked.progress(text)
 	}
 }
 

@@ -38,6 +38,7 @@ type Command struct {
 	V     int    `json:"v"`
 	Again bool   `json:"again,omitempty"` // even if what is published was delivered or refused before
 	By    string `json:"by,omitempty"`    // who asks for it, as claimed
+	ID    string `json:"id,omitempty"`    // is repeated in the reply
 }
 
 // decodeCommand reads a message of TopicFetch.
@@ -52,7 +53,7 @@ func decodeCommand(payload []byte) (Command, error) {
 	if c.V != event.Version {
 		return c, fmt.Errorf("v is %d, known is %d", c.V, event.Version)
 	}
-	return c, nil
+	return c, event.CheckCommandID(c.ID)
 }
 
 // stamp makes an event of a step. It keeps its id however often it is published.

@@ -15,6 +15,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"edgepdm/components/model-fetcher/download"
@@ -23,6 +24,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/request"
 )
 
 // Names of counters in the health messages. Refusals are counted as model.refused.<reason>.
@@ -56,10 +58,11 @@ type Fetcher struct {
 	// Open opens the files of downloads; nil for os.OpenFile.
 	Open func(name string, flag int, perm os.FileMode) (download.File, error)
 
-	record  *Record // nil until it was read
-	unsaved bool    // the record in memory is newer than the file
-	seen    string  // delivery whose finding was told
-	again   bool    // a command asks for what was dealt with before; until a look has obeyed
+	record  *Record  // nil until it was read
+	unsaved bool     // the record in memory is newer than the file
+	seen    string   // delivery whose finding was told
+	again   bool     // a command asks for what was dealt with before; until a look has obeyed
+	replies []string // ids of the commands over IPC that the next look answers
 }
 
 // Run looks for models until ctx ends. It is the component's Run. Neither a cloud that is away nor a disk that is full ends
@@ -82,6 +85,12 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 		inbox: modelstore.Inbox{Dir: inbox}, commands: commands,
 	}
 	defer r.access.Close()
+	asking, stop := context.WithCancel(ctx)
+	var taking sync.WaitGroup
+	r.asked = newAsked(request.NewDesk(Component, rt.WorkDir, f.Now, rt.Log))
+	taking.Go(func() { r.asked.take(asking) })
+	defer taking.Wait()
+	defer stop()
 	return r.run(ctx)
 }
 
@@ -95,6 +104,7 @@ type run struct {
 	inboxDir string
 	inbox    modelstore.Inbox
 	commands *ipc.Subscription[ipc.TopicMessage]
+	asked    *asked // on the device
 
 	loader   *download.Downloader // nil until AWS can be used
 	access   *cloud.Access        // nil until AWS can be used
@@ -111,12 +121,14 @@ func (r *run) run(ctx context.Context) error {
 	}
 	for failures := 0; ; {
 		r.progress, r.detail = false, ""
+		r.again = r.asked.begin() || r.again
 		r.rt.Counter(CounterLooks).Add(1)
 		err := r.look(ctx, r.again)
 		if ctx.Err() != nil {
 			return nil
 		}
 		r.tell(err)
+		r.answer(err)
 		wait := r.jitter(r.config.Poll)
 		if err != nil {
 			r.rt.Counter(CounterFailed).Add(1)
@@ -150,6 +162,9 @@ func (r *run) wait(ctx context.Context, d time.Duration) error {
 			}
 			asked = r.command(m) || asked
 			continue
+		case <-r.asked.wake:
+			asked = true
+			continue
 		default:
 		}
 		if asked {
@@ -165,21 +180,10 @@ func (r *run) wait(ctx context.Context, d time.Duration) error {
 				return r.ended()
 			}
 			asked = r.command(m)
+		case <-r.asked.wake:
+			asked = true
 		}
 	}
-}
-
-// command reads a command. It reports whether that is understood.
-func (r *run) command(m ipc.TopicMessage) bool {
-	c, err := decodeCommand(m.Payload)
-	if err != nil {
-		r.rt.Counter(CounterInvalid).Add(1)
-		r.rt.Log.Warn("a command is not understood", "topic", m.Topic, "error", err)
-		return false
-	}
-	r.rt.Log.Info("looking for a model, as commanded", "by", shorten(c.By), "again", c.Again)
-	r.again = r.again || c.Again // also if the configuration changes now, and the next Run looks
-	return true
 }
 
 // ended says why there are no commands any more.
@@ -212,5 +216,8 @@ func (r *run) tell(err error) {
 	r.rt.Conditions().Set(event.CodeModelRefused, placeBucket, refused)
 }
 
-// placeBucket is where a condition says what is wrong with what is published.
-const placeBucket = "bucket"
+// Places where a condition says what is wrong: with what is published, and with the nucleus's root certificates.
+const (
+	placeBucket  = "bucket"
+	placeRootCAs = "root certificates"
+)

@@ -325,7 +325,7 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 	r.configure(map[string]any{"bucket": "no-such-bucket", "endpoints": map[string]any{"caFile": ""}})
 	r.state(event.StateDegraded, "bucket: there is no no-such-bucket")
 	r.configure(map[string]any{"bucket": ""})
-	r.state(event.StateDegraded, "bucket: not configured")
+	r.state(event.StateNotConfigured, "bucket: not configured")
 	r.stop()
 	delete(r.vars, "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 	r.configure(map[string]any{"bucket": r.bucket})

@@ -35,7 +35,7 @@ import (
 
 const (
 	fetcherName = "com.edgepdm.ModelFetcher"
-	patience    = 30 * time.Second
+	patience    = time.Minute
 	prefix      = "models/compressor"
 	mega        = 1 << 20
 )

@@ -143,6 +143,7 @@ func (r *run) connect() error {
 	if err != nil {
 		return err
 	}
+	r.rt.Conditions().Set(event.CodeConfiguration, placeRootCAs, access.RootCAs)
 	pause := r.Retry
 	if pause.Max == 0 {
 		pause = component.Backoff{Min: retryMin, Max: retryMax}
@@ -220,21 +221,29 @@ func hash(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// explain says what to do about an error, where that is known.
+// explain says why AWS has not served, and what to do about it where that is known, in front of the whole error.
 func explain(c Config, err error) string {
-	refused, _ := errors.AsType[smithy.APIError](err)
-	if refused == nil {
-		return cloud.Text(err)
+	text := cloud.Text(err)
+	if _, asked := errors.AsType[*smithy.OperationError](err); !asked || errors.Is(err, context.Canceled) { // a wait that was ended has its own reason
+		return text
 	}
-	hint := ""
-	switch refused.ErrorCode() {
+	kind, why := cloud.Classify(err)
+	if refused, ok := errors.AsType[smithy.APIError](err); ok && kind == cloud.Refused {
+		why = hint(c, refused.ErrorCode()) + why
+	}
+	return why + ": " + text
+}
+
+// hint says what to do about a refusal; "" where that is not known.
+func hint(c Config, code string) string {
+	switch code {
 	case "AccessDenied", "Forbidden":
-		hint = fmt.Sprintf("the token exchange role needs s3:GetObject on s3://%s/%s/*, and s3:ListBucket, without which S3 denies "+
+		return fmt.Sprintf("the token exchange role needs s3:GetObject on s3://%s/%s/*, and s3:ListBucket, without which S3 denies "+
 			"what is not there: ", c.Bucket, c.Prefix)
 	case "NoSuchBucket":
-		hint = fmt.Sprintf("bucket: there is no %s in this region: ", c.Bucket)
+		return fmt.Sprintf("bucket: there is no %s in this region: ", c.Bucket)
 	case "RequestTimeTooSkewed":
-		hint = "the core's clock is wrong: "
+		return "the core's clock is wrong: "
 	}
-	return hint + cloud.Text(err)
+	return ""
 }

@@ -2,8 +2,12 @@ package fetcher_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -186,5 +190,34 @@ func TestALargeModelOverABadLine(t *testing.T) {
 		if q.rng == "" || q.ifMatch == "" {
 			t.Errorf("request %+v", q)
 		}
+	}
+}
+
+// The page of a guest network, for people, is neither a model that is refused nor word that there is none, also where the
+// page has an ETag: the fetcher waits for S3's own answer.
+func TestAPageIsNoAnswerOfS3(t *testing.T) {
+	for _, status := range []int{http.StatusOK, http.StatusNotFound, http.StatusForbidden} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			r := newRig(t)
+			archive := noise(t, 1, 1000)
+			envelope := r.publish(manifest("1.0.0", archive), archive, r.key)
+			portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("ETag", `"page"`)
+				w.Header().Set("Content-Type", "text/html; charset=utf-8")
+				w.WriteHeader(status)
+				_, _ = io.WriteString(w, "<html>Please log in</html>")
+			}))
+			t.Cleanup(portal.Close)
+			r.line.to(portal.URL)
+			r.start()
+			h := r.state(event.StateDegraded, "not the service's own answer")
+			if h.Counters[fetcher.CounterRefused] > 0 || h.Conditions[0].Code != event.CodeModelStore {
+				t.Errorf("%+v", h)
+			}
+			r.line.to(r.cloud.Endpoints().S3)
+			r.delivered() // and nothing was told of the page
+			r.take(envelope, archive)
+			r.state(event.StateOK, "")
+		})
 	}
 }

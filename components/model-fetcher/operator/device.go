@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -14,35 +13,38 @@ import (
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/cli"
+	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/request"
 )
 
-const inboxUsage = "the inbox `DIR`, in the component's work directory such as /greengrass/v2/work/com.edgepdm.ModelFetcher/inbox"
+const engineName = "com.edgepdm.InferenceEngine"
 
-// status is the sub-command that shows what a device fetched.
-func status(_ context.Context, args []string, s cli.Streams) error {
-	fs := cli.NewFlagSet("model-fetcher status [-inbox DIR]", s)
-	dir := fs.String("inbox", "inbox", inboxUsage)
+// status is the sub-command that shows what a device fetched, and which model is active: of that the engine tells.
+func status(ctx context.Context, args []string, s cli.Streams) error {
+	fs := cli.NewFlagSet("model-fetcher status", s)
+	dir := fs.String("inbox", "", "the inbox `DIR`; default: inbox in the work directory")
+	var flags request.Flags
+	flags.Define(fs, fetcher.Component)
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
-	if err := isInbox(*dir); err != nil {
-		return err
-	}
-	if err := showRecord(s.Out, filepath.Dir(filepath.Clean(*dir))); err != nil {
-		return err
-	}
-	return showInbox(s.Out, modelstore.Inbox{Dir: *dir})
-}
-
-// isInbox makes sure that there is an inbox, for nothing should be made where there is none.
-func isInbox(dir string) error {
-	info, err := os.Stat(dir)
+	work, err := flags.Find(fetcher.Component)
 	if err != nil {
-		return fmt.Errorf("-inbox: %w: run this in the work directory of com.edgepdm.ModelFetcher, or name its inbox", err)
+		return err
 	}
-	if !info.IsDir() {
-		return fmt.Errorf("-inbox: %s is not a folder", dir)
+	if *dir == "" {
+		*dir = filepath.Join(work, "inbox")
+	}
+	if err := showRecord(s.Out, work); err != nil {
+		return err
+	}
+	if err := showInbox(s.Out, modelstore.Inbox{Dir: *dir}); err != nil {
+		return err
+	}
+	engine := request.Ask{Component: engineName, WorkDir: filepath.Join(filepath.Dir(filepath.Clean(work)), engineName), Command: modelstore.CommandStatus}
+	if err := flags.Do(ctx, s, engine); err != nil {
+		return fmt.Errorf("the active model is not known: %w", err)
 	}
 	return nil
 }
@@ -99,14 +101,7 @@ func showInbox(w io.Writer, inbox modelstore.Inbox) error {
 	for _, d := range ready {
 		printf(w, "waits for the engine: %s\n", contents(d))
 	}
-	requests, err := inbox.Requests()
-	if err != nil {
-		return err
-	}
-	for _, name := range requests {
-		printf(w, "request that waits for the engine: %s\n", name)
-	}
-	if len(begun)+len(ready)+len(requests) == 0 {
+	if len(begun)+len(ready) == 0 {
 		printf(w, "the inbox is empty\n")
 	}
 	return nil
@@ -125,20 +120,32 @@ func contents(d modelstore.Delivery) string {
 	return fmt.Sprintf("%s, %d bytes", describe(m.Name, m.Version), m.Archive.Size)
 }
 
-// rollback is the sub-command that leaves a request for the engine.
-func rollback(_ context.Context, args []string, s cli.Streams) error {
-	fs := cli.NewFlagSet("model-fetcher rollback [-inbox DIR] [-reason TEXT]", s)
-	dir := fs.String("inbox", "inbox", inboxUsage)
-	reason := fs.String("reason", "an operator asks for it", "`TEXT` that goes into the engine's events")
+// look is the sub-command that makes the fetcher look for a model now.
+func look(ctx context.Context, args []string, s cli.Streams) error {
+	fs := cli.NewFlagSet("model-fetcher look [-again]", s)
+	c := fetcher.Command{V: event.Version}
+	fs.BoolVar(&c.Again, "again", false, "also for what was delivered or refused before")
+	var flags request.Flags
+	flags.Define(fs, fetcher.Component)
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
-	if err := isInbox(*dir); err != nil {
+	return flags.Do(ctx, s, request.Ask{Component: fetcher.Component, Command: fetcher.CommandLook, Arguments: c})
+}
+
+const maxReason = 300 // bytes
+
+// rollback is the sub-command that makes the engine go back to the model before. The answer is the engine's.
+func rollback(ctx context.Context, args []string, s cli.Streams) error {
+	fs := cli.NewFlagSet("model-fetcher rollback [-reason TEXT]", s)
+	reason := fs.String("reason", "", "`TEXT` that goes into the engine's events; default: who asks")
+	var flags request.Flags
+	flags.Define(fs, engineName)
+	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
-	if err := (modelstore.Inbox{Dir: *dir}).Request(modelstore.RequestRollback, *reason); err != nil {
-		return err
+	if len(*reason) > maxReason {
+		return cli.Usagef("-reason: %d bytes, at most %d", len(*reason), maxReason)
 	}
-	printf(s.Out, "the engine is asked to go back to the model before\n")
-	return nil
+	return flags.Do(ctx, s, request.Ask{Component: engineName, Command: modelstore.CommandRollback, Arguments: modelstore.Rollback{Reason: *reason}})
 }

@@ -1,5 +1,5 @@
 // Package operator has the sub-commands with which a person makes, signs and publishes models, and looks at a device's
-// inbox: keygen, pack, sign, publish, status and rollback.
+// models and commands it: keygen, pack, sign, publish, status, look and rollback.
 package operator
 
 import (
@@ -34,8 +34,9 @@ func Commands() []cli.Command {
 		{Name: "pack", Summary: "pack a trained model, with its manifest", Run: pack},
 		{Name: "sign", Summary: "sign a packed model", Run: sign},
 		{Name: "publish", Summary: "upload a signed model to S3, for all devices", Run: publish},
-		{Name: "status", Summary: "show what a device fetched", Run: status},
-		{Name: "rollback", Summary: "ask this device's engine to go back to the model before", Run: rollback},
+		{Name: "status", Summary: "show what this device fetched, and which model is active", Run: status},
+		{Name: "look", Summary: "make this device look for a model now", Run: look},
+		{Name: "rollback", Summary: "make this device go back to the model before", Run: rollback},
 	}
 }
 

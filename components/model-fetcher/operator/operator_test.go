@@ -200,14 +200,16 @@ func TestFromAKeyToTheInbox(t *testing.T) {
 		t.Errorf("in the archive are %+v, %v", files, err)
 	}
 
-	// The device's side.
-	do(t, "compressor 1.2.0 delivered at", "status", "-inbox", inbox.Dir)
-	do(t, fmt.Sprintf("waits for the engine: compressor 1.2.0, %d bytes", m.Archive.Size), "status", "-inbox", inbox.Dir)
-	do(t, "the engine is asked", "rollback", "-inbox", inbox.Dir, "-reason", "too many alarms")
-	do(t, "request that waits for the engine: rollback", "status", "-inbox", inbox.Dir)
-	if text, ok, err := inbox.TakeRequest(modelstore.RequestRollback); text != "too many alarms" || !ok || err != nil {
-		t.Errorf("request %q, %v, %v", text, ok, err)
+	// The device's side: what was fetched is told also where the engine has not run.
+	work := []string{"-dir", env.WorkDir}
+	for _, text := range []string{
+		"compressor 1.2.0 delivered at", fmt.Sprintf("waits for the engine: compressor 1.2.0, %d bytes", m.Archive.Size),
+		"the active model is not known: ask com.edgepdm.InferenceEngine: ",
+	} {
+		fails(t, cli.ExitFailed, text, append([]string{"status"}, work...)...)
 	}
+	fails(t, cli.ExitFailed, "com.edgepdm.ModelFetcher did not take the command in 1ms: nothing was done", append([]string{"look", "-timeout", "1ms"}, work...)...)
+	fails(t, cli.ExitFailed, "ask com.edgepdm.InferenceEngine: ", "rollback", "-dir", t.TempDir())
 }
 
 func TestPublishRefusesWhatDevicesWouldRefuse(t *testing.T) {

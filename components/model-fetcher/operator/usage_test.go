@@ -3,6 +3,7 @@ package operator_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"edgepdm/components/model-fetcher/operator"
@@ -30,6 +31,8 @@ func TestUsageNamesTheFlag(t *testing.T) {
 		{append(publishing, "-bucket", "A"), "-bucket: "},
 		{append(publishing, "-endpoint", "host"), "-endpoint: "},
 		{[]string{"status", "now"}, "unexpected argument"},
+		{[]string{"rollback", "-reason", strings.Repeat("x", 301)}, "-reason: 301 bytes"},
+		{[]string{"look", "-timeout", "-1s"}, "-timeout: -1s"},
 		{[]string{"revert"}, "there is no sub-command"},
 	} {
 		fails(t, cli.ExitUsage, c.why, c.args...)
@@ -37,12 +40,14 @@ func TestUsageNamesTheFlag(t *testing.T) {
 	for _, c := range operator.Commands() {
 		do(t, "Usage: model-fetcher "+c.Name, c.Name, "-help")
 	}
-	missing := filepath.Join(t.TempDir(), "inbox")
-	for _, command := range []string{"status", "rollback"} {
-		fails(t, cli.ExitFailed, "work directory of com.edgepdm.ModelFetcher", command, "-inbox", missing)
+	missing := t.TempDir()
+	for command, owner := range map[string]string{
+		"status": "com.edgepdm.ModelFetcher", "look": "com.edgepdm.ModelFetcher", "rollback": "com.edgepdm.InferenceEngine",
+	} {
+		fails(t, cli.ExitFailed, "tried "+filepath.Join(missing, "work", owner), command, "-root", missing)
 	}
-	if _, err := os.Stat(missing); !os.IsNotExist(err) {
-		t.Error("an inbox was made where there was none")
+	if left, err := os.ReadDir(missing); err != nil || len(left) != 0 {
+		t.Errorf("where nothing is, made were %v, %v", left, err)
 	}
 	private, public := keys(t)
 	fails(t, cli.ExitFailed, "file exists", "keygen", "-out", filepath.Dir(private))

@@ -208,7 +208,9 @@ func TestWithoutShadowsRowsAreTelemetry(t *testing.T) {
 				}
 			}
 			for _, name := range []string{simulatorName, engineName} {
-				s.await(name, func(h event.Health) bool { return h.State == event.StateDegraded && h.Detail == shadow.Unsupported })
+				s.await(name, func(h event.Health) bool {
+					return h.State == event.StateDegraded && len(h.Conditions) > 0 && h.Conditions[0].Code == event.CodeShadow && h.Conditions[0].Detail == shadow.Unsupported
+				})
 			}
 		})
 	}

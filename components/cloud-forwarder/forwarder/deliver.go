@@ -1,0 +1,320 @@
+package forwarder
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"edgepdm/shared/cloud"
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/spool"
+)
+
+// outcome is what an attempt to deliver a record came to.
+type outcome int
+
+const (
+	settled outcome = iota // it need not be sent again: the sink has it, or it is a dead letter, or a bound has dropped it
+	failed                 // it is to be tried again
+	ended                  // ctx ended, and it stays
+)
+
+// drain sends what the queue holds until ctx ends: in order, but that a record which the sink does not take steps aside
+// while it takes others (promise F4); where the configuration asks for it several at a time, in no order.
+func (s *stream) drain(ctx context.Context, to sink) {
+	w := newWindow(s.parallel)
+	s.ahead.Store(w)
+	records := make(chan spool.Record)
+	var workers sync.WaitGroup
+	for part := range s.parallel {
+		workers.Go(func() { s.work(ctx, to, part, w, records) })
+	}
+	s.feed(ctx, w, records)
+	workers.Wait()
+}
+
+// feed reads the queue into the window until ctx ends. A disk that fails is tried again.
+func (s *stream) feed(ctx context.Context, w *window, to chan<- spool.Record) {
+	last := uint64(0)
+	for failures := 0; ; {
+		records, err := s.next(ctx, last)
+		if ctx.Err() != nil {
+			return
+		}
+		s.report(placeRead, err)
+		if len(records) == 0 {
+			failures++
+			s.backoff.Wait(ctx, failures)
+			continue
+		}
+		failures = 0
+		for _, r := range records {
+			if !w.begin(ctx, r.Seq) {
+				return
+			}
+			select {
+			case to <- r:
+			case <-ctx.Done():
+				return
+			}
+			last = r.Seq
+		}
+	}
+}
+
+// next waits for records above a sequence number and returns the oldest of them.
+func (s *stream) next(ctx context.Context, after uint64) ([]spool.Record, error) {
+	if err := s.queue.Wait(ctx, after); err != nil {
+		return nil, err
+	}
+	return s.queue.PeekAfter(after, peekRecords, peekBytes)
+}
+
+// work delivers records, and what stepped aside, one at a time until ctx ends.
+func (s *stream) work(ctx context.Context, to sink, part int, w *window, records <-chan spool.Record) {
+	for ctx.Err() == nil {
+		l, wait, open, changed := w.next(s.options.Now())
+		if l != nil {
+			s.again(ctx, to, part, w, l)
+			continue
+		}
+		from := records
+		if !open {
+			from = nil
+		}
+		var due <-chan time.Time
+		stop := func() bool { return false }
+		if wait > 0 {
+			timer := time.NewTimer(wait)
+			due, stop = timer.C, timer.Stop
+		}
+		select {
+		case r := <-from:
+			s.first(ctx, to, part, w, r)
+		case <-due:
+		case <-changed:
+		case <-ctx.Done():
+		}
+		stop()
+	}
+}
+
+// first delivers a record that was not tried before, or lets it step aside.
+func (s *stream) first(ctx context.Context, to sink, part int, w *window, r spool.Record) {
+	var e envelope
+	if err := json.Unmarshal(r.Payload, &e); err != nil {
+		if s.bury(ctx, r, fmt.Errorf("%w: %w", errPoison, err)) {
+			s.remove(w, r.Seq)
+		}
+		return
+	}
+	i := &item{
+		record: r, lane: e.Topic, begun: s.options.Now(),
+		message: message{topic: e.Topic, payload: e.Message, replayed: r.Replayed}, // an earlier process may have sent it
+	}
+	if s.parallel > 1 {
+		i.lane = ownLane(r.Seq)
+	}
+	if w.join(i) {
+		return
+	}
+	for {
+		result, kind, delay := s.try(ctx, to, part, i, false)
+		switch {
+		case result == ended:
+			return
+		case result == settled:
+			w.passes()
+			s.remove(w, r.Seq)
+			return
+		case mayStepAside(kind) && (i.attempts >= asideTries || !w.others()): // where nothing passes one attempt will do
+			w.hold(i, s.options.Now().Add(delay))
+			return
+		}
+		if !pause(ctx, delay) {
+			return
+		}
+	}
+}
+
+// mayStepAside tells whether others may pass where a message does not. Without credentials none passes, and a service that
+// is throttled is not asked more.
+func mayStepAside(kind cloud.Kind) bool {
+	return kind != cloud.NoCredentials && kind != cloud.Throttled
+}
+
+// again tries the first record of a lane that stepped aside, and another one when that may pass.
+func (s *stream) again(ctx context.Context, to sink, part int, w *window, l *lane) {
+	i := w.first(l)
+	result, kind, delay := s.try(ctx, to, part, i, w.others())
+	if result == failed && w.full() && i.attempts > asideTries {
+		if result = ended; s.bury(ctx, i.record, errors.New("others were taken, and this one was not")) {
+			result = settled
+		}
+	}
+	due := s.options.Now()
+	switch result {
+	case settled:
+		w.passes()
+		w.drop(l, i)
+		s.remove(w, i.record.Seq)
+	case failed:
+		due = due.Add(delay)
+		w.fails(l)
+		if s.mayPass(w, i, kind) && s.pass(ctx, to, part, w, l, due) {
+			due = s.options.Now()
+		}
+	case ended:
+	}
+	w.release(l, due)
+}
+
+// pass tries another record of a lane whose first is not taken. It reports whether the lane goes on with those behind it.
+func (s *stream) pass(ctx context.Context, to sink, part int, w *window, l *lane, due time.Time) bool {
+	i, before := w.other(l)
+	if i == nil {
+		return false
+	}
+	if result, _, _ := s.try(ctx, to, part, i, true); result != settled {
+		return false
+	}
+	w.passes()
+	w.drop(l, i)
+	s.remove(w, i.record.Seq)
+	w.alone(l, before, due)
+	return true
+}
+
+// mayPass tells whether the next record of a lane may pass the one that steps aside: predictions when the service itself
+// refuses that one or others get on, alerts after a long time only.
+func (s *stream) mayPass(w *window, i *item, kind cloud.Kind) bool {
+	waits := s.options.Now().Sub(i.begun)
+	switch {
+	case !mayStepAside(kind):
+		return false
+	case waits >= laneWait:
+		return true
+	case !s.loose:
+		return false
+	}
+	return kind != cloud.Unreachable || w.others()
+}
+
+// remove removes a record, and those before it, as soon as none of them is to be sent.
+func (s *stream) remove(w *window, seq uint64) {
+	if upTo := w.finish(seq); upTo > 0 {
+		// Without its cursor on disk, the record is sent again after a restart: no reason to stop now.
+		s.report(placeRemove, s.queue.Ack(upTo))
+	}
+}
+
+// gone reports whether a record was dropped since it was read.
+func (s *stream) gone(r spool.Record) bool { return r.Seq <= s.queue.Acked() }
+
+// try makes one attempt to deliver a record. What failed is due again after the delay. With quiet, a failure says nothing
+// of the uplink: others get on.
+func (s *stream) try(ctx context.Context, to sink, part int, i *item, quiet bool) (result outcome, kind cloud.Kind, delay time.Duration) {
+	by := sender{s.name, part}
+	if s.gone(i.record) { // what this stream said of it may be old before there is another record
+		s.uplink.forget(by)
+		s.delivers(i.record.Seq)
+		return settled, 0, 0
+	}
+	err := s.attempt(ctx, to, i.message)
+	if err != nil && ctx.Err() != nil {
+		return ended, 0, 0
+	}
+	if up, known := reached(to, err); known && (up || !quiet) {
+		s.uplink.set(by, up)
+	}
+	switch {
+	case err == nil:
+		s.delivers(i.record.Seq)
+		s.count(counterSent, 1)
+		return settled, 0, 0
+	case errors.Is(err, errPoison):
+		if !s.bury(ctx, i.record, err) {
+			return ended, 0, 0
+		}
+		return settled, 0, 0
+	}
+	i.attempts++
+	s.count(counterRetried, 1)
+	if i.attempts == 1 {
+		s.rt.Log.Warn("not delivered; it will be tried again", "stream", s.name, "id", i.record.ID, "error", err)
+	}
+	kind = s.undelivered(i, err)
+	i.message.replayed = true // the failed attempt may have arrived all the same
+	return failed, kind, max(s.backoff.Delay(i.attempts), min(retryAfter(err), s.backoff.Max))
+}
+
+// undelivered reports what an attempt has failed with, once that does not pass by itself: what is refused after a few
+// attempts, and all else after a while.
+func (s *stream) undelivered(i *item, err error) cloud.Kind {
+	kind, why := judge(err)
+	passing := kind == cloud.Busy || kind == cloud.Throttled || kind == cloud.Unreachable
+	if !passing && i.attempts < patience || passing && s.options.Now().Sub(i.begun) < stuckAfter {
+		return kind
+	}
+	code, other := event.CodeDelivery, event.CodeCloudAccess
+	if kind == cloud.NoCredentials {
+		code, other = other, code
+	}
+	place, part := s.name+" "+placeDeliver, int(i.record.Seq)
+	s.rt.Conditions().SetPart(code, place, part, fmt.Errorf("%s (%s)", why, i.record.ID))
+	s.rt.Conditions().SetPart(other, place, part, nil)
+	return kind
+}
+
+// delivers takes back what was reported of a record.
+func (s *stream) delivers(seq uint64) {
+	for _, code := range []event.Code{event.CodeDelivery, event.CodeCloudAccess} {
+		s.rt.Conditions().SetPart(code, s.name+" "+placeDeliver, int(seq), nil)
+	}
+}
+
+func (s *stream) attempt(ctx context.Context, to sink, m message) error {
+	ctx, release := component.Outlive(ctx, sendGrace)
+	defer release()
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return to.send(ctx, m)
+}
+
+// bury puts a record among the dead letters, so that it does not stop its stream (promise F7). When the disk does not take
+// it, it goes to the log in the end: a full disk may be waiting for this very stream to drain.
+func (s *stream) bury(ctx context.Context, r spool.Record, reason error) bool {
+	s.rt.Log.Error("message is undeliverable: it goes to the dead letters", "stream", s.name, "id", r.ID, "error", reason)
+	for attempt := 1; ; attempt++ {
+		err := s.dead.add(s.name, r, reason)
+		if err == nil || attempt == buryTries {
+			if err != nil {
+				s.rt.Log.Error("dead letter is lost, but for this line", "stream", s.name, "id", r.ID, "error", err, "record", string(r.Payload))
+			}
+			s.delivers(r.Seq)
+			s.reportPart(placeBury, int(r.Seq), nil)
+			s.count(counterDead, 1)
+			return true
+		}
+		s.reportPart(placeBury, int(r.Seq), err)
+		if !pause(ctx, s.backoff.Delay(attempt)) {
+			return false
+		}
+	}
+}
+
+// pause waits, and reports whether ctx let it.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,167 @@
+package fetcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+	"edgepdm/shared/request"
+)
+
+// Component is the component's name.
+const Component = "com.edgepdm.ModelFetcher"
+
+// CommandLook is the command, given on the device, to look for a model now. Its arguments are a Command.
+const CommandLook = "look"
+
+const (
+	takeEvery  = time.Second
+	maxReplies = 100 // commands over IPC that one look answers
+)
+
+// asked are the commands of this device that are not answered yet. They are taken beside the looks, which may take long.
+type asked struct {
+	desk *request.Desk
+	wake chan struct{} // a look is wanted
+
+	mu    sync.Mutex
+	next  []*request.Request // to be answered by the next look
+	now   []*request.Request // by the look that is under way
+	again bool               // one of next is for what was dealt with before
+	busy  bool               // a look is under way
+}
+
+func newAsked(desk *request.Desk) *asked { return &asked{desk: desk, wake: make(chan struct{}, 1)} }
+
+// take takes commands until ctx ends.
+func (a *asked) take(ctx context.Context) {
+	ticker := time.NewTicker(takeEvery)
+	defer ticker.Stop()
+	for {
+		for _, q := range a.desk.Take() {
+			a.add(q)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (a *asked) add(q *request.Request) {
+	var c Command
+	switch err := q.Arguments(&c); {
+	case q.Command != CommandLook:
+		q.Unknown()
+		return
+	case err != nil:
+		q.Answer("", err)
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.busy {
+		q.Progress("a look is under way; the next one follows at once")
+	}
+	a.next = append(a.next, q)
+	a.again = a.again || c.Again
+	select {
+	case a.wake <- struct{}{}:
+	default: // is wanted already
+	}
+}
+
+// begin begins a look, which answers what was asked so far. again says whether that is for what was dealt with before.
+func (a *asked) begin() (again bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	again = a.again
+	a.now, a.next, a.again, a.busy = append(a.now, a.next...), nil, false, true
+	return again
+}
+
+// progress says how far the look is.
+func (a *asked) progress(text string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, q := range append(a.now[:len(a.now):len(a.now)], a.next...) {
+		q.Progress(text)
+	}
+}
+
+// end answers what the look was for.
+func (a *asked) end(text string, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, q := range a.now {
+		q.Answer(text, err)
+	}
+	a.now, a.busy = nil, false
+}
+
+// command reads a command over IPC. It reports whether that is understood; if not, it is answered at once.
+func (r *run) command(m ipc.TopicMessage) bool {
+	c, err := decodeCommand(m.Payload)
+	if err != nil {
+		r.rt.Counter(CounterInvalid).Add(1)
+		r.rt.Log.Warn("a command is not understood", "topic", m.Topic, "error", err)
+		r.reply(c.ID, "", err)
+		return false
+	}
+	r.rt.Log.Info("looking for a model, as commanded", "by", shorten(c.By), "again", c.Again)
+	r.again = r.again || c.Again // also if the configuration changes now, and the next Run looks
+	if len(r.replies) < maxReplies {
+		r.replies = append(r.replies, c.ID)
+	}
+	return true
+}
+
+// answer answers those who wanted a look with what it found; err says why it did not get through.
+func (r *run) answer(err error) {
+	text, err := r.found(err)
+	r.asked.end(text, err)
+	for _, id := range r.replies {
+		r.reply(id, text, err)
+	}
+	r.replies = nil
+}
+
+// found says what a look found.
+func (r *run) found(err error) (string, error) {
+	if err != nil {
+		return "", fmt.Errorf("no model can be fetched; it will be tried again: %s", explain(r.config, err))
+	}
+	if r.config.Bucket == "" {
+		return "", errors.New("no model is fetched: bucket is not configured")
+	}
+	last := r.record.Last
+	if r.detail != "" || last == nil {
+		return "nothing is to be fetched: " + r.detail, nil
+	}
+	model := strings.TrimSpace(last.Name + " " + last.Version)
+	if model == "" {
+		model = "one without a valid manifest"
+	}
+	text := fmt.Sprintf("the published model is %s: %s at %s", model, last.Event, last.TS.Local().Format(time.DateTime))
+	if r.record.Outcome == OutcomeRefused {
+		return "", fmt.Errorf("%s: %s", text, last.Detail)
+	}
+	return text, nil
+}
+
+// reply publishes the outcome of a command over IPC.
+func (r *run) reply(id, text string, err error) {
+	payload, err := event.EncodeReply(id, text, err, r.Now())
+	if err == nil {
+		_, err = r.rt.IPC().StartPublish(event.ReplyTopic(TopicFetch), payload)
+	}
+	if err != nil {
+		r.rt.Log.Warn("the reply to a command is not published", "error", err)
+	}
+}
