@@ -4,7 +4,8 @@ SHELL := bash
 
 VERSION ?= 0.1.0
 ARCH ?= host
-BUCKET ?=
+# Not from the environment, where docs/account.md has it: a local tree must stay a local one.
+BUCKET =
 ARGS ?=
 DATA ?=
 OUT ?= my-model

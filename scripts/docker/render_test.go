@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"gopkg.in/yaml.v3"
@@ -168,6 +169,20 @@ func TestOneOfSeveralVersions(t *testing.T) {
 	}
 	if _, names, err := render(settings{stage: stage, version: "1.2.4", arch: "amd64"}); err == nil && len(names) != 2 {
 		t.Errorf("%q", names)
+	}
+}
+
+// Whoever renders it, the nucleus's user can read the configuration.
+func TestConfigurationIsReadable(t *testing.T) {
+	stage, out := stageRecipes(t), filepath.Join(t.TempDir(), "config.yaml")
+	mask := syscall.Umask(0o077)
+	defer syscall.Umask(mask)
+	var printed bytes.Buffer
+	if err := run(t.Context(), []string{"-stage", stage, "-out", out}, cli.Streams{Out: &printed, Err: &printed}); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(out); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("%v, %v", info, err)
 	}
 }
 

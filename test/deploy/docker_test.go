@@ -180,3 +180,24 @@ func TestDockerTargets(t *testing.T) {
 		}
 	}
 }
+
+// The pages have the bucket's name in the environment: only make's own argument makes a tree for the cloud.
+func TestTreesForTheCloudLieApart(t *testing.T) {
+	maker := need.Tool(t, "make", "Debian: apt-get install make")
+	root, _ := dockerTree(t)
+	for _, c := range []struct {
+		args   []string
+		bucket string
+		cloud  bool
+	}{
+		{nil, `-bucket ""`, false},
+		{[]string{"BUCKET=my-bucket"}, `-bucket "my-bucket"`, true},
+	} {
+		cmd := exec.CommandContext(t.Context(), maker, append([]string{"-C", root, "-n", "stage"}, c.args...)...)
+		cmd.Env = append(os.Environ(), "BUCKET=of-the-environment")
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), c.bucket) || strings.Contains(string(out), "-out cloud-build") != c.cloud {
+			t.Errorf("make stage %q: %v\n%s", c.args, err, out)
+		}
+	}
+}

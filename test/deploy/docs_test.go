@@ -35,6 +35,8 @@ var nucleusTexts = map[string]string{
 	"Components reported that their to-be-deployed configuration is invalid":                         "classic DynamicComponentConfigurationValidator.java",
 	"TES credentials were not retrieved and deployment is not a local deployment":                    "lite deployment_handler.c",
 	"Device is configured to run offline and no local component version satisfies the requirements.": "classic ComponentManager.java",
+	"Failed to copy artifacts.":                                                                      "lite ggdeploymentd deployment_handler.c",
+	"ConflictException":                                                                              "AWS IoT Greengrass, CreateComponentVersion",
 	"aws greengrassv2 get-service-role-for-account":                                                  "a command",
 }
 

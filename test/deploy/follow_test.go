@@ -29,6 +29,7 @@ func TestLocalDeployFollowsClassic(t *testing.T) {
 	}{
 		{"success", "QUEUED IN_PROGRESS IN_PROGRESS SUCCEEDED", 0, "deployment: SUCCEEDED"},
 		{"failure", "IN_PROGRESS FAILED FAILED", 1, "the deployment failed; see /greengrass/v2/logs/greengrass.log"},
+		{"rolled back", "IN_PROGRESS FAILED FAILED", 1, "Detailed Status: FAILED_ROLLBACK_COMPLETE"},
 		{"canceled", "CANCELED CANCELED", 1, "the deployment failed"},
 		{"nothing", "IN_PROGRESS", 4, "no result after 1 s; the last status was IN_PROGRESS"},
 	} {
@@ -43,6 +44,7 @@ create) echo "Local deployment submitted! Deployment Id: 11-aa" ;;
 status)
   [ "$4" = 11-aa ] || exit 1
   echo "11-aa: $(head -n 1 `+left+`)"
+  [ "$(head -n 1 `+left+`)" != FAILED ] || echo "Detailed Status: FAILED_ROLLBACK_COMPLETE"
   [ "$(grep -c . `+left+`)" -le 1 ] || sed -i 1d `+left+` ;;
 esac
 `)

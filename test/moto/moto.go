@@ -14,6 +14,12 @@ import (
 	"edgepdm/test/tools"
 )
 
+// CLI returns the path of the AWS CLI, which is installed beside moto. A machine without it skips the test.
+func CLI(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(need.Installed(t, tools.Moto), "bin", "aws")
+}
+
 // Start starts a server and returns its URL; the test's cleanup ends it. A machine without python3 skips the test.
 func Start(t testing.TB) string {
 	t.Helper()

@@ -42,9 +42,9 @@ var (
 		version: []string{"go", "version"}, env: []string{"GOBIN=DIR", "CGO_ENABLED=0", "GOFLAGS="},
 		commands: [][]string{{"go", "install", "-ldflags", "-s -w", "github.com/versity/versitygw/cmd/versitygw@" + versitygw}},
 	}
-	// Moto has AWS's APIs in Python.
+	// Moto has AWS's APIs in Python, and the AWS CLI beside it.
 	Moto = Tool{
-		Name: "moto-venv", What: "moto (AWS's APIs in Python)", Needs: []string{"python3"}, Packages: "python3 python3-venv",
+		Name: "moto-venv", What: "moto (AWS's APIs in Python) and the AWS CLI", Needs: []string{"python3"}, Packages: "python3 python3-venv",
 		version: []string{"python3", "--version"}, pins: []string{"test/moto/requirements.txt"},
 		commands: [][]string{
 			{"python3", "-m", "venv", "."},
