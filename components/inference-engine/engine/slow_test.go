@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"edgepdm/components/inference-engine/engine"
+	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
@@ -154,7 +156,12 @@ func TestPredictionsLeaveTogetherWhenTheNucleusIsSlow(t *testing.T) {
 			g := newGate()
 			r.slow(g.pass)
 			t.Cleanup(func() { g.set(false) })
-			r.start(shippedModel)
+			runtimes := make(chan *component.Runtime, 2) // of the run, and of the one with another configuration
+			e := engine.Engine{ShippedModel: shippedModel, Now: time.Now}
+			r.startRun(func(ctx context.Context, rt *component.Runtime, config engine.Config) error {
+				runtimes <- rt
+				return e.Run(ctx, rt, config)
+			})
 			r.await("a model", ok)
 			_, rows, _ := golden(t)
 			r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(1, rows[0])))
@@ -164,6 +171,14 @@ func TestPredictionsLeaveTogetherWhenTheNucleusIsSlow(t *testing.T) {
 			g.set(true)
 			for seq := uint64(2); seq <= n; seq++ {
 				r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(seq, rows[0])))
+			}
+			heard := (<-runtimes).Counter(engine.CounterRows)
+			ticker := time.NewTicker(time.Millisecond)
+			defer ticker.Stop()
+			for deadline := time.Now().Add(20 * time.Second); heard.Load() < n; <-ticker.C {
+				if time.Now().After(deadline) {
+					t.Fatalf("%d rows were heard", heard.Load())
+				}
 			}
 			g.set(false)
 			c := r.collect(batches, n-1)
