@@ -7,7 +7,13 @@ import "fmt"
 func (s *Store) Activate(c Candidate) error {
 	s.work.Lock()
 	defer s.work.Unlock()
-	return s.activate(c.ID)
+	if err := s.activate(c.ID); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost = ""
+	return nil
 }
 
 func (s *Store) activate(id string) error {

@@ -36,6 +36,7 @@ type Store struct {
 	current    *Installed
 	previous   *Installed
 	quarantine []Entry
+	lost       string // what was lost of which model is active, for a person; "" = nothing
 }
 
 // pointers is the content of currentFile: one file, so that one rename changes both.
@@ -51,14 +52,18 @@ type pointers struct {
 // Options.Log and done without.
 func OpenStore(dir string, options Options) (*Store, error) { return openStore(disk{}, dir, options) }
 
-func openStore(d disk, dir string, options Options) (_ *Store, err error) {
+func newStore(d disk, dir string, options Options) *Store {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{dir: dir, options: options, disk: d}
+	return &Store{dir: dir, options: options, disk: d}
+}
+
+func openStore(d disk, dir string, options Options) (_ *Store, err error) {
+	s := newStore(d, dir, options)
 	if err := d.mkdir(dir); err != nil {
 		return nil, fmt.Errorf("open model store: %w", err)
 	}
@@ -134,6 +139,7 @@ func (s *Store) readPointers() (pointers, error) {
 		return p, err
 	}
 	s.options.Log.Error("model store: lost which model is active, taking the highest version", "error", err)
+	s.lost = "it was lost which model was active"
 	entries, err := os.ReadDir(s.path(versionsDir))
 	if err != nil && !missing(err) {
 		return p, err
@@ -170,6 +176,9 @@ func (s *Store) loadOrNone(id string) (*Installed, error) {
 
 // repair completes or drops what a stopped process did not finish. p is what currentFile says.
 func (s *Store) repair(p pointers) error {
+	if s.current == nil && p.Current != "" {
+		s.lost = fmt.Sprintf("the active model, %s, was damaged and is lost", p.Current)
+	}
 	if s.current == nil && s.previous != nil {
 		s.options.Log.Error("model store: the active model is lost, the previous one takes its place", "model", s.previous.ID)
 		s.current, s.previous = s.previous, nil
@@ -251,6 +260,14 @@ func (s *Store) Previous() (Installed, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return optional(s.previous)
+}
+
+// Lost says why the active model is another one than before the store was opened; "" where it is not. What was lost is
+// made good by the next model that is activated.
+func (s *Store) Lost() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost
 }
 
 func optional(i *Installed) (Installed, bool) {
