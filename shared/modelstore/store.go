@@ -11,16 +11,19 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"edgepdm/shared/memory"
 )
 
 // Options of a Store.
 type Options struct {
-	Keys           []ed25519.PublicKey // whose signatures are trusted
-	AllowUnsigned  bool                // accept a model.tar.gz without a manifest
-	AllowDowngrade bool                // accept lower, equal and expired versions, and a model of another name
-	Release        string              // of this program: what another release could not use is tried again
-	Now            func() time.Time    // default: time.Now
-	Log            *slog.Logger        // default: none
+	Keys           []ed25519.PublicKey    // whose signatures are trusted
+	AllowUnsigned  bool                   // accept a model.tar.gz without a manifest
+	AllowDowngrade bool                   // accept lower, equal and expired versions, and a model of another name
+	Memory         func(need int64) error // says whether so many bytes can be taken; default: memory.Admit
+	Release        string                 // of this program: what another release could not use is tried again
+	Now            func() time.Time       // default: time.Now
+	Log            *slog.Logger           // default: none
 }
 
 // Store keeps the active model and the one before it. It belongs to one process, and may be used by several goroutines.
@@ -55,6 +58,9 @@ func OpenStore(dir string, options Options) (*Store, error) { return openStore(d
 func newStore(d disk, dir string, options Options) *Store {
 	if options.Now == nil {
 		options.Now = time.Now
+	}
+	if options.Memory == nil {
+		options.Memory = memory.Admit
 	}
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
@@ -204,7 +210,8 @@ func (s *Store) repair(p pointers) error {
 			return err
 		}
 	}
-	if _, barred := s.barred(s.attempted().Source); barred { // the verdict was reached, only the attempt not ended
+	tried := s.attempted().Source
+	if _, barred := s.barred(tried); barred || s.current != nil && s.current.Source == tried { // it is over, only not ended
 		if err := s.disk.remove(s.path(attemptFile)); err != nil {
 			return err
 		}

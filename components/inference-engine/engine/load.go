@@ -116,7 +116,7 @@ func (r *run) load() (*activeModel, error) {
 // mayPass reports whether a model could not be loaded for a reason that is neither its own nor the configuration's.
 func mayPass(err error) bool {
 	_, ofFile := errors.AsType[*fs.PathError](err)
-	return ofFile
+	return ofFile || errors.Is(err, modelstore.ErrMemory)
 }
 
 // standIn returns the first of the models that can be used, or the shipped one. It comes with cause and its own name, for

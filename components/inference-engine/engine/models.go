@@ -129,6 +129,9 @@ func (m *models) settle(r testResult) (*activeModel, bool) {
 			e.Name, e.Version = refused.Name, refused.Version
 		}
 		m.publish(e)
+		if err := m.store.Drop(r.candidate); err != nil {
+			m.rt.Log.Warn("an attempt is not ended", "delivery", r.delivery.ID, "error", err)
+		}
 		m.remove(r.delivery)
 		m.rt.Conditions().Set(event.CodeModelStore, placeDelivery, nil)
 		return nil, false
