@@ -54,7 +54,7 @@ func scenarios(t testing.TB) []scenario {
 		{
 			name: "seed", before: " ", after: shippedVersion + " ",
 			run: func(_ *bench, s *Store) error {
-				_, err := s.Seed(model, "")
+				_, err := s.Seed(model, "", nil)
 				return err
 			},
 		},

@@ -73,6 +73,10 @@ func newActiveModel(installed modelstore.Installed, config Config) (*activeModel
 	if err != nil {
 		return nil, err
 	}
+	return readyToScore(installed, loaded, config)
+}
+
+func readyToScore(installed modelstore.Installed, loaded *gbdt.Model, config Config) (*activeModel, error) {
 	model, err := scoring.New(loaded, config.Engine, config.Iterations)
 	if err != nil {
 		return nil, err

@@ -81,7 +81,11 @@ func (m *models) current() (*activeModel, error) {
 	if !errors.Is(err, modelstore.ErrDamaged) {
 		return model, err // what else is wrong, such as iterations, is the configuration
 	}
-	return m.rollback(fmt.Sprintf("cannot be loaded: %v", err))
+	before, problem := m.rollback(fmt.Sprintf("cannot be loaded: %v", err))
+	if problem != nil {
+		return nil, fmt.Errorf("%w; %w", err, problem)
+	}
+	return before, nil
 }
 
 // look starts the test of a delivery, if one waits and none is being tested.
@@ -120,7 +124,10 @@ func (m *models) settle(r testResult) (*activeModel, bool) {
 	var refused *modelstore.RefusedError
 	switch {
 	case r.err == nil:
-		r.err = m.store.Activate(r.candidate)
+		if r.err = m.store.Activate(r.candidate); r.err != nil && m.isActive(r.candidate.Installed) {
+			m.rt.Log.Warn("which model is active may not survive a loss of power", "error", r.err)
+			r.err = nil
+		}
 	case errors.As(r.err, &refused), r.model == nil && r.candidate.ID != "":
 		m.rt.Counter(CounterModelsRejected).Add(1)
 		m.rt.Log.Error("a delivered model is refused", "delivery", r.delivery.ID, "error", r.err)
@@ -156,21 +163,34 @@ func (m *models) remove(d modelstore.Delivery) {
 	}
 }
 
-// rollback makes the model before the active one active again.
+// rollback makes the model before the active one active again: it is loaded first, then pointed to, and then that is told.
+// After an error the active one stays.
 func (m *models) rollback(reason string) (*activeModel, error) {
 	m.probation = probation{} // one judgement is enough, whatever comes of it
 	bad, _ := m.store.Current()
-	installed, err := m.store.Rollback(reason)
+	good, ok := m.store.Previous()
+	if !ok {
+		return nil, fmt.Errorf("roll back, as the model %s: %w", reason, modelstore.ErrNoPrevious)
+	}
+	model, err := newActiveModel(good, m.config)
 	if err != nil {
-		return nil, fmt.Errorf("roll back, as the model %s: %w", reason, err)
+		return nil, fmt.Errorf("roll back, as the model %s: the model before, %s, cannot be used: %w", reason, describe(good), err)
+	}
+	if _, err := m.store.Rollback(reason); err != nil {
+		if !m.isActive(good) {
+			return nil, fmt.Errorf("roll back, as the model %s: %w", reason, err)
+		}
+		m.rt.Log.Warn("which model is active may not survive a loss of power", "error", err)
 	}
 	m.rt.Counter(CounterModelsRolledBack).Add(1)
 	m.announce(event.ModelRolledBack, bad, reason)
-	model, err := newActiveModel(installed, m.config)
-	if err != nil {
-		return nil, fmt.Errorf("load the model before: %w", err)
-	}
 	return model, nil
+}
+
+// isActive reports whether the store points to a model.
+func (m *models) isActive(i modelstore.Installed) bool {
+	current, ok := m.store.Current()
+	return ok && current.ID == i.ID
 }
 
 func (m *models) announce(step event.ModelStep, installed modelstore.Installed, detail string) {

@@ -46,17 +46,23 @@ func newPublisher(r *rig) *publisher {
 // deliver delivers a version; spoil, if not nil, changes the manifest before it is signed, or the envelope after.
 func (p *publisher) deliver(version string, spoil func(*modelstore.Manifest), tamper func([]byte) []byte) {
 	p.t.Helper()
+	p.deliverFile(shippedModel, "../model/golden.csv", version, spoil, tamper)
+}
+
+// deliverFile does that with another model.
+func (p *publisher) deliverFile(model, golden, version string, spoil func(*modelstore.Manifest), tamper func([]byte) []byte) {
+	p.t.Helper()
 	d, err := p.inbox.Begin("model-" + version)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	var archive bytes.Buffer
-	packed, err := modelstore.Pack(&archive, shippedModel)
+	packed, err := modelstore.Pack(&archive, model)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	m, err := modelstore.BuildManifest(shippedModel, "../model/golden.csv", modelstore.Build{
-		Version: version, Created: time.Now(), Expires: time.Now().Add(time.Hour), Archive: packed.Archive,
+	m, err := modelstore.BuildManifest(model, golden, modelstore.Build{
+		Name: "simulated-compressor", Version: version, Created: time.Now(), Expires: time.Now().Add(time.Hour), Archive: packed.Archive,
 	})
 	if err != nil {
 		p.t.Fatal(err)
