@@ -128,6 +128,11 @@ func (m *models) settle(r testResult) (*activeModel, bool) {
 			m.rt.Log.Warn("which model is active may not survive a loss of power", "error", r.err)
 			r.err = nil
 		}
+	case errors.Is(r.err, modelstore.ErrActive): // delivered again: nothing is to be done
+		m.rt.Log.Debug("a delivered model is active already", "delivery", r.delivery.ID)
+		m.remove(r.delivery)
+		m.rt.Conditions().Set(event.CodeModelStore, placeDelivery, nil)
+		return nil, false
 	case errors.As(r.err, &refused), r.model == nil && r.candidate.ID != "":
 		m.rt.Counter(CounterModelsRejected).Add(1)
 		m.rt.Log.Error("a delivered model is refused", "delivery", r.delivery.ID, "error", r.err)

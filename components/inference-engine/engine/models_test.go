@@ -180,6 +180,57 @@ func TestModelsAreDeliveredRefusedAndRolledBack(t *testing.T) {
 	}
 }
 
+// The active model that is delivered again, in the same envelope or signed once more, is nothing at all.
+func TestTheActiveModelDeliveredAgain(t *testing.T) {
+	r := newRig(t)
+	p := newPublisher(r)
+	r.start(shippedModel)
+	r.await("a model", ok)
+	created := time.Now()
+	same := func(m *modelstore.Manifest) { m.Created, m.Expires = created, created.Add(time.Hour) }
+	p.deliver("1.1.0", same, nil)
+	r.modelEvent(event.ModelActivated)
+	gone := func() {
+		t.Helper()
+		r.await("an empty inbox", func(event.Health) bool {
+			ready, err := p.inbox.Ready()
+			return err == nil && len(ready) == 0
+		})
+	}
+	gone()
+	p.deliver("1.1.0", same, nil)
+	gone()
+	p.deliver("1.1.0", nil, nil)
+	gone()
+	p.deliver("1.2.0", nil, nil)
+	if e := r.modelEvent(event.ModelActivated); e.Version != "1.2.0" {
+		t.Errorf("%+v", e)
+	}
+	h := r.await("1.2.0", func(h event.Health) bool { return ok(h) && h.Model.Version == "1.2.0" })
+	if h.Counters[engine.CounterModelsRejected] != 0 || h.Counters[engine.CounterModelsActivated] != 2 {
+		t.Errorf("%v", h.Counters)
+	}
+}
+
+// A roll-back needs no key: it is done also where no model is taken from the inbox.
+func TestRollbackWithoutKeys(t *testing.T) {
+	r := newRig(t)
+	p := newPublisher(r)
+	r.start(shippedModel)
+	shipped := r.await("a model", ok).Model.Version
+	p.deliver("1.1.0", nil, nil)
+	r.modelEvent(event.ModelActivated)
+	r.stop()
+	coretest.Configure(t, r.core, engineName, map[string]any{"publicKeys": []any{}, "allowUnsigned": false})
+	r.start(shippedModel)
+	r.await("1.1.0", func(h event.Health) bool { return ok(h) && h.Model.Version == "1.1.0" })
+	if text, err := r.ask(modelstore.CommandRollback, "false alarms"); err != nil || !strings.Contains(text, "1.1.0 to simulated-compressor "+shipped) {
+		t.Errorf("%q, %v", text, err)
+	}
+	r.modelEvent(event.ModelRolledBack)
+	r.await("the shipped model", func(h event.Health) bool { return ok(h) && h.Model.Version == shipped })
+}
+
 // The active model stays the active one in the next process.
 func TestActiveModelSurvivesARestart(t *testing.T) {
 	r := newRig(t)
