@@ -146,7 +146,9 @@ func (r *run) standIn(models []modelstore.Installed, cause error) (*activeModel,
 	return model, standsIn("the shipped model "+model.ref.Version, cause)
 }
 
-func standsIn(name string, cause error) error { return fmt.Errorf("%s scores for the time being: %w", name, cause) }
+func standsIn(name string, cause error) error {
+	return fmt.Errorf("%s scores for the time being: %w", name, cause)
+}
 
 // loadFile loads a model file that is in no store.
 func (r *run) loadFile(path string) (*activeModel, error) {

@@ -87,7 +87,7 @@ func readyToScore(installed modelstore.Installed, loaded *gbdt.Model, config Con
 // prepare takes only a model that gives the probability of a fault.
 func prepare(model *scoring.Model, ref event.ModelRef, features []string, threshold float64, config Config) (*activeModel, error) {
 	if !model.Probability {
-		return nil, fmt.Errorf("model has objective %s with %d predictions a row: it must give one probability (binary:logistic)", model.Objective, model.Predictions)
+		return nil, modelstore.NoProbability(model.Objective, model.Predictions)
 	}
 	m := &activeModel{
 		ref: ref, scorer: model, features: model.NumFeature, names: features, sensors: make(map[string]int, len(features)), own: threshold,
