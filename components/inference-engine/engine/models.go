@@ -209,7 +209,7 @@ const maxDetail = 1000 // bytes of an event's detail: it is a local message
 func (m *models) publish(e event.ModelEvent) {
 	m.events++
 	e.V, e.TS, e.ID = event.Version, m.now().UTC(), fmt.Sprintf("model-%s-%d", m.id, m.events)
-	e.Detail = e.Detail[:min(len(e.Detail), maxDetail)]
+	e.Detail = event.Cut(e.Detail, maxDetail)
 	m.last = &e
 	payload, err := event.Encode(e)
 	if err == nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -301,5 +302,30 @@ func TestASecondRunOfAProcess(t *testing.T) {
 	h := r.await("the second run", func(h event.Health) bool { return ok(h) && h.Model.Version == "1.2.0" })
 	if h.Counters[engine.CounterDropped] != 5 || h.Counters[engine.CounterGarbled] != 3 {
 		t.Errorf("%v", h.Counters)
+	}
+}
+
+// The detail of an event, and what the store remembers, end between two characters.
+func TestDetailsAreCutBetweenCharacters(t *testing.T) {
+	r := newRig(t)
+	p := newPublisher(r)
+	r.start(shippedModel)
+	shipped := r.await("a model", ok).Model.Version
+	for _, reason := range []string{strings.Repeat("€", 400), "a" + strings.Repeat("€", 400), "ab" + strings.Repeat("€", 400)} {
+		version := fmt.Sprintf("1.%d.0", len(reason))
+		p.deliver(version, nil, nil)
+		r.modelEvent(event.ModelActivated)
+		if _, err := r.ask(modelstore.CommandRollback, reason); err != nil {
+			t.Fatal(err)
+		}
+		if e := r.modelEvent(event.ModelRolledBack); !strings.HasPrefix(reason, e.Detail) || len(e.Detail) < 990 {
+			t.Errorf("%q", e.Detail)
+		}
+		r.await(shipped, func(h event.Health) bool { return ok(h) && h.Model.Version == shipped })
+	}
+	r.stop()
+	data, err := os.ReadFile(r.storePath("quarantine.json"))
+	if err != nil || bytes.ContainsRune(data, '\ufffd') || bytes.Contains(data, []byte(`\ufffd`)) || !bytes.Contains(data, []byte("€…")) {
+		t.Errorf("%s, %v", data, err)
 	}
 }
