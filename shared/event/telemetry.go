@@ -143,8 +143,8 @@ func (t *Telemetry) normalise() error {
 		return &InvalidError{ReasonName, "thing: " + err.Error()}
 	}
 	if t.Line != "" {
-		if err := CheckName(t.Line); err != nil {
-			return &InvalidError{ReasonName, "line: " + err.Error()}
+		if err := CheckLine(t.Line); err != nil {
+			return &InvalidError{ReasonName, err.Error()}
 		}
 	}
 	if err := CheckEpoch(t.Epoch); err != nil {
