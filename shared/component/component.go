@@ -73,6 +73,7 @@ func Run[C any](ctx context.Context, spec Spec[C], env Environment) error {
 			begun := time.Now()
 			err = session(ctx, spec, env, rt, client, &store)
 			_ = client.Close()
+			rt.sent.Wait() // the connection's end is an answer
 			if time.Since(begun) > env.Backoff.Max {
 				failed = 0
 			}

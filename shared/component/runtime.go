@@ -22,6 +22,7 @@ type Runtime struct {
 	wakeHealth         chan struct{}
 	now                func() time.Time
 	conditions         *Conditions
+	sent               sync.WaitGroup // messages whose answers are awaited
 
 	mu             sync.Mutex // guards what follows
 	client         *ipc.Client

@@ -59,7 +59,7 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		rt: rt, config: config, now: m.Now, core: m.CoreThing, publish: m.publish,
 		desk: request.NewDesk(Component, rt.WorkDir, m.Now, rt.Log), tests: make(map[string]test),
 	}
-	r.taken = rt.Publication(event.FilterAlert)
+	r.taken, r.replies = rt.Publication(event.FilterAlert), rt.Publication(event.ReplyTopic(event.TopicTestAlarm))
 	if r.publish == nil {
 		r.publish = func(ctx context.Context, topic string, payload []byte) error {
 			return rt.IPC().Publish(ctx, topic, payload)
@@ -103,6 +103,7 @@ type run struct {
 	outbox  *outbox
 	courier *courier
 	taken   *component.Publication // of alerts
+	replies *component.Publication
 	watch   *watch
 	ledger  *ledger.Ledger
 	desk    *request.Desk   // where commands given on the device wait
