@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -58,6 +59,7 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		rt: rt, config: config, now: m.Now, core: m.CoreThing, publish: m.publish,
 		desk: request.NewDesk(Component, rt.WorkDir, m.Now, rt.Log), tests: make(map[string]test),
 	}
+	r.taken, r.replies = rt.Publication(event.FilterAlert), rt.Publication(event.ReplyTopic(event.TopicTestAlarm))
 	if r.publish == nil {
 		r.publish = func(ctx context.Context, topic string, payload []byte) error {
 			return rt.IPC().Publish(ctx, topic, payload)
@@ -100,6 +102,8 @@ type run struct {
 	book    *book
 	outbox  *outbox
 	courier *courier
+	taken   *component.Publication // of alerts
+	replies *component.Publication
 	watch   *watch
 	ledger  *ledger.Ledger
 	desk    *request.Desk   // where commands given on the device wait
@@ -107,6 +111,7 @@ type run struct {
 
 	misdatedAt time.Time // when a row's time was wrong; zero: none is told
 	ignored    time.Time // when an invalid message was logged
+	unsent     time.Time // when it was logged that an alert could not be published
 	unread     error     // why the alarms are in memory only
 	due        bool      // the book is to be written before the next alerts are sent
 	unkept     bool      // what is watched could not be put on disk
@@ -400,6 +405,9 @@ func (r *run) enter(a event.Alert, state event.AlarmState, now time.Time) event.
 	if a.Text == "" {
 		a.Text = text(a, now)
 	}
+	if a.Simulated {
+		a.Text = "Simulation: " + a.Text
+	}
 	a, dropped := r.book.enter(a)
 	for _, id := range dropped {
 		r.outbox.gone(id)
@@ -455,7 +463,12 @@ func (r *run) sent(o outcome) error {
 	if o.lost {
 		return o.err
 	}
-	if o.err != nil {
+	if o.err != nil || o.first+o.again > 0 {
+		r.taken.Answered(o.err)
+	}
+	_, answer := errors.AsType[*ipc.OperationError](o.err)
+	if now := r.now(); o.err != nil && !answer && now.Sub(r.unsent) >= logEvery {
+		r.unsent = now
 		r.rt.Log.Error("an alert was not published; it will be tried again", "id", o.failed, "error", o.err)
 	}
 	return nil
