@@ -144,7 +144,7 @@ func TestReplayGoesOnWhereItFailed(t *testing.T) {
 		lines.Write(append(encode(t, letter), '\n'))
 	}
 	writeFile(t, r.path("replay-1-0.jsonl"), lines.String())
-	obstacle := r.path("dead-letters.jsonl")
+	obstacle := r.path("dead-alerts.jsonl")
 	if err := os.Mkdir(obstacle, 0o700); err != nil {
 		t.Fatal(err)
 	}
