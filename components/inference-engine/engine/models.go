@@ -141,9 +141,7 @@ func (m *models) settle(r testResult) (*activeModel, bool) {
 			e.Name, e.Version = refused.Name, refused.Version
 		}
 		m.publish(e)
-		if err := m.store.Drop(r.candidate); err != nil {
-			m.rt.Log.Warn("an attempt is not ended", "delivery", r.delivery.ID, "error", err)
-		}
+		m.drop(r)
 		m.remove(r.delivery)
 		m.rt.Conditions().Set(event.CodeModelStore, placeDelivery, nil)
 		return nil, false
@@ -151,6 +149,7 @@ func (m *models) settle(r testResult) (*activeModel, bool) {
 	m.rt.Conditions().Set(event.CodeModelStore, placeDelivery, r.err)
 	if r.err != nil {
 		m.rt.Log.Error("a delivered model cannot be tested now; it will be tried again", "delivery", r.delivery.ID, "error", r.err)
+		m.drop(r)
 		m.retry[r.delivery.ID] = m.now().Add(retryAfter)
 		return nil, false
 	}
@@ -159,6 +158,16 @@ func (m *models) settle(r testResult) (*activeModel, bool) {
 	m.rt.Counter(CounterModelsActivated).Add(1)
 	m.probation = newProbation(m.config, m.now())
 	return r.model, true
+}
+
+// drop ends an attempt that comes to nothing, though not by the end of the process.
+func (m *models) drop(r testResult) {
+	if r.candidate.ID == "" { // it has ended
+		return
+	}
+	if err := m.store.Drop(r.candidate); err != nil {
+		m.rt.Log.Warn("an attempt is not ended", "delivery", r.delivery.ID, "error", err)
+	}
 }
 
 func (m *models) remove(d modelstore.Delivery) {
@@ -223,7 +232,7 @@ func (m *models) publish(e event.ModelEvent) {
 // close waits for a test under way and closes the store.
 func (m *models) close() {
 	if m.testing {
-		<-m.tested
+		m.drop(<-m.tested)
 	}
 	if err := m.store.Close(); err != nil {
 		m.rt.Log.Warn("the store of models was not closed cleanly", "error", err)
