@@ -88,14 +88,12 @@ func readManifest(path string) (modelstore.Manifest, error) {
 
 // peek reads the manifest in an envelope without a look at the signatures.
 func peek(envelope []byte) (modelstore.Manifest, error) {
-	var e struct {
-		Payload []byte `json:"payload"`
-	}
 	var m modelstore.Manifest
-	if err := json.Unmarshal(envelope, &e); err != nil {
+	payload, err := modelstore.Payload(envelope)
+	if err != nil {
 		return m, fmt.Errorf("read envelope: %w", err)
 	}
-	if err := json.Unmarshal(e.Payload, &m); err != nil {
+	if err := json.Unmarshal(payload, &m); err != nil {
 		return m, fmt.Errorf("read the manifest in the envelope: %w", err)
 	}
 	return m, nil
