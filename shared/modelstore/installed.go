@@ -68,6 +68,14 @@ func (i Installed) Ref() event.ModelRef {
 	return event.ModelRef{Version: i.Manifest.Version, SHA256: i.Manifest.Model.SHA256}
 }
 
+// content is Signed.Content of a signed model, "" of another one.
+func (i Installed) content() string {
+	if i.Origin != OriginSigned {
+		return ""
+	}
+	return i.Manifest.content()
+}
+
 // Load reads and parses the model file, after checking that it is still the one that was accepted. The error wraps
 // ErrDamaged if it is not.
 func (i Installed) Load() (*gbdt.Model, error) {

@@ -78,7 +78,7 @@ func (r *run) settle(ctx context.Context, o offer, err error) error {
 		r.rt.Counter(CounterDelivered).Add(1)
 		r.rt.Log.Info("a model is delivered", "name", o.event.Name, "version", o.event.Version, "sha256", o.event.SHA256, "delivery", o.id)
 		r.record.settle(r.policy, o.etag, o.unsigned, OutcomeDelivered, stamp(o.event, StepDelivered, r.Now()))
-		r.record.Envelope, r.record.Inbox = o.id, r.inboxDir
+		r.record.Envelope, r.record.Content, r.record.Expires, r.record.Inbox = o.id, o.content, o.expires, r.inboxDir
 	}
 	r.seen, r.unsaved = "", true
 	saveErr := r.save() // before it is announced: a decision that is announced stands

@@ -24,7 +24,9 @@ type offer struct {
 	etag     string // of what was looked at: the envelope, or the archive if unsigned
 	unsigned bool
 	envelope []byte
-	event    Event // says which model it is
+	content  string    // modelstore.Signed.Content
+	expires  time.Time // of the manifest
+	event    Event     // says which model it is
 	want     download.Want
 }
 
@@ -65,13 +67,15 @@ func (r *run) look(ctx context.Context, again bool) error {
 		return err
 	}
 	o := offer{id: hash(envelope), etag: etag, envelope: envelope}
-	m, err := modelstore.Verify(envelope, r.keys)
+	signed, err := modelstore.VerifySigned(envelope, r.keys)
 	if err != nil {
 		return r.settle(ctx, o, judge(err))
 	}
+	m := signed.Manifest
+	o.content, o.expires = signed.Content, m.Expires
 	o.event = Event{Name: m.Name, Version: m.Version, SHA256: m.Archive.SHA256}
-	if !again && r.record.Envelope == o.id && r.record.Inbox == r.inboxDir && r.record.Delivered[m.Name] == m.Version {
-		return r.resettle(o) // delivered before, under another policy or another ETag
+	if !again && r.record.has(o, r.inboxDir, r.Now()) {
+		return r.resettle(o) // delivered before, under another policy or another ETag, or in another envelope
 	}
 	if err := r.check(m); err != nil {
 		return r.settle(ctx, o, err)

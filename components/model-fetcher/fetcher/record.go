@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"edgepdm/shared/component"
 )
@@ -41,6 +42,8 @@ type Record struct {
 	Outcome   Outcome           `json:"outcome,omitempty"`   // the decision
 	Last      *Event            `json:"last,omitempty"`      // the decision's event
 	Envelope  string            `json:"envelope,omitempty"`  // hash of the envelope that was delivered last
+	Content   string            `json:"content,omitempty"`   // modelstore.Signed.Content of its manifest
+	Expires   time.Time         `json:"expires,omitzero"`    // of its manifest
 	Inbox     string            `json:"inbox,omitempty"`     // to which it was
 	Delivered map[string]string `json:"delivered,omitempty"` // version that was delivered last, by the model's name
 	Announce  []Event           `json:"announce,omitempty"`  // events that no nucleus has taken yet
@@ -104,6 +107,15 @@ func (r *Record) settle(policy, etag string, unsigned bool, outcome Outcome, e E
 		delete(r.Delivered, name)
 	}
 	r.Delivered[e.Name] = e.Version
+}
+
+// has tells whether what an offer says was delivered to that inbox before, in whatever envelope. What expired since is
+// delivered again: the engine may have refused it for that.
+func (r Record) has(o offer, inbox string, now time.Time) bool {
+	if r.Inbox != inbox || r.Delivered[o.event.Name] != o.event.Version {
+		return false
+	}
+	return r.Envelope == o.id || r.Content != "" && r.Content == o.content && now.Before(r.Expires)
 }
 
 // forget forgets the last decision, for what it was about is gone. What was delivered is remembered.
