@@ -334,10 +334,10 @@ func TestCrashingModel(t *testing.T) {
 		t.Error("tried again")
 		return nil
 	})
-	wants(t, err, ErrCrashed, "5 times in a row")
+	wants(t, err, ErrCrashed, "2 times in a row")
 	b.open()
 	_, err = b.store.Take(d, nil)
-	wants(t, err, ErrQuarantined, "5 times in a row")
+	wants(t, err, ErrQuarantined, "2 times in a row")
 	b.active("1.0.0", "")
 	// Another one is not concerned.
 	b.install("1.2.0")

@@ -12,7 +12,7 @@ import (
 
 const (
 	shortHash     = 12 // hexadecimal digits of a SHA-256 that name something
-	maxAttempts   = 5
+	maxAttempts   = 2  // below the three deaths after which a nucleus starts a component no more
 	unsignedModel = "unsigned"
 )
 
@@ -32,8 +32,8 @@ func (s *Store) attempted() attempt {
 	return a
 }
 
-// begin records the attempt. A model that takes the process down with it, say for want of memory, would otherwise do so
-// at every start.
+// begin records the attempt, for good, before the model is parsed. It ends when the model is active, or was refused. A model
+// that takes the process down with it, say for its memory, would otherwise do so at every start.
 func (t *taking) begin() error {
 	s := t.store
 	last := s.attempted()
@@ -54,6 +54,11 @@ func (t *taking) begin() error {
 func (t *taking) install() error {
 	s := t.store
 	staging := s.path(stagingDir)
+	if declared := t.model.Manifest.Model.Size; t.envelope != nil { // before it is unpacked
+		if err := s.options.Memory(gbdt.FootprintOf(declared)); err != nil {
+			return fmt.Errorf("%w: %w", ErrMemory, err)
+		}
+	}
 	if err := s.stage(); err != nil {
 		return err
 	}
@@ -61,7 +66,10 @@ func (t *taking) install() error {
 	if err != nil {
 		return err
 	}
-	model, err := readBack(staging, file)
+	if err := t.begin(); err != nil {
+		return err
+	}
+	model, err := s.readBack(staging, file)
 	if err != nil {
 		return err
 	}
@@ -117,11 +125,15 @@ func (t *taking) unpack(dir string) (ModelFile, error) {
 }
 
 // readBack parses the model from the file that the engine will read.
-func readBack(dir string, file ModelFile) (*gbdt.Model, error) {
+func (s *Store) readBack(dir string, file ModelFile) (*gbdt.Model, error) {
 	if limit := gbdt.DefaultLimits().FileSize; file.Size > limit {
 		return nil, refuse(ErrModel, "it has %d bytes, at most %d", file.Size, limit)
 	}
-	data, err := gbdt.ReadFile(filepath.Join(dir, file.File))
+	path := filepath.Join(dir, file.File)
+	if err := admit(path, s.options.Memory); err != nil {
+		return nil, err
+	}
+	data, err := gbdt.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -219,6 +231,6 @@ func (s *Store) keep(model *Installed) error {
 	if err := s.disk.syncDir(versions); err != nil {
 		return err
 	}
-	model.dir = target
+	model.dir, model.memory = target, s.options.Memory
 	return nil
 }

@@ -60,7 +60,7 @@ func (s *Store) seed(modelPath, manifestPath string) (Installed, error) {
 		return Installed{}, err
 	}
 	file := ModelFile{File: name, SHA256: sum, Size: size}
-	model, err := readBack(s.path(stagingDir), file)
+	model, err := s.readBack(s.path(stagingDir), file)
 	if err != nil {
 		return Installed{}, err
 	}

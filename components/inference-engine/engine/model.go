@@ -9,6 +9,7 @@ import (
 	"edgepdm/components/inference-engine/scoring"
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
+	"edgepdm/shared/memory"
 	"edgepdm/shared/modelstore"
 )
 
@@ -39,6 +40,13 @@ type activeModel struct {
 
 // loadModel reads a model file that the configuration names.
 func loadModel(path string, config Config) (*activeModel, error) {
+	need, err := gbdt.Footprint(path)
+	if err == nil {
+		err = memory.Admit(need)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", path, err)
+	}
 	data, err := gbdt.ReadFile(path)
 	if err != nil {
 		return nil, err

@@ -45,21 +45,10 @@ type testResult struct {
 	err       error
 }
 
-// openModels opens the store.
-func openModels(rt *component.Runtime, config Config, now func() time.Time) (*models, error) {
-	keys, err := config.keys()
-	if err != nil {
-		return nil, err
+func newModels(rt *component.Runtime, config Config, now func() time.Time, store *modelstore.Store) *models {
+	return &models{
+		rt: rt, config: config, now: now, store: store, id: component.RandomID(), tested: make(chan testResult, 1), retry: make(map[string]time.Time),
 	}
-	m := &models{rt: rt, config: config, now: now, id: component.RandomID(), tested: make(chan testResult, 1), retry: make(map[string]time.Time)}
-	m.store, err = modelstore.OpenStore(filepath.Join(rt.WorkDir, storeDir), modelstore.Options{
-		Keys: keys, AllowUnsigned: config.AllowUnsigned, AllowDowngrade: config.AllowDowngrade, Release: rt.Version(), Now: now, Log: rt.Log,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("open the store of models: %w", err)
-	}
-	m.watch(keys)
-	return m, nil
 }
 
 // watch chooses whether models are taken from the inbox.
@@ -140,9 +129,14 @@ func (m *models) settle(r testResult) (*activeModel, bool) {
 			e.Name, e.Version = refused.Name, refused.Version
 		}
 		m.publish(e)
+		if err := m.store.Drop(r.candidate); err != nil {
+			m.rt.Log.Warn("an attempt is not ended", "delivery", r.delivery.ID, "error", err)
+		}
 		m.remove(r.delivery)
+		m.rt.Conditions().Set(event.CodeModelStore, placeDelivery, nil)
 		return nil, false
 	}
+	m.rt.Conditions().Set(event.CodeModelStore, placeDelivery, r.err)
 	if r.err != nil {
 		m.rt.Log.Error("a delivered model cannot be tested now; it will be tried again", "delivery", r.delivery.ID, "error", r.err)
 		m.retry[r.delivery.ID] = m.now().Add(retryAfter)

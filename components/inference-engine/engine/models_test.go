@@ -214,24 +214,6 @@ func TestASlowModelIsSentBack(t *testing.T) {
 	}
 }
 
-// A store that a newer version wrote is left alone, and the shipped model scores.
-func TestANewerStoreIsLeftAlone(t *testing.T) {
-	r := newRig(t)
-	store := filepath.Join(r.env.WorkDir, "models")
-	if err := os.MkdirAll(store, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	newer := []byte(`{"format":2}`)
-	if err := os.WriteFile(filepath.Join(store, "format"), newer, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r.start(shippedModel)
-	r.await("the shipped model", ok)
-	if got, err := os.ReadFile(filepath.Join(store, "format")); err != nil || !bytes.Equal(got, newer) {
-		t.Errorf("the store's format became %q, %v", got, err)
-	}
-}
-
 // A process that runs the engine again, as after a lost connection, gives model events ids of their own, and forgets no
 // message that was lost before.
 func TestASecondRunOfAProcess(t *testing.T) {
