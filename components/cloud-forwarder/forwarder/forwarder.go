@@ -112,6 +112,7 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 		dead:    &deadLetters{dir: rt.WorkDir, limit: deadLettersSize, now: f.Now},
 		acks: map[string]*component.Publication{
 			event.TopicAckAlert:      rt.Publication(event.TopicAckAlert),
+			event.TopicAckModel:      rt.Publication(event.TopicAckModel),
 			event.TopicAckPrediction: rt.Publication(event.TopicAckPrediction),
 		},
 	}

@@ -10,6 +10,7 @@ import (
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
+	"edgepdm/shared/modelnews"
 	"edgepdm/shared/modelstore"
 )
 
@@ -26,6 +27,7 @@ type models struct {
 	config Config
 	now    func() time.Time
 	store  *modelstore.Store
+	news   *modelnews.Outbox
 	inbox  *modelstore.Inbox // nil: no model is taken
 	id     string            // of this models, for the events' ids: the process may have several, one after the other
 	events int               // published so far, for their ids
@@ -45,9 +47,9 @@ type testResult struct {
 	err       error
 }
 
-func newModels(rt *component.Runtime, config Config, now func() time.Time, store *modelstore.Store) *models {
+func newModels(rt *component.Runtime, config Config, now func() time.Time, store *modelstore.Store, news *modelnews.Outbox) *models {
 	return &models{
-		rt: rt, config: config, now: now, store: store, id: component.RandomID(), tested: make(chan testResult, 1), retry: make(map[string]time.Time),
+		rt: rt, config: config, now: now, store: store, news: news, id: component.RandomID(), tested: make(chan testResult, 1), retry: make(map[string]time.Time),
 	}
 }
 
@@ -186,12 +188,10 @@ func (m *models) publish(e event.ModelEvent) {
 	e.V, e.TS, e.ID = event.Version, m.now().UTC(), fmt.Sprintf("model-%s-%d", m.id, m.events)
 	e.Detail = e.Detail[:min(len(e.Detail), maxDetail)]
 	m.last = &e
-	payload, err := event.Encode(e)
-	if err == nil {
-		_, err = m.rt.IPC().StartPublish(event.ModelTopic(e.Event), payload)
-	}
+	dropped, err := m.news.Add(e)
+	m.rt.Counter(CounterModelEventsLost).Add(uint64(dropped))
 	if err != nil {
-		m.rt.Log.Warn("model event was not published", "event", e.Event, "error", err)
+		m.rt.Log.Warn("model event is not on disk; it is published all the same", "event", e.Event, "error", err)
 	}
 }
 

@@ -42,8 +42,8 @@ func (r *run) fill(ctx context.Context, o *offer) error {
 	if r.seen != o.id {
 		r.seen = o.id
 		r.rt.Log.Info("a model is available", "name", o.event.Name, "version", o.event.Version, "detail", o.event.Detail)
-		r.emit(ctx, StepAvailable, o.event)
-		r.emit(ctx, StepDownloading, o.event)
+		r.tellNews(stamp(o.event, StepAvailable, r.Now()))
+		r.tellNews(stamp(o.event, StepDownloading, r.Now()))
 	}
 	if !o.unsigned {
 		if err := component.WriteFileAtomic(delivery.Path(modelstore.EnvelopeFile), o.envelope, 0o600); err != nil {
@@ -82,8 +82,8 @@ func (r *run) settle(ctx context.Context, o offer, err error) error {
 	}
 	r.seen, r.unsaved = "", true
 	saveErr := r.save() // before it is announced: a decision that is announced stands
-	r.announce(ctx)
-	return errors.Join(saveErr, r.save(), r.sweep(""))
+	r.tellNews(*r.record.Last)
+	return errors.Join(saveErr, r.sweep(""))
 }
 
 // resettle writes down that what is published was delivered before.

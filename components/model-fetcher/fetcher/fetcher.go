@@ -23,6 +23,7 @@ import (
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/modelnews"
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/request"
 )
@@ -38,14 +39,14 @@ const (
 	CounterRestarted = "download.restarted" // began anew, for the object had changed
 	CounterDiskFull  = "disk.full"
 	CounterInvalid   = "message.invalid"
-	CounterLost      = "event.lost" // that say how far it is; decisions are announced until they get through
+	CounterLost      = "event.lost" // made room for newer ones while no forwarder took them
 )
 
 const (
-	retryMin     = time.Second
-	retryMax     = 5 * time.Minute
-	eventTimeout = 5 * time.Second
-	noteEvery    = 10 * time.Second // while a download goes on
+	retryMin  = time.Second
+	retryMax  = 5 * time.Minute
+	noteEvery = 10 * time.Second // while a download goes on
+	newsFile  = "model-events.json"
 )
 
 // Fetcher fetches models. One Run is under way at a time; what outlives a change of the configuration is kept between them.
@@ -58,11 +59,12 @@ type Fetcher struct {
 	// Open opens the files of downloads; nil for os.OpenFile.
 	Open func(name string, flag int, perm os.FileMode) (download.File, error)
 
-	record  *Record  // nil until it was read
-	unsaved bool     // the record in memory is newer than the file
-	seen    string   // delivery whose finding was told
-	again   bool     // a command asks for what was dealt with before; until a look has obeyed
-	replies []string // ids of the commands over IPC that the next look answers
+	news    *modelnews.Outbox // events that the forwarder does not have
+	record  *Record           // nil until it was read
+	unsaved bool              // the record in memory is newer than the file
+	seen    string            // delivery whose finding was told
+	again   bool              // a command asks for what was dealt with before; until a look has obeyed
+	replies []string          // ids of the commands over IPC that the next look answers
 }
 
 // Run looks for models until ctx ends. It is the component's Run. Neither a cloud that is away nor a disk that is full ends
@@ -80,6 +82,14 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", TopicFetch, err)
 	}
+	if f.news == nil {
+		f.news = modelnews.Open(filepath.Join(rt.WorkDir, newsFile), f.Now)
+	}
+	stopNews, err := modelnews.Start(ctx, rt, f.news)
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", event.TopicAckModel, err)
+	}
+	defer stopNews()
 	r := &run{
 		Fetcher: f, rt: rt, config: config, keys: keys, policy: config.policy(inbox), inboxDir: inbox,
 		inbox: modelstore.Inbox{Dir: inbox}, commands: commands,
@@ -196,6 +206,7 @@ func (r *run) ended() error {
 
 // tell reports how the last look went.
 func (r *run) tell(err error) {
+	r.rt.Conditions().Set(event.CodeStateOnDisk, newsFile, r.news.Problem())
 	if err != nil {
 		r.access.Denied(err)
 		r.rt.Conditions().Set(event.CodeModelStore, placeBucket, errors.New(shorten(explain(r.config, err))))

@@ -36,10 +36,6 @@ func (r *run) look(ctx context.Context, again bool) error {
 	if err := r.load(); err != nil {
 		return err
 	}
-	r.announce(ctx)
-	if err := r.save(); err != nil {
-		return err
-	}
 	if r.config.Bucket == "" {
 		return nil
 	}
@@ -174,8 +170,13 @@ func (r *run) load() error {
 	if err != nil {
 		return err
 	}
+	for _, e := range record.Announce { // a version before 0.2 kept them here
+		r.tellNews(e)
+	}
+	r.unsaved = r.unsaved || len(record.Announce) > 0
+	record.Announce = nil
 	r.record = &record
-	return nil
+	return r.save()
 }
 
 // save writes the record, if it has changed.
@@ -190,34 +191,13 @@ func (r *run) save() error {
 	return nil
 }
 
-// announce publishes the decisions that no nucleus has taken yet (promise M12: at least once).
-func (r *run) announce(ctx context.Context) {
-	for len(r.record.Announce) > 0 {
-		if err := r.publish(ctx, r.record.Announce[0]); err != nil {
-			r.rt.Log.Warn("an event is not published; it will be tried again", "error", err)
-			return
-		}
-		r.record.Announce, r.unsaved = r.record.Announce[1:], true
-	}
-}
-
-// emit publishes an event that says how far it is.
-func (r *run) emit(ctx context.Context, step event.ModelStep, e Event) {
-	e = stamp(e, step, r.Now())
-	if err := r.publish(ctx, e); err != nil {
-		r.rt.Counter(CounterLost).Add(1)
-		r.rt.Log.Warn("an event is lost", "event", step, "error", err)
-	}
-}
-
-func (r *run) publish(ctx context.Context, e Event) error {
-	payload, err := event.Encode(e)
+// tellNews hands an event on: it is published until the forwarder has it (promise M12).
+func (r *run) tellNews(e Event) {
+	dropped, err := r.news.Add(e)
+	r.rt.Counter(CounterLost).Add(uint64(dropped))
 	if err != nil {
-		return err
+		r.rt.Log.Warn("an event is not on disk; it is published all the same", "event", e.Event, "error", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
-	defer cancel()
-	return r.rt.IPC().Publish(ctx, event.ModelTopic(e.Event), payload)
 }
 
 func hash(data []byte) string {

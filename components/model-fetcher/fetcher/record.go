@@ -17,7 +17,6 @@ const RecordFile = "fetcher.json"
 
 const (
 	recordFormat = 1
-	maxAnnounce  = 32  // events that wait for a nucleus that takes them
 	maxModels    = 256 // names whose version is remembered
 )
 
@@ -46,7 +45,7 @@ type Record struct {
 	Expires   time.Time         `json:"expires,omitzero"`    // of its manifest
 	Inbox     string            `json:"inbox,omitempty"`     // to which it was
 	Delivered map[string]string `json:"delivered,omitempty"` // version that was delivered last, by the model's name
-	Announce  []Event           `json:"announce,omitempty"`  // events that no nucleus has taken yet
+	Announce  []Event           `json:"announce,omitempty"`  // of a version before 0.2: events that no nucleus has taken
 }
 
 // ReadRecord reads the record in the component's work directory; without one it is empty.
@@ -87,13 +86,9 @@ func (r Record) settled(policy string, unsigned bool) string {
 	return r.ETag
 }
 
-// settle writes down a decision. The event is announced until a nucleus takes it.
+// settle writes down a decision.
 func (r *Record) settle(policy, etag string, unsigned bool, outcome Outcome, e Event) {
 	r.Policy, r.ETag, r.Unsigned, r.Outcome, r.Last = policy, etag, unsigned, outcome, &e
-	r.Announce = append(r.Announce, e)
-	if len(r.Announce) > maxAnnounce {
-		r.Announce = r.Announce[len(r.Announce)-maxAnnounce:]
-	}
 	if outcome != OutcomeDelivered || e.Name == "" {
 		return
 	}
