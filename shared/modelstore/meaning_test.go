@@ -120,3 +120,34 @@ func TestContentTellsManifestsApart(t *testing.T) {
 		seen[other.content()] = name
 	}
 }
+
+// A version that a lost key signed bounds nothing that a trusted key signs, and is told to be trusted no more.
+func TestAModelWhoseKeyIsTrustedNoMore(t *testing.T) {
+	b := newBench(t)
+	b.install("999999999.0.0")
+	fast, _ := b.store.Current()
+	if !b.store.Trusted(fast) {
+		t.Error("not trusted")
+	}
+	key := testKey(t, 9)
+	b.options.Keys = []ed25519.PublicKey{publicOf(key)}
+	b.open()
+	b.active("999999999.0.0", "") // it scores on, for there is no other
+	if fast, _ = b.store.Current(); b.store.Trusted(fast) {
+		t.Error("trusted")
+	}
+	p := publish(t, tinyModel, "1.1.0")
+	c, err := b.store.Take(b.deliverRaw(sign(t, encodeJSON(t, p.manifest), key), p.archive), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.Activate(c); err != nil {
+		t.Fatal(err)
+	}
+	if now, _ := b.store.Current(); now.Manifest.Version != "1.1.0" || !b.store.Trusted(now) {
+		t.Errorf("active is %+v", now)
+	}
+	lower := publish(t, tinyModel, "1.0.9")
+	_, err = b.store.Take(b.deliverRaw(sign(t, encodeJSON(t, lower.manifest), key), lower.archive), nil)
+	wants(t, err, ErrVersion, "1.0.9 is not above 1.1.0")
+}

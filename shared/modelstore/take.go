@@ -177,10 +177,11 @@ func malformed(err error) error {
 }
 
 // checkVersion keeps an old or another model that the key once signed from being put in place of the active one
-// (promise M3). A model that came without a manifest has no version that could be compared.
+// (promise M3). A model that came without a manifest has no version that could be compared, and one whose key is no longer
+// trusted may have been made by whoever took the key: its version bounds nothing.
 func (t *taking) checkVersion(m Manifest) error {
 	current, ok := t.store.Current()
-	if !ok || current.Origin == OriginUnsigned {
+	if !ok || current.Origin == OriginUnsigned || !t.store.Trusted(current) {
 		return nil
 	}
 	if current.Manifest.Name != m.Name {

@@ -240,6 +240,9 @@ func (r *run) run(ctx context.Context) error {
 // tick looks for what comes by no message.
 func (r *run) tick() {
 	r.rt.Conditions().Set(event.CodeStateOnDisk, newsFile, r.news.Problem())
+	if r.models != nil {
+		r.rt.Conditions().Set(event.CodeModelStore, placeKey, r.models.untrusted())
+	}
 	if r.store.due(r.now()) {
 		if r.openStore(); r.models != nil {
 			r.loading = loading{again: r.now()}

@@ -24,6 +24,7 @@ const (
 	placeStore    = "store of models"
 	placeActive   = "active model"
 	placeDelivery = "delivered model"
+	placeKey      = "key of the active model"
 )
 
 // loading is the way to a model.

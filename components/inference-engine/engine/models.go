@@ -33,6 +33,10 @@ type models struct {
 	events int               // published so far, for their ids
 	last   *event.ModelEvent // the last of them
 
+	trust struct { // the last answer of untrusted, and for which model
+		id      string
+		problem error
+	}
 	testing   bool
 	tested    chan testResult
 	retry     map[string]time.Time // deliveries to be tested again, not before
@@ -84,6 +88,20 @@ func (m *models) current() (*activeModel, error) {
 		return model, err // what else is wrong, such as iterations, is the configuration
 	}
 	return m.rollback(fmt.Sprintf("cannot be loaded: %v", err))
+}
+
+// untrusted says that no key of the configuration vouches for the active model any more; nil: one does.
+func (m *models) untrusted() error {
+	current, ok := m.store.Current()
+	if !ok || current.ID == m.trust.id {
+		return m.trust.problem
+	}
+	m.trust.id, m.trust.problem = current.ID, nil
+	if !m.store.Trusted(current) {
+		m.trust.problem = fmt.Errorf("%s is signed by key %s, which is not in publicKeys any more: publish a model, of any version, that a trusted key signs",
+			describe(current), current.Key)
+	}
+	return m.trust.problem
 }
 
 // look starts the test of a delivery, if one waits and none is being tested.

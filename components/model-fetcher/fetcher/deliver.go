@@ -78,7 +78,7 @@ func (r *run) settle(ctx context.Context, o offer, err error) error {
 		r.rt.Counter(CounterDelivered).Add(1)
 		r.rt.Log.Info("a model is delivered", "name", o.event.Name, "version", o.event.Version, "sha256", o.event.SHA256, "delivery", o.id)
 		r.record.settle(r.policy, o.etag, o.unsigned, OutcomeDelivered, stamp(o.event, StepDelivered, r.Now()))
-		r.record.Envelope, r.record.Content, r.record.Expires, r.record.Inbox = o.id, o.content, o.expires, r.inboxDir
+		r.record.deliver(o, r.inboxDir)
 	}
 	r.seen, r.unsaved = "", true
 	saveErr := r.save() // before it is announced: a decision that is announced stands
@@ -90,6 +90,7 @@ func (r *run) settle(ctx context.Context, o offer, err error) error {
 func (r *run) resettle(o offer) error {
 	last := stamp(o.event, StepDelivered, r.Now())
 	r.record.Last = &last
+	r.record.deliver(o, r.inboxDir)
 	r.record.Policy, r.record.ETag, r.record.Unsigned, r.record.Outcome = r.policy, o.etag, false, OutcomeDelivered
 	r.unsaved = true
 	return r.save()

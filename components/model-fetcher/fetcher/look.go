@@ -25,6 +25,8 @@ type offer struct {
 	unsigned bool
 	envelope []byte
 	content  string    // modelstore.Signed.Content
+	key      string    // id of the key that signed it
+	created  time.Time // of the manifest
 	expires  time.Time // of the manifest
 	event    Event     // says which model it is
 	want     download.Want
@@ -68,7 +70,7 @@ func (r *run) look(ctx context.Context, again bool) error {
 		return r.settle(ctx, o, judge(err))
 	}
 	m := signed.Manifest
-	o.content, o.expires = signed.Content, m.Expires
+	o.content, o.key, o.created, o.expires = signed.Content, signed.Key, m.Created, m.Expires
 	o.event = Event{Name: m.Name, Version: m.Version, SHA256: m.Archive.SHA256}
 	if !again && r.record.has(o, r.inboxDir, r.Now()) {
 		return r.resettle(o) // delivered before, under another policy or another ETag, or in another envelope
@@ -86,7 +88,7 @@ func (r *run) look(ctx context.Context, again bool) error {
 
 // check refuses a manifest that is signed, but not to be accepted now (promises M3 and M4).
 func (r *run) check(m modelstore.Manifest) error {
-	last := r.record.Delivered[m.Name]
+	last := r.record.bound(m.Name, r.keys)
 	switch {
 	case m.Archive.Size > r.config.MaxBytes:
 		return refuse(ReasonOversized, "version %s has %d bytes, maxBytes is %d", m.Version, m.Archive.Size, r.config.MaxBytes)

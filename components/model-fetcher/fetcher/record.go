@@ -1,15 +1,18 @@
 package fetcher
 
 import (
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"edgepdm/shared/component"
+	"edgepdm/shared/modelstore"
 )
 
 // RecordFile is the file in the component's work directory that says what was fetched.
@@ -42,7 +45,9 @@ type Record struct {
 	Last      *Event            `json:"last,omitempty"`      // the decision's event
 	Envelope  string            `json:"envelope,omitempty"`  // hash of the envelope that was delivered last
 	Content   string            `json:"content,omitempty"`   // modelstore.Signed.Content of its manifest
+	Created   time.Time         `json:"created,omitzero"`    // of its manifest
 	Expires   time.Time         `json:"expires,omitzero"`    // of its manifest
+	Signers   map[string]string `json:"signers,omitempty"`   // id of the key that signed the version in Delivered, by the model's name
 	Inbox     string            `json:"inbox,omitempty"`     // to which it was
 	Delivered map[string]string `json:"delivered,omitempty"` // version that was delivered last, by the model's name
 	Announce  []Event           `json:"announce,omitempty"`  // of a version before 0.2: events that no nucleus has taken
@@ -102,6 +107,44 @@ func (r *Record) settle(policy, etag string, unsigned bool, outcome Outcome, e E
 		delete(r.Delivered, name)
 	}
 	r.Delivered[e.Name] = e.Version
+	delete(r.Signers, e.Name)
+	for name := range r.Signers {
+		if r.Delivered[name] == "" {
+			delete(r.Signers, name)
+		}
+	}
+}
+
+// deliver writes down which offer was delivered.
+func (r *Record) deliver(o offer, inbox string) {
+	r.Envelope, r.Content, r.Created, r.Expires, r.Inbox = o.id, o.content, o.created, o.expires, inbox
+	if o.key == "" {
+		return
+	}
+	if r.Signers == nil {
+		r.Signers = make(map[string]string)
+	}
+	r.Signers[o.event.Name] = o.key
+}
+
+// bound returns the version below which none of that name is taken, "" if there is none: that which a key signed that is
+// trusted no more bounds nothing.
+func (r Record) bound(name string, trusted []ed25519.PublicKey) string {
+	signer := r.Signers[name]
+	if signer != "" && !slices.ContainsFunc(trusted, func(key ed25519.PublicKey) bool { return modelstore.KeyID(key) == signer }) {
+		return ""
+	}
+	return r.Delivered[name]
+}
+
+// frozen says that no newer manifest came while that of the delivered model expired: whoever stands between may hold the
+// newer ones back (promise M4).
+func (r Record) frozen(now time.Time) error {
+	if r.Expires.IsZero() || now.Before(r.Expires) {
+		return nil
+	}
+	return fmt.Errorf("no newer manifest since %s, and that one expired on %s: publish one, or see who withholds it",
+		r.Created.UTC().Format(time.DateTime), r.Expires.UTC().Format(time.DateTime))
 }
 
 // has tells whether what an offer says was delivered to that inbox before, in whatever envelope. What expired since is
