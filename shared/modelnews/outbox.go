@@ -96,17 +96,22 @@ func read(path string, into *document) error {
 	if err != nil {
 		return fmt.Errorf("read events of models: %w", err)
 	}
-	body, _, err := durable.Open(data)
+	body, sealed, err := durable.Open(data)
 	if err != nil {
 		return fmt.Errorf("read events of models: %w", err)
 	}
 	var header struct {
 		Format int `json:"format"`
 	}
-	if err := json.Unmarshal(body, &header); err == nil && header.Format > format {
+	// A newer version seals what it writes, or has members that this one does not know: otherwise the number is damaged.
+	headErr, err := json.Unmarshal(body, &header), durable.Unmarshal(data, into)
+	if headErr == nil && header.Format > format && (sealed || err != nil) {
 		return fmt.Errorf("read events of models: format %d: %w", header.Format, ErrNewerFormat)
 	}
-	if err := durable.Unmarshal(data, into); err != nil {
+	if err == nil && header.Format != format {
+		err = fmt.Errorf("format %d", header.Format)
+	}
+	if err != nil {
 		return fmt.Errorf("read events of models: %w: %w", durable.ErrDamaged, err)
 	}
 	return nil

@@ -280,7 +280,11 @@ func (r *run) ended() error {
 // tell reports how the last look went.
 func (r *run) tell(err error) {
 	r.rt.Conditions().Set(event.CodeStateOnDisk, newsFile, r.news.Problem())
-	var frozen error
+	var frozen, damaged error
+	if r.record != nil {
+		damaged = r.record.damaged(r.Now())
+	}
+	r.rt.Conditions().Set(event.CodeStateOnDisk, RecordFile, damaged)
 	if r.record != nil && r.config.Bucket != "" && !r.config.AllowDowngrade {
 		frozen = r.record.frozen(r.Now())
 	}

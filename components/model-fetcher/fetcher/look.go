@@ -168,14 +168,17 @@ func (r *run) load() error {
 	if r.record != nil {
 		return nil
 	}
-	record, err := ReadRecord(r.rt.WorkDir)
+	record, err := openRecord(r.rt.WorkDir, r.Now())
 	if err != nil {
 		return err
+	}
+	if record.Damage != nil {
+		r.rt.Log.Error("the record of what was fetched was damaged", "error", record.Damage.Text)
 	}
 	for _, e := range record.Announce { // a version before 0.2 kept them here
 		r.tellNews(e)
 	}
-	r.unsaved = r.unsaved || len(record.Announce) > 0
+	r.unsaved = r.unsaved || len(record.Announce) > 0 || record.Damage != nil
 	record.Announce = nil
 	r.record = &record
 	return r.save()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"edgepdm/shared/component"
+	"edgepdm/shared/durable"
 	"edgepdm/shared/modelstore"
 )
 
@@ -20,6 +21,7 @@ const RecordFile = "fetcher.json"
 
 const (
 	recordFormat = 1
+	maxRecord    = 1 << 20
 	maxModels    = 256 // names whose version is remembered
 )
 
@@ -50,30 +52,84 @@ type Record struct {
 	Signers   map[string]string `json:"signers,omitempty"`   // id of the key that signed the version in Delivered, by the model's name
 	Inbox     string            `json:"inbox,omitempty"`     // to which it was
 	Delivered map[string]string `json:"delivered,omitempty"` // version that was delivered last, by the model's name
+	Damage    *Damage           `json:"damage,omitempty"`    // of the record before this one
 	Announce  []Event           `json:"announce,omitempty"`  // of a version before 0.2: events that no nucleus has taken
 }
 
-// ReadRecord reads the record in the component's work directory; without one it is empty.
+// Damage says that a record was damaged, for a while.
+type Damage struct {
+	At   time.Time `json:"at"`
+	Text string    `json:"text"`
+}
+
+// damageTold is how long it is told.
+const damageTold = 24 * time.Hour
+
+// damaged says what was wrong with the record that stood in this one's place.
+func (r Record) damaged(now time.Time) error {
+	if r.Damage == nil || now.Sub(r.Damage.At).Abs() > damageTold {
+		return nil
+	}
+	return errors.New(r.Damage.Text)
+}
+
+// ReadRecord reads the record in the component's work directory; without one it is empty. The error wraps
+// durable.ErrDamaged if it is not what was written.
 func ReadRecord(dir string) (Record, error) {
 	r := Record{Format: recordFormat}
-	data, err := os.ReadFile(filepath.Join(dir, RecordFile))
-	if errors.Is(err, fs.ErrNotExist) {
+	path := filepath.Join(dir, RecordFile)
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return r, nil
+	case err != nil:
+		return Record{}, fmt.Errorf("look at %s: %w", RecordFile, err)
+	case info.Size() > maxRecord:
+		return Record{}, fmt.Errorf("read %s: %w: %d bytes", RecordFile, durable.ErrDamaged, info.Size())
 	}
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return Record{}, fmt.Errorf("read %s: %w", RecordFile, err)
 	}
-	if err := json.Unmarshal(data, &r); err != nil {
-		return Record{}, fmt.Errorf("read %s: %w (remove it, and the model is delivered once more)", RecordFile, err)
+	body, sealed, err := durable.Open(data)
+	if err != nil {
+		return Record{}, fmt.Errorf("read %s: %w", RecordFile, err)
 	}
-	if r.Format > recordFormat {
-		return Record{}, fmt.Errorf("read %s: format %d: %w", RecordFile, r.Format, ErrNewerFormat)
+	var header struct {
+		Format int `json:"format"`
+	}
+	// A newer version seals what it writes, or has members that this one does not know: otherwise the number is damaged.
+	headErr, err := json.Unmarshal(body, &header), durable.Unmarshal(data, &r)
+	if headErr == nil && header.Format > recordFormat && (sealed || err != nil) {
+		return Record{}, fmt.Errorf("read %s: format %d: %w", RecordFile, header.Format, ErrNewerFormat)
+	}
+	if err == nil && r.Format != recordFormat {
+		err = fmt.Errorf("format %d", r.Format)
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("read %s: %w: %w", RecordFile, durable.ErrDamaged, err)
 	}
 	return r, nil
 }
 
+// openRecord reads the record. One that is damaged is set aside: to fetch the published model once more does no harm, as the
+// engine judges it by what is active.
+func openRecord(dir string, now time.Time) (Record, error) {
+	r, err := ReadRecord(dir)
+	if !errors.Is(err, durable.ErrDamaged) {
+		return r, err
+	}
+	path := filepath.Join(dir, RecordFile)
+	aside := path + ".damaged-" + component.RandomID()
+	if err := os.Rename(path, aside); err != nil {
+		return Record{}, fmt.Errorf("set %s aside: %w", RecordFile, err)
+	}
+	text := fmt.Sprintf("%s was damaged, and is set aside as %s: what is published is fetched once more (%v)", RecordFile, filepath.Base(aside), err)
+	return Record{Format: recordFormat, Damage: &Damage{now.UTC(), shorten(text)}}, nil
+}
+
 func (r Record) write(dir string) error {
-	data, err := json.MarshalIndent(r, "", "  ")
+	data, err := durable.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", RecordFile, err)
 	}
