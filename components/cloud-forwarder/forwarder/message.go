@@ -27,7 +27,7 @@ func (m message) body() []byte {
 // markReplayed adds the member that tells receivers that they may have the message already (promise F3).
 func markReplayed(payload []byte) []byte {
 	rest, ok := bytes.CutPrefix(payload, []byte("{"))
-	if !ok {
+	if !ok || bytes.HasPrefix(rest, []byte(`"replayed":true`)) { // its sender has marked it
 		return payload
 	}
 	marked := []byte(`{"replayed":true`)
