@@ -153,10 +153,12 @@ func (m *models) settle(r testResult) (*activeModel, bool) {
 		m.remove(r.delivery)
 		m.rt.Conditions().Set(event.CodeModelStore, placeDelivery, nil)
 		return nil, false
-	case errors.As(r.err, &refused), r.model == nil && r.candidate.ID != "":
+	case errors.As(r.err, &refused), r.candidate.ID != "" && !ofFile(r.err): // or it does not fit the configuration
 		m.rt.Counter(CounterModelsRejected).Add(1)
 		m.rt.Log.Error("a delivered model is refused", "delivery", r.delivery.ID, "error", r.err)
-		e := event.ModelEvent{Event: event.ModelRejected, Detail: r.err.Error()}
+		e := event.ModelEvent{
+			Event: event.ModelRejected, Name: r.candidate.Manifest.Name, Version: r.candidate.Manifest.Version, Detail: r.err.Error(),
+		}
 		if refused != nil {
 			e.Name, e.Version = refused.Name, refused.Version
 		}
