@@ -40,6 +40,7 @@ type hearing struct {
 // listen subscribes to the component's own health messages. Where that is not granted, nothing is watched.
 func (rt *Runtime) listen(ctx context.Context, client *ipc.Client, after time.Duration) *hearing {
 	h := &hearing{rt: rt, client: client, after: after, stop: func() {}}
+	rt.hearing.Store(h)
 	sub, err := client.Subscribe(ctx, event.HealthTopic(rt.name), ipc.ReceiveAll)
 	if err != nil || after <= 0 {
 		h.off = true
@@ -61,6 +62,18 @@ func (rt *Runtime) listen(ctx context.Context, client *ipc.Client, after time.Du
 		wg.Wait()
 	}
 	return h
+}
+
+// Hears reports whether local messages are delivered, as far as the component's own health messages tell: false while more
+// than one of those that the nucleus took has not come back.
+func (rt *Runtime) Hears() bool {
+	h := rt.hearing.Load()
+	if h == nil {
+		return true
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.count < 2 || h.off && !h.deaf.Load()
 }
 
 func (h *hearing) heard() {

@@ -23,6 +23,7 @@ type Runtime struct {
 	wakeHealth         chan struct{}
 	now                func() time.Time
 	conditions         *Conditions
+	hearing            atomic.Pointer[hearing] // of the connection
 
 	mu             sync.Mutex // guards what follows
 	client         *ipc.Client

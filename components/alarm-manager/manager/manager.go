@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -18,10 +19,10 @@ const (
 	CounterRaised      = "alarm.raised"
 	CounterCleared     = "alarm.cleared"
 	CounterPublished   = "alert.published"   // first publications
-	CounterRepublished = "alert.republished" // for want of an acknowledgement
+	CounterRepublished = "alert.republished" // as they were not acknowledged
 	CounterAcked       = "alert.acknowledged"
 	CounterPending     = "alert.pending" // alerts that wait for the forwarder now
-	CounterDropped     = "alert.dropped" // too many waited, or it was damaged on disk
+	CounterDropped     = "alert.dropped" // too many waited, or entries were damaged on disk
 	CounterInvalid     = "message.invalid"
 	CounterPredictions = "prediction.received"
 	CounterUnwatched   = "prediction.unwatched" // of things beyond maxThings
@@ -36,10 +37,11 @@ const (
 const Component = "com.edgepdm.AlarmManager"
 
 const (
-	bookName      = "alarms.json"
+	bookName      = "alarms.log"
 	watchName     = "watched.json"
 	ledgerName    = "sequence-numbers"
-	forwarderName = "com.edgepdm.CloudForwarder" // the component whose silence is an alarm
+	forwarderName = "com.edgepdm.CloudForwarder"  // a component whose silence is an alarm
+	engineName    = "com.edgepdm.InferenceEngine" // likewise
 	tickTime      = time.Second
 	stallTime     = 3 * time.Second // between two ticks: the disk or the machine kept the manager from listening
 )
@@ -63,27 +65,18 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 			return rt.IPC().Publish(ctx, topic, payload)
 		}
 	}
+	r.open(r.now())
+	defer func() { r.book.close() }()
 	var err error
-	if r.book, r.unread = openBook(filepath.Join(rt.WorkDir, bookName)); r.unread != nil {
-		rt.Log.Error("alarms and alerts of before are not known, and those of this process would be lost with it: make the file "+
-			"readable, deploy the version that wrote it, or move it away", "error", r.unread)
-	}
-	if r.book.aside != "" {
-		rt.Log.Error("the alarms on disk were spoilt: alarms and alerts of before are not known", "set_aside", r.book.aside)
-	}
-	if r.book.bad > 0 {
-		rt.Log.Error("alerts on disk were damaged, and are dropped", "alerts", r.book.bad)
-		rt.Counter(CounterDropped).Add(uint64(r.book.bad))
-	}
 	r.outbox = newOutbox(config.Republish, r.book.outbox)
-	if r.watch, err = openWatch(filepath.Join(rt.WorkDir, watchName), r.now()); err != nil {
-		rt.Log.Error("things of before are not watched until they are heard again", "error", err)
+	if r.watch, r.unwatched = openWatch(filepath.Join(rt.WorkDir, watchName), r.now()); r.unwatched != nil {
+		rt.Log.Error("things of before are not watched until they are heard again", "error", r.unwatched)
 	}
 	for name, t := range r.watch.things {
 		r.restore(name, t)
 	}
 	if r.ledger, err = ledger.Open(filepath.Join(rt.WorkDir, ledgerName), ledger.MaxThings); err != nil {
-		rt.Log.Error("predictions lost while the manager is down will not be counted", "error", err)
+		rt.Conditions().Set(event.CodeStateOnDisk, ledgerName, fmt.Errorf("predictions lost while the manager is down are not counted: %w", err))
 		r.ledger = ledger.Memory(ledger.MaxThings)
 	}
 	defer func() { _ = r.ledger.Close() }()
@@ -108,6 +101,8 @@ type run struct {
 	misdatedAt time.Time // when a row's time was wrong; zero: none is told
 	ignored    time.Time // when an invalid message was logged
 	unread     error     // why the alarms are in memory only
+	opened     time.Time // when it was tried last to read them
+	unwatched  error     // why things of before are not watched
 	due        bool      // the book is to be written before the next alerts are sent
 	unkept     bool      // what is watched could not be put on disk
 	derived    bool      // it was said that clear gives way to a threshold
@@ -128,6 +123,7 @@ func (r *run) run(ctx context.Context) error {
 	courier, stop := startCourier(ctx, r.publish)
 	defer stop()
 	r.courier = courier
+	r.due = r.book.dirty
 	r.ready()
 	r.uplink()
 	r.commands(r.now())
@@ -255,6 +251,7 @@ func (r *run) predicted(p event.Prediction, now time.Time) error {
 		r.restore(p.Thing, t)
 		r.watch.things[p.Thing] = t
 	}
+	r.engineWorks(now, false)
 	gap := r.hear(&p)
 	votes := r.votes(t, &p, gap, now)
 	t.line, t.absence, t.simulated = p.Line, heard(now), p.Simulated
@@ -286,15 +283,22 @@ func checkPrediction(p *event.Prediction) error {
 	return nil
 }
 
-// health watches the uplink, of which the forwarder's health messages tell.
+// health watches the engine, and the uplink, of which the forwarder's health messages tell.
 func (r *run) health(payload []byte, now time.Time) error {
 	h, err := event.DecodeHealth(payload)
 	if err != nil {
 		return err
 	}
-	if h.Component != forwarderName {
-		return nil
+	switch h.Component {
+	case engineName:
+		r.engineHealth(h, now)
+	case forwarderName:
+		r.forwarderHealth(h, now)
 	}
+	return nil
+}
+
+func (r *run) forwarderHealth(h event.Health, now time.Time) {
 	r.watch.forwarder = heard(now)
 	held := withheld(h)
 	switch {
@@ -310,7 +314,6 @@ func (r *run) health(payload []byte, now time.Time) error {
 	if r.watch.down.since.IsZero() {
 		r.clear(r.core, event.FaultUplinkDown, now)
 	}
-	return nil
 }
 
 // uplink tells in the health messages whether the cloud is absent.
@@ -338,23 +341,21 @@ func (r *run) ack(payload []byte, _ time.Time) error {
 	return nil
 }
 
-// tick looks for what did not happen. elapsed is the time since the last tick; what is too much of it does not count, as the
-// messages of that time may not have been read.
+// tick looks for what did not happen. elapsed is the time since the last tick. What is too much of it does not count, as the
+// messages of that time may not have been read; nor does time in which the nucleus delivers nothing.
 func (r *run) tick(now time.Time, elapsed time.Duration) {
+	r.openAgain(now)
 	r.due = r.due || r.book.dirty // the last writing failed
 	r.datedAgain(now)
-	if elapsed >= stallTime {
+	switch {
+	case elapsed >= stallTime:
 		r.rt.Log.Warn("the manager did not get to listen; that time does not count as silence", "elapsed", elapsed)
 		r.watch.skip(elapsed-tickTime, now)
+	case !r.rt.Hears():
+		r.watch.skip(elapsed, now)
 	}
-	if r.config.Silence > 0 {
-		for name, t := range r.watch.things {
-			if t.absence.lasts(now) < r.config.Silence {
-				continue
-			}
-			r.raise(event.Alert{Thing: name, Line: t.line, Fault: event.FaultSilence, Since: t.absence.since, Simulated: t.simulated}, now)
-		}
-	}
+	r.tellDamage(now)
+	r.silences(now)
 	if r.config.UplinkDown > 0 {
 		switch down, forwarder := r.watch.down, r.watch.forwarder; {
 		case down.lasts(now) >= r.config.UplinkDown:
@@ -378,7 +379,7 @@ func (r *run) keepWatch(now time.Time, exactly bool) {
 // raise raises an alarm for something that did not happen, unless it is raised.
 func (r *run) raise(a event.Alert, now time.Time) {
 	if _, raised := r.book.find(a.Thing, a.Fault); !raised {
-		a.Severity = event.SeverityMedium
+		a.Severity = cmp.Or(a.Severity, event.SeverityMedium)
 		r.enter(a, event.AlarmUnacknowledged, now)
 	}
 }
@@ -432,8 +433,48 @@ func (r *run) save() error {
 // ready reports that alarms are watched, and whether they are on disk.
 func (r *run) ready() {
 	r.rt.Conditions().Set(event.CodeDisk, bookName, nil)
-	r.rt.Conditions().Set(event.CodeStateOnDisk, bookName, r.unread)
+	r.tellDamage(r.now())
 	r.rt.SetState(event.StateOK, "")
+}
+
+// tellDamage says what is not known of the alarms and things of before.
+func (r *run) tellDamage(now time.Time) {
+	r.rt.Conditions().Set(event.CodeStateOnDisk, bookName, cmp.Or(r.unread, r.book.damage.told(now)))
+	r.rt.Conditions().Set(event.CodeStateOnDisk, watchName, cmp.Or(r.unwatched, r.watch.damage.told(now)))
+}
+
+// open reads the book.
+func (r *run) open(now time.Time) {
+	r.opened = now
+	if r.book, r.unread = openBook(r.rt.WorkDir, now); r.unread != nil {
+		r.rt.Log.Error("alarms and alerts of before are not known, and those of this process would be lost with it: make the file "+
+			"readable, deploy the version that wrote it, or move it away", "error", r.unread)
+	}
+	r.rt.Counter(CounterDropped).Add(r.book.lost)
+}
+
+// openEvery is how often it is tried to read a book that could not be read.
+const openEvery = 10 * time.Second
+
+// openAgain reads the book when that is possible by now, and goes on with what has happened meanwhile.
+func (r *run) openAgain(now time.Time) {
+	if r.unread == nil || now.Sub(r.opened) < openEvery {
+		return
+	}
+	r.opened = now
+	read, err := openBook(r.rt.WorkDir, now)
+	if err != nil {
+		return
+	}
+	r.outbox.left(read.outbox)
+	read.adopt(r.book)
+	r.book, r.unread, r.due = read, nil, true
+	r.rt.Counter(CounterDropped).Add(read.lost)
+	for name, t := range r.watch.things {
+		r.restore(name, t)
+	}
+	r.outbox.entered()
+	r.rt.Log.Info("the alarms of before are known now", "alarms", len(read.active), "alerts", len(read.outbox))
 }
 
 // send gives the courier the alerts that are new, or were not acknowledged in time (promise F12), if it is not under way.

@@ -36,10 +36,15 @@ type outbox struct {
 // newOutbox begins with the alerts that the last run left, which may have been published.
 func newOutbox(republish time.Duration, left []event.Alert) *outbox {
 	o := &outbox{republish: republish, published: make(map[string]time.Time), followed: make(map[string]struct{}), awaited: make(map[string]struct{})}
-	for _, a := range left {
+	o.left(left)
+	return o
+}
+
+// left adds alerts that the last run left.
+func (o *outbox) left(alerts []event.Alert) {
+	for _, a := range alerts {
 		o.published[a.ID] = time.Time{}
 	}
-	return o
 }
 
 // entered makes the next round begin at once.
@@ -76,6 +81,7 @@ func (o *outbox) next(waiting []event.Alert, now time.Time) (next round) {
 		case !before:
 			next.alerts = append(next.alerts, a)
 		case now.Sub(last) >= o.republish:
+			a.Replayed = true // it may have arrived, and its acknowledgement is lost
 			old = append(old, a)
 		}
 	}

@@ -102,11 +102,11 @@ func TestSilenceAcrossARestart(t *testing.T) {
 	r.predict(0.1)
 	r.await("the prediction", func(h event.Health) bool { return h.Counters[manager.CounterPredictions] == 1 })
 	r.stop()
-	r.ahead.Add(int64(time.Hour))
+	r.advance(time.Hour)
 	r.start()
 	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1}) // the hour alone is no silence
 	r.expect(event.FaultTest, event.AlarmUnacknowledged)
-	r.ahead.Add(int64(31 * time.Second))
+	r.advance(31 * time.Second)
 	if a := r.expect(event.FaultSilence, event.AlarmUnacknowledged); a.Thing != "press-1" || a.Line != "line-1" {
 		t.Errorf("%+v", a)
 	}
@@ -134,10 +134,10 @@ func TestAbsenceGoesOn(t *testing.T) {
 			r.publish(event.HealthTopic("com.edgepdm.CloudForwarder"), event.Health{V: 1, Component: "com.edgepdm.CloudForwarder", Uplink: event.UplinkDown})
 			r.await("the news", func(h event.Health) bool { return h.Counters[manager.CounterUplinkDown] == 1 })
 			begin := time.Now().Add(time.Duration(r.ahead.Load()))
-			r.ahead.Add(int64(4 * time.Minute))
+			r.advance(4 * time.Minute)
 			interrupt(r)
 			r.await("the uplink as it was", func(h event.Health) bool { return h.Counters[manager.CounterUplinkDown] == 1 })
-			r.ahead.Add(int64(2 * time.Minute))
+			r.advance(2 * time.Minute)
 			seen := make(map[event.Fault]event.Alert)
 			for len(seen) < 2 {
 				a := r.alert()
@@ -158,18 +158,18 @@ func TestAbsenceGoesOn(t *testing.T) {
 // A forwarder that says nothing at all is an alarm too, which ends with its first word.
 func TestDeadForwarderIsAnAlarm(t *testing.T) {
 	r := newRig(t)
-	r.ahead.Add(int64(6 * time.Minute))
+	r.advance(6 * time.Minute)
 	if a := r.expect(event.FaultUplinkDown, event.AlarmUnacknowledged); a.Thing != "core-1" || !strings.Contains(a.Text, "forwarder of core 1 is not heard") {
 		t.Errorf("%+v", a)
 	}
-	r.publish(event.HealthTopic("com.edgepdm.InferenceEngine"), event.Health{V: 1, Component: "com.edgepdm.InferenceEngine"}) // somebody else
+	r.publish(event.HealthTopic("com.edgepdm.ModelFetcher"), event.Health{V: 1, Component: "com.edgepdm.ModelFetcher"}) // somebody else
 	r.publish(event.HealthTopic("com.edgepdm.CloudForwarder"), event.Health{V: 1, Component: "com.edgepdm.CloudForwarder"})
 	r.expect(event.FaultUplinkDown, event.AlarmNormal)
 	// One that is heard in time is none.
-	r.ahead.Add(int64(4 * time.Minute))
+	r.advance(4 * time.Minute)
 	r.publish(event.HealthTopic("com.edgepdm.CloudForwarder"), event.Health{V: 1, Component: "com.edgepdm.CloudForwarder", Uplink: event.UplinkDown})
 	r.await("the news", func(h event.Health) bool { return h.Counters[manager.CounterUplinkDown] == 1 })
-	r.ahead.Add(int64(4 * time.Minute))
+	r.advance(4 * time.Minute)
 	begin := r.await("a health message", func(event.Health) bool { return true }).TS
 	r.await("time for a tick", func(h event.Health) bool { return h.TS.Sub(begin) > 2*time.Second })
 	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})

@@ -88,7 +88,7 @@ func TestVotesDoNotOutliveASilence(t *testing.T) {
 	r.votes("a", 1, time.Now())
 	r.votes("a", 2, time.Now())
 	r.await("both", func(h event.Health) bool { return h.Counters[manager.CounterPredictions] == 2 })
-	r.ahead.Add(int64(time.Minute))
+	r.advance(time.Minute)
 	r.expect(event.FaultSilence, event.AlarmUnacknowledged)
 	r.votes("a", 3, time.Now())
 	r.expect(event.FaultSilence, event.AlarmNormal)

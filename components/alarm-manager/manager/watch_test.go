@@ -29,7 +29,7 @@ func TestWatchIsWrittenRarely(t *testing.T) {
 	w.things["quiet"] = &thing{line: "line-1", simulated: true, absence: heard(begin)}
 	writes := 0
 	for at := begin; at.Before(begin.Add(10 * time.Minute)); at = at.Add(time.Second) {
-		w.things["loud"].absence, w.forwarder = heard(at), heard(at)
+		w.things["loud"].absence, w.forwarder, w.engine = heard(at), heard(at), heard(at)
 		before := w.saved.Things
 		if err := w.save(at, config, false); err != nil {
 			t.Fatal(err)
@@ -66,7 +66,7 @@ func TestWatchOfSlowProducers(t *testing.T) {
 		writes := 0
 		for s := range minutes * 60 {
 			now := begin.Add(time.Duration(s) * time.Second)
-			w.forwarder = heard(now)
+			w.forwarder, w.engine = heard(now), heard(now)
 			for i := range things {
 				if (s+i)%period == 0 {
 					w.things[fmt.Sprint(i)].absence = heard(now)
@@ -126,7 +126,7 @@ func TestWatchKeepsTheWholeLength(t *testing.T) {
 	}
 }
 
-// A file of a newer version is left alone, and a spoilt one is set aside.
+// A file of a newer version is left alone, and a damaged one is set aside, which is told.
 func TestWatchOfOtherVersions(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "watched.json")
@@ -136,8 +136,8 @@ func TestWatchOfOtherVersions(t *testing.T) {
 			t.Fatal(err)
 		}
 		w, problem := openWatch(path, now)
-		if problem == nil || len(w.things) != 0 {
-			t.Errorf("%s: %v, %v", text, problem, w.things)
+		if (problem != nil) != kept || (w.damage.told(now) != nil) == kept || len(w.things) != 0 {
+			t.Errorf("%s: %v, %v, %v", text, problem, w.damage, w.things)
 		}
 		w.things["q"] = &thing{absence: heard(now)}
 		if err := w.save(now, Config{}, true); err != nil {
@@ -149,7 +149,7 @@ func TestWatchOfOtherVersions(t *testing.T) {
 		}
 	}
 	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 2 || !strings.HasPrefix(entries[1].Name(), "watched.json.spoilt-") {
+	if err != nil || len(entries) != 2 || !strings.HasPrefix(entries[1].Name(), "watched.json.damaged-") {
 		t.Errorf("%v, %v", entries, err)
 	}
 }
