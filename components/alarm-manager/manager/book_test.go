@@ -188,12 +188,13 @@ func TestTexts(t *testing.T) {
 		state event.AlarmState
 		after time.Duration
 	}{
-		"Fault found on line 1, press 2. Immediate attention required.":         {event.FaultMachine, event.AlarmUnacknowledged, 0},
-		"line 1, press 2 is back to normal after 1 second.":                     {event.FaultMachine, event.AlarmNormal, 0},
-		"line 1, press 2 is back to normal after 90 minutes.":                   {event.FaultMachine, event.AlarmNormal, 90 * time.Minute},
-		"line 1, press 2 is back to normal after 50 hours.":                     {event.FaultSilence, event.AlarmNormal, 50 * time.Hour},
-		"No data from line 1, press 2. Check its sensors and their connection.": {event.FaultSilence, event.AlarmUnacknowledged, 0},
-		"This is a test alarm of line 1, press 2. No action is required.":       {event.FaultTest, event.AlarmUnacknowledged, 0},
+		"Fault found on line 1, press 2. Immediate attention required.":             {event.FaultMachine, event.AlarmUnacknowledged, 0},
+		"line 1, press 2 is back to normal after 1 second.":                         {event.FaultMachine, event.AlarmNormal, 0},
+		"line 1, press 2 is back to normal after 90 minutes.":                       {event.FaultMachine, event.AlarmNormal, 90 * time.Minute},
+		"line 1, press 2 is back to normal after 50 hours.":                         {event.FaultSilence, event.AlarmNormal, 50 * time.Hour},
+		"No data from line 1, press 2. Check its sensors and their connection.":     {event.FaultSilence, event.AlarmUnacknowledged, 0},
+		"This is a test alarm of line 1, press 2. No action is required.":           {event.FaultTest, event.AlarmUnacknowledged, 0},
+		"The inference engine of line 1, press 2 is back to normal after 50 hours.": {event.FaultEngineDown, event.AlarmNormal, 50 * time.Hour},
 	} {
 		a := event.Alert{Thing: "press-2", Line: "line-1", Fault: c.fault, State: c.state, Since: since}
 		if got := text(a, since.Add(c.after)); got != want {

@@ -51,6 +51,7 @@ type rig struct {
 	health *ipc.Subscription[ipc.TopicMessage]
 	ahead  atomic.Int64 // of the clock, nanoseconds
 	seq    uint64
+	heard  uint64 // predictions, by the manager that runs
 	log    *lines
 	stop   func()
 	run    string          // of the health messages
@@ -68,9 +69,9 @@ func newRig(t *testing.T) *rig {
 }
 
 // stoppedRig returns one whose manager does not run.
-func stoppedRig(t *testing.T) *rig {
+func stoppedRig(t *testing.T, set ...func(*localcore.Options)) *rig {
 	t.Helper()
-	core := coretest.Start(t)
+	core := coretest.Start(t, set...)
 	log := new(lines)
 	r := &rig{
 		t: t, core: core, client: coretest.Client(t, core), ended: make(map[string]bool), stop: func() {}, log: log,
