@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -218,6 +219,45 @@ func TestLevels(t *testing.T) {
 			}
 			if changes > 1 {
 				t.Errorf("%+v: rows of %v change the alarm %d times", c, p, changes)
+			}
+		}
+	}
+}
+
+// Whichever bit of the file is flipped, the same is watched, or the damage is told and kept.
+func TestNoFlippedBitChangesWhatIsWatched(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, watchName)
+	now := time.Now()
+	w := openTestWatch(t, path, now)
+	w.things["press-1"] = &thing{line: "line-1", absence: heard(now.Add(-time.Minute))}
+	w.things["press-2"] = &thing{simulated: true, absence: heard(now)}
+	w.down = heard(now.Add(-time.Minute))
+	if err := w.save(now, Default(), true); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bit := range 8 * len(data) {
+		flipped := bytes.Clone(data)
+		flipped[bit/8] ^= 1 << (bit % 8)
+		if err := os.WriteFile(path, flipped, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, problem := openWatch(path, now)
+		if problem != nil {
+			t.Fatalf("bit %d: %v", bit, problem)
+		}
+		if got.damage == nil && !reflect.DeepEqual(got.saved, w.saved) {
+			t.Fatalf("bit %d: %+v, want %+v", bit, got.saved, w.saved)
+		}
+		if aside, err := filepath.Glob(path + ".damaged-*"); err != nil || (len(aside) == 1) != (got.damage != nil) {
+			t.Fatalf("bit %d: %v, %v", bit, aside, err)
+		} else if len(aside) == 1 {
+			if err := os.Remove(aside[0]); err != nil {
+				t.Fatal(err)
 			}
 		}
 	}
