@@ -103,7 +103,7 @@ func (r *rig) advance(d time.Duration) {
 	r.engine(event.StateOK)
 }
 
-// engine publishes the engine's health. It says that it does so once an hour: its silence is no alarm for three.
+// engine publishes the engine's health. It says that it does so once an hour: its silence is no alarm for so long.
 func (r *rig) engine(state event.State) {
 	r.t.Helper()
 	r.publish(event.HealthTopic("com.edgepdm.InferenceEngine"), event.Health{
@@ -258,7 +258,7 @@ func TestAlertIsRepublishedUntilAcknowledged(t *testing.T) {
 			t.Errorf("%+v, then %+v", first, again)
 		}
 	}
-	r.advance(2 * time.Hour) // republish is 1h; silence is raised too
+	r.advance(61 * time.Minute) // republish is 1h; silence is raised too
 	isAgain()
 	r.stop()
 	r.start() // whatever it was doing, as after a crash

@@ -8,6 +8,7 @@ import (
 
 	"edgepdm/components/alarm-manager/manager"
 	"edgepdm/shared/event"
+	"edgepdm/test/coretest"
 )
 
 // votes publishes a prediction that votes for an alarm, if it votes at all.
@@ -80,6 +81,17 @@ func TestOnlyNewsVotes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A gap is in a health message at once: the process may be killed before the next one is due.
+func TestAGapIsToldAtOnce(t *testing.T) {
+	r := stoppedRig(t)
+	coretest.Configure(t, r.core, managerName, map[string]any{"healthInterval": "1h"})
+	r.start()
+	r.predict(0.1)
+	r.seq += 2
+	r.predict(0.1)
+	r.await("the gap", func(h event.Health) bool { return h.Counters[manager.CounterGaps] == 2 })
 }
 
 // Votes do not count with those after a silence.

@@ -104,16 +104,17 @@ func (w *watch) skip(d time.Duration, now time.Time) {
 	w.down.skip(d, now)
 }
 
-// engineLimit is how long the engine may not work until that is an alarm: as long as machines, but not before three of its
-// health messages are missing, unless one says that it does not work.
+// engineLimit is how long the engine may not work until that is an alarm: as long as machines, but not before one of its health
+// messages is overdue, unless one says that it does not work.
 func (w *watch) engineLimit(silence time.Duration) time.Duration {
-	switch {
-	case w.idle != "":
+	if w.idle != "" {
 		return silence
-	case w.every <= 0:
-		return max(silence, 3*usualInterval)
 	}
-	return max(silence, 3*w.every)
+	every := w.every
+	if every <= 0 {
+		every = usualInterval
+	}
+	return max(silence, every+max(time.Second, every/10))
 }
 
 // skipThings leaves it out of the absence of things.
