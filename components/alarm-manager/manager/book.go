@@ -102,7 +102,7 @@ func (b *book) read(j *journal, now time.Time) error {
 	case c.damaged:
 		j.aside = asideName(j.path, b.epoch)
 		b.lost += c.lost
-		b.damaged(fmt.Sprintf("%s was damaged, and alarms and alerts are missing (at least %d entries); what is whole of it is used, and it is kept as %s",
+		b.damaged(fmt.Sprintf("%s was damaged: alarms or alerts may be missing, %d entries are; what is whole of it is used, and it is kept as %s",
 			bookName, c.lost, filepath.Base(j.aside)), now)
 	case c.torn:
 		b.dirty = true
@@ -169,10 +169,15 @@ func (b *book) waitAgain(a event.Alert) {
 
 func (b *book) remove(id string) bool {
 	i := slices.IndexFunc(b.outbox, func(a event.Alert) bool { return a.ID == id })
-	if i >= 0 {
+	switch {
+	case i < 0:
+		return false
+	case i == 0: // most often: thousands of others need not move
+		b.outbox = b.outbox[1:]
+	default:
 		b.outbox = slices.Delete(b.outbox, i, i+1)
 	}
-	return i >= 0
+	return true
 }
 
 // undeliverable reports whether a forwarder would refuse an alert.

@@ -44,11 +44,15 @@ func (r *rig) rows(from, to int) {
 	r.await("the rows", func(h event.Health) bool { return h.Counters[manager.CounterPredictions] == r.heard })
 }
 
+// ticked reports whether there was time for a look at all that is absent.
+func ticked(since time.Time) func(event.Health) bool {
+	return func(h event.Health) bool { return h.TS.Sub(since) > 1500*time.Millisecond }
+}
+
 // nothingElse checks that no alert waits, after time enough for a look at all that is absent.
 func (r *rig) nothingElse() {
 	r.t.Helper()
-	begin := r.await("a health message", func(event.Health) bool { return true }).TS
-	r.await("time for a tick", func(h event.Health) bool { return h.TS.Sub(begin) > 1500*time.Millisecond })
+	r.await("time for a tick", ticked(time.Now()))
 	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})
 	r.expect(event.FaultTest, event.AlarmUnacknowledged)
 }
@@ -145,6 +149,7 @@ func TestAnEngineWithItsLastGoodConfigurationWorks(t *testing.T) {
 	for range 2 {
 		r.ahead.Add(int64(16 * time.Second))
 		r.says(event.Health{Run: "1", State: event.StateBadConfig, Model: &event.ModelRef{Version: "1"}})
+		r.await("time to hear it", ticked(time.Now()))
 	}
 	r.expect(event.FaultSilence, event.AlarmUnacknowledged)
 }

@@ -53,6 +53,7 @@ type contents struct {
 	head    head
 	entries []entry // whole ones, without the head
 	next    uint64  // number of the next entry
+	base    int64   // bytes of the snapshot
 	torn    bool    // the end was cut off, or has to be
 	damaged bool
 	lost    uint64 // entries that are known to be missing
@@ -60,7 +61,7 @@ type contents struct {
 
 // readJournal returns what a file has. The only error is errNewerFormat.
 func readJournal(data []byte) (c contents, err error) {
-	headed := false
+	headed, size := false, int64(len(data))
 	for len(data) > 0 {
 		line, rest, ended := bytes.Cut(data, []byte("\n"))
 		data = rest
@@ -92,6 +93,9 @@ func readJournal(data []byte) (c contents, err error) {
 				return contents{}, fmt.Errorf("format %d: %w", e.Head.Format, errNewerFormat)
 			}
 			c.head, headed = *e.Head, true
+		}
+		if c.next == c.head.Entries+1 {
+			c.base = size - int64(len(data))
 		}
 	}
 	if missing := c.head.Entries + 1; headed && c.next < missing { // cut within the snapshot
@@ -172,7 +176,7 @@ func (j *journal) resume(c contents, size int64) {
 	if err != nil {
 		return
 	}
-	j.file, j.id, j.next, j.size, j.base = file, c.id, c.next, size, size
+	j.file, j.id, j.next, j.size, j.base = file, c.id, c.next, size, c.base
 }
 
 // entered notes an alert.
@@ -265,7 +269,7 @@ func (j *journal) make(h head, snapshot []entry) error {
 		return fmt.Errorf("keep alarms: %w", err)
 	}
 	j.aside = ""
-	j.resume(contents{id: j.id, next: j.next}, int64(len(data)))
+	j.resume(contents{id: j.id, next: j.next, base: int64(len(data))}, int64(len(data)))
 	return nil
 }
 

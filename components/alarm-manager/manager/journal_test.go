@@ -349,6 +349,29 @@ func TestBytesWrittenAreBounded(t *testing.T) {
 	}
 }
 
+// Nor does the file grow over restarts.
+func TestTheFileIsBoundedOverRestarts(t *testing.T) {
+	dir := t.TempDir()
+	largest := int64(0)
+	for range 40 {
+		b := openTestBook(t, dir)
+		for range 500 {
+			a, _ := b.enter(alert("press-1", event.FaultTest, event.AlarmUnacknowledged))
+			b.acknowledge(a.ID)
+		}
+		saveBook(t, b)
+		b.close()
+		info, err := os.Stat(b.journal.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		largest = max(largest, info.Size())
+	}
+	if largest < minGrowth/2 || largest > 2*minGrowth {
+		t.Errorf("%d bytes", largest)
+	}
+}
+
 func writeLegacy(t *testing.T, dir string, file legacyFile) string {
 	t.Helper()
 	data, err := json.Marshal(file)
