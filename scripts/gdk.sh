@@ -91,7 +91,10 @@ for project in recipes/* .; do
   fi
   todo+=("$project")
 done
-[ ${#todo[@]} -gt 0 ] || echo "there is nothing to publish"
+if [ ${#todo[@]} -eq 0 ]; then
+  echo "there is nothing to publish"
+  exit 0
+fi
 for project in "${todo[@]}"; do
   echo "== $project: gdk component $action"
   (cd "$project" && gdk component build) || fail 1 "gdk component build failed in $project"

@@ -65,6 +65,7 @@ func Run[C any](ctx context.Context, spec Spec[C], env Environment) error {
 	for failed := 0; ; {
 		client, err := connect(ctx, spec.Name, options, wait)
 		if errors.Is(err, ipc.ErrRefused) {
+			env.Log.Info("the nucleus refuses the token; it may be stopping", "error", err)
 			return farewell(ctx, env.Farewell, err)
 		}
 		if err == nil {
@@ -72,11 +73,12 @@ func Run[C any](ctx context.Context, spec Spec[C], env Environment) error {
 			begun := time.Now()
 			err = session(ctx, spec, env, rt, client, &store)
 			_ = client.Close()
+			rt.sent.Wait() // the connection's end is an answer
 			if time.Since(begun) > env.Backoff.Max {
 				failed = 0
 			}
 		}
-		again := errors.Is(err, ipc.ErrConnectionLost) || errors.Is(err, errUnready) || errors.Is(err, errDeaf)
+		again := errors.Is(err, ipc.ErrConnectionLost) || errors.Is(err, ipc.ErrEnded) || errors.Is(err, errUnready) || errors.Is(err, errDeaf)
 		switch {
 		case ctx.Err() != nil && (again || errors.Is(err, ctx.Err())):
 			return nil
@@ -96,7 +98,7 @@ func connect(ctx context.Context, name string, o ipc.Options, wait func(context.
 	}
 	named, nameErr := ipc.Dial(ctx, ipc.Options{Socket: o.Socket, ComponentName: name})
 	if nameErr != nil {
-		return nil, err
+		return nil, fmt.Errorf("connect by token: %w; by name: %w", err, nameErr)
 	}
 	return named, nil
 }
@@ -120,14 +122,16 @@ var errUnready = errors.New("the nucleus is not ready")
 // session does the component's work over one connection. It returns nil when ctx ends or the work is done.
 func session[C any](ctx context.Context, spec Spec[C], env Environment, rt *Runtime, client *ipc.Client, store *lastGood) error {
 	rt.connected(client)
-	hearing := rt.listen(ctx, client, env.Deaf)
+	hearing := rt.listen(ctx, client, env.Deaf, env.Backoff.Max)
 	defer hearing.stop()
 	stopHealth := rt.startHealth(ctx, hearing)
 	defer stopHealth()
 
 	stopJudging := judge(ctx, spec, rt, client, env.Backoff)
 	defer stopJudging()
-	changes := &watcher{client: client, log: rt.Log, backoff: env.Backoff, settle: env.Settle}
+	granted, stopRetrying := rt.retrySubscriptions(ctx, client, env.Backoff.Max)
+	defer stopRetrying()
+	changes := &watcher{client: client, log: rt.Log, backoff: env.Backoff, settle: env.Settle, granted: granted}
 	if err := changes.subscribe(ctx); err != nil {
 		changes.again(err)
 	}
@@ -149,12 +153,14 @@ func session[C any](ctx context.Context, spec Spec[C], env Environment, rt *Runt
 		case err != nil || next == nil:
 			return err
 		}
-		if err := store.save(next.raw); err != nil {
-			rt.Log.Warn("the configuration is not kept as last good", "error", err)
+		if next != current {
+			if err := store.save(next.raw); err != nil {
+				rt.Log.Warn("the configuration is not kept as last good", "error", err)
+			}
+			rt.setConfigProblem("")
+			rt.Log.Info("configuration changed: starting work with the new one")
+			current = next
 		}
-		rt.setConfigProblem("")
-		rt.Log.Info("configuration changed: starting work with the new one")
-		current = next
 		rt.endGeneration()
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
@@ -39,6 +40,16 @@ func (l *lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(p)
+}
+
+// await waits until a line with text was logged.
+func (l *lines) await(t *testing.T, text string) {
+	t.Helper()
+	for late := time.Now().Add(patient); !strings.Contains(l.String(), text); time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatalf("never logged: %s", text)
+		}
+	}
 }
 
 func (l *lines) String() string {

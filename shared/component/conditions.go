@@ -27,6 +27,7 @@ const logConditionEvery = 10 * time.Second
 type Conditions struct {
 	log    *slog.Logger
 	now    func() time.Time
+	grace  time.Duration // before a refusal of the nucleus is logged: it takes the rights of a component before it ends it
 	notify func()
 
 	mu       sync.Mutex
@@ -46,11 +47,12 @@ type condition struct {
 	since  time.Time
 	logged time.Time
 	text   string // of the lowest part
+	told   bool   // text was logged
 	own    bool   // of the framework: outlives a change of the configuration
 }
 
-func newConditions(log *slog.Logger, now func() time.Time, notify func()) *Conditions {
-	return &Conditions{log: log, now: now, notify: notify, expected: make(map[place]bool), wrong: make(map[place]*condition)}
+func newConditions(log *slog.Logger, now func() time.Time, grace time.Duration, notify func()) *Conditions {
+	return &Conditions{log: log, now: now, grace: grace, notify: notify, expected: make(map[place]bool), wrong: make(map[place]*condition)}
 }
 
 // Expect keeps the component from being OK until Set is called for the place.
@@ -72,7 +74,7 @@ func (c *Conditions) SetPart(code event.Code, name string, part int, problem err
 	c.set(place{code, name}, part, problem, false)
 }
 
-// setDeaf is Set for the framework's own condition, which outlives a change of the configuration.
+// setDeaf is Set for a condition of the framework, which outlives a change of the configuration.
 func (c *Conditions) setDeaf(problem error) {
 	c.set(place{event.CodePubSubDeaf, placeLocal}, 0, problem, true)
 }
@@ -98,7 +100,9 @@ func (c *Conditions) change(at place, part int, problem error, own bool) bool {
 		delete(is.parts, part)
 		if len(is.parts) == 0 {
 			delete(c.wrong, at)
-			c.log.Info("it works again", "code", at.code, "place", at.name)
+			if !is.logged.IsZero() {
+				c.log.Info("it works again", "code", at.code, "place", at.name)
+			}
 			return true
 		}
 	} else {
@@ -112,12 +116,19 @@ func (c *Conditions) change(at place, part int, problem error, own bool) bool {
 	if text == is.text {
 		return awaited
 	}
-	is.text = text
-	if now := c.now(); is.logged.IsZero() || now.Sub(is.logged) >= logConditionEvery {
-		is.logged = now
-		c.log.Error("something does not work; it will be tried again", "code", at.code, "place", at.name, "error", text)
-	}
+	is.text, is.told = text, false
+	c.tell(at, is, c.now())
 	return true
+}
+
+// tell logs what is wrong at a place, if it is time to. mu is held.
+func (c *Conditions) tell(at place, is *condition, now time.Time) {
+	early := at.code == event.CodeNotAuthorized && now.Sub(is.since) < c.grace
+	if is.told || early || !is.logged.IsZero() && now.Sub(is.logged) < logConditionEvery {
+		return
+	}
+	is.told, is.logged = true, now
+	c.log.Error("something does not work; it will be tried again", "code", at.code, "place", at.name, "error", is.text)
 }
 
 // begin forgets what the work said before it was entered again.
@@ -133,6 +144,7 @@ func (c *Conditions) report() (list []event.Condition, awaited bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for at, is := range c.wrong {
+		c.tell(at, is, c.now())
 		list = append(list, event.Condition{Code: at.code, Place: at.name, Detail: cut(is.text, maxConditionDetail), Since: is.since.UTC()})
 	}
 	slices.SortFunc(list, func(a, b event.Condition) int {

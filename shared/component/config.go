@@ -29,6 +29,9 @@ type Common struct {
 
 // Validate checks the common keys.
 func (c Common) Validate() error {
+	if !slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, c.LogLevel) {
+		return fmt.Errorf("logLevel: %v is none of debug, info, warn and error", c.LogLevel)
+	}
 	if c.HealthInterval < 100*time.Millisecond || c.HealthInterval > time.Hour {
 		return fmt.Errorf("healthInterval: %v is not between 100ms and 1h", c.HealthInterval)
 	}
@@ -59,6 +62,10 @@ func isMissing(err error) bool {
 
 // parseConfig gives raw its types and validates it. The error wraps errBadConfig and names the field.
 func parseConfig[C any](spec Spec[C], log *slog.Logger, raw map[string]any) (*configuration[C], error) {
+	raw, err := withoutNulls("", raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errBadConfig, err)
+	}
 	config := &configuration[C]{raw: raw, common: Common{HealthInterval: 5 * time.Second}, value: spec.Default()}
 	common, _, err := decode(raw, &config.common)
 	if err == nil {
@@ -83,6 +90,42 @@ func parseConfig[C any](spec Spec[C], log *slog.Logger, raw map[string]any) (*co
 		}
 	}
 	return config, nil
+}
+
+// withoutNulls returns raw without the keys whose value is null: the default is in force there, as if the key were not set.
+func withoutNulls(path string, raw map[string]any) (map[string]any, error) {
+	left := make(map[string]any, len(raw))
+	for key, value := range raw {
+		value, err := withoutNullsIn(path+key, value)
+		if err != nil {
+			return nil, err
+		}
+		if value != nil {
+			left[key] = value
+		}
+	}
+	return left, nil
+}
+
+func withoutNullsIn(path string, value any) (any, error) {
+	switch value := value.(type) {
+	case map[string]any:
+		return withoutNulls(path+".", value)
+	case []any:
+		left := make([]any, len(value))
+		for i, element := range value {
+			element, err := withoutNullsIn(fmt.Sprintf("%s[%d]", path, i), element)
+			if err != nil {
+				return nil, err
+			}
+			if element == nil {
+				return nil, fmt.Errorf("%s[%d]: null is no value", path, i)
+			}
+			left[i] = element
+		}
+		return left, nil
+	}
+	return value, nil
 }
 
 // decode fills target from raw and returns the keys that target has and those that it does not. Scalars may come as
@@ -112,6 +155,8 @@ func scalar(from, to reflect.Type, data any) (any, error) {
 	isFloat := kind == reflect.Float32 || kind == reflect.Float64
 	_, isBool := data.(bool)
 	switch {
+	case to == reflect.TypeFor[slog.Level]() && from.Kind() != reflect.String && from.Kind() != reflect.Pointer:
+		return nil, fmt.Errorf("%v is none of debug, info, warn and error", data)
 	case from == to, from == reflect.PointerTo(to): // the hooks before this one have done it
 		return data, nil
 	case !isInt && !isUint && !isFloat && kind != reflect.Bool:

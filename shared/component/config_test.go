@@ -68,6 +68,12 @@ func TestParseConfigNamesTheField(t *testing.T) {
 		want []string
 	}{
 		{map[string]any{"things": 11.0}, []string{"things", "11"}},
+		{map[string]any{"faults": []any{nil}}, []string{"faults[0]", "null"}},
+		{map[string]any{"logLevel": 1099511627776.0}, []string{"logLevel", "1.099511627776e+12"}},
+		{map[string]any{"logLevel": 4}, []string{"logLevel", "4"}},
+		{map[string]any{"logLevel": "info+1"}, []string{"logLevel", "INFO+1"}},
+		{map[string]any{"logLevel": ""}, []string{"logLevel"}},
+		{map[string]any{"healthInterval": "9999999h"}, []string{"healthInterval"}},
 		{map[string]any{"things": 2.5}, []string{"things", "not a whole number"}},
 		{map[string]any{"things": "many"}, []string{"things", "not a whole number"}},
 		{map[string]any{"maxAge": 5.0}, []string{"maxAge", "not a duration"}},

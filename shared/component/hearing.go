@@ -37,31 +37,63 @@ type hearing struct {
 	since time.Time
 }
 
-// listen subscribes to the component's own health messages. Where that is not granted, nothing is watched.
-func (rt *Runtime) listen(ctx context.Context, client *ipc.Client, after time.Duration) *hearing {
-	h := &hearing{rt: rt, client: client, after: after, stop: func() {}}
+// listen begins to hear the component's own health messages. Where that is refused, it is told and tried again now and then.
+func (rt *Runtime) listen(ctx context.Context, client *ipc.Client, after, again time.Duration) *hearing {
+	ctx, cancel := context.WithCancel(ctx)
+	h := &hearing{rt: rt, client: client, after: after, off: true, stop: cancel}
 	rt.hearing.Store(h)
-	sub, err := client.Subscribe(ctx, event.HealthTopic(rt.name), ipc.ReceiveAll)
-	if err != nil || after <= 0 {
-		h.off = true
-		if err != nil && ctx.Err() == nil && client.Err() == nil {
-			rt.Log.Warn("own health messages are not heard: silent subscriptions would go unnoticed", "error", err)
-		}
-		return h
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for m := range sub.Events() {
-			if own, err := event.DecodeHealth(m.Payload); err == nil && own.Run == rt.run {
-				h.heard()
+	sub, err := h.subscribe(ctx)
+	var work sync.WaitGroup
+	work.Go(func() {
+		for ctx.Err() == nil && client.Err() == nil {
+			if err == nil {
+				h.hear(ctx, sub)
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(again):
+				sub, err = h.subscribe(ctx)
 			}
 		}
 	})
 	h.stop = func() {
-		_ = sub.Close()
-		wg.Wait()
+		cancel()
+		work.Wait()
 	}
 	return h
+}
+
+// subscribe subscribes to the component's own health messages.
+func (h *hearing) subscribe(ctx context.Context) (*ipc.Subscription[ipc.TopicMessage], error) {
+	topic := event.HealthTopic(h.rt.name)
+	sub, err := h.client.Subscribe(ctx, topic, ipc.ReceiveAll)
+	if ctx.Err() != nil || h.client.Err() != nil {
+		return sub, err
+	}
+	h.rt.conditions.subscribed(topic, err, true)
+	h.mu.Lock()
+	h.off, h.count = err != nil || h.after <= 0, 0
+	h.mu.Unlock()
+	return sub, err
+}
+
+// hear takes them until the subscription or ctx ends.
+func (h *hearing) hear(ctx context.Context, sub *ipc.Subscription[ipc.TopicMessage]) {
+	defer func() { _ = sub.Close() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m, open := <-sub.Events():
+			if !open {
+				return
+			}
+			if own, err := event.DecodeHealth(m.Payload); err == nil && own.Run == h.rt.run {
+				h.heard()
+			}
+		}
+	}
 }
 
 // Hears reports whether local messages are delivered, as far as the component's own health messages tell: false while more

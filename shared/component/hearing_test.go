@@ -13,6 +13,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
+	"edgepdm/test/localcore"
 )
 
 // patient is how long a test waits for what must come.
@@ -137,25 +138,52 @@ func TestAfterACrashOfTheIPCDaemon(t *testing.T) {
 	}
 }
 
+// A subscription that the nucleus refuses is told and made later; meanwhile the work goes on.
+func TestARefusedSubscription(t *testing.T) {
+	for mode, set := range map[string]func(*localcore.Options){"classic": func(*localcore.Options) {}, "lite": onLite} {
+		t.Run(mode, func(t *testing.T) {
+			core := coretest.Start(t, set)
+			env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.DiscardHandler))
+			env.Backoff.Max = 100 * time.Millisecond
+			grant := func(topics ...any) {
+				coretest.Configure(t, core, name, map[string]any{"healthInterval": "100ms", "accessControl": map[string]any{
+					"aws.greengrass.ipc.pubsub": map[string]any{name + ":pubsub:1": map[string]any{"resources": topics}},
+				}})
+			}
+			grant(event.HealthTopic(name))
+			client := coretest.Client(t, core)
+			health, err := client.Subscribe(t.Context(), event.HealthTopic(name), ipc.ReceiveFromOthers)
+			if err != nil {
+				t.Fatal(err)
+			}
+			heard := make(chan string, 100)
+			start(t, env, echo(heard))
+			awaitHealth(t, health, "the refusal is told", func(h event.Health) bool {
+				return h.State == event.StateDegraded && len(h.Conditions) == 1 && h.Conditions[0].Code == event.CodeNotAuthorized &&
+					h.Conditions[0].Place == "SubscribeToTopic "+event.FilterHealth
+			})
+			await(t, heard, "ready")
+			grant(event.HealthTopic(name), "pdm/v1/health/*")
+			awaitHealth(t, health, "it is granted", func(h event.Health) bool { return h.State == event.StateOK })
+			if err := client.Publish(t.Context(), event.HealthTopic("other"), []byte("hello")); err != nil {
+				t.Fatal(err)
+			}
+			await(t, heard, "hello")
+		})
+	}
+}
+
 // A nucleus that stops refuses the tokens before it ends its components: that is no failure.
 func TestAStopOfTheNucleusIsNoFailure(t *testing.T) {
 	core := coretest.Start(t)
 	var log lines
 	env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.NewTextHandler(&log, nil)))
 	env.Farewell = patient
-	real, refused := env.Getenv, make(chan struct{})
-	asked := 0
-	env.Getenv = func(n string) string {
-		if n == ipc.EnvAuthToken {
-			if asked++; asked == 1 {
-				defer close(refused)
-			}
-			return "WRONG"
-		}
-		return real(n)
-	}
-	stop := start(t, env, func(context.Context, *component.Runtime, config) error { return nil })
-	<-refused
+	heard := make(chan string, 1)
+	stop := start(t, env, echo(heard))
+	await(t, heard, "ready")
+	core.BreakOff()
+	log.await(t, "the nucleus refuses the token")
 	if err := stop(); err != nil { // SIGTERM
 		t.Errorf("%v", err)
 	}
@@ -163,7 +191,6 @@ func TestAStopOfTheNucleusIsNoFailure(t *testing.T) {
 		t.Error(log.String())
 	}
 	env.Farewell = time.Millisecond
-	asked = 1
 	err := component.Run(t.Context(), component.Spec[config]{
 		Name: name, Default: func() config { return config{} },
 		Run: func(context.Context, *component.Runtime, config) error { return nil },

@@ -2,6 +2,7 @@ package component
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -25,9 +26,11 @@ func Main[C any](ctx context.Context, spec Spec[C]) error {
 	err := Run(ctx, spec, env)
 	if err != nil {
 		env.Log.Error("the component failed and will be restarted", "error", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(failureDelay):
+		if !errors.Is(err, ipc.ErrRefused) { // after which Run has waited already
+			select {
+			case <-ctx.Done():
+			case <-time.After(failureDelay):
+			}
 		}
 		return err
 	}

@@ -1,7 +1,6 @@
 package component
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
@@ -24,10 +23,12 @@ type Runtime struct {
 	now                func() time.Time
 	conditions         *Conditions
 	hearing            atomic.Pointer[hearing] // of the connection
+	sent               sync.WaitGroup          // messages whose answers are awaited
 
 	mu             sync.Mutex // guards what follows
 	client         *ipc.Client
 	subscriptions  map[string]*subscription
+	refused        map[string]int // filters whose subscription the nucleus refuses, by generation
 	generation     int
 	state          event.State
 	detail         string
@@ -36,12 +37,6 @@ type Runtime struct {
 	uplink         event.Uplink
 	counters       map[string]*atomic.Uint64
 	healthInterval time.Duration
-}
-
-// subscription is one that outlives a change of configuration.
-type subscription struct {
-	sub        *ipc.Subscription[ipc.TopicMessage]
-	generation int // of the configuration that asked for it last
 }
 
 func newRuntime(name, version string, env Environment) *Runtime {
@@ -53,7 +48,7 @@ func newRuntime(name, version string, env Environment) *Runtime {
 	if rt.now == nil {
 		rt.now = time.Now
 	}
-	rt.conditions = newConditions(env.Log, rt.now, rt.ReportHealth)
+	rt.conditions = newConditions(env.Log, rt.now, env.Farewell, rt.ReportHealth)
 	return rt
 }
 
@@ -100,46 +95,7 @@ func (rt *Runtime) connected(client *ipc.Client) {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
 	rt.client = client
-	rt.subscriptions = make(map[string]*subscription)
-}
-
-// Subscribe subscribes to the local topics that match filter. When a Run that was entered again asks for the same filter
-// it gets the same subscription, with what arrived meanwhile: a change of configuration loses no message. A filter that the
-// new Run does not ask for is given up at the next change. Not for two goroutines with the same filter.
-func (rt *Runtime) Subscribe(ctx context.Context, filter string) (*ipc.Subscription[ipc.TopicMessage], error) {
-	rt.mu.Lock()
-	client := rt.client
-	if s := rt.subscriptions[filter]; s != nil && s.sub.Err() == nil {
-		s.generation = rt.generation
-		rt.mu.Unlock()
-		return s.sub, nil
-	}
-	rt.mu.Unlock()
-	sub, err := client.Subscribe(ctx, filter, ipc.ReceiveFromOthers)
-	if err != nil {
-		return nil, err
-	}
-	rt.mu.Lock()
-	defer rt.mu.Unlock()
-	rt.subscriptions[filter] = &subscription{sub, rt.generation}
-	return sub, nil
-}
-
-// endGeneration closes the subscriptions that the last Run did not ask for.
-func (rt *Runtime) endGeneration() {
-	rt.mu.Lock()
-	var unwanted []*ipc.Subscription[ipc.TopicMessage]
-	for filter, s := range rt.subscriptions {
-		if s.generation != rt.generation {
-			unwanted = append(unwanted, s.sub)
-			delete(rt.subscriptions, filter)
-		}
-	}
-	rt.generation++
-	rt.mu.Unlock()
-	for _, sub := range unwanted {
-		_ = sub.Close()
-	}
+	rt.subscriptions, rt.refused = make(map[string]*subscription), make(map[string]int)
 }
 
 // Counter returns the counter of that name, which the health messages carry.

@@ -11,16 +11,18 @@ import (
 	"edgepdm/shared/ipc"
 )
 
-// watcher hears of changes of the component's configuration. When the nucleus ends the subscription, it subscribes anew.
+// watcher hears of changes of the component's configuration. When the nucleus ends the subscription, it subscribes again.
 type watcher struct {
 	client  *ipc.Client
 	log     *slog.Logger
 	backoff Backoff
 	settle  time.Duration
+	granted <-chan struct{} // a subscription that was refused is made
 
 	events <-chan ipc.ConfigurationUpdateEvents // nil while there is no subscription
 	retry  <-chan time.Time                     // nil while there is one
-	failed int                                  // attempts to subscribe anew
+	failed int                                  // attempts to subscribe again
+	enter  bool                                 // Run is to be entered again, as granted said
 }
 
 func (w *watcher) subscribe(ctx context.Context) error {
@@ -59,6 +61,9 @@ func (w *watcher) wait(ctx context.Context, workDone <-chan struct{}) bool {
 			return false
 		case <-w.client.Done():
 			return false
+		case <-w.granted:
+			w.enter = true
+			return true
 		case _, open := <-w.events:
 			switch {
 			case open:
@@ -106,9 +111,13 @@ func (w *watcher) quiet(ctx context.Context, workDone <-chan struct{}) bool {
 }
 
 // watch waits until the work ends (nil, nil), the context ends (nil, nil), or a valid configuration that differs from
-// the current one arrives. A bad one is refused and logged.
+// the current one arrives. A bad one is refused and logged. It returns the current one when Run is to be entered again with it.
 func watch[C any](ctx context.Context, spec Spec[C], rt *Runtime, changes *watcher, current *configuration[C], workDone <-chan struct{}) (*configuration[C], error) {
 	for changes.wait(ctx, workDone) {
+		if changes.enter {
+			changes.enter = false
+			return current, nil
+		}
 		next, err := readConfig(ctx, spec, rt.Log, changes.client)
 		if err != nil && !errors.Is(err, errBadConfig) {
 			if changes.client.Err() == nil && ctx.Err() == nil {

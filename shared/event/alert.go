@@ -127,11 +127,13 @@ func (c *TestAlarm) Check() error {
 	if err := checkVersion(c.V); err != nil {
 		return err
 	}
-	for _, name := range []string{c.Thing, c.Line} {
-		if name == "" {
-			continue
+	if c.Thing != "" {
+		if err := CheckName(c.Thing); err != nil {
+			return &InvalidError{ReasonName, err.Error()}
 		}
-		if err := CheckName(name); err != nil {
+	}
+	if c.Line != "" {
+		if err := CheckLine(c.Line); err != nil {
 			return &InvalidError{ReasonName, err.Error()}
 		}
 	}

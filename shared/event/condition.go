@@ -9,7 +9,7 @@ type Code string
 const (
 	CodeConfiguration  Code = "CONFIGURATION"   // a setting is missing or does not fit what is there
 	CodeNotAuthorized  Code = "NOT_AUTHORIZED"  // the nucleus or AWS refuses an operation
-	CodePubSubDeaf     Code = "PUBSUB_DEAF"     // the nucleus takes local messages and delivers none
+	CodePubSubDeaf     Code = "PUBSUB_DEAF"     // the nucleus fails to take local messages, or takes them and delivers none
 	CodeCloudAccess    Code = "CLOUD_ACCESS"    // no region, endpoint or credentials
 	CodeDelivery       Code = "DELIVERY"        // a cloud service does not take what waits
 	CodeDisk           Code = "DISK"            // a file cannot be read or written, or the disk is full

@@ -8,7 +8,7 @@ import (
 )
 
 // Subscription is a stream of events. A reader that is too slow loses the oldest events (Options.Queue of them wait),
-// never the connection nor the events of other subscriptions; Dropped counts them.
+// never the connection nor the events of other subscriptions; Dropped counts them. The zero value is one without events.
 type Subscription[T any] struct {
 	client  *Client
 	call    *Call
@@ -62,7 +62,7 @@ func (s *Subscription[T]) Err() error {
 
 // Close ends the subscription. Events that have arrived can still be read from Events.
 func (s *Subscription[T]) Close() error {
-	if s.client.forget(s.call.id) {
+	if s.client != nil && s.client.forget(s.call.id) {
 		s.client.terminate(s.call)
 	}
 	s.end(ErrClosed)
@@ -105,5 +105,7 @@ func (s *Subscription[T]) end(err error) {
 	}
 	s.ended = true
 	s.err = err
-	close(s.events)
+	if s.events != nil {
+		close(s.events)
+	}
 }

@@ -35,6 +35,10 @@ func (c *Core) KillIPC() error {
 	return nil
 }
 
+// BreakOff does what a nucleus does first when it stops: it breaks all connections and knows no token any more, while its
+// components still run.
+func (c *Core) BreakOff() { c.server.forgetTokens() }
+
 // forgetTokens makes all tokens invalid and breaks all connections. Who had a token can still connect by name.
 func (s *server) forgetTokens() {
 	s.mu.Lock()
@@ -45,7 +49,7 @@ func (s *server) forgetTokens() {
 	conns := slices.Collect(maps.Keys(s.conns))
 	s.mu.Unlock()
 	for _, c := range conns {
-		c.kill("ggipcd was killed")
+		c.kill("the tokens are forgotten")
 	}
 }
 

@@ -2,12 +2,17 @@ package manager
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"edgepdm/shared/event"
 )
 
 // An engine that does not work is one alarm with its cause. No machine is heard of meanwhile: that is no silence of theirs.
+
+// placeLocal is where a component says that it hears no local messages at all.
+const placeLocal = "local messages"
 
 // The time between the engine's health messages: usualInterval while it does not tell it, and maxInterval at most.
 const (
@@ -44,13 +49,18 @@ func idle(h event.Health) string {
 	case h.State == event.StateBadConfig && h.Model == nil: // with a model, the last good configuration is in force
 		return said("its configuration is refused")
 	}
-	for _, c := range h.Conditions {
-		switch {
-		case c.Code == event.CodePubSubDeaf:
-			return "the nucleus delivers it no messages"
-		case c.Code == event.CodeNotAuthorized && c.Place == "predictions":
-			return "the nucleus refuses its predictions"
-		}
+	refused := func(filter string) bool {
+		return slices.ContainsFunc(h.Conditions, func(c event.Condition) bool {
+			return (c.Code == event.CodeNotAuthorized || c.Code == event.CodePubSubDeaf) && strings.HasSuffix(c.Place, " "+filter)
+		})
+	}
+	switch {
+	case slices.ContainsFunc(h.Conditions, func(c event.Condition) bool { return c.Code == event.CodePubSubDeaf && c.Place == placeLocal }):
+		return "the nucleus delivers it no messages"
+	case refused(event.FilterPrediction):
+		return "the nucleus refuses its predictions"
+	case refused(event.FilterTelemetry) && refused(event.TopicTelemetryBatch):
+		return "the nucleus refuses it telemetry"
 	}
 	return ""
 }

@@ -74,10 +74,13 @@ func TestAnEngineThatIsDownIsOneAlarm(t *testing.T) {
 		"no model":          {event.Health{Run: "2", State: event.StateNoModel, Detail: "model.json: no such file"}, "it has no model: model.json: no such file", []event.Health{{Run: "2", State: event.StateOK}}, false},
 		"bad configuration": {event.Health{Run: "2", State: event.StateBadConfig, Detail: "batch: 0"}, "its configuration is refused: batch: 0", []event.Health{{Run: "3", State: event.StateDegraded}}, false},
 		"starting":          {event.Health{Run: "2", State: event.StateStarting}, "it does not get beyond its start", []event.Health{{Run: "2", State: event.StateOK}}, false},
-		"deaf": {event.Health{Run: "1", State: event.StateDegraded, Conditions: []event.Condition{{Code: event.CodePubSubDeaf}}},
+		"deaf": {event.Health{Run: "1", State: event.StateDegraded, Conditions: []event.Condition{{Code: event.CodePubSubDeaf, Place: "local messages"}}},
 			"the nucleus delivers it no messages", []event.Health{{Run: "1", State: event.StateOK}}, false},
-		"refused": {event.Health{Run: "1", State: event.StateDegraded, Conditions: []event.Condition{{Code: event.CodeNotAuthorized, Place: "predictions"}}},
+		"refused": {event.Health{Run: "1", State: event.StateDegraded, Conditions: []event.Condition{{Code: event.CodeNotAuthorized, Place: "PublishToTopic pdm/v1/prediction/+"}}},
 			"the nucleus refuses its predictions", []event.Health{{Run: "1", State: event.StateOK}}, false},
+		"without telemetry": {event.Health{Run: "1", State: event.StateDegraded, Conditions: []event.Condition{
+			{Code: event.CodeNotAuthorized, Place: "SubscribeToTopic pdm/v1/telemetry/+"}, {Code: event.CodeNotAuthorized, Place: "SubscribeToTopic pdm/v1/telemetry-batch"},
+		}}, "the nucleus refuses it telemetry", []event.Health{{Run: "1", State: event.StateOK}}, false},
 		"the manager restarts": {want: "nothing is heard of it", back: []event.Health{{Run: "2", State: event.StateOK}}, stop: true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -32,6 +32,9 @@ func (r *run) enter(a event.Alert, state event.AlarmState, now time.Time) event.
 	if a.Text == "" {
 		a.Text = text(a, now)
 	}
+	if a.Simulated {
+		a.Text = "Simulation: " + a.Text
+	}
 	a, dropped := r.book.enter(a)
 	for _, id := range dropped {
 		r.outbox.gone(id)

@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -59,6 +60,7 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		rt: rt, config: config, now: m.Now, core: m.CoreThing, publish: m.publish,
 		desk: request.NewDesk(Component, rt.WorkDir, m.Now, rt.Log), tests: make(map[string]test),
 	}
+	r.taken, r.replies = rt.Publication(event.FilterAlert), rt.Publication(event.ReplyTopic(event.TopicTestAlarm))
 	if r.publish == nil {
 		r.publish = func(ctx context.Context, topic string, payload []byte) error {
 			return rt.IPC().Publish(ctx, topic, payload)
@@ -92,6 +94,8 @@ type run struct {
 	book    *book
 	outbox  *outbox
 	courier *courier
+	taken   *component.Publication // of alerts
+	replies *component.Publication
 	watch   *watch
 	ledger  *ledger.Ledger
 	desk    *request.Desk   // where commands given on the device wait
@@ -99,6 +103,7 @@ type run struct {
 
 	misdatedAt time.Time // when a row's time was wrong; zero: none is told
 	ignored    time.Time // when an invalid message was logged
+	unsent     time.Time // when it was logged that an alert could not be published
 	unread     error     // why the alarms are in memory only
 	opened     time.Time // when it was tried last to read them
 	unwatched  error     // why things of before are not watched
@@ -395,7 +400,12 @@ func (r *run) sent(o outcome) error {
 	if o.lost {
 		return o.err
 	}
-	if o.err != nil {
+	if o.err != nil || o.first+o.again > 0 {
+		r.taken.Answered(o.err)
+	}
+	_, answer := errors.AsType[*ipc.OperationError](o.err)
+	if now := r.now(); o.err != nil && !answer && now.Sub(r.unsent) >= logEvery {
+		r.unsent = now
 		r.rt.Log.Error("an alert was not published; it will be tried again", "id", o.failed, "error", o.err)
 	}
 	return nil

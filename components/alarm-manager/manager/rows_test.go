@@ -156,3 +156,17 @@ func TestNoDataIsAnAlarmOfItsOwn(t *testing.T) {
 	r.predict(0.9, 0.9, 0.9)
 	r.expect(event.FaultMachine, event.AlarmUnacknowledged)
 }
+
+// What a simulator makes is said to be a simulation: in the text, which is also the SMS and what is spoken.
+func TestSimulatedAlarmsSaySo(t *testing.T) {
+	r := newRig(t)
+	for seq := range uint64(5) {
+		r.publish(event.PredictionTopic("press-1"), event.Prediction{
+			V: 1, ID: fmt.Sprint("press-1-e-", seq+1), Thing: "press-1", Line: "Line 7", Epoch: "e", Seq: seq + 1, TS: time.Now(),
+			Probability: 0.9, Threshold: 0.5, Model: event.ModelRef{Version: "m"}, Simulated: true,
+		})
+	}
+	if a := r.expect(event.FaultMachine, event.AlarmUnacknowledged); a.Text != "Simulation: Fault found on Line 7, press 1. Immediate attention required." {
+		t.Errorf("%+v", a)
+	}
+}

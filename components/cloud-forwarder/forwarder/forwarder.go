@@ -95,6 +95,8 @@ type run struct {
 	replayed  map[string]int64 // how much of a file of dead letters is back in the streams; replay's
 	replays   replays          // replay's, too
 
+	acks map[string]*component.Publication // by topic
+
 	alerts, predictions, batches, models *ipc.Subscription[ipc.TopicMessage]
 
 	toIoT, toSNS, toPredictions *stream // toSNS is nil without a topic
@@ -108,6 +110,10 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 		uplink: newUplink(rt), replayed: make(map[string]int64),
 		replays: replays{desk: request.NewDesk(Component, rt.WorkDir, f.Now, rt.Log)},
 		dead:    &deadLetters{dir: rt.WorkDir, limit: deadLettersSize, now: f.Now},
+		acks: map[string]*component.Publication{
+			event.TopicAckAlert:      rt.Publication(event.TopicAckAlert),
+			event.TopicAckPrediction: rt.Publication(event.TopicAckPrediction),
+		},
 	}
 	floor := int64(config.MinFreeMB) << 20
 	// Alerts have room on a disk that predictions have stopped to fill.

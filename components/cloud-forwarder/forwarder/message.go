@@ -47,12 +47,16 @@ func subject(a event.Alert) string {
 		place += " on " + a.Line
 	}
 	s := fmt.Sprintf("[%s] %s: %s", strings.ToUpper(string(a.Severity)), a.Fault, place)
+	if a.Simulated {
+		s = "[SIMULATED] " + s
+	}
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return -1
 		}
 		return r
 	}, s)
+	s = strings.TrimSpace(s)
 	return s[:min(len(s), maxSubject)]
 }
 

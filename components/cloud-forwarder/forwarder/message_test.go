@@ -75,6 +75,10 @@ func TestSubjectFitsSNS(t *testing.T) {
 	if s := subject(a); strings.ContainsAny(s, "\nß") {
 		t.Errorf("subject %q", s)
 	}
+	a.Thing, a.Line, a.Simulated = "press-1", "Line 7", true
+	if s := subject(a); s != "[SIMULATED] [HIGH] machine-fault: press-1 on Line 7" {
+		t.Errorf("subject %q", s)
+	}
 }
 
 func TestFilterTakesChangesAndSamples(t *testing.T) {

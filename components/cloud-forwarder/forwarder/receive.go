@@ -333,8 +333,8 @@ func (r *run) publishAck(ctx context.Context, topic string, ids []string) {
 		defer cancel()
 		err = r.rt.IPC().Publish(ctx, topic, payload)
 	}
-	if err != nil && ctx.Err() == nil {
-		r.rt.Log.Error("acknowledgement was not published", "topic", topic, "error", err)
+	if ctx.Err() == nil {
+		r.acks[topic].Answered(err)
 	}
 }
 

@@ -19,12 +19,7 @@ const (
 	busyAt = 4
 	// waitingLimit bounds the rows that wait for each other; several are refused ones, which have no bytes.
 	waitingLimit = 100
-	// placePredictions is where the nucleus refuses predictions.
-	placePredictions = "predictions"
 )
-
-// errUngranted says what is refused, as long as it is.
-var errUngranted = errors.New("the nucleus does not grant this component to publish on pdm/v1/prediction/*")
 
 // handled is a row that was scored, or refused.
 type handled struct {
@@ -52,12 +47,12 @@ type outlet struct {
 	pending   chan publication
 	underWay  atomic.Int64
 	available chan struct{} // the nucleus has answered, and takes more
-	refused   atomic.Bool   // the last one, as it is not granted
-	failed    atomic.Bool   // it was logged that one was not accepted
+	answers   *component.Publication
 }
 
 func newOutlet(rt *component.Runtime, batches bool) *outlet {
-	o := &outlet{rt: rt, pending: make(chan publication, pendingLimit), available: make(chan struct{}, 1)}
+	o := &outlet{rt: rt, pending: make(chan publication, pendingLimit), available: make(chan struct{}, 1),
+		answers: rt.Publication(event.FilterPrediction)}
 	o.batches.Store(batches)
 	return o
 }
@@ -185,14 +180,6 @@ func (o *outlet) count(ctx context.Context, err error, n int) bool {
 		counter = CounterRefused
 	}
 	o.rt.Counter(counter).Add(uint64(n))
-	_, unauthorized := errors.AsType[*ipc.UnauthorizedError](err)
-	switch was := o.refused.Swap(unauthorized); {
-	case unauthorized:
-		o.rt.Conditions().Set(event.CodeNotAuthorized, placePredictions, errUngranted)
-	case was:
-		o.rt.Conditions().Set(event.CodeNotAuthorized, placePredictions, nil)
-	case err != nil && o.failed.CompareAndSwap(false, true):
-		o.rt.Log.Error("a prediction was not accepted", "error", err)
-	}
+	o.answers.Answered(err)
 	return true
 }

@@ -194,12 +194,9 @@ func (s *simulator) publish(rows ...event.Telemetry) error {
 	return nil
 }
 
-// placePublish is where a condition says that rows are refused.
-const placePublish = "telemetry"
-
 // confirm waits for the nucleus's answers.
 func (s *simulator) confirm(ctx context.Context) {
-	refused, failed := false, false
+	answers := s.rt.Publication(event.FilterTelemetry)
 	for call := range s.pending {
 		err := call.Wait(ctx)
 		if ctx.Err() != nil {
@@ -208,16 +205,6 @@ func (s *simulator) confirm(ctx context.Context) {
 		if err != nil {
 			s.rt.Counter("telemetry.refused").Add(1)
 		}
-		_, unauthorized := errors.AsType[*ipc.UnauthorizedError](err)
-		switch {
-		case unauthorized && !refused:
-			s.rt.Conditions().Set(event.CodeNotAuthorized, placePublish, err)
-		case refused && !unauthorized:
-			s.rt.Conditions().Set(event.CodeNotAuthorized, placePublish, nil)
-		case err != nil && !unauthorized && !failed:
-			failed = true
-			s.rt.Log.Error("telemetry was not accepted", "error", err)
-		}
-		refused = unauthorized
+		answers.Answered(err)
 	}
 }
