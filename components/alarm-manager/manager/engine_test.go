@@ -76,10 +76,10 @@ func TestAnEngineThatIsDownIsOneAlarm(t *testing.T) {
 		"starting":          {event.Health{Run: "2", State: event.StateStarting}, "it does not get beyond its start", []event.Health{{Run: "2", State: event.StateOK}}, false},
 		"deaf": {event.Health{Run: "1", State: event.StateDegraded, Conditions: []event.Condition{{Code: event.CodePubSubDeaf, Place: "local messages"}}},
 			"the nucleus delivers it no messages", []event.Health{{Run: "1", State: event.StateOK}}, false},
-		"refused": {event.Health{Run: "1", State: event.StateDegraded, Conditions: []event.Condition{{Code: event.CodeNotAuthorized, Place: "PublishToTopic pdm/v1/prediction/+"}}},
+		"refused": {event.Health{Run: "1", State: event.StateDegraded, Conditions: []event.Condition{{Code: event.CodeNotAuthorized, Place: "PublishToTopic " + event.FilterPrediction}}},
 			"the nucleus refuses its predictions", []event.Health{{Run: "1", State: event.StateOK}}, false},
 		"without telemetry": {event.Health{Run: "1", State: event.StateDegraded, Conditions: []event.Condition{
-			{Code: event.CodeNotAuthorized, Place: "SubscribeToTopic pdm/v1/telemetry/+"}, {Code: event.CodeNotAuthorized, Place: "SubscribeToTopic pdm/v1/telemetry-batch"},
+			{Code: event.CodeNotAuthorized, Place: "SubscribeToTopic " + event.FilterTelemetry}, {Code: event.CodeNotAuthorized, Place: "SubscribeToTopic " + event.TopicTelemetryBatch},
 		}}, "the nucleus refuses it telemetry", []event.Health{{Run: "1", State: event.StateOK}}, false},
 		"the manager restarts": {want: "nothing is heard of it", back: []event.Health{{Run: "2", State: event.StateOK}}, stop: true},
 	} {
@@ -190,6 +190,31 @@ func TestADeafManagerRaisesNothing(t *testing.T) {
 		}
 		return h.Counters[manager.CounterPredictions] > r.heard
 	})
+	if log := r.log.String(); strings.Contains(log, "msg=alarm") {
+		t.Errorf("%s", log)
+	}
+}
+
+// Machines whose predictions the nucleus does not let the manager hear are not silent.
+func TestARefusedSubscriptionIsNoSilence(t *testing.T) {
+	r := stoppedRig(t)
+	coretest.Configure(t, r.core, managerName, map[string]any{"uplinkDown": "0s", "silence": "2s"})
+	r.start()
+	r.rows(0, 3)
+	r.stop()
+	grants := func(topics ...any) {
+		coretest.Configure(t, r.core, managerName, map[string]any{"accessControl": map[string]any{
+			"aws.greengrass.ipc.pubsub": map[string]any{managerName + ":pubsub:1": map[string]any{"resources": topics}},
+		}})
+	}
+	grants(event.FilterHealth, event.HealthTopic(managerName), event.TopicAckAlert, event.TopicTestAlarm)
+	r.begin()
+	begin := time.Now()
+	listens := func(h event.Health) bool {
+		r.says(event.Health{Run: "1", State: event.StateOK})
+		return h.State == event.StateDegraded && h.TS.Sub(begin) > 5*time.Second
+	}
+	r.await("time for silence", listens)
 	if log := r.log.String(); strings.Contains(log, "msg=alarm") {
 		t.Errorf("%s", log)
 	}

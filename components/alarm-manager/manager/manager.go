@@ -108,6 +108,7 @@ type run struct {
 	opened     time.Time // when it was tried last to read them
 	unwatched  error     // why things of before are not watched
 	due        bool      // the book is to be written before the next alerts are sent
+	deaf       bool      // the nucleus refuses a subscription of what is watched
 	unkept     bool      // what is watched could not be put on disk
 	toldGap    time.Time // when a gap was told at once
 	derived    bool      // it was said that clear gives way to a threshold
@@ -128,6 +129,7 @@ func (r *run) run(ctx context.Context) error {
 	courier, stop := startCourier(ctx, r.publish)
 	defer stop()
 	r.courier = courier
+	r.deaf = predictions.Events() == nil || batches.Events() == nil || healths.Events() == nil
 	r.due = r.book.dirty
 	r.ready()
 	r.uplink()
@@ -356,7 +358,7 @@ func (r *run) tick(now time.Time, elapsed time.Duration) {
 	case elapsed >= stallTime:
 		r.rt.Log.Warn("the manager did not get to listen; that time does not count as silence", "elapsed", elapsed)
 		r.watch.skip(elapsed-tickTime, now)
-	case !r.rt.Hears():
+	case r.deaf, !r.rt.Hears():
 		r.watch.skip(elapsed, now)
 	}
 	r.tellDamage(now)
