@@ -9,6 +9,7 @@ import (
 	"edgepdm/components/inference-engine/offline"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/component"
+	"edgepdm/shared/memory"
 )
 
 // version is set by the build: -ldflags "-X main.version=1.2.3".
@@ -32,6 +33,7 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
+	memory.Respect()
 	return component.Main(ctx, component.Spec[engine.Config]{
 		Name: engine.Component, Version: version, Default: engine.Default,
 		Run: (&engine.Engine{ShippedModel: *model, Now: time.Now}).Run,

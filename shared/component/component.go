@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"edgepdm/shared/durable"
 	"edgepdm/shared/ipc"
 )
 
@@ -181,9 +182,7 @@ func session[C any](ctx context.Context, spec Spec[C], env Environment, rt *Runt
 			return err
 		}
 		if next != current {
-			if err := store.save(next.raw); err != nil {
-				rt.Log.Warn("the configuration is not kept as last good", "error", err)
-			}
+			store.keep(next.raw, rt.Log)
 			rt.setConfigProblem("")
 			rt.Log.Info("configuration changed: starting work with the new one")
 			current = next
@@ -204,9 +203,7 @@ type configuration[C any] struct {
 func initialConfig[C any](ctx context.Context, spec Spec[C], rt *Runtime, client *ipc.Client, store *lastGood) (*configuration[C], error) {
 	config, err := readConfig(ctx, spec, rt.Log, client)
 	if err == nil {
-		if err := store.save(config.raw); err != nil {
-			rt.Log.Warn("the configuration is not kept as last good", "error", err)
-		}
+		store.keep(config.raw, rt.Log)
 		rt.setConfigProblem("")
 		return config, nil
 	}
@@ -215,6 +212,9 @@ func initialConfig[C any](ctx context.Context, spec Spec[C], rt *Runtime, client
 	}
 	rt.setConfigProblem(err.Error())
 	raw, loadErr := store.load()
+	if errors.Is(loadErr, durable.ErrDamaged) {
+		rt.setConfigProblem(fmt.Sprintf("%v; the last good configuration is damaged, so that none is in force", err))
+	}
 	if loadErr != nil {
 		rt.Log.Error("the configuration is refused, and there is no last good one: waiting for a change", "error", err, "last_good", loadErr)
 		return nil, nil

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"edgepdm/shared/event"
 )
@@ -437,4 +438,15 @@ func FuzzDecodeTelemetry(f *testing.F) {
 func predictionsOf(payload []byte) []event.BatchedPrediction {
 	predictions, _ := event.DecodePredictionBatch(payload)
 	return predictions
+}
+
+// A text is cut between two characters, whatever their lengths.
+func TestCut(t *testing.T) {
+	const text = "5 µm – €20 – 🙂"
+	for size := range len(text) + 2 {
+		got := event.Cut(text, size)
+		if !utf8.ValidString(got) || !strings.HasPrefix(text, got) || len(got) > size || len(got)+4 <= min(size, len(text)) {
+			t.Errorf("%d bytes: %q", size, got)
+		}
+	}
 }

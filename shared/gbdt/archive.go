@@ -87,7 +87,11 @@ func isTar(head []byte) bool {
 
 // decompress returns what is in a file, no more of it than is allowed.
 func (l Limits) decompress(kind string, data []byte) (*bufio.Reader, error) {
-	var in io.Reader = bytes.NewReader(data)
+	return l.inflate(kind, bytes.NewReader(data), int64(len(data)))
+}
+
+// inflate does that for a file of a size, as it is read.
+func (l Limits) inflate(kind string, in io.Reader, size int64) (*bufio.Reader, error) {
 	var err error
 	switch kind {
 	case kindGzip:
@@ -100,7 +104,7 @@ func (l Limits) decompress(kind string, data []byte) (*bufio.Reader, error) {
 	if err != nil {
 		return nil, archiveError(err)
 	}
-	return bufio.NewReader(&boundedReader{in: in, left: min(l.FileSize, minUnpackSize+maxUnpackRatio*int64(len(data)))}), nil
+	return bufio.NewReader(&boundedReader{in: in, left: min(l.FileSize, minUnpackSize+maxUnpackRatio*size)}), nil
 }
 
 // parseArchive reads the model in a tar: the file xgboost-model; or else the models xgboost-model-0, xgboost-model-1, … of a

@@ -7,8 +7,29 @@ import "fmt"
 func (s *Store) Activate(c Candidate) error {
 	s.work.Lock()
 	defer s.work.Unlock()
-	return s.activate(c.ID)
+	if err := s.activate(c.ID); err != nil {
+		return err
+	}
+	if err := s.endAttempt(); err != nil { // it is active, and not tried again
+		s.options.Log.Warn("model store: end the attempt", "error", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost = ""
+	return nil
 }
+
+// Drop ends the attempt to use a candidate, which is not activated.
+func (s *Store) Drop(c Candidate) error {
+	s.work.Lock()
+	defer s.work.Unlock()
+	if s.attempted().Source != c.Source {
+		return nil
+	}
+	return s.endAttempt()
+}
+
+func (s *Store) endAttempt() error { return s.disk.remove(s.path(attemptFile)) }
 
 func (s *Store) activate(id string) error {
 	next, err := s.load(id)

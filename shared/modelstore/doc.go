@@ -31,6 +31,8 @@
 //   - M5: see Unpack.
 //   - M6: hashes, parsing, agreement with the manifest and the golden rows (float32 margins, bit for bit) come before the
 //     model is in the store at all; then fsync; then one rename makes it active.
+//     Before the model is parsed there has to be memory for it, and the attempt is on disk: two that end the process are
+//     enough to refuse it.
 //   - M7: the model before the active one is kept.
 //   - M8: what was found bad is in quarantine, by the SHA-256 of its envelope, and not tried again until the manifest
 //     changes. What this device's keys, clock, configuration or active version stand against is recorded and judged anew

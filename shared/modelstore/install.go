@@ -1,7 +1,11 @@
 package modelstore
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -12,7 +16,7 @@ import (
 
 const (
 	shortHash     = 12 // hexadecimal digits of a SHA-256 that name something
-	maxAttempts   = 5
+	maxAttempts   = 2  // below the three deaths after which a nucleus starts a component no more
 	unsignedModel = "unsigned"
 )
 
@@ -32,8 +36,8 @@ func (s *Store) attempted() attempt {
 	return a
 }
 
-// begin records the attempt. A model that takes the process down with it, say for want of memory, would otherwise do so
-// at every start.
+// begin records the attempt, for good, before the model is parsed. It ends when the model is active, or was refused. A model
+// that takes the process down with it, say for its memory, would otherwise do so at every start.
 func (t *taking) begin() error {
 	s := t.store
 	last := s.attempted()
@@ -54,6 +58,11 @@ func (t *taking) begin() error {
 func (t *taking) install() error {
 	s := t.store
 	staging := s.path(stagingDir)
+	if declared := t.model.Manifest.Model.Size; t.envelope != nil { // before it is unpacked
+		if err := s.options.Memory(gbdt.FootprintOf(declared)); err != nil {
+			return fmt.Errorf("%w: %w", ErrMemory, err)
+		}
+	}
 	if err := s.stage(); err != nil {
 		return err
 	}
@@ -61,7 +70,10 @@ func (t *taking) install() error {
 	if err != nil {
 		return err
 	}
-	model, err := readBack(staging, file)
+	if err := t.begin(); err != nil {
+		return err
+	}
+	model, err := s.readBack(staging, file)
 	if err != nil {
 		return err
 	}
@@ -95,13 +107,31 @@ func (t *taking) unpack(dir string) (ModelFile, error) {
 	want := t.model.Manifest.Model
 	if t.envelope != nil {
 		limits.Keep = func(name string) bool { return name == want.File }
+		if want.SHA256 == t.model.Manifest.Archive.SHA256 { // the archive is the model
+			limits.Keep = func(string) bool { return false }
+		}
 	}
 	files, err := unpack(t.store.disk, t.archive, dir, limits)
 	if err != nil {
 		return ModelFile{}, err
 	}
+	if t.envelope != nil && want.SHA256 == t.model.Manifest.Archive.SHA256 {
+		file, err := t.wholeArchive(dir, want.File)
+		if err == nil && file != want {
+			err = refuse(ErrModel, "it has %d bytes, the manifest says %d", file.Size, want.Size)
+		}
+		return file, err
+	}
 	if t.envelope == nil {
 		file, err := chooseModel(files)
+		if errors.Is(err, errFolds) {
+			for _, fold := range files {
+				if err := t.store.disk.remove(filepath.Join(dir, fold.File)); err != nil {
+					return ModelFile{}, err
+				}
+			}
+			return t.wholeArchive(dir, ArchiveFile)
+		}
 		if err == nil && !plainName(file.File, maxFileLength) {
 			err = refuse(ErrArchive, "odd name %.64q", file.File)
 		}
@@ -116,12 +146,29 @@ func (t *taking) unpack(dir string) (ModelFile, error) {
 	return files[0], nil
 }
 
+// wholeArchive writes the archive itself as the model file: the models of a k-fold training are one model.
+func (t *taking) wholeArchive(dir, name string) (ModelFile, error) {
+	if _, err := t.archive.Seek(0, io.SeekStart); err != nil {
+		return ModelFile{}, fmt.Errorf("read archive: %w", err)
+	}
+	sum := sha256.New()
+	size, err := t.store.disk.create(filepath.Join(dir, name), io.TeeReader(t.archive, sum))
+	if err != nil {
+		return ModelFile{}, err
+	}
+	return ModelFile{File: name, SHA256: hex.EncodeToString(sum.Sum(nil)), Size: size}, nil
+}
+
 // readBack parses the model from the file that the engine will read.
-func readBack(dir string, file ModelFile) (*gbdt.Model, error) {
+func (s *Store) readBack(dir string, file ModelFile) (*gbdt.Model, error) {
 	if limit := gbdt.DefaultLimits().FileSize; file.Size > limit {
 		return nil, refuse(ErrModel, "it has %d bytes, at most %d", file.Size, limit)
 	}
-	data, err := gbdt.ReadFile(filepath.Join(dir, file.File))
+	path := filepath.Join(dir, file.File)
+	if err := admit(path, s.options.Memory); err != nil {
+		return nil, err
+	}
+	data, err := gbdt.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -219,6 +266,6 @@ func (s *Store) keep(model *Installed) error {
 	if err := s.disk.syncDir(versions); err != nil {
 		return err
 	}
-	model.dir = target
+	model.dir, model.memory = target, s.options.Memory
 	return nil
 }

@@ -54,6 +54,7 @@ type Installed struct {
 	Manifest Manifest `json:"manifest"`
 
 	dir    string
+	memory func(need int64) error
 	healed bool // its record was damaged, and is made from the envelope
 }
 
@@ -69,8 +70,11 @@ func (i Installed) Ref() event.ModelRef {
 }
 
 // Load reads and parses the model file, after checking that it is still the one that was accepted. The error wraps
-// ErrDamaged if it is not.
+// ErrDamaged if it is not, and ErrMemory if there is too little memory for it.
 func (i Installed) Load() (*gbdt.Model, error) {
+	if err := admit(i.ModelPath(), i.memory); err != nil {
+		return nil, err
+	}
 	data, err := gbdt.ReadFile(i.ModelPath())
 	if err != nil {
 		return nil, err
@@ -79,6 +83,19 @@ func (i Installed) Load() (*gbdt.Model, error) {
 		return nil, fmt.Errorf("%w: %s has changed since it was accepted", ErrDamaged, i.ModelPath())
 	}
 	return gbdt.Parse(data)
+}
+
+// admit says whether there is memory to load a model file. It is asked before the file is read, for a process that is ended
+// while it parses cannot refuse.
+func admit(path string, memory func(need int64) error) error {
+	need, err := gbdt.Footprint(path)
+	if err != nil {
+		return err
+	}
+	if err := memory(need); err != nil {
+		return fmt.Errorf("%w: %w", ErrMemory, err)
+	}
+	return nil
 }
 
 // record is the content of recordFile.
@@ -143,7 +160,7 @@ func (s *Store) load(id string) (Installed, error) {
 	if r.ID != id || !validHash(r.Source) || !validHash(file.SHA256) || !plainName(file.File, maxFileLength) {
 		return Installed{}, fmt.Errorf("%w: %s", ErrDamaged, filepath.Join(dir, recordFile))
 	}
-	r.dir = dir
+	r.dir, r.memory = dir, s.options.Memory
 	// Its content is checked when it is loaded.
 	if info, err := os.Lstat(r.ModelPath()); err != nil || !info.Mode().IsRegular() || info.Size() != file.Size {
 		return Installed{}, fmt.Errorf("%w: %s", ErrDamaged, r.ModelPath())

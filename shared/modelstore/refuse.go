@@ -19,6 +19,8 @@ var (
 	ErrDelivery = errors.New("not the archive that was signed")
 	// ErrSelfTest says that the engine's own check did not pass.
 	ErrSelfTest = errors.New("self-test failed")
+	// ErrMemory says that the model needs more memory to load than the process may take.
+	ErrMemory = errors.New("too large for the memory limit")
 	// ErrCrashed says that the process ended again and again while it tried this model.
 	ErrCrashed = errors.New("trying it ended the process")
 	// ErrQuarantined says that this manifest (or unsigned archive) was found bad before and is not tried again.
@@ -53,6 +55,7 @@ const (
 	ReasonModel      Reason = "model"       // ErrModel
 	ReasonGolden     Reason = "golden"      // ErrGolden
 	ReasonSelfTest   Reason = "self-test"   // ErrSelfTest
+	ReasonMemory     Reason = "memory"      // ErrMemory
 	ReasonCrashed    Reason = "crashed"     // ErrCrashed
 	ReasonRolledBack Reason = "rolled-back" // ErrRolledBack
 )
@@ -78,6 +81,7 @@ func verdicts() []verdict {
 		{ErrActive, ReasonActive, false},
 		{ErrVersion, ReasonVersion, false},
 		{ErrDelivery, ReasonDelivery, false},
+		{ErrMemory, ReasonMemory, false},
 		{ErrManifest, ReasonManifest, true},
 		{ErrArchive, ReasonArchive, true},
 		{ErrModel, ReasonModel, true},

@@ -11,16 +11,19 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"edgepdm/shared/memory"
 )
 
 // Options of a Store.
 type Options struct {
-	Keys           []ed25519.PublicKey // whose signatures are trusted
-	AllowUnsigned  bool                // accept a model.tar.gz without a manifest
-	AllowDowngrade bool                // accept lower, equal and expired versions, and a model of another name
-	Release        string              // of this program: what another release could not use is tried again
-	Now            func() time.Time    // default: time.Now
-	Log            *slog.Logger        // default: none
+	Keys           []ed25519.PublicKey    // whose signatures are trusted
+	AllowUnsigned  bool                   // accept a model.tar.gz without a manifest
+	AllowDowngrade bool                   // accept lower, equal and expired versions, and a model of another name
+	Memory         func(need int64) error // says whether so many bytes can be taken; default: memory.Admit
+	Release        string                 // of this program: what another release could not use is tried again
+	Now            func() time.Time       // default: time.Now
+	Log            *slog.Logger           // default: none
 }
 
 // Store keeps the active model and the one before it. It belongs to one process, and may be used by several goroutines.
@@ -36,6 +39,7 @@ type Store struct {
 	current    *Installed
 	previous   *Installed
 	quarantine []Entry
+	lost       string // what was lost of which model is active, for a person; "" = nothing
 }
 
 // pointers is the content of currentFile: one file, so that one rename changes both.
@@ -51,14 +55,21 @@ type pointers struct {
 // Options.Log and done without.
 func OpenStore(dir string, options Options) (*Store, error) { return openStore(disk{}, dir, options) }
 
-func openStore(d disk, dir string, options Options) (_ *Store, err error) {
+func newStore(d disk, dir string, options Options) *Store {
 	if options.Now == nil {
 		options.Now = time.Now
+	}
+	if options.Memory == nil {
+		options.Memory = memory.Admit
 	}
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{dir: dir, options: options, disk: d}
+	return &Store{dir: dir, options: options, disk: d}
+}
+
+func openStore(d disk, dir string, options Options) (_ *Store, err error) {
+	s := newStore(d, dir, options)
 	if err := d.mkdir(dir); err != nil {
 		return nil, fmt.Errorf("open model store: %w", err)
 	}
@@ -134,6 +145,7 @@ func (s *Store) readPointers() (pointers, error) {
 		return p, err
 	}
 	s.options.Log.Error("model store: lost which model is active, taking the highest version", "error", err)
+	s.lost = "it was lost which model was active"
 	entries, err := os.ReadDir(s.path(versionsDir))
 	if err != nil && !missing(err) {
 		return p, err
@@ -170,6 +182,9 @@ func (s *Store) loadOrNone(id string) (*Installed, error) {
 
 // repair completes or drops what a stopped process did not finish. p is what currentFile says.
 func (s *Store) repair(p pointers) error {
+	if s.current == nil && p.Current != "" {
+		s.lost = fmt.Sprintf("the active model, %s, was damaged and is lost", p.Current)
+	}
 	if s.current == nil && s.previous != nil {
 		s.options.Log.Error("model store: the active model is lost, the previous one takes its place", "model", s.previous.ID)
 		s.current, s.previous = s.previous, nil
@@ -195,7 +210,8 @@ func (s *Store) repair(p pointers) error {
 			return err
 		}
 	}
-	if _, barred := s.barred(s.attempted().Source); barred { // the verdict was reached, only the attempt not ended
+	tried := s.attempted().Source
+	if _, barred := s.barred(tried); barred || s.current != nil && s.current.Source == tried { // it is over, only not ended
 		if err := s.disk.remove(s.path(attemptFile)); err != nil {
 			return err
 		}
@@ -251,6 +267,14 @@ func (s *Store) Previous() (Installed, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return optional(s.previous)
+}
+
+// Lost says why the active model is another one than before the store was opened; "" where it is not. What was lost is
+// made good by the next model that is activated.
+func (s *Store) Lost() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost
 }
 
 func optional(i *Installed) (Installed, bool) {

@@ -13,6 +13,8 @@ import (
 // selfTest, which may be nil, is an additional check of the model file, such as of its latency; an error of it refuses
 // the model, unless it wraps ErrTransient.
 //
+// The attempt goes on until Activate, or Drop: a process that ends before counts against the model.
+//
 // An error that is a *RefusedError is a judgement: it is in the quarantine now, and the delivery can be removed from the
 // inbox. Any other error is transient, such as a full disk: the delivery should stay and be taken again later.
 func (s *Store) Take(d Delivery, selfTest func(m Manifest, modelPath string) error) (Candidate, error) {
@@ -75,16 +77,13 @@ func (t *taking) take() error {
 	} else if !s.options.AllowUnsigned {
 		return refuse(ErrUnsigned, "it has no %s, and the configuration does not allow that", EnvelopeFile)
 	}
-	if err := t.begin(); err != nil {
-		return err
-	}
 	err := t.install()
-	// What is left in staging is also removed when the store is opened; the attempt is over unless the process ends here.
+	// What is left in staging is also removed when the store is opened.
 	if cleaning := s.disk.remove(s.path(stagingDir)); err == nil {
 		err = cleaning
 	}
-	if ending := s.disk.remove(s.path(attemptFile)); err == nil {
-		err = ending
+	if err != nil {
+		err = errors.Join(err, s.endAttempt())
 	}
 	return err
 }
@@ -183,10 +182,19 @@ func (t *taking) checkVersion(m Manifest) error {
 		}
 		return refuse(ErrVersion, "the active model is %s, this one is %s: set allowDowngrade to change over", current.Manifest.Name, m.Name)
 	}
+	if sameUse(m, current.Manifest) { // signed once more
+		return ErrActive
+	}
 	if Compare(m.Version, current.Manifest.Version) <= 0 {
 		return refuse(ErrVersion, "%s is not above %s, which is active", m.Version, current.Manifest.Version)
 	}
 	return nil
+}
+
+// sameUse says whether two manifests are of one version of one model, which is used in one way.
+func sameUse(a, b Manifest) bool {
+	return a.Name == b.Name && a.Version == b.Version && a.Model == b.Model && a.Objective == b.Objective && a.Schema == b.Schema &&
+		a.Threshold == b.Threshold
 }
 
 // openArchive opens the archive and returns its SHA-256.

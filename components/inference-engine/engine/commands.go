@@ -47,9 +47,11 @@ func (r *run) goBack(q *request.Request) (string, error) {
 	if arguments.Reason == "" {
 		arguments.Reason = "was sent back by " + q.By
 	}
-	if r.models == nil {
-		return "", fmt.Errorf("no roll-back: the model in use is the file %s, which the configuration names, or which is the shipped one "+
-			"where the store of models cannot be used", r.config.Model)
+	switch {
+	case r.store.problem != nil:
+		return "", fmt.Errorf("no roll-back: %w; it is tried again", r.store.problem)
+	case r.models == nil:
+		return "", fmt.Errorf("no roll-back: the model in use is the file %s, which the configuration names", r.config.Model)
 	}
 	bad, _ := r.models.store.Current()
 	if _, ok := r.models.store.Previous(); !ok {
@@ -68,7 +70,10 @@ func (r *run) status() string {
 	if r.model == nil {
 		return "active model: none\n" + r.last()
 	}
-	if r.models == nil {
+	switch {
+	case r.store.problem != nil:
+		return fmt.Sprintf("active model: %s, sha256 %s stands in\n%v", r.model.ref.Version, r.model.ref.SHA256, r.store.problem)
+	case r.models == nil:
 		return fmt.Sprintf("active model: %s, sha256 %s, of the file %s", r.model.ref.Version, r.model.ref.SHA256, r.config.Model)
 	}
 	before := "none"

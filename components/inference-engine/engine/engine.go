@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/ledger"
+	"edgepdm/shared/modelstore"
 	"edgepdm/shared/request"
 	"edgepdm/shared/shadow"
 )
@@ -60,6 +61,8 @@ const (
 type Engine struct {
 	ShippedModel string           // path of the model that is used when the configuration names none
 	Now          func() time.Time // time.Now in production
+	// OpenStore opens the store of models. Default: modelstore.OpenStore.
+	OpenStore func(dir string, options modelstore.Options) (*modelstore.Store, error)
 
 	seeded bool // the store has the shipped model, or a newer one
 	kept   kept
@@ -79,14 +82,17 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	}
 	defer func() { _ = r.ledger.Close() }()
 	r.losses = newLosses(rt, config.MaxMissed, e.Now())
-	if config.Model == "" {
-		if r.models, err = openModels(rt, config, e.Now); err != nil { // such as the store of a newer version
-			rt.Log.Error("no model is taken from the inbox, and the shipped one scores", "error", err)
-			r.models, r.config.Model = nil, e.ShippedModel
-		} else {
-			defer r.models.close()
-		}
+	if r.store.open = e.OpenStore; r.store.open == nil {
+		r.store.open = modelstore.OpenStore
 	}
+	if config.Model == "" {
+		r.openStore()
+	}
+	defer func() {
+		if r.models != nil {
+			r.models.close()
+		}
+	}()
 	return r.run(ctx)
 }
 
@@ -96,7 +102,8 @@ type run struct {
 	config  Config
 	now     func() time.Time
 	model   *activeModel // nil: there is none
-	models  *models      // nil: the configuration names the model
+	models  *models      // nil: the configuration names the model, or the store is closed
+	store   access       // to the store
 	loading loading
 
 	shipped   string // path of the model
@@ -133,6 +140,7 @@ func (r *run) rollback(reason string) error {
 		return err
 	}
 	r.use(model)
+	r.sayWhichScores(nil)
 	return nil
 }
 
@@ -176,15 +184,15 @@ func (r *run) run(ctx context.Context) error {
 	r.commands()
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
-	var tested <-chan testResult
-	if r.models != nil {
-		tested = r.models.tested
-	}
 	var lost unread
 	defer func() { r.countLosses(&lost, subs) }()
 	defer r.refuseCommands()
 	for {
 		r.countLosses(&lost, subs)
+		var tested <-chan testResult
+		if r.models != nil { // the store may be opened later
+			tested = r.models.tested
+		}
 		var err error
 		select {
 		case <-ctx.Done():
@@ -197,6 +205,8 @@ func (r *run) run(ctx context.Context) error {
 		case result := <-tested:
 			if model, active := r.models.settle(result); active {
 				r.use(model)
+				r.sayWhichScores(nil)
+				r.rt.Conditions().Set(event.CodeModelStore, placeBack, nil)
 				r.ready()
 			}
 		case problem := <-r.shadowProblems:
@@ -217,6 +227,11 @@ func (r *run) run(ctx context.Context) error {
 
 // tick looks for what comes by no message.
 func (r *run) tick() {
+	if r.store.due(r.now()) {
+		if r.openStore(); r.models != nil {
+			r.loading = loading{again: r.now()}
+		}
+	}
 	if r.loading.due(r.now()) {
 		if r.activate(); r.model != nil {
 			r.ready()
@@ -313,7 +328,7 @@ func (r *run) probability(values []float32) (float64, error) {
 	}
 	now := r.now()
 	if reason := r.models.probation.row(err, now.Sub(begin), now); reason != "" {
-		_ = r.rollback(reason) // was logged; the model stays
+		r.rt.Conditions().Set(event.CodeModelStore, placeBack, r.rollback(reason)) // after an error the model stays
 	}
 	return p, err
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"edgepdm/shared/event"
+	"edgepdm/shared/gbdt"
+	"edgepdm/shared/modelstore"
 )
 
 // A file that cannot be read is tried again: a local deployment on a classic nucleus makes the artifacts of a running
@@ -17,7 +19,14 @@ const (
 	laterAgain = 15 * time.Second
 )
 
-const placeShipped = "shipped model"
+// Places of conditions.
+const (
+	placeShipped  = "shipped model"
+	placeStore    = "store of models"
+	placeActive   = "active model"
+	placeDelivery = "delivered model"
+	placeBack     = "roll-back"
+)
 
 // loading is the way to a model.
 type loading struct {
@@ -42,23 +51,27 @@ func (l *loading) retry(problem error, now time.Time) (quiet bool) {
 	return false
 }
 
-// activate makes the model active that the configuration names, or that of the store. Without a usable one the engine
-// waits for another.
+// activate makes the model active that the configuration names, or that of the store; where that cannot be used, another
+// one stands in for it. Without a usable one the engine waits.
 func (r *run) activate() {
 	seeding := r.seed()
 	model, err := r.load()
-	if err == nil && (r.model == nil || r.model.ref != model.ref) {
+	if model != nil && (r.model == nil || r.model.ref != model.ref) {
 		r.use(model)
 	}
 	problem := seeding
-	if problem == nil {
+	if problem == nil && (model == nil || r.store.problem == nil) { // a closed store is tried again by itself
 		problem = err
 	}
-	if quiet := r.loading.retry(problem, r.now()); quiet {
+	quiet := r.loading.retry(problem, r.now())
+	if model != nil {
+		r.sayWhichScores(err)
+		if !quiet || seeding == nil {
+			r.rt.Conditions().Set(event.CodeModelStore, placeShipped, seeding)
+		}
 		return
 	}
-	if err == nil {
-		r.rt.Conditions().Set(event.CodeModelStore, placeShipped, seeding)
+	if quiet {
 		return
 	}
 	if seeding != nil {
@@ -76,30 +89,84 @@ func (r *run) seed() error {
 	if r.models == nil || *r.seeded {
 		return nil
 	}
-	if _, err := r.models.store.Seed(r.shipped, ""); err != nil {
+	usable := func(m modelstore.Manifest, model *gbdt.Model) error {
+		_, err := readyToScore(modelstore.Installed{Manifest: m}, model, r.config)
+		return err
+	}
+	if _, err := r.models.store.Seed(r.shipped, "", usable); err != nil {
 		return err
 	}
 	*r.seeded = true
 	return nil
 }
 
+// load returns the model that is to score. One that only stands in for it comes with what is wrong.
 func (r *run) load() (*activeModel, error) {
-	if r.models != nil {
-		return r.models.current()
+	if r.config.Model != "" {
+		return r.loadFile(r.config.Model)
 	}
-	model, err := loadModel(r.config.Model, r.config)
+	if r.models == nil {
+		return r.standIn(modelstore.LastActive(r.store.dir, r.store.options), r.store.problem)
+	}
+	model, err := r.models.current()
+	if err == nil || !mayPass(err) && !errors.Is(err, modelstore.ErrDamaged) {
+		return model, err
+	}
+	var before []modelstore.Installed
+	if previous, ok := r.models.store.Previous(); ok {
+		before = append(before, previous)
+	}
+	return r.standIn(before, err)
+}
+
+// mayPass reports whether a model could not be loaded for a reason that is neither its own nor the configuration's.
+func mayPass(err error) bool {
+	_, ofFile := errors.AsType[*fs.PathError](err)
+	return ofFile || errors.Is(err, modelstore.ErrMemory)
+}
+
+// standIn returns the first of the models that can be used, or the shipped one. It comes with cause and its own name, for
+// rows are never scored by another model unsaid.
+func (r *run) standIn(models []modelstore.Installed, cause error) (*activeModel, error) {
+	problems := cause
+	for _, installed := range models {
+		if r.model != nil && r.model.ref == installed.Ref() { // it stands in already
+			return r.model, standsIn(describe(installed), cause)
+		}
+		model, err := newActiveModel(installed, r.config)
+		if err == nil {
+			return model, standsIn(describe(installed), cause)
+		}
+		problems = errors.Join(problems, err)
+	}
+	model, err := r.loadFile(r.shipped)
+	if err != nil {
+		return nil, errors.Join(problems, err)
+	}
+	return model, standsIn("the shipped model "+model.ref.Version, cause)
+}
+
+func standsIn(name string, cause error) error {
+	return fmt.Errorf("%s scores for the time being: %w", name, cause)
+}
+
+// loadFile loads a model file that is in no store.
+func (r *run) loadFile(path string) (*activeModel, error) {
+	config := r.config
+	config.Model = path
+	model, err := loadModel(path, config)
 	if err == nil {
-		r.kept.model, r.kept.config = model, r.config
+		r.kept.model, r.kept.config = model, config
 		return model, nil
 	}
-	if _, ofFile := errors.AsType[*fs.PathError](err); ofFile && r.kept.fits(r.config) {
+	if mayPass(err) && r.kept.fits(config) {
 		r.rt.Log.Info("the model's file cannot be read now: the model that was read before stays", "error", err)
-		return r.kept.model.with(r.config), nil
+		return r.kept.model.with(config), nil
 	}
 	return nil, err
 }
 
-// kept is the model that the configuration names, as it was read by this process.
+// kept is the model of a file that is in no store, as it was read by this process.
 type kept struct {
 	model  *activeModel // nil: none was
 	config Config

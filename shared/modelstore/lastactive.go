@@ -1,0 +1,50 @@
+package modelstore
+
+import (
+	"cmp"
+	"os"
+	"slices"
+)
+
+// LastActive returns the models of a store that cannot be opened, as far as their files can be read: the active one, then
+// the one before it; where it cannot be read which these are, all models, the highest version first. It takes no lock and
+// changes nothing. What is wrong with a model's file, Installed.Load tells.
+func LastActive(dir string, options Options) []Installed {
+	s := newStore(disk{}, dir, options)
+	var q quarantined
+	if s.readEither(quarantineFile, maxQuarantine, &q) {
+		s.quarantine = q.Entries
+	}
+	var models []Installed
+	add := func(id string) {
+		i, err := s.load(id)
+		if err != nil {
+			return
+		}
+		if e, ok := s.entry(i.Source); ok && e.Reason == ReasonRolledBack { // an interrupted roll-back
+			return
+		}
+		models = append(models, i)
+	}
+	var p pointers
+	if s.readEither(currentFile, maxStateFile, &p) {
+		add(p.Current)
+		add(p.Previous)
+	}
+	if len(models) > 0 {
+		return models
+	}
+	entries, _ := os.ReadDir(s.path(versionsDir)) // where it cannot be read, there are none
+	for _, e := range entries {
+		add(e.Name())
+	}
+	slices.SortFunc(models, func(a, b Installed) int {
+		return cmp.Or(Compare(b.Manifest.Version, a.Manifest.Version), b.Accepted.Compare(a.Accepted))
+	})
+	return models
+}
+
+// readEither reads a state file or, whatever is wrong with it, its second copy.
+func (s *Store) readEither(name string, limit int64, into any) bool {
+	return readJSON(s.path(name), limit, into) == nil || readJSON(s.path(name+copySuffix), limit, into) == nil
+}
