@@ -88,6 +88,7 @@ type Health struct {
 	Version    string            `json:"version"`
 	Run        string            `json:"run"` // random at the component's start: counters begin again at zero with it
 	TS         time.Time         `json:"ts"`
+	IntervalMS int64             `json:"interval_ms,omitempty"` // between such reports, milliseconds; changes are reported at once
 	State      State             `json:"state"`
 	Detail     string            `json:"detail,omitempty"`
 	Conditions []Condition       `json:"conditions,omitempty"` // what is wrong, the oldest first, at most eight

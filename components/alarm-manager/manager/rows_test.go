@@ -8,6 +8,7 @@ import (
 
 	"edgepdm/components/alarm-manager/manager"
 	"edgepdm/shared/event"
+	"edgepdm/test/coretest"
 )
 
 // votes publishes a prediction that votes for an alarm, if it votes at all.
@@ -82,13 +83,24 @@ func TestOnlyNewsVotes(t *testing.T) {
 	}
 }
 
+// A gap is in a health message at once: the process may be killed before the next one is due.
+func TestAGapIsToldAtOnce(t *testing.T) {
+	r := stoppedRig(t)
+	coretest.Configure(t, r.core, managerName, map[string]any{"healthInterval": "1h"})
+	r.start()
+	r.predict(0.1)
+	r.seq += 2
+	r.predict(0.1)
+	r.await("the gap", func(h event.Health) bool { return h.Counters[manager.CounterGaps] == 2 })
+}
+
 // Votes do not count with those after a silence.
 func TestVotesDoNotOutliveASilence(t *testing.T) {
 	r := newRig(t)
 	r.votes("a", 1, time.Now())
 	r.votes("a", 2, time.Now())
 	r.await("both", func(h event.Health) bool { return h.Counters[manager.CounterPredictions] == 2 })
-	r.ahead.Add(int64(time.Minute))
+	r.advance(time.Minute)
 	r.expect(event.FaultSilence, event.AlarmUnacknowledged)
 	r.votes("a", 3, time.Now())
 	r.expect(event.FaultSilence, event.AlarmNormal)

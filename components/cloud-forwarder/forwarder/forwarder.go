@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,6 +49,7 @@ type Forwarder struct {
 	Now    func() time.Time // time.Now in production
 
 	deadAlerts, deadPredictions *deadLetters
+	drops                       *drops
 
 	accepted map[string]*recent // ids of alerts that are on disk, by stream
 	overrun  map[string]overrun // by subscription
@@ -118,6 +120,12 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 			event.TopicAckPrediction: rt.Publication(event.TopicAckPrediction),
 		},
 	}
+	if f.drops == nil {
+		var err error
+		if f.drops, err = openDrops(rt.WorkDir); err != nil {
+			rt.Log.Error("what was dropped before will not be reported", "error", err)
+		}
+	}
 	if f.deadAlerts == nil {
 		f.deadAlerts = &deadLetters{dir: rt.WorkDir, name: deadAlertsName, limit: deadLettersSize, now: f.Now}
 		f.deadPredictions = &deadLetters{dir: rt.WorkDir, name: deadLettersName, limit: deadLettersSize, now: f.Now}
@@ -156,7 +164,7 @@ func (r *run) newStream(name string, options spool.Options) *stream {
 	s := &stream{
 		name: name, dir: filepath.Join(r.rt.WorkDir, spoolDir, name), options: options, opened: make(chan struct{}),
 		sinks: make(chan sink, 1), timeout: r.config.Timeout, backoff: component.Backoff{Min: retryMin, Max: r.config.RetryMax},
-		parallel: 1, dead: r.forwarder.deadAlerts, uplink: r.uplink, rt: r.rt, dropped: make(map[spool.Reason]uint64),
+		parallel: 1, dead: r.forwarder.deadAlerts, uplink: r.uplink, rt: r.rt, drops: r.forwarder.drops, dropped: make(map[spool.Reason]uint64),
 	}
 	s.options.Now = r.forwarder.Now
 	r.rt.Conditions().Expect(event.CodeDisk, s.name+" "+placeOpen)
@@ -185,7 +193,12 @@ func (r *run) run(ctx context.Context) error {
 	working.Go(func() { failed <- r.receiveAlerts(work, keep) })
 	working.Go(func() { failed <- r.receivePredictions(work, keep) })
 	working.Go(func() { failed <- r.receiveModels(work, keep) })
-	working.Go(func() { every(work, measureEvery, r.measure) })
+	working.Go(func() {
+		every(work, measureEvery, func() {
+			r.measure()
+			r.reportDrops(work)
+		})
+	})
 	working.Go(func() { every(work, measureEvery, func() { r.replay(work) }) })
 	acknowledging.Go(func() { r.acknowledge(keep) })
 
@@ -197,6 +210,7 @@ func (r *run) run(ctx context.Context) error {
 	stop()
 	working.Wait()
 	r.measure()
+	r.reportDrops(work) // to the disk
 	close(r.pending)
 	for _, s := range r.streams { // answers what is pending
 		s.close()
@@ -254,6 +268,7 @@ func (r *run) countDead(now time.Time, files ...*deadLetters) {
 		}
 		r.rt.Conditions().Set(event.CodeDelivery, d.name, problem)
 		r.rt.Counter(CounterDeadDropped).Add(since)
+		r.forwarder.drops.add(strings.TrimSuffix(d.name, replaySuffix), "full", since, now)
 	}
 }
 

@@ -71,6 +71,8 @@ func whatToDo(f event.Fault) string {
 		return "Check the sensors that are named, and what reads them: nothing can be said of the machine without them."
 	case event.FaultUplinkDown:
 		return "Check the site's network. Watching goes on; everything is delivered once the connection is back."
+	case event.FaultEngineDown:
+		return "Look at the inference engine's health and log: no machine is watched while it is not at work."
 	case event.FaultTest:
 		return "Nothing: this is a test of the alarm chain."
 	}

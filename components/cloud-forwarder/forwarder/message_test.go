@@ -12,10 +12,11 @@ import (
 
 func TestMarkReplayed(t *testing.T) {
 	for in, want := range map[string]string{
-		`{"v":1,"id":"x"}`: `{"replayed":true,"v":1,"id":"x"}`,
-		`{}`:               `{"replayed":true}`,
-		`[1]`:              `[1]`,
-		``:                 ``,
+		`{"v":1,"id":"x"}`:                 `{"replayed":true,"v":1,"id":"x"}`,
+		`{"replayed":true,"v":1,"id":"x"}`: `{"replayed":true,"v":1,"id":"x"}`,
+		`{}`:                               `{"replayed":true}`,
+		`[1]`:                              `[1]`,
+		``:                                 ``,
 	} {
 		if got := string(markReplayed([]byte(in))); got != want {
 			t.Errorf("%s became %s, want %s", in, got, want)

@@ -64,6 +64,7 @@ const (
 	placeBury    = "dead letters"
 	placeRemove  = "remove"
 	placeExpire  = "expire"
+	placeDrops   = "drops"
 	placeAWS     = "AWS"
 	placeRootCAs = "root certificates"
 )
@@ -96,6 +97,7 @@ type stream struct {
 	rt       *component.Runtime
 
 	ahead   atomic.Pointer[window]  // what is under way; nil before there is a sink
+	drops   *drops                  // of all streams
 	buried  occasions               // messages that became dead letters
 	failing occasions               // messages whose first attempt failed
 	dropped map[spool.Reason]uint64 // as counted
@@ -153,6 +155,7 @@ func (s *stream) measure(now time.Time) {
 			s.rt.Log.Warn("messages that waited are dropped, and counted", "stream", s.name, "bound", reason)
 		}
 		dropped += n - s.dropped[reason]
+		s.drops.add(s.name, reason, n-s.dropped[reason], now)
 		s.count(counterDropped+"."+string(reason), n-s.dropped[reason])
 		s.dropped[reason] = n
 	}
