@@ -1,7 +1,10 @@
 package modelstore
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -104,7 +107,15 @@ func (t *taking) unpack(dir string) (ModelFile, error) {
 	if t.envelope != nil {
 		limits.Keep = func(name string) bool { return name == want.File }
 	}
-	files, err := unpack(t.store.disk, t.archive, dir, limits)
+	// The archive was hashed before; it may have been written to since. What is unpacked counts only if it is still the same.
+	read := sha256.New()
+	files, err := unpack(t.store.disk, io.TeeReader(t.archive, read), dir, limits)
+	if _, reading := io.Copy(read, io.LimitReader(t.archive, MaxArchive)); reading != nil {
+		return ModelFile{}, fmt.Errorf("read archive: %w", reading)
+	}
+	if sum := hex.EncodeToString(read.Sum(nil)); sum != t.sum {
+		return ModelFile{}, refuse(ErrDelivery, "the archive was changed while it was read: its SHA-256 was %s, now it is %s", t.sum, sum)
+	}
 	if err != nil {
 		return ModelFile{}, err
 	}
