@@ -85,21 +85,6 @@ func readManifest(path string) (modelstore.Manifest, error) {
 	return m, nil
 }
 
-// peek reads the manifest in an envelope without a look at the signatures.
-func peek(envelope []byte) (modelstore.Manifest, error) {
-	var e struct {
-		Payload []byte `json:"payload"`
-	}
-	var m modelstore.Manifest
-	if err := json.Unmarshal(envelope, &e); err != nil {
-		return m, fmt.Errorf("read envelope: %w", err)
-	}
-	if err := json.Unmarshal(e.Payload, &m); err != nil {
-		return m, fmt.Errorf("read the manifest in the envelope: %w", err)
-	}
-	return m, nil
-}
-
 func readLimited(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
