@@ -64,12 +64,6 @@ func Sign(m Manifest, key ed25519.PrivateKey) ([]byte, error) {
 	})
 }
 
-// Payload returns what an envelope holds, read as a device reads it. Nothing in it is verified.
-func Payload(envelope []byte) ([]byte, error) {
-	_, payload, err := openEnvelope(envelope)
-	return payload, err
-}
-
 // Verify returns the manifest in an envelope that has a signature by one of the trusted keys; further signatures, which
 // make it possible to change keys, do no harm. The error wraps ErrSignature, ErrUntrusted, ErrManifest (the signature is
 // right, what was signed is not) or ErrFormat.

@@ -22,7 +22,7 @@ func (r *run) deliver(ctx context.Context, o offer) error {
 	if errors.Is(err, modelstore.ErrReady) { // it was committed, and then the process was killed
 		err = nil
 	}
-	err = judge(err)
+	err = r.doubt(o, judge(err))
 	if isDiskFull(err) {
 		r.rt.Counter(CounterDiskFull).Add(1)
 		return errors.Join(err, r.inbox.Remove(o.id))

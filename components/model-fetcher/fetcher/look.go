@@ -67,7 +67,7 @@ func (r *run) look(ctx context.Context, again bool) error {
 	o := offer{id: hash(envelope), etag: etag, envelope: envelope}
 	signed, err := modelstore.VerifySigned(envelope, r.keys)
 	if err != nil {
-		return r.settle(ctx, o, judge(err))
+		return r.settle(ctx, o, r.doubt(o, judge(err)))
 	}
 	m := signed.Manifest
 	o.content, o.key, o.created, o.expires = signed.Content, signed.Key, m.Created, m.Expires

@@ -25,6 +25,32 @@ func refuse(reason modelstore.Reason, format string, args ...any) error {
 	return &refusal{reason, fmt.Errorf(format, args...)}
 }
 
+// maxDoubts is how often bytes that are wrong are fetched before they count as what is published.
+const maxDoubts = 3
+
+// doubts are the fetches of one offer whose bytes were wrong.
+type doubts struct {
+	etag  string
+	count int
+}
+
+// doubt turns the refusal of bytes that are not what they should be into an error that passes, the first few times: a bit
+// that was flipped on the way, or an answer that was cut, is fetched again from its beginning.
+func (r *run) doubt(o offer, err error) error {
+	refused, ok := errors.AsType[*refusal](err)
+	if !ok || refused.reason != modelstore.ReasonSignature && refused.reason != modelstore.ReasonDelivery {
+		return err
+	}
+	if r.doubts.etag != o.etag {
+		r.doubts = doubts{etag: o.etag}
+	}
+	if r.doubts.count++; r.doubts.count < maxDoubts {
+		return fmt.Errorf("other bytes came than were published, and are fetched again: %w", refused.err)
+	}
+	r.doubts = doubts{}
+	return err
+}
+
 // judge turns the errors that say that a model is bad into refusals.
 func judge(err error) error {
 	for _, c := range []struct {
