@@ -78,7 +78,11 @@ func TestReplacedFilesQuarantineNothing(t *testing.T) {
 		}
 	})
 	for range 300 {
-		_, _ = b.store.Take(d, nil)
+		if c, err := b.store.Take(d, nil); err == nil {
+			if err := b.store.Drop(c); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 	close(stop)
 	replacing.Wait()
