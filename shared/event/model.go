@@ -2,8 +2,12 @@ package event
 
 import "time"
 
-// FilterModel covers the events of models.
-const FilterModel = "pdm/v1/model/+"
+const (
+	// FilterModel covers the events of models.
+	FilterModel = "pdm/v1/model/+"
+	// TopicAckModel is where the forwarder acknowledges those that it has on disk.
+	TopicAckModel = "pdm/v1/ack/model"
+)
 
 // ModelStep is what happened to a model.
 type ModelStep string
@@ -17,14 +21,15 @@ const (
 
 // ModelEvent reports what happened to a model (promise M12).
 type ModelEvent struct {
-	V       int       `json:"v"`
-	ID      string    `json:"id"` // unique for ever
-	Event   ModelStep `json:"event"`
-	Name    string    `json:"name,omitempty"`    // of the model; missing while nothing vouches for it
-	Version string    `json:"version,omitempty"` // likewise
-	SHA256  string    `json:"sha256,omitempty"`  // of the model file, of the archive before it is unpacked
-	Detail  string    `json:"detail,omitempty"`
-	TS      time.Time `json:"ts"`
+	Replayed bool      `json:"replayed,omitempty"` // it may have arrived before; the first member, as in all messages that are repeated
+	V        int       `json:"v"`
+	ID       string    `json:"id"` // unique for ever; a repeated event has the same
+	Event    ModelStep `json:"event"`
+	Name     string    `json:"name,omitempty"`    // of the model; missing while nothing vouches for it
+	Version  string    `json:"version,omitempty"` // likewise
+	SHA256   string    `json:"sha256,omitempty"`  // of the model file, of the archive before it is unpacked
+	Detail   string    `json:"detail,omitempty"`
+	TS       time.Time `json:"ts"`
 }
 
 // ModelTopic is where events of that step are published.

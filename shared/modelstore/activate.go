@@ -42,7 +42,7 @@ func (s *Store) activate(id string) error {
 	if err := s.point(&next, s.current); err != nil {
 		return fmt.Errorf("activate model %s: %w", id, err)
 	}
-	if err := s.pardon(next.Source); err != nil {
+	if err := s.pardon(next.Source, next.content()); err != nil {
 		s.options.Log.Error("model store: write quarantine", "error", err)
 	}
 	if err := s.prune(); err != nil { // done again when the store is opened
@@ -85,7 +85,7 @@ func (s *Store) Rollback(reason string) (Installed, error) {
 	}
 	// First the quarantine: a process that is stopped behind it completes the roll-back when it opens the store.
 	err := s.note(Entry{
-		Source: bad.Source, Name: bad.Manifest.Name, Version: bad.Manifest.Version, Reason: ReasonRolledBack, Detail: reason, Final: true,
+		Source: bad.Source, Content: bad.content(), Name: bad.Manifest.Name, Version: bad.Manifest.Version, Reason: ReasonRolledBack, Detail: reason, Final: true,
 	})
 	if err != nil { // a full disk must not keep a bad model active
 		s.options.Log.Error("model store: write quarantine", "error", err)

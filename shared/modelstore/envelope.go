@@ -74,21 +74,42 @@ func Payload(envelope []byte) ([]byte, error) {
 // make it possible to change keys, do no harm. The error wraps ErrSignature, ErrUntrusted, ErrManifest (the signature is
 // right, what was signed is not) or ErrFormat.
 func Verify(data []byte, trusted []ed25519.PublicKey) (Manifest, error) {
-	m, _, err := verify(data, trusted)
-	return m, err
+	s, err := VerifySigned(data, trusted)
+	return s.Manifest, err
 }
 
-// verify is Verify, and also returns the id of the key that vouches for the manifest.
-func verify(data []byte, trusted []ed25519.PublicKey) (m Manifest, keyID string, err error) {
+// Signed is a manifest that a trusted key vouches for.
+type Signed struct {
+	Manifest Manifest
+	Key      string // id of the key
+	// Content is the same for two manifests that say the same of the model, whatever their envelopes, signatures and times
+	// are, and however their JSON is written.
+	Content string
+}
+
+// VerifySigned is Verify, and tells more. With an error that wraps ErrManifest or ErrFormat, Key and Content are known.
+func VerifySigned(data []byte, trusted []ed25519.PublicKey) (s Signed, err error) {
 	e, payload, err := openEnvelope(data)
 	if err != nil {
-		return Manifest{}, "", err
+		return Signed{}, err
 	}
-	if keyID, err = e.signer(payload, trusted); err != nil {
-		return Manifest{}, "", err
+	if s.Key, err = e.signer(payload, trusted); err != nil {
+		return Signed{}, err
 	}
-	m, err = decodeManifest(payload)
-	return m, keyID, err
+	s.Manifest, err = decodeManifest(payload)
+	if s.Content = s.Manifest.content(); s.Manifest.Format == 0 { // it cannot be read as one
+		s.Content = hashOf(payload)
+	}
+	return s, err
+}
+
+// Peek reads the manifest in an envelope without a look at the signatures: nothing vouches for what it says.
+func Peek(data []byte) (Manifest, error) {
+	_, payload, err := openEnvelope(data)
+	if err != nil {
+		return Manifest{}, err
+	}
+	return decodeManifest(payload)
 }
 
 // openEnvelope reads an envelope; nothing in it is verified yet.

@@ -36,9 +36,9 @@ func TestSign(t *testing.T) {
 	if err != nil || !bytes.Equal(data, again) {
 		t.Fatal("the same manifest gives another envelope")
 	}
-	got, id, err := verify(data, []ed25519.PublicKey{publicOf(key)})
-	if err != nil || got.Version != m.Version || id != KeyID(publicOf(key)) {
-		t.Fatalf("got %s by %s, %v", got.Version, id, err)
+	signed, err := VerifySigned(data, []ed25519.PublicKey{publicOf(key)})
+	if err != nil || signed.Manifest.Version != m.Version || signed.Key != KeyID(publicOf(key)) {
+		t.Fatalf("got %+v, %v", signed, err)
 	}
 	m.Threshold = 2
 	_, err = Sign(m, key)

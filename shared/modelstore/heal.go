@@ -76,12 +76,12 @@ func (s *Store) heal(id, dir string, damage error) (Installed, error) {
 	if err != nil {
 		return Installed{}, damage
 	}
-	m, key, err := verify(envelope, s.options.Keys)
+	signed, err := VerifySigned(envelope, s.options.Keys)
 	if err != nil {
 		return Installed{}, errors.Join(damage, err)
 	}
 	i := Installed{
-		Origin: OriginSigned, Source: hashOf(envelope), Key: key, Accepted: info.ModTime().UTC(), Manifest: m, healed: true,
+		Origin: OriginSigned, Source: hashOf(envelope), Key: signed.Key, Accepted: info.ModTime().UTC(), Manifest: signed.Manifest, healed: true,
 	}
 	i.ID = idOf(i)
 	if i.ID != id {

@@ -69,6 +69,32 @@ func (i Installed) Ref() event.ModelRef {
 	return event.ModelRef{Version: i.Manifest.Version, SHA256: i.Manifest.Model.SHA256}
 }
 
+// Trusted says whether a model is still trusted: one that was signed is while one of the keys vouches for it.
+func (s *Store) Trusted(i Installed) bool {
+	if i.Origin != OriginSigned {
+		return true
+	}
+	for _, key := range s.options.Keys {
+		if i.Key == KeyID(key) {
+			return true
+		}
+	}
+	envelope, err := readBounded(filepath.Join(i.dir, EnvelopeFile), MaxEnvelope) // another key may have signed it, too
+	if err != nil {
+		return false
+	}
+	signed, err := VerifySigned(envelope, s.options.Keys)
+	return err == nil && signed.Content == i.content()
+}
+
+// content is Signed.Content of a signed model, "" of another one.
+func (i Installed) content() string {
+	if i.Origin != OriginSigned {
+		return ""
+	}
+	return i.Manifest.content()
+}
+
 // Load reads and parses the model file, after checking that it is still the one that was accepted. The error wraps
 // ErrDamaged if it is not, and ErrMemory if there is too little memory for it.
 func (i Installed) Load() (*gbdt.Model, error) {

@@ -149,6 +149,16 @@ func (m Manifest) encode() ([]byte, error) {
 	return data, nil
 }
 
+// content names what the manifest says of the model: all of it but the times.
+func (m Manifest) content() string {
+	m.Created, m.Expires = time.Time{}, time.Time{}
+	data, err := json.Marshal(m)
+	if err != nil { // such as an infinite number, which JSON cannot have brought
+		return ""
+	}
+	return hashOf(data)
+}
+
 // writable reports whether JSON can say the time: it reads offsets, such as +24:00, that it does not write.
 func writable(t time.Time) bool {
 	_, err := t.MarshalJSON()

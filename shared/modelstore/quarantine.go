@@ -16,7 +16,8 @@ const (
 
 // Entry is a model that was refused or rolled back.
 type Entry struct {
-	Source  string    `json:"source"` // SHA-256 of the envelope, of the archive if unsigned, of the model file if shipped
+	Source  string    `json:"source"`            // SHA-256 of the envelope, of the archive if unsigned, of the model file if shipped
+	Content string    `json:"content,omitempty"` // Signed.Content; missing for what is not signed
 	Name    string    `json:"name,omitempty"`
 	Version string    `json:"version,omitempty"`
 	Reason  Reason    `json:"reason"`
@@ -71,7 +72,28 @@ func (s *Store) entry(source string) (Entry, bool) {
 // again, as this one may know more; one that was rolled back is not.
 func (s *Store) barred(source string) (Entry, bool) {
 	e, ok := s.entry(source)
-	return e, ok && e.Final && (e.Reason == ReasonRolledBack || e.Release == s.options.Release)
+	return e, ok && s.bars(e)
+}
+
+func (s *Store) bars(e Entry) bool {
+	return e.Final && (e.Reason == ReasonRolledBack || e.Release == s.options.Release)
+}
+
+// barredManifest says whether a signed manifest is not to be tried, in whatever envelope it comes: one that says the same
+// as a refused one, or any of a version that was rolled back: a corrected model needs a higher one.
+func (s *Store) barredManifest(content string, m Manifest) (Entry, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.quarantine {
+		same := e.Content != "" && e.Content == content
+		if e.Reason == ReasonRolledBack {
+			same = same || m.Name != "" && e.Name == m.Name && e.Version == m.Version
+		}
+		if same && s.bars(e) {
+			return e, true
+		}
+	}
+	return Entry{}, false
 }
 
 // note puts an entry into the quarantine. When it is full, the oldest entry that bars nothing makes room, so that bad
@@ -100,11 +122,13 @@ func (s *Store) note(e Entry) error {
 	return s.writeQuarantine()
 }
 
-// pardon takes a source out of the quarantine.
-func (s *Store) pardon(source string) error {
+// pardon takes a source, and what said the same, out of the quarantine.
+func (s *Store) pardon(source, content string) error {
 	s.mu.Lock()
 	before := len(s.quarantine)
-	s.quarantine = slices.DeleteFunc(slices.Clone(s.quarantine), func(e Entry) bool { return e.Source == source })
+	s.quarantine = slices.DeleteFunc(slices.Clone(s.quarantine), func(e Entry) bool {
+		return e.Source == source || content != "" && e.Content == content
+	})
 	changed := len(s.quarantine) != before
 	s.mu.Unlock()
 	if !changed {

@@ -338,14 +338,15 @@ func TestRollback(t *testing.T) {
 	wants(t, err, ErrQuarantined, "latency of 80 ms")
 	wants(t, err, ErrRolledBack, "")
 	b.active("1.0.0", "")
-	bad.manifest.Created = bad.manifest.Created.Add(time.Second) // the manifest changes
-	if c, err = b.store.Take(b.deliver(&bad.manifest, bad.archive), nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.store.Activate(c); err != nil {
-		t.Fatal(err)
-	}
-	b.active("1.2.0", "1.0.0")
+	bad.manifest.Created = bad.manifest.Created.Add(time.Second)
+	bad.manifest.Threshold = 0.75
+	_, err = b.store.Take(b.deliver(&bad.manifest, bad.archive), nil)
+	wants(t, err, ErrRolledBack, "") // the version is taken
+	corrected := publish(t, edit(t, tinyModel, "4E0", "4E0 "), "1.2.0")
+	_, err = b.store.Take(b.deliver(&corrected.manifest, corrected.archive), nil)
+	wants(t, err, ErrRolledBack, "")
+	b.install("1.2.1")
+	b.active("1.2.1", "1.0.0")
 }
 
 func TestUnsigned(t *testing.T) {

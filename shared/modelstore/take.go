@@ -29,7 +29,8 @@ func (s *Store) Take(d Delivery, selfTest func(m Manifest, modelPath string) err
 	if refused := judge(err, t.model.Source, t.model.Manifest); refused != nil {
 		if t.model.Source != "" && !errors.Is(err, ErrQuarantined) && !errors.Is(err, ErrActive) {
 			err := s.note(Entry{
-				Source: refused.Source, Name: refused.Name, Version: refused.Version, Reason: refused.Reason, Detail: err.Error(), Final: refused.Final,
+				Source: refused.Source, Content: t.content, Name: refused.Name, Version: refused.Version, Reason: refused.Reason, Detail: err.Error(),
+				Final: refused.Final,
 			})
 			if err != nil { // it is refused all the same; after a restart it may be tried again
 				s.options.Log.Error("model store: write quarantine", "error", err)
@@ -49,6 +50,7 @@ type taking struct {
 	envelope []byte
 	archive  *os.File
 	model    Installed // as far as it is known
+	content  string    // Signed.Content, once the signature is verified
 }
 
 func (t *taking) close() {
@@ -63,7 +65,6 @@ func (t *taking) take() error {
 		return err
 	}
 	if e, ok := s.barred(t.model.Source); ok {
-		t.model.Manifest.Name, t.model.Manifest.Version = e.Name, e.Version
 		return t.barredBy(e)
 	}
 	if current, ok := s.Current(); ok && current.Source == t.model.Source {
@@ -90,6 +91,7 @@ func (t *taking) take() error {
 
 // barredBy makes the error for a source that is in quarantine.
 func (t *taking) barredBy(e Entry) error {
+	t.model.Manifest.Name, t.model.Manifest.Version = e.Name, e.Version
 	barred := &barredError{Entry: e, kind: ErrModel}
 	for _, v := range verdicts() {
 		if v.reason == e.Reason {
@@ -138,11 +140,16 @@ func (t *taking) identify() error {
 // checkEnvelope verifies the manifest, applies the version rule, and finds the archive that it names.
 func (t *taking) checkEnvelope() error {
 	o := t.store.options
-	m, key, err := verify(t.envelope, o.Keys)
+	v, err := VerifySigned(t.envelope, o.Keys)
+	t.content = v.Content // also of one that breaks a rule
+	if e, ok := t.store.barredManifest(v.Content, v.Manifest); ok {
+		return t.barredBy(e)
+	}
 	if err != nil {
 		return err
 	}
-	t.model.Manifest, t.model.Key = m, key
+	m := v.Manifest
+	t.model.Manifest, t.model.Key = m, v.Key
 	if !o.AllowDowngrade {
 		if err := t.checkVersion(m); err != nil {
 			return err
@@ -170,10 +177,11 @@ func malformed(err error) error {
 }
 
 // checkVersion keeps an old or another model that the key once signed from being put in place of the active one
-// (promise M3). A model that came without a manifest has no version that could be compared.
+// (promise M3). A model that came without a manifest has no version that could be compared, and one whose key is no longer
+// trusted may have been made by whoever took the key: its version bounds nothing.
 func (t *taking) checkVersion(m Manifest) error {
 	current, ok := t.store.Current()
-	if !ok || current.Origin == OriginUnsigned {
+	if !ok || current.Origin == OriginUnsigned || !t.store.Trusted(current) {
 		return nil
 	}
 	if current.Manifest.Name != m.Name {

@@ -116,6 +116,7 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 		replays: replays{desk: request.NewDesk(Component, rt.WorkDir, f.Now, rt.Log)},
 		acks: map[string]*component.Publication{
 			event.TopicAckAlert:      rt.Publication(event.TopicAckAlert),
+			event.TopicAckModel:      rt.Publication(event.TopicAckModel),
 			event.TopicAckPrediction: rt.Publication(event.TopicAckPrediction),
 		},
 	}

@@ -17,6 +17,11 @@ func TestModelEventsAreForwarded(t *testing.T) {
 	r.publish(event.ModelTopic(event.ModelActivated), event.ModelEvent{V: 1, ID: "model-1", Event: event.ModelActivated, Version: "1.1.0", TS: time.Now()})
 	r.publish(event.ModelTopic("available"), map[string]any{"v": 1, "event": "available", "version": "1.2.0", "ts": time.Now()})
 	r.awaitCounter("stream.alerts-iot.accepted", 2)
+	r.acks.await(t, "acknowledgement", has("model-1"))
+	// The acknowledgement was lost: it is given again, and the event is not kept twice.
+	r.publish(event.ModelTopic(event.ModelActivated), event.ModelEvent{Replayed: true, V: 1, ID: "model-1", Event: event.ModelActivated, Version: "1.1.0", TS: time.Now()})
+	r.acks.await(t, "two acknowledgements", times("model-1", 2))
+	r.awaitCounter("stream.alerts-iot.accepted", 2)
 	r.cloud.SetUplink(true)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

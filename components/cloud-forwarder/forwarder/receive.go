@@ -89,7 +89,7 @@ func (r *run) receivePredictions(ctx, keep context.Context) error {
 	}
 }
 
-// receiveModels does the same for what happens to models (promise M12). Their sources do not wait for an acknowledgement.
+// receiveModels does the same for what happens to models (promise M12).
 func (r *run) receiveModels(ctx, keep context.Context) error {
 	if !opened(ctx, r.toIoT) {
 		return nil
@@ -172,7 +172,7 @@ func (r *run) alert(ctx context.Context, m ipc.TopicMessage) {
 	}
 }
 
-// modelEvent puts an event of a model on disk, beside the alerts.
+// modelEvent puts an event of a model on disk, beside the alerts, and then acknowledges it.
 func (r *run) modelEvent(ctx context.Context, m ipc.TopicMessage) {
 	e, err := event.DecodeModelEvent(m.Payload)
 	if err != nil {
@@ -182,6 +182,10 @@ func (r *run) modelEvent(ctx context.Context, m ipc.TopicMessage) {
 	if e.ID == "" || len(e.ID) > maxID {
 		sum := sha256.Sum256(m.Payload)
 		e.ID = "model-" + hex.EncodeToString(sum[:8])
+	}
+	if r.forwarder.accepted[r.toIoT.name].has(e.ID) { // the acknowledgement was lost
+		r.publishAck(ctx, event.TopicAckModel, []string{e.ID})
+		return
 	}
 	receipt, err := r.keep(ctx, r.toIoT, m, e.ID, e.TS)
 	if err == nil {
@@ -197,6 +201,8 @@ func (r *run) modelEvent(ctx context.Context, m ipc.TopicMessage) {
 		return
 	}
 	r.took(r.toIoT)
+	r.forwarder.accepted[r.toIoT.name].add(e.ID)
+	r.publishAck(ctx, event.TopicAckModel, []string{e.ID})
 }
 
 // prediction takes a message with a prediction.

@@ -59,7 +59,7 @@ func (r *run) openStore() {
 		var store *modelstore.Store
 		if store, err = a.open(a.dir, a.options); err == nil {
 			a.problem, a.failed = nil, 0
-			r.models = newModels(r.rt, r.config, r.now, store)
+			r.models = newModels(r.rt, r.config, r.now, store, r.news)
 			r.models.watch(keys)
 			r.loading = loading{again: r.now()}
 			return

@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/ledger"
+	"edgepdm/shared/modelnews"
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/request"
 	"edgepdm/shared/shadow"
@@ -48,11 +49,13 @@ const (
 	CounterModelsActivated  = "model.activated"
 	CounterModelsRejected   = "model.rejected"
 	CounterModelsRolledBack = "model.rolled-back"
-	CounterLedger           = "ledger.failed" // rows whose number could not be recorded
+	CounterModelEventsLost  = "model.events.lost" // made room for newer ones while no forwarder took them
+	CounterLedger           = "ledger.failed"     // rows whose number could not be recorded
 )
 
 const (
 	ledgerName = "sequence-numbers"
+	newsFile   = "model-events.json"
 	// logEvery is how often a reason for invalid rows, or a gap, is logged; all are counted.
 	logEvery = 10 * time.Second
 )
@@ -64,7 +67,8 @@ type Engine struct {
 	// OpenStore opens the store of models. Default: modelstore.OpenStore.
 	OpenStore func(dir string, options modelstore.Options) (*modelstore.Store, error)
 
-	seeded bool // the store has the shipped model, or a newer one
+	news   *modelnews.Outbox // events of models that the forwarder does not have
+	seeded bool              // the store has the shipped model, or a newer one
 	kept   kept
 }
 
@@ -81,6 +85,15 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		r.ledger = ledger.Memory(config.MaxThings)
 	}
 	defer func() { _ = r.ledger.Close() }()
+	if e.news == nil {
+		e.news = modelnews.Open(filepath.Join(rt.WorkDir, newsFile), e.Now)
+	}
+	r.news = e.news
+	stop, err := modelnews.Start(ctx, rt, r.news)
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", event.TopicAckModel, err)
+	}
+	defer stop()
 	r.losses = newLosses(rt, config.MaxMissed, e.Now())
 	if r.store.open = e.OpenStore; r.store.open == nil {
 		r.store.open = modelstore.OpenStore
@@ -104,6 +117,7 @@ type run struct {
 	model   *activeModel // nil: there is none
 	models  *models      // nil: the configuration names the model, or the store is closed
 	store   access       // to the store
+	news    *modelnews.Outbox
 	loading loading
 
 	shipped   string // path of the model
@@ -227,6 +241,10 @@ func (r *run) run(ctx context.Context) error {
 
 // tick looks for what comes by no message.
 func (r *run) tick() {
+	r.rt.Conditions().Set(event.CodeStateOnDisk, newsFile, r.news.Problem())
+	if r.models != nil {
+		r.rt.Conditions().Set(event.CodeModelStore, placeKey, r.models.untrusted())
+	}
 	if r.store.due(r.now()) {
 		if r.openStore(); r.models != nil {
 			r.loading = loading{again: r.now()}

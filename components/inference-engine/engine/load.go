@@ -26,6 +26,7 @@ const (
 	placeActive   = "active model"
 	placeDelivery = "delivered model"
 	placeBack     = "roll-back"
+	placeKey      = "key of the active model"
 )
 
 // loading is the way to a model.

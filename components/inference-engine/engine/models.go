@@ -10,6 +10,7 @@ import (
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
+	"edgepdm/shared/modelnews"
 	"edgepdm/shared/modelstore"
 )
 
@@ -26,11 +27,16 @@ type models struct {
 	config Config
 	now    func() time.Time
 	store  *modelstore.Store
+	news   *modelnews.Outbox
 	inbox  *modelstore.Inbox // nil: no model is taken
 	id     string            // of this models, for the events' ids: the process may have several, one after the other
 	events int               // published so far, for their ids
 	last   *event.ModelEvent // the last of them
 
+	trust struct { // the last answer of untrusted, and for which model
+		id      string
+		problem error
+	}
 	testing   bool
 	tested    chan testResult
 	retry     map[string]time.Time // deliveries to be tested again, not before
@@ -45,9 +51,9 @@ type testResult struct {
 	err       error
 }
 
-func newModels(rt *component.Runtime, config Config, now func() time.Time, store *modelstore.Store) *models {
+func newModels(rt *component.Runtime, config Config, now func() time.Time, store *modelstore.Store, news *modelnews.Outbox) *models {
 	return &models{
-		rt: rt, config: config, now: now, store: store, id: component.RandomID(), tested: make(chan testResult, 1), retry: make(map[string]time.Time),
+		rt: rt, config: config, now: now, store: store, news: news, id: component.RandomID(), tested: make(chan testResult, 1), retry: make(map[string]time.Time),
 	}
 }
 
@@ -86,6 +92,20 @@ func (m *models) current() (*activeModel, error) {
 		return nil, fmt.Errorf("%w; %w", err, problem)
 	}
 	return before, nil
+}
+
+// untrusted says that no key of the configuration vouches for the active model any more; nil: one does.
+func (m *models) untrusted() error {
+	current, ok := m.store.Current()
+	if !ok || current.ID == m.trust.id {
+		return m.trust.problem
+	}
+	m.trust.id, m.trust.problem = current.ID, nil
+	if !m.store.Trusted(current) {
+		m.trust.problem = fmt.Errorf("%s is signed by key %s, which is not in publicKeys any more: publish a model, of any version, that a trusted key signs",
+			describe(current), current.Key)
+	}
+	return m.trust.problem
 }
 
 // look starts the test of a delivery, if one waits and none is being tested.
@@ -220,12 +240,10 @@ func (m *models) publish(e event.ModelEvent) {
 	e.V, e.TS, e.ID = event.Version, m.now().UTC(), fmt.Sprintf("model-%s-%d", m.id, m.events)
 	e.Detail = event.Cut(e.Detail, maxDetail)
 	m.last = &e
-	payload, err := event.Encode(e)
-	if err == nil {
-		_, err = m.rt.IPC().StartPublish(event.ModelTopic(e.Event), payload)
-	}
+	dropped, err := m.news.Add(e)
+	m.rt.Counter(CounterModelEventsLost).Add(uint64(dropped))
 	if err != nil {
-		m.rt.Log.Warn("model event was not published", "event", e.Event, "error", err)
+		m.rt.Log.Warn("model event is not on disk; it is published all the same", "event", e.Event, "error", err)
 	}
 }
 

@@ -78,7 +78,7 @@ type File interface {
 type Downloader struct {
 	Source Source
 	Log    *slog.Logger
-	// Timeout ends a request over which nothing comes. 30 seconds by default.
+	// Timeout ends a request over which less than 256 bytes a second come for so long. 30 seconds by default.
 	Timeout time.Duration
 	// Pause waits before a dropped download goes on. By default it does so at once.
 	Pause func(ctx context.Context)
@@ -134,7 +134,7 @@ func (d *Downloader) fetch(ctx context.Context, w Want, p *partial) (Got, error)
 				return Got{}, err
 			}
 			d.report(Progress{Restarted: true})
-		case err != nil && p.bytes > before && !final(err) && ctx.Err() == nil:
+		case err != nil && p.bytes > before && !final(err) && !errors.Is(err, errStalled) && ctx.Err() == nil:
 			d.log().Info("the download was interrupted, and goes on", "bytes", p.bytes, "of", p.state.Size, "error", err)
 			if err := p.checkpoint(); err != nil {
 				return Got{}, err

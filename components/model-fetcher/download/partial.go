@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"edgepdm/shared/component"
+	"edgepdm/shared/durable"
 )
 
 // errFile marks an error of the local file.
@@ -59,11 +60,23 @@ func readState(path string) (state, error) {
 	if err != nil {
 		return s, fmt.Errorf("read state of download: %w", err)
 	}
-	if err := json.Unmarshal(data, &s); err != nil {
+	body, sealed, err := durable.Open(data)
+	if err != nil {
+		return s, fmt.Errorf("read state of download: %w", err)
+	}
+	var header struct {
+		Format int `json:"format"`
+	}
+	// A newer version seals what it writes, or has members that this one does not know: otherwise the number is damaged.
+	headErr, err := json.Unmarshal(body, &header), durable.Unmarshal(data, &s)
+	if headErr == nil && header.Format > stateFormat && (sealed || err != nil) {
+		return s, fmt.Errorf("%s has format %d: %w", StatePath(path), header.Format, ErrNewerFormat)
+	}
+	if err != nil {
 		return state{}, fmt.Errorf("read state of download: %w", err)
 	}
-	if s.Format > stateFormat {
-		return s, fmt.Errorf("%s has format %d: %w", StatePath(path), s.Format, ErrNewerFormat)
+	if s.Format != stateFormat {
+		return state{}, fmt.Errorf("read state of download: %w: format %d", durable.ErrDamaged, s.Format)
 	}
 	return s, nil
 }
@@ -168,7 +181,7 @@ func (p *partial) checkpoint() error {
 		return fmt.Errorf("sync %w: %w", errFile, err)
 	}
 	p.state.Bytes, p.state.Prefix = p.bytes, p.sum()
-	data, err := json.Marshal(p.state)
+	data, err := durable.Marshal(p.state)
 	if err != nil {
 		return fmt.Errorf("encode state of download: %w", err)
 	}

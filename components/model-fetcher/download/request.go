@@ -33,7 +33,7 @@ func (d *Downloader) request(ctx context.Context, w Want, p *partial) error {
 	for {
 		n, err := body.Read(chunk)
 		if n > 0 {
-			watch.reset()
+			watch.came(n)
 			if _, err := p.Write(chunk[:n]); err != nil {
 				return err
 			}

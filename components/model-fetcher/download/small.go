@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -79,14 +80,20 @@ func StatusCode(err error) int {
 	return 0
 }
 
-// errStalled says that nothing came for as long as Timeout.
-var errStalled = errors.New("nothing comes")
+// errStalled says that less than the least rate came for as long as Timeout.
+var errStalled = errors.New("the line is too slow")
 
-// watch ends the context of a request over which nothing comes.
+// leastRate is how many bytes a second have to come. Who sends less holds a look, and with it everything that a new model
+// would mend.
+const leastRate = 256
+
+// watch ends the context of a request over which too little comes.
 type watch struct {
 	timer   *time.Timer
 	timeout time.Duration
 	cancel  context.CancelCauseFunc
+	least   int64 // bytes that have to come within timeout
+	come    atomic.Int64
 }
 
 func (d *Downloader) watch(ctx context.Context) (context.Context, *watch) {
@@ -95,25 +102,35 @@ func (d *Downloader) watch(ctx context.Context) (context.Context, *watch) {
 		timeout = defaultTimeout
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(timeout, func() { cancel(fmt.Errorf("%w for %v", errStalled, timeout)) })
-	return ctx, &watch{timer: timer, timeout: timeout, cancel: cancel}
+	w := &watch{timeout: timeout, cancel: cancel, least: max(1, int64(timeout.Seconds()*leastRate))}
+	w.timer = time.AfterFunc(timeout, func() {
+		if n := w.come.Load(); n > 0 {
+			cancel(fmt.Errorf("%w: %d bytes came in %v, at least %d have to", errStalled, n, timeout, w.least))
+			return
+		}
+		cancel(fmt.Errorf("%w: nothing comes for %v", errStalled, timeout))
+	})
+	return ctx, w
 }
 
-// reset says that something came.
-func (w *watch) reset() { w.timer.Reset(w.timeout) }
+// came says how many bytes came.
+func (w *watch) came(n int) {
+	if w.come.Add(int64(n)) >= w.least {
+		w.come.Store(0)
+		w.timer.Reset(w.timeout)
+	}
+}
 
 func (w *watch) stop() {
 	w.timer.Stop()
 	w.cancel(nil)
 }
 
-// reader resets the watch whenever something comes.
+// reader tells the watch what comes.
 func (w *watch) reader(r io.Reader) io.Reader {
 	return readerFunc(func(b []byte) (int, error) {
 		n, err := r.Read(b)
-		if n > 0 {
-			w.reset()
-		}
+		w.came(n)
 		return n, err
 	})
 }

@@ -3,6 +3,7 @@ package download_test
 import (
 	"context"
 	"errors"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,6 +29,51 @@ func TestALineOverWhichNothingComesIsGivenUp(t *testing.T) {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 	})
+}
+
+// A server that sends a byte each 1.5 seconds does not hold a request: what came is kept, and the error is the line's.
+func TestASlowServerIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		content := noise(t, 12, 10_000)
+		d := download.Downloader{Source: &trickling{store{versions: [][]byte{content}}}, Timeout: 30 * time.Second}
+		path, began := filepath.Join(t.TempDir(), "f"), time.Now()
+		_, err := d.Fetch(t.Context(), want(content), path)
+		if err == nil || !strings.Contains(err.Error(), "20 bytes came in 30s, at least 7680 have to") && !strings.Contains(err.Error(), "19 bytes came in 30s") || time.Since(began) > time.Minute {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		if s, err := download.ReadStatus(path); err != nil || s.Bytes < 19 {
+			t.Errorf("%+v, %v", s, err)
+		}
+		began = time.Now()
+		if _, _, err := d.Get(t.Context(), "b", "k", "", 10_000); err == nil || time.Since(began) > time.Minute {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+// trickling is a store whose bytes come one each 1.5 seconds.
+type trickling struct{ store }
+
+func (s *trickling) GetObject(ctx context.Context, in *s3.GetObjectInput, o ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
+	answer, err := s.store.GetObject(ctx, in, o...)
+	if err == nil {
+		answer.Body = &slowBody{ctx, answer.Body}
+	}
+	return answer, err
+}
+
+type slowBody struct {
+	ctx context.Context
+	io.ReadCloser
+}
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	select {
+	case <-time.After(1500 * time.Millisecond):
+		return b.ReadCloser.Read(p[:1])
+	case <-b.ctx.Done():
+		return 0, b.ctx.Err()
+	}
 }
 
 // hanging is a store that does not answer.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,17 +27,27 @@ const (
 
 // asked are the commands of this device that are not answered yet. They are taken beside the looks, which may take long.
 type asked struct {
-	desk *request.Desk
-	wake chan struct{} // a look is wanted
+	desk  *request.Desk
+	clock func() time.Time
+	wake  chan struct{} // a look is wanted
 
 	mu    sync.Mutex
-	next  []*request.Request // to be answered by the next look
-	now   []*request.Request // by the look that is under way
-	again bool               // one of next is for what was dealt with before
-	busy  bool               // a look is under way
+	next  []waiting // to be answered by the next look
+	now   []waiting // by the look that is under way
+	again bool      // one of next is for what was dealt with before
+	busy  bool      // a look is under way
+	step  string    // how far it is
 }
 
-func newAsked(desk *request.Desk) *asked { return &asked{desk: desk, wake: make(chan struct{}, 1)} }
+// waiting is a command that waits for its answer.
+type waiting struct {
+	*request.Request
+	since time.Time
+}
+
+func newAsked(desk *request.Desk, clock func() time.Time) *asked {
+	return &asked{desk: desk, clock: clock, wake: make(chan struct{}, 1)}
+}
 
 // take takes commands until ctx ends.
 func (a *asked) take(ctx context.Context) {
@@ -69,12 +80,36 @@ func (a *asked) add(q *request.Request) {
 	if a.busy {
 		q.Progress("a look is under way; the next one follows at once")
 	}
-	a.next = append(a.next, q)
+	a.next = append(a.next, waiting{q, a.clock()})
 	a.again = a.again || c.Again
+	a.wanted()
+}
+
+// wanted says that another look is wanted.
+func (a *asked) wanted() {
 	select {
 	case a.wake <- struct{}{}:
 	default: // is wanted already
 	}
+}
+
+// late answers the commands that came before a time, and returns the answer: how far the look is that they wait for.
+func (a *asked) late(before time.Time) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	text := "a look is under way, and goes on"
+	if a.step != "" {
+		text += ": " + a.step
+	}
+	answer := func(q waiting) bool {
+		if q.since.After(before) {
+			return false
+		}
+		q.Answer(text, nil)
+		return true
+	}
+	a.now, a.next = slices.DeleteFunc(a.now, answer), slices.DeleteFunc(a.next, answer)
+	return text
 }
 
 // begin begins a look, which answers what was asked so far. again says whether that is for what was dealt with before.
@@ -83,6 +118,7 @@ func (a *asked) begin() (again bool) {
 	defer a.mu.Unlock()
 	again = a.again
 	a.now, a.next, a.again, a.busy = append(a.now, a.next...), nil, false, true
+	a.step = ""
 	return again
 }
 
@@ -90,6 +126,7 @@ func (a *asked) begin() (again bool) {
 func (a *asked) progress(text string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.step = text
 	for _, q := range append(a.now[:len(a.now):len(a.now)], a.next...) {
 		q.Progress(text)
 	}
@@ -117,19 +154,22 @@ func (r *run) command(m ipc.TopicMessage) bool {
 	r.rt.Log.Info("looking for a model, as commanded", "by", shorten(c.By), "again", c.Again)
 	r.again = r.again || c.Again // also if the configuration changes now, and the next Run looks
 	if len(r.replies) < maxReplies {
-		r.replies = append(r.replies, c.ID)
+		r.replies = append(r.replies, reply{c.ID, r.Now()})
 	}
 	return true
 }
 
-// answer answers those who wanted a look with what it found; err says why it did not get through.
-func (r *run) answer(err error) {
+// answer answers those who wanted a look, before it began, with what it found; err says why it did not get through.
+func (r *run) answer(err error, begun time.Time) {
 	text, err := r.found(err)
 	r.asked.end(text, err)
-	for _, id := range r.replies {
-		r.reply(id, text, err)
-	}
-	r.replies = nil
+	r.replies = slices.DeleteFunc(r.replies, func(q reply) bool {
+		if q.since.After(begun) {
+			return false
+		}
+		r.reply(q.id, text, err)
+		return true
+	})
 }
 
 // found says what a look found.

@@ -42,8 +42,8 @@ func (r *run) fill(ctx context.Context, o *offer) error {
 	if r.seen != o.id {
 		r.seen = o.id
 		r.rt.Log.Info("a model is available", "name", o.event.Name, "version", o.event.Version, "detail", o.event.Detail)
-		r.emit(ctx, StepAvailable, o.event)
-		r.emit(ctx, StepDownloading, o.event)
+		r.tellNews(stamp(o.event, StepAvailable, r.Now()))
+		r.tellNews(stamp(o.event, StepDownloading, r.Now()))
 	}
 	if !o.unsigned {
 		if err := component.WriteFileAtomic(delivery.Path(modelstore.EnvelopeFile), o.envelope, 0o600); err != nil {
@@ -78,18 +78,19 @@ func (r *run) settle(ctx context.Context, o offer, err error) error {
 		r.rt.Counter(CounterDelivered).Add(1)
 		r.rt.Log.Info("a model is delivered", "name", o.event.Name, "version", o.event.Version, "sha256", o.event.SHA256, "delivery", o.id)
 		r.record.settle(r.policy, o.etag, o.unsigned, OutcomeDelivered, stamp(o.event, StepDelivered, r.Now()))
-		r.record.Envelope, r.record.Inbox = o.id, r.inboxDir
+		r.record.deliver(o, r.inboxDir)
 	}
 	r.seen, r.unsaved = "", true
 	saveErr := r.save() // before it is announced: a decision that is announced stands
-	r.announce(ctx)
-	return errors.Join(saveErr, r.save(), r.sweep(""))
+	r.tellNews(*r.record.Last)
+	return errors.Join(saveErr, r.sweep(""))
 }
 
 // resettle writes down that what is published was delivered before.
 func (r *run) resettle(o offer) error {
 	last := stamp(o.event, StepDelivered, r.Now())
 	r.record.Last = &last
+	r.record.deliver(o, r.inboxDir)
 	r.record.Policy, r.record.ETag, r.record.Unsigned, r.record.Outcome = r.policy, o.etag, false, OutcomeDelivered
 	r.unsaved = true
 	return r.save()

@@ -15,6 +15,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/modelnews"
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/request"
 )
@@ -38,14 +40,22 @@ const (
 	CounterRestarted = "download.restarted" // began anew, for the object had changed
 	CounterDiskFull  = "disk.full"
 	CounterInvalid   = "message.invalid"
-	CounterLost      = "event.lost" // that say how far it is; decisions are announced until they get through
+	CounterLost      = "event.lost" // made room for newer ones while no forwarder took them
 )
 
 const (
-	retryMin     = time.Second
-	retryMax     = 5 * time.Minute
-	eventTimeout = 5 * time.Second
-	noteEvery    = 10 * time.Second // while a download goes on
+	lookLimit    = time.Hour        // of a look as a whole: the next one goes on with its download
+	answerWithin = 30 * time.Second // a command is answered, however long a look takes
+
+	retryMin  = time.Second
+	retryMax  = 5 * time.Minute
+	noteEvery = 10 * time.Second // while a download goes on
+	newsFile  = "model-events.json"
+)
+
+var (
+	errLong  = errors.New("the look took too long, and is ended; the next one goes on with its download")
+	errEnded = errors.New("the nucleus ended the subscription")
 )
 
 // Fetcher fetches models. One Run is under way at a time; what outlives a change of the configuration is kept between them.
@@ -55,14 +65,18 @@ type Fetcher struct {
 
 	// Retry is the time between two tries while something does not work; the zero value for production's.
 	Retry component.Backoff
+	// LookLimit and Patience are how long a look, and the wait of a command for its answer, may take; the zero values for
+	// production's.
+	LookLimit, Patience time.Duration
 	// Open opens the files of downloads; nil for os.OpenFile.
 	Open func(name string, flag int, perm os.FileMode) (download.File, error)
 
-	record  *Record  // nil until it was read
-	unsaved bool     // the record in memory is newer than the file
-	seen    string   // delivery whose finding was told
-	again   bool     // a command asks for what was dealt with before; until a look has obeyed
-	replies []string // ids of the commands over IPC that the next look answers
+	news    *modelnews.Outbox // events that the forwarder does not have
+	record  *Record           // nil until it was read
+	unsaved bool              // the record in memory is newer than the file
+	seen    string            // delivery whose finding was told
+	again   bool              // a command asks for what was dealt with before; until a look has obeyed
+	replies []reply           // to the commands over IPC that the next look answers
 }
 
 // Run looks for models until ctx ends. It is the component's Run. Neither a cloud that is away nor a disk that is full ends
@@ -80,6 +94,14 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", TopicFetch, err)
 	}
+	if f.news == nil {
+		f.news = modelnews.Open(filepath.Join(rt.WorkDir, newsFile), f.Now)
+	}
+	stopNews, err := modelnews.Start(ctx, rt, f.news)
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", event.TopicAckModel, err)
+	}
+	defer stopNews()
 	r := &run{
 		Fetcher: f, rt: rt, config: config, keys: keys, policy: config.policy(inbox), inboxDir: inbox,
 		inbox: modelstore.Inbox{Dir: inbox}, commands: commands, answers: rt.Publication(event.ReplyTopic(TopicFetch)),
@@ -87,11 +109,17 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	defer r.access.Close()
 	asking, stop := context.WithCancel(ctx)
 	var taking sync.WaitGroup
-	r.asked = newAsked(request.NewDesk(Component, rt.WorkDir, f.Now, rt.Log))
+	r.asked = newAsked(request.NewDesk(Component, rt.WorkDir, f.Now, rt.Log), f.Now)
 	taking.Go(func() { r.asked.take(asking) })
 	defer taking.Wait()
 	defer stop()
 	return r.run(ctx)
+}
+
+// reply is owed to a command over IPC.
+type reply struct {
+	id    string
+	since time.Time
 }
 
 // run is one Run of the fetcher.
@@ -122,28 +150,83 @@ func (r *run) run(ctx context.Context) error {
 	}
 	for failures := 0; ; {
 		r.progress, r.detail = false, ""
-		r.again = r.asked.begin() || r.again
+		again, begun := r.asked.begin() || r.again, r.Now()
+		r.again = false
 		r.rt.Counter(CounterLooks).Add(1)
-		err := r.look(ctx, r.again)
-		if ctx.Err() != nil {
-			return nil
+		err := r.lookWithin(ctx, again)
+		if ctx.Err() != nil || errors.Is(err, errEnded) {
+			r.again = r.again || again // the next Run obeys
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
 		}
 		r.tell(err)
-		r.answer(err)
+		r.answer(err, begun)
 		wait := r.jitter(r.config.Poll)
 		if err != nil {
+			r.again = r.again || again
 			r.rt.Counter(CounterFailed).Add(1)
 			if failures++; r.progress {
 				failures = 1
 			}
 			wait = backoff.Delay(failures)
 		} else {
-			failures, r.again = 0, false
+			failures = 0
 		}
 		if err := r.wait(ctx, wait); err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
+}
+
+// lookWithin looks, for a limited time, and obeys commands meanwhile: those that wait too long for the look are told how far
+// it is.
+func (r *run) lookWithin(ctx context.Context, again bool) error {
+	limit, patience := r.LookLimit, r.Patience
+	if limit == 0 {
+		limit, patience = lookLimit, answerWithin
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w: %v", errLong, limit))
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- r.look(ctx, again) }()
+	ticker := time.NewTicker(min(patience, time.Second))
+	defer ticker.Stop()
+	commands := r.commands.Events()
+	for {
+		select {
+		case err := <-done:
+			if err != nil && errors.Is(context.Cause(ctx), errLong) {
+				return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+			}
+			return err
+		case m, open := <-commands:
+			if !open {
+				cancel()
+				<-done
+				return r.ended()
+			}
+			if r.command(m) {
+				r.asked.wanted()
+			}
+		case <-ticker.C:
+			r.answerLate(patience)
+		}
+	}
+}
+
+// answerLate answers the commands that wait for longer than patience.
+func (r *run) answerLate(patience time.Duration) {
+	before := r.Now().Add(-patience)
+	text := r.asked.late(before)
+	r.replies = slices.DeleteFunc(r.replies, func(q reply) bool {
+		if q.since.After(before) {
+			return false
+		}
+		r.reply(q.id, text, nil)
+		return true
+	})
 }
 
 // jitter spreads the looks of many sites by a fifth of d to either side.
@@ -190,13 +273,23 @@ func (r *run) wait(ctx context.Context, d time.Duration) error {
 // ended says why there are no commands any more.
 func (r *run) ended() error {
 	if err := r.commands.Err(); err != nil {
-		return fmt.Errorf("receive commands: %w", err)
+		return fmt.Errorf("receive commands: %w: %w", errEnded, err)
 	}
-	return errors.New("the nucleus ended the subscription")
+	return errEnded
 }
 
 // tell reports how the last look went.
 func (r *run) tell(err error) {
+	r.rt.Conditions().Set(event.CodeStateOnDisk, newsFile, r.news.Problem())
+	var frozen, damaged error
+	if r.record != nil {
+		damaged = r.record.damaged(r.Now())
+	}
+	r.rt.Conditions().Set(event.CodeStateOnDisk, RecordFile, damaged)
+	if r.record != nil && r.config.Bucket != "" && !r.config.AllowDowngrade {
+		frozen = r.record.frozen(r.Now())
+	}
+	r.rt.Conditions().Set(event.CodeModelStore, placeManifest, frozen)
 	if err != nil {
 		r.access.Denied(err)
 		r.rt.Conditions().Set(event.CodeModelStore, placeBucket, errors.New(shorten(explain(r.config, err))))
@@ -217,8 +310,10 @@ func (r *run) tell(err error) {
 	r.rt.Conditions().Set(event.CodeModelRefused, placeBucket, refused)
 }
 
-// Places where a condition says what is wrong: with what is published, and with the nucleus's root certificates.
+// Places where a condition says what is wrong: with what is published, with its age, and with the nucleus's root
+// certificates.
 const (
-	placeBucket  = "bucket"
-	placeRootCAs = "root certificates"
+	placeBucket   = "bucket"
+	placeManifest = "manifest"
+	placeRootCAs  = "root certificates"
 )

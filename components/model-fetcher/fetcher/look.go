@@ -24,7 +24,11 @@ type offer struct {
 	etag     string // of what was looked at: the envelope, or the archive if unsigned
 	unsigned bool
 	envelope []byte
-	event    Event // says which model it is
+	content  string    // modelstore.Signed.Content
+	key      string    // id of the key that signed it
+	created  time.Time // of the manifest
+	expires  time.Time // of the manifest
+	event    Event     // says which model it is
 	want     download.Want
 }
 
@@ -32,10 +36,6 @@ type offer struct {
 // before, too.
 func (r *run) look(ctx context.Context, again bool) error {
 	if err := r.load(); err != nil {
-		return err
-	}
-	r.announce(ctx)
-	if err := r.save(); err != nil {
 		return err
 	}
 	if r.config.Bucket == "" {
@@ -65,13 +65,15 @@ func (r *run) look(ctx context.Context, again bool) error {
 		return err
 	}
 	o := offer{id: hash(envelope), etag: etag, envelope: envelope}
-	m, err := modelstore.Verify(envelope, r.keys)
+	signed, err := modelstore.VerifySigned(envelope, r.keys)
 	if err != nil {
 		return r.settle(ctx, o, judge(err))
 	}
+	m := signed.Manifest
+	o.content, o.key, o.created, o.expires = signed.Content, signed.Key, m.Created, m.Expires
 	o.event = Event{Name: m.Name, Version: m.Version, SHA256: m.Archive.SHA256}
-	if !again && r.record.Envelope == o.id && r.record.Inbox == r.inboxDir && r.record.Delivered[m.Name] == m.Version {
-		return r.resettle(o) // delivered before, under another policy or another ETag
+	if !again && r.record.has(o, r.inboxDir, r.Now()) {
+		return r.resettle(o) // delivered before, under another policy or another ETag, or in another envelope
 	}
 	if err := r.check(m); err != nil {
 		return r.settle(ctx, o, err)
@@ -86,7 +88,7 @@ func (r *run) look(ctx context.Context, again bool) error {
 
 // check refuses a manifest that is signed, but not to be accepted now (promises M3 and M4).
 func (r *run) check(m modelstore.Manifest) error {
-	last := r.record.Delivered[m.Name]
+	last := r.record.bound(m.Name, r.keys)
 	switch {
 	case m.Archive.Size > r.config.MaxBytes:
 		return refuse(ReasonOversized, "version %s has %d bytes, maxBytes is %d", m.Version, m.Archive.Size, r.config.MaxBytes)
@@ -166,12 +168,20 @@ func (r *run) load() error {
 	if r.record != nil {
 		return nil
 	}
-	record, err := ReadRecord(r.rt.WorkDir)
+	record, err := openRecord(r.rt.WorkDir, r.Now())
 	if err != nil {
 		return err
 	}
+	if record.Damage != nil {
+		r.rt.Log.Error("the record of what was fetched was damaged", "error", record.Damage.Text)
+	}
+	for _, e := range record.Announce { // a version before 0.2 kept them here
+		r.tellNews(e)
+	}
+	r.unsaved = r.unsaved || len(record.Announce) > 0 || record.Damage != nil
+	record.Announce = nil
 	r.record = &record
-	return nil
+	return r.save()
 }
 
 // save writes the record, if it has changed.
@@ -186,34 +196,13 @@ func (r *run) save() error {
 	return nil
 }
 
-// announce publishes the decisions that no nucleus has taken yet (promise M12: at least once).
-func (r *run) announce(ctx context.Context) {
-	for len(r.record.Announce) > 0 {
-		if err := r.publish(ctx, r.record.Announce[0]); err != nil {
-			r.rt.Log.Warn("an event is not published; it will be tried again", "error", err)
-			return
-		}
-		r.record.Announce, r.unsaved = r.record.Announce[1:], true
-	}
-}
-
-// emit publishes an event that says how far it is.
-func (r *run) emit(ctx context.Context, step event.ModelStep, e Event) {
-	e = stamp(e, step, r.Now())
-	if err := r.publish(ctx, e); err != nil {
-		r.rt.Counter(CounterLost).Add(1)
-		r.rt.Log.Warn("an event is lost", "event", step, "error", err)
-	}
-}
-
-func (r *run) publish(ctx context.Context, e Event) error {
-	payload, err := event.Encode(e)
+// tellNews hands an event on: it is published until the forwarder has it (promise M12).
+func (r *run) tellNews(e Event) {
+	dropped, err := r.news.Add(e)
+	r.rt.Counter(CounterLost).Add(uint64(dropped))
 	if err != nil {
-		return err
+		r.rt.Log.Warn("an event is not on disk; it is published all the same", "event", e.Event, "error", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
-	defer cancel()
-	return r.rt.IPC().Publish(ctx, event.ModelTopic(e.Event), payload)
 }
 
 func hash(data []byte) string {

@@ -1,14 +1,19 @@
 package fetcher
 
 import (
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"edgepdm/shared/component"
+	"edgepdm/shared/durable"
+	"edgepdm/shared/modelstore"
 )
 
 // RecordFile is the file in the component's work directory that says what was fetched.
@@ -16,7 +21,7 @@ const RecordFile = "fetcher.json"
 
 const (
 	recordFormat = 1
-	maxAnnounce  = 32  // events that wait for a nucleus that takes them
+	maxRecord    = 1 << 20
 	maxModels    = 256 // names whose version is remembered
 )
 
@@ -41,32 +46,90 @@ type Record struct {
 	Outcome   Outcome           `json:"outcome,omitempty"`   // the decision
 	Last      *Event            `json:"last,omitempty"`      // the decision's event
 	Envelope  string            `json:"envelope,omitempty"`  // hash of the envelope that was delivered last
+	Content   string            `json:"content,omitempty"`   // modelstore.Signed.Content of its manifest
+	Created   time.Time         `json:"created,omitzero"`    // of its manifest
+	Expires   time.Time         `json:"expires,omitzero"`    // of its manifest
+	Signers   map[string]string `json:"signers,omitempty"`   // id of the key that signed the version in Delivered, by the model's name
 	Inbox     string            `json:"inbox,omitempty"`     // to which it was
 	Delivered map[string]string `json:"delivered,omitempty"` // version that was delivered last, by the model's name
-	Announce  []Event           `json:"announce,omitempty"`  // events that no nucleus has taken yet
+	Damage    *Damage           `json:"damage,omitempty"`    // of the record before this one
+	Announce  []Event           `json:"announce,omitempty"`  // of a version before 0.2: events that no nucleus has taken
 }
 
-// ReadRecord reads the record in the component's work directory; without one it is empty.
+// Damage says that a record was damaged, for a while.
+type Damage struct {
+	At   time.Time `json:"at"`
+	Text string    `json:"text"`
+}
+
+// damageTold is how long it is told.
+const damageTold = 24 * time.Hour
+
+// damaged says what was wrong with the record that stood in this one's place.
+func (r Record) damaged(now time.Time) error {
+	if r.Damage == nil || now.Sub(r.Damage.At).Abs() > damageTold {
+		return nil
+	}
+	return errors.New(r.Damage.Text)
+}
+
+// ReadRecord reads the record in the component's work directory; without one it is empty. The error wraps
+// durable.ErrDamaged if it is not what was written.
 func ReadRecord(dir string) (Record, error) {
 	r := Record{Format: recordFormat}
-	data, err := os.ReadFile(filepath.Join(dir, RecordFile))
-	if errors.Is(err, fs.ErrNotExist) {
+	path := filepath.Join(dir, RecordFile)
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return r, nil
+	case err != nil:
+		return Record{}, fmt.Errorf("look at %s: %w", RecordFile, err)
+	case info.Size() > maxRecord:
+		return Record{}, fmt.Errorf("read %s: %w: %d bytes", RecordFile, durable.ErrDamaged, info.Size())
 	}
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return Record{}, fmt.Errorf("read %s: %w", RecordFile, err)
 	}
-	if err := json.Unmarshal(data, &r); err != nil {
-		return Record{}, fmt.Errorf("read %s: %w (remove it, and the model is delivered once more)", RecordFile, err)
+	body, sealed, err := durable.Open(data)
+	if err != nil {
+		return Record{}, fmt.Errorf("read %s: %w", RecordFile, err)
 	}
-	if r.Format > recordFormat {
-		return Record{}, fmt.Errorf("read %s: format %d: %w", RecordFile, r.Format, ErrNewerFormat)
+	var header struct {
+		Format int `json:"format"`
+	}
+	// A newer version seals what it writes, or has members that this one does not know: otherwise the number is damaged.
+	headErr, err := json.Unmarshal(body, &header), durable.Unmarshal(data, &r)
+	if headErr == nil && header.Format > recordFormat && (sealed || err != nil) {
+		return Record{}, fmt.Errorf("read %s: format %d: %w", RecordFile, header.Format, ErrNewerFormat)
+	}
+	if err == nil && r.Format != recordFormat {
+		err = fmt.Errorf("format %d", r.Format)
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("read %s: %w: %w", RecordFile, durable.ErrDamaged, err)
 	}
 	return r, nil
 }
 
+// openRecord reads the record. One that is damaged is set aside: to fetch the published model once more does no harm, as the
+// engine judges it by what is active.
+func openRecord(dir string, now time.Time) (Record, error) {
+	r, err := ReadRecord(dir)
+	if !errors.Is(err, durable.ErrDamaged) {
+		return r, err
+	}
+	path := filepath.Join(dir, RecordFile)
+	aside := path + ".damaged-" + component.RandomID()
+	if err := os.Rename(path, aside); err != nil {
+		return Record{}, fmt.Errorf("set %s aside: %w", RecordFile, err)
+	}
+	text := fmt.Sprintf("%s was damaged, and is set aside as %s: what is published is fetched once more (%v)", RecordFile, filepath.Base(aside), err)
+	return Record{Format: recordFormat, Damage: &Damage{now.UTC(), shorten(text)}}, nil
+}
+
 func (r Record) write(dir string) error {
-	data, err := json.MarshalIndent(r, "", "  ")
+	data, err := durable.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", RecordFile, err)
 	}
@@ -84,13 +147,9 @@ func (r Record) settled(policy string, unsigned bool) string {
 	return r.ETag
 }
 
-// settle writes down a decision. The event is announced until a nucleus takes it.
+// settle writes down a decision.
 func (r *Record) settle(policy, etag string, unsigned bool, outcome Outcome, e Event) {
 	r.Policy, r.ETag, r.Unsigned, r.Outcome, r.Last = policy, etag, unsigned, outcome, &e
-	r.Announce = append(r.Announce, e)
-	if len(r.Announce) > maxAnnounce {
-		r.Announce = r.Announce[len(r.Announce)-maxAnnounce:]
-	}
 	if outcome != OutcomeDelivered || e.Name == "" {
 		return
 	}
@@ -104,6 +163,53 @@ func (r *Record) settle(policy, etag string, unsigned bool, outcome Outcome, e E
 		delete(r.Delivered, name)
 	}
 	r.Delivered[e.Name] = e.Version
+	delete(r.Signers, e.Name)
+	for name := range r.Signers {
+		if r.Delivered[name] == "" {
+			delete(r.Signers, name)
+		}
+	}
+}
+
+// deliver writes down which offer was delivered.
+func (r *Record) deliver(o offer, inbox string) {
+	r.Envelope, r.Content, r.Created, r.Expires, r.Inbox = o.id, o.content, o.created, o.expires, inbox
+	if o.key == "" {
+		return
+	}
+	if r.Signers == nil {
+		r.Signers = make(map[string]string)
+	}
+	r.Signers[o.event.Name] = o.key
+}
+
+// bound returns the version below which none of that name is taken, "" if there is none: that which a key signed that is
+// trusted no more bounds nothing.
+func (r Record) bound(name string, trusted []ed25519.PublicKey) string {
+	signer := r.Signers[name]
+	if signer != "" && !slices.ContainsFunc(trusted, func(key ed25519.PublicKey) bool { return modelstore.KeyID(key) == signer }) {
+		return ""
+	}
+	return r.Delivered[name]
+}
+
+// frozen says that no newer manifest came while that of the delivered model expired: whoever stands between may hold the
+// newer ones back (promise M4).
+func (r Record) frozen(now time.Time) error {
+	if r.Expires.IsZero() || now.Before(r.Expires) {
+		return nil
+	}
+	return fmt.Errorf("no newer manifest since %s, and that one expired on %s: publish one, or see who withholds it",
+		r.Created.UTC().Format(time.DateTime), r.Expires.UTC().Format(time.DateTime))
+}
+
+// has tells whether what an offer says was delivered to that inbox before, in whatever envelope. What expired since is
+// delivered again: the engine may have refused it for that.
+func (r Record) has(o offer, inbox string, now time.Time) bool {
+	if r.Inbox != inbox || r.Delivered[o.event.Name] != o.event.Version {
+		return false
+	}
+	return r.Envelope == o.id || r.Content != "" && r.Content == o.content && now.Before(r.Expires)
 }
 
 // forget forgets the last decision, for what it was about is gone. What was delivered is remembered.

@@ -1,0 +1,179 @@
+// Package modelnews keeps what happens to models on disk until the forwarder has it (promise M12). An event is published at
+// once, and again until it is acknowledged on event.TopicAckModel; then it bears the mark replayed, as it may have arrived.
+package modelnews
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"edgepdm/shared/component"
+	"edgepdm/shared/durable"
+	"edgepdm/shared/event"
+)
+
+const (
+	format  = 1
+	maxFile = 1 << 20
+
+	// MaxEvents is how many events wait. Beyond it the oldest one makes room.
+	MaxEvents = 64
+)
+
+// ErrNewerFormat says that a newer version wrote the file. It is left alone.
+var ErrNewerFormat = errors.New("written by a newer version")
+
+// document is the content of the file.
+type document struct {
+	Format int                `json:"format"`
+	Events []event.ModelEvent `json:"events"` // oldest first; those with the mark were published
+}
+
+// Outbox is the events that are not acknowledged. For several goroutines.
+type Outbox struct {
+	path string
+	now  func() time.Time
+	wake chan struct{} // there is something to publish
+
+	problem error     // with the file that the process found
+	found   time.Time // when
+
+	mu     sync.Mutex
+	events []event.ModelEvent // oldest first; those with the mark were published
+	closed bool               // the file is not to be written
+}
+
+// Open reads the outbox in the file at path. It can always be used: Problem says what is wrong with the file. A damaged one
+// is set aside, and what waited in it is lost; one of a newer version is left alone, and events are kept in memory.
+func Open(path string, now func() time.Time) *Outbox {
+	o := &Outbox{path: path, now: now, wake: make(chan struct{}, 1), found: now()}
+	var d document
+	err := read(path, &d)
+	if err != nil {
+		d = document{} // not what was read of it
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return o
+	case errors.Is(err, durable.ErrDamaged):
+		o.problem = fmt.Errorf("events of models that waited are lost, the file is set aside: %w",
+			errors.Join(err, os.Rename(path, path+".damaged-"+component.RandomID())))
+	case err != nil:
+		o.closed, o.problem = errors.Is(err, ErrNewerFormat), err
+	}
+	o.events = d.Events[max(0, len(d.Events)-MaxEvents):]
+	for i := range o.events {
+		o.events[i].Replayed = true // the last process may have published it
+	}
+	return o
+}
+
+// told is how long a problem with the file is told.
+const told = 24 * time.Hour
+
+// Problem says what was wrong with the file when it was opened, for a day.
+func (o *Outbox) Problem() error {
+	if o.now().Sub(o.found).Abs() > told {
+		return nil
+	}
+	return o.problem
+}
+
+func read(path string, into *document) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("look at events of models: %w", err)
+	}
+	if info.Size() > maxFile {
+		return fmt.Errorf("read events of models: %w: %d bytes", durable.ErrDamaged, info.Size())
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read events of models: %w", err)
+	}
+	body, sealed, err := durable.Open(data)
+	if err != nil {
+		return fmt.Errorf("read events of models: %w", err)
+	}
+	var header struct {
+		Format int `json:"format"`
+	}
+	// A newer version seals what it writes, or has members that this one does not know: otherwise the number is damaged.
+	headErr, err := json.Unmarshal(body, &header), durable.Unmarshal(data, into)
+	if headErr == nil && header.Format > format && (sealed || err != nil) {
+		return fmt.Errorf("read events of models: format %d: %w", header.Format, ErrNewerFormat)
+	}
+	if err == nil && header.Format != format {
+		err = fmt.Errorf("format %d", header.Format)
+	}
+	if err != nil {
+		return fmt.Errorf("read events of models: %w: %w", durable.ErrDamaged, err)
+	}
+	return nil
+}
+
+// Add puts an event at the end. dropped says how many made room for it. After an error, which is the disk's, it is
+// published all the same.
+func (o *Outbox) Add(e event.ModelEvent) (dropped int, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.events = append(o.events, e)
+	if dropped = max(0, len(o.events)-MaxEvents); dropped > 0 {
+		o.events = slices.Delete(o.events, 0, dropped)
+	}
+	select {
+	case o.wake <- struct{}{}:
+	default: // is wanted already
+	}
+	return dropped, o.write()
+}
+
+// Ack removes the events with the ids, and says how many that were.
+func (o *Outbox) Ack(ids []string) (removed int, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	before := len(o.events)
+	o.events = slices.DeleteFunc(o.events, func(e event.ModelEvent) bool { return slices.Contains(ids, e.ID) })
+	if removed = before - len(o.events); removed == 0 {
+		return 0, nil
+	}
+	return removed, o.write()
+}
+
+// Waiting returns the events that are not acknowledged, oldest first.
+func (o *Outbox) Waiting() []event.ModelEvent {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.events)
+}
+
+// published marks an event.
+func (o *Outbox) published(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i := range o.events {
+		if o.events[i].ID == id {
+			o.events[i].Replayed = true
+		}
+	}
+}
+
+// write writes the file. mu is held.
+func (o *Outbox) write() error {
+	if o.closed {
+		return nil
+	}
+	data, err := durable.Marshal(document{Format: format, Events: o.events})
+	if err != nil {
+		return fmt.Errorf("encode events of models: %w", err)
+	}
+	if err := component.WriteFileAtomic(o.path, data, 0o600); err != nil {
+		return fmt.Errorf("keep events of models: %w", err)
+	}
+	return nil
+}
