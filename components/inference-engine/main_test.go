@@ -38,6 +38,7 @@ const (
 type plant struct {
 	t       *testing.T
 	program string
+	shell   string // a command that a shell gives before; "" = no shell
 	env     component.Environment
 	key     ed25519.PrivateKey
 	inbox   modelstore.Inbox
@@ -75,7 +76,11 @@ func newPlant(t *testing.T) *plant {
 // start starts the engine; the end of the test kills it.
 func (p *plant) start(env ...string) *exec.Cmd {
 	p.t.Helper()
-	c := exec.Command(p.program, "-model", filepath.Join(need.Root(p.t), "components/inference-engine/model/model.ubj"))
+	line := []string{p.program, "-model", filepath.Join(need.Root(p.t), "components/inference-engine/model/model.ubj")}
+	if p.shell != "" {
+		line = append([]string{"/bin/bash", "-c", p.shell + ` && exec "$@"`, "bash"}, line...)
+	}
+	c := exec.Command(line[0], line[1:]...)
 	c.Dir, c.Stderr = p.env.WorkDir, os.Stderr
 	c.Env = env
 	for _, v := range []string{"SVCUID", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT"} {
@@ -162,15 +167,31 @@ func (p *plant) refused(texts ...string) {
 
 // A model that does not fit the memory limit is refused with the figures, before it is parsed, by a process that lives on.
 func TestATooLargeModelIsRefused(t *testing.T) {
-	p := newPlant(t)
-	c := p.start("GOMEMLIMIT=64MiB")
-	p.deliver(60 << 20)
-	p.refused("too large for the memory limit", "it needs 120.0 MiB", "of the 64.0 MiB that GOMEMLIMIT allows")
-	if err := c.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Wait(); err != nil {
-		t.Errorf("stopped with %v", err)
+	for name, c := range map[string]struct {
+		env, shell string
+		size       int // MiB
+		says       []string
+	}{
+		"GOMEMLIMIT": {"GOMEMLIMIT=64MiB", "", 60, []string{"it needs 120.0 MiB", "of the 64.0 MiB that GOMEMLIMIT allows"}},
+		"ulimit":     {"", "ulimit -d 200000", 120, []string{"it needs 240.0 MiB", "of the 195.3 MiB that ulimit -d allows"}}, // -v varies with the Go release
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlant(t)
+			p.shell = c.shell
+			var env []string
+			if c.env != "" {
+				env = append(env, c.env)
+			}
+			run := p.start(env...)
+			p.deliver(c.size << 20)
+			p.refused(append(c.says, "too large for the memory limit")...)
+			if err := run.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+			if err := run.Wait(); err != nil {
+				t.Errorf("stopped with %v", err)
+			}
+		})
 	}
 }
 

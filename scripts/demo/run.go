@@ -355,7 +355,7 @@ func (d *demo) drain(ctx context.Context) ([]localcore.Status, error) {
 	d.until(deliverTimeout, func() bool {
 		h, _ := d.observer.health(forwarderName)
 		delivery := d.observer.delivery(d.cloud.Journal())
-		return h.TS.After(flushed) && forwarder.Waiting(h.Counters) == 0 && delivery.lost == 0 &&
+		return h.TS.After(flushed) && forwarder.Empty(h.Counters) && delivery.lost == 0 &&
 			(delivery.unaccepted == 0 || time.Since(flushed) > settleTimeout) && (delivery.alerts == 0 || delivery.audio > 0)
 	})
 	components := d.core.Components()

@@ -30,6 +30,12 @@ def add_arguments(parser):
     parser.add_argument("-drop", "--drop", metavar="NAMES", default="", help="columns that are no sensors, with commas between them")
 
 
+def repeated(names):
+    """The first name that comes a second time, or None."""
+    seen = set()
+    return next((name for name in names if name in seen or seen.add(name)), None)
+
+
 class Table:
     """What a data file holds: names of the sensors, values row by row, a label for each row."""
 
@@ -43,8 +49,9 @@ class Table:
             header, place, self.separator = self._header(lines, path, label, SEPARATORS.get(separator, separator))
             kept = self._kept(header, place, path, drop)
             self.names = [plain_name(header[i]) for i in kept]
-            if len(set(self.names)) != len(self.names):
-                fail(f"{path}: the header has a column name twice")
+            twice = repeated(self.names)
+            if twice:
+                fail(f"{path}: the header has the column name {twice!r} twice")
             values, labels = array.array("f"), array.array("b")
             for number, line in lines:
                 if not line.strip():
@@ -94,8 +101,9 @@ class Table:
                 places = [i for i, field in enumerate(fields) if field == label] or \
                     [i for i, field in enumerate(fields) if field.lower() == label.lower()]
                 if len(places) == 1 and len(fields) > 1:
-                    if len(set(filter(None, fields))) != sum(map(bool, fields)):
-                        fail(f"{path}: line {number}: the header has a column name twice")
+                    twice = repeated(filter(None, fields))
+                    if twice:
+                        fail(f"{path}: line {number}: the header has the column name {twice!r} twice")
                     return fields, places[0], candidate
                 if len(places) > 1:
                     fail(f"{path}: line {number}: the header has {len(places)} columns called {label}")

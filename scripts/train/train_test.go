@@ -97,8 +97,8 @@ func TestTableIsCheckedFirst(t *testing.T) {
 		{"a text column", "id,a,class\nM1,1,neg\n", "line 2: column id: 'M1' is not a number; a column that is no sensor is left out with -drop"},
 		{"a decimal comma", "a;class\n1,5;neg\n", "column a: '1,5' is not a number: it has a decimal comma; write a point"},
 		{"two labels", "Class,a,CLASS\n1,2,0\n", "the header has 2 columns called class"},
-		{"a name twice", "a,a,class\n1,2,0\n", "the header has a column name twice"},
-		{"alike names", "a [b],a (b),class\n1,2,0\n", "the header has a column name twice"},
+		{"a name twice", "a,a,class\n1,2,0\n", "the header has the column name 'a' twice"},
+		{"alike names", "a [b],a (b),class\n1,2,0\n", "the header has the column name 'a (b)' twice"},
 		{"a label alone", "class,\n0,\n", "no column besides class"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

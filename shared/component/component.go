@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"edgepdm/shared/durable"
 	"edgepdm/shared/ipc"
 )
 
@@ -36,6 +37,7 @@ type Environment struct {
 	Settle   time.Duration    // wait for further configuration events before reading; a change of n leaves makes n events
 	Backoff  Backoff          // between attempts to reconnect
 	Farewell time.Duration    // wait for the end of the process after the nucleus refused its token: a stop of the nucleus looks so
+	Stop     time.Duration    // for Run, to end after ctx ended: a file operation may hang; 0 for ever
 	Deaf     time.Duration    // without word of its own health messages, which the nucleus took, before subscriptions are made again
 }
 
@@ -45,13 +47,39 @@ func OSEnvironment() Environment {
 	return Environment{
 		Getenv: os.Getenv, WorkDir: ".", Level: level,
 		Log:    slog.New(NewLogHandler(os.Stdout, os.Stderr, level)),
-		Settle: 200 * time.Millisecond, Farewell: 5 * time.Second, Deaf: 15 * time.Second, Backoff: Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
+		Settle: 200 * time.Millisecond, Farewell: 5 * time.Second, Stop: 4500 * time.Millisecond, Deaf: 15 * time.Second, Backoff: Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
 	}
 }
 
 // Run runs the component until ctx ends or it fails. A lost connection is made again. A refused token ends the component,
 // as only a restart by the nucleus brings a new one, but for nucleus lite, which knows the component by its process, too.
 func Run[C any](ctx context.Context, spec Spec[C], env Environment) error {
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, spec, env) }()
+	var late <-chan time.Time // nil until ctx ends
+	done := ctx.Done()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-done:
+			done = nil
+			if env.Stop > 0 {
+				timer := time.NewTimer(env.Stop)
+				defer timer.Stop()
+				late = timer.C
+			}
+		case <-late:
+			return errHangs
+		}
+	}
+}
+
+// errHangs is returned while something still runs: the process has to end now, before the nucleus kills it. What was
+// acknowledged is on disk.
+var errHangs = errors.New("asked to stop, and something hangs: a disk or a file system does not answer")
+
+func run[C any](ctx context.Context, spec Spec[C], env Environment) error {
 	options, err := ipc.FromEnvironment(env.Getenv)
 	if err != nil {
 		return err
@@ -73,6 +101,7 @@ func Run[C any](ctx context.Context, spec Spec[C], env Environment) error {
 			begun := time.Now()
 			err = session(ctx, spec, env, rt, client, &store)
 			_ = client.Close()
+			rt.sent.Wait() // the connection's end is an answer
 			if time.Since(begun) > env.Backoff.Max {
 				failed = 0
 			}
@@ -153,9 +182,7 @@ func session[C any](ctx context.Context, spec Spec[C], env Environment, rt *Runt
 			return err
 		}
 		if next != current {
-			if err := store.save(next.raw); err != nil {
-				rt.Log.Warn("the configuration is not kept as last good", "error", err)
-			}
+			store.keep(next.raw, rt.Log)
 			rt.setConfigProblem("")
 			rt.Log.Info("configuration changed: starting work with the new one")
 			current = next
@@ -176,9 +203,7 @@ type configuration[C any] struct {
 func initialConfig[C any](ctx context.Context, spec Spec[C], rt *Runtime, client *ipc.Client, store *lastGood) (*configuration[C], error) {
 	config, err := readConfig(ctx, spec, rt.Log, client)
 	if err == nil {
-		if err := store.save(config.raw); err != nil {
-			rt.Log.Warn("the configuration is not kept as last good", "error", err)
-		}
+		store.keep(config.raw, rt.Log)
 		rt.setConfigProblem("")
 		return config, nil
 	}
@@ -187,6 +212,9 @@ func initialConfig[C any](ctx context.Context, spec Spec[C], rt *Runtime, client
 	}
 	rt.setConfigProblem(err.Error())
 	raw, loadErr := store.load()
+	if errors.Is(loadErr, durable.ErrDamaged) {
+		rt.setConfigProblem(fmt.Sprintf("%v; the last good configuration is damaged, so that none is in force", err))
+	}
 	if loadErr != nil {
 		rt.Log.Error("the configuration is refused, and there is no last good one: waiting for a change", "error", err, "last_good", loadErr)
 		return nil, nil

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -136,6 +138,30 @@ func TestRunIsEnteredAgainWhenTheConfigurationChanges(t *testing.T) {
 	})
 	if got := <-entered; got != 7 {
 		t.Errorf("entered with %d, want the last good 7", got)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+	// Where that is damaged, it is not in force, and the health message says why nothing is.
+	if err := os.WriteFile(filepath.Join(env.WorkDir, "last-good-configuration.json"), []byte(`{"format":1,"configuration":{"things":9},"sum":"00000000"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stop = start(t, env, func(ctx context.Context, rt *component.Runtime, c config) error {
+		entered <- c.Things
+		<-ctx.Done()
+		return nil
+	})
+	for m := range health.Events() {
+		h, err := event.DecodeHealth(m.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.State == event.StateBadConfig && strings.Contains(h.Detail, "the last good configuration is damaged") {
+			break
+		}
+	}
+	if len(entered) != 0 {
+		t.Errorf("entered with %d", <-entered)
 	}
 	if err := stop(); err != nil {
 		t.Errorf("stopped with %v", err)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/go-viper/mapstructure/v2"
 
+	"edgepdm/shared/durable"
 	"edgepdm/shared/ipc"
 )
 
@@ -217,22 +218,35 @@ type lastGoodFile struct {
 	Configuration map[string]any `json:"configuration"`
 }
 
-func (l lastGood) save(raw map[string]any) error {
-	path := filepath.Join(l.dir, lastGoodName)
-	if _, err := l.read(path); errors.Is(err, errNewerFormat) {
-		return err
+// keep is save, which no work fails for.
+func (l lastGood) keep(raw map[string]any, log *slog.Logger) {
+	switch healed, err := l.save(raw); {
+	case err != nil:
+		log.Warn("the configuration is not kept as last good", "error", err)
+	case healed:
+		log.Error("the last good configuration on disk was damaged; the one in force is written in its place")
 	}
-	data, err := json.MarshalIndent(lastGoodFile{lastGoodFormat, raw}, "", "  ")
+}
+
+// save keeps a configuration, and reports whether what was kept before was damaged.
+func (l lastGood) save(raw map[string]any) (healed bool, err error) {
+	path := filepath.Join(l.dir, lastGoodName)
+	_, err = l.read(path)
+	if errors.Is(err, errNewerFormat) {
+		return false, err
+	}
+	healed = errors.Is(err, durable.ErrDamaged)
+	data, err := durable.Marshal(lastGoodFile{lastGoodFormat, raw})
 	if err != nil {
-		return fmt.Errorf("encode configuration: %w", err)
+		return false, fmt.Errorf("encode configuration: %w", err)
 	}
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
-		return nil // no write at every start
+		return false, nil // no write at every start
 	}
 	if err := WriteFileAtomic(path, data, 0o600); err != nil {
-		return fmt.Errorf("keep configuration: %w", err)
+		return false, fmt.Errorf("keep configuration: %w", err)
 	}
-	return nil
+	return healed, nil
 }
 
 func (l lastGood) load() (map[string]any, error) {
@@ -248,11 +262,21 @@ func (l lastGood) read(path string) (lastGoodFile, error) {
 	if err != nil {
 		return file, fmt.Errorf("read last good configuration: %w", err)
 	}
-	if err := json.Unmarshal(data, &file); err != nil {
+	if _, _, err := durable.Open(data); err != nil { // before its format is believed
 		return file, fmt.Errorf("read last good configuration: %w", err)
 	}
-	if file.Format > lastGoodFormat {
-		return file, fmt.Errorf("last good configuration, format %d: %w", file.Format, errNewerFormat)
+	var header struct {
+		Format int `json:"format"`
+	}
+	if err := json.Unmarshal(data, &header); err == nil && header.Format > lastGoodFormat {
+		return file, fmt.Errorf("last good configuration, format %d: %w", header.Format, errNewerFormat)
+	}
+	err = durable.Unmarshal(data, &file)
+	if err == nil && (file.Format != lastGoodFormat || file.Configuration == nil) {
+		err = durable.ErrDamaged
+	}
+	if err != nil {
+		return lastGoodFile{}, fmt.Errorf("read last good configuration: %w", err)
 	}
 	return file, nil
 }

@@ -1,6 +1,7 @@
 package component
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"edgepdm/shared/durable"
 )
 
 type testConfig struct {
@@ -111,7 +114,7 @@ func TestLastGood(t *testing.T) {
 		t.Errorf("without a file: %v", err)
 	}
 	want := map[string]any{"things": 3.0}
-	if err := store.save(want); err != nil {
+	if _, err := store.save(want); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := store.load(); err != nil || !reflect.DeepEqual(got, want) {
@@ -126,12 +129,67 @@ func TestLastGood(t *testing.T) {
 	if _, err := store.load(); !errors.Is(err, errNewerFormat) {
 		t.Errorf("newer format: %v", err)
 	}
-	if err := store.save(want); !errors.Is(err, errNewerFormat) {
+	if _, err := store.save(want); !errors.Is(err, errNewerFormat) {
 		t.Errorf("save over a newer format: %v", err)
 	}
 	if got, _ := os.ReadFile(path); string(got) != string(newer) {
 		t.Errorf("the newer file became %s", got)
 	}
+}
+
+// No flipped bit, and no cut, makes another configuration of the last good one; the next one that is kept heals it, which is
+// said. One that a program before 0.2 kept, without a checksum, is read.
+func TestLastGoodIsSealed(t *testing.T) {
+	store := lastGood{dir: t.TempDir()}
+	path := filepath.Join(store.dir, lastGoodName)
+	want := map[string]any{"threshold": 0.5, "bucket": "models", "nested": map[string]any{"sum": "12345678", "list": []any{1.0, "a"}}}
+	if _, err := store.save(want); err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damage := func(what string, data []byte) {
+		t.Helper()
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := store.load(); err == nil && !reflect.DeepEqual(got, want) || err != nil && !errors.Is(err, durable.ErrDamaged) {
+			t.Fatalf("%s: %v, %v", what, got, err)
+		}
+	}
+	for i := range len(good) * 8 {
+		bad := bytes.Clone(good)
+		bad[i/8] ^= 1 << (i % 8)
+		damage(fmt.Sprintf("bit %d", i), bad)
+	}
+	for n := range len(good) - 1 {
+		damage(fmt.Sprintf("%d bytes", n), good[:n])
+	}
+	damage("another document", []byte("{}"))
+	log, read := captured()
+	store.keep(want, log)
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, good) || !strings.Contains(read(), "was damaged") {
+		t.Errorf("%s, %v, log %q", got, err, read())
+	}
+	before, said := captured()
+	store.keep(want, before)
+	if said() != "" {
+		t.Errorf("a whole one is said to be damaged: %s", said())
+	}
+	if err := os.WriteFile(path, []byte("{\n  \"format\": 1,\n  \"configuration\": {\n    \"things\": 3\n  }\n}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := store.load(); err != nil || !reflect.DeepEqual(got, map[string]any{"things": 3.0}) {
+		t.Errorf("of a program before: %v, %v", got, err)
+	}
+}
+
+// captured returns a log, and what reads it.
+func captured() (*slog.Logger, func() string) {
+	var b bytes.Buffer
+	return slog.New(slog.NewTextHandler(&b, nil)), b.String
 }
 
 func TestWriteFileAtomicLeavesNothingBehindOnFailure(t *testing.T) {

@@ -110,7 +110,8 @@ func (rt *Runtime) health() event.Health {
 	defer rt.mu.Unlock()
 	h := event.Health{
 		V: event.Version, Component: rt.name, Version: rt.version, Run: rt.run, TS: rt.now().UTC(),
-		State: rt.state, Detail: rt.detail, Model: rt.model, Uplink: rt.uplink, Counters: make(map[string]uint64, len(rt.counters)),
+		IntervalMS: rt.healthInterval.Milliseconds(),
+		State:      rt.state, Detail: rt.detail, Model: rt.model, Uplink: rt.uplink, Counters: make(map[string]uint64, len(rt.counters)),
 	}
 	conditions, awaited := rt.conditions.report()
 	switch {

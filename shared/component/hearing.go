@@ -41,6 +41,7 @@ type hearing struct {
 func (rt *Runtime) listen(ctx context.Context, client *ipc.Client, after, again time.Duration) *hearing {
 	ctx, cancel := context.WithCancel(ctx)
 	h := &hearing{rt: rt, client: client, after: after, off: true, stop: cancel}
+	rt.hearing.Store(h)
 	sub, err := h.subscribe(ctx)
 	var work sync.WaitGroup
 	work.Go(func() {
@@ -93,6 +94,18 @@ func (h *hearing) hear(ctx context.Context, sub *ipc.Subscription[ipc.TopicMessa
 			}
 		}
 	}
+}
+
+// Hears reports whether local messages are delivered, as far as the component's own health messages tell: false while more
+// than one of those that the nucleus took has not come back.
+func (rt *Runtime) Hears() bool {
+	h := rt.hearing.Load()
+	if h == nil {
+		return true
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.count < 2 || h.off && !h.deaf.Load()
 }
 
 func (h *hearing) heard() {

@@ -219,3 +219,24 @@ func TestWarningsGoToStandardError(t *testing.T) {
 		}
 	}
 }
+
+// A file operation that hangs does not keep a process that is asked to stop until the nucleus kills it.
+func TestAStopDoesNotWaitForWhatHangs(t *testing.T) {
+	core := coretest.Start(t)
+	env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.DiscardHandler))
+	env.Stop = 50 * time.Millisecond
+	begun, disk := make(chan string, 1), make(chan struct{})
+	ended := make(chan struct{})
+	stop := start(t, env, func(context.Context, *component.Runtime, config) error {
+		begun <- "begun"
+		<-disk
+		close(ended)
+		return nil
+	})
+	await(t, begun, "begun")
+	if err := stop(); err == nil || !strings.Contains(err.Error(), "hangs") {
+		t.Errorf("%v", err)
+	}
+	close(disk)
+	<-ended
+}

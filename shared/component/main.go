@@ -25,6 +25,10 @@ func Main[C any](ctx context.Context, spec Spec[C]) error {
 	env.Log.Info("starting", "component", spec.Name, "version", spec.Version, "pid", os.Getpid())
 	err := Run(ctx, spec, env)
 	if err != nil {
+		if errors.Is(err, errHangs) {
+			env.Log.Warn("stopped", "error", err)
+			return nil
+		}
 		env.Log.Error("the component failed and will be restarted", "error", err)
 		if !errors.Is(err, ipc.ErrRefused) { // after which Run has waited already
 			select {

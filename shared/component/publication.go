@@ -1,6 +1,7 @@
 package component
 
 import (
+	"context"
 	"errors"
 	"sync/atomic"
 
@@ -41,6 +42,16 @@ func (p *Publication) Answered(err error) {
 	case err == nil && p.failed.Load():
 		p.set(nil, nil)
 	}
+}
+
+// Send publishes a message without waiting for the answer, which is taken when it comes.
+func (p *Publication) Send(topic string, payload []byte) error {
+	call, err := p.rt.IPC().StartPublish(topic, payload)
+	if err != nil {
+		return err
+	}
+	p.rt.sent.Go(func() { p.Answered(call.Wait(context.Background())) })
+	return nil
 }
 
 func (p *Publication) set(refused, failed error) {

@@ -32,6 +32,7 @@ const (
 	FaultMachine    Fault = "machine-fault" // the model sees a fault of the machine
 	FaultSilence    Fault = "silence"       // nothing is heard of the thing
 	FaultNoData     Fault = "no-data"       // its rows have too few values to say how it is
+	FaultEngineDown Fault = "engine-down"   // the engine does not work: no machine is watched
 	FaultUplinkDown Fault = "uplink-down"   // the cloud cannot be reached
 	FaultTest       Fault = "test"          // an operator's test
 )
@@ -57,6 +58,7 @@ const (
 
 // Alert reports that an alarm was raised or is over.
 type Alert struct {
+	Replayed    bool       `json:"replayed,omitempty"` // it may have arrived before; the first member, as in all messages that are repeated
 	V           int        `json:"v"`
 	ID          string     `json:"id"` // unique for ever; a repeated alert has the same
 	Thing       string     `json:"thing"`
@@ -64,8 +66,8 @@ type Alert struct {
 	Fault       Fault      `json:"fault"`
 	State       AlarmState `json:"state"`
 	Severity    Severity   `json:"severity"`
-	Since       time.Time  `json:"since"`           // when the alarm was raised
-	TS          time.Time  `json:"ts"`              // when this alert was made
+	Since       time.Time  `json:"since"`           // when what the alarm is about began; that of its end has the same
+	TS          time.Time  `json:"ts"`              // when this alert was made: of the end, when it was over
 	RowTS       time.Time  `json:"row_ts,omitzero"` // of the row that raised it
 	Probability float64    `json:"probability,omitempty"`
 	Model       *ModelRef  `json:"model,omitempty"`
@@ -125,11 +127,13 @@ func (c *TestAlarm) Check() error {
 	if err := checkVersion(c.V); err != nil {
 		return err
 	}
-	for _, name := range []string{c.Thing, c.Line} {
-		if name == "" {
-			continue
+	if c.Thing != "" {
+		if err := CheckName(c.Thing); err != nil {
+			return &InvalidError{ReasonName, err.Error()}
 		}
-		if err := CheckName(name); err != nil {
+	}
+	if c.Line != "" {
+		if err := CheckLine(c.Line); err != nil {
 			return &InvalidError{ReasonName, err.Error()}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"edgepdm/shared/event"
 )
@@ -50,7 +51,8 @@ func TestDecodeTelemetry(t *testing.T) {
 		{"no version", `{"thing":"p"}`, event.ReasonVersion, "v is 0"},
 		{"thing", `{"v":1,"thing":"a/b"}`, event.ReasonName, "thing: name"},
 		{"long thing", `{"v":1,"thing":"` + strings.Repeat("x", 129) + `"}`, event.ReasonName, "129"},
-		{"line", `{` + head + `,"line":"a b","values":[1]}`, event.ReasonName, "line: name"},
+		{"line", `{` + head + `,"line":"a\tb","values":[1]}`, event.ReasonName, "line"},
+		{"long line", `{` + head + `,"line":"` + strings.Repeat("x", 129) + `","values":[1]}`, event.ReasonName, "129"},
 		{"epoch", `{"v":1,"thing":"p","epoch":"A","seq":1}`, event.ReasonName, "epoch"},
 		{"no seq", `{"v":1,"thing":"p","epoch":"a"}`, event.ReasonSequence, "seq"},
 		{"negative seq", `{"v":1,"thing":"p","epoch":"a","seq":-1}`, event.ReasonMalformed, "seq"},
@@ -436,4 +438,15 @@ func FuzzDecodeTelemetry(f *testing.F) {
 func predictionsOf(payload []byte) []event.BatchedPrediction {
 	predictions, _ := event.DecodePredictionBatch(payload)
 	return predictions
+}
+
+// A text is cut between two characters, whatever their lengths.
+func TestCut(t *testing.T) {
+	const text = "5 µm – €20 – 🙂"
+	for size := range len(text) + 2 {
+		got := event.Cut(text, size)
+		if !utf8.ValidString(got) || !strings.HasPrefix(text, got) || len(got) > size || len(got)+4 <= min(size, len(text)) {
+			t.Errorf("%d bytes: %q", size, got)
+		}
+	}
 }

@@ -1,6 +1,9 @@
 package event
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Transport is a way that a message takes.
 type Transport int
@@ -34,4 +37,9 @@ func (t Transport) Check(payload []byte) error {
 		return nil
 	}
 	return &InvalidError{ReasonOversized, fmt.Sprintf("message of %d bytes, %v carries %d", len(payload), t, t.Limit())}
+}
+
+// Cut shortens a text to so many bytes, whole characters of UTF-8.
+func Cut(text string, size int) string {
+	return strings.ToValidUTF8(text[:min(len(text), size)], "")
 }

@@ -1,7 +1,6 @@
 package event
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -60,7 +59,7 @@ func DecodePrediction(payload []byte) (Prediction, error) {
 
 func decodePrediction(payload []byte) (Prediction, error) {
 	var p Prediction
-	if err := json.Unmarshal(payload, &p); err != nil {
+	if err := Unmarshal(payload, &p); err != nil {
 		return p, jsonError(payload, err)
 	}
 	if err := checkVersion(p.V); err != nil {
@@ -89,6 +88,7 @@ type Health struct {
 	Version    string            `json:"version"`
 	Run        string            `json:"run"` // random at the component's start: counters begin again at zero with it
 	TS         time.Time         `json:"ts"`
+	IntervalMS int64             `json:"interval_ms,omitempty"` // between such reports, milliseconds; changes are reported at once
 	State      State             `json:"state"`
 	Detail     string            `json:"detail,omitempty"`
 	Conditions []Condition       `json:"conditions,omitempty"` // what is wrong, the oldest first, at most eight
@@ -122,7 +122,7 @@ func decode(payload []byte, message any) error {
 	if err := Local.Check(payload); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(payload, message); err != nil {
+	if err := Unmarshal(payload, message); err != nil {
 		return jsonError(payload, err)
 	}
 	return nil

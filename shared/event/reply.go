@@ -36,10 +36,7 @@ func EncodeReply(id, text string, err error, now time.Time) ([]byte, error) {
 	if CheckCommandID(id) != nil {
 		id = ""
 	}
-	if len(text) > maxReplyText {
-		text = strings.ToValidUTF8(text[:maxReplyText], "")
-	}
-	return Encode(Reply{V: Version, ID: id, OK: err == nil, Text: text, TS: now.UTC()})
+	return Encode(Reply{V: Version, ID: id, OK: err == nil, Text: Cut(text, maxReplyText), TS: now.UTC()})
 }
 
 // CheckCommandID says whether a command may have the id: at most 128 bytes of UTF-8, or none.

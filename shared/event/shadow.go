@@ -1,7 +1,6 @@
 package event
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -36,7 +35,7 @@ func DecodeShadow(thing string, payload []byte, now time.Time) (Telemetry, error
 		Timestamp int64  `json:"timestamp"` // seconds
 		Token     string `json:"clientToken"`
 	}
-	if err := json.Unmarshal(payload, &doc); err != nil {
+	if err := Unmarshal(payload, &doc); err != nil {
 		return Telemetry{}, jsonError(payload, err)
 	}
 	t := Telemetry{V: Version, Thing: thing, Epoch: ShadowEpoch, Seq: doc.Version, TS: now, Readings: Readings{},

@@ -77,7 +77,7 @@ func DecodeTelemetryBatch(payload []byte) ([]Row, error) {
 		V    int               `json:"v"`
 		Rows []json.RawMessage `json:"rows"`
 	}
-	if err := json.Unmarshal(payload, &batch); err != nil {
+	if err := Unmarshal(payload, &batch); err != nil {
 		return nil, jsonError(payload, err)
 	}
 	if err := checkVersion(batch.V); err != nil {
@@ -95,7 +95,7 @@ func decodeRow(payload []byte) (Telemetry, error) {
 		Telemetry
 		Readings map[string]json.RawMessage `json:"readings"` // in place of Telemetry's: not all must be numbers
 	}
-	if err := json.Unmarshal(payload, &row); err != nil {
+	if err := Unmarshal(payload, &row); err != nil {
 		return identity(payload), jsonError(payload, err)
 	}
 	t := row.Telemetry
@@ -128,7 +128,7 @@ func identity(payload []byte) Telemetry {
 		Epoch string `json:"epoch"`
 		Seq   uint64 `json:"seq"`
 	}
-	if json.Unmarshal(payload, &id) != nil || CheckName(id.Thing) != nil || CheckEpoch(id.Epoch) != nil {
+	if Unmarshal(payload, &id) != nil || CheckName(id.Thing) != nil || CheckEpoch(id.Epoch) != nil {
 		return Telemetry{}
 	}
 	return Telemetry{Thing: id.Thing, Epoch: id.Epoch, Seq: id.Seq}
@@ -143,8 +143,8 @@ func (t *Telemetry) normalise() error {
 		return &InvalidError{ReasonName, "thing: " + err.Error()}
 	}
 	if t.Line != "" {
-		if err := CheckName(t.Line); err != nil {
-			return &InvalidError{ReasonName, "line: " + err.Error()}
+		if err := CheckLine(t.Line); err != nil {
+			return &InvalidError{ReasonName, err.Error()}
 		}
 	}
 	if err := CheckEpoch(t.Epoch); err != nil {

@@ -5,6 +5,8 @@ package event
 import (
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Version is the member "v" of every message.
@@ -15,7 +17,7 @@ const (
 	TopicTelemetryBatch  = "pdm/v1/telemetry-batch"
 	TopicPredictionBatch = "pdm/v1/prediction-batch"
 
-	FilterTelemetry   = "pdm/v1/telemetry/+"
+	FilterTelemetry   = "pdm/v1/telemetry/#" // deeper topics, too: a thing named press/1 is to be refused, not ignored
 	FilterPrediction  = "pdm/v1/prediction/+"
 	FilterHealth      = "pdm/v1/health/+"
 	FilterShadow      = "$aws/things/+/shadow/update/accepted"
@@ -60,7 +62,7 @@ func ShadowThing(topic string) string {
 // maxName is the longest name of an AWS IoT thing, in bytes.
 const maxName = 128
 
-// CheckName says whether s can name a thing or a line: 1 to 128 of the characters that AWS IoT allows in thing
+// CheckName says whether s can name a thing: 1 to 128 of the characters that AWS IoT allows in thing
 // names, a-z A-Z 0-9 : _ and -.
 func CheckName(s string) error {
 	if s == "" || len(s) > maxName {
@@ -72,6 +74,20 @@ func CheckName(s string) error {
 		default:
 			return fmt.Errorf("name %q has the character %q; allowed are a-z A-Z 0-9 : _ -", s, c)
 		}
+	}
+	return nil
+}
+
+// maxLine is the longest name of a line, in characters.
+const maxLine = 128
+
+// CheckLine says whether s can name a line, which only people read: 1 to 128 printable characters, spaces among them.
+func CheckLine(s string) error {
+	if n := utf8.RuneCountInString(s); n == 0 || n > maxLine {
+		return fmt.Errorf("line has %d characters, must have 1 to %d", n, maxLine)
+	}
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return fmt.Errorf("line %q has characters that cannot be printed", s)
 	}
 	return nil
 }

@@ -208,3 +208,8 @@ func (m *Model) takeWeights(d *document) error {
 func (m *Model) sumsLate() bool {
 	return m.Version[0] == 0 || m.Version[0] == 1 && (m.Version[1] <= 2 || m.Version[1] == 3 && m.Booster == "dart")
 }
+
+// Probability reports whether a row gives one prediction, and it is a probability.
+func (m *Model) Probability() bool {
+	return m.Predictions == 1 && (m.Objective == "binary:logistic" || m.Objective == "reg:logistic")
+}

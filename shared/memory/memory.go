@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -46,6 +47,9 @@ func admit(need int64, all []bound) error {
 	return nil
 }
 
+// own is the soft limit that Respect set; 0 = none. What it was taken from counts, not this.
+var own atomic.Int64
+
 // Respect has Go collect garbage before a limit is met that would end the process. A GOMEMLIMIT stays.
 func Respect() { respect(bounds("/")) }
 
@@ -58,20 +62,27 @@ func respect(all []bound) {
 		least = min(least, b.limit)
 	}
 	if least < unlimited {
-		debug.SetMemoryLimit(least / 10 * 9)
+		own.Store(least / 10 * 9)
+		debug.SetMemoryLimit(own.Load())
 	}
 }
 
 // bounds returns the limits that there are. root is where proc and sys are.
 func bounds(root string) []bound {
 	var all []bound
-	size, resident := pages(root)
-	if limit := debug.SetMemoryLimit(-1); limit < unlimited {
+	size, resident, data := pages(root)
+	if limit := debug.SetMemoryLimit(-1); limit < unlimited && limit != own.Load() {
 		all = append(all, bound{"GOMEMLIMIT", limit, resident})
 	}
-	var as syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_AS, &as) == nil && as.Cur < unlimited {
-		all = append(all, bound{"ulimit -v", int64(as.Cur), size + arena})
+	for _, u := range []struct {
+		source string
+		which  int
+		used   int64
+	}{{"ulimit -v", syscall.RLIMIT_AS, size}, {"ulimit -d", syscall.RLIMIT_DATA, data}} {
+		var limit syscall.Rlimit
+		if syscall.Getrlimit(u.which, &limit) == nil && limit.Cur < unlimited {
+			all = append(all, bound{u.source, int64(limit.Cur), u.used + arena})
+		}
 	}
 	text, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
 	if err != nil {
@@ -135,16 +146,19 @@ func cached(file, prefix string) int64 {
 	return sum
 }
 
-// pages returns the process's address space and resident memory, in bytes.
-func pages(root string) (size, resident int64) {
+// pages returns the process's address space, resident memory, and what of the address space it can write, in bytes.
+func pages(root string) (size, resident, data int64) {
 	text, err := os.ReadFile(filepath.Join(root, "proc/self/statm"))
 	if err != nil {
-		return 0, 0
+		return 0, 0, 0
 	}
 	page := int64(os.Getpagesize())
-	if fields := strings.Fields(string(text)); len(fields) > 1 {
-		size, _ = strconv.ParseInt(fields[0], 10, 64)
-		resident, _ = strconv.ParseInt(fields[1], 10, 64)
+	number := func(text string) int64 {
+		n, _ := strconv.ParseInt(text, 10, 64)
+		return n * page
 	}
-	return size * page, resident * page
+	if fields := strings.Fields(string(text)); len(fields) > 5 {
+		size, resident, data = number(fields[0]), number(fields[1]), number(fields[5])
+	}
+	return size, resident, data
 }

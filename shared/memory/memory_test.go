@@ -101,6 +101,9 @@ func TestSoftLimit(t *testing.T) {
 	if got := debug.SetMemoryLimit(-1); got != 900_000_000_000 {
 		t.Errorf("the soft limit is %d", got)
 	}
+	if err := admit(950_000_000_000, bounds(root)); err != nil {
+		t.Errorf("the limit that follows from another one counts: %v", err)
+	}
 	debug.SetMemoryLimit(500_000_000_000)
 	respect(bounds(root))
 	if got := debug.SetMemoryLimit(-1); got != 500_000_000_000 {

@@ -10,6 +10,7 @@ import (
 	"math"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"edgepdm/shared/event"
@@ -38,21 +39,38 @@ type Build struct {
 	Baseline *Baseline
 }
 
+// PartError says which part of what is built is wrong.
+type PartError struct {
+	Part string // "model", "golden" or "name"
+	Err  error
+}
+
+func (e *PartError) Error() string { return e.Err.Error() }
+func (e *PartError) Unwrap() error { return e.Err }
+
+func partError(part string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &PartError{part, err}
+}
+
 // BuildManifest makes the manifest of a model file and of the golden rows that scripts/train wrote beside it: a CSV file
-// whose header is "margin" and the features, then a row a line, "nan" or nothing for a missing value. Each row is scored
-// on the way: what a device would refuse is refused here.
+// whose header is "margin" and the features, then a row a line, "nan" or nothing for a missing value; for the models of a
+// k-fold training the header begins with "margin-0", "margin-1" and so on, one a model. Each row is scored on the way. The
+// error is a *PartError where one part is to blame. What a device would refuse besides, Rehearse says.
 func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
 	data, err := gbdt.ReadFile(modelPath)
 	if err != nil {
-		return Manifest{}, err
+		return Manifest{}, partError("model", err)
 	}
 	model, err := gbdt.Parse(data)
 	if err != nil {
-		return Manifest{}, fmt.Errorf("%w: %s: %w", ErrModel, modelPath, err)
+		return Manifest{}, partError("model", fmt.Errorf("%w: %s: %w", ErrModel, modelPath, err))
 	}
 	columns, golden, err := readGolden(goldenCSV)
 	if err != nil {
-		return Manifest{}, err
+		return Manifest{}, partError("golden", err)
 	}
 	m := Manifest{
 		Format: ManifestFormat, Name: b.Name, Version: b.Version, Created: b.Created.UTC(), Expires: b.Expires.UTC(),
@@ -65,20 +83,28 @@ func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
 	if m.Trainer == "" {
 		m.Trainer = trainerOf(model)
 	}
+	if !plainName(m.Name, maxNameLength) {
+		return Manifest{}, partError("name", refuse(ErrManifest, "name: %.64q is not 1 to %d of A-Z a-z 0-9 . _ -, beginning with a letter or digit", m.Name, maxNameLength))
+	}
 	if m.Threshold, err = thresholdOf(model); err != nil {
-		return Manifest{}, err
+		return Manifest{}, partError("model", err)
 	}
 	if m.Features == nil {
 		m.Features = columns
 	}
 	if i := differ(m.Features, columns); i >= 0 {
-		return Manifest{}, refuse(ErrManifest, "golden: column %d of %s is %.64q, the feature is %.64q", i+2, goldenCSV, at(columns, i), at(m.Features, i))
+		return Manifest{}, partError("golden", refuse(ErrManifest, "golden: column %d of %s is %.64q, the feature is %.64q", i+1+len(golden[0].margins()), goldenCSV,
+			at(columns, i), at(m.Features, i)))
 	}
 	m.Schema = event.SchemaOf(m.Features)
 	if err := m.Validate(); err != nil {
 		return Manifest{}, err
 	}
-	return m, checkModel(m, model)
+	err = checkModel(m, model)
+	if errors.Is(err, ErrGolden) {
+		return m, partError("golden", err)
+	}
+	return m, partError("model", err)
 }
 
 // readGolden reads at most MaxGolden rows.
@@ -93,13 +119,24 @@ func readGolden(path string) (columns []string, rows []GoldenRow, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("read golden rows: %w", err)
 	}
-	if header[0] != "margin" || len(header) < 2 {
+	margins := 1
+	if header[0] == "margin-0" {
+		for margins < min(len(header), MaxFolds) && header[margins] == "margin-"+strconv.Itoa(margins) {
+			margins++
+		}
+	} else if header[0] != "margin" {
+		margins = len(header)
+	}
+	if len(header) <= margins {
 		return nil, nil, refuse(ErrManifest, "golden: the first column of %s is %.64q, need margin and then the features", path, header[0])
 	}
 	for {
 		record, err := table.Read()
 		if errors.Is(err, io.EOF) {
-			return header[1:], rows, nil
+			if len(rows) == 0 {
+				return nil, nil, refuse(ErrManifest, "golden: 0 rows in %s", path)
+			}
+			return header[margins:], rows, nil
 		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("read golden rows: %w", err)
@@ -107,7 +144,7 @@ func readGolden(path string) (columns []string, rows []GoldenRow, err error) {
 		if len(rows) == MaxGolden {
 			return nil, nil, refuse(ErrManifest, "golden: %s has more than %d rows", path, MaxGolden)
 		}
-		row, err := goldenRow(record)
+		row, err := goldenRow(record, margins)
 		if err != nil {
 			return nil, nil, refuse(ErrManifest, "golden: row %d of %s: %v", len(rows)+1, path, err)
 		}
@@ -115,19 +152,23 @@ func readGolden(path string) (columns []string, rows []GoldenRow, err error) {
 	}
 }
 
-func goldenRow(record []string) (GoldenRow, error) {
+func goldenRow(record []string, margins int) (GoldenRow, error) {
 	values := make(event.Values, len(record))
 	for i, text := range record {
 		if text == "" {
 			text = "nan"
 		}
 		x, err := event.ParseFloat(text)
-		if err != nil || math.IsInf(float64(x), 0) || i == 0 && x != x {
+		if err != nil || math.IsInf(float64(x), 0) || i < margins && x != x {
 			return GoldenRow{}, fmt.Errorf("column %d is %.40q", i+1, text)
 		}
 		values[i] = x
 	}
-	return GoldenRow{Values: values[1:], Margin: values[0]}, nil
+	row := GoldenRow{Values: values[margins:], Margin: values[0]}
+	if margins > 1 {
+		row.Margins = values[:margins:margins]
+	}
+	return row, nil
 }
 
 // checkModel says whether a model is what the manifest describes, and gives the golden rows the same margins, bit for bit
@@ -138,8 +179,8 @@ func checkModel(m Manifest, model *gbdt.Model) error {
 		return refuse(ErrModel, "its objective is %.40s, the manifest says %s", model.Objective, m.Objective)
 	case model.NumFeature != len(m.Features) && len(m.Features) > 0: // without a manifest there may be no names
 		return refuse(ErrModel, "it has %d features, the manifest names %d", model.NumFeature, len(m.Features))
-	case model.Outputs != 1:
-		return refuse(ErrModel, "it gives %d margins a row, need 1", model.Outputs)
+	case !model.Probability():
+		return NoProbability(model.Objective, model.Predictions)
 	}
 	if len(model.FeatureNames) > 0 { // SageMaker's models have none: the manifest names them
 		if i := differ(model.FeatureNames, m.Features); i >= 0 {
@@ -157,11 +198,26 @@ func checkModel(m Manifest, model *gbdt.Model) error {
 		if margin, err = scorer.Margin(margin[:0], row.Values); err != nil {
 			return refuse(ErrGolden, "row %d: %v", i+1, err)
 		}
-		if math.Float32bits(margin[0]) != math.Float32bits(row.Margin) {
-			return refuse(ErrGolden, "row %d: margin %v, the training XGBoost gave %v", i+1, margin[0], row.Margin)
+		want := row.margins()
+		if len(margin) != len(want) {
+			return refuse(ErrGolden, "row %d has %d margins, the model gives %d: one for each model of a k-fold training", i+1, len(want), len(margin))
+		}
+		for k := range margin {
+			if math.Float32bits(margin[k]) != math.Float32bits(want[k]) {
+				return refuse(ErrGolden, "row %d: margin %v, the training XGBoost gave %v", i+1, margin[k], want[k])
+			}
 		}
 	}
 	return nil
+}
+
+// NoProbability refuses a model whose prediction is not the probability of a fault. It wraps ErrModel.
+func NoProbability(objective string, predictions int) error {
+	if strings.HasPrefix(objective, "multi:") || predictions > 1 {
+		return refuse(ErrModel, "its objective is %.40s with %d predictions a row: it tells classes, and a device wants one probability of a fault; "+
+			"train with two classes, faulty or not (binary:logistic), or one such model for each fault", objective, predictions)
+	}
+	return refuse(ErrModel, "its objective is %.40s: a device wants the probability of a fault (binary:logistic)", objective)
 }
 
 func thresholdOf(model *gbdt.Model) (float64, error) {

@@ -49,7 +49,9 @@ func TestBuildManifest(t *testing.T) {
 		{name: "bad version", golden: tinyGolden, build: func(b *Build) { b.Version = "1" }, kind: ErrManifest, says: "version"},
 		{name: "no archive", golden: tinyGolden, build: func(b *Build) { b.Archive = Archive{} }, kind: ErrManifest, says: "archive"},
 		{name: "no model", model: []string{"{", "?"}, golden: tinyGolden, kind: ErrModel, says: "unsupported"},
-		{name: "two outputs", model: []string{`"num_target":"1"`, `"num_target":"2"`, "binary:logistic", "reg:squarederror"}, golden: tinyGolden, kind: ErrModel, says: "2 margins"},
+		{name: "two outputs", model: []string{`"num_target":"1"`, `"num_target":"2"`, "binary:logistic", "reg:squarederror"}, golden: tinyGolden, kind: ErrModel, says: "2 predictions a row"},
+		{name: "regression", model: []string{"binary:logistic", "reg:squarederror"}, golden: tinyGolden, kind: ErrModel, says: "reg:squarederror: a device wants the probability"},
+		{name: "margins of folds", golden: edit(t, tinyGolden, "margin,a,b", "margin-0,a,b"), kind: nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -85,7 +87,7 @@ func shipped(t testing.TB) (model, golden string) {
 // TestBuildManifestOfShippedModel uses what scripts/train wrote.
 // TestGoldenRowIsRoundedTwice wants numpy's float32(float("…")), which is what the golden margin was computed from.
 func TestGoldenRowIsRoundedTwice(t *testing.T) {
-	row, err := goldenRow([]string{"0.5", "1.0000000596046448", "-8388608.5000000001"})
+	row, err := goldenRow([]string{"0.5", "1.0000000596046448", "-8388608.5000000001"}, 1)
 	if err != nil || row.Values[0] != 1 || row.Values[1] != -8388608 {
 		t.Errorf("%v, %v", row, err)
 	}

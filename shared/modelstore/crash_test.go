@@ -54,7 +54,7 @@ func scenarios(t testing.TB) []scenario {
 		{
 			name: "seed", before: " ", after: shippedVersion + " ",
 			run: func(_ *bench, s *Store) error {
-				_, err := s.Seed(model, "")
+				_, err := s.Seed(model, "", nil)
 				return err
 			},
 		},
@@ -342,4 +342,49 @@ func TestCrashingModel(t *testing.T) {
 	// Another one is not concerned.
 	b.install("1.2.0")
 	b.active("1.2.0", "1.0.0")
+}
+
+// What is dropped, or comes to nothing for the disk's sake, is no death: it may be taken again, however often.
+func TestNoDeath(t *testing.T) {
+	b := newBench(t)
+	p := publish(t, tinyModel, "1.1.0")
+	d := b.deliver(&p.manifest, p.archive)
+	for range maxAttempts + 2 {
+		c, err := b.store.Take(d, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.store.Drop(c); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.store.Take(d, func(Manifest, string) error { return ErrTransient }); err == nil {
+			t.Fatal("taken")
+		}
+	}
+	c, err := b.store.Take(d, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.Activate(c); err != nil {
+		t.Fatal(err)
+	}
+	b.open()
+	b.active("1.1.0", "")
+}
+
+// A process that ends between the test of a model and its activation counts against it: there the engine loads it.
+func TestADeathBeforeTheActivation(t *testing.T) {
+	b := newBench(t)
+	b.install("1.0.0")
+	p := publish(t, tinyModel, "1.1.0")
+	d := b.deliver(&p.manifest, p.archive)
+	for range maxAttempts {
+		if _, err := b.store.Take(d, nil); err != nil {
+			t.Fatal(err)
+		}
+		b.open()
+	}
+	_, err := b.store.Take(d, nil)
+	wants(t, err, ErrCrashed, "2 times in a row")
+	b.active("1.0.0", "")
 }

@@ -3,6 +3,7 @@ package modelstore
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -106,6 +107,9 @@ func (t *taking) unpack(dir string) (ModelFile, error) {
 	want := t.model.Manifest.Model
 	if t.envelope != nil {
 		limits.Keep = func(name string) bool { return name == want.File }
+		if want.SHA256 == t.model.Manifest.Archive.SHA256 { // the archive is the model
+			limits.Keep = func(string) bool { return false }
+		}
 	}
 	// The archive was hashed before; it may have been written to since. What is unpacked counts only if it is still the same.
 	read := sha256.New()
@@ -119,8 +123,23 @@ func (t *taking) unpack(dir string) (ModelFile, error) {
 	if err != nil {
 		return ModelFile{}, err
 	}
+	if t.envelope != nil && want.SHA256 == t.model.Manifest.Archive.SHA256 {
+		file, err := t.wholeArchive(dir, want.File)
+		if err == nil && file != want {
+			err = refuse(ErrModel, "it has %d bytes, the manifest says %d", file.Size, want.Size)
+		}
+		return file, err
+	}
 	if t.envelope == nil {
 		file, err := chooseModel(files)
+		if errors.Is(err, errFolds) {
+			for _, fold := range files {
+				if err := t.store.disk.remove(filepath.Join(dir, fold.File)); err != nil {
+					return ModelFile{}, err
+				}
+			}
+			return t.wholeArchive(dir, ArchiveFile)
+		}
 		if err == nil && !plainName(file.File, maxFileLength) {
 			err = refuse(ErrArchive, "odd name %.64q", file.File)
 		}
@@ -133,6 +152,23 @@ func (t *taking) unpack(dir string) (ModelFile, error) {
 		return ModelFile{}, refuse(ErrModel, "it has %d bytes and the SHA-256 %s, the manifest says %d and %s", files[0].Size, files[0].SHA256, want.Size, want.SHA256)
 	}
 	return files[0], nil
+}
+
+// wholeArchive writes the archive itself as the model file: the models of a k-fold training are one model.
+func (t *taking) wholeArchive(dir, name string) (ModelFile, error) {
+	if _, err := t.archive.Seek(0, io.SeekStart); err != nil {
+		return ModelFile{}, fmt.Errorf("read archive: %w", err)
+	}
+	sum := sha256.New()
+	size, err := t.store.disk.create(filepath.Join(dir, name), io.TeeReader(t.archive, sum))
+	if err != nil {
+		return ModelFile{}, err
+	}
+	file := ModelFile{File: name, SHA256: hex.EncodeToString(sum.Sum(nil)), Size: size}
+	if file.SHA256 != t.sum {
+		return ModelFile{}, refuse(ErrDelivery, "the archive was changed while it was read: its SHA-256 was %s, now it is %s", t.sum, file.SHA256)
+	}
+	return file, nil
 }
 
 // readBack parses the model from the file that the engine will read.

@@ -23,6 +23,7 @@ const (
 	MaxGolden   = 256       // golden rows
 	MaxArchive  = 512 << 20 // bytes of the archive, and of what is in it
 	MaxModel    = 256 << 20 // bytes of the model file: the most that gbdt reads
+	MaxFolds    = 100       // models of a k-fold training
 	MaxBins     = 64        // bins of one feature's baseline histogram
 
 	maxNameLength = 64
@@ -66,13 +67,23 @@ type ModelFile struct {
 type GoldenRow struct {
 	Values event.Values `json:"values"` // NaN (null in JSON) is a missing value
 	Margin float32      `json:"margin"`
+	// Margins are those of all models of a k-fold training, of which Margin is the first; nil for a single model.
+	Margins event.Values `json:"margins,omitempty"`
+}
+
+func (r *GoldenRow) margins() []float32 {
+	if r.Margins != nil {
+		return r.Margins
+	}
+	return []float32{r.Margin}
 }
 
 // UnmarshalJSON reads a row; a margin that is missing is an error, not 0.
 func (r *GoldenRow) UnmarshalJSON(b []byte) error {
 	var row struct {
-		Values event.Values `json:"values"`
-		Margin *float32     `json:"margin"`
+		Values  event.Values `json:"values"`
+		Margin  *float32     `json:"margin"`
+		Margins event.Values `json:"margins"`
 	}
 	if err := json.Unmarshal(b, &row); err != nil {
 		return err
@@ -80,7 +91,7 @@ func (r *GoldenRow) UnmarshalJSON(b []byte) error {
 	if row.Margin == nil {
 		return fmt.Errorf("golden row has no margin")
 	}
-	r.Values, r.Margin = row.Values, *row.Margin
+	r.Values, r.Margin, r.Margins = row.Values, *row.Margin, row.Margins
 	return nil
 }
 
@@ -227,8 +238,13 @@ func (m Manifest) validateGolden() error {
 		if len(row.Values) != len(m.Features) {
 			return refuse(ErrManifest, "golden: row %d has %d values for %d features", i+1, len(row.Values), len(m.Features))
 		}
-		if !finite(row.Margin) {
-			return refuse(ErrManifest, "golden: row %d has the margin %v", i+1, row.Margin)
+		if len(row.Margins) > MaxFolds || row.Margins != nil && (len(row.Margins) < 2 || row.Margins[0] != row.Margin) {
+			return refuse(ErrManifest, "golden: row %d has %d margins, need 2 to %d, of which the first is margin", i+1, len(row.Margins), MaxFolds)
+		}
+		for _, margin := range row.margins() {
+			if !finite(margin) {
+				return refuse(ErrManifest, "golden: row %d has the margin %v", i+1, margin)
+			}
 		}
 		for _, x := range row.Values {
 			if math.IsInf(float64(x), 0) {

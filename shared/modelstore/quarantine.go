@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"edgepdm/shared/event"
 )
 
 const (
@@ -99,7 +101,7 @@ func (s *Store) barredManifest(content string, m Manifest) (Entry, bool) {
 func (s *Store) note(e Entry) error {
 	e.Release, e.Since = s.options.Release, s.options.Now().UTC()
 	if len(e.Detail) > maxDetail {
-		e.Detail = e.Detail[:maxDetail] + "…"
+		e.Detail = event.Cut(e.Detail, maxDetail) + "…"
 	}
 	s.mu.Lock()
 	at := slices.IndexFunc(s.quarantine, func(old Entry) bool { return old.Source == e.Source })

@@ -70,7 +70,7 @@ func TestTakeRefuses(t *testing.T) {
 		{"no envelope", func(b *bench) Delivery { return b.deliver(nil, good.archive) }, ReasonUnsigned, ErrUnsigned, "configuration does not allow", false},
 		{"expired", manifest(func(m *Manifest) { m.Expires = testTime }), ReasonExpired, ErrExpired, "2026-11-23 12:00", false},
 		{"lower version", manifest(func(m *Manifest) { m.Version = "0.9.9" }), ReasonVersion, ErrVersion, "0.9.9 is not above 1.0.0", false},
-		{"equal version", manifest(func(m *Manifest) { m.Version, m.Created = "1.0.0", testTime }), ReasonVersion, ErrVersion, "1.0.0 is not above 1.0.0", false},
+		{"equal version", manifest(func(m *Manifest) { m.Version, m.Threshold = "1.0.0", 0.75 }), ReasonVersion, ErrVersion, "1.0.0 is not above 1.0.0", false},
 		{"another model", manifest(func(m *Manifest) { m.Name = "press" }), ReasonVersion, ErrVersion, "the active model is tiny, this one is press", false},
 		{"archive cut short", func(b *bench) Delivery {
 			return b.deliver(&good.manifest, good.archive[:len(good.archive)-1])
@@ -160,5 +160,18 @@ func TestMalformedDelivery(t *testing.T) {
 	b.active("1.2.0", "")
 	if q := b.store.Quarantined(); len(q) != 0 {
 		t.Errorf("quarantine %+v", q)
+	}
+}
+
+// The active model, signed once more, is what is active: not judged, and not in quarantine.
+func TestActiveSignedOnceMore(t *testing.T) {
+	b := newBench(t)
+	active := b.install("1.0.0")
+	p := publish(t, tinyModel, "1.0.0")
+	p.manifest.Created = testTime
+	_, err := b.store.Take(b.deliver(&p.manifest, p.archive), nil)
+	wants(t, err, ErrActive, "already active")
+	if current, ok := b.store.Current(); !ok || current.ID != active.ID || len(b.store.Quarantined()) != 0 {
+		t.Errorf("active is %+v, in quarantine are %v", current, b.store.Quarantined())
 	}
 }

@@ -6,26 +6,28 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+
+	"edgepdm/shared/gbdt"
 )
 
 // Seed makes the model that ships with the component the active one if the store is empty, or if the active one shipped
 // with another release of the component; otherwise it changes nothing. It returns the active model. The model is trusted,
 // as the component itself is; it is still parsed, and tested if manifestPath, which may be empty, names its manifest
-// (signed or not).
-func (s *Store) Seed(modelPath, manifestPath string) (Installed, error) {
+// (signed or not), and by usable, which may be nil: what it refuses does not become active.
+func (s *Store) Seed(modelPath, manifestPath string, usable func(Manifest, *gbdt.Model) error) (Installed, error) {
 	s.work.Lock()
 	defer s.work.Unlock()
 	if current, ok := s.Current(); ok && current.Origin != OriginShipped {
 		return current, nil
 	}
-	i, err := s.seed(modelPath, manifestPath)
+	i, err := s.seed(modelPath, manifestPath, usable)
 	if err != nil {
 		return Installed{}, fmt.Errorf("seed model store with %s: %w", modelPath, err)
 	}
 	return i, nil
 }
 
-func (s *Store) seed(modelPath, manifestPath string) (Installed, error) {
+func (s *Store) seed(modelPath, manifestPath string, usable func(Manifest, *gbdt.Model) error) (Installed, error) {
 	f, size, err := openRegular(modelPath)
 	if err != nil {
 		return Installed{}, err
@@ -79,6 +81,11 @@ func (s *Store) seed(modelPath, manifestPath string) (Installed, error) {
 	}
 	if err := checkModel(m, model); err != nil {
 		return Installed{}, err
+	}
+	if usable != nil {
+		if err := usable(m, model); err != nil {
+			return Installed{}, err
+		}
 	}
 	i := Installed{Origin: OriginShipped, Source: sum, Manifest: m}
 	i.ID = idOf(i)

@@ -2,9 +2,12 @@ package modelstore
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"edgepdm/shared/gbdt"
 )
 
 func TestSeed(t *testing.T) {
@@ -16,7 +19,7 @@ func TestSeed(t *testing.T) {
 	manifest := write(t, dir, "manifest.json", encodeJSON(t, m))
 	seed := func(model, manifest string) Installed {
 		t.Helper()
-		i, err := b.store.Seed(model, manifest)
+		i, err := b.store.Seed(model, manifest, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +82,7 @@ func TestSeedRefuses(t *testing.T) {
 	}
 	for _, test := range tests {
 		b := newBench(t)
-		_, err := b.store.Seed(write(t, t.TempDir(), "model.json", []byte(test.model)), test.manifest)
+		_, err := b.store.Seed(write(t, t.TempDir(), "model.json", []byte(test.model)), test.manifest, nil)
 		wants(t, err, test.kind, test.says)
 		b.active("", "")
 		if q := b.store.Quarantined(); len(q) != 0 {
@@ -87,12 +90,12 @@ func TestSeedRefuses(t *testing.T) {
 		}
 	}
 	b := newBench(t)
-	if _, err := b.store.Seed(filepath.Join(dir, "none"), ""); !missing(err) {
+	if _, err := b.store.Seed(filepath.Join(dir, "none"), "", nil); !missing(err) {
 		t.Errorf("no model: %v", err)
 	}
 	// A signed manifest does as well as a bare one; its signature is not looked at.
 	envelope := write(t, dir, EnvelopeFile, sign(t, encodeJSON(t, tiny(t)), testKey(t, 9)))
-	if _, err := b.store.Seed(write(t, dir, "model.json", []byte(tinyModel)), envelope); err != nil {
+	if _, err := b.store.Seed(write(t, dir, "model.json", []byte(tinyModel)), envelope, nil); err != nil {
 		t.Fatal(err)
 	}
 	b.active("1.2.0", "")
@@ -102,7 +105,7 @@ func TestSeedRefuses(t *testing.T) {
 func TestShippedModel(t *testing.T) {
 	model, golden := shipped(t)
 	b := newBench(t)
-	if _, err := b.store.Seed(model, ""); err != nil {
+	if _, err := b.store.Seed(model, "", nil); err != nil {
 		t.Fatal(err)
 	}
 	var archive bytes.Buffer
@@ -129,4 +132,23 @@ func TestShippedModel(t *testing.T) {
 	}
 	shippedVersion := m.Model.SHA256[:12]
 	b.active("1.0.0", shippedVersion)
+}
+
+// A shipped model that the engine cannot use, as it is configured, does not take the place of the one before.
+func TestSeedOfAModelThatCannotBeUsed(t *testing.T) {
+	b := newBench(t)
+	dir := t.TempDir()
+	first, err := b.store.Seed(write(t, dir, "model.json", []byte(tinyModel)), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	useless := errors.New("no best iteration")
+	next := write(t, dir, "next.json", []byte(tinyModel+"\n"))
+	if _, err := b.store.Seed(next, "", func(Manifest, *gbdt.Model) error { return useless }); !errors.Is(err, useless) {
+		t.Errorf("%v", err)
+	}
+	b.open()
+	if current, ok := b.store.Current(); !ok || current.ID != first.ID {
+		t.Errorf("active is %+v", current)
+	}
 }

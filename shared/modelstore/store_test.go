@@ -381,8 +381,6 @@ func TestUnsigned(t *testing.T) {
 	b.install("0.0.1") // a signed one has a version, and that is above none
 	b.active("0.0.1", second.Manifest.Version)
 
-	kfold := archiveOf(t, file("xgboost-model-0", nameless), file("xgboost-model-1", nameless))
-	_ = b.refused(b.deliver(nil, kfold), ReasonArchive, ErrArchive, "2 models of a k-fold training")
 	b.refused(b.deliver(nil, archiveOf(t, file("xgboost-model", "binf and so on"))), ReasonModel, ErrModel, "legacy binary")
 	b.refused(b.deliver(nil, archiveOf(t, file("ä.json", tinyModel))), ReasonArchive, ErrArchive, "odd name")
 	b.refused(b.deliver(nil, archiveOf(t, file("model.json", edit(t, tinyModel, `["a","b"]`, `["a","b\u0007"]`)))), ReasonModel, ErrModel, "features")

@@ -191,10 +191,19 @@ func (t *taking) checkVersion(m Manifest) error {
 		}
 		return refuse(ErrVersion, "the active model is %s, this one is %s: set allowDowngrade to change over", current.Manifest.Name, m.Name)
 	}
+	if sameUse(m, current.Manifest) { // signed once more
+		return ErrActive
+	}
 	if Compare(m.Version, current.Manifest.Version) <= 0 {
 		return refuse(ErrVersion, "%s is not above %s, which is active", m.Version, current.Manifest.Version)
 	}
 	return nil
+}
+
+// sameUse says whether two manifests are of one version of one model, which is used in one way.
+func sameUse(a, b Manifest) bool {
+	return a.Name == b.Name && a.Version == b.Version && a.Model == b.Model && a.Objective == b.Objective && a.Schema == b.Schema &&
+		a.Threshold == b.Threshold
 }
 
 // openArchive opens the archive and returns its SHA-256.

@@ -278,10 +278,13 @@ func chooseModel(files []ModelFile) (ModelFile, error) {
 		return ModelFile{}, refuse(ErrArchive, "%d files could be the model (%s, %s …): name it %s", len(candidates),
 			candidates[0].File, candidates[1].File, sageMakerModel)
 	case folds > 0:
-		return ModelFile{}, refuse(ErrArchive, "it holds the %d models of a k-fold training and none that is the model: train without _kfold", folds)
+		return ModelFile{}, errFolds
 	}
 	return ModelFile{}, refuse(ErrArchive, "no file in it is the model: need %s, or one *.ubj or *.json", sageMakerModel)
 }
+
+// errFolds says that an archive is the model, for it holds those of a k-fold training.
+var errFolds = errors.New("a k-fold training")
 
 // openRegular opens a file for reading if it is a regular one; opening a named pipe would wait for its writer.
 func openRegular(path string) (*os.File, int64, error) {

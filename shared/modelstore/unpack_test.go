@@ -290,7 +290,7 @@ func TestChooseModel(t *testing.T) {
 		{"model.ubj", "model.ubj", ""},
 		{"my.json", "my.json", ""},
 		{"model.ubj metadata.json", "", "2 files could be the model"},
-		{"xgboost-model-0 xgboost-model-1 xgboost-model-2", "", "the 3 models of a k-fold training"},
+		{"xgboost-model-0 xgboost-model-1 xgboost-model-2", "", "a k-fold training"},
 		{"", "", "no file in it is the model"},
 	}
 	for _, test := range tests {
@@ -302,7 +302,9 @@ func TestChooseModel(t *testing.T) {
 			files = append(files, ModelFile{File: name})
 		}
 		got, err := chooseModel(files)
-		if test.says != "" {
+		if test.says == errFolds.Error() {
+			wants(t, err, errFolds, "")
+		} else if test.says != "" {
 			wants(t, err, ErrArchive, test.says)
 		} else if err != nil || got.File != test.want {
 			t.Errorf("%s: %s, %v", test.files, got.File, err)

@@ -1,10 +1,10 @@
 package manager
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -13,22 +13,31 @@ import (
 )
 
 // book is what survives a restart: the alarms that are raised, and the alerts that the forwarder has not acknowledged. It
-// is one file, replaced as a whole, so that an alarm and its alert are on disk together.
+// is one journal, so that an alarm and its alert are on disk together.
 type book struct {
-	path  string // "" when the file could not be read: it is left alone, and the book is in memory only
-	dirty bool   // memory is ahead of the file
-	aside string // where a spoilt book was put, "" if there was none
-	bad   int    // alerts that the file had, and no forwarder would take
+	journal *journal // nil when the file could not be read: it is left alone, and the book is in memory only
+	dirty   bool     // memory is ahead of the file
+	damage  *damage  // of the files; nil if none is told
+	lost    uint64   // alerts and acknowledgements that the files had, and that cannot be read or delivered
+
+	from   string // checksum of the alarms.json that was taken over
+	legacy string // path of the one that is to be removed; "": there is none
 
 	// The source of alert ids. Every run has an epoch of its own: alerts go out although the disk is full, and the number
 	// that is on disk may have been used.
 	epoch  string
 	seq    uint64
-	active []activeAlarm
+	active map[alarmKey]activeAlarm
 	outbox []event.Alert // oldest first
 }
 
-// activeAlarm is an alarm that is raised. There is one for a thing and fault (promise A2).
+// alarmKey names an alarm. There is one for a thing and fault (promise A2).
+type alarmKey struct {
+	thing string
+	fault event.Fault
+}
+
+// activeAlarm is an alarm that is raised.
 type activeAlarm struct {
 	Thing     string         `json:"thing"`
 	Line      string         `json:"line,omitempty"`
@@ -38,46 +47,140 @@ type activeAlarm struct {
 	Simulated bool           `json:"simulated,omitempty"`
 }
 
-const (
-	bookFormat = 1
-	// maxOutbox bounds the alerts that wait for the forwarder; beyond it the oldest is dropped, and counted.
-	maxOutbox = 10_000
-)
+func (a activeAlarm) key() alarmKey { return alarmKey{a.Thing, a.Fault} }
 
-type bookFile struct {
-	Format int           `json:"format"`
-	Epoch  string        `json:"epoch"`
-	Seq    uint64        `json:"seq"`
-	Active []activeAlarm `json:"active"`
-	Outbox []event.Alert `json:"outbox"`
+// maxOutbox bounds the alerts that wait for the forwarder; beyond it the oldest is dropped, and counted.
+const maxOutbox = 10_000
+
+// openBook reads the book in a folder, or begins one. The problem, if there is one, says why the book is in memory only.
+func openBook(dir string, now time.Time) (b *book, problem error) {
+	return openBookOn(osDisk{}, dir, now)
 }
 
-// openBook reads the book, or begins one. A spoilt one is set aside, never deleted. The problem, if there is one, says why
-// the book is in memory only.
-func openBook(path string) (b *book, problem error) {
-	b = &book{path: path, epoch: component.RandomID()}
-	var file bookFile
-	err := load(path, bookFormat, &file)
-	if err == nil && file.Epoch == "" {
-		err = fmt.Errorf("%w: it has no epoch", errSpoilt)
+func openBookOn(d disk, dir string, now time.Time) (b *book, problem error) {
+	b = newBook()
+	j := &journal{path: filepath.Join(dir, bookName), disk: d}
+	if err := b.read(j, now); err != nil {
+		return newBook(), fmt.Errorf("read alarms: %w", err)
+	}
+	err := b.readLegacy(filepath.Join(dir, legacyName), now)
+	if err != nil || b.dirty { // what the file has is not all: it is made again
+		j.abandon()
+	}
+	if err != nil {
+		return newBook(), fmt.Errorf("read alarms: %w", err)
+	}
+	b.journal = j
+	return b, nil
+}
+
+func newBook() *book {
+	return &book{epoch: component.RandomID(), active: make(map[alarmKey]activeAlarm)}
+}
+
+// read takes what the journal has. Of a damaged one it takes what is whole; the next save sets it aside, and makes another.
+func (b *book) read(j *journal, now time.Time) error {
+	data, err := readBounded(j.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c, err := readJournal(data)
+	if err != nil {
+		return fmt.Errorf("%s has %w", bookName, err)
+	}
+	for _, e := range c.entries {
+		b.apply(e)
+	}
+	b.from = c.head.From
+	if d := c.head.Damage; d.told(now) != nil {
+		b.damage = d
 	}
 	switch {
-	case err == nil:
-		b.active, b.outbox = file.Active, slices.DeleteFunc(file.Outbox, undeliverable)
-		b.bad = len(file.Outbox) - len(b.outbox)
-	case errors.Is(err, os.ErrNotExist):
-	case errors.Is(err, errSpoilt):
-		b.aside, problem = setAside(path, b.epoch)
+	case c.damaged:
+		j.aside = asideName(j.path, b.epoch)
+		b.lost += c.lost
+		b.damaged(fmt.Sprintf("%s was damaged: alarms or alerts may be missing, %d entries are; what is whole of it is used, and it is kept as %s",
+			bookName, c.lost, filepath.Base(j.aside)), now)
+	case c.torn:
+		b.dirty = true
 	default:
-		problem = fmt.Errorf("read alarms: %w", err)
+		j.resume(c, int64(len(data)))
 	}
-	if problem != nil {
-		b.path = ""
-	}
-	return b, problem
+	return nil
 }
 
-// undeliverable reports whether a forwarder would refuse an alert: others would wait for it for ever.
+// damaged notes what is to be told.
+func (b *book) damaged(text string, now time.Time) {
+	b.damage, b.dirty = &damage{At: now.UTC(), Text: text}, true
+}
+
+// apply does again what an entry of the journal tells.
+func (b *book) apply(e entry) {
+	switch {
+	case e.Alarm != nil:
+		b.active[e.Alarm.key()] = *e.Alarm
+	case e.Waiting != nil:
+		b.waitAgain(*e.Waiting)
+	case e.Alert != nil:
+		b.turn(*e.Alert)
+		b.waitAgain(*e.Alert)
+	}
+	for _, id := range e.Gone {
+		b.remove(id)
+	}
+}
+
+// turn raises or ends the alarm that an alert is about. A test leaves none behind.
+func (b *book) turn(a event.Alert) {
+	key := alarmKey{a.Thing, a.Fault}
+	_, raised := b.active[key]
+	switch {
+	case a.State == event.AlarmNormal:
+		delete(b.active, key)
+	case a.State == event.AlarmUnacknowledged && a.Fault != event.FaultTest && !raised:
+		b.active[key] = activeAlarm{a.Thing, a.Line, a.Fault, a.Severity, a.Since, a.Simulated}
+	}
+}
+
+// wait puts an alert into the outbox, and returns the ids of those that are dropped because too many wait.
+func (b *book) wait(a event.Alert) (dropped []string) {
+	b.outbox = append(b.outbox, a)
+	if n := len(b.outbox) - maxOutbox; n > 0 {
+		for _, old := range b.outbox[:n] {
+			dropped = append(dropped, old.ID)
+		}
+		b.outbox = slices.Delete(b.outbox, 0, n)
+	}
+	return dropped
+}
+
+// waitAgain is wait for an alert that was read. One that a forwarder would refuse is dropped: others would wait for it for
+// ever.
+func (b *book) waitAgain(a event.Alert) {
+	if undeliverable(a) {
+		b.lost++
+		return
+	}
+	b.wait(a)
+}
+
+func (b *book) remove(id string) bool {
+	i := slices.IndexFunc(b.outbox, func(a event.Alert) bool { return a.ID == id })
+	switch {
+	case i < 0:
+		return false
+	case i == 0: // most often: thousands of others need not move
+		b.outbox = b.outbox[1:]
+	default:
+		b.outbox = slices.Delete(b.outbox, i, i+1)
+	}
+	return true
+}
+
+// undeliverable reports whether a forwarder would refuse an alert.
 func undeliverable(a event.Alert) bool {
 	payload, err := event.Encode(a)
 	if err == nil {
@@ -86,34 +189,44 @@ func undeliverable(a event.Alert) bool {
 	return err != nil
 }
 
-// save writes the book. When that fails memory stays ahead, and the next save tries again.
+// save puts the book on disk. When that fails memory stays ahead, and the next save tries again.
 func (b *book) save() error {
-	if b.path == "" {
-		b.dirty = false
-		return nil
-	}
-	data, err := json.Marshal(bookFile{bookFormat, b.epoch, b.seq, b.active, b.outbox})
-	if err != nil {
-		return fmt.Errorf("encode alarms: %w", err)
-	}
-	if err := component.WriteFileAtomic(b.path, data, 0o600); err != nil {
-		return fmt.Errorf("keep alarms: %w", err)
+	if b.journal != nil && b.dirty {
+		if err := b.journal.save(head{From: b.from, Damage: b.damage}, b.snapshot); err != nil {
+			return err
+		}
+		if b.legacy != "" {
+			_ = os.Remove(b.legacy) // if it stays, the head says that it was taken over
+			b.legacy = ""
+		}
 	}
 	b.dirty = false
 	return nil
 }
 
-// find returns the raised alarm of a thing and fault.
-func (b *book) find(thing string, fault event.Fault) (activeAlarm, bool) {
-	i := b.index(thing, fault)
-	if i < 0 {
-		return activeAlarm{}, false
+// snapshot is the book in entries.
+func (b *book) snapshot() []entry {
+	entries := make([]entry, 0, len(b.active)+len(b.outbox))
+	for _, a := range b.active {
+		entries = append(entries, entry{Alarm: &a})
 	}
-	return b.active[i], true
+	for i := range b.outbox {
+		entries = append(entries, entry{Waiting: &b.outbox[i]})
+	}
+	return entries
 }
 
-func (b *book) index(thing string, fault event.Fault) int {
-	return slices.IndexFunc(b.active, func(a activeAlarm) bool { return a.Thing == thing && a.Fault == fault })
+// close ends the use of the file.
+func (b *book) close() {
+	if b.journal != nil {
+		b.journal.abandon()
+	}
+}
+
+// find returns the raised alarm of a thing and fault.
+func (b *book) find(thing string, fault event.Fault) (activeAlarm, bool) {
+	a, ok := b.active[alarmKey{thing, fault}]
+	return a, ok
 }
 
 // enter records an alert: gives it an id and puts it into the outbox, together with what it does to the raised alarms. It
@@ -122,28 +235,34 @@ func (b *book) enter(a event.Alert) (entered event.Alert, dropped []string) {
 	b.seq++
 	b.dirty = true
 	a.V, a.ID = event.Version, fmt.Sprintf("%s-%s-%d", a.Thing, b.epoch, b.seq)
-	i := b.index(a.Thing, a.Fault)
-	switch {
-	case a.State == event.AlarmNormal && i >= 0:
-		b.active = slices.Delete(b.active, i, i+1)
-	case a.State == event.AlarmUnacknowledged && a.Fault != event.FaultTest && i < 0:
-		b.active = append(b.active, activeAlarm{a.Thing, a.Line, a.Fault, a.Severity, a.Since, a.Simulated})
-	}
-	b.outbox = append(b.outbox, a)
-	if n := len(b.outbox) - maxOutbox; n > 0 {
-		for _, old := range b.outbox[:n] {
-			dropped = append(dropped, old.ID)
-		}
-		b.outbox = slices.Delete(b.outbox, 0, n)
+	b.turn(a)
+	dropped = b.wait(a)
+	if b.journal != nil {
+		b.journal.entered(a)
 	}
 	return a, dropped
 }
 
 // acknowledge removes an alert from the outbox, and tells whether it was there.
 func (b *book) acknowledge(id string) bool {
-	before := len(b.outbox)
-	b.outbox = slices.DeleteFunc(b.outbox, func(a event.Alert) bool { return a.ID == id })
-	known := len(b.outbox) < before
-	b.dirty = b.dirty || known
-	return known
+	if !b.remove(id) {
+		return false
+	}
+	b.dirty = true
+	if b.journal != nil {
+		b.journal.acknowledged(id)
+	}
+	return true
+}
+
+// adopt goes on with what another book, which was in memory only, has come to.
+func (b *book) adopt(other *book) {
+	b.epoch, b.seq, b.dirty = other.epoch, other.seq, true
+	for key, a := range other.active {
+		b.active[key] = a
+	}
+	for _, a := range other.outbox {
+		b.wait(a)
+	}
+	b.journal.abandon() // so that it is made with all of this
 }

@@ -13,34 +13,54 @@ import (
 )
 
 func alert(thing string, fault event.Fault, state event.AlarmState) event.Alert {
-	return event.Alert{Thing: thing, Fault: fault, State: state, Severity: event.SeverityHigh, Since: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	since := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	return event.Alert{Thing: thing, Fault: fault, State: state, Severity: event.SeverityHigh, Since: since, TS: since}
 }
 
-func TestBookSurvivesARestart(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "alarms.json")
-	b, err := openBook(path)
+// openTestBook opens a book that must be readable.
+func openTestBook(t *testing.T, dir string) *book {
+	t.Helper()
+	b, err := openBook(dir, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(b.close)
+	return b
+}
+
+func saveBook(t *testing.T, b *book) {
+	t.Helper()
+	if err := b.save(); err != nil || b.dirty {
+		t.Fatalf("%v, dirty %v", err, b.dirty)
+	}
+}
+
+// sameBook reports whether two books have the same alarms and alerts.
+func sameBook(a, b *book) bool {
+	return reflect.DeepEqual(a.active, b.active) && (len(a.outbox)+len(b.outbox) == 0 || reflect.DeepEqual(a.outbox, b.outbox))
+}
+
+func TestBookSurvivesARestart(t *testing.T) {
+	dir := t.TempDir()
+	b := openTestBook(t, dir)
 	first, _ := b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
 	second, _ := b.enter(alert("q", event.FaultSilence, event.AlarmUnacknowledged))
 	third, _ := b.enter(alert("p", event.FaultMachine, event.AlarmNormal))
+	saveBook(t, b)
 	b.enter(alert("p", event.FaultTest, event.AlarmUnacknowledged)) // a test leaves no alarm behind
 	if !b.acknowledge(first.ID) || b.acknowledge(first.ID) || b.acknowledge("unknown") {
 		t.Error("acknowledge")
 	}
-	if err := b.save(); err != nil {
-		t.Fatal(err)
-	}
-	again, err := openBook(path) // as a killed process leaves it
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !reflect.DeepEqual(again.active, b.active) || !reflect.DeepEqual(again.outbox, b.outbox) {
+	saveBook(t, b)
+	again := openTestBook(t, dir) // as a killed process leaves it
+	if !sameBook(again, b) || again.damage != nil || again.dirty {
 		t.Errorf("%+v, want %+v", again, b)
 	}
-	if len(again.active) != 1 || again.active[0].Thing != "q" || len(again.outbox) != 3 || again.outbox[0].ID != second.ID || again.outbox[1].ID != third.ID {
-		t.Errorf("active %+v, outbox %+v", again.active, again.outbox)
+	if _, raised := again.find("q", event.FaultSilence); !raised || len(again.active) != 1 {
+		t.Errorf("active %+v", again.active)
+	}
+	if len(again.outbox) != 3 || again.outbox[0].ID != second.ID || again.outbox[1].ID != third.ID {
+		t.Errorf("outbox %+v", again.outbox)
 	}
 	fifth, _ := again.enter(alert("r", event.FaultMachine, event.AlarmUnacknowledged))
 	for _, earlier := range b.outbox {
@@ -51,7 +71,7 @@ func TestBookSurvivesARestart(t *testing.T) {
 }
 
 func TestBookIsBounded(t *testing.T) {
-	b := &book{epoch: "e"}
+	b := newBook()
 	for range maxOutbox {
 		if _, dropped := b.enter(alert("p", event.FaultTest, event.AlarmUnacknowledged)); len(dropped) != 0 {
 			t.Fatal("dropped too early")
@@ -63,88 +83,80 @@ func TestBookIsBounded(t *testing.T) {
 	}
 }
 
+// A newer version's file is left alone, and the book is in memory.
 func TestBookOfANewerVersionIsLeftAlone(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "alarms.json")
-	for _, newer := range []string{
-		`{"format":2,"epoch":"e","what":"ever"}`, `{"epoch":7,"active":{"a":1},"outbox":"another file","format":3}`,
+	newest, err := (&journal{}).number(entry{Head: &head{Format: journalFormat + 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, newer := range map[string]string{
+		legacyName: `{"epoch":7,"active":{"a":1},"outbox":"another file","format":3}`, bookName: string(newest) + "what ever",
 	} {
+		path := filepath.Join(t.TempDir(), name)
 		if err := os.WriteFile(path, []byte(newer), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		b, err := openBook(path)
-		if !errors.Is(err, errNewerFormat) {
+		b, err := openBook(filepath.Dir(path), time.Now())
+		if !errors.Is(err, errNewerFormat) || !strings.Contains(err.Error(), name+" has format 3: written by a newer version") {
 			t.Errorf("%s: %v", newer, err)
 		}
 		b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged)) // in memory
-		if err := b.save(); err != nil || b.dirty || len(b.outbox) != 1 {
-			t.Errorf("%v, %+v", err, b)
-		}
-		if got, err := os.ReadFile(path); err != nil || string(got) != newer {
+		saveBook(t, b)
+		if got, err := os.ReadFile(path); err != nil || string(got) != newer || len(b.outbox) != 1 {
 			t.Errorf("%q, %v", got, err)
 		}
-	}
-}
-
-func TestSpoiltBookIsSetAside(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "alarms.json")
-	all := []string{`{"format":1,"ep`, `{"format":1,"active":[]}`, `{"format":1,"epoch":"e","active":7}`, `{"format":"2"}`, `[]`, ``}
-	for i, spoilt := range all {
-		if err := os.WriteFile(path, []byte(spoilt), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		b, err := openBook(path)
-		if err != nil {
-			t.Fatalf("%s: %v", spoilt, err)
-		}
-		if err := b.save(); err != nil {
-			t.Fatal(err)
-		}
-		aside, err := os.ReadFile(b.aside)
-		if err != nil || string(aside) != spoilt || !strings.HasPrefix(filepath.Base(b.aside), "alarms.json.spoilt-") {
-			t.Errorf("%q: aside is %q, %v", spoilt, aside, err)
-		}
-		if entries, err := os.ReadDir(dir); err != nil || len(entries) != i+2 {
+		if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
 			t.Errorf("%v, %v", entries, err)
 		}
 	}
 }
 
-// A book that cannot be read is left alone, and one is kept in memory.
+// A book that cannot be read is left alone, and one is kept in memory. When it can be read, both go on as one.
 func TestUnreadableBookIsLeftAlone(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "alarms.json") // a folder: reading fails, for root too
-	if err := os.Mkdir(path, 0o700); err != nil {
+	dir := t.TempDir()
+	before := openTestBook(t, dir)
+	old, _ := before.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
+	saveBook(t, before)
+	path := filepath.Join(dir, bookName)
+	if err := os.Rename(path, path+".away"); err != nil {
 		t.Fatal(err)
 	}
-	b, err := openBook(path)
+	if err := os.Mkdir(path, 0o700); err != nil { // a folder: reading fails, for root too
+		t.Fatal(err)
+	}
+	b, err := openBook(dir, time.Now())
 	if err == nil || !strings.Contains(err.Error(), "read alarms") {
 		t.Fatalf("%v", err)
 	}
-	b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
-	if err := b.save(); err != nil || b.dirty || len(b.active) != 1 || len(b.outbox) != 1 {
-		t.Errorf("%v, %+v", err, b)
+	late, _ := b.enter(alert("q", event.FaultMachine, event.AlarmUnacknowledged))
+	if saveBook(t, b); len(b.active) != 1 || len(b.outbox) != 1 {
+		t.Errorf("%+v", b)
 	}
-	if info, err := os.Stat(path); err != nil || !info.IsDir() {
-		t.Errorf("%v, %v", info, err)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	both := openTestBook(t, dir)
+	both.adopt(b)
+	saveBook(t, both)
+	if again := openTestBook(t, dir); !sameBook(again, both) || len(again.active) != 2 || again.outbox[0].ID != old.ID || again.outbox[1].ID != late.ID {
+		t.Errorf("%+v", again)
+	}
+	if next, _ := both.enter(alert("q", event.FaultTest, event.AlarmUnacknowledged)); next.ID == late.ID {
+		t.Errorf("id %s is used twice", next.ID)
 	}
 }
 
 // An alert goes out although the book cannot be written; the next process does not give its id to another one.
 func TestIDsAreNotUsedAgainAfterAFullDisk(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "alarms.json")
-	b, err := openBook(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := t.TempDir()
+	b := openTestBook(t, dir)
 	first, _ := b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
-	if err := b.save(); err != nil {
-		t.Fatal(err)
-	}
+	saveBook(t, b)
 	second, _ := b.enter(alert("p", event.FaultMachine, event.AlarmNormal)) // never saved
-	again, err := openBook(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	again := openTestBook(t, dir)
 	for range 3 {
 		if next, _ := again.enter(alert("p", event.FaultSilence, event.AlarmUnacknowledged)); next.ID == first.ID || next.ID == second.ID {
 			t.Errorf("id %s is used twice", next.ID)
@@ -158,10 +170,7 @@ func TestIDsAreNotUsedAgainAfterAFullDisk(t *testing.T) {
 // A book that cannot be written stays ahead in memory, and is written when it can be.
 func TestBookTriesAgain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "gone")
-	b, err := openBook(filepath.Join(dir, "alarms.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := openTestBook(t, dir)
 	b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
 	if err := b.save(); err == nil || !b.dirty {
 		t.Errorf("%v, dirty %v", err, b.dirty)
@@ -169,9 +178,7 @@ func TestBookTriesAgain(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.save(); err != nil || b.dirty {
-		t.Errorf("%v, dirty %v", err, b.dirty)
-	}
+	saveBook(t, b)
 }
 
 func TestTexts(t *testing.T) {
@@ -181,12 +188,13 @@ func TestTexts(t *testing.T) {
 		state event.AlarmState
 		after time.Duration
 	}{
-		"Fault found on line 1, press 2. Immediate attention required.":         {event.FaultMachine, event.AlarmUnacknowledged, 0},
-		"line 1, press 2 is back to normal after 1 second.":                     {event.FaultMachine, event.AlarmNormal, 0},
-		"line 1, press 2 is back to normal after 90 minutes.":                   {event.FaultMachine, event.AlarmNormal, 90 * time.Minute},
-		"line 1, press 2 is back to normal after 50 hours.":                     {event.FaultSilence, event.AlarmNormal, 50 * time.Hour},
-		"No data from line 1, press 2. Check its sensors and their connection.": {event.FaultSilence, event.AlarmUnacknowledged, 0},
-		"This is a test alarm of line 1, press 2. No action is required.":       {event.FaultTest, event.AlarmUnacknowledged, 0},
+		"Fault found on line 1, press 2. Immediate attention required.":             {event.FaultMachine, event.AlarmUnacknowledged, 0},
+		"line 1, press 2 is back to normal after 1 second.":                         {event.FaultMachine, event.AlarmNormal, 0},
+		"line 1, press 2 is back to normal after 90 minutes.":                       {event.FaultMachine, event.AlarmNormal, 90 * time.Minute},
+		"line 1, press 2 is back to normal after 50 hours.":                         {event.FaultSilence, event.AlarmNormal, 50 * time.Hour},
+		"No data from line 1, press 2. Check its sensors and their connection.":     {event.FaultSilence, event.AlarmUnacknowledged, 0},
+		"This is a test alarm of line 1, press 2. No action is required.":           {event.FaultTest, event.AlarmUnacknowledged, 0},
+		"The inference engine of line 1, press 2 is back to normal after 50 hours.": {event.FaultEngineDown, event.AlarmNormal, 50 * time.Hour},
 	} {
 		a := event.Alert{Thing: "press-2", Line: "line-1", Fault: c.fault, State: c.state, Since: since}
 		if got := text(a, since.Add(c.after)); got != want {
@@ -203,15 +211,12 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-// An alert that was damaged on disk is dropped, and counted: those of its thing and fault would wait for it for ever.
-func TestDamagedAlertsHoldNothingUp(t *testing.T) {
-	path := filepath.Join(t.TempDir(), bookName)
-	b, err := openBook(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	good, _ := b.enter(event.Alert{Thing: "press-1", Fault: event.FaultMachine, State: event.AlarmUnacknowledged, Since: time.Now(), TS: time.Now()})
-	for _, damage := range []func(*event.Alert){
+// An alert that no forwarder would take is dropped, and counted: those of its thing and fault would wait for it for ever.
+func TestUndeliverableAlertsHoldNothingUp(t *testing.T) {
+	dir := t.TempDir()
+	b := openTestBook(t, dir)
+	good, _ := b.enter(alert("press-1", event.FaultMachine, event.AlarmUnacknowledged))
+	for _, change := range []func(*event.Alert){
 		func(a *event.Alert) { a.ID = "" },
 		func(a *event.Alert) { a.Thing = "a/b" },
 		func(a *event.Alert) { a.V = 9 },
@@ -219,13 +224,11 @@ func TestDamagedAlertsHoldNothingUp(t *testing.T) {
 		func(a *event.Alert) { a.TS = time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC) },
 	} {
 		a := good
-		damage(&a)
+		change(&a)
 		b.outbox = append(b.outbox, a)
 	}
-	if err := b.save(); err != nil {
-		t.Fatal(err)
-	}
-	if b, err = openBook(path); err != nil || b.bad != 5 || len(b.outbox) != 1 || b.outbox[0].ID != good.ID {
-		t.Errorf("%d bad, %+v, %v", b.bad, b.outbox, err)
+	saveBook(t, b)
+	if b = openTestBook(t, dir); b.lost != 5 || len(b.outbox) != 1 || b.outbox[0].ID != good.ID {
+		t.Errorf("%d lost, %+v", b.lost, b.outbox)
 	}
 }

@@ -28,7 +28,7 @@ func (r *run) testCommand(payload []byte, now time.Time) error {
 	if err == nil {
 		_, text = r.testAlarm(c, now)
 	}
-	r.reply(event.TopicTestAlarm, c.ID, text, err, now)
+	r.reply(c.ID, text, err, now)
 	return err
 }
 
@@ -82,12 +82,12 @@ func (r *run) arrived(id string) {
 }
 
 // reply publishes the outcome of a command.
-func (r *run) reply(command, id, text string, err error, now time.Time) {
+func (r *run) reply(id, text string, err error, now time.Time) {
 	payload, err := event.EncodeReply(id, text, err, now)
 	if err == nil {
-		_, err = r.rt.IPC().StartPublish(event.ReplyTopic(command), payload)
+		err = r.replies.Send(event.ReplyTopic(event.TopicTestAlarm), payload)
 	}
 	if err != nil {
-		r.rt.Log.Warn("the reply to a command is not published", "command", command, "error", err)
+		r.rt.Log.Warn("the reply to a command is not published", "error", err)
 	}
 }

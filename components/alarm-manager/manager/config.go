@@ -13,7 +13,7 @@ type Config struct {
 	Clear      float64       `json:"clear"`      // probability up to which a row votes for its end; 0, or not below raise = half of raise
 	Votes      int           `json:"votes"`      // votes of the last Window rows that raise an alarm, or end it
 	Window     int           `json:"window"`     // rows
-	Silence    time.Duration `json:"silence"`    // without a prediction, until a thing's silence is an alarm; 0 = never
+	Silence    time.Duration `json:"silence"`    // without a prediction, or the engine, until that is an alarm; 0 = never
 	UplinkDown time.Duration `json:"uplinkDown"` // without the cloud, or without the forwarder, until that is an alarm; 0 = never
 	Republish  time.Duration `json:"republish"`  // until an alert that is not acknowledged is published again
 	MaxThings  int           `json:"maxThings"`  // things that are watched; bounds memory

@@ -19,10 +19,10 @@ const (
 	CounterRaised      = "alarm.raised"
 	CounterCleared     = "alarm.cleared"
 	CounterPublished   = "alert.published"   // first publications
-	CounterRepublished = "alert.republished" // for want of an acknowledgement
+	CounterRepublished = "alert.republished" // as they were not acknowledged
 	CounterAcked       = "alert.acknowledged"
 	CounterPending     = "alert.pending" // alerts that wait for the forwarder now
-	CounterDropped     = "alert.dropped" // too many waited, or it was damaged on disk
+	CounterDropped     = "alert.dropped" // too many waited, or entries were damaged on disk
 	CounterInvalid     = "message.invalid"
 	CounterPredictions = "prediction.received"
 	CounterUnwatched   = "prediction.unwatched" // of things beyond maxThings
@@ -37,10 +37,11 @@ const (
 const Component = "com.edgepdm.AlarmManager"
 
 const (
-	bookName      = "alarms.json"
+	bookName      = "alarms.log"
 	watchName     = "watched.json"
 	ledgerName    = "sequence-numbers"
-	forwarderName = "com.edgepdm.CloudForwarder" // the component whose silence is an alarm
+	forwarderName = "com.edgepdm.CloudForwarder"  // a component whose silence is an alarm
+	engineName    = "com.edgepdm.InferenceEngine" // likewise
 	tickTime      = time.Second
 	stallTime     = 3 * time.Second // between two ticks: the disk or the machine kept the manager from listening
 )
@@ -59,33 +60,24 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		rt: rt, config: config, now: m.Now, core: m.CoreThing, publish: m.publish,
 		desk: request.NewDesk(Component, rt.WorkDir, m.Now, rt.Log), tests: make(map[string]test),
 	}
-	r.taken = rt.Publication(event.FilterAlert)
+	r.taken, r.replies = rt.Publication(event.FilterAlert), rt.Publication(event.ReplyTopic(event.TopicTestAlarm))
 	if r.publish == nil {
 		r.publish = func(ctx context.Context, topic string, payload []byte) error {
 			return rt.IPC().Publish(ctx, topic, payload)
 		}
 	}
+	r.open(r.now())
+	defer func() { r.book.close() }()
 	var err error
-	if r.book, r.unread = openBook(filepath.Join(rt.WorkDir, bookName)); r.unread != nil {
-		rt.Log.Error("alarms and alerts of before are not known, and those of this process would be lost with it: make the file "+
-			"readable, deploy the version that wrote it, or move it away", "error", r.unread)
-	}
-	if r.book.aside != "" {
-		rt.Log.Error("the alarms on disk were spoilt: alarms and alerts of before are not known", "set_aside", r.book.aside)
-	}
-	if r.book.bad > 0 {
-		rt.Log.Error("alerts on disk were damaged, and are dropped", "alerts", r.book.bad)
-		rt.Counter(CounterDropped).Add(uint64(r.book.bad))
-	}
 	r.outbox = newOutbox(config.Republish, r.book.outbox)
-	if r.watch, err = openWatch(filepath.Join(rt.WorkDir, watchName), r.now()); err != nil {
-		rt.Log.Error("things of before are not watched until they are heard again", "error", err)
+	if r.watch, r.unwatched = openWatch(filepath.Join(rt.WorkDir, watchName), r.now()); r.unwatched != nil {
+		rt.Log.Error("things of before are not watched until they are heard again", "error", r.unwatched)
 	}
 	for name, t := range r.watch.things {
 		r.restore(name, t)
 	}
 	if r.ledger, err = ledger.Open(filepath.Join(rt.WorkDir, ledgerName), ledger.MaxThings); err != nil {
-		rt.Log.Error("predictions lost while the manager is down will not be counted", "error", err)
+		rt.Conditions().Set(event.CodeStateOnDisk, ledgerName, fmt.Errorf("predictions lost while the manager is down are not counted: %w", err))
 		r.ledger = ledger.Memory(ledger.MaxThings)
 	}
 	defer func() { _ = r.ledger.Close() }()
@@ -103,6 +95,7 @@ type run struct {
 	outbox  *outbox
 	courier *courier
 	taken   *component.Publication // of alerts
+	replies *component.Publication
 	watch   *watch
 	ledger  *ledger.Ledger
 	desk    *request.Desk   // where commands given on the device wait
@@ -112,8 +105,12 @@ type run struct {
 	ignored    time.Time // when an invalid message was logged
 	unsent     time.Time // when it was logged that an alert could not be published
 	unread     error     // why the alarms are in memory only
+	opened     time.Time // when it was tried last to read them
+	unwatched  error     // why things of before are not watched
 	due        bool      // the book is to be written before the next alerts are sent
+	deaf       bool      // the nucleus refuses a subscription of what is watched
 	unkept     bool      // what is watched could not be put on disk
+	toldGap    time.Time // when a gap was told at once
 	derived    bool      // it was said that clear gives way to a threshold
 }
 
@@ -132,6 +129,8 @@ func (r *run) run(ctx context.Context) error {
 	courier, stop := startCourier(ctx, r.publish)
 	defer stop()
 	r.courier = courier
+	r.deaf = predictions.Events() == nil || batches.Events() == nil || healths.Events() == nil
+	r.due = r.book.dirty
 	r.ready()
 	r.uplink()
 	r.commands(r.now())
@@ -259,6 +258,7 @@ func (r *run) predicted(p event.Prediction, now time.Time) error {
 		r.restore(p.Thing, t)
 		r.watch.things[p.Thing] = t
 	}
+	r.engineWorks(now, false)
 	gap := r.hear(&p)
 	votes := r.votes(t, &p, gap, now)
 	t.line, t.absence, t.simulated = p.Line, heard(now), p.Simulated
@@ -290,15 +290,22 @@ func checkPrediction(p *event.Prediction) error {
 	return nil
 }
 
-// health watches the uplink, of which the forwarder's health messages tell.
+// health watches the engine, and the uplink, of which the forwarder's health messages tell.
 func (r *run) health(payload []byte, now time.Time) error {
 	h, err := event.DecodeHealth(payload)
 	if err != nil {
 		return err
 	}
-	if h.Component != forwarderName {
-		return nil
+	switch h.Component {
+	case engineName:
+		r.engineHealth(h, now)
+	case forwarderName:
+		r.forwarderHealth(h, now)
 	}
+	return nil
+}
+
+func (r *run) forwarderHealth(h event.Health, now time.Time) {
 	r.watch.forwarder = heard(now)
 	held := withheld(h)
 	switch {
@@ -314,7 +321,6 @@ func (r *run) health(payload []byte, now time.Time) error {
 	if r.watch.down.since.IsZero() {
 		r.clear(r.core, event.FaultUplinkDown, now)
 	}
-	return nil
 }
 
 // uplink tells in the health messages whether the cloud is absent.
@@ -342,23 +348,21 @@ func (r *run) ack(payload []byte, _ time.Time) error {
 	return nil
 }
 
-// tick looks for what did not happen. elapsed is the time since the last tick; what is too much of it does not count, as the
-// messages of that time may not have been read.
+// tick looks for what did not happen. elapsed is the time since the last tick. What is too much of it does not count, as the
+// messages of that time may not have been read; nor does time in which the nucleus delivers nothing.
 func (r *run) tick(now time.Time, elapsed time.Duration) {
+	r.openAgain(now)
 	r.due = r.due || r.book.dirty // the last writing failed
 	r.datedAgain(now)
-	if elapsed >= stallTime {
+	switch {
+	case elapsed >= stallTime:
 		r.rt.Log.Warn("the manager did not get to listen; that time does not count as silence", "elapsed", elapsed)
 		r.watch.skip(elapsed-tickTime, now)
+	case r.deaf, !r.rt.Hears():
+		r.watch.skip(elapsed, now)
 	}
-	if r.config.Silence > 0 {
-		for name, t := range r.watch.things {
-			if t.absence.lasts(now) < r.config.Silence {
-				continue
-			}
-			r.raise(event.Alert{Thing: name, Line: t.line, Fault: event.FaultSilence, Since: t.absence.since, Simulated: t.simulated}, now)
-		}
-	}
+	r.tellDamage(now)
+	r.silences(now)
 	if r.config.UplinkDown > 0 {
 		switch down, forwarder := r.watch.down, r.watch.forwarder; {
 		case down.lasts(now) >= r.config.UplinkDown:
@@ -377,67 +381,6 @@ func (r *run) keepWatch(now time.Time, exactly bool) {
 		r.rt.Log.Error("what is watched is not on disk; it will be tried again", "error", err)
 	}
 	r.unkept = err != nil
-}
-
-// raise raises an alarm for something that did not happen, unless it is raised.
-func (r *run) raise(a event.Alert, now time.Time) {
-	if _, raised := r.book.find(a.Thing, a.Fault); !raised {
-		a.Severity = event.SeverityMedium
-		r.enter(a, event.AlarmUnacknowledged, now)
-	}
-}
-
-// clear ends an alarm, if it is raised.
-func (r *run) clear(thing string, fault event.Fault, now time.Time) {
-	a, ok := r.book.find(thing, fault)
-	if !ok {
-		return
-	}
-	r.enter(event.Alert{
-		Thing: a.Thing, Line: a.Line, Fault: a.Fault, Severity: a.Severity, Since: a.Since, Simulated: a.Simulated,
-	}, event.AlarmNormal, now)
-}
-
-// enter puts an alert into the book, which is written before the alert is sent, and returns it with its id.
-func (r *run) enter(a event.Alert, state event.AlarmState, now time.Time) event.Alert {
-	a.State, a.TS, a.Since = state, now.UTC(), a.Since.UTC()
-	if a.Text == "" {
-		a.Text = text(a, now)
-	}
-	a, dropped := r.book.enter(a)
-	for _, id := range dropped {
-		r.outbox.gone(id)
-		delete(r.tests, id)
-	}
-	r.rt.Counter(CounterDropped).Add(uint64(len(dropped)))
-	counter := CounterRaised
-	if state == event.AlarmNormal {
-		counter = CounterCleared
-	}
-	r.rt.Counter(counter).Add(1)
-	r.outbox.entered()
-	r.rt.Log.Info("alarm", "id", a.ID, "thing", a.Thing, "fault", a.Fault, "state", a.State, "text", a.Text)
-	r.due = true
-	return a
-}
-
-// save writes the book; when that fails the alarms go on in memory, and the next change or tick tries again.
-func (r *run) save() error {
-	r.due = false
-	r.rt.Counter(CounterPending).Store(uint64(len(r.book.outbox)))
-	if err := r.book.save(); err != nil {
-		r.rt.Conditions().Set(event.CodeDisk, bookName, err)
-		return err
-	}
-	r.ready()
-	return r.unread
-}
-
-// ready reports that alarms are watched, and whether they are on disk.
-func (r *run) ready() {
-	r.rt.Conditions().Set(event.CodeDisk, bookName, nil)
-	r.rt.Conditions().Set(event.CodeStateOnDisk, bookName, r.unread)
-	r.rt.SetState(event.StateOK, "")
 }
 
 // send gives the courier the alerts that are new, or were not acknowledged in time (promise F12), if it is not under way.

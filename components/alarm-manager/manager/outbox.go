@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -21,7 +22,8 @@ type round struct {
 }
 
 // outbox decides when the alerts of the book are published: new ones at once, and those that were not acknowledged again and
-// again, the one that waits longest first, so that each has its turn however many there are (promise F12). What happens to
+// again, the one that waits longest first, so that each has its turn however many there are (promise F12). Of those that wait
+// equally long the severe ones are first. What happens to
 // one alarm is told in its order: an alert is not published before those of its thing and fault that it follows are
 // acknowledged, or nobody may have heard that the alarm was raised when its end is told.
 type outbox struct {
@@ -36,10 +38,15 @@ type outbox struct {
 // newOutbox begins with the alerts that the last run left, which may have been published.
 func newOutbox(republish time.Duration, left []event.Alert) *outbox {
 	o := &outbox{republish: republish, published: make(map[string]time.Time), followed: make(map[string]struct{}), awaited: make(map[string]struct{})}
-	for _, a := range left {
+	o.left(left)
+	return o
+}
+
+// left adds alerts that the last run left.
+func (o *outbox) left(alerts []event.Alert) {
+	for _, a := range alerts {
 		o.published[a.ID] = time.Time{}
 	}
-	return o
 }
 
 // entered makes the next round begin at once.
@@ -76,6 +83,7 @@ func (o *outbox) next(waiting []event.Alert, now time.Time) (next round) {
 		case !before:
 			next.alerts = append(next.alerts, a)
 		case now.Sub(last) >= o.republish:
+			a.Replayed = true // it may have arrived, and its acknowledgement is lost
 			old = append(old, a)
 		}
 	}
@@ -101,7 +109,7 @@ func (o *outbox) next(waiting []event.Alert, now time.Time) (next round) {
 	return o.begin(next, now)
 }
 
-// firstOfEach returns the alerts that follow no other of their thing and fault.
+// firstOfEach returns the alerts that follow no other of their thing and fault, the severe ones first.
 func (o *outbox) firstOfEach(waiting []event.Alert) []event.Alert {
 	type alarm struct {
 		thing string
@@ -119,7 +127,19 @@ func (o *outbox) firstOfEach(waiting []event.Alert) []event.Alert {
 		seen[key] = a.ID
 		first = append(first, a)
 	}
+	slices.SortStableFunc(first, func(a, b event.Alert) int { return cmp.Compare(rank(a.Severity), rank(b.Severity)) })
 	return first
+}
+
+// rank is 0 for the severity that comes first.
+func rank(s event.Severity) int {
+	switch s {
+	case event.SeverityHigh:
+		return 0
+	case event.SeverityMedium:
+		return 1
+	}
+	return 2
 }
 
 // earliest returns when an alert that was published has to be published again.

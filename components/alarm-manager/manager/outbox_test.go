@@ -152,3 +152,20 @@ func TestAlertsOfAnAlarmKeepTheirOrder(t *testing.T) {
 		})
 	}
 }
+
+// A fault of a machine does not wait behind hundreds of alerts that are less severe; nor does it behind what the last run left.
+func TestSevereAlertsAreFirst(t *testing.T) {
+	waiting := waitingAlerts(5 * roundLimit)
+	for i := range waiting {
+		waiting[i].Severity = event.SeverityMedium
+	}
+	waiting[0].Severity = event.SeverityLow
+	waiting = append(waiting, event.Alert{ID: "fault", Thing: "press-0", Fault: event.FaultMachine, Severity: event.SeverityHigh})
+	for name, left := range map[string][]event.Alert{"new ones": nil, "those that the last run left": waiting} {
+		o := newOutbox(time.Second, left)
+		next := o.next(waiting, time.Now())
+		if len(next.alerts) != roundLimit || next.alerts[0].ID != "fault" || next.alerts[1].ID != "a-1" {
+			t.Errorf("%s: %d alerts, %s first", name, len(next.alerts), next.alerts[0].ID)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package manager_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -102,11 +103,11 @@ func TestSilenceAcrossARestart(t *testing.T) {
 	r.predict(0.1)
 	r.await("the prediction", func(h event.Health) bool { return h.Counters[manager.CounterPredictions] == 1 })
 	r.stop()
-	r.ahead.Add(int64(time.Hour))
+	r.advance(time.Hour)
 	r.start()
 	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1}) // the hour alone is no silence
 	r.expect(event.FaultTest, event.AlarmUnacknowledged)
-	r.ahead.Add(int64(31 * time.Second))
+	r.advance(31 * time.Second)
 	if a := r.expect(event.FaultSilence, event.AlarmUnacknowledged); a.Thing != "press-1" || a.Line != "line-1" {
 		t.Errorf("%+v", a)
 	}
@@ -134,10 +135,10 @@ func TestAbsenceGoesOn(t *testing.T) {
 			r.publish(event.HealthTopic("com.edgepdm.CloudForwarder"), event.Health{V: 1, Component: "com.edgepdm.CloudForwarder", Uplink: event.UplinkDown})
 			r.await("the news", func(h event.Health) bool { return h.Counters[manager.CounterUplinkDown] == 1 })
 			begin := time.Now().Add(time.Duration(r.ahead.Load()))
-			r.ahead.Add(int64(4 * time.Minute))
+			r.advance(4 * time.Minute)
 			interrupt(r)
 			r.await("the uplink as it was", func(h event.Health) bool { return h.Counters[manager.CounterUplinkDown] == 1 })
-			r.ahead.Add(int64(2 * time.Minute))
+			r.advance(2 * time.Minute)
 			seen := make(map[event.Fault]event.Alert)
 			for len(seen) < 2 {
 				a := r.alert()
@@ -158,18 +159,18 @@ func TestAbsenceGoesOn(t *testing.T) {
 // A forwarder that says nothing at all is an alarm too, which ends with its first word.
 func TestDeadForwarderIsAnAlarm(t *testing.T) {
 	r := newRig(t)
-	r.ahead.Add(int64(6 * time.Minute))
+	r.advance(6 * time.Minute)
 	if a := r.expect(event.FaultUplinkDown, event.AlarmUnacknowledged); a.Thing != "core-1" || !strings.Contains(a.Text, "forwarder of core 1 is not heard") {
 		t.Errorf("%+v", a)
 	}
-	r.publish(event.HealthTopic("com.edgepdm.InferenceEngine"), event.Health{V: 1, Component: "com.edgepdm.InferenceEngine"}) // somebody else
+	r.publish(event.HealthTopic("com.edgepdm.ModelFetcher"), event.Health{V: 1, Component: "com.edgepdm.ModelFetcher"}) // somebody else
 	r.publish(event.HealthTopic("com.edgepdm.CloudForwarder"), event.Health{V: 1, Component: "com.edgepdm.CloudForwarder"})
 	r.expect(event.FaultUplinkDown, event.AlarmNormal)
 	// One that is heard in time is none.
-	r.ahead.Add(int64(4 * time.Minute))
+	r.advance(4 * time.Minute)
 	r.publish(event.HealthTopic("com.edgepdm.CloudForwarder"), event.Health{V: 1, Component: "com.edgepdm.CloudForwarder", Uplink: event.UplinkDown})
 	r.await("the news", func(h event.Health) bool { return h.Counters[manager.CounterUplinkDown] == 1 })
-	r.ahead.Add(int64(4 * time.Minute))
+	r.advance(4 * time.Minute)
 	begin := r.await("a health message", func(event.Health) bool { return true }).TS
 	r.await("time for a tick", func(h event.Health) bool { return h.TS.Sub(begin) > 2*time.Second })
 	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})
@@ -255,4 +256,134 @@ func TestFilesOfNewerVersions(t *testing.T) {
 			t.Errorf("%s became %q, %v", name, got, err)
 		}
 	}
+}
+
+// A manager that is killed again and again, in the middle of its writing, keeps each alert that it said is on disk, and finds no
+// damage. What it sends of them later is marked, as the process before may have sent it.
+func TestKilledWhileItWrites(t *testing.T) {
+	r := stoppedRig(t)
+	coretest.Configure(t, r.core, managerName, map[string]any{"silence": "0s", "uplinkDown": "0s"})
+	replies, err := r.client.Subscribe(t.Context(), event.ReplyTopic(event.TopicTestAlarm), ipc.ReceiveFromOthers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	promised := make(map[string]bool)
+	for round := range 8 {
+		kill := r.spawn()
+		for range 40 {
+			r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})
+		}
+		for range 5 * round {
+			m := <-replies.Events()
+			var reply event.Reply
+			if err := json.Unmarshal(m.Payload, &reply); err != nil || !strings.HasSuffix(reply.Text, "is raised and on disk") {
+				t.Fatalf("%+v, %v", reply, err)
+			}
+			promised[strings.Fields(reply.Text)[2]] = true
+		}
+		kill()
+		for waiting := true; waiting; { // those that were promised before the kill
+			select {
+			case m := <-replies.Events():
+				var reply event.Reply
+				if err := json.Unmarshal(m.Payload, &reply); err != nil {
+					t.Fatal(err)
+				}
+				promised[strings.Fields(reply.Text)[2]] = true
+			default:
+				waiting = false
+			}
+		}
+		for len(r.alerts.Events()) > 0 {
+			<-r.alerts.Events()
+		}
+	}
+	if len(promised) < 100 {
+		t.Fatalf("only %d alerts", len(promised))
+	}
+	r.start()
+	for len(promised) > 0 {
+		a := r.alert()
+		if a.Replayed {
+			delete(promised, a.ID)
+		}
+		r.ack(a.ID)
+	}
+	if log := r.log.String(); strings.Contains(log, "damaged") {
+		t.Error(log)
+	}
+}
+
+// Alarms and things that were damaged on disk are told in the health for a day, also by the next process; what is whole of them
+// goes on.
+func TestDamageOnDiskIsTold(t *testing.T) {
+	r := stoppedRig(t)
+	r.start()
+	r.predict(0.9, 0.9, 0.9)
+	raised := r.alert()
+	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})
+	r.expect(event.FaultTest, event.AlarmUnacknowledged)
+	r.await("the acknowledgement", func(h event.Health) bool { return h.Counters[manager.CounterAcked] == 1 })
+	r.stop()
+	for name, at := range map[string]int{"alarms.log": -40, "watched.json": 20} { // in the last entry, that of the acknowledgement
+		path := filepath.Join(r.env.WorkDir, name)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data[(at+len(data))%len(data)] ^= 1
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		r.begin()
+		h := r.await("DEGRADED", func(h event.Health) bool { return h.State == event.StateDegraded })
+		places := make(map[string]event.Code)
+		for _, c := range h.Conditions {
+			places[c.Place] = c.Code
+		}
+		if places["alarms.log"] != event.CodeStateOnDisk || places["watched.json"] != event.CodeStateOnDisk || !strings.Contains(h.Detail, "alarms.log.damaged-") {
+			t.Errorf("%+v", h)
+		}
+		r.engine(event.StateOK)
+		for a := r.alert(); a.ID != raised.ID; a = r.alert() {
+		}
+		r.stop()
+	}
+	r.ahead.Add(int64(25 * time.Hour))
+	r.start()
+}
+
+// A file that could not be read at the start is read when it can be: what it has, and what has happened meanwhile, goes on.
+func TestAlarmsThatCouldNotBeReadAreReadLater(t *testing.T) {
+	r := newRig(t)
+	r.predict(0.9, 0.9, 0.9)
+	raised := r.alert()
+	r.stop()
+	path := filepath.Join(r.env.WorkDir, "alarms.log")
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil { // reading fails, for root too
+		t.Fatal(err)
+	}
+	r.begin()
+	r.await("DEGRADED", func(h event.Health) bool { return h.State == event.StateDegraded })
+	r.engine(event.StateOK)
+	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})
+	r.expect(event.FaultTest, event.AlarmUnacknowledged)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	r.advance(11 * time.Second)
+	r.await("OK", func(h event.Health) bool { return h.State == event.StateOK })
+	if a := r.expect(event.FaultMachine, event.AlarmUnacknowledged); a.ID != raised.ID || !a.Replayed {
+		t.Errorf("%+v", a)
+	}
+	r.predict(0.1, 0.1, 0.1)
+	r.expect(event.FaultMachine, event.AlarmNormal)
 }

@@ -26,7 +26,7 @@ func withRun(t *testing.T, check func(r *run)) {
 	defer cancel()
 	work := func(_ context.Context, rt *component.Runtime, config Config) error {
 		defer cancel()
-		b, err := openBook(filepath.Join(rt.WorkDir, bookName))
+		b, err := openBook(rt.WorkDir, time.Now())
 		if err != nil {
 			return err
 		}
@@ -50,14 +50,15 @@ func TestBookIsWrittenOnceInARound(t *testing.T) {
 		for i := range things {
 			r.watch.things[fmt.Sprintf("press-%d", i)] = &thing{absence: heard(now.Add(-time.Hour))}
 		}
+		r.watch.worked = now
 		r.tick(now, tickTime)
-		if _, err := os.Stat(r.book.path); !os.IsNotExist(err) || !r.due || !r.book.dirty || len(r.book.outbox) != things {
+		if _, err := os.Stat(r.book.journal.path); !os.IsNotExist(err) || !r.due || !r.book.dirty || len(r.book.outbox) != things {
 			t.Errorf("written by the tick: %v; due %v, dirty %v, %d alerts", err, r.due, r.book.dirty, len(r.book.outbox))
 		}
 		if err := r.save(); err != nil {
 			t.Error(err)
 		}
-		if again, err := openBook(r.book.path); err != nil || r.due || r.book.dirty || len(again.outbox) != things {
+		if again, err := openBook(r.rt.WorkDir, now); err != nil || r.due || r.book.dirty || len(again.outbox) != things {
 			t.Errorf("%v, due %v, dirty %v", err, r.due, r.book.dirty)
 		}
 		acks := make(chan ipc.TopicMessage, things+1)
@@ -70,7 +71,7 @@ func TestBookIsWrittenOnceInARound(t *testing.T) {
 		}
 		acks <- ipc.TopicMessage{Payload: []byte("{")}
 		r.acksThatWait(acks)
-		if again, err := openBook(r.book.path); err != nil || !r.due || len(r.book.outbox) != 0 || len(again.outbox) != things {
+		if again, err := openBook(r.rt.WorkDir, now); err != nil || !r.due || len(r.book.outbox) != 0 || len(again.outbox) != things {
 			t.Errorf("%v, due %v, %d alerts wait", err, r.due, len(r.book.outbox))
 		}
 		if n := r.rt.Counter(CounterInvalid).Load(); n != 1 {
@@ -86,6 +87,7 @@ func TestLateTickIsNoSilence(t *testing.T) {
 		begin := now.Add(-r.config.Silence - tickTime)
 		r.watch.things["press-1"] = &thing{absence: heard(begin)}
 		r.watch.down = heard(now.Add(-r.config.UplinkDown - tickTime))
+		r.watch.worked = now.Add(time.Minute)
 		r.tick(now, stallTime)
 		if len(r.book.active) != 0 {
 			t.Errorf("alarms %+v after a stall", r.book.active)

@@ -8,6 +8,7 @@ import (
 
 	"edgepdm/components/alarm-manager/manager"
 	"edgepdm/shared/event"
+	"edgepdm/test/coretest"
 )
 
 // votes publishes a prediction that votes for an alarm, if it votes at all.
@@ -82,13 +83,24 @@ func TestOnlyNewsVotes(t *testing.T) {
 	}
 }
 
+// A gap is in a health message at once: the process may be killed before the next one is due.
+func TestAGapIsToldAtOnce(t *testing.T) {
+	r := stoppedRig(t)
+	coretest.Configure(t, r.core, managerName, map[string]any{"healthInterval": "1h"})
+	r.start()
+	r.predict(0.1)
+	r.seq += 2
+	r.predict(0.1)
+	r.await("the gap", func(h event.Health) bool { return h.Counters[manager.CounterGaps] == 2 })
+}
+
 // Votes do not count with those after a silence.
 func TestVotesDoNotOutliveASilence(t *testing.T) {
 	r := newRig(t)
 	r.votes("a", 1, time.Now())
 	r.votes("a", 2, time.Now())
 	r.await("both", func(h event.Health) bool { return h.Counters[manager.CounterPredictions] == 2 })
-	r.ahead.Add(int64(time.Minute))
+	r.advance(time.Minute)
 	r.expect(event.FaultSilence, event.AlarmUnacknowledged)
 	r.votes("a", 3, time.Now())
 	r.expect(event.FaultSilence, event.AlarmNormal)
@@ -143,4 +155,18 @@ func TestNoDataIsAnAlarmOfItsOwn(t *testing.T) {
 	r.expect(event.FaultNoData, event.AlarmNormal)
 	r.predict(0.9, 0.9, 0.9)
 	r.expect(event.FaultMachine, event.AlarmUnacknowledged)
+}
+
+// What a simulator makes is said to be a simulation: in the text, which is also the SMS and what is spoken.
+func TestSimulatedAlarmsSaySo(t *testing.T) {
+	r := newRig(t)
+	for seq := range uint64(5) {
+		r.publish(event.PredictionTopic("press-1"), event.Prediction{
+			V: 1, ID: fmt.Sprint("press-1-e-", seq+1), Thing: "press-1", Line: "Line 7", Epoch: "e", Seq: seq + 1, TS: time.Now(),
+			Probability: 0.9, Threshold: 0.5, Model: event.ModelRef{Version: "m"}, Simulated: true,
+		})
+	}
+	if a := r.expect(event.FaultMachine, event.AlarmUnacknowledged); a.Text != "Simulation: Fault found on Line 7, press 1. Immediate attention required." {
+		t.Errorf("%+v", a)
+	}
 }

@@ -64,6 +64,9 @@ const earliestYear = 2020
 // text is what is spoken of an alert. Of one that ends it tells how long it lasted, unless the clock was set meanwhile.
 func text(a event.Alert, now time.Time) string {
 	place := where(a.Thing, a.Line)
+	if a.Fault == event.FaultEngineDown {
+		place = "The inference engine of " + place
+	}
 	if a.State == event.AlarmNormal {
 		if a.Since.Year() < earliestYear || a.Since.After(now) {
 			return fmt.Sprintf("%s is back to normal.", place)

@@ -1,28 +1,35 @@
 package manager
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"edgepdm/shared/component"
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 )
 
 // watch is what is watched for: the things and the way to the cloud. It is on disk as far as a restart must not make it
 // begin anew: which things there are, and what is absent.
 type watch struct {
-	path  string // "" when a newer version wrote the file, which is left alone
-	saved watchFile
-	at    time.Time // when saved was written
-	stale bool      // the file could not be written
+	path   string // "" when a newer version wrote the file, which is left alone
+	damage *damage
+	saved  watchFile
+	at     time.Time // when saved was written
+	stale  bool      // the file could not be written
 
 	things    map[string]*thing
-	forwarder absence    // of the cloud forwarder's health messages
-	down      absence    // of the cloud, by what the forwarder says
-	held      event.Code // why nothing reaches the cloud, where the network is not the reason; "" where it may be
+	engine    absence       // of work of the inference engine
+	worked    time.Time     // when it was heard at work; zero: not by this process
+	every     time.Duration // between its health messages
+	engineRun string        // which of its processes sent the last one
+	idle      string        // why it does not work, as it says; "" if it does
+	forwarder absence       // of the cloud forwarder's health messages
+	down      absence       // of the cloud, by what the forwarder says
+	held      event.Code    // why nothing reaches the cloud, where the network is not the reason; "" where it may be
 }
 
 // thing is what is known of a machine.
@@ -40,7 +47,9 @@ const watchFormat = 1
 // watchFile is the file.
 type watchFile struct {
 	Format    int                     `json:"format"`
+	Damage    *damage                 `json:"damage,omitempty"`
 	Things    map[string]watchedThing `json:"things"`
+	Engine    record                  `json:"engine,omitzero"`
 	Forwarder record                  `json:"forwarder,omitzero"`
 	Down      record                  `json:"down,omitzero"`
 }
@@ -55,14 +64,17 @@ type watchedThing struct {
 func openWatch(path string, now time.Time) (w *watch, problem error) {
 	w = &watch{path: path, things: make(map[string]*thing)}
 	file := watchFile{}
-	err := load(path, watchFormat, &file)
+	_, err := load(path, watchFormat, &file)
 	switch {
 	case err == nil:
-		w.saved = file
+		w.saved, w.damage = file, file.Damage
 	case errors.Is(err, os.ErrNotExist):
-	case errors.Is(err, errSpoilt):
-		_, asideErr := setAside(path, component.RandomID())
-		file, problem = watchFile{}, errors.Join(err, asideErr)
+	case errors.Is(err, durable.ErrDamaged):
+		aside, asideErr := setAside(path, component.RandomID())
+		file, problem = watchFile{}, asideErr
+		w.damage = &damage{At: now.UTC(), Text: fmt.Sprintf("%s was damaged: things of before are not watched until they are heard again; it is kept as %s",
+			watchName, filepath.Base(aside))}
+		w.stale = true
 	default:
 		w.path, problem = "", err
 	}
@@ -71,6 +83,7 @@ func openWatch(path string, now time.Time) (w *watch, problem error) {
 			w.things[name] = &thing{line: t.Line, simulated: t.Simulated, absence: t.Absence.orHeard(now)}
 		}
 	}
+	w.engine = file.Engine.orHeard(now)
 	w.forwarder, w.down = file.Forwarder.orHeard(now), file.Down.absence(now)
 	return w, problem
 }
@@ -85,11 +98,30 @@ func (r record) orHeard(now time.Time) absence {
 
 // skip leaves out time in which the manager did not listen of all that is absent.
 func (w *watch) skip(d time.Duration, now time.Time) {
+	w.skipThings(d, now)
+	w.engine.skip(d, now)
+	w.forwarder.skip(d, now)
+	w.down.skip(d, now)
+}
+
+// engineLimit is how long the engine may not work until that is an alarm: as long as machines, but not before one of its health
+// messages is overdue, unless one says that it does not work.
+func (w *watch) engineLimit(silence time.Duration) time.Duration {
+	if w.idle != "" {
+		return silence
+	}
+	every := w.every
+	if every <= 0 {
+		every = usualInterval
+	}
+	return max(silence, every+max(time.Second, every/10))
+}
+
+// skipThings leaves it out of the absence of things.
+func (w *watch) skipThings(d time.Duration, now time.Time) {
 	for _, t := range w.things {
 		t.absence.skip(d, now)
 	}
-	w.forwarder.skip(d, now)
-	w.down.skip(d, now)
 }
 
 // save writes the file when it has to say something else; for the things' absence once in a step of it. With exactly it is
@@ -99,9 +131,10 @@ func (w *watch) save(now time.Time, c Config, exactly bool) error {
 		return nil
 	}
 	file := watchFile{
-		Format: watchFormat, Forwarder: w.forwarder.kept(now, c.UplinkDown, exactly), Down: w.down.kept(now, c.UplinkDown, exactly),
+		Format: watchFormat, Damage: w.damage, Engine: w.engine.kept(now, w.engineLimit(c.Silence), exactly), Forwarder: w.forwarder.kept(now, c.UplinkDown, exactly), Down: w.down.kept(now, c.UplinkDown, exactly),
 	}
-	changed := w.stale || len(w.things) != len(w.saved.Things) || file.Forwarder != w.saved.Forwarder || file.Down != w.saved.Down
+	changed := w.stale || len(w.things) != len(w.saved.Things) || file.Engine != w.saved.Engine ||
+		file.Forwarder != w.saved.Forwarder || file.Down != w.saved.Down
 	early := !exactly && now.Sub(w.at) < c.Silence/stepsKept
 	for name, t := range w.things {
 		if changed {
@@ -118,7 +151,7 @@ func (w *watch) save(now time.Time, c Config, exactly bool) error {
 		file.Things[name] = t.kept(now, c.Silence, exactly)
 	}
 	w.stale = true
-	data, err := json.Marshal(file)
+	data, err := durable.Marshal(file)
 	if err != nil {
 		return fmt.Errorf("encode what is watched: %w", err)
 	}

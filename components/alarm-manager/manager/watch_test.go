@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,7 +30,7 @@ func TestWatchIsWrittenRarely(t *testing.T) {
 	w.things["quiet"] = &thing{line: "line-1", simulated: true, absence: heard(begin)}
 	writes := 0
 	for at := begin; at.Before(begin.Add(10 * time.Minute)); at = at.Add(time.Second) {
-		w.things["loud"].absence, w.forwarder = heard(at), heard(at)
+		w.things["loud"].absence, w.forwarder, w.engine = heard(at), heard(at), heard(at)
 		before := w.saved.Things
 		if err := w.save(at, config, false); err != nil {
 			t.Fatal(err)
@@ -66,7 +67,7 @@ func TestWatchOfSlowProducers(t *testing.T) {
 		writes := 0
 		for s := range minutes * 60 {
 			now := begin.Add(time.Duration(s) * time.Second)
-			w.forwarder = heard(now)
+			w.forwarder, w.engine = heard(now), heard(now)
 			for i := range things {
 				if (s+i)%period == 0 {
 					w.things[fmt.Sprint(i)].absence = heard(now)
@@ -126,7 +127,7 @@ func TestWatchKeepsTheWholeLength(t *testing.T) {
 	}
 }
 
-// A file of a newer version is left alone, and a spoilt one is set aside.
+// A file of a newer version is left alone, and a damaged one is set aside, which is told.
 func TestWatchOfOtherVersions(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "watched.json")
@@ -136,8 +137,8 @@ func TestWatchOfOtherVersions(t *testing.T) {
 			t.Fatal(err)
 		}
 		w, problem := openWatch(path, now)
-		if problem == nil || len(w.things) != 0 {
-			t.Errorf("%s: %v, %v", text, problem, w.things)
+		if (problem != nil) != kept || (w.damage.told(now) != nil) == kept || len(w.things) != 0 {
+			t.Errorf("%s: %v, %v, %v", text, problem, w.damage, w.things)
 		}
 		w.things["q"] = &thing{absence: heard(now)}
 		if err := w.save(now, Config{}, true); err != nil {
@@ -149,7 +150,7 @@ func TestWatchOfOtherVersions(t *testing.T) {
 		}
 	}
 	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 2 || !strings.HasPrefix(entries[1].Name(), "watched.json.spoilt-") {
+	if err != nil || len(entries) != 2 || !strings.HasPrefix(entries[1].Name(), "watched.json.damaged-") {
 		t.Errorf("%v, %v", entries, err)
 	}
 }
@@ -218,6 +219,45 @@ func TestLevels(t *testing.T) {
 			}
 			if changes > 1 {
 				t.Errorf("%+v: rows of %v change the alarm %d times", c, p, changes)
+			}
+		}
+	}
+}
+
+// Whichever bit of the file is flipped, the same is watched, or the damage is told and kept.
+func TestNoFlippedBitChangesWhatIsWatched(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, watchName)
+	now := time.Now()
+	w := openTestWatch(t, path, now)
+	w.things["press-1"] = &thing{line: "line-1", absence: heard(now.Add(-time.Minute))}
+	w.things["press-2"] = &thing{simulated: true, absence: heard(now)}
+	w.down = heard(now.Add(-time.Minute))
+	if err := w.save(now, Default(), true); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bit := range 8 * len(data) {
+		flipped := bytes.Clone(data)
+		flipped[bit/8] ^= 1 << (bit % 8)
+		if err := os.WriteFile(path, flipped, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, problem := openWatch(path, now)
+		if problem != nil {
+			t.Fatalf("bit %d: %v", bit, problem)
+		}
+		if got.damage == nil && !reflect.DeepEqual(got.saved, w.saved) {
+			t.Fatalf("bit %d: %+v, want %+v", bit, got.saved, w.saved)
+		}
+		if aside, err := filepath.Glob(path + ".damaged-*"); err != nil || (len(aside) == 1) != (got.damage != nil) {
+			t.Fatalf("bit %d: %v, %v", bit, aside, err)
+		} else if len(aside) == 1 {
+			if err := os.Remove(aside[0]); err != nil {
+				t.Fatal(err)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package forwarder_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -122,10 +123,35 @@ func TestAgeIsBounded(t *testing.T) {
 		return h.Counters["stream.predictions.dropped.age"] == 15 && h.Counters["stream.predictions.dropped"] == 15 &&
 			h.Counters["stream.predictions.depth"] == 5
 	})
+	r.stop() // what was dropped is reported by another process, too
 	r.cloud.SetUplink(true)
+	r.start()
 	r.iot.await(t, "the others", has(ids...))
 	checkOrder(t, r.iot, "/prediction/", ids)
 	r.awaitCounter("stream.predictions.sent", 5)
+	var report event.Dropped
+	r.iot.await(t, "a report of the drops", func(n map[string]int) bool {
+		for id := range n {
+			if strings.HasPrefix(id, "dropped-") {
+				return true
+			}
+		}
+		return false
+	})
+	for _, a := range r.iot.all() {
+		if strings.HasSuffix(a.topic, "/"+event.TopicDropped) {
+			if err := json.Unmarshal(a.payload, &report); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if report.Sum() != 15 || report.Messages["predictions.age"] != 15 || report.Since.IsZero() || report.TS.Before(report.Since) {
+		t.Errorf("%+v", report)
+	}
+	r.await("the report is forgotten", func(event.Health) bool {
+		_, err := os.Stat(r.path("drops.json"))
+		return os.IsNotExist(err)
+	})
 }
 
 // A replay that fails in the middle goes on where it was, also in the next process: no letter is sent twice.
@@ -144,7 +170,7 @@ func TestReplayGoesOnWhereItFailed(t *testing.T) {
 		lines.Write(append(encode(t, letter), '\n'))
 	}
 	writeFile(t, r.path("replay-1-0.jsonl"), lines.String())
-	obstacle := r.path("dead-letters.jsonl")
+	obstacle := r.path("dead-alerts.jsonl")
 	if err := os.Mkdir(obstacle, 0o700); err != nil {
 		t.Fatal(err)
 	}

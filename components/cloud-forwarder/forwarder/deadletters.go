@@ -1,9 +1,11 @@
 package forwarder
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"sync"
@@ -12,25 +14,34 @@ import (
 	"edgepdm/shared/spool"
 )
 
-// Files of dead letters in the work directory. Those that are to be sent again are renamed to replayPrefix…replaySuffix.
+// Files of dead letters in the work directory: of predictions, and of alerts and events of models. Those that are to be sent
+// again are renamed to replayPrefix…replaySuffix.
 const (
 	deadLettersName = "dead-letters.jsonl"
-	deadLettersOld  = deadLettersName + ".old"
+	deadAlertsName  = "dead-alerts.jsonl"
+	deadOldSuffix   = ".old"
 	replayPrefix    = "replay-"
 	replaySuffix    = ".jsonl"
 )
 
-// deadLetters is a file of what no sink will take, a JSON line each, for all streams. Beyond its limit it begins anew, and
-// the file before is kept with the suffix .old.
+// deadLetters is a file of what no sink will take, a JSON line with a checksum each. When it is full it is kept with the suffix
+// .old, in place of the full one before, whose letters are dropped and counted.
 type deadLetters struct {
-	dir   string
-	limit int64 // bytes
-	now   func() time.Time
+	dir, name string
+	limit     int64 // bytes
+	now       func() time.Time
 
-	mu sync.Mutex // one writer at a time
+	mu      sync.Mutex // one writer at a time
+	dropped uint64     // letters, since somebody took them to be sent again
+	last    time.Time  // when the last was
+	counted uint64     // dropped ones since the last look
 }
 
+// deadLetterFormat is the format of a line. Those of before had no number, and no checksum.
+const deadLetterFormat = 1
+
 type deadLetter struct {
+	V      int             `json:"v"`
 	Stream string          `json:"stream"`
 	ID     string          `json:"id"`
 	Time   time.Time       `json:"time"` // of the message
@@ -41,7 +52,7 @@ type deadLetter struct {
 
 // add puts a record among the dead letters: it is on disk when add returns nil.
 func (d *deadLetters) add(stream string, r spool.Record, reason error) error {
-	letter := deadLetter{stream, r.ID, time.Unix(0, r.Time).UTC(), d.now().UTC(), reason.Error(), r.Payload}
+	letter := deadLetter{deadLetterFormat, stream, r.ID, time.Unix(0, r.Time).UTC(), d.now().UTC(), reason.Error(), r.Payload}
 	if !json.Valid(r.Payload) {
 		quoted, err := json.Marshal(string(r.Payload))
 		if err != nil {
@@ -55,18 +66,70 @@ func (d *deadLetters) add(stream string, r spool.Record, reason error) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.write(append(line, '\n'))
+	return d.write(append(sealLine(line), '\n'))
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// sealEnd is what ends a line: the checksum of the JSON object without it.
+const sealEnd = `,"crc":"%08x"}`
+
+// sealLine adds a checksum to a JSON object.
+func sealLine(object []byte) []byte {
+	return fmt.Appendf(object[:len(object)-1:len(object)-1], sealEnd, crc32.Checksum(object, castagnoli))
+}
+
+// openLine reads a letter, and says what is wrong with a line that is none.
+func openLine(line []byte) (letter deadLetter, err error) {
+	line = bytes.TrimSpace(line)
+	if err := json.Unmarshal(line, &letter); err != nil {
+		return letter, err
+	}
+	switch end := len(line) - len(fmt.Sprintf(sealEnd, 0)); {
+	case letter.V > deadLetterFormat:
+		return letter, fmt.Errorf("format %d: written by a newer version", letter.V)
+	case letter.V == 0 && !bytes.Contains(line, []byte(`"crc":`)):
+		return letter, nil // of an older version
+	case end < 1 || !bytes.Equal(line, sealLine(append(line[:end:end], '}'))):
+		return letter, errors.New("the checksum does not fit")
+	}
+	return letter, nil
+}
+
+// lost returns how many letters were dropped since somebody took them and since the last call, and when the last was.
+func (d *deadLetters) lost() (dropped, since uint64, last time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	since, d.counted = d.counted, 0
+	return d.dropped, since, d.last
+}
+
+// rotate makes room for new letters. mu is held.
+func (d *deadLetters) rotate(path string) error {
+	old, err := os.ReadFile(path + deadOldSuffix)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("count dead letters: %w", err)
+	}
+	if err := os.Rename(path, path+deadOldSuffix); err != nil {
+		return fmt.Errorf("begin new dead letters: %w", err)
+	}
+	if n := bytes.Count(old, []byte{'\n'}); n > 0 {
+		d.dropped += uint64(n)
+		d.counted += uint64(n)
+		d.last = d.now()
+	}
+	return nil
 }
 
 func (d *deadLetters) write(line []byte) (err error) {
-	path := filepath.Join(d.dir, deadLettersName)
+	path := filepath.Join(d.dir, d.name)
 	size := int64(0)
 	if info, err := os.Stat(path); err == nil {
 		size = info.Size()
 	}
 	if size > 0 && size+int64(len(line)) > d.limit {
-		if err := os.Rename(path, filepath.Join(d.dir, deadLettersOld)); err != nil {
-			return fmt.Errorf("begin new dead letters: %w", err)
+		if err := d.rotate(path); err != nil {
+			return err
 		}
 		size = 0
 	}

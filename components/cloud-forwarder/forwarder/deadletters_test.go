@@ -17,7 +17,7 @@ import (
 
 func newDeadLetters(t *testing.T, limit int64) *deadLetters {
 	t.Helper()
-	return &deadLetters{dir: t.TempDir(), limit: limit, now: time.Now}
+	return &deadLetters{dir: t.TempDir(), name: deadLettersName, limit: limit, now: time.Now}
 }
 
 // ids returns the letters' ids in a file, oldest first. Every line must be a letter.
@@ -28,8 +28,8 @@ func (d *deadLetters) ids(t *testing.T, name string) (ids []string) {
 		t.Fatal(err)
 	}
 	for line := range bytes.Lines(data) {
-		var letter deadLetter
-		if err := json.Unmarshal(line, &letter); err != nil {
+		letter, err := openLine(line)
+		if err != nil {
 			t.Fatalf("%v in %q", err, line)
 		}
 		ids = append(ids, letter.ID)
@@ -57,18 +57,22 @@ func TestDeadLettersAreBounded(t *testing.T) {
 		})
 	}
 	writers.Wait()
-	for _, name := range []string{deadLettersName, deadLettersOld} {
+	for _, name := range []string{deadLettersName, deadLettersName + deadOldSuffix} {
 		info, err := os.Stat(filepath.Join(d.dir, name))
 		if err != nil || info.Size() > limit {
 			t.Fatalf("%v, %+v", err, info)
 		}
-		if n := len(d.ids(t, name)); name == deadLettersOld && n < limit/250 {
+		if n := len(d.ids(t, name)); name != deadLettersName && n < limit/250 {
 			t.Errorf("%s has %d letters: a file was replaced too early", name, n)
 		}
 	}
 	entries, err := os.ReadDir(d.dir)
 	if err != nil || len(entries) != 2 {
 		t.Errorf("%v, %v", entries, err)
+	}
+	kept := len(d.ids(t, deadLettersName)) + len(d.ids(t, deadLettersName+deadOldSuffix))
+	if dropped, since, last := d.lost(); int(dropped) != 3*each-kept || since != dropped || last.IsZero() {
+		t.Errorf("%d of %d kept, %d dropped, %d since", kept, 3*each, dropped, since)
 	}
 	// A letter that is larger than the bound is kept all the same, alone.
 	large := spool.Record{ID: "large", Payload: []byte(`"` + strings.Repeat("x", 2*limit) + `"`)}
@@ -97,5 +101,33 @@ func TestTornDeadLetter(t *testing.T) {
 	_, second, _ := strings.Cut(string(data), "\n")
 	if !strings.Contains(second, `"id":"next"`) || !strings.Contains(second, `{"a":"<&>"}`) || !json.Valid([]byte(second)) {
 		t.Errorf("%s", data)
+	}
+}
+
+// A letter that was damaged on disk is told from one that was not, whatever was damaged. Those of an older version are read.
+func TestDamagedDeadLetter(t *testing.T) {
+	d := newDeadLetters(t, 1e6)
+	if err := d.add("s", record("id-1"), errors.New("why")); err != nil {
+		t.Fatal(err)
+	}
+	line, err := os.ReadFile(filepath.Join(d.dir, deadLettersName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if letter, err := openLine(line); err != nil || letter.ID != "id-1" || string(letter.Record) != `{"a":"<&>"}` {
+		t.Fatalf("%+v, %v", letter, err)
+	}
+	for bit := range 8 * (len(line) - 1) {
+		damaged := bytes.Clone(line)
+		damaged[bit/8] ^= 1 << (bit % 8)
+		if letter, err := openLine(damaged); err == nil {
+			t.Errorf("bit %d: %+v from %s", bit, letter, damaged)
+		}
+	}
+	if letter, err := openLine([]byte(`{"stream":"s","id":"old","record":{"a":1}}`)); err != nil || letter.ID != "old" {
+		t.Errorf("%+v, %v", letter, err)
+	}
+	if _, err := openLine(sealLine([]byte(`{"v":2,"id":"new"}`))); err == nil || !strings.Contains(err.Error(), "newer") {
+		t.Errorf("%v", err)
 	}
 }

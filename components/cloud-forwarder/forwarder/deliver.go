@@ -247,11 +247,13 @@ func (s *stream) try(ctx context.Context, to sink, part int, i *item, quiet bool
 	i.attempts++
 	s.count(counterRetried, 1)
 	if i.attempts == 1 {
-		s.rt.Log.Warn("not delivered; it will be tried again", "stream", s.name, "id", i.record.ID, "error", err)
+		if skipped, log := s.failing.now(s.options.Now()); log {
+			s.rt.Log.Warn("not delivered; it will be tried again", "stream", s.name, "id", i.record.ID, "error", err, "others", skipped)
+		}
 	}
 	kind = s.undelivered(i, err, quiet)
 	i.message.replayed = true // the failed attempt may have arrived all the same
-	return failed, kind, max(s.backoff.Delay(i.attempts), min(retryAfter(err), s.backoff.Max))
+	return failed, kind, max(s.backoff.Delay(i.attempts), retryAfter(err))
 }
 
 // undelivered reports what an attempt has failed with, once that does not pass by itself: what is refused, or fails while
@@ -290,7 +292,9 @@ func (s *stream) attempt(ctx context.Context, to sink, m message) error {
 // bury puts a record among the dead letters, so that it does not stop its stream (promise F7). When the disk does not take
 // it, it goes to the log in the end: a full disk may be waiting for this very stream to drain.
 func (s *stream) bury(ctx context.Context, r spool.Record, reason error) bool {
-	s.rt.Log.Error("message is undeliverable: it goes to the dead letters", "stream", s.name, "id", r.ID, "error", reason)
+	if skipped, log := s.buried.now(s.options.Now()); log {
+		s.rt.Log.Error("message is undeliverable: it goes to the dead letters", "stream", s.name, "id", r.ID, "error", reason, "others", skipped)
+	}
 	for attempt := 1; ; attempt++ {
 		err := s.dead.add(s.name, r, reason)
 		if err == nil || attempt == buryTries {

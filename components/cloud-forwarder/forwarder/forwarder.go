@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,7 +29,8 @@ const (
 const (
 	spoolDir        = "spool"
 	ledgerName      = "sequence-numbers"
-	deadLettersSize = 10 << 20 // bytes, twice with the file before
+	deadLettersSize = 10 << 20 // bytes of each of the two kinds, twice with the file before
+	deadToldFor     = 24 * time.Hour
 	measureEvery    = time.Second
 	recentAlerts    = 10_000
 	retryMin        = 100 * time.Millisecond
@@ -45,6 +47,9 @@ type Forwarder struct {
 	Core   string // the core's thing name, part of the cloud topics
 	Getenv func(string) string
 	Now    func() time.Time // time.Now in production
+
+	deadAlerts, deadPredictions *deadLetters
+	drops                       *drops
 
 	accepted map[string]*recent // ids of alerts that are on disk, by stream
 	overrun  map[string]overrun // by subscription
@@ -87,7 +92,7 @@ type run struct {
 	rt        *component.Runtime
 	config    Config
 	uplink    *uplink
-	dead      *deadLetters
+	damaged   occasions     // lines of dead letters
 	access    *cloud.Access // set and used by connect; nil until AWS can be used
 	filter    *filter
 	ledger    *ledger.Ledger
@@ -109,12 +114,21 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 		forwarder: f, rt: rt, config: config, filter: newFilter(config.Sample), pending: make(chan pending, maxPending),
 		uplink: newUplink(rt), replayed: make(map[string]int64),
 		replays: replays{desk: request.NewDesk(Component, rt.WorkDir, f.Now, rt.Log)},
-		dead:    &deadLetters{dir: rt.WorkDir, limit: deadLettersSize, now: f.Now},
 		acks: map[string]*component.Publication{
 			event.TopicAckAlert:      rt.Publication(event.TopicAckAlert),
 			event.TopicAckModel:      rt.Publication(event.TopicAckModel),
 			event.TopicAckPrediction: rt.Publication(event.TopicAckPrediction),
 		},
+	}
+	if f.drops == nil {
+		var err error
+		if f.drops, err = openDrops(rt.WorkDir); err != nil {
+			rt.Log.Error("what was dropped before will not be reported", "error", err)
+		}
+	}
+	if f.deadAlerts == nil {
+		f.deadAlerts = &deadLetters{dir: rt.WorkDir, name: deadAlertsName, limit: deadLettersSize, now: f.Now}
+		f.deadPredictions = &deadLetters{dir: rt.WorkDir, name: deadLettersName, limit: deadLettersSize, now: f.Now}
 	}
 	floor := int64(config.MinFreeMB) << 20
 	// Alerts have room on a disk that predictions have stopped to fill.
@@ -132,10 +146,12 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 		GroupCommit: config.GroupCommit, MaxBytes: int64(config.MaxSpoolMB) << 20, MinFree: floor, WhenFull: spool.DropOldest, Log: rt.Log,
 	})
 	r.toPredictions.maxAge, r.toPredictions.parallel, r.toPredictions.loose = config.PredictionMaxAge, config.Parallel, true
+	r.toPredictions.dead = f.deadPredictions
 	if f.accepted == nil {
 		f.accepted = make(map[string]*recent)
 		f.overrun = make(map[string]overrun)
 	}
+	rt.Counter(counterStreams).Store(uint64(len(r.streams)))
 	for _, s := range r.streams {
 		if s != r.toPredictions && f.accepted[s.name] == nil {
 			f.accepted[s.name] = newRecent(recentAlerts)
@@ -148,7 +164,7 @@ func (r *run) newStream(name string, options spool.Options) *stream {
 	s := &stream{
 		name: name, dir: filepath.Join(r.rt.WorkDir, spoolDir, name), options: options, opened: make(chan struct{}),
 		sinks: make(chan sink, 1), timeout: r.config.Timeout, backoff: component.Backoff{Min: retryMin, Max: r.config.RetryMax},
-		parallel: 1, dead: r.dead, uplink: r.uplink, rt: r.rt, dropped: make(map[spool.Reason]uint64),
+		parallel: 1, dead: r.forwarder.deadAlerts, uplink: r.uplink, rt: r.rt, drops: r.forwarder.drops, dropped: make(map[spool.Reason]uint64),
 	}
 	s.options.Now = r.forwarder.Now
 	r.rt.Conditions().Expect(event.CodeDisk, s.name+" "+placeOpen)
@@ -177,7 +193,12 @@ func (r *run) run(ctx context.Context) error {
 	working.Go(func() { failed <- r.receiveAlerts(work, keep) })
 	working.Go(func() { failed <- r.receivePredictions(work, keep) })
 	working.Go(func() { failed <- r.receiveModels(work, keep) })
-	working.Go(func() { every(work, measureEvery, r.measure) })
+	working.Go(func() {
+		every(work, measureEvery, func() {
+			r.measure()
+			r.reportDrops(work)
+		})
+	})
 	working.Go(func() { every(work, measureEvery, func() { r.replay(work) }) })
 	acknowledging.Go(func() { r.acknowledge(keep) })
 
@@ -189,6 +210,7 @@ func (r *run) run(ctx context.Context) error {
 	stop()
 	working.Wait()
 	r.measure()
+	r.reportDrops(work) // to the disk
 	close(r.pending)
 	for _, s := range r.streams { // answers what is pending
 		s.close()
@@ -228,10 +250,26 @@ func (r *run) measure() {
 		}
 		r.rt.Conditions().Set(event.CodeConfiguration, s.name+" "+placeDeliver, problem)
 	}
+	r.countDead(now, r.forwarder.deadAlerts, r.forwarder.deadPredictions)
 	r.countOverrun(event.FilterAlert, r.alerts)
 	r.countOverrun(event.FilterPrediction, r.predictions)
 	r.countOverrun(event.TopicPredictionBatch, r.batches)
 	r.countOverrun(event.FilterModel, r.models)
+}
+
+// countDead tells of dead letters that were dropped: until somebody takes them, or for a day.
+func (r *run) countDead(now time.Time, files ...*deadLetters) {
+	for _, d := range files {
+		dropped, since, last := d.lost()
+		var problem error
+		if dropped > 0 && now.Sub(last) < deadToldFor {
+			problem = fmt.Errorf("%d dead letters were dropped, as there is room for %d MB of them: look at their reasons, and send them again with replay",
+				dropped, 2*deadLettersSize>>20)
+		}
+		r.rt.Conditions().Set(event.CodeDelivery, d.name, problem)
+		r.rt.Counter(CounterDeadDropped).Add(since)
+		r.forwarder.drops.add(strings.TrimSuffix(d.name, replaySuffix), "full", since, now)
+	}
 }
 
 // countOverrun counts what was dropped because it came faster than the disk took it.

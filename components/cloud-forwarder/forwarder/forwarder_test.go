@@ -261,7 +261,7 @@ func TestHealthCounters(t *testing.T) {
 	r.cloud.SetUplink(true)
 	r.iot.await(t, "all", has(ids...))
 	h = r.await("all sent", func(h event.Health) bool {
-		return forwarder.Waiting(h.Counters) == 0 && h.Counters["stream.predictions.retried"] > 0 && check(h, map[string]uint64{
+		return forwarder.Empty(h.Counters) && h.Counters["stream.predictions.retried"] > 0 && check(h, map[string]uint64{
 			"stream.alerts-iot.sent": 2, "stream.alerts-sns.sent": 1, "stream.predictions.sent": 10, "stream.predictions.oldest_s": 0,
 			"stream.predictions.dead": 0, "stream.predictions.dropped": 0, "stream.predictions.lost": 0, "message.overrun": 0,
 		})

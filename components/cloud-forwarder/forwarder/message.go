@@ -47,12 +47,16 @@ func subject(a event.Alert) string {
 		place += " on " + a.Line
 	}
 	s := fmt.Sprintf("[%s] %s: %s", strings.ToUpper(string(a.Severity)), a.Fault, place)
+	if a.Simulated {
+		s = "[SIMULATED] " + s
+	}
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return -1
 		}
 		return r
 	}, s)
+	s = strings.TrimSpace(s)
 	return s[:min(len(s), maxSubject)]
 }
 
@@ -67,6 +71,8 @@ func whatToDo(f event.Fault) string {
 		return "Check the sensors that are named, and what reads them: nothing can be said of the machine without them."
 	case event.FaultUplinkDown:
 		return "Check the site's network. Watching goes on; everything is delivered once the connection is back."
+	case event.FaultEngineDown:
+		return "Look at the inference engine's health and log: no machine is watched while it is not at work."
 	case event.FaultTest:
 		return "Nothing: this is a test of the alarm chain."
 	}

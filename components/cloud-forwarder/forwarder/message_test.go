@@ -12,10 +12,11 @@ import (
 
 func TestMarkReplayed(t *testing.T) {
 	for in, want := range map[string]string{
-		`{"v":1,"id":"x"}`: `{"replayed":true,"v":1,"id":"x"}`,
-		`{}`:               `{"replayed":true}`,
-		`[1]`:              `[1]`,
-		``:                 ``,
+		`{"v":1,"id":"x"}`:                 `{"replayed":true,"v":1,"id":"x"}`,
+		`{"replayed":true,"v":1,"id":"x"}`: `{"replayed":true,"v":1,"id":"x"}`,
+		`{}`:                               `{"replayed":true}`,
+		`[1]`:                              `[1]`,
+		``:                                 ``,
 	} {
 		if got := string(markReplayed([]byte(in))); got != want {
 			t.Errorf("%s became %s, want %s", in, got, want)
@@ -72,6 +73,10 @@ func TestSubjectFitsSNS(t *testing.T) {
 	}
 	a.Line = "Strasse\nß"
 	if s := subject(a); strings.ContainsAny(s, "\nß") {
+		t.Errorf("subject %q", s)
+	}
+	a.Thing, a.Line, a.Simulated = "press-1", "Line 7", true
+	if s := subject(a); s != "[SIMULATED] [HIGH] machine-fault: press-1 on Line 7" {
 		t.Errorf("subject %q", s)
 	}
 }

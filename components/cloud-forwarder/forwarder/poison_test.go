@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,9 +26,13 @@ type deadLetter struct {
 
 func (r *rig) deadLetters() []deadLetter {
 	r.t.Helper()
-	data, err := os.ReadFile(r.path("dead-letters.jsonl"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		r.t.Fatal(err)
+	var data []byte
+	for _, name := range []string{"dead-alerts.jsonl", "dead-letters.jsonl"} {
+		part, err := os.ReadFile(r.path(name))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			r.t.Fatal(err)
+		}
+		data = append(data, part...)
 	}
 	var letters []deadLetter
 	for line := range bytes.Lines(data) {
@@ -57,7 +62,7 @@ func TestPoisonGoesToTheDeadLetters(t *testing.T) {
 	r.iot.await(t, "good alert", has("good"))
 	r.awaitSNS(has("good"))
 	h := r.await("four dead letters", func(h event.Health) bool {
-		return h.Counters["stream.alerts-iot.dead"] == 2 && h.Counters["stream.alerts-sns.dead"] == 2 && forwarder.Waiting(h.Counters) == 0
+		return h.Counters["stream.alerts-iot.dead"] == 2 && h.Counters["stream.alerts-sns.dead"] == 2 && forwarder.Empty(h.Counters)
 	})
 	if h.State != event.StateOK || h.Counters["stream.alerts-iot.sent"] != 1 || h.Uplink != event.UplinkUp {
 		t.Errorf("%+v", h)
@@ -83,7 +88,7 @@ func TestPoisonGoesToTheDeadLetters(t *testing.T) {
 // A dead letter that the disk does not take is tried again; in the end it stands in the log, and the stream goes on.
 func TestDeadLetterThatTheDiskDoesNotTake(t *testing.T) {
 	r := newRig(t)
-	if err := os.Mkdir(r.path("dead-letters.jsonl"), 0o700); err != nil {
+	if err := os.Mkdir(r.path("dead-alerts.jsonl"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	good := alert("good")
@@ -198,4 +203,40 @@ func TestDeadLettersAreSentAgain(t *testing.T) {
 // ask gives the forwarder a command on the device.
 func (r *rig) ask(command string) (string, error) {
 	return request.Ask{Component: forwarder.Component, WorkDir: r.env.WorkDir, Command: command, Timeout: 20 * time.Second}.Do(r.t.Context())
+}
+
+// More dead letters than there is room for are dropped, counted and told, until somebody takes the rest; they push out no dead
+// alert, and they do not fill the log.
+func TestDroppedDeadLettersAreTold(t *testing.T) {
+	r := newRig(t)
+	const letters = 200
+	large := json.RawMessage(`{"text":"` + strings.Repeat("x", 128<<10) + `"}`)
+	var records []spool.Record
+	for i := range letters {
+		records = append(records, r.record("predictions", fmt.Sprint("p-", i), event.PredictionTopic("press-1"), large))
+	}
+	r.store("predictions", records...)
+	r.store("alerts-iot", r.record("alerts-iot", "a-1", event.AlertTopic("press-1"), large))
+	r.start()
+	h := r.awaitCounter("stream.predictions.dead", letters)
+	r.awaitState(event.StateDegraded, "dead letters were dropped, as there is room for 20 MB of them")
+	h = r.await("drops", func(h event.Health) bool { return h.Counters[forwarder.CounterDeadDropped] > 0 })
+	kept := len(r.deadLetters()) - 1
+	old, err := os.ReadFile(r.path("dead-letters.jsonl.old"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept += bytes.Count(old, []byte{'\n'}); kept+int(h.Counters[forwarder.CounterDeadDropped]) != letters || h.Conditions[0].Code != event.CodeDelivery {
+		t.Errorf("%d kept of %d: %+v", kept, letters, h)
+	}
+	if r.deadLetters()[0].ID != "a-1" {
+		t.Error("the dead alert is gone")
+	}
+	if n := strings.Count(readFile(t, r.log), "\n"); n > 20 {
+		t.Errorf("%d lines in the log", n)
+	}
+	if text, err := r.ask(forwarder.CommandReplay); err != nil || !strings.HasPrefix(text, fmt.Sprint(kept+1, " dead letters are back")) {
+		t.Errorf("%q, %v", text, err)
+	}
+	r.awaitState(event.StateOK, "")
 }

@@ -17,12 +17,13 @@ import (
 
 // Names of counters in the health messages; those of streams are in stream.go.
 const (
-	CounterInvalid = "message.invalid"
-	CounterRefused = "message.refused"    // could not be put on disk: not acknowledged; also with "." and the reason
-	CounterOverrun = "message.overrun"    // came faster than the disk took it; alerts come again
-	CounterSkipped = "prediction.skipped" // stays on the site, by the sample setting
-	CounterMissed  = "prediction.missed"  // numbers that never came: rows that were not scored, or local messages that were lost
-	CounterLedger  = "ledger.failed"      // predictions whose number could not be recorded
+	CounterInvalid     = "message.invalid"
+	CounterRefused     = "message.refused"     // could not be put on disk: not acknowledged; also with "." and the reason
+	CounterOverrun     = "message.overrun"     // came faster than the disk took it; alerts come again
+	CounterSkipped     = "prediction.skipped"  // stays on the site, by the sample setting
+	CounterMissed      = "prediction.missed"   // numbers that never came: rows that were not scored, or local messages that were lost
+	CounterDeadDropped = "deadletters.dropped" // as there were too many
+	CounterLedger      = "ledger.failed"       // predictions whose number could not be recorded
 )
 
 // Reasons of CounterRefused.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"edgepdm/shared/request"
@@ -38,7 +39,7 @@ func (r *run) takeReplays() {
 			q.Unknown()
 			continue
 		}
-		if err := r.dead.setAside(); err != nil {
+		if err := errors.Join(r.forwarder.deadAlerts.setAside(), r.forwarder.deadPredictions.setAside()); err != nil {
 			q.Answer("", err)
 			continue
 		}
@@ -87,8 +88,10 @@ func (s *replays) end() {
 func (d *deadLetters) setAside() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for i, name := range []string{deadLettersOld, deadLettersName} {
-		to := fmt.Sprintf("%s%d-%d%s", replayPrefix, d.now().UnixNano(), i, replaySuffix)
+	d.dropped = 0
+	kind := strings.TrimSuffix(d.name, replaySuffix)
+	for i, name := range []string{d.name + deadOldSuffix, d.name} {
+		to := fmt.Sprintf("%s%d-%d-%s%s", replayPrefix, d.now().UnixNano(), i, kind, replaySuffix)
 		if err := os.Rename(filepath.Join(d.dir, name), filepath.Join(d.dir, to)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("take dead letters: %w", err)
 		}
@@ -96,12 +99,9 @@ func (d *deadLetters) setAside() error {
 	return nil
 }
 
-// toReplay returns the files of dead letters that are to be sent again, oldest first. Nobody writes to one any more, by the
-// name that it had.
-func (d *deadLetters) toReplay() []string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	files, err := filepath.Glob(filepath.Join(d.dir, replayPrefix+"*"+replaySuffix))
+// toReplay returns the files of dead letters that are to be sent again, oldest first.
+func toReplay(dir string) []string {
+	files, err := filepath.Glob(filepath.Join(dir, replayPrefix+"*"+replaySuffix))
 	if err != nil { // not possible with this pattern
 		return nil
 	}
@@ -112,7 +112,7 @@ func (d *deadLetters) toReplay() []string {
 // replay puts the dead letters that are to be sent again back into their streams, once those are open.
 func (r *run) replay(ctx context.Context) {
 	r.takeReplays()
-	files := r.dead.toReplay()
+	files := toReplay(r.rt.WorkDir)
 	if len(files) == 0 {
 		r.replays.end()
 		return
@@ -214,9 +214,11 @@ func (r *run) replayedBatch(ctx context.Context, f *os.File, batch []replaying) 
 // replayLetter begins to put one letter back. One that has no stream any more stays a dead letter; a line that is none is
 // left out.
 func (r *run) replayLetter(ctx context.Context, line []byte) (*spool.Receipt, error) {
-	var letter deadLetter
-	if err := json.Unmarshal(line, &letter); err != nil {
-		r.rt.Log.Warn("a line of the dead letters is damaged", "error", err)
+	letter, err := openLine(line)
+	if err != nil {
+		if skipped, log := r.damaged.now(r.forwarder.Now()); log {
+			r.rt.Log.Error("a line of the dead letters is damaged, and is not sent", "error", err, "others", skipped)
+		}
 		return nil, nil
 	}
 	record := spool.Record{Stream: letter.Stream, ID: letter.ID, Time: letter.Time.UnixNano(), Payload: letter.Record}
@@ -229,5 +231,9 @@ func (r *run) replayLetter(ctx context.Context, line []byte) (*spool.Receipt, er
 			return s.queue.AppendAsync(ctx, record)
 		}
 	}
-	return nil, r.dead.add(letter.Stream, record, errors.New("there is no such stream; before: "+letter.Reason))
+	dead := r.forwarder.deadAlerts
+	if letter.Stream == streamPredictions {
+		dead = r.forwarder.deadPredictions
+	}
+	return nil, dead.add(letter.Stream, record, errors.New("there is no such stream; before: "+letter.Reason))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -145,9 +146,18 @@ func retryAfter(err error) time.Duration {
 	if !ok || answer.Response == nil || answer.Response.Response == nil {
 		return 0
 	}
-	value := answer.Response.Header.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
+	header := answer.Response.Header
+	if seconds, err := strconv.ParseUint(header.Get("Retry-After"), 10, 31); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
 	}
-	return 0 // a date: the clock of the site may be wrong
+	// A date counts from the answer's own: the clock of the site may be wrong.
+	until, err := http.ParseTime(header.Get("Retry-After"))
+	date, dateErr := http.ParseTime(header.Get("Date"))
+	if err != nil || dateErr != nil {
+		return 0
+	}
+	return min(max(until.Sub(date), 0), maxRetryAfter)
 }
+
+// maxRetryAfter bounds what a service asks for: it is as long as an outage that nobody would explain.
+const maxRetryAfter = time.Hour

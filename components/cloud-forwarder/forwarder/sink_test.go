@@ -124,8 +124,12 @@ func TestWhatIsPoison(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
-	for value, want := range map[string]time.Duration{"": 0, "7": 7 * time.Second, "-1": 0, "Mon, 23 Nov 2026 10:00:00 GMT": 0} {
-		config := answers(t, http.StatusServiceUnavailable, http.Header{"Retry-After": {value}}, "")
+	for value, want := range map[string]time.Duration{
+		"": 0, "7": 7 * time.Second, "-1": 0, "86400": time.Hour, "soon": 0,
+		"Mon, 23 Nov 2026 10:00:30 GMT": 30 * time.Second, "Mon, 23 Nov 2026 09:00:00 GMT": 0, "Wed, 25 Nov 2026 10:00:00 GMT": time.Hour,
+	} {
+		header := http.Header{"Retry-After": {value}, "Date": {"Mon, 23 Nov 2026 10:00:00 GMT"}}
+		config := answers(t, http.StatusServiceUnavailable, header, "")
 		_, err := sns.NewFromConfig(config).Publish(t.Context(), &sns.PublishInput{Message: aws.String("x")})
 		if got := retryAfter(err); got != want || err == nil {
 			t.Errorf("%q is %v, want %v", value, got, want)

@@ -30,14 +30,29 @@ const (
 	counterLost     = ".lost"     // damaged on disk
 )
 
-// Waiting returns how many records wait in all streams, by the counters of a health message.
-func Waiting(counters map[string]uint64) (n uint64) {
+// counterStreams is how many streams there are.
+const counterStreams = "streams"
+
+// Waiting returns how many records wait in the streams that were measured, by the counters of a health message.
+func Waiting(counters map[string]uint64) uint64 {
+	n, _ := depths(counters)
+	return n
+}
+
+// Empty reports whether all streams were measured, and nothing waits in them.
+func Empty(counters map[string]uint64) bool {
+	n, measured := depths(counters)
+	return n == 0 && measured > 0 && measured >= counters[counterStreams]
+}
+
+func depths(counters map[string]uint64) (n, streams uint64) {
 	for name, value := range counters {
 		if strings.HasPrefix(name, counterStream) && strings.HasSuffix(name, counterDepth) {
 			n += value
+			streams++
 		}
 	}
-	return n
+	return n, streams
 }
 
 // Places of a stream where something can be wrong, and those of access to AWS.
@@ -49,6 +64,7 @@ const (
 	placeBury    = "dead letters"
 	placeRemove  = "remove"
 	placeExpire  = "expire"
+	placeDrops   = "drops"
 	placeAWS     = "AWS"
 	placeRootCAs = "root certificates"
 )
@@ -81,6 +97,9 @@ type stream struct {
 	rt       *component.Runtime
 
 	ahead   atomic.Pointer[window]  // what is under way; nil before there is a sink
+	drops   *drops                  // of all streams
+	buried  occasions               // messages that became dead letters
+	failing occasions               // messages whose first attempt failed
 	dropped map[spool.Reason]uint64 // as counted
 	lost    uint64                  // as counted
 }
@@ -136,6 +155,7 @@ func (s *stream) measure(now time.Time) {
 			s.rt.Log.Warn("messages that waited are dropped, and counted", "stream", s.name, "bound", reason)
 		}
 		dropped += n - s.dropped[reason]
+		s.drops.add(s.name, reason, n-s.dropped[reason], now)
 		s.count(counterDropped+"."+string(reason), n-s.dropped[reason])
 		s.dropped[reason] = n
 	}

@@ -25,6 +25,13 @@ type sender struct {
 
 func newUplink(rt *component.Runtime) *uplink { return &uplink{rt: rt, down: make(map[sender]bool)} }
 
+// works reports whether the cloud was reached last, and no sender finds it down.
+func (u *uplink) works() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.last && len(u.down) == 0
+}
+
 func (u *uplink) set(by sender, up bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

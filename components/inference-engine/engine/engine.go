@@ -154,6 +154,7 @@ func (r *run) rollback(reason string) error {
 		return err
 	}
 	r.use(model)
+	r.sayWhichScores(nil)
 	return nil
 }
 
@@ -219,6 +220,7 @@ func (r *run) run(ctx context.Context) error {
 			if model, active := r.models.settle(result); active {
 				r.use(model)
 				r.sayWhichScores(nil)
+				r.rt.Conditions().Set(event.CodeModelStore, placeBack, nil)
 				r.ready()
 			}
 		case problem := <-r.shadowProblems:
@@ -344,7 +346,7 @@ func (r *run) probability(values []float32) (float64, error) {
 	}
 	now := r.now()
 	if reason := r.models.probation.row(err, now.Sub(begin), now); reason != "" {
-		_ = r.rollback(reason) // was logged; the model stays
+		r.rt.Conditions().Set(event.CodeModelStore, placeBack, r.rollback(reason)) // after an error the model stays
 	}
 	return p, err
 }

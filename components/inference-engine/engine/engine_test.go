@@ -235,16 +235,19 @@ func TestInvalidTelemetryIsCountedByReason(t *testing.T) {
 	} {
 		r.publish(topic, payload)
 	}
+	slash := telemetry(5, rows[0])
+	slash.Thing = "press/1"
+	r.publish("pdm/v1/telemetry/press/1", encode(t, slash))
 	r.publish(topic, encode(t, telemetry(10, rows[0])))
 	if p := r.prediction(); p.Seq != 10 {
 		t.Errorf("prediction for %+v", p)
 	}
 	h := r.await("all counted", func(h event.Health) bool {
-		return h.Counters[engine.CounterRows] == 10 && h.Counters[engine.CounterPredictions] == 1
+		return h.Counters[engine.CounterRows] == 11 && h.Counters[engine.CounterPredictions] == 1
 	})
 	for reason, want := range map[event.Reason]uint64{
 		event.ReasonMalformed: 1, event.ReasonInfinity: 2, event.ReasonOversized: 1, event.ReasonLength: 1,
-		event.ReasonSchema: 1, event.ReasonName: 1, event.ReasonSensor: 1, event.ReasonVersion: 1,
+		event.ReasonSchema: 1, event.ReasonName: 2, event.ReasonSensor: 1, event.ReasonVersion: 1,
 	} {
 		if got := h.Counters[engine.CounterInvalid+string(reason)]; got != want {
 			t.Errorf("%s: %d, want %d (%v)", reason, got, want, h.Counters)

@@ -32,7 +32,7 @@ func TestEngineLeaves(t *testing.T) {
 		}
 	}
 	for model, reason := range map[string]string{
-		"testdata/3.0.5-categorical/model.ubj": "categorical splits", "leaves/testdata/4.7.0-poisson/model.txt": "it must give one probability",
+		"testdata/3.0.5-categorical/model.ubj": "categorical splits", "leaves/testdata/4.7.0-poisson/model.txt": "a device wants the probability of a fault",
 	} {
 		if _, err := loadModel(filepath.Join(testdata, model), config); err == nil || !strings.Contains(err.Error(), reason) {
 			t.Errorf("%s: %v, want %q", model, err, reason)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"edgepdm/shared/event"
+	"edgepdm/shared/gbdt"
 	"edgepdm/shared/modelstore"
 )
 
@@ -24,6 +25,7 @@ const (
 	placeStore    = "store of models"
 	placeActive   = "active model"
 	placeDelivery = "delivered model"
+	placeBack     = "roll-back"
 	placeKey      = "key of the active model"
 )
 
@@ -88,7 +90,11 @@ func (r *run) seed() error {
 	if r.models == nil || *r.seeded {
 		return nil
 	}
-	if _, err := r.models.store.Seed(r.shipped, ""); err != nil {
+	usable := func(m modelstore.Manifest, model *gbdt.Model) error {
+		_, err := readyToScore(modelstore.Installed{Manifest: m}, model, r.config)
+		return err
+	}
+	if _, err := r.models.store.Seed(r.shipped, "", usable); err != nil {
 		return err
 	}
 	*r.seeded = true
@@ -104,7 +110,7 @@ func (r *run) load() (*activeModel, error) {
 		return r.standIn(modelstore.LastActive(r.store.dir, r.store.options), r.store.problem)
 	}
 	model, err := r.models.current()
-	if err == nil || !mayPass(err) {
+	if err == nil || !mayPass(err) && !errors.Is(err, modelstore.ErrDamaged) {
 		return model, err
 	}
 	var before []modelstore.Installed
@@ -126,11 +132,11 @@ func (r *run) standIn(models []modelstore.Installed, cause error) (*activeModel,
 	problems := cause
 	for _, installed := range models {
 		if r.model != nil && r.model.ref == installed.Ref() { // it stands in already
-			return r.model, fmt.Errorf("%w; until it can, %s scores, which is installed", cause, describe(installed))
+			return r.model, standsIn(describe(installed), cause)
 		}
 		model, err := newActiveModel(installed, r.config)
 		if err == nil {
-			return model, fmt.Errorf("%w; until it can, %s scores, which is installed", cause, describe(installed))
+			return model, standsIn(describe(installed), cause)
 		}
 		problems = errors.Join(problems, err)
 	}
@@ -138,7 +144,11 @@ func (r *run) standIn(models []modelstore.Installed, cause error) (*activeModel,
 	if err != nil {
 		return nil, errors.Join(problems, err)
 	}
-	return model, fmt.Errorf("%w; until it can, the shipped model %s scores", cause, model.ref.Version)
+	return model, standsIn("the shipped model "+model.ref.Version, cause)
+}
+
+func standsIn(name string, cause error) error {
+	return fmt.Errorf("%s scores for the time being: %w", name, cause)
 }
 
 // loadFile loads a model file that is in no store.

@@ -73,6 +73,10 @@ func newActiveModel(installed modelstore.Installed, config Config) (*activeModel
 	if err != nil {
 		return nil, err
 	}
+	return readyToScore(installed, loaded, config)
+}
+
+func readyToScore(installed modelstore.Installed, loaded *gbdt.Model, config Config) (*activeModel, error) {
 	model, err := scoring.New(loaded, config.Engine, config.Iterations)
 	if err != nil {
 		return nil, err
@@ -83,7 +87,7 @@ func newActiveModel(installed modelstore.Installed, config Config) (*activeModel
 // prepare takes only a model that gives the probability of a fault.
 func prepare(model *scoring.Model, ref event.ModelRef, features []string, threshold float64, config Config) (*activeModel, error) {
 	if !model.Probability {
-		return nil, fmt.Errorf("model has objective %s with %d predictions a row: it must give one probability (binary:logistic)", model.Objective, model.Predictions)
+		return nil, modelstore.NoProbability(model.Objective, model.Predictions)
 	}
 	m := &activeModel{
 		ref: ref, scorer: model, features: model.NumFeature, names: features, sensors: make(map[string]int, len(features)), own: threshold,

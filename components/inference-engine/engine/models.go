@@ -89,7 +89,11 @@ func (m *models) current() (*activeModel, error) {
 	if !errors.Is(err, modelstore.ErrDamaged) {
 		return model, err // what else is wrong, such as iterations, is the configuration
 	}
-	return m.rollback(fmt.Sprintf("cannot be loaded: %v", err))
+	before, problem := m.rollback(fmt.Sprintf("cannot be loaded: %v", err))
+	if problem != nil {
+		return nil, fmt.Errorf("%w; %w", err, problem)
+	}
+	return before, nil
 }
 
 // untrusted says that no key of the configuration vouches for the active model any more; nil: one does.
@@ -142,7 +146,15 @@ func (m *models) settle(r testResult) (*activeModel, bool) {
 	var refused *modelstore.RefusedError
 	switch {
 	case r.err == nil:
-		r.err = m.store.Activate(r.candidate)
+		if r.err = m.store.Activate(r.candidate); r.err != nil && m.isActive(r.candidate.Installed) {
+			m.rt.Log.Warn("which model is active may not survive a loss of power", "error", r.err)
+			r.err = nil
+		}
+	case errors.Is(r.err, modelstore.ErrActive): // delivered again: nothing is to be done
+		m.rt.Log.Debug("a delivered model is active already", "delivery", r.delivery.ID)
+		m.remove(r.delivery)
+		m.rt.Conditions().Set(event.CodeModelStore, placeDelivery, nil)
+		return nil, false
 	case errors.As(r.err, &refused) && refused.Reason == modelstore.ReasonDelivery && m.damaged[r.delivery.ID] < maxDamaged:
 		// Its files do not fit together, as while they are replaced: that is no word on the model.
 		m.damaged[r.delivery.ID]++
@@ -157,9 +169,7 @@ func (m *models) settle(r testResult) (*activeModel, bool) {
 			e.Name, e.Version = refused.Name, refused.Version
 		}
 		m.publish(e)
-		if err := m.store.Drop(r.candidate); err != nil {
-			m.rt.Log.Warn("an attempt is not ended", "delivery", r.delivery.ID, "error", err)
-		}
+		m.drop(r)
 		m.remove(r.delivery)
 		m.rt.Conditions().Set(event.CodeModelStore, placeDelivery, nil)
 		return nil, false
@@ -167,6 +177,7 @@ func (m *models) settle(r testResult) (*activeModel, bool) {
 	m.rt.Conditions().Set(event.CodeModelStore, placeDelivery, r.err)
 	if r.err != nil {
 		m.rt.Log.Error("a delivered model cannot be tested now; it will be tried again", "delivery", r.delivery.ID, "error", r.err)
+		m.drop(r)
 		m.retry[r.delivery.ID] = m.now().Add(retryAfter)
 		return nil, false
 	}
@@ -177,6 +188,16 @@ func (m *models) settle(r testResult) (*activeModel, bool) {
 	return r.model, true
 }
 
+// drop ends an attempt that comes to nothing, though not by the end of the process.
+func (m *models) drop(r testResult) {
+	if r.candidate.ID == "" { // it has ended
+		return
+	}
+	if err := m.store.Drop(r.candidate); err != nil {
+		m.rt.Log.Warn("an attempt is not ended", "delivery", r.delivery.ID, "error", err)
+	}
+}
+
 func (m *models) remove(d modelstore.Delivery) {
 	delete(m.retry, d.ID)
 	delete(m.damaged, d.ID)
@@ -185,21 +206,34 @@ func (m *models) remove(d modelstore.Delivery) {
 	}
 }
 
-// rollback makes the model before the active one active again.
+// rollback makes the model before the active one active again: it is loaded first, then pointed to, and then that is told.
+// After an error the active one stays.
 func (m *models) rollback(reason string) (*activeModel, error) {
 	m.probation = probation{} // one judgement is enough, whatever comes of it
 	bad, _ := m.store.Current()
-	installed, err := m.store.Rollback(reason)
+	good, ok := m.store.Previous()
+	if !ok {
+		return nil, fmt.Errorf("roll back, as the model %s: %w", reason, modelstore.ErrNoPrevious)
+	}
+	model, err := newActiveModel(good, m.config)
 	if err != nil {
-		return nil, fmt.Errorf("roll back, as the model %s: %w", reason, err)
+		return nil, fmt.Errorf("roll back, as the model %s: the model before, %s, cannot be used: %w", reason, describe(good), err)
+	}
+	if _, err := m.store.Rollback(reason); err != nil {
+		if !m.isActive(good) {
+			return nil, fmt.Errorf("roll back, as the model %s: %w", reason, err)
+		}
+		m.rt.Log.Warn("which model is active may not survive a loss of power", "error", err)
 	}
 	m.rt.Counter(CounterModelsRolledBack).Add(1)
 	m.announce(event.ModelRolledBack, bad, reason)
-	model, err := newActiveModel(installed, m.config)
-	if err != nil {
-		return nil, fmt.Errorf("load the model before: %w", err)
-	}
 	return model, nil
+}
+
+// isActive reports whether the store points to a model.
+func (m *models) isActive(i modelstore.Installed) bool {
+	current, ok := m.store.Current()
+	return ok && current.ID == i.ID
 }
 
 func (m *models) announce(step event.ModelStep, installed modelstore.Installed, detail string) {
@@ -213,7 +247,7 @@ const maxDetail = 1000 // bytes of an event's detail: it is a local message
 func (m *models) publish(e event.ModelEvent) {
 	m.events++
 	e.V, e.TS, e.ID = event.Version, m.now().UTC(), fmt.Sprintf("model-%s-%d", m.id, m.events)
-	e.Detail = e.Detail[:min(len(e.Detail), maxDetail)]
+	e.Detail = event.Cut(e.Detail, maxDetail)
 	m.last = &e
 	dropped, err := m.news.Add(e)
 	m.rt.Counter(CounterModelEventsLost).Add(uint64(dropped))
@@ -225,7 +259,7 @@ func (m *models) publish(e event.ModelEvent) {
 // close waits for a test under way and closes the store.
 func (m *models) close() {
 	if m.testing {
-		<-m.tested
+		m.drop(<-m.tested)
 	}
 	if err := m.store.Close(); err != nil {
 		m.rt.Log.Warn("the store of models was not closed cleanly", "error", err)

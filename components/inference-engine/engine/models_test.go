@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,17 +47,23 @@ func newPublisher(r *rig) *publisher {
 // deliver delivers a version; spoil, if not nil, changes the manifest before it is signed, or the envelope after.
 func (p *publisher) deliver(version string, spoil func(*modelstore.Manifest), tamper func([]byte) []byte) {
 	p.t.Helper()
+	p.deliverFile(shippedModel, "../model/golden.csv", version, spoil, tamper)
+}
+
+// deliverFile does that with another model.
+func (p *publisher) deliverFile(model, golden, version string, spoil func(*modelstore.Manifest), tamper func([]byte) []byte) {
+	p.t.Helper()
 	d, err := p.inbox.Begin("model-" + version)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	var archive bytes.Buffer
-	packed, err := modelstore.Pack(&archive, shippedModel)
+	packed, err := modelstore.Pack(&archive, model)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	m, err := modelstore.BuildManifest(shippedModel, "../model/golden.csv", modelstore.Build{
-		Version: version, Created: time.Now(), Expires: time.Now().Add(time.Hour), Archive: packed.Archive,
+	m, err := modelstore.BuildManifest(model, golden, modelstore.Build{
+		Name: "simulated-compressor", Version: version, Created: time.Now(), Expires: time.Now().Add(time.Hour), Archive: packed.Archive,
 	})
 	if err != nil {
 		p.t.Fatal(err)
@@ -174,6 +181,57 @@ func TestModelsAreDeliveredRefusedAndRolledBack(t *testing.T) {
 	}
 }
 
+// The active model that is delivered again, in the same envelope or signed once more, is nothing at all.
+func TestTheActiveModelDeliveredAgain(t *testing.T) {
+	r := newRig(t)
+	p := newPublisher(r)
+	r.start(shippedModel)
+	r.await("a model", ok)
+	created := time.Now()
+	same := func(m *modelstore.Manifest) { m.Created, m.Expires = created, created.Add(time.Hour) }
+	p.deliver("1.1.0", same, nil)
+	r.modelEvent(event.ModelActivated)
+	gone := func() {
+		t.Helper()
+		r.await("an empty inbox", func(event.Health) bool {
+			ready, err := p.inbox.Ready()
+			return err == nil && len(ready) == 0
+		})
+	}
+	gone()
+	p.deliver("1.1.0", same, nil)
+	gone()
+	p.deliver("1.1.0", nil, nil)
+	gone()
+	p.deliver("1.2.0", nil, nil)
+	if e := r.modelEvent(event.ModelActivated); e.Version != "1.2.0" {
+		t.Errorf("%+v", e)
+	}
+	h := r.await("1.2.0", func(h event.Health) bool { return ok(h) && h.Model.Version == "1.2.0" })
+	if h.Counters[engine.CounterModelsRejected] != 0 || h.Counters[engine.CounterModelsActivated] != 2 {
+		t.Errorf("%v", h.Counters)
+	}
+}
+
+// A roll-back needs no key: it is done also where no model is taken from the inbox.
+func TestRollbackWithoutKeys(t *testing.T) {
+	r := newRig(t)
+	p := newPublisher(r)
+	r.start(shippedModel)
+	shipped := r.await("a model", ok).Model.Version
+	p.deliver("1.1.0", nil, nil)
+	r.modelEvent(event.ModelActivated)
+	r.stop()
+	coretest.Configure(t, r.core, engineName, map[string]any{"publicKeys": []any{}, "allowUnsigned": false})
+	r.start(shippedModel)
+	r.await("1.1.0", func(h event.Health) bool { return ok(h) && h.Model.Version == "1.1.0" })
+	if text, err := r.ask(modelstore.CommandRollback, "false alarms"); err != nil || !strings.Contains(text, "1.1.0 to simulated-compressor "+shipped) {
+		t.Errorf("%q, %v", text, err)
+	}
+	r.modelEvent(event.ModelRolledBack)
+	r.await("the shipped model", func(h event.Health) bool { return ok(h) && h.Model.Version == shipped })
+}
+
 // The active model stays the active one in the next process.
 func TestActiveModelSurvivesARestart(t *testing.T) {
 	r := newRig(t)
@@ -244,5 +302,30 @@ func TestASecondRunOfAProcess(t *testing.T) {
 	h := r.await("the second run", func(h event.Health) bool { return ok(h) && h.Model.Version == "1.2.0" })
 	if h.Counters[engine.CounterDropped] != 5 || h.Counters[engine.CounterGarbled] != 3 {
 		t.Errorf("%v", h.Counters)
+	}
+}
+
+// The detail of an event, and what the store remembers, end between two characters.
+func TestDetailsAreCutBetweenCharacters(t *testing.T) {
+	r := newRig(t)
+	p := newPublisher(r)
+	r.start(shippedModel)
+	shipped := r.await("a model", ok).Model.Version
+	for _, reason := range []string{strings.Repeat("€", 400), "a" + strings.Repeat("€", 400), "ab" + strings.Repeat("€", 400)} {
+		version := fmt.Sprintf("1.%d.0", len(reason))
+		p.deliver(version, nil, nil)
+		r.modelEvent(event.ModelActivated)
+		if _, err := r.ask(modelstore.CommandRollback, reason); err != nil {
+			t.Fatal(err)
+		}
+		if e := r.modelEvent(event.ModelRolledBack); !strings.HasPrefix(reason, e.Detail) || len(e.Detail) < 990 {
+			t.Errorf("%q", e.Detail)
+		}
+		r.await(shipped, func(h event.Health) bool { return ok(h) && h.Model.Version == shipped })
+	}
+	r.stop()
+	data, err := os.ReadFile(r.storePath("quarantine.json"))
+	if err != nil || bytes.ContainsRune(data, '\ufffd') || bytes.Contains(data, []byte(`\ufffd`)) || !bytes.Contains(data, []byte("€…")) {
+		t.Errorf("%s, %v", data, err)
 	}
 }

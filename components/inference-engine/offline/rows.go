@@ -48,6 +48,8 @@ func (r *rowReader) next() ([]float32, error) {
 	for {
 		line, err := r.readLine()
 		switch {
+		case errors.Is(err, io.EOF) && r.take == nil && r.header != nil && *r.header:
+			return nil, errors.New("the input is empty: it has no header")
 		case err != nil:
 			return nil, err
 		case len(line) == 0 && (r.columns > 1 || r.width > 1):

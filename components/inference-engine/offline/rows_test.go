@@ -108,6 +108,7 @@ func TestScoreSaysWhat(t *testing.T) {
 		"a row of other width": {named, "id,a,Torque (Nm)\n1,9\n", nil, "line 2: wrong number of values: 2 where the first line has 3"},
 		"separator":            {named, "", []string{"-separator", "::"}, "none of , ; | tab and space"},
 		"header":               {named, "", []string{"-header=x"}, "header"},
+		"nothing":              {named, "\n", []string{"-header"}, "the input is empty: it has no header"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := score(t, strings.NewReader(c.in), append([]string{c.model}, c.args...)...)

@@ -75,7 +75,7 @@ func New(model *gbdt.Model, engine Engine, rounds gbdt.Iterations) (*Model, erro
 			Scorer: gbdt.NewScorer(cut), Objective: cut.Objective, NumFeature: cut.NumFeature, FeatureNames: cut.FeatureNames,
 			Outputs: cut.Outputs, Predictions: cut.Predictions, Attributes: cut.Attributes,
 			Iterations: cut.Iterations, AllIterations: model.Iterations,
-			Probability: cut.Predictions == 1 && (cut.Objective == "binary:logistic" || cut.Objective == "reg:logistic"),
+			Probability: cut.Probability(),
 		}, nil
 	case Leaves:
 		encoded, err := leaves.New(cut)

@@ -199,7 +199,7 @@ func (r *run) found(err error) (string, error) {
 func (r *run) reply(id, text string, err error) {
 	payload, err := event.EncodeReply(id, text, err, r.Now())
 	if err == nil {
-		_, err = r.rt.IPC().StartPublish(event.ReplyTopic(TopicFetch), payload)
+		err = r.answers.Send(event.ReplyTopic(TopicFetch), payload)
 	}
 	if err != nil {
 		r.rt.Log.Warn("the reply to a command is not published", "error", err)

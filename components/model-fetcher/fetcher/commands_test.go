@@ -122,6 +122,7 @@ func TestALookIsReplied(t *testing.T) {
 	}{
 		{`{"v":1,"id":"one"}`, "one", true, "no model is published"},
 		{`{"v":1}`, "", true, "no model is published"},
+		{`{"v":1.0,"id":"double"}`, "double", true, "no model is published"}, // as jsonMessage of a classic nucleus
 		{`{"v":2,"id":"two"}`, "two", false, "v is 2"},
 		{`{"v":1,"id":"` + strings.Repeat("x", 129) + `"}`, "", false, "id of the command"},
 		{`look`, "", false, "not a command"},

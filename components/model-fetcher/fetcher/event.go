@@ -3,7 +3,6 @@ package fetcher
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -47,7 +46,7 @@ func decodeCommand(payload []byte) (Command, error) {
 	if err := event.Local.Check(payload); err != nil {
 		return c, err
 	}
-	if err := json.Unmarshal(payload, &c); err != nil {
+	if err := event.Unmarshal(payload, &c); err != nil {
 		return c, fmt.Errorf("not a command such as {\"v\":1}: %w", err)
 	}
 	if c.V != event.Version {

@@ -105,7 +105,7 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	defer stopNews()
 	r := &run{
 		Fetcher: f, rt: rt, config: config, keys: keys, policy: config.policy(inbox), inboxDir: inbox,
-		inbox: modelstore.Inbox{Dir: inbox}, commands: commands,
+		inbox: modelstore.Inbox{Dir: inbox}, commands: commands, answers: rt.Publication(event.ReplyTopic(TopicFetch)),
 	}
 	defer r.access.Close()
 	asking, stop := context.WithCancel(ctx)
@@ -133,7 +133,8 @@ type run struct {
 	inboxDir string
 	inbox    modelstore.Inbox
 	commands *ipc.Subscription[ipc.TopicMessage]
-	asked    *asked // on the device
+	asked    *asked                 // on the device
+	answers  *component.Publication // replies to commands over IPC
 
 	loader   *download.Downloader // nil until AWS can be used
 	access   *cloud.Access        // nil until AWS can be used

@@ -112,12 +112,14 @@ func pack(_ context.Context, args []string, s cli.Streams) error {
 	m, err := modelstore.BuildManifest(o.model, o.golden, modelstore.Build{
 		Name: o.name, Version: o.version, Created: now, Expires: now.Add(o.age), Archive: packed.Archive,
 	})
-	if err == nil && o.threshold > 0 {
-		m.Threshold = o.threshold
-		err = m.Validate()
+	if err == nil {
+		if o.threshold > 0 {
+			m.Threshold = o.threshold
+		}
+		err = modelstore.Rehearse(part, m) // the device's word, besides that of the parts
 	}
 	if err != nil {
-		return errors.Join(err, remove(part))
+		return errors.Join(ofFlag(err, o.name), remove(part))
 	}
 	text, err := json.MarshalIndent(m, "", " ")
 	if err != nil {
@@ -135,6 +137,20 @@ func pack(_ context.Context, args []string, s cli.Streams) error {
 	printf(s.Out, "%s %s: %d features, threshold %g, %d golden rows agree, expires %s\n%s: %d bytes, sha256 %s\n",
 		m.Name, m.Version, len(m.Features), m.Threshold, len(m.Golden), m.Expires.Format(time.DateOnly), archive, m.Archive.Size, m.Archive.SHA256)
 	return nil
+}
+
+// ofFlag names the flag that is to blame for an error of modelstore.BuildManifest.
+func ofFlag(err error, name string) error {
+	part, ok := errors.AsType[*modelstore.PartError](err)
+	switch {
+	case !ok:
+		return err
+	case part.Part == "name" && name == "":
+		return cli.Usagef("-name: required, as the model file has no attribute edgepdm.name that is one")
+	case part.Part == "name":
+		return cli.Usagef("-name: %v", err)
+	}
+	return fmt.Errorf("-%s: %w", part.Part, err)
 }
 
 func packTo(path, model string) (packed modelstore.Packed, err error) {

@@ -1,5 +1,5 @@
 // Package operator has the sub-commands with which a person makes, signs and publishes models, and looks at a device's
-// models and commands it: keygen, pack, sign, publish, status, look and rollback.
+// models and commands it: keygen, golden, pack, sign, publish, status, look and rollback.
 package operator
 
 import (
@@ -31,6 +31,7 @@ const (
 func Commands() []cli.Command {
 	return []cli.Command{
 		{Name: "keygen", Summary: "make a key pair that signs models", Run: keygen},
+		{Name: "golden", Summary: "make the golden rows of a model with XGBoost itself", Run: golden},
 		{Name: "pack", Summary: "pack a trained model, with its manifest", Run: pack},
 		{Name: "sign", Summary: "sign a packed model", Run: sign},
 		{Name: "publish", Summary: "upload a signed model to S3, for all devices", Run: publish},
@@ -81,6 +82,19 @@ func readManifest(path string) (modelstore.Manifest, error) {
 	}
 	if err := m.Validate(); err != nil {
 		return m, fmt.Errorf("read %s: %w", path, err)
+	}
+	return m, nil
+}
+
+// peek reads the manifest in an envelope without a look at the signatures.
+func peek(envelope []byte) (modelstore.Manifest, error) {
+	var m modelstore.Manifest
+	payload, err := modelstore.Payload(envelope)
+	if err != nil {
+		return m, fmt.Errorf("read envelope: %w", err)
+	}
+	if err := json.Unmarshal(payload, &m); err != nil {
+		return m, fmt.Errorf("read the manifest in the envelope: %w", err)
 	}
 	return m, nil
 }

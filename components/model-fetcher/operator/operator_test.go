@@ -370,3 +370,42 @@ func TestPackChecksTheModel(t *testing.T) {
 		fails(t, cli.ExitFailed, member, "sign", "-key", private, "-dir", dir)
 	}
 }
+
+// An envelope in the other alphabet of base64, which devices accept, is read too.
+func TestAnEnvelopeInURLSafeBase64(t *testing.T) {
+	c := cloud(t)
+	private, _ := keys(t)
+	dir := signed(t, private, "1.0.0")
+	manifest := filepath.Join(dir, "manifest.json")
+	text, err := os.ReadFile(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.Replace(text, []byte("xgboost 3.0.5"), []byte("xgboost ???"), 1) // a slash in base64, however it is aligned
+	if err := os.WriteFile(manifest, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	do(t, "is signed by key", "sign", "-key", private, "-dir", dir)
+	path := filepath.Join(dir, modelstore.EnvelopeFile)
+	envelope, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts map[string]any
+	if err := json.Unmarshal(envelope, &parts); err != nil {
+		t.Fatal(err)
+	}
+	payload := parts["payload"].(string)
+	if !strings.ContainsAny(payload, "+/") {
+		t.Fatal("this payload is the same in both alphabets")
+	}
+	parts["payload"] = strings.NewReplacer("+", "-", "/", "_").Replace(payload)
+	other, err := json.Marshal(parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	do(t, "is published at", to(c, dir)...)
+}

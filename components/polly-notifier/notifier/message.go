@@ -93,7 +93,7 @@ func decodeBody(body string) (a alert, wrapped *string, err error) {
 		Lambda  *string `json:"lambda"`
 		Default *string `json:"default"`
 	}
-	if err := json.Unmarshal([]byte(body), &m); err != nil {
+	if err := event.Unmarshal([]byte(body), &m); err != nil {
 		return alert{}, nil, fmt.Errorf("%w: not the JSON of an alert: %w", errMalformed, err)
 	}
 	if m.V == 0 && m.Lambda != nil {

@@ -61,6 +61,7 @@ func TestSpokenText(t *testing.T) {
 		{"wrapped JSON", `{"default":"{\"v\":1,\"text\":\"Stop.\"}"}`, "Alert! Stop."},
 		{"wrapped, no string", `{"default":1}`, ""},
 		{"text is no string", `{"v":1,"text":7}`, ""},
+		{"a version that became a double", `{"v":1.0,"text":"Stop."}`, "Alert! Stop."},
 		{"null", `null`, ""},
 		{"null with spaces", " null\n", ""},
 		{"a list", `[1,2]`, ""},

@@ -1,0 +1,112 @@
+package manager
+
+import (
+	"cmp"
+	"time"
+
+	"edgepdm/shared/event"
+)
+
+// raise raises an alarm for something that did not happen, unless it is raised.
+func (r *run) raise(a event.Alert, now time.Time) {
+	if _, raised := r.book.find(a.Thing, a.Fault); !raised {
+		a.Severity = cmp.Or(a.Severity, event.SeverityMedium)
+		r.enter(a, event.AlarmUnacknowledged, now)
+	}
+}
+
+// clear ends an alarm, if it is raised.
+func (r *run) clear(thing string, fault event.Fault, now time.Time) {
+	a, ok := r.book.find(thing, fault)
+	if !ok {
+		return
+	}
+	r.enter(event.Alert{
+		Thing: a.Thing, Line: a.Line, Fault: a.Fault, Severity: a.Severity, Since: a.Since, Simulated: a.Simulated,
+	}, event.AlarmNormal, now)
+}
+
+// enter puts an alert into the book, which is written before the alert is sent, and returns it with its id.
+func (r *run) enter(a event.Alert, state event.AlarmState, now time.Time) event.Alert {
+	a.State, a.TS, a.Since = state, now.UTC(), a.Since.UTC()
+	if a.Text == "" {
+		a.Text = text(a, now)
+	}
+	if a.Simulated {
+		a.Text = "Simulation: " + a.Text
+	}
+	a, dropped := r.book.enter(a)
+	for _, id := range dropped {
+		r.outbox.gone(id)
+		delete(r.tests, id)
+	}
+	r.rt.Counter(CounterDropped).Add(uint64(len(dropped)))
+	counter := CounterRaised
+	if state == event.AlarmNormal {
+		counter = CounterCleared
+	}
+	r.rt.Counter(counter).Add(1)
+	r.outbox.entered()
+	r.rt.Log.Info("alarm", "id", a.ID, "thing", a.Thing, "fault", a.Fault, "state", a.State, "text", a.Text)
+	r.due = true
+	return a
+}
+
+// save writes the book; when that fails the alarms go on in memory, and the next change or tick tries again.
+func (r *run) save() error {
+	r.due = false
+	r.rt.Counter(CounterPending).Store(uint64(len(r.book.outbox)))
+	if err := r.book.save(); err != nil {
+		r.rt.Conditions().Set(event.CodeDisk, bookName, err)
+		return err
+	}
+	r.ready()
+	return r.unread
+}
+
+// ready reports that alarms are watched, and whether they are on disk.
+func (r *run) ready() {
+	r.rt.Conditions().Set(event.CodeDisk, bookName, nil)
+	r.tellDamage(r.now())
+	r.rt.SetState(event.StateOK, "")
+}
+
+// tellDamage says what is not known of the alarms and things of before.
+func (r *run) tellDamage(now time.Time) {
+	r.rt.Conditions().Set(event.CodeStateOnDisk, bookName, cmp.Or(r.unread, r.book.damage.told(now)))
+	r.rt.Conditions().Set(event.CodeStateOnDisk, watchName, cmp.Or(r.unwatched, r.watch.damage.told(now)))
+}
+
+// open reads the book.
+func (r *run) open(now time.Time) {
+	r.opened = now
+	if r.book, r.unread = openBook(r.rt.WorkDir, now); r.unread != nil {
+		r.rt.Log.Error("alarms and alerts of before are not known, and those of this process would be lost with it: make the file "+
+			"readable, deploy the version that wrote it, or move it away", "error", r.unread)
+	}
+	r.rt.Counter(CounterDropped).Add(r.book.lost)
+}
+
+// openEvery is how often it is tried to read a book that could not be read.
+const openEvery = 10 * time.Second
+
+// openAgain reads the book when that is possible by now, and goes on with what has happened meanwhile.
+func (r *run) openAgain(now time.Time) {
+	if r.unread == nil || now.Sub(r.opened) < openEvery {
+		return
+	}
+	r.opened = now
+	read, err := openBook(r.rt.WorkDir, now)
+	if err != nil {
+		return
+	}
+	r.outbox.left(read.outbox)
+	read.adopt(r.book)
+	r.book, r.unread, r.due = read, nil, true
+	r.rt.Counter(CounterDropped).Add(read.lost)
+	for name, t := range r.watch.things {
+		r.restore(name, t)
+	}
+	r.outbox.entered()
+	r.rt.Log.Info("the alarms of before are known now", "alarms", len(read.active), "alerts", len(read.outbox))
+}

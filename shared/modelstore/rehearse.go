@@ -1,0 +1,62 @@
+package modelstore
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Rehearse does with an archive and its manifest what a device does with a delivery, in a store of its own that is gone
+// afterwards: what is refused here is refused there. The memory, the clock and the active model are a device's own.
+func Rehearse(archive string, m Manifest) (err error) {
+	dir, err := os.MkdirTemp("", "edgepdm-model-")
+	if err != nil {
+		return fmt.Errorf("try the model: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	key, err := GenerateKey(nil)
+	if err != nil {
+		return err
+	}
+	envelope, err := Sign(m, key)
+	if err != nil {
+		return err
+	}
+	d := Delivery{ID: "rehearsal", dir: filepath.Join(dir, "delivery")}
+	if err := os.Mkdir(d.dir, 0o700); err != nil {
+		return fmt.Errorf("try the model: %w", err)
+	}
+	if err := os.WriteFile(d.Path(EnvelopeFile), envelope, 0o600); err != nil {
+		return fmt.Errorf("try the model: %w", err)
+	}
+	if err := copyFile(d.Path(ArchiveFile), archive); err != nil {
+		return fmt.Errorf("try the model: %w", err)
+	}
+	store, err := OpenStore(filepath.Join(dir, "store"), Options{
+		Keys: []ed25519.PublicKey{key.Public().(ed25519.PublicKey)}, Memory: func(int64) error { return nil }, Now: func() time.Time { return m.Created },
+	})
+	if err != nil {
+		return fmt.Errorf("try the model: %w", err)
+	}
+	_, err = store.Take(d, nil)
+	return errors.Join(err, store.Close())
+}
+
+func copyFile(to, from string) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	_, err = io.Copy(out, in)
+	return err
+}

@@ -1,0 +1,117 @@
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+	"edgepdm/test/coretest"
+	"edgepdm/test/localcore"
+)
+
+// A grant that a deployment took away ends no component: it is DEGRADED, and names the operation and the topic. With the grant
+// back it is OK.
+func TestEachGrantCanBeMissed(t *testing.T) {
+	for name, mode := range map[string]localcore.Mode{"classic": localcore.Classic, "lite": localcore.Lite} {
+		t.Run(name, func(t *testing.T) {
+			p := startPlant(t, mode)
+			p.deploy()
+			p.used("com.edgepdm.CloudForwarder", "pdm/v1/ack/prediction")
+			healths, err := p.client.Subscribe(t.Context(), event.FilterHealth, ipc.ReceiveFromOthers)
+			if err != nil {
+				t.Fatal(err)
+			}
+			grants := slices.DeleteFunc(p.core.Grants(), func(g localcore.Grant) bool { return !matters(g) })
+			for _, g := range grants {
+				p.grant(g, without(grants, g))
+				if err := p.core.RestartComponent(t.Context(), g.Component); err != nil {
+					t.Fatal(err)
+				}
+				topic, _, _ := strings.Cut(g.Resource, "*")
+				place := strings.TrimPrefix(g.Operation, "aws.greengrass#") + " " + topic
+				p.awaitHealth(healths, g.Component, place, func(h event.Health) bool {
+					return h.State == event.StateDegraded && slices.ContainsFunc(h.Conditions, func(c event.Condition) bool {
+						return c.Code == event.CodeNotAuthorized && strings.HasPrefix(c.Place, place)
+					})
+				})
+				p.grant(g, grants)
+			}
+			for _, c := range p.core.Components() {
+				if strings.HasPrefix(c.Name, "com.edgepdm.") && c.Name != "com.edgepdm.Test" && c.Name != "com.edgepdm.Suite" {
+					p.awaitHealth(healths, c.Name, "OK", func(h event.Health) bool { return h.State == event.StateOK })
+				}
+			}
+		})
+	}
+}
+
+// matters tells whether a component can tell that it lacks the grant, and needs it: it cannot say in its health messages that
+// these are refused, and predictions leave one by one where batches are.
+func matters(g localcore.Grant) bool {
+	switch {
+	case !strings.HasPrefix(g.Component, "com.edgepdm.") || g.Component == "com.edgepdm.Test" || g.Service != "aws.greengrass.ipc.pubsub":
+		return false
+	case g.Operation == "aws.greengrass#PublishToTopic":
+		return g.Resource != event.HealthTopic(g.Component) && g.Resource != event.TopicPredictionBatch && g.Resource != event.TopicTelemetryBatch &&
+			!strings.HasPrefix(g.Resource, "pdm/v1/model/")
+	}
+	return true
+}
+
+// without returns all grants but one.
+func without(grants []localcore.Grant, one localcore.Grant) []localcore.Grant {
+	return slices.DeleteFunc(slices.Clone(grants), func(g localcore.Grant) bool { return sameGrant(g, one) })
+}
+
+func sameGrant(g, one localcore.Grant) bool {
+	return g.Component == one.Component && g.Policy == one.Policy && g.Operation == one.Operation && g.Resource == one.Resource
+}
+
+// grant gives the component of g, by its policy, what the list has; what does not matter stays.
+func (p *plant) grant(g localcore.Grant, list []localcore.Grant) {
+	p.t.Helper()
+	var resources []any
+	for _, other := range p.core.Grants() {
+		if other.Component == g.Component && other.Policy == g.Policy && other.Operation == g.Operation && !matters(other) {
+			resources = append(resources, other.Resource)
+		}
+	}
+	for _, other := range list {
+		if other.Component == g.Component && other.Policy == g.Policy && other.Operation == g.Operation {
+			resources = append(resources, other.Resource)
+		}
+	}
+	if resources == nil {
+		resources = []any{}
+	}
+	coretest.Configure(p.t, p.core, g.Component, map[string]any{"accessControl": map[string]any{
+		g.Service: map[string]any{g.Policy: map[string]any{"resources": resources}},
+	}})
+}
+
+// awaitHealth commands until a health message of the component is as wanted.
+func (p *plant) awaitHealth(healths *ipc.Subscription[ipc.TopicMessage], component, what string, is func(event.Health) bool) {
+	p.t.Helper()
+	late := time.After(90 * time.Second)
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	var last event.Health
+	for {
+		select {
+		case m := <-healths.Events():
+			if h, err := event.DecodeHealth(m.Payload); err == nil && h.Component == component {
+				if last = h; is(h) {
+					return
+				}
+			}
+		case <-again.C:
+			p.command("test-alarm", `{"v":1,"thing":"press-1"}`)
+			p.command("model-fetch", `{"v":1}`)
+		case <-late:
+			p.t.Fatalf("%s never: %s; last health %+v; components %+v", component, what, last, p.core.Components())
+		}
+	}
+}
