@@ -64,6 +64,12 @@ func Sign(m Manifest, key ed25519.PrivateKey) ([]byte, error) {
 	})
 }
 
+// Payload returns what an envelope holds, read as a device reads it. Nothing in it is verified.
+func Payload(envelope []byte) ([]byte, error) {
+	_, payload, err := openEnvelope(envelope)
+	return payload, err
+}
+
 // Verify returns the manifest in an envelope that has a signature by one of the trusted keys; further signatures, which
 // make it possible to change keys, do no harm. The error wraps ErrSignature, ErrUntrusted, ErrManifest (the signature is
 // right, what was signed is not) or ErrFormat.
@@ -95,15 +101,6 @@ func VerifySigned(data []byte, trusted []ed25519.PublicKey) (s Signed, err error
 		s.Content = hashOf(payload)
 	}
 	return s, err
-}
-
-// Peek reads the manifest in an envelope without a look at the signatures: nothing vouches for what it says.
-func Peek(data []byte) (Manifest, error) {
-	_, payload, err := openEnvelope(data)
-	if err != nil {
-		return Manifest{}, err
-	}
-	return decodeManifest(payload)
 }
 
 // openEnvelope reads an envelope; nothing in it is verified yet.

@@ -205,8 +205,7 @@ func (r *run) lookWithin(ctx context.Context, again bool) error {
 		case m, open := <-commands:
 			if !open {
 				cancel()
-				<-done
-				return r.ended()
+				return errors.Join(r.ended(), <-done)
 			}
 			if r.command(m) {
 				r.asked.wanted()

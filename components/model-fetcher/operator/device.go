@@ -113,7 +113,7 @@ func contents(d modelstore.Delivery) string {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "an unsigned model"
 	}
-	m, err2 := modelstore.Peek(envelope)
+	m, err2 := peek(envelope)
 	if err := errors.Join(err, err2); err != nil {
 		return fmt.Sprintf("%.20s: %v", d.ID, err)
 	}

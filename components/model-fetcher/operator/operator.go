@@ -86,6 +86,19 @@ func readManifest(path string) (modelstore.Manifest, error) {
 	return m, nil
 }
 
+// peek reads the manifest in an envelope without a look at the signatures.
+func peek(envelope []byte) (modelstore.Manifest, error) {
+	var m modelstore.Manifest
+	payload, err := modelstore.Payload(envelope)
+	if err != nil {
+		return m, fmt.Errorf("read envelope: %w", err)
+	}
+	if err := json.Unmarshal(payload, &m); err != nil {
+		return m, fmt.Errorf("read the manifest in the envelope: %w", err)
+	}
+	return m, nil
+}
+
 func readLimited(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

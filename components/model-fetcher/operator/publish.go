@@ -110,7 +110,7 @@ func readSigned(o publishOptions) (envelope []byte, m modelstore.Manifest, err e
 		return nil, m, fromFolder(err, "sign")
 	}
 	if o.public == "" {
-		m, err = modelstore.Peek(envelope)
+		m, err = peek(envelope)
 	} else {
 		var text []byte
 		var key ed25519.PublicKey
@@ -205,7 +205,7 @@ func (p publication) checkVersion(before pointer) error {
 	if before.etag == "" || p.force {
 		return nil
 	}
-	m, err := modelstore.Peek(before.envelope)
+	m, err := peek(before.envelope)
 	switch {
 	case err != nil:
 		return fmt.Errorf("what is published is not understood: %w: replace it with -force", err)
