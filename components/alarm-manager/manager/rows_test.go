@@ -148,7 +148,7 @@ func TestNoDataIsAnAlarmOfItsOwn(t *testing.T) {
 	if a.Severity != event.SeverityMedium || a.Text != "No data of 168 sensors of line 1, press 1, such as oil_temp, flow. It cannot be watched. Check its sensors." {
 		t.Errorf("%+v", a)
 	}
-	r.await("the acknowledgement", func(h event.Health) bool { return h.Counters[manager.CounterPending] == 0 })
+	r.await("both acknowledgements", func(h event.Health) bool { return h.Counters[manager.CounterAcked] == 2 })
 	r.stop()
 	r.start() // it is still raised
 	r.predict(0.1, 0.1, 0.1)

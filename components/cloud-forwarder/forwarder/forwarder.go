@@ -51,7 +51,8 @@ type Forwarder struct {
 	deadAlerts, deadPredictions *deadLetters
 	drops                       *drops
 
-	accepted map[string]*recent // ids of alerts that are on disk, by stream
+	accepted *accepted
+	endings  *endings
 	overrun  map[string]overrun // by subscription
 }
 
@@ -148,13 +149,14 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	r.toPredictions.maxAge, r.toPredictions.parallel, r.toPredictions.loose = config.PredictionMaxAge, config.Parallel, true
 	r.toPredictions.dead = f.deadPredictions
 	if f.accepted == nil {
-		f.accepted = make(map[string]*recent)
+		f.accepted = openAccepted(filepath.Join(rt.WorkDir, acceptedName), streamAlertsIoT, streamAlertsSNS)
+		f.endings = newEndings()
 		f.overrun = make(map[string]overrun)
 	}
 	rt.Counter(counterStreams).Store(uint64(len(r.streams)))
 	for _, s := range r.streams {
-		if s != r.toPredictions && f.accepted[s.name] == nil {
-			f.accepted[s.name] = newRecent(recentAlerts)
+		if s != r.toPredictions {
+			s.scan = func(queue *spool.Queue) { f.scan(s.name, queue) }
 		}
 	}
 	return r
@@ -315,7 +317,8 @@ func (r *run) reach(ctx context.Context, prefix string) error {
 		r.access = access
 		r.rt.Conditions().Set(event.CodeConfiguration, placeRootCAs, access.RootCAs)
 		if r.toSNS != nil {
-			r.toSNS.sinks <- &snsSink{client: r.newSNS(), arn: r.config.AlertTopicARN, access: access}
+			r.toSNS.sinks <- &snsSink{client: r.newSNS(), arn: r.config.AlertTopicARN, access: access,
+				now: r.forwarder.Now, endings: r.forwarder.endings, normals: r.config.AlertNormal}
 		}
 	}
 	client, err := r.iotData(ctx, r.rt.IPC())

@@ -395,3 +395,59 @@ func TestEndpointOfTheNucleus(t *testing.T) {
 	r.iot.await(t, "alert", has("a-1"))
 	r.awaitState(event.StateOK, "")
 }
+
+// An alarm that was raised and cleared while nothing could be delivered is told as past, and its end is told, too.
+func TestAnAlarmOfTheOutage(t *testing.T) {
+	r := newRig(t)
+	r.cloud.SetUplink(false)
+	r.start()
+	raised := r.alert("a-1", func(a *event.Alert) { a.Since = time.Now().UTC(); a.TS = a.Since })
+	r.alert("a-2", func(a *event.Alert) {
+		a.State, a.Since, a.TS, a.Text = event.AlarmNormal, raised.Since, raised.TS.Add(time.Minute), "press 1 is back to normal after 60 seconds."
+	})
+	r.acks.await(t, "acknowledgements", has("a-1", "a-2"))
+	r.stop() // the next process knows, too
+	r.ahead.Add(int64(3 * time.Hour))
+	r.start()
+	r.cloud.SetUplink(true)
+	r.awaitSNS(has("a-1", "a-2"))
+	mails := r.cloud.Mails()
+	if len(mails) != 2 || mails[0].Subject != "[LATE 3 hours] [OVER] machine-fault: press-1 on line-7" ||
+		!strings.HasPrefix(mails[0].Body, "Past alarm, 3 hours old and over: Fault found") || strings.Contains(mails[0].Body, "What to do") ||
+		!strings.HasPrefix(mails[1].Subject, "[LATE ") || !strings.Contains(mails[1].Subject, "[NORMAL] machine-fault") {
+		t.Errorf("%+v", mails)
+	}
+}
+
+// Nothing but raised alarms reaches the topic where alertNormal is off, and a late one says all the same that it is over.
+func TestEndsAreNotWanted(t *testing.T) {
+	r := newRig(t)
+	r.configure(map[string]any{"alertNormal": false})
+	r.start()
+	now := time.Now().UTC()
+	r.alert("a-1", func(a *event.Alert) { a.State, a.Since, a.TS = event.AlarmNormal, now, now })
+	r.alert("a-2", func(a *event.Alert) { a.Since, a.TS = now, now })
+	if n := r.awaitSNS(has("a-2")); n["a-1"] != 0 {
+		t.Errorf("%v", n)
+	}
+	r.awaitCounter("stream.alerts-sns.depth", 0)
+}
+
+// An alert that was delivered, and comes again to another process as its acknowledgement was lost, is acknowledged and not
+// delivered again.
+func TestADeliveredAlertIsKnownToTheNextProcess(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	a := r.alert("a-1")
+	r.awaitSNS(has("a-1"))
+	r.iot.await(t, "alert", has("a-1"))
+	r.stop()
+	r.start()
+	r.publish(event.AlertTopic(a.Thing), a)
+	r.alert("a-2")
+	n := r.awaitSNS(has("a-2"))
+	r.iot.await(t, "the next", has("a-2"))
+	if n["a-1"] != 1 || r.iot.counts()["a-1"] != 1 || r.acks.counts()["a-1"] != 2 {
+		t.Errorf("SNS %v, IoT Core %v, acknowledged %v", n, r.iot.counts(), r.acks.counts())
+	}
+}
