@@ -71,7 +71,7 @@ func text(a event.Alert, now time.Time) string {
 		if a.Since.Year() < earliestYear || a.Since.After(now) {
 			return fmt.Sprintf("%s is back to normal.", place)
 		}
-		return fmt.Sprintf("%s is back to normal after %s.", place, event.SpokenDuration(now.Sub(a.Since)))
+		return fmt.Sprintf("%s is back to normal after %s.", place, spokenDuration(now.Sub(a.Since)))
 	}
 	switch a.Fault {
 	case event.FaultMachine:
@@ -82,4 +82,21 @@ func text(a event.Alert, now time.Time) string {
 		return fmt.Sprintf("This is a test alarm of %s. No action is required.", place)
 	}
 	return fmt.Sprintf("Alarm %s on %s.", spoken(string(a.Fault)), place)
+}
+
+func spokenDuration(d time.Duration) string {
+	count := func(n int, unit string) string {
+		if n == 1 {
+			return "1 " + unit
+		}
+		return fmt.Sprintf("%d %ss", n, unit)
+	}
+	switch {
+	case d < 2*time.Minute:
+		return count(max(int(d.Seconds()), 1), "second")
+	case d < 2*time.Hour:
+		return count(int(d.Minutes()), "minute")
+	default:
+		return count(int(d.Hours()), "hour")
+	}
 }

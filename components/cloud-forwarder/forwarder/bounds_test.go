@@ -44,8 +44,10 @@ func TestAlertThatOneQueueRefuses(t *testing.T) {
 		r.alert("a-1")
 	}
 	r.awaitCounter(forwarder.CounterRefused+".full", 3)
+	over := r.alert("a-2", func(a *event.Alert) { a.State = event.AlarmNormal }) // not for SNS
+	r.acks.await(t, "acknowledgement", has(over.ID))
 	r.stop()
-	if ids := onDisk(t, r.path("spool", "alerts-iot")); !slices.Equal(ids, []string{"a-1"}) {
+	if ids := onDisk(t, r.path("spool", "alerts-iot")); !slices.Equal(ids, []string{"a-1", "a-2"}) {
 		t.Errorf("the queue of IoT Core has %v", ids)
 	}
 	if r.acks.counts()["a-1"] != 0 {

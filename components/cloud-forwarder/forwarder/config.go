@@ -13,8 +13,7 @@ import (
 
 // Config is the component's configuration.
 type Config struct {
-	AlertTopicARN  string        `json:"alertTopicArn"`  // SNS topic of alarms; empty = none
-	AlertNormal    bool          `json:"alertNormal"`    // the topic is told, too, when an alarm is over
+	AlertTopicARN  string        `json:"alertTopicArn"`  // SNS topic of raised alarms; empty = none
 	TopicPrefix    string        `json:"topicPrefix"`    // cloud topics are <topicPrefix>/<core>/<local topic>
 	PredictionSink string        `json:"predictionSink"` // iot-data (HTTPS, acknowledged) or iotcore-ipc (best effort)
 	Sample         time.Duration `json:"sample"`         // between two predictions of a thing whose label does not change; 0 = all
@@ -48,7 +47,7 @@ const (
 // Default returns the configuration with no key set.
 func Default() Config {
 	return Config{
-		AlertNormal: true, TopicPrefix: "edgepdm", PredictionSink: SinkIoTData, Sample: time.Minute, GroupCommit: 200 * time.Millisecond,
+		TopicPrefix: "edgepdm", PredictionSink: SinkIoTData, Sample: time.Minute, GroupCommit: 200 * time.Millisecond,
 		Parallel: 1, MaxSpoolMB: 256, MinFreeMB: 64, RetryMax: time.Minute, Timeout: 10 * time.Second,
 	}
 }

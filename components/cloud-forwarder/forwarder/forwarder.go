@@ -51,8 +51,7 @@ type Forwarder struct {
 	deadAlerts, deadPredictions *deadLetters
 	drops                       *drops
 
-	accepted *accepted
-	endings  *endings
+	accepted map[string]*recent // ids of alerts that are on disk, by stream
 	overrun  map[string]overrun // by subscription
 }
 
@@ -150,14 +149,13 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	r.toPredictions.maxAge, r.toPredictions.parallel, r.toPredictions.loose = config.PredictionMaxAge, config.Parallel, true
 	r.toPredictions.dead = f.deadPredictions
 	if f.accepted == nil {
-		f.accepted = openAccepted(filepath.Join(rt.WorkDir, acceptedName), streamAlertsIoT, streamAlertsSNS)
-		f.endings = newEndings()
+		f.accepted = make(map[string]*recent)
 		f.overrun = make(map[string]overrun)
 	}
 	rt.Counter(counterStreams).Store(uint64(len(r.streams)))
 	for _, s := range r.streams {
-		if s != r.toPredictions {
-			s.scan = func(queue *spool.Queue) { f.scan(s.name, queue) }
+		if s != r.toPredictions && f.accepted[s.name] == nil {
+			f.accepted[s.name] = newRecent(recentAlerts)
 		}
 	}
 	return r
@@ -318,8 +316,7 @@ func (r *run) reach(ctx context.Context, prefix string) error {
 		r.access = access
 		r.rt.Conditions().Set(event.CodeConfiguration, placeRootCAs, access.RootCAs)
 		if r.toSNS != nil {
-			r.toSNS.sinks <- &snsSink{client: r.newSNS(), arn: r.config.AlertTopicARN, access: access,
-				now: r.forwarder.Now, endings: r.forwarder.endings, normals: r.config.AlertNormal}
+			r.toSNS.sinks <- &snsSink{client: r.newSNS(), arn: r.config.AlertTopicARN, access: access}
 		}
 	}
 	client, err := r.iotData(ctx, r.rt.IPC())

@@ -4,18 +4,15 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
-	"time"
 
 	"edgepdm/shared/event"
 )
 
 // message is what a sink sends.
 type message struct {
-	topic    string    // local
-	payload  []byte    // as it came
-	replayed bool      // it may have arrived before
-	at       time.Time // of the attempt; zero: unknown
-	over     time.Time // when the alarm that an alert raises was over; zero: it is not, or nobody knows
+	topic    string // local
+	payload  []byte // as it came
+	replayed bool   // it may have arrived before
 }
 
 // body returns the payload, with the mark of a message that may have arrived before. Limits of size are for the payload:
@@ -29,48 +26,28 @@ func (m message) body() []byte {
 
 // markReplayed adds the member that tells receivers that they may have the message already (promise F3).
 func markReplayed(payload []byte) []byte {
-	if bytes.HasPrefix(payload, []byte("{"+replayedMember)) { // its sender has marked it
-		return payload
-	}
-	return insert(payload, replayedMember)
-}
-
-const replayedMember = `"replayed":true`
-
-// insert puts members before those of a JSON object.
-func insert(payload []byte, members string) []byte {
 	rest, ok := bytes.CutPrefix(payload, []byte("{"))
-	if !ok {
+	if !ok || bytes.HasPrefix(rest, []byte(`"replayed":true`)) { // its sender has marked it
 		return payload
 	}
-	more := append([]byte("{"), members...)
+	marked := []byte(`{"replayed":true`)
 	if len(bytes.TrimSpace(rest)) > 1 {
-		more = append(more, ',')
+		marked = append(marked, ',')
 	}
-	return append(more, rest...)
+	return append(marked, rest...)
 }
 
 // maxSubject is the longest subject that SNS takes, in ASCII characters.
 const maxSubject = 100
 
 // subject is the subject line of an alert's e-mail.
-func (n news) subject() string {
-	place := n.Thing
-	if n.Line != "" {
-		place += " on " + n.Line
+func subject(a event.Alert) string {
+	place := a.Thing
+	if a.Line != "" {
+		place += " on " + a.Line
 	}
-	mark := strings.ToUpper(string(n.Severity))
-	switch {
-	case n.State == event.AlarmNormal:
-		mark = string(event.AlarmNormal)
-	case !n.over.IsZero():
-		mark = "OVER"
-	}
-	s := fmt.Sprintf("[%s] %s: %s", mark, n.Fault, place)
-	if n.late > 0 {
-		s = fmt.Sprintf("[LATE %s] %s", event.SpokenDuration(n.late), s)
-	}
-	if n.Simulated {
+	s := fmt.Sprintf("[%s] %s: %s", strings.ToUpper(string(a.Severity)), a.Fault, place)
+	if a.Simulated {
 		s = "[SIMULATED] " + s
 	}
 	s = strings.Map(func(r rune) rune {
@@ -102,49 +79,33 @@ func whatToDo(f event.Fault) string {
 	return "Look at the machine."
 }
 
-// email is what a person reads: what, where, since when, what to do.
-func (n news) email() string {
+// emailText is what a person reads: what, where, since when, what to do.
+func emailText(a event.Alert) string {
 	var b strings.Builder
 	line := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(&b, "%-13s%s\n", name+":", value)
 		}
 	}
-	fmt.Fprintf(&b, "%s%s\n\n", n.lead(), n.Text)
-	line("What", string(n.Fault))
-	line("Machine", n.Thing)
-	line("Line", n.Line)
-	line("Since", stamp(n.Since))
-	if n.State == event.AlarmNormal {
-		line("Over since", stamp(n.TS))
-	} else if !n.over.IsZero() {
-		line("Over since", stamp(n.over))
+	fmt.Fprintf(&b, "%s\n\n", a.Text)
+	line("What", string(a.Fault))
+	line("Machine", a.Thing)
+	line("Line", a.Line)
+	line("Since", a.Since.UTC().Format("2006-01-02 15:04:05 UTC"))
+	line("Severity", string(a.Severity))
+	if a.Probability > 0 {
+		line("Probability", fmt.Sprintf("%.1f %%", 100*a.Probability))
 	}
-	if n.late > 0 {
-		line("Delivered", fmt.Sprintf("%s, %s late", stamp(n.TS.Add(n.late)), event.SpokenDuration(n.late)))
+	if a.Model != nil {
+		line("Model", a.Model.Version)
 	}
-	line("Severity", string(n.Severity))
-	if n.Probability > 0 {
-		line("Probability", fmt.Sprintf("%.1f %%", 100*n.Probability))
-	}
-	if n.Model != nil {
-		line("Model", n.Model.Version)
-	}
-	if n.State != event.AlarmNormal && n.over.IsZero() {
-		line("What to do", whatToDo(n.Fault))
-	}
-	line("Alert id", n.ID)
-	if n.Simulated {
+	line("What to do", whatToDo(a.Fault))
+	line("Alert id", a.ID)
+	if a.Simulated {
 		b.WriteString("\nThe machine is simulated.\n")
-	}
-	if n.replayed {
-		b.WriteString("\nThis message may have arrived before.\n")
 	}
 	return b.String()
 }
-
-// stamp is a time as people read it.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 // snsMessage is the message for a topic with MessageStructure "json": people get text, programs the alert.
 func snsMessage(m message) (subjectLine, text string, err error) {
@@ -152,13 +113,15 @@ func snsMessage(m message) (subjectLine, text string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	n := newsOf(a, m)
-	email, sms, body := n.email(), n.text(), string(n.body(m.payload))
+	email, sms, body := emailText(a), a.Text, string(m.body())
+	if sms == "" {
+		sms = subject(a)
+	}
 	data, err := encode(map[string]string{
 		"default": email, "email": email, "sms": sms, "lambda": body, "sqs": body, "http": body, "https": body,
 	})
 	if err != nil {
 		return "", "", fmt.Errorf("encode SNS message: %w", err)
 	}
-	return n.subject(), string(data), nil
+	return subject(a), string(data), nil
 }

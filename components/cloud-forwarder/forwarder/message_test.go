@@ -68,15 +68,15 @@ func TestSNSMessage(t *testing.T) {
 func TestSubjectFitsSNS(t *testing.T) {
 	a := raised()
 	a.Thing, a.Line = strings.Repeat("x", 128), strings.Repeat("y", 128)
-	if s := newsOf(a, message{}).subject(); len(s) != maxSubject {
+	if s := subject(a); len(s) != maxSubject {
 		t.Errorf("%d characters", len(s))
 	}
 	a.Line = "Strasse\nß"
-	if s := newsOf(a, message{}).subject(); strings.ContainsAny(s, "\nß") {
+	if s := subject(a); strings.ContainsAny(s, "\nß") {
 		t.Errorf("subject %q", s)
 	}
 	a.Thing, a.Line, a.Simulated = "press-1", "Line 7", true
-	if s := newsOf(a, message{}).subject(); s != "[SIMULATED] [HIGH] machine-fault: press-1 on Line 7" {
+	if s := subject(a); s != "[SIMULATED] [HIGH] machine-fault: press-1 on Line 7" {
 		t.Errorf("subject %q", s)
 	}
 }
@@ -174,7 +174,7 @@ func TestMessageIsKeptAsItCame(t *testing.T) {
 	if err := errors.Join(err, json.Unmarshal([]byte(text), &parts)); err != nil {
 		t.Fatal(err)
 	}
-	if parts["sms"] != newsOf(a, message{}).subject() || !strings.HasPrefix(parts["lambda"], `{"replayed":true,`) {
+	if parts["sms"] != subject(a) || !strings.HasPrefix(parts["lambda"], `{"replayed":true,`) {
 		t.Errorf("%v", parts)
 	}
 }

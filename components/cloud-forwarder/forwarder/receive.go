@@ -136,14 +136,13 @@ func (r *run) alert(ctx context.Context, m ipc.TopicMessage) {
 		return
 	}
 	streams := []*stream{r.toIoT}
-	if r.toSNS != nil {
+	if r.toSNS != nil && a.State == event.AlarmUnacknowledged {
 		streams = append(streams, r.toSNS)
 	}
-	r.forwarder.endings.add(a)
 	receipts := make([]*spool.Receipt, len(streams))
 	onDisk := true
 	for i, s := range streams {
-		if r.forwarder.accepted.has(s.name, a.ID) { // the acknowledgement was lost
+		if r.forwarder.accepted[s.name].has(a.ID) { // the acknowledgement was lost
 			continue
 		}
 		if receipts[i], err = r.keep(ctx, s, m, a.ID, a.TS); err != nil {
@@ -167,16 +166,11 @@ func (r *run) alert(ctx context.Context, m ipc.TopicMessage) {
 			continue
 		}
 		r.took(s)
-		r.remember(s, a.ID)
+		r.forwarder.accepted[s.name].add(a.ID)
 	}
 	if onDisk {
 		r.publishAck(ctx, event.TopicAckAlert, []string{a.ID})
 	}
-}
-
-// remember notes an id that is on disk in its stream.
-func (r *run) remember(s *stream, id string) {
-	s.report(placeIDs, r.forwarder.accepted.add(s.name, id))
 }
 
 // modelEvent puts an event of a model on disk, beside the alerts, and then acknowledges it.
@@ -190,7 +184,7 @@ func (r *run) modelEvent(ctx context.Context, m ipc.TopicMessage) {
 		sum := sha256.Sum256(m.Payload)
 		e.ID = "model-" + hex.EncodeToString(sum[:8])
 	}
-	if r.forwarder.accepted.has(r.toIoT.name, e.ID) { // the acknowledgement was lost
+	if r.forwarder.accepted[r.toIoT.name].has(e.ID) { // the acknowledgement was lost
 		r.publishAck(ctx, event.TopicAckModel, []string{e.ID})
 		return
 	}
@@ -208,7 +202,7 @@ func (r *run) modelEvent(ctx context.Context, m ipc.TopicMessage) {
 		return
 	}
 	r.took(r.toIoT)
-	r.remember(r.toIoT, e.ID)
+	r.forwarder.accepted[r.toIoT.name].add(e.ID)
 	r.publishAck(ctx, event.TopicAckModel, []string{e.ID})
 }
 

@@ -51,20 +51,12 @@ func (s *iotDataSink) send(ctx context.Context, m message) error {
 
 // snsSink publishes alerts to an SNS topic: acknowledged by the service's 200.
 type snsSink struct {
-	client  *sns.Client
-	arn     string
-	access  *cloud.Access
-	now     func() time.Time
-	endings *endings
-	normals bool // alerts that an alarm is over are sent, too
+	client *sns.Client
+	arn    string
+	access *cloud.Access
 }
 
 func (s *snsSink) send(ctx context.Context, m message) error {
-	a, err := event.DecodeAlert(m.payload)
-	if err == nil && a.State == event.AlarmNormal && !s.normals {
-		return nil // it is here only for those that are late
-	}
-	m.at, m.over = s.now(), s.endings.of(a)
 	subjectLine, text, err := snsMessage(m)
 	if err != nil {
 		return fmt.Errorf("%w: %w: %w", errLocal, errPoison, err)

@@ -65,7 +65,6 @@ const (
 	placeRemove  = "remove"
 	placeExpire  = "expire"
 	placeDrops   = "drops"
-	placeIDs     = "ids"
 	placeAWS     = "AWS"
 	placeRootCAs = "root certificates"
 )
@@ -99,7 +98,6 @@ type stream struct {
 
 	ahead   atomic.Pointer[window]  // what is under way; nil before there is a sink
 	drops   *drops                  // of all streams
-	scan    func(*spool.Queue)      // looks at what waits from before; nil for predictions
 	buried  occasions               // messages that became dead letters
 	failing occasions               // messages whose first attempt failed
 	dropped map[spool.Reason]uint64 // as counted
@@ -197,9 +195,6 @@ func (s *stream) open() error {
 		return errors.Join(err, queue.Close())
 	}
 	s.queue = queue
-	if s.scan != nil {
-		s.scan(queue)
-	}
 	close(s.opened)
 	return nil
 }

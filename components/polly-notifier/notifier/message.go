@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"edgepdm/shared/event"
 )
@@ -37,7 +36,6 @@ type alert struct {
 	thing     string // valid, or empty
 	text      string // clean, not empty, and not longer than Polly takes
 	badThing  error  // why the thing that the message names is not used
-	calm      bool   // it is over: no call sign
 	cut       bool   // the text was too long
 }
 
@@ -108,29 +106,12 @@ func decodeBody(body string) (a alert, wrapped *string, err error) {
 		return alert{}, nil, fmt.Errorf("%w: not an alert of this version: v is %d, must be %d", errMalformed, m.V, event.Version)
 	}
 	a = alert{id: printable(m.ID, maxID), thing: m.Thing, text: m.Text}
-	a.age([]byte(body))
 	if m.Thing != "" {
 		if err := event.CheckName(m.Thing); err != nil { // it would become a topic: say the alert, but do not announce it
 			a.thing, a.badThing = "", fmt.Errorf("thing: %w", err)
 		}
 	}
 	return a, nil, nil
-}
-
-// age makes the text fit an alert of an alarm that is over, or one that is late. What cannot be read of it silences no alert.
-func (a *alert) age(body []byte) {
-	var m struct {
-		State     event.AlarmState `json:"state"`
-		LateS     float64          `json:"late_s"`
-		OverSince string           `json:"over_since"`
-	}
-	if event.Unmarshal(body, &m) != nil {
-		return
-	}
-	a.calm = m.State == event.AlarmNormal || m.OverSince != ""
-	if a.text != "" && m.LateS > 0 && m.LateS < maxLate {
-		a.text = spokenLate(time.Duration(m.LateS)*time.Second, m.OverSince != "", a.text)
-	}
 }
 
 // decodeSentence returns what a message that is no JSON object says: itself, or the string that it is as JSON. Null, a number

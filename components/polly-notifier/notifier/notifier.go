@@ -130,7 +130,7 @@ func (n *Notifier) withinShare(ctx context.Context, left int, log *slog.Logger, 
 
 // say makes sure that the audio of an alert exists, and announces it.
 func (n *Notifier) say(ctx context.Context, log *slog.Logger, a alert) (existed, announced bool, err error) {
-	key := n.config.key(a.text, a.calm)
+	key := n.config.key(a.text)
 	log = log.With("messageId", a.messageID, "alertId", a.id, "thing", a.thing, "key", key, "text", short(a.text))
 	if a.badThing != nil {
 		log.WarnContext(ctx, "the alert will not be announced", "error", a.badThing)

@@ -5,11 +5,8 @@ import (
 	"encoding/hex"
 	"regexp"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"edgepdm/shared/event"
 )
 
 const (
@@ -18,8 +15,7 @@ const (
 	maxBilled = 3000
 	callSign  = "Alert!" // as the workshop's function began
 
-	ssmlOpen  = "<speak>"
-	ssmlCall  = callSign + `<break time="400ms"/> `
+	ssmlOpen  = "<speak>" + callSign + `<break time="400ms"/> `
 	ssmlClose = "</speak>"
 
 	maxText = maxBilled - len(callSign) - len(" ")
@@ -31,34 +27,13 @@ var calledAlready = regexp.MustCompile(`(?i)^alert ?[!:]+ ?`)
 // said is the part of text that follows the call sign, which is said once.
 func said(text string) string { return calledAlready.ReplaceAllLiteralString(text, "") }
 
-// maxLate is more seconds than any alert waits.
-const maxLate = 1e9
-
-// spokenLate is what is said of an alert that was delivered late. Of an alarm that is over only its first sentence is: what
-// follows asks people to act.
-func spokenLate(late time.Duration, over bool, text string) string {
-	if !over {
-		return event.SpokenDuration(late) + " late: " + text
-	}
-	first, _, _ := strings.Cut(text, ". ")
-	return "Past alarm, " + event.SpokenDuration(late) + " old and over: " + strings.TrimSuffix(first, ".") + "."
-}
-
-// plain is what is spoken, as plain text. What is over is spoken without the call sign.
-func plain(text string, calm bool) string {
-	if calm {
-		return said(text)
-	}
-	return strings.TrimSpace(callSign + " " + said(text))
-}
+// plain is what is spoken, as plain text.
+func plain(text string) string { return strings.TrimSpace(callSign + " " + said(text)) }
 
 // ssml is what is spoken, with a pause after the call sign.
-func ssml(text string, calm bool) string {
+func ssml(text string) string {
 	var b strings.Builder
 	b.WriteString(ssmlOpen)
-	if !calm {
-		b.WriteString(ssmlCall)
-	}
 	for _, r := range said(text) {
 		if entity := entityOf(r); entity != "" {
 			b.WriteString(entity)
@@ -127,9 +102,9 @@ func cost(r rune) int {
 }
 
 // key is the S3 key of text's audio: the same for the same words in the same voice, so that a repeat finds it.
-func (c Config) key(text string, calm bool) string {
+func (c Config) key(text string) string {
 	// No part contains a newline, so no two different alerts give the same sum.
-	parts := []string{plain(text, calm), c.Voice, c.Engine, c.Format, c.SampleRate}
+	parts := []string{plain(text), c.Voice, c.Engine, c.Format, c.SampleRate}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
 	return c.KeyPrefix + hex.EncodeToString(sum[:]) + c.extension()
 }
