@@ -51,29 +51,3 @@ func (f *filter) forget(thing string) {
 	defer f.mu.Unlock()
 	delete(f.things, thing)
 }
-
-// recent remembers ids that were accepted, so that an alert which is published again, for want of the acknowledgement,
-// is acknowledged again but not kept twice.
-type recent struct {
-	ids  map[string]struct{}
-	ring []string
-	next int
-}
-
-func newRecent(size int) *recent {
-	return &recent{ids: make(map[string]struct{}, size), ring: make([]string, size)}
-}
-
-func (r *recent) has(id string) bool {
-	_, ok := r.ids[id]
-	return ok
-}
-
-func (r *recent) add(id string) {
-	if r.has(id) {
-		return
-	}
-	delete(r.ids, r.ring[r.next])
-	r.ids[id], r.ring[r.next] = struct{}{}, id
-	r.next = (r.next + 1) % len(r.ring)
-}

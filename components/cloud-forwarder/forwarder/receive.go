@@ -135,13 +135,16 @@ func (r *run) alert(ctx context.Context, m ipc.TopicMessage) {
 		return
 	}
 	streams := []*stream{r.toIoT}
-	if r.toSNS != nil && a.State == event.AlarmUnacknowledged {
+	if r.toSNS != nil && (a.State == event.AlarmUnacknowledged || a.State == event.AlarmNormal && r.config.AlertTopicNormal) {
 		streams = append(streams, r.toSNS)
+	}
+	if r.heard(heardAlert(a)) {
+		m.Payload = markReplayed(m.Payload)
 	}
 	receipts := make([]*spool.Receipt, len(streams))
 	onDisk := true
 	for i, s := range streams {
-		if r.forwarder.accepted[s.name].has(a.ID) { // the acknowledgement was lost
+		if r.forwarder.known.has(a.ID, s.name) { // the acknowledgement was lost
 			continue
 		}
 		if receipts[i], err = r.keep(ctx, s, m, a.ID, a.TS); err != nil {
@@ -165,7 +168,7 @@ func (r *run) alert(ctx context.Context, m ipc.TopicMessage) {
 			continue
 		}
 		r.took(s)
-		r.forwarder.accepted[s.name].add(a.ID)
+		r.accepted(a.ID, s)
 	}
 	if onDisk {
 		r.publishAck(ctx, event.TopicAckAlert, []string{a.ID})
@@ -183,7 +186,10 @@ func (r *run) modelEvent(ctx context.Context, m ipc.TopicMessage) {
 		sum := sha256.Sum256(m.Payload)
 		e.ID = "model-" + hex.EncodeToString(sum[:8])
 	}
-	if r.forwarder.accepted[r.toIoT.name].has(e.ID) { // the acknowledgement was lost
+	if r.heard(heard{ID: e.ID}) {
+		m.Payload = markReplayed(m.Payload)
+	}
+	if r.forwarder.known.has(e.ID, r.toIoT.name) { // the acknowledgement was lost
 		r.publishAck(ctx, event.TopicAckModel, []string{e.ID})
 		return
 	}
@@ -201,8 +207,25 @@ func (r *run) modelEvent(ctx context.Context, m ipc.TopicMessage) {
 		return
 	}
 	r.took(r.toIoT)
-	r.forwarder.accepted[r.toIoT.name].add(e.ID)
+	r.accepted(e.ID, r.toIoT)
 	r.publishAck(ctx, event.TopicAckModel, []string{e.ID})
+}
+
+// heard notes what comes, and reports whether an earlier process may have sent it.
+func (r *run) heard(h heard) bool {
+	earlier, err := r.forwarder.known.hear(h, r.forwarder.Now())
+	r.toIoT.report(placeKnown, err)
+	return earlier
+}
+
+// accepted notes that a stream has it on disk.
+func (r *run) accepted(id string, s *stream) {
+	r.toIoT.report(placeKnown, r.forwarder.known.accept(id, s.name))
+}
+
+// progress tells what has happened to an alarm.
+func (r *run) progress(a event.Alert) progress {
+	return r.forwarder.known.progress(a, r.forwarder.Now())
 }
 
 // prediction takes a message with a prediction.
