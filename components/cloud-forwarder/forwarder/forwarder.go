@@ -111,7 +111,7 @@ type run struct {
 
 func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	r := &run{
-		forwarder: f, rt: rt, config: config, filter: newFilter(config.Sample), pending: make(chan pending, maxPending),
+		forwarder: f, rt: rt, config: config, filter: newFilter(config.Sample, config.MaxLabelChanges), pending: make(chan pending, maxPending),
 		uplink: newUplink(rt), replayed: make(map[string]int64),
 		replays: replays{desk: request.NewDesk(Component, rt.WorkDir, f.Now, rt.Log)},
 		acks: map[string]*component.Publication{

@@ -84,33 +84,6 @@ func TestSubjectFitsSNS(t *testing.T) {
 	}
 }
 
-func TestFilterTakesChangesAndSamples(t *testing.T) {
-	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	f := newFilter(time.Minute)
-	for _, c := range []struct {
-		what, thing, label string
-		after              time.Duration
-		want               bool
-	}{
-		{"the first", "p", event.LabelNotFaulty, 0, true},
-		{"no change", "p", event.LabelNotFaulty, time.Second, false},
-		{"a change", "p", event.LabelFaulty, 2 * time.Second, true},
-		{"no change", "p", event.LabelFaulty, 61 * time.Second, false},
-		{"a sample", "p", event.LabelFaulty, 62 * time.Second, true},
-		{"another thing", "q", event.LabelNotFaulty, 62 * time.Second, true},
-	} {
-		if got := f.takes(&event.Prediction{Thing: c.thing, Label: c.label}, begin.Add(c.after)); got != c.want {
-			t.Errorf("%s of %s: %v", c.what, c.thing, got)
-		}
-	}
-	all := newFilter(0)
-	for range 2 {
-		if !all.takes(&event.Prediction{Thing: "p"}, begin) {
-			t.Error("a sample of 0 does not take all")
-		}
-	}
-}
-
 func TestConfigNamesTheField(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		"alertTopicArn:":    func(c *Config) { c.AlertTopicARN = "alerts" },
@@ -118,6 +91,7 @@ func TestConfigNamesTheField(t *testing.T) {
 		"topicPrefix: it":   func(c *Config) { c.TopicPrefix = strings.Repeat("x", 65) },
 		"predictionSink:":   func(c *Config) { c.PredictionSink = "s3" },
 		"sample:":           func(c *Config) { c.Sample = -1 },
+		"maxLabelChanges:":  func(c *Config) { c.MaxLabelChanges = 1001 },
 		"groupCommit:":      func(c *Config) { c.GroupCommit = time.Minute },
 		"maxSpoolMB:":       func(c *Config) { c.MaxSpoolMB = 1 },
 		"retryMax:":         func(c *Config) { c.RetryMax = 0 },
@@ -133,19 +107,6 @@ func TestConfigNamesTheField(t *testing.T) {
 		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
-	}
-}
-
-func TestFilterForgets(t *testing.T) {
-	f := newFilter(time.Hour)
-	now := time.Now()
-	p := &event.Prediction{Thing: "p", Label: event.LabelFaulty}
-	if !f.takes(p, now) || f.takes(p, now) {
-		t.Error("the filter does not sample")
-	}
-	f.forget("p")
-	if !f.takes(p, now) {
-		t.Error("a prediction that did not get to the disk was counted as sent")
 	}
 }
 

@@ -18,12 +18,13 @@ import (
 // Names of counters in the health messages; those of streams are in stream.go.
 const (
 	CounterInvalid     = "message.invalid"
-	CounterRefused     = "message.refused"     // could not be put on disk: not acknowledged; also with "." and the reason
-	CounterOverrun     = "message.overrun"     // came faster than the disk took it; alerts come again
-	CounterSkipped     = "prediction.skipped"  // stays on the site, by the sample setting
-	CounterMissed      = "prediction.missed"   // numbers that never came: rows that were not scored, or local messages that were lost
-	CounterDeadDropped = "deadletters.dropped" // as there were too many
-	CounterLedger      = "ledger.failed"       // predictions whose number could not be recorded
+	CounterRefused     = "message.refused"       // could not be put on disk: not acknowledged; also with "." and the reason
+	CounterOverrun     = "message.overrun"       // came faster than the disk took it; alerts come again
+	CounterSkipped     = "prediction.skipped"    // stays on the site, by the sample setting
+	CounterSuppressed  = "prediction.suppressed" // of those, changes of a label that came too fast one after another
+	CounterMissed      = "prediction.missed"     // numbers that never came: rows that were not scored, or local messages that were lost
+	CounterDeadDropped = "deadletters.dropped"   // as there were too many
+	CounterLedger      = "ledger.failed"         // predictions whose number could not be recorded
 )
 
 // Reasons of CounterRefused.
@@ -71,6 +72,9 @@ func (r *run) receivePredictions(ctx, keep context.Context) error {
 	if !opened(ctx, r.toPredictions) {
 		return nil
 	}
+	defer r.releaseHeld(keep, true)
+	ticker := time.NewTicker(r.filter.tick())
+	defer ticker.Stop()
 	for {
 		var m ipc.TopicMessage
 		open := false
@@ -78,6 +82,9 @@ func (r *run) receivePredictions(ctx, keep context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-ticker.C:
+			r.releaseHeld(keep, false)
+			continue
 		case m, open = <-r.predictions.Events():
 		case m, open = <-r.batches.Events():
 			take, from = r.predictionBatch, r.batches
@@ -257,16 +264,42 @@ func (r *run) predicted(ctx context.Context, m ipc.TopicMessage, p event.Predict
 		return
 	}
 	received := pending{id: p.ID, thing: p.Thing, epoch: p.Epoch, seq: p.Seq, numbered: r.hear(&p)}
-	if r.filter.takes(&p, r.forwarder.Now()) {
-		if received.receipt, err = r.keep(ctx, r.toPredictions, m, p.ID, p.TS); err != nil {
-			r.refuse(r.toPredictions, err)
-			r.filter.forget(p.Thing)
-		}
-	} else {
+	verdict, dropped := r.filter.judge(m, &p, r.forwarder.Now())
+	if dropped {
 		r.rt.Counter(CounterSkipped).Add(1)
+		r.rt.Counter(CounterSuppressed).Add(1)
 	}
+	switch verdict {
+	case stays:
+		r.rt.Counter(CounterSkipped).Add(1)
+	case held: // by the filter
+	case sampled, changed:
+		received.receipt = r.leave(ctx, m, &p)
+	}
+	r.pend(ctx, received)
+}
+
+// leave begins to put a prediction on disk; nil when that is refused.
+func (r *run) leave(ctx context.Context, m ipc.TopicMessage, p *event.Prediction) *spool.Receipt {
+	receipt, err := r.keep(ctx, r.toPredictions, m, p.ID, p.TS)
+	if err != nil {
+		r.refuse(r.toPredictions, err)
+		r.filter.forget(p.Thing)
+	}
+	return receipt
+}
+
+// releaseHeld lets changes of labels leave that were held back: those that are due, or all.
+func (r *run) releaseHeld(ctx context.Context, all bool) {
+	for _, c := range r.filter.due(r.forwarder.Now(), all) {
+		r.pend(ctx, pending{id: c.prediction.ID, thing: c.prediction.Thing, receipt: r.leave(ctx, c.message, &c.prediction)})
+	}
+}
+
+// pend hands a prediction on to be acknowledged.
+func (r *run) pend(ctx context.Context, p pending) {
 	select {
-	case r.pending <- received:
+	case r.pending <- p:
 	case <-ctx.Done(): // the disk hangs
 	}
 }
