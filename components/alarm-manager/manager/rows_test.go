@@ -2,6 +2,7 @@ package manager_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,18 @@ func TestAGapIsToldAtOnce(t *testing.T) {
 	r.seq += 2
 	r.predict(0.1)
 	r.await("the gap", func(h event.Health) bool { return h.Counters[manager.CounterGaps] == 2 })
+}
+
+// A wild number is counted once, and hides no gap.
+func TestAWildNumberHidesNoGap(t *testing.T) {
+	r := newRig(t)
+	for _, seq := range []uint64{1, math.MaxUint64, 2, 5} {
+		r.votes("a", seq, time.Now())
+	}
+	h := r.await("all", func(h event.Health) bool { return h.Counters[manager.CounterPredictions] == 4 })
+	if h.Counters[manager.CounterJumps] != 1 || h.Counters[manager.CounterGaps] != 2 {
+		t.Errorf("%v", h.Counters)
+	}
 }
 
 // Votes do not count with those after a silence.
