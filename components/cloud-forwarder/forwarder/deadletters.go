@@ -79,21 +79,30 @@ func sealLine(object []byte) []byte {
 	return fmt.Appendf(object[:len(object)-1:len(object)-1], sealEnd, crc32.Checksum(object, castagnoli))
 }
 
+var errNewerLetter = errors.New("written by a newer version")
+
 // openLine reads a letter, and says what is wrong with a line that is none.
 func openLine(line []byte) (letter deadLetter, err error) {
 	line = bytes.TrimSpace(line)
-	if err := json.Unmarshal(line, &letter); err != nil {
-		return letter, err
-	}
+	err = json.Unmarshal(line, &letter)
 	switch end := len(line) - len(fmt.Sprintf(sealEnd, 0)); {
-	case letter.V > deadLetterFormat:
-		return letter, fmt.Errorf("format %d: written by a newer version", letter.V)
+	case letter.V > deadLetterFormat: // its other members may have other types
+		return letter, fmt.Errorf("format %d: %w", letter.V, errNewerLetter)
+	case err != nil:
+		return letter, err
 	case letter.V == 0 && !bytes.Contains(line, []byte(`"crc":`)):
 		return letter, nil // of an older version
 	case end < 1 || !bytes.Equal(line, sealLine(append(line[:end:end], '}'))):
 		return letter, errors.New("the checksum does not fit")
 	}
 	return letter, nil
+}
+
+// keepLine puts a line back as it is.
+func (d *deadLetters) keepLine(line []byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.write(append(bytes.TrimSpace(line), '\n'))
 }
 
 // lost returns how many letters were dropped since somebody took them and since the last call, and when the last was.
