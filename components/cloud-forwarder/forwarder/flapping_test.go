@@ -20,7 +20,7 @@ func TestLabelsThatAlternate(t *testing.T) {
 	r.configure(map[string]any{"sample": "1h"})
 	r.start()
 	ids := r.predict(1, 300, alternate)
-	h := r.awaitCounter(forwarder.CounterSkipped, 288) // but 1 + 10 at once, and the last
+	h := r.awaitCounter(forwarder.CounterSkipped, 288)          // but 1 + 10 at once, and the last
 	if n := h.Counters[forwarder.CounterSuppressed]; n != 144 { // the others have the label that left last
 		t.Errorf("%d suppressed", n)
 	}
