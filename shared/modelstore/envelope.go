@@ -103,15 +103,6 @@ func VerifySigned(data []byte, trusted []ed25519.PublicKey) (s Signed, err error
 	return s, err
 }
 
-// Peek reads the manifest in an envelope without a look at the signatures: nothing vouches for what it says.
-func Peek(data []byte) (Manifest, error) {
-	_, payload, err := openEnvelope(data)
-	if err != nil {
-		return Manifest{}, err
-	}
-	return decodeManifest(payload)
-}
-
 // openEnvelope reads an envelope; nothing in it is verified yet.
 func openEnvelope(data []byte) (e envelope, payload []byte, err error) {
 	if len(data) > MaxEnvelope {

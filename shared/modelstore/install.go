@@ -111,7 +111,15 @@ func (t *taking) unpack(dir string) (ModelFile, error) {
 			limits.Keep = func(string) bool { return false }
 		}
 	}
-	files, err := unpack(t.store.disk, t.archive, dir, limits)
+	// The archive was hashed before; it may have been written to since. What is unpacked counts only if it is still the same.
+	read := sha256.New()
+	files, err := unpack(t.store.disk, io.TeeReader(t.archive, read), dir, limits)
+	if _, reading := io.Copy(read, io.LimitReader(t.archive, MaxArchive)); reading != nil {
+		return ModelFile{}, fmt.Errorf("read archive: %w", reading)
+	}
+	if sum := hex.EncodeToString(read.Sum(nil)); sum != t.sum {
+		return ModelFile{}, refuse(ErrDelivery, "the archive was changed while it was read: its SHA-256 was %s, now it is %s", t.sum, sum)
+	}
 	if err != nil {
 		return ModelFile{}, err
 	}
@@ -156,7 +164,10 @@ func (t *taking) wholeArchive(dir, name string) (ModelFile, error) {
 	if err != nil {
 		return ModelFile{}, err
 	}
-	return ModelFile{File: name, SHA256: hex.EncodeToString(sum.Sum(nil)), Size: size}, nil
+	if got := hex.EncodeToString(sum.Sum(nil)); got != t.sum {
+		return ModelFile{}, refuse(ErrDelivery, "the archive was changed while it was read: its SHA-256 was %s, now it is %s", t.sum, got)
+	}
+	return ModelFile{File: name, SHA256: t.sum, Size: size}, nil
 }
 
 // readBack parses the model from the file that the engine will read.

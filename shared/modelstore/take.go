@@ -50,6 +50,7 @@ type taking struct {
 	envelope []byte
 	archive  *os.File
 	model    Installed // as far as it is known
+	sum      string    // SHA-256 of the archive
 	content  string    // Signed.Content, once the signature is verified
 }
 
@@ -235,5 +236,6 @@ func (t *taking) openArchive() (string, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return "", fmt.Errorf("read archive: %w", err)
 	}
+	t.sum = source
 	return source, nil
 }

@@ -110,6 +110,13 @@ func (p *plant) awaitHealth(healths *ipc.Subscription[ipc.TopicMessage], compone
 		case <-again.C:
 			p.command("test-alarm", `{"v":1,"thing":"press-1"}`)
 			p.command("model-fetch", `{"v":1}`)
+			happened, err := event.Encode(event.ModelEvent{V: event.Version, ID: "model-1", Event: event.ModelActivated, TS: time.Now()})
+			if err == nil {
+				err = p.client.Publish(p.t.Context(), event.ModelTopic(event.ModelActivated), happened)
+			}
+			if err != nil {
+				p.t.Fatal(err)
+			}
 		case <-late:
 			p.t.Fatalf("%s never: %s; last health %+v; components %+v", component, what, last, p.core.Components())
 		}

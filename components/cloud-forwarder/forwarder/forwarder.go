@@ -97,6 +97,7 @@ type run struct {
 	access    *cloud.Access // set and used by connect; nil until AWS can be used
 	filter    *filter
 	ledger    *ledger.Ledger
+	toldGap   time.Time // when a gap was last told at once; of the goroutine of predictions
 	pending   chan pending
 	replayed  map[string]int64 // how much of a file of dead letters is back in the streams; replay's
 	replays   replays          // replay's, too

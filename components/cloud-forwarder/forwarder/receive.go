@@ -23,6 +23,7 @@ const (
 	CounterSkipped     = "prediction.skipped"    // stays on the site, by the sample setting
 	CounterSuppressed  = "prediction.suppressed" // of those, changes of a label that came too fast one after another
 	CounterMissed      = "prediction.missed"     // numbers that never came: rows that were not scored, or local messages that were lost
+	CounterJumps       = "prediction.jumps"      // numbers too far from the others to say what is between
 	CounterDeadDropped = "deadletters.dropped"   // as there were too many
 	CounterLedger      = "ledger.failed"         // predictions whose number could not be recorded
 )
@@ -322,6 +323,13 @@ func (r *run) hear(p *event.Prediction) bool {
 	}
 	gap, err := r.ledger.Hear(p.Thing, p.Epoch, p.Seq)
 	gap.Tally(r.rt.Counter(CounterMissed))
+	if gap.Jump {
+		r.rt.Counter(CounterJumps).Add(1)
+	}
+	if now := r.forwarder.Now(); gap.Missed > 0 && now.Sub(r.toldGap).Abs() >= time.Second {
+		r.toldGap = now
+		r.rt.ReportHealth() // the process may be killed before the next health message is due
+	}
 	return err == nil && gap.New()
 }
 

@@ -37,13 +37,14 @@ type rig struct {
 	health      *ipc.Subscription[ipc.TopicMessage]
 	predictions *ipc.Subscription[ipc.TopicMessage]
 	events      *ipc.Subscription[ipc.TopicMessage] // of models
+	heard       map[string]bool                     // ids of events
 	stop        func()
 }
 
 func newRig(t *testing.T, set ...func(*localcore.Options)) *rig {
 	core := coretest.Start(t, set...)
 	r := &rig{
-		t: t, core: core, client: coretest.Client(t, core),
+		t: t, core: core, heard: make(map[string]bool), client: coretest.Client(t, core),
 		env: coretest.Environment(t, core, engineName, "inference-engine", slog.New(slog.DiscardHandler)),
 	}
 	coretest.Configure(t, core, engineName, map[string]any{"healthInterval": "100ms"})

@@ -40,7 +40,7 @@ func (l *loading) due(now time.Time) bool { return !l.again.IsZero() && !now.Bef
 
 // retry plans another attempt after a problem that may pass, and reports whether it is not worth a word yet. nil ends it.
 func (l *loading) retry(problem error, now time.Time) (quiet bool) {
-	if _, ofFile := errors.AsType[*fs.PathError](problem); !ofFile {
+	if !ofFile(problem) {
 		*l = loading{}
 		return false
 	}
@@ -122,8 +122,13 @@ func (r *run) load() (*activeModel, error) {
 
 // mayPass reports whether a model could not be loaded for a reason that is neither its own nor the configuration's.
 func mayPass(err error) bool {
-	_, ofFile := errors.AsType[*fs.PathError](err)
-	return ofFile || errors.Is(err, modelstore.ErrMemory)
+	return ofFile(err) || errors.Is(err, modelstore.ErrMemory)
+}
+
+// ofFile reports whether an error is that of a file.
+func ofFile(err error) bool {
+	_, is := errors.AsType[*fs.PathError](err)
+	return is
 }
 
 // standIn returns the first of the models that can be used, or the shipped one. It comes with cause and its own name, for

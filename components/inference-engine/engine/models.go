@@ -17,6 +17,7 @@ import (
 const (
 	storeDir   = "models"
 	lookEvery  = time.Second // into the inbox
+	maxDamaged = 3           // tests of a delivery that is not whole
 	retryAfter = time.Minute // a delivery whose test failed for want of the disk or the like
 )
 
@@ -40,6 +41,7 @@ type models struct {
 	testing   bool
 	tested    chan testResult
 	retry     map[string]time.Time // deliveries to be tested again, not before
+	damaged   map[string]int       // how often a delivery was not whole
 	probation probation
 }
 
@@ -53,7 +55,7 @@ type testResult struct {
 
 func newModels(rt *component.Runtime, config Config, now func() time.Time, store *modelstore.Store, news *modelnews.Outbox) *models {
 	return &models{
-		rt: rt, config: config, now: now, store: store, news: news, id: component.RandomID(), tested: make(chan testResult, 1), retry: make(map[string]time.Time),
+		rt: rt, config: config, now: now, store: store, news: news, id: component.RandomID(), tested: make(chan testResult, 1), retry: make(map[string]time.Time), damaged: make(map[string]int),
 	}
 }
 
@@ -153,10 +155,18 @@ func (m *models) settle(r testResult) (*activeModel, bool) {
 		m.remove(r.delivery)
 		m.rt.Conditions().Set(event.CodeModelStore, placeDelivery, nil)
 		return nil, false
-	case errors.As(r.err, &refused), r.model == nil && r.candidate.ID != "":
+	case errors.As(r.err, &refused) && refused.Reason == modelstore.ReasonDelivery && m.damaged[r.delivery.ID] < maxDamaged:
+		// Its files do not fit together, as while they are replaced: that is no word on the model.
+		m.damaged[r.delivery.ID]++
+		m.rt.Log.Warn("a delivery is not whole; it will be tested again", "delivery", r.delivery.ID, "error", r.err)
+		m.retry[r.delivery.ID] = m.now().Add(lookEvery << m.damaged[r.delivery.ID])
+		return nil, false
+	case errors.As(r.err, &refused), r.candidate.ID != "" && !ofFile(r.err): // or it does not fit the configuration
 		m.rt.Counter(CounterModelsRejected).Add(1)
 		m.rt.Log.Error("a delivered model is refused", "delivery", r.delivery.ID, "error", r.err)
-		e := event.ModelEvent{Event: event.ModelRejected, Detail: r.err.Error()}
+		e := event.ModelEvent{
+			Event: event.ModelRejected, Name: r.candidate.Manifest.Name, Version: r.candidate.Manifest.Version, Detail: r.err.Error(),
+		}
 		if refused != nil {
 			e.Name, e.Version = refused.Name, refused.Version
 		}
@@ -192,6 +202,7 @@ func (m *models) drop(r testResult) {
 
 func (m *models) remove(d modelstore.Delivery) {
 	delete(m.retry, d.ID)
+	delete(m.damaged, d.ID)
 	if err := m.inbox.Remove(d.ID); err != nil {
 		m.rt.Log.Warn("a delivery stays in the inbox", "delivery", d.ID, "error", err)
 	}

@@ -88,7 +88,7 @@ func (p *publisher) deliverFile(model, golden, version string, spoil func(*model
 	}
 }
 
-// modelEvent waits for the next event of a model.
+// modelEvent waits for the next event of a model. One that nobody acknowledged comes again, under its id.
 func (r *rig) modelEvent(step event.ModelStep) event.ModelEvent {
 	r.t.Helper()
 	select {
@@ -97,6 +97,10 @@ func (r *rig) modelEvent(step event.ModelStep) event.ModelEvent {
 		if err != nil {
 			r.t.Fatal(err)
 		}
+		if r.heard[e.ID] {
+			return r.modelEvent(step)
+		}
+		r.heard[e.ID] = true
 		if e.Event != step || m.Topic != event.ModelTopic(step) {
 			r.t.Fatalf("event %+v, want %s", e, step)
 		}

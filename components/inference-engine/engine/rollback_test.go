@@ -80,10 +80,15 @@ func TestNoRollbackToAModelThatCannotBeUsed(t *testing.T) {
 	if h.Counters[engine.CounterModelsRolledBack] != 0 {
 		t.Errorf("%v", h.Counters)
 	}
-	select {
-	case m := <-r.events.Events():
-		t.Errorf("the event %s", m.Payload)
-	default:
+	for waiting := true; waiting; { // no event but those that came before
+		select {
+		case m := <-r.events.Events():
+			if e, err := event.DecodeModelEvent(m.Payload); err != nil || !r.heard[e.ID] {
+				t.Errorf("the event %s, %v", m.Payload, err)
+			}
+		default:
+			waiting = false
+		}
 	}
 }
 
@@ -137,4 +142,28 @@ func TestADamagedModelWithNoneBefore(t *testing.T) {
 	}
 	r.start(shippedModel)
 	r.whichScores(shipped, event.CodeModelStore, "has changed since it was accepted", "the shipped model "+shipped+" scores")
+}
+
+// A delivered model that does not fit the configuration is refused by name, and the one before scores on.
+func TestADeliveryThatDoesNotFitTheConfiguration(t *testing.T) {
+	r := newRig(t)
+	p := newPublisher(r)
+	r.start(shippedModel)
+	r.await("a model", ok)
+	p.deliverStopped("1.1.0")
+	r.modelEvent(event.ModelActivated)
+	coretest.Configure(t, r.core, engineName, map[string]any{"iterations": "best"})
+	for seq := uint64(1); ; seq++ { // until the change has arrived
+		r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(seq, []float32{1})))
+		if r.prediction().Probability < 0.5 {
+			break
+		}
+	}
+	p.deliver("1.2.0", nil, nil) // without a best iteration
+	if e := r.modelEvent(event.ModelRejected); e.Version != "1.2.0" || e.Name != "simulated-compressor" || !strings.Contains(e.Detail, "iterations") {
+		t.Errorf("%+v", e)
+	}
+	r.stop()
+	r.start(shippedModel)
+	r.await("the one before", func(h event.Health) bool { return ok(h) && h.Model.Version == "1.1.0" })
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // deliver downloads a model into the inbox, or goes on with that.
-func (r *run) deliver(ctx context.Context, o offer) error {
+func (r *run) deliver(ctx context.Context, o offer, again bool) error {
 	if err := r.sweep(o.id); err != nil {
 		return err
 	}
@@ -23,12 +23,15 @@ func (r *run) deliver(ctx context.Context, o offer) error {
 		err = nil
 	}
 	err = judge(err)
+	if r.doubtful(ctx, o, err) {
+		return r.look(ctx, again)
+	}
 	if isDiskFull(err) {
 		r.rt.Counter(CounterDiskFull).Add(1)
 		return errors.Join(err, r.inbox.Remove(o.id))
 	}
 	if refused := (*refusal)(nil); err == nil || errors.As(err, &refused) {
-		return r.settle(ctx, o, err)
+		return r.settle(o, err)
 	}
 	return err
 }
@@ -63,7 +66,7 @@ func (r *run) fill(ctx context.Context, o *offer) error {
 
 // settle writes down what was decided, and announces it: a refusal if err is one, a delivery if it is nil. It is not decided
 // anew until what is published changes (promise M8), or the configuration, or an operator asks for it.
-func (r *run) settle(ctx context.Context, o offer, err error) error {
+func (r *run) settle(o offer, err error) error {
 	refused := (*refusal)(nil)
 	switch {
 	case errors.As(err, &refused):

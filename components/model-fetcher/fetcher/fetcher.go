@@ -73,10 +73,11 @@ type Fetcher struct {
 
 	news    *modelnews.Outbox // events that the forwarder does not have
 	record  *Record           // nil until it was read
-	unsaved bool              // the record in memory is newer than the file
-	seen    string            // delivery whose finding was told
-	again   bool              // a command asks for what was dealt with before; until a look has obeyed
-	replies []reply           // to the commands over IPC that the next look answers
+	doubts  doubts
+	unsaved bool    // the record in memory is newer than the file
+	seen    string  // delivery whose finding was told
+	again   bool    // a command asks for what was dealt with before; until a look has obeyed
+	replies []reply // to the commands over IPC that the next look answers
 }
 
 // Run looks for models until ctx ends. It is the component's Run. Neither a cloud that is away nor a disk that is full ends
@@ -204,8 +205,7 @@ func (r *run) lookWithin(ctx context.Context, again bool) error {
 		case m, open := <-commands:
 			if !open {
 				cancel()
-				<-done
-				return r.ended()
+				return errors.Join(r.ended(), <-done)
 			}
 			if r.command(m) {
 				r.asked.wanted()

@@ -114,8 +114,8 @@ func TestWhatIsNotAcceptableIsRefusedOnce(t *testing.T) {
 		{modelstore.ReasonVersion, func() { r.publish(manifest("1.9.9", archive), archive, r.key) }, 0},
 		{fetcher.ReasonOversized, func() { r.publish(manifest("2.1.1", large), large, r.key) }, 0},
 		{fetcher.ReasonOversized, func() { r.put(modelstore.EnvelopeFile, noise(t, 4, modelstore.MaxEnvelope+1)) }, 0},
-		{modelstore.ReasonDelivery, func() { r.publish(manifest("2.1.2", archive), archive[:mega/2], r.key) }, 1},  // truncated
-		{modelstore.ReasonDelivery, func() { r.publish(manifest("2.1.3", archive), noise(t, 5, mega), r.key) }, 1}, // other bytes
+		{modelstore.ReasonDelivery, func() { r.publish(manifest("2.1.2", archive), archive[:mega/2], r.key) }, 3},  // truncated
+		{modelstore.ReasonDelivery, func() { r.publish(manifest("2.1.3", archive), noise(t, 5, mega), r.key) }, 3}, // other bytes
 	} {
 		c.publish()
 		r.line.asked(modelstore.ArchiveFile)

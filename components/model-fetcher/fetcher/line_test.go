@@ -24,6 +24,7 @@ type line struct {
 	requests []request
 	limit    func(q request) int64 // bytes of an answer before it is dropped; -1 = all
 	hold     func(q request)       // called when the limit is reached, before the line drops
+	spoil    func(q request, r *http.Response)
 }
 
 // request is one that came over the line.
@@ -48,8 +49,11 @@ func newLine(t *testing.T, target string) *line {
 		ModifyResponse: func(r *http.Response) error {
 			q := requestOf(r.Request)
 			l.mu.Lock()
-			limit, hold := l.limit, l.hold
+			limit, hold, spoil := l.limit, l.hold, l.spoil
 			l.mu.Unlock()
+			if spoil != nil && r.StatusCode < http.StatusMultipleChoices {
+				spoil(q, r)
+			}
 			if limit == nil || r.StatusCode >= http.StatusMultipleChoices {
 				return nil
 			}

@@ -60,14 +60,18 @@ func (r *run) look(ctx context.Context, again bool) error {
 	case errors.Is(err, download.ErrMissing):
 		return r.nothing()
 	case errors.Is(err, download.ErrTooLarge):
-		return r.settle(ctx, offer{etag: etag}, judge(err))
+		return r.settle(offer{etag: etag}, judge(err))
 	case err != nil:
 		return err
 	}
 	o := offer{id: hash(envelope), etag: etag, envelope: envelope}
 	signed, err := modelstore.VerifySigned(envelope, r.keys)
 	if err != nil {
-		return r.settle(ctx, o, judge(err))
+		err = judge(err)
+		if r.doubtful(ctx, o, err) {
+			return r.look(ctx, again)
+		}
+		return r.settle(o, err)
 	}
 	m := signed.Manifest
 	o.content, o.key, o.created, o.expires = signed.Content, signed.Key, m.Created, m.Expires
@@ -76,14 +80,14 @@ func (r *run) look(ctx context.Context, again bool) error {
 		return r.resettle(o) // delivered before, under another policy or another ETag, or in another envelope
 	}
 	if err := r.check(m); err != nil {
-		return r.settle(ctx, o, err)
+		return r.settle(o, err)
 	}
 	o.want = download.Want{
 		Bucket: r.config.Bucket, Key: r.key(m.Version, modelstore.ArchiveFile),
 		Size: m.Archive.Size, SHA256: m.Archive.SHA256, MaxBytes: r.config.MaxBytes,
 	}
 	o.event.Detail = fmt.Sprintf("%d bytes, expires %s", m.Archive.Size, m.Expires.UTC().Format(time.DateOnly))
-	return r.deliver(ctx, o)
+	return r.deliver(ctx, o, again)
 }
 
 // check refuses a manifest that is signed, but not to be accepted now (promises M3 and M4).
@@ -120,9 +124,9 @@ func (r *run) lookUnsigned(ctx context.Context, again bool) error {
 		want:  download.Want{Bucket: r.config.Bucket, Key: key, MaxBytes: r.config.MaxBytes},
 	}
 	if size > r.config.MaxBytes {
-		return r.settle(ctx, o, refuse(ReasonOversized, "%s has %d bytes, maxBytes is %d", key, size, r.config.MaxBytes))
+		return r.settle(o, refuse(ReasonOversized, "%s has %d bytes, maxBytes is %d", key, size, r.config.MaxBytes))
 	}
-	return r.deliver(ctx, o)
+	return r.deliver(ctx, o, again)
 }
 
 // nothing notes that no model is published.

@@ -3,7 +3,6 @@ package operator
 import (
 	"bytes"
 	"context"
-	_ "embed" // golden.py
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -20,9 +19,6 @@ import (
 	"edgepdm/shared/gbdt"
 	"edgepdm/shared/modelstore"
 )
-
-//go:embed golden.py
-var goldenScript string
 
 const (
 	usualGolden = 64       // rows

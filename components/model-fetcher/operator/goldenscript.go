@@ -1,4 +1,8 @@
-"""Writes the margins that XGBoost gives rows: the model is the argument, the rows come as CSV on standard input."""
+package operator
+
+// goldenScript is the Python program that has XGBoost give the margins: the model is its argument, the rows come as CSV on
+// standard input.
+const goldenScript = `"""Writes the margins that XGBoost gives rows: the model is the argument, the rows come as CSV on standard input."""
 
 import io
 import pickle
@@ -57,3 +61,4 @@ def margins(data, rows):
 values = np.loadtxt(sys.stdin, delimiter=",", dtype=np.float64, ndmin=2).astype(np.float32)
 for margin in zip(*(margins(data, values) for data in files(sys.argv[1]))):
     print(",".join("%.9g" % m for m in margin))
+`

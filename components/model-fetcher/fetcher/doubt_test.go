@@ -1,0 +1,59 @@
+package fetcher_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strconv"
+	"testing"
+
+	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/shared/event"
+	"edgepdm/shared/modelstore"
+)
+
+// An archive, or a manifest, that is damaged on its way is fetched again from its beginning: the model is not refused.
+func TestDamageOnTheWayIsNoWordOnTheModel(t *testing.T) {
+	flip := func(b []byte) []byte {
+		b[len(b)/2] ^= 1
+		return b
+	}
+	for name, c := range map[string]struct {
+		object string
+		damage func([]byte) []byte
+	}{
+		"bit of the archive":           {modelstore.ArchiveFile, flip},
+		"archive cut, with its length": {modelstore.ArchiveFile, func(b []byte) []byte { return b[:len(b)/2] }},
+		"bit of the manifest":          {modelstore.EnvelopeFile, flip},
+		"manifest cut":                 {modelstore.EnvelopeFile, func(b []byte) []byte { return b[:len(b)/2] }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			archive := noise(t, 1, 10_000)
+			envelope := r.publish(manifest("1.0.0", archive), archive, r.key)
+			left := 2
+			r.line.spoil = func(q request, answer *http.Response) {
+				if q.name != c.object || left == 0 {
+					return
+				}
+				left--
+				content, err := io.ReadAll(answer.Body)
+				if err != nil {
+					t.Error(err)
+				}
+				_ = answer.Body.Close()
+				content = c.damage(content)
+				answer.Body, answer.ContentLength = io.NopCloser(bytes.NewReader(content)), int64(len(content))
+				answer.Header.Set("Content-Length", strconv.Itoa(len(content)))
+			}
+			r.start()
+			if e := r.delivered(); e.Version != "1.0.0" {
+				t.Errorf("%+v", e)
+			}
+			r.take(envelope, archive)
+			if h := r.state(event.StateOK, ""); h.Counters[fetcher.CounterRefused] != 0 || left != 0 {
+				t.Errorf("%v refused, %d left", h.Counters[fetcher.CounterRefused], left)
+			}
+		})
+	}
+}

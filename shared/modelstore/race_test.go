@@ -1,0 +1,102 @@
+package modelstore
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// An archive that is written to between its hash and its unpacking says nothing of the model: it is tried again.
+func TestAnArchiveThatChangesWhileItIsRead(t *testing.T) {
+	good := publish(t, tinyModel, "1.2.0")
+	other := publish(t, edit(t, tinyModel, "4E0", "4E0 "), "1.3.0")
+	for name, content := range map[string][]byte{
+		"garbage": []byte("garbage"), "nothing": nil, "another archive": other.archive, "cut": good.archive[:len(good.archive)/2],
+	} {
+		for _, unsigned := range []bool{false, true} {
+			t.Run(name, func(t *testing.T) {
+				b := newBench(t)
+				b.options.AllowUnsigned = true
+				b.open()
+				manifest := &good.manifest
+				if unsigned {
+					manifest = nil
+				}
+				d := b.deliver(manifest, good.archive)
+				b.store.disk.before = func(op op, path, _ string) error {
+					if op == opMkdir && filepath.Base(path) == stagingDir { // it was hashed, and will be unpacked
+						return os.WriteFile(d.Path(ArchiveFile), content, 0o600)
+					}
+					return nil
+				}
+				_, err := b.store.Take(d, nil)
+				var r *RefusedError
+				if wants(t, err, ErrDelivery, "changed while it was read"); !errors.As(err, &r) || r.Final {
+					t.Fatalf("%+v", err)
+				}
+				b.store.disk.before = nil
+				if err := os.WriteFile(d.Path(ArchiveFile), good.archive, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := b.store.Take(d, nil); err != nil {
+					t.Errorf("the good one: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// Deliveries whose files are replaced all the time leave the good model good.
+func TestReplacedFilesQuarantineNothing(t *testing.T) {
+	b := newBench(t)
+	good := publish(t, tinyModel, "1.2.0")
+	other := publish(t, edit(t, tinyModel, "4E0", "4E0 "), "1.3.0")
+	d := b.deliver(&good.manifest, good.archive)
+	envelopes := [][]byte{sign(t, encodeJSON(t, good.manifest), b.key), sign(t, encodeJSON(t, other.manifest), b.key)}
+	archives := [][]byte{good.archive, other.archive, good.archive[:100], []byte("garbage")}
+	stop := make(chan struct{})
+	var replacing sync.WaitGroup
+	replacing.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			for name, content := range map[string][]byte{EnvelopeFile: envelopes[i%2], ArchiveFile: archives[i%4]} {
+				if i%3 == 0 { // as a whole
+					next := filepath.Join(b.dir, "next")
+					if os.WriteFile(next, content, 0o600) == nil {
+						_ = os.Rename(next, d.Path(name))
+					}
+					continue
+				}
+				_ = os.WriteFile(d.Path(name), content, 0o600) // in place
+			}
+		}
+	})
+	for range 300 {
+		if c, err := b.store.Take(d, nil); err == nil {
+			if err := b.store.Drop(c); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	close(stop)
+	replacing.Wait()
+	for _, e := range b.store.Quarantined() {
+		if e.Final {
+			t.Errorf("in quarantine: %+v", e)
+		}
+	}
+	for name, content := range map[string][]byte{EnvelopeFile: envelopes[0], ArchiveFile: good.archive} {
+		if err := os.WriteFile(d.Path(name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.store.Take(d, nil); err != nil {
+		t.Errorf("the good one: %v", err)
+	}
+}
