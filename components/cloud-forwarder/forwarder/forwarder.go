@@ -24,6 +24,7 @@ const (
 	streamAlertsIoT   = "alerts-iot"
 	streamAlertsSNS   = "alerts-sns"
 	streamPredictions = "predictions"
+	streamChanges     = "label-changes" // those that pass predictions
 )
 
 const (
@@ -106,6 +107,7 @@ type run struct {
 	alerts, predictions, batches, models *ipc.Subscription[ipc.TopicMessage]
 
 	toIoT, toSNS, toPredictions *stream // toSNS is nil without a topic
+	toChanges                   *stream // changes of labels while predictions wait
 	topicless                   *stream // alerts that wait for a topic while there is none; nil when there never were any
 	streams                     []*stream
 }
@@ -148,6 +150,11 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	})
 	r.toPredictions.maxAge, r.toPredictions.parallel, r.toPredictions.loose = config.PredictionMaxAge, config.Parallel, true
 	r.toPredictions.dead = f.deadPredictions
+	// It is small, and takes changes also where the oldest predictions have to make room.
+	r.toChanges = r.newStream(streamChanges, spool.Options{
+		GroupCommit: config.GroupCommit, MaxBytes: expressBytes, WhenFull: spool.DropOldest, Log: rt.Log,
+	})
+	r.toChanges.maxAge, r.toChanges.dead, r.toChanges.behind = config.PredictionMaxAge, f.deadPredictions, r.toPredictions
 	if f.known == nil {
 		var err error
 		if f.known, err = openKnown(rt.WorkDir, recentAlerts); err != nil {
@@ -287,6 +294,7 @@ func (r *run) connect(ctx context.Context) {
 	prefix := r.config.TopicPrefix + "/" + r.forwarder.Core
 	if r.config.PredictionSink == SinkIoTCoreIPC {
 		r.toPredictions.sinks <- &iotCoreSink{client: r.rt.IPC, prefix: prefix}
+		r.toChanges.sinks <- &iotCoreSink{client: r.rt.IPC, prefix: prefix}
 	}
 	backoff := component.Backoff{Min: time.Second, Max: time.Minute}
 	for attempt := 1; ; attempt++ {
@@ -324,6 +332,7 @@ func (r *run) reach(ctx context.Context, prefix string) error {
 	r.toIoT.sinks <- &iotDataSink{client: client, prefix: prefix, access: r.access}
 	if r.config.PredictionSink == SinkIoTData {
 		r.toPredictions.sinks <- &iotDataSink{client: client, prefix: prefix, access: r.access}
+		r.toChanges.sinks <- &iotDataSink{client: client, prefix: prefix, access: r.access}
 	}
 	return nil
 }
