@@ -110,6 +110,13 @@ func (p chain) awaitHealth(healths *ipc.Subscription[ipc.TopicMessage], componen
 		case <-again.C:
 			p.Command("test-alarm", `{"v":1,"thing":"press-1"}`)
 			p.Command("model-fetch", `{"v":1}`)
+			happened, err := event.Encode(event.ModelEvent{V: event.Version, ID: "model-1", Event: event.ModelActivated, TS: time.Now()})
+			if err == nil {
+				err = p.Client.Publish(p.T.Context(), event.ModelTopic(event.ModelActivated), happened)
+			}
+			if err != nil {
+				p.T.Fatal(err)
+			}
 		case <-late:
 			p.T.Fatalf("%s never: %s; last health %+v; components %+v", component, what, last, p.Core.Components())
 		}
