@@ -25,8 +25,9 @@ import (
 // diskSize is that of each work directory.
 const diskSize = "size=24m"
 
-// toldWithin is how long a component may take to tell of its disk, and to be well again.
-const toldWithin = 45 * time.Second
+// toldWithin is how long a component may take to tell of its disk, and to be well again: the engine tests a delivered model
+// again after a minute.
+const toldWithin = 90 * time.Second
 
 // diskFault is something that goes wrong with a work directory. Both functions return when it is so.
 type diskFault struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ type load struct {
 	normal, faulty event.Values
 	epoch          string
 	seq            [things]uint64
+	failing        atomic.Bool // all rows are of a machine that fails
 	stop           context.CancelFunc
 	done           chan struct{}
 	err            error
@@ -65,9 +67,9 @@ func (l *load) run(ctx context.Context) {
 func (l *load) row(thing int) (string, error) {
 	l.seq[thing]++
 	row := event.Telemetry{
-		V: event.Version, Thing: fmt.Sprintf("press-%d", thing+1), Line: "1", Epoch: l.epoch, Seq: l.seq[thing], TS: time.Now(), Values: l.normal,
+		V: event.Version, Thing: thingName(thing), Line: "1", Epoch: l.epoch, Seq: l.seq[thing], TS: time.Now(), Values: l.normal,
 	}
-	if (l.seq[thing]/inBlock)%2 == 1 {
+	if (l.seq[thing]/inBlock)%2 == 1 || l.failing.Load() {
 		row.Values = l.faulty
 	}
 	payload, err := event.Encode(row)

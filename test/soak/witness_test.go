@@ -3,6 +3,7 @@ package soak
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -22,23 +23,24 @@ type witness struct {
 	sub  *ipc.Subscription[ipc.TopicMessage]
 	done chan struct{}
 
-	mu        sync.Mutex
-	sent      map[string]bool         // rows that the nucleus took
-	scored    map[string]bool         // predictions
-	alerts    map[string]bool         // alerts, from their first publication on
-	accepted  map[string]bool         // what the forwarder has acknowledged
-	arrived   map[string]int          // in the cloud, whatever the answer was
-	unmarked  map[string]bool         // what arrived again without the mark
-	health    map[string]event.Health // the last of each run
-	newest    map[string]event.Health // of each component
-	activated map[string]bool         // versions of models
+	mu       sync.Mutex
+	sent     map[string]bool         // rows that the nucleus took
+	scored   map[string]bool         // predictions
+	alerts   map[string]bool         // alerts, from their first publication on
+	accepted map[string]bool         // what the forwarder has acknowledged
+	arrived  map[string]int          // in the cloud, whatever the answer was
+	unmarked map[string]bool         // what arrived again without the mark
+	health   map[string]event.Health // the last of each run
+	newest   map[string]event.Health // of each component
+	known    map[string]bool         // ids of alerts before the last forget
+	words    map[string]bool         // what was said since then, without what depends on the time
 }
 
 func newWitness() *witness {
 	return &witness{
 		done: make(chan struct{}), sent: make(map[string]bool), scored: make(map[string]bool), alerts: make(map[string]bool), accepted: make(map[string]bool),
 		arrived: make(map[string]int), unmarked: make(map[string]bool), health: make(map[string]event.Health),
-		newest: make(map[string]event.Health), activated: make(map[string]bool),
+		newest: make(map[string]event.Health), words: make(map[string]bool),
 	}
 }
 
@@ -68,6 +70,7 @@ func (w *witness) heard(m ipc.TopicMessage) {
 	case strings.HasPrefix(m.Topic, event.PredictionTopic("")):
 		if p, err := event.DecodePrediction(m.Payload); err == nil {
 			w.scored[p.ID] = true
+			w.words[fmt.Sprint(p.ID, " ", p.Label, " ", p.Probability, " ", p.Model.Version)] = true
 		}
 	case m.Topic == event.TopicPredictionBatch:
 		batch, _ := event.DecodePredictionBatch(m.Payload)
@@ -77,6 +80,11 @@ func (w *witness) heard(m ipc.TopicMessage) {
 	case strings.HasPrefix(m.Topic, event.AlertTopic("")):
 		if a, err := event.DecodeAlert(m.Payload); err == nil {
 			w.alerts[a.ID] = true
+			which := "new"
+			if w.known[a.ID] {
+				which = a.ID
+			}
+			w.words[fmt.Sprint("alert ", which, " ", a.Thing, " ", a.Fault, " ", a.State)] = true
 		}
 	case m.Topic == event.TopicAckAlert, m.Topic == event.TopicAckPrediction, m.Topic == event.TopicAckModel:
 		a, _ := event.DecodeAck(m.Payload)
@@ -84,8 +92,13 @@ func (w *witness) heard(m ipc.TopicMessage) {
 			w.accepted[id] = true
 		}
 	case strings.HasPrefix(m.Topic, event.ModelTopic("")):
-		if e, err := event.DecodeModelEvent(m.Payload); err == nil && e.Event == event.ModelActivated {
-			w.activated[e.Version] = true
+		if e, err := event.DecodeModelEvent(m.Payload); err == nil {
+			w.words[fmt.Sprint("model ", e.Event, " ", e.Name, " ", e.Version)] = true
+		}
+	case strings.HasPrefix(m.Topic, "pdm/v1/reply/"):
+		var r event.Reply
+		if event.Unmarshal(m.Payload, &r) == nil {
+			w.words[fmt.Sprint("reply ", r.OK, " ", r.Text)] = true
 		}
 	case strings.HasPrefix(m.Topic, event.HealthTopic("")):
 		if h, err := event.DecodeHealth(m.Payload); err == nil {
@@ -93,6 +106,27 @@ func (w *witness) heard(m ipc.TopicMessage) {
 			w.newest[h.Component] = h
 		}
 	}
+}
+
+// forget begins the account of one start of a component.
+func (w *witness) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.known == nil {
+		w.known = maps.Clone(w.alerts)
+	}
+	clear(w.scored)
+	clear(w.accepted)
+	clear(w.arrived)
+	clear(w.unmarked)
+	clear(w.words)
+}
+
+// said returns what was said since forget.
+func (w *witness) said() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.Join(slices.Sorted(maps.Keys(w.words)), "; ")
 }
 
 // delivered notes what reached the cloud. It is the cloud's Publish.
@@ -164,8 +198,10 @@ func (w *witness) figures() figures {
 func (w *witness) state(name string, after time.Time) (event.Health, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	h, ok := w.newest[name]
-	return h, ok && h.TS.After(after)
+	if h := w.newest[name]; h.TS.After(after) {
+		return h, true
+	}
+	return event.Health{}, false
 }
 
 // has tells whether all ids are in one of the sets.
@@ -175,9 +211,12 @@ func (w *witness) has(set map[string]bool, ids ...string) bool {
 	return !slices.ContainsFunc(ids, func(id string) bool { return !set[id] })
 }
 
+// emptied tells whether nothing waits in the forwarder.
+func emptied(h event.Health) bool { return forwarder.Empty(h.Counters) }
+
 // drained tells whether nothing waits in the forwarder or the alarm manager, by their words after a time.
 func (w *witness) drained(after time.Time) bool {
 	f, known := w.state(forwarderName, after)
 	m, alsoKnown := w.state(managerName, after)
-	return known && alsoKnown && forwarder.Empty(f.Counters) && m.Counters["alert.pending"] == 0
+	return known && alsoKnown && emptied(f) && m.Counters["alert.pending"] == 0
 }
