@@ -103,7 +103,9 @@ func TestAnEngineThatIsDownIsOneAlarm(t *testing.T) {
 			r.ahead.Add(int64(10 * time.Minute))
 			r.nothingElse()
 			if c.stop {
-				r.await("the acknowledgement", func(h event.Health) bool { return h.Counters[manager.CounterPending] == 0 })
+				r.await("the acknowledgement", func(h event.Health) bool {
+					return h.Counters[manager.CounterAcked] > 0 && h.Counters[manager.CounterPending] == 0
+				})
 				r.stop()
 				r.begin()
 				r.heard = 0

@@ -28,6 +28,7 @@ const (
 	CounterUnwatched   = "prediction.unwatched" // of things beyond maxThings
 	CounterUplinkDown  = "uplink.down"          // 1 while the forwarder cannot reach the cloud
 	CounterGaps        = "prediction.missed"    // predictions that never arrived, by their sequence numbers
+	CounterJumps       = "prediction.jumps"     // with a number too far from the others to say what is between
 	CounterRepeated    = "prediction.repeated"  // with a number that is not newer than the last one
 	CounterMisdated    = "prediction.misdated"  // of rows whose time is more than a day from now
 	CounterLedger      = "ledger.failed"        // predictions whose number could not be recorded

@@ -25,6 +25,9 @@ func (r *run) hear(p *event.Prediction) ledger.Gap {
 	gap, err := r.ledger.Hear(p.Thing, p.Epoch, p.Seq)
 	r.unrecorded(err)
 	gap.Tally(r.rt.Counter(CounterGaps))
+	if gap.Jump {
+		r.rt.Counter(CounterJumps).Add(1)
+	}
 	if now := r.now(); gap.Missed > 0 && now.Sub(r.toldGap).Abs() >= time.Second {
 		r.toldGap = now
 		r.rt.ReportHealth() // the process may be killed before the next health message is due

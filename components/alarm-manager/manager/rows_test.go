@@ -2,6 +2,7 @@ package manager_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +95,18 @@ func TestAGapIsToldAtOnce(t *testing.T) {
 	r.await("the gap", func(h event.Health) bool { return h.Counters[manager.CounterGaps] == 2 })
 }
 
+// A wild number is counted once, and hides no gap.
+func TestAWildNumberHidesNoGap(t *testing.T) {
+	r := newRig(t)
+	for _, seq := range []uint64{1, math.MaxUint64, 2, 5} {
+		r.votes("a", seq, time.Now())
+	}
+	h := r.await("all", func(h event.Health) bool { return h.Counters[manager.CounterPredictions] == 4 })
+	if h.Counters[manager.CounterJumps] != 1 || h.Counters[manager.CounterGaps] != 2 {
+		t.Errorf("%v", h.Counters)
+	}
+}
+
 // Votes do not count with those after a silence.
 func TestVotesDoNotOutliveASilence(t *testing.T) {
 	r := newRig(t)
@@ -148,7 +161,7 @@ func TestNoDataIsAnAlarmOfItsOwn(t *testing.T) {
 	if a.Severity != event.SeverityMedium || a.Text != "No data of 168 sensors of line 1, press 1, such as oil_temp, flow. It cannot be watched. Check its sensors." {
 		t.Errorf("%+v", a)
 	}
-	r.await("the acknowledgement", func(h event.Health) bool { return h.Counters[manager.CounterPending] == 0 })
+	r.await("both acknowledgements", func(h event.Health) bool { return h.Counters[manager.CounterAcked] == 2 })
 	r.stop()
 	r.start() // it is still raised
 	r.predict(0.1, 0.1, 0.1)

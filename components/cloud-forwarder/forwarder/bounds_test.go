@@ -39,6 +39,7 @@ func TestAlertThatOneQueueRefuses(t *testing.T) {
 		filler = append(filler, spool.Record{ID: fmt.Sprintf("old-%d", i), Payload: make([]byte, 1<<20)})
 	}
 	r.store("alerts-sns", filler...)
+	r.configure(map[string]any{"alertTopicNormal": false})
 	r.start()
 	for range 3 {
 		r.alert("a-1")

@@ -13,14 +13,16 @@ import (
 
 // Config is the component's configuration.
 type Config struct {
-	AlertTopicARN  string        `json:"alertTopicArn"`  // SNS topic of raised alarms; empty = none
-	TopicPrefix    string        `json:"topicPrefix"`    // cloud topics are <topicPrefix>/<core>/<local topic>
-	PredictionSink string        `json:"predictionSink"` // iot-data (HTTPS, acknowledged) or iotcore-ipc (best effort)
-	Sample         time.Duration `json:"sample"`         // between two predictions of a thing whose label does not change; 0 = all
-	GroupCommit    time.Duration `json:"groupCommit"`    // predictions are on disk this long after they came, at the latest
-	Parallel       int           `json:"parallel"`       // requests under way with predictions; 1 = in order, more = in no order
-	MaxSpoolMB     int           `json:"maxSpoolMB"`     // disk space of the predictions that wait; the oldest go first
-	MinFreeMB      int           `json:"minFreeMB"`      // free disk space below which predictions take no more; a quarter of it for alerts; 0 = none
+	AlertTopicARN    string        `json:"alertTopicArn"`    // SNS topic of alarms; empty = none
+	AlertTopicNormal bool          `json:"alertTopicNormal"` // the topic also gets the end of alarms
+	TopicPrefix      string        `json:"topicPrefix"`      // cloud topics are <topicPrefix>/<core>/<local topic>
+	PredictionSink   string        `json:"predictionSink"`   // iot-data (HTTPS, acknowledged) or iotcore-ipc (best effort)
+	Sample           time.Duration `json:"sample"`           // between two predictions of a thing whose label does not change; 0 = all
+	MaxLabelChanges  int           `json:"maxLabelChanges"`  // of a thing that leave in one sample time; of more the last, later; 0 = all
+	GroupCommit      time.Duration `json:"groupCommit"`      // predictions are on disk this long after they came, at the latest
+	Parallel         int           `json:"parallel"`         // requests under way with predictions; 1 = in order, more = in no order
+	MaxSpoolMB       int           `json:"maxSpoolMB"`       // disk space of the predictions that wait; the oldest go first
+	MinFreeMB        int           `json:"minFreeMB"`        // free disk space below which predictions take no more; a quarter of it for alerts; 0 = none
 
 	PredictionMaxAge time.Duration `json:"predictionMaxAge"` // age, by their own time, at which predictions that wait are dropped; 0 = never
 	AlertMaxAge      time.Duration `json:"alertMaxAge"`      // the same of alerts and events of models
@@ -47,15 +49,16 @@ const (
 // Default returns the configuration with no key set.
 func Default() Config {
 	return Config{
-		TopicPrefix: "edgepdm", PredictionSink: SinkIoTData, Sample: time.Minute, GroupCommit: 200 * time.Millisecond,
+		AlertTopicNormal: true, TopicPrefix: "edgepdm", PredictionSink: SinkIoTData, Sample: time.Minute, MaxLabelChanges: 10, GroupCommit: 200 * time.Millisecond,
 		Parallel: 1, MaxSpoolMB: 256, MinFreeMB: 64, RetryMax: time.Minute, Timeout: 10 * time.Second,
 	}
 }
 
 const (
-	maxPrefix   = 64
-	maxParallel = 64
-	minAge      = time.Minute // what the clocks of a site may differ by must not cost a message
+	maxPrefix       = 64
+	maxParallel     = 64
+	maxLabelChanges = 1000
+	minAge          = time.Minute // what the clocks of a site may differ by must not cost a message
 )
 
 var (
@@ -76,6 +79,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("predictionSink: %q is neither %s nor %s", c.PredictionSink, SinkIoTData, SinkIoTCoreIPC)
 	case c.Sample < 0:
 		return fmt.Errorf("sample: %v is negative", c.Sample)
+	case c.MaxLabelChanges < 0 || c.MaxLabelChanges > maxLabelChanges:
+		return fmt.Errorf("maxLabelChanges: %d is not between 0 and %d", c.MaxLabelChanges, maxLabelChanges)
 	case c.GroupCommit < 0 || c.GroupCommit > 10*time.Second:
 		return fmt.Errorf("groupCommit: %v is not between 0s and 10s", c.GroupCommit)
 	case c.MaxSpoolMB < 16 || c.MaxSpoolMB > 1<<20:

@@ -51,8 +51,8 @@ type Forwarder struct {
 	deadAlerts, deadPredictions *deadLetters
 	drops                       *drops
 
-	accepted map[string]*recent // ids of alerts that are on disk, by stream
-	overrun  map[string]overrun // by subscription
+	known   *known
+	overrun map[string]overrun // by subscription
 }
 
 // overrun is how many messages a subscription had dropped when that was counted last.
@@ -93,6 +93,7 @@ type run struct {
 	access    *cloud.Access // set and used by connect; nil until AWS can be used
 	filter    *filter
 	ledger    *ledger.Ledger
+	toldGap   time.Time // when a gap was last told at once; of the goroutine of predictions
 	pending   chan pending
 	replayed  map[string]int64 // how much of a file of dead letters is back in the streams; replay's
 	replays   replays          // replay's, too
@@ -108,7 +109,7 @@ type run struct {
 
 func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	r := &run{
-		forwarder: f, rt: rt, config: config, filter: newFilter(config.Sample), pending: make(chan pending, maxPending),
+		forwarder: f, rt: rt, config: config, filter: newFilter(config.Sample, config.MaxLabelChanges), pending: make(chan pending, maxPending),
 		uplink: newUplink(rt), replayed: make(map[string]int64),
 		replays: replays{desk: request.NewDesk(Component, rt.WorkDir, f.Now, rt.Log)},
 		acks: map[string]*component.Publication{
@@ -144,16 +145,14 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	})
 	r.toPredictions.maxAge, r.toPredictions.parallel, r.toPredictions.loose = config.PredictionMaxAge, config.Parallel, true
 	r.toPredictions.dead = f.deadPredictions
-	if f.accepted == nil {
-		f.accepted = make(map[string]*recent)
+	if f.known == nil {
+		var err error
+		if f.known, err = openKnown(rt.WorkDir, recentAlerts); err != nil {
+			rt.Log.Error("alerts of before may leave again, without a mark", "error", err)
+		}
 		f.overrun = make(map[string]overrun)
 	}
 	rt.Counter(counterStreams).Store(uint64(len(r.streams)))
-	for _, s := range r.streams {
-		if s != r.toPredictions && f.accepted[s.name] == nil {
-			f.accepted[s.name] = newRecent(recentAlerts)
-		}
-	}
 	return r
 }
 
@@ -313,7 +312,7 @@ func (r *run) reach(ctx context.Context, prefix string) error {
 		r.access = access
 		r.rt.Conditions().Set(event.CodeConfiguration, placeRootCAs, access.RootCAs)
 		if r.toSNS != nil {
-			r.toSNS.sinks <- &snsSink{client: r.newSNS(), arn: r.config.AlertTopicARN, access: access}
+			r.toSNS.sinks <- &snsSink{client: r.newSNS(), arn: r.config.AlertTopicARN, access: access, since: r.progress}
 		}
 	}
 	client, err := r.iotData(ctx, r.rt.IPC())

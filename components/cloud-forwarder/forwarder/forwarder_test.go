@@ -135,19 +135,21 @@ func TestLabelChangesAndSamplesLeave(t *testing.T) {
 	checkOrder(t, r.iot, "/prediction/", want)
 }
 
-// IoT Core gets every alert and prediction as it came, on its own topics; SNS gets raised alarms, as text that a person
-// can act on.
+// IoT Core gets every alert and prediction as it came, on its own topics; SNS gets alarms and their end, as text that a
+// person can act on.
 func TestWhatEachSinkGets(t *testing.T) {
 	r := newRig(t)
 	r.start()
-	raised := r.alert("a-1")
-	over := r.alert("a-2", func(a *event.Alert) { a.State = event.AlarmNormal })
-	angle := r.alert("a-3", func(a *event.Alert) { a.Text = "Oil < 5 & rising > 3" })
+	now := func(a *event.Alert) { a.TS = time.Now().UTC() }
+	raised := r.alert("a-1", now)
+	r.awaitSNS(has("a-1"))
+	over := r.alert("a-2", now, func(a *event.Alert) { a.State, a.Text = event.AlarmNormal, "line 7, press 1 is back to normal." })
+	angle := r.alert("a-3", now, func(a *event.Alert) { a.Text = "Oil < 5 & rising > 3" })
 	p := prediction("press-1", 1)
 	r.publish(event.PredictionTopic(p.Thing), p)
 	r.iot.await(t, "all", has("a-1", "a-2", "a-3", p.ID))
 	counts := r.awaitSNS(has("a-3"))
-	if len(counts) != 2 || counts["a-2"] > 0 {
+	if len(counts) != 3 {
 		t.Errorf("SNS got %v", counts)
 	}
 	want := map[string]any{"a-1": raised, "a-2": over, "a-3": angle, p.ID: p}
@@ -161,7 +163,8 @@ func TestWhatEachSinkGets(t *testing.T) {
 		}
 	}
 	mails := r.cloud.Mails()
-	if len(mails) != 2 || mails[0].Subject != "[HIGH] machine-fault: press-1 on line-7" || !strings.Contains(mails[1].Body, angle.Text) {
+	if len(mails) != 3 || mails[0].Subject != "[HIGH] machine-fault: press-1 on line-7" || !strings.Contains(mails[2].Body, angle.Text) ||
+		mails[1].Subject != "[NORMAL] machine-fault: press-1 on line-7" || !strings.HasPrefix(mails[1].Body, over.Text+"\n") {
 		t.Fatalf("mails %+v", mails)
 	}
 	const text = `Fault found on line 7, press 1. Immediate attention required.
@@ -246,8 +249,8 @@ func TestHealthCounters(t *testing.T) {
 		return true
 	}
 	h := r.await("what waits", func(h event.Health) bool {
-		return forwarder.Waiting(h.Counters) == 13 && check(h, map[string]uint64{
-			"stream.alerts-iot.accepted": 2, "stream.alerts-iot.depth": 2, "stream.alerts-sns.accepted": 1, "stream.alerts-sns.depth": 1,
+		return forwarder.Waiting(h.Counters) == 14 && check(h, map[string]uint64{
+			"stream.alerts-iot.accepted": 2, "stream.alerts-iot.depth": 2, "stream.alerts-sns.accepted": 2, "stream.alerts-sns.depth": 2,
 			"stream.predictions.accepted": 10, "stream.predictions.depth": 10, "message.invalid": 8, "message.refused": 0,
 		})
 	})
@@ -262,7 +265,7 @@ func TestHealthCounters(t *testing.T) {
 	r.iot.await(t, "all", has(ids...))
 	h = r.await("all sent", func(h event.Health) bool {
 		return forwarder.Empty(h.Counters) && h.Counters["stream.predictions.retried"] > 0 && check(h, map[string]uint64{
-			"stream.alerts-iot.sent": 2, "stream.alerts-sns.sent": 1, "stream.predictions.sent": 10, "stream.predictions.oldest_s": 0,
+			"stream.alerts-iot.sent": 2, "stream.alerts-sns.sent": 2, "stream.predictions.sent": 10, "stream.predictions.oldest_s": 0,
 			"stream.predictions.dead": 0, "stream.predictions.dropped": 0, "stream.predictions.lost": 0, "message.overrun": 0,
 		})
 	})

@@ -1,6 +1,7 @@
 package forwarder_test
 
 import (
+	"math"
 	"testing"
 
 	"edgepdm/components/cloud-forwarder/forwarder"
@@ -51,5 +52,20 @@ func TestGapsWithoutALedger(t *testing.T) {
 	r.awaitCounter(forwarder.CounterMissed, 2)
 	if got := readFile(t, r.path("sequence-numbers")); got != newer {
 		t.Errorf("the ledger became %q", got)
+	}
+}
+
+// A wild number is counted once, and hides no gap; a gap is told at once, as the process may be killed before the next health
+// message is due.
+func TestAWildNumberHidesNoGap(t *testing.T) {
+	r := newRig(t)
+	r.configure(map[string]any{"healthInterval": "1h"})
+	r.start()
+	for _, seq := range []uint64{1, math.MaxUint64, 2, 5} {
+		r.publish(event.PredictionTopic("press-1"), prediction("press-1", seq))
+	}
+	h := r.await("the gap", func(h event.Health) bool { return h.Counters[forwarder.CounterMissed] > 0 })
+	if h.Counters[forwarder.CounterJumps] != 1 || h.Counters[forwarder.CounterMissed] != 2 {
+		t.Errorf("%v", h.Counters)
 	}
 }

@@ -40,13 +40,21 @@ func markReplayed(payload []byte) []byte {
 // maxSubject is the longest subject that SNS takes, in ASCII characters.
 const maxSubject = 100
 
-// subject is the subject line of an alert's e-mail.
-func subject(a event.Alert) string {
-	place := a.Thing
-	if a.Line != "" {
-		place += " on " + a.Line
+// place is where an alarm is.
+func place(a event.Alert) string {
+	if a.Line == "" {
+		return a.Thing
 	}
-	s := fmt.Sprintf("[%s] %s: %s", strings.ToUpper(string(a.Severity)), a.Fault, place)
+	return a.Thing + " on " + a.Line
+}
+
+// subject is the subject line of an alert's e-mail.
+func subject(a event.Alert, p progress) string {
+	kind := strings.ToUpper(string(a.Severity))
+	if a.State == event.AlarmNormal {
+		kind = string(event.AlarmNormal)
+	}
+	s := fmt.Sprintf("%s[%s] %s: %s", p.mark(), kind, a.Fault, place(a))
 	if a.Simulated {
 		s = "[SIMULATED] " + s
 	}
@@ -58,6 +66,21 @@ func subject(a event.Alert) string {
 	}, s)
 	s = strings.TrimSpace(s)
 	return s[:min(len(s), maxSubject)]
+}
+
+// said is what a person is told: the alert's text, or that its alarm is over, and when that was if it comes late.
+func said(a event.Alert, p progress, replayed bool) string {
+	text := a.Text
+	if p.over {
+		text = overText(a)
+	}
+	if note := p.note(a.State); note != "" {
+		text = strings.TrimSpace(text + " " + note)
+	}
+	if replayed {
+		text = strings.TrimSpace(text + " This message may have arrived before.")
+	}
+	return text
 }
 
 // whatToDo is the advice for a fault.
@@ -80,14 +103,14 @@ func whatToDo(f event.Fault) string {
 }
 
 // emailText is what a person reads: what, where, since when, what to do.
-func emailText(a event.Alert) string {
+func emailText(a event.Alert, p progress, replayed bool) string {
 	var b strings.Builder
 	line := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(&b, "%-13s%s\n", name+":", value)
 		}
 	}
-	fmt.Fprintf(&b, "%s\n\n", a.Text)
+	fmt.Fprintf(&b, "%s\n\n", said(a, p, replayed))
 	line("What", string(a.Fault))
 	line("Machine", a.Thing)
 	line("Line", a.Line)
@@ -99,7 +122,15 @@ func emailText(a event.Alert) string {
 	if a.Model != nil {
 		line("Model", a.Model.Version)
 	}
-	line("What to do", whatToDo(a.Fault))
+	switch {
+	case p.over:
+		line("Said", a.Text)
+		line("What to do", "It is over: see whether it comes again.")
+	case a.State == event.AlarmNormal:
+		line("State", string(a.State))
+	default:
+		line("What to do", whatToDo(a.Fault))
+	}
 	line("Alert id", a.ID)
 	if a.Simulated {
 		b.WriteString("\nThe machine is simulated.\n")
@@ -108,14 +139,17 @@ func emailText(a event.Alert) string {
 }
 
 // snsMessage is the message for a topic with MessageStructure "json": people get text, programs the alert.
-func snsMessage(m message) (subjectLine, text string, err error) {
+func snsMessage(m message, since func(event.Alert) progress) (subjectLine, text string, err error) {
 	a, err := event.DecodeAlert(m.payload)
 	if err != nil {
 		return "", "", err
 	}
-	email, sms, body := emailText(a), a.Text, string(m.body())
-	if sms == "" {
-		sms = subject(a)
+	p := since(a)
+	replayed := m.replayed || a.Replayed
+	subjectLine = subject(a, p)
+	email, sms, body := emailText(a, p, replayed), said(a, p, replayed), string(withMembers(m.body(), p.members()))
+	if a.Text == "" && !p.over {
+		sms = strings.TrimSpace(subjectLine + " " + sms)
 	}
 	data, err := encode(map[string]string{
 		"default": email, "email": email, "sms": sms, "lambda": body, "sqs": body, "http": body, "https": body,
@@ -123,5 +157,5 @@ func snsMessage(m message) (subjectLine, text string, err error) {
 	if err != nil {
 		return "", "", fmt.Errorf("encode SNS message: %w", err)
 	}
-	return subject(a), string(data), nil
+	return subjectLine, string(data), nil
 }

@@ -32,13 +32,16 @@ func raised() event.Alert {
 	}
 }
 
+// punctual is the progress of an alert that is delivered at once.
+func punctual(event.Alert) progress { return progress{} }
+
 // The e-mail tells a person what, where, since when and what to do; programs get the alert itself.
 func TestSNSMessage(t *testing.T) {
 	payload, err := json.Marshal(raised())
 	if err != nil {
 		t.Fatal(err)
 	}
-	subject, text, err := snsMessage(message{payload: payload})
+	subject, text, err := snsMessage(message{payload: payload}, punctual)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +63,7 @@ func TestSNSMessage(t *testing.T) {
 			t.Errorf("e-mail lacks %q:\n%s", want, parts["email"])
 		}
 	}
-	if _, _, err := snsMessage(message{payload: []byte("x")}); err == nil {
+	if _, _, err := snsMessage(message{payload: []byte("x")}, punctual); err == nil {
 		t.Error("a malformed alert became a message")
 	}
 }
@@ -68,53 +71,16 @@ func TestSNSMessage(t *testing.T) {
 func TestSubjectFitsSNS(t *testing.T) {
 	a := raised()
 	a.Thing, a.Line = strings.Repeat("x", 128), strings.Repeat("y", 128)
-	if s := subject(a); len(s) != maxSubject {
+	if s := subject(a, progress{}); len(s) != maxSubject {
 		t.Errorf("%d characters", len(s))
 	}
 	a.Line = "Strasse\nß"
-	if s := subject(a); strings.ContainsAny(s, "\nß") {
+	if s := subject(a, progress{}); strings.ContainsAny(s, "\nß") {
 		t.Errorf("subject %q", s)
 	}
 	a.Thing, a.Line, a.Simulated = "press-1", "Line 7", true
-	if s := subject(a); s != "[SIMULATED] [HIGH] machine-fault: press-1 on Line 7" {
+	if s := subject(a, progress{}); s != "[SIMULATED] [HIGH] machine-fault: press-1 on Line 7" {
 		t.Errorf("subject %q", s)
-	}
-}
-
-func TestFilterTakesChangesAndSamples(t *testing.T) {
-	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	f := newFilter(time.Minute)
-	for _, c := range []struct {
-		what, thing, label string
-		after              time.Duration
-		want               bool
-	}{
-		{"the first", "p", event.LabelNotFaulty, 0, true},
-		{"no change", "p", event.LabelNotFaulty, time.Second, false},
-		{"a change", "p", event.LabelFaulty, 2 * time.Second, true},
-		{"no change", "p", event.LabelFaulty, 61 * time.Second, false},
-		{"a sample", "p", event.LabelFaulty, 62 * time.Second, true},
-		{"another thing", "q", event.LabelNotFaulty, 62 * time.Second, true},
-	} {
-		if got := f.takes(&event.Prediction{Thing: c.thing, Label: c.label}, begin.Add(c.after)); got != c.want {
-			t.Errorf("%s of %s: %v", c.what, c.thing, got)
-		}
-	}
-	all := newFilter(0)
-	for range 2 {
-		if !all.takes(&event.Prediction{Thing: "p"}, begin) {
-			t.Error("a sample of 0 does not take all")
-		}
-	}
-}
-
-func TestRecentForgetsTheOldest(t *testing.T) {
-	r := newRecent(2)
-	for _, id := range []string{"a", "b", "b", "c"} {
-		r.add(id)
-	}
-	if r.has("a") || !r.has("b") || !r.has("c") || len(r.ids) != 2 {
-		t.Errorf("%v", r.ids)
 	}
 }
 
@@ -125,6 +91,7 @@ func TestConfigNamesTheField(t *testing.T) {
 		"topicPrefix: it":   func(c *Config) { c.TopicPrefix = strings.Repeat("x", 65) },
 		"predictionSink:":   func(c *Config) { c.PredictionSink = "s3" },
 		"sample:":           func(c *Config) { c.Sample = -1 },
+		"maxLabelChanges:":  func(c *Config) { c.MaxLabelChanges = 1001 },
 		"groupCommit:":      func(c *Config) { c.GroupCommit = time.Minute },
 		"maxSpoolMB:":       func(c *Config) { c.MaxSpoolMB = 1 },
 		"retryMax:":         func(c *Config) { c.RetryMax = 0 },
@@ -143,19 +110,6 @@ func TestConfigNamesTheField(t *testing.T) {
 	}
 }
 
-func TestFilterForgets(t *testing.T) {
-	f := newFilter(time.Hour)
-	now := time.Now()
-	p := &event.Prediction{Thing: "p", Label: event.LabelFaulty}
-	if !f.takes(p, now) || f.takes(p, now) {
-		t.Error("the filter does not sample")
-	}
-	f.forget("p")
-	if !f.takes(p, now) {
-		t.Error("a prediction that did not get to the disk was counted as sent")
-	}
-}
-
 // A message is kept as it came, and an alert without a text still has one for a phone.
 func TestMessageIsKeptAsItCame(t *testing.T) {
 	const payload = `{"v":1,"id":"x","text":"<&> \u003c é"}`
@@ -169,12 +123,12 @@ func TestMessageIsKeptAsItCame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, text, err := snsMessage(message{payload: data, replayed: true})
+	_, text, err := snsMessage(message{payload: data, replayed: true}, punctual)
 	var parts map[string]string
 	if err := errors.Join(err, json.Unmarshal([]byte(text), &parts)); err != nil {
 		t.Fatal(err)
 	}
-	if parts["sms"] != subject(a) || !strings.HasPrefix(parts["lambda"], `{"replayed":true,`) {
+	if !strings.HasPrefix(parts["sms"], subject(a, progress{})) || !strings.HasPrefix(parts["lambda"], `{"replayed":true,`) {
 		t.Errorf("%v", parts)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"edgepdm/shared/event"
 	"edgepdm/test/moto"
@@ -61,7 +62,7 @@ func TestSNSWithMoto(t *testing.T) {
 	r := newRig(t)
 	r.configure(map[string]any{"alertTopicArn": topic, "endpoints": map[string]any{"sns": peer.url}})
 	r.start()
-	sent := r.alert("a-1")
+	sent := r.alert("a-1", func(a *event.Alert) { a.TS = time.Now().UTC() })
 	r.acks.await(t, "acknowledgement", has("a-1"))
 	r.awaitState(event.StateDegraded, "alerts-sns deliver: NotFound")
 

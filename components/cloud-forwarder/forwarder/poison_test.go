@@ -218,9 +218,9 @@ func TestDroppedDeadLettersAreTold(t *testing.T) {
 	r.store("predictions", records...)
 	r.store("alerts-iot", r.record("alerts-iot", "a-1", event.AlertTopic("press-1"), large))
 	r.start()
-	h := r.awaitCounter("stream.predictions.dead", letters)
+	r.awaitCounter("stream.predictions.dead", letters)
 	r.awaitState(event.StateDegraded, "dead letters were dropped, as there is room for 20 MB of them")
-	h = r.await("drops", func(h event.Health) bool { return h.Counters[forwarder.CounterDeadDropped] > 0 })
+	h := r.await("drops", func(h event.Health) bool { return h.Counters[forwarder.CounterDeadDropped] > 0 })
 	kept := len(r.deadLetters()) - 1
 	old, err := os.ReadFile(r.path("dead-letters.jsonl.old"))
 	if err != nil {

@@ -18,12 +18,14 @@ import (
 // Names of counters in the health messages; those of streams are in stream.go.
 const (
 	CounterInvalid     = "message.invalid"
-	CounterRefused     = "message.refused"     // could not be put on disk: not acknowledged; also with "." and the reason
-	CounterOverrun     = "message.overrun"     // came faster than the disk took it; alerts come again
-	CounterSkipped     = "prediction.skipped"  // stays on the site, by the sample setting
-	CounterMissed      = "prediction.missed"   // numbers that never came: rows that were not scored, or local messages that were lost
-	CounterDeadDropped = "deadletters.dropped" // as there were too many
-	CounterLedger      = "ledger.failed"       // predictions whose number could not be recorded
+	CounterRefused     = "message.refused"       // could not be put on disk: not acknowledged; also with "." and the reason
+	CounterOverrun     = "message.overrun"       // came faster than the disk took it; alerts come again
+	CounterSkipped     = "prediction.skipped"    // stays on the site, by the sample setting
+	CounterSuppressed  = "prediction.suppressed" // of those, changes of a label that came too fast one after another
+	CounterMissed      = "prediction.missed"     // numbers that never came: rows that were not scored, or local messages that were lost
+	CounterJumps       = "prediction.jumps"      // numbers too far from the others to say what is between
+	CounterDeadDropped = "deadletters.dropped"   // as there were too many
+	CounterLedger      = "ledger.failed"         // predictions whose number could not be recorded
 )
 
 // Reasons of CounterRefused.
@@ -71,6 +73,9 @@ func (r *run) receivePredictions(ctx, keep context.Context) error {
 	if !opened(ctx, r.toPredictions) {
 		return nil
 	}
+	defer r.releaseHeld(keep, true)
+	ticker := time.NewTicker(r.filter.tick())
+	defer ticker.Stop()
 	for {
 		var m ipc.TopicMessage
 		open := false
@@ -78,6 +83,9 @@ func (r *run) receivePredictions(ctx, keep context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-ticker.C:
+			r.releaseHeld(keep, false)
+			continue
 		case m, open = <-r.predictions.Events():
 		case m, open = <-r.batches.Events():
 			take, from = r.predictionBatch, r.batches
@@ -135,13 +143,16 @@ func (r *run) alert(ctx context.Context, m ipc.TopicMessage) {
 		return
 	}
 	streams := []*stream{r.toIoT}
-	if r.toSNS != nil && a.State == event.AlarmUnacknowledged {
+	if r.toSNS != nil && (a.State == event.AlarmUnacknowledged || a.State == event.AlarmNormal && r.config.AlertTopicNormal) {
 		streams = append(streams, r.toSNS)
+	}
+	if r.heard(heardAlert(a)) {
+		m.Payload = markReplayed(m.Payload)
 	}
 	receipts := make([]*spool.Receipt, len(streams))
 	onDisk := true
 	for i, s := range streams {
-		if r.forwarder.accepted[s.name].has(a.ID) { // the acknowledgement was lost
+		if r.forwarder.known.has(a.ID, s.name) { // the acknowledgement was lost
 			continue
 		}
 		if receipts[i], err = r.keep(ctx, s, m, a.ID, a.TS); err != nil {
@@ -165,7 +176,7 @@ func (r *run) alert(ctx context.Context, m ipc.TopicMessage) {
 			continue
 		}
 		r.took(s)
-		r.forwarder.accepted[s.name].add(a.ID)
+		r.accepted(a.ID, s)
 	}
 	if onDisk {
 		r.publishAck(ctx, event.TopicAckAlert, []string{a.ID})
@@ -183,7 +194,10 @@ func (r *run) modelEvent(ctx context.Context, m ipc.TopicMessage) {
 		sum := sha256.Sum256(m.Payload)
 		e.ID = "model-" + hex.EncodeToString(sum[:8])
 	}
-	if r.forwarder.accepted[r.toIoT.name].has(e.ID) { // the acknowledgement was lost
+	if r.heard(heard{ID: e.ID}) {
+		m.Payload = markReplayed(m.Payload)
+	}
+	if r.forwarder.known.has(e.ID, r.toIoT.name) { // the acknowledgement was lost
 		r.publishAck(ctx, event.TopicAckModel, []string{e.ID})
 		return
 	}
@@ -201,8 +215,25 @@ func (r *run) modelEvent(ctx context.Context, m ipc.TopicMessage) {
 		return
 	}
 	r.took(r.toIoT)
-	r.forwarder.accepted[r.toIoT.name].add(e.ID)
+	r.accepted(e.ID, r.toIoT)
 	r.publishAck(ctx, event.TopicAckModel, []string{e.ID})
+}
+
+// heard notes what comes, and reports whether an earlier process may have sent it.
+func (r *run) heard(h heard) bool {
+	earlier, err := r.forwarder.known.hear(h, r.forwarder.Now())
+	r.toIoT.report(placeKnown, err)
+	return earlier
+}
+
+// accepted notes that a stream has it on disk.
+func (r *run) accepted(id string, s *stream) {
+	r.toIoT.report(placeKnown, r.forwarder.known.accept(id, s.name))
+}
+
+// progress tells what has happened to an alarm.
+func (r *run) progress(a event.Alert) progress {
+	return r.forwarder.known.progress(a, r.forwarder.Now())
 }
 
 // prediction takes a message with a prediction.
@@ -234,16 +265,42 @@ func (r *run) predicted(ctx context.Context, m ipc.TopicMessage, p event.Predict
 		return
 	}
 	received := pending{id: p.ID, thing: p.Thing, epoch: p.Epoch, seq: p.Seq, numbered: r.hear(&p)}
-	if r.filter.takes(&p, r.forwarder.Now()) {
-		if received.receipt, err = r.keep(ctx, r.toPredictions, m, p.ID, p.TS); err != nil {
-			r.refuse(r.toPredictions, err)
-			r.filter.forget(p.Thing)
-		}
-	} else {
+	verdict, dropped := r.filter.judge(m, &p, r.forwarder.Now())
+	if dropped {
 		r.rt.Counter(CounterSkipped).Add(1)
+		r.rt.Counter(CounterSuppressed).Add(1)
 	}
+	switch verdict {
+	case stays:
+		r.rt.Counter(CounterSkipped).Add(1)
+	case held: // by the filter
+	case sampled, changed:
+		received.receipt = r.leave(ctx, m, &p)
+	}
+	r.pend(ctx, received)
+}
+
+// leave begins to put a prediction on disk; nil when that is refused.
+func (r *run) leave(ctx context.Context, m ipc.TopicMessage, p *event.Prediction) *spool.Receipt {
+	receipt, err := r.keep(ctx, r.toPredictions, m, p.ID, p.TS)
+	if err != nil {
+		r.refuse(r.toPredictions, err)
+		r.filter.forget(p.Thing)
+	}
+	return receipt
+}
+
+// releaseHeld lets changes of labels leave that were held back: those that are due, or all.
+func (r *run) releaseHeld(ctx context.Context, all bool) {
+	for _, c := range r.filter.due(r.forwarder.Now(), all) {
+		r.pend(ctx, pending{id: c.prediction.ID, thing: c.prediction.Thing, receipt: r.leave(ctx, c.message, &c.prediction)})
+	}
+}
+
+// pend hands a prediction on to be acknowledged.
+func (r *run) pend(ctx context.Context, p pending) {
 	select {
-	case r.pending <- received:
+	case r.pending <- p:
 	case <-ctx.Done(): // the disk hangs
 	}
 }
@@ -255,6 +312,13 @@ func (r *run) hear(p *event.Prediction) bool {
 	}
 	gap, err := r.ledger.Hear(p.Thing, p.Epoch, p.Seq)
 	gap.Tally(r.rt.Counter(CounterMissed))
+	if gap.Jump {
+		r.rt.Counter(CounterJumps).Add(1)
+	}
+	if now := r.forwarder.Now(); gap.Missed > 0 && now.Sub(r.toldGap).Abs() >= time.Second {
+		r.toldGap = now
+		r.rt.ReportHealth() // the process may be killed before the next health message is due
+	}
 	return err == nil && gap.New()
 }
 

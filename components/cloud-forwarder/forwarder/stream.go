@@ -65,6 +65,7 @@ const (
 	placeRemove  = "remove"
 	placeExpire  = "expire"
 	placeDrops   = "drops"
+	placeKnown   = "known alerts"
 	placeAWS     = "AWS"
 	placeRootCAs = "root certificates"
 )

@@ -45,6 +45,7 @@ type losses struct {
 	twin     time.Time // when two senders were seen last; zero: none are told
 	logged   time.Time
 	reported time.Time
+	untold   bool // what was missed before the start is in no health message yet
 }
 
 func newLosses(rt *component.Runtime, most float64, now time.Time) *losses {
@@ -75,9 +76,9 @@ func (l *losses) note(t handled, gap ledger.Gap, now time.Time) {
 		l.missed--
 	case !gap.Resumed: // what was lost while the engine was down does not make it too slow
 		l.missed += int64(gap.Missed)
-	case now.Sub(l.reported) >= reportEvery: // told at once: this process, too, may be killed before its next health message
-		l.reported = now
-		l.report()
+	default:
+		l.untold = true
+		l.tell(now)
 	}
 	if gap.Twin {
 		if l.twin.IsZero() {
@@ -93,11 +94,20 @@ func (l *losses) note(t handled, gap ledger.Gap, now time.Time) {
 	}
 }
 
+// tell reports what was missed before the start: this process, too, may be killed before its next health message. mu is held.
+func (l *losses) tell(now time.Time) {
+	if l.untold && now.Sub(l.reported) >= reportEvery {
+		l.untold, l.reported = false, now
+		l.report()
+	}
+}
+
 // judge says in the health messages when too many rows are missed, and when two senders are not heard any more. rows is how
 // many have arrived.
 func (l *losses) judge(now time.Time, rows uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.tell(now)
 	if !l.twin.IsZero() && now.Sub(l.twin) > twinTime {
 		l.twin = time.Time{}
 		l.condition(event.CodeInput, placeSenders, nil)

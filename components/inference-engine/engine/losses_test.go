@@ -68,6 +68,11 @@ func TestTooManyMissedRowsAreTold(t *testing.T) {
 	if reports != 2 { // what was lost before, then and now
 		t.Errorf("%d reports", reports)
 	}
+	l.judge(now.Add(reportEvery), rows) // those of other things, within the second
+	l.judge(now.Add(2*reportEvery), rows)
+	if reports != 3 {
+		t.Errorf("%d reports in the end", reports)
+	}
 }
 
 // Two senders are told until nothing was heard of them for a while.

@@ -33,7 +33,7 @@ func (n *Notifier) ensureClip(ctx context.Context, log *slog.Logger, a alert, ke
 	if err != nil || existed {
 		return existed, err
 	}
-	audio, err := n.synthesize(ctx, log, a.text)
+	audio, err := n.synthesize(ctx, log, a)
 	if err != nil {
 		return false, err
 	}
@@ -89,12 +89,12 @@ func (a alert) metadata() map[string]string {
 	return m
 }
 
-// synthesize returns the audio of text. SSML that a voice does not take is said as plain text.
-func (n *Notifier) synthesize(ctx context.Context, log *slog.Logger, text string) ([]byte, error) {
-	audio, err := n.speak(ctx, log, ssml(text), pollytypes.TextTypeSsml)
+// synthesize returns the audio of an alert. SSML that a voice does not take is said as plain text.
+func (n *Notifier) synthesize(ctx context.Context, log *slog.Logger, a alert) ([]byte, error) {
+	audio, err := n.speak(ctx, log, ssml(a), pollytypes.TextTypeSsml)
 	if _, invalid := errors.AsType[*pollytypes.InvalidSsmlException](err); invalid {
 		log.WarnContext(ctx, "Polly refuses the SSML; the alert is spoken as plain text", "error", err)
-		return n.speak(ctx, log, plain(text), pollytypes.TextTypeText)
+		return n.speak(ctx, log, plain(a), pollytypes.TextTypeText)
 	}
 	return audio, err
 }

@@ -232,10 +232,9 @@ func snsEvent(t *testing.T, bodies ...string) json.RawMessage {
 func alertJSON(id, thing, text string) string {
 	since := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	raw, err := json.Marshal(struct {
-		Replayed bool `json:"replayed"`
 		event.Alert
 		Later []int `json:"later"`
-	}{true, event.Alert{
+	}{event.Alert{
 		V: event.Version, ID: id, Thing: thing, Line: "line-7", Fault: event.FaultMachine, State: event.AlarmUnacknowledged,
 		Severity: event.SeverityHigh, Since: since, TS: since, Probability: 0.9, Text: text,
 	}, []int{1}})

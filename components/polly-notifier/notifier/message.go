@@ -34,7 +34,9 @@ type alert struct {
 	messageID string // of SNS, for the log
 	id        string
 	thing     string // valid, or empty
+	sign      string // what is said first: allClear or callSign
 	text      string // clean, not empty, and not longer than Polly takes
+	replayed  bool   // it may have arrived before
 	badThing  error  // why the thing that the message names is not used
 	cut       bool   // the text was too long
 }
@@ -73,7 +75,7 @@ func decodeMessage(body string) (alert, error) {
 	if err != nil {
 		return alert{text: clean(body)}, err
 	}
-	if a.text, a.cut = cut(clean(a.text), maxText); a.text == "" {
+	if a.text, a.cut = cut(clean(a.text), maxBilled-len(a.sign)-len(" ")); a.text == "" {
 		return alert{text: clean(body)}, fmt.Errorf("%w: there is no text to speak", errMalformed)
 	}
 	return a, nil
@@ -83,7 +85,7 @@ func decodeMessage(body string) (alert, error) {
 func decodeBody(body string) (a alert, wrapped *string, err error) {
 	if !strings.HasPrefix(strings.TrimSpace(body), "{") {
 		text, err := decodeSentence(body)
-		return alert{text: text}, nil, err
+		return alert{sign: callSign, text: text}, nil, err
 	}
 	var m struct {
 		V       int     `json:"v"`
@@ -105,7 +107,11 @@ func decodeBody(body string) (a alert, wrapped *string, err error) {
 	if m.V != event.Version {
 		return alert{}, nil, fmt.Errorf("%w: not an alert of this version: v is %d, must be %d", errMalformed, m.V, event.Version)
 	}
-	a = alert{id: printable(m.ID, maxID), thing: m.Thing, text: m.Text}
+	a = alert{id: printable(m.ID, maxID), thing: m.Thing}
+	var c course
+	_ = event.Unmarshal([]byte(body), &c) // what is strange of it is not said: it must not silence an alert
+	a.sign, a.text = c.speech(clean(m.Text), m.Thing)
+	a.replayed = c.Replayed
 	if m.Thing != "" {
 		if err := event.CheckName(m.Thing); err != nil { // it would become a topic: say the alert, but do not announce it
 			a.thing, a.badThing = "", fmt.Errorf("thing: %w", err)

@@ -47,6 +47,7 @@ type Notifier struct {
 
 	mu           sync.Mutex
 	voiceChecked bool // guarded by mu
+	done         done
 }
 
 // New returns a Notifier.
@@ -61,6 +62,7 @@ type Result struct {
 	Reused    int `json:"reused"`    // the audio was there already
 	Announced int `json:"announced"` // of both
 	Dropped   int `json:"dropped"`   // malformed
+	Repeated  int `json:"repeated"`  // marked as repeats, and said before
 }
 
 // reportTime is what is kept of Lambda's time limit to log and return what happened.
@@ -100,6 +102,11 @@ func (n *Notifier) Handle(ctx context.Context, raw json.RawMessage) (Result, err
 			result.Dropped++
 			continue
 		}
+		if a.replayed && n.done.has(a.id) {
+			log.InfoContext(ctx, "the alert was spoken before", "messageId", a.messageID, "alertId", a.id)
+			result.Repeated++
+			continue
+		}
 		existed, announced, err := n.withinShare(ctx, len(records)-i, log, a)
 		switch {
 		case err != nil:
@@ -110,6 +117,7 @@ func (n *Notifier) Handle(ctx context.Context, raw json.RawMessage) (Result, err
 		default:
 			result.Spoken++
 		}
+		n.done.add(a.id)
 		if announced {
 			result.Announced++
 		}
@@ -130,7 +138,7 @@ func (n *Notifier) withinShare(ctx context.Context, left int, log *slog.Logger, 
 
 // say makes sure that the audio of an alert exists, and announces it.
 func (n *Notifier) say(ctx context.Context, log *slog.Logger, a alert) (existed, announced bool, err error) {
-	key := n.config.key(a.text)
+	key := n.config.key(a)
 	log = log.With("messageId", a.messageID, "alertId", a.id, "thing", a.thing, "key", key, "text", short(a.text))
 	if a.badThing != nil {
 		log.WarnContext(ctx, "the alert will not be announced", "error", a.badThing)

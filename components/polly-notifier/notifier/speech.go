@@ -15,10 +15,11 @@ const (
 	maxBilled = 3000
 	callSign  = "Alert!" // as the workshop's function began
 
-	ssmlOpen  = "<speak>" + callSign + `<break time="400ms"/> `
-	ssmlClose = "</speak>"
+	allClear = "All clear." // of an alarm that is over
 
-	maxText = maxBilled - len(callSign) - len(" ")
+	ssmlOpen  = "<speak>"
+	ssmlPause = `<break time="400ms"/> `
+	ssmlClose = "</speak>"
 )
 
 // calledAlready matches a call sign with which a text begins by itself, as the workshop's "ALERT !" does.
@@ -28,13 +29,13 @@ var calledAlready = regexp.MustCompile(`(?i)^alert ?[!:]+ ?`)
 func said(text string) string { return calledAlready.ReplaceAllLiteralString(text, "") }
 
 // plain is what is spoken, as plain text.
-func plain(text string) string { return strings.TrimSpace(callSign + " " + said(text)) }
+func plain(a alert) string { return strings.TrimSpace(a.sign + " " + said(a.text)) }
 
 // ssml is what is spoken, with a pause after the call sign.
-func ssml(text string) string {
+func ssml(a alert) string {
 	var b strings.Builder
-	b.WriteString(ssmlOpen)
-	for _, r := range said(text) {
+	b.WriteString(ssmlOpen + a.sign + ssmlPause)
+	for _, r := range said(a.text) {
 		if entity := entityOf(r); entity != "" {
 			b.WriteString(entity)
 			continue
@@ -101,10 +102,10 @@ func cost(r rune) int {
 	return 1
 }
 
-// key is the S3 key of text's audio: the same for the same words in the same voice, so that a repeat finds it.
-func (c Config) key(text string) string {
+// key is the S3 key of an alert's audio: the same for the same words in the same voice, so that a repeat finds it.
+func (c Config) key(a alert) string {
 	// No part contains a newline, so no two different alerts give the same sum.
-	parts := []string{plain(text), c.Voice, c.Engine, c.Format, c.SampleRate}
+	parts := []string{plain(a), c.Voice, c.Engine, c.Format, c.SampleRate}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
 	return c.KeyPrefix + hex.EncodeToString(sum[:]) + c.extension()
 }

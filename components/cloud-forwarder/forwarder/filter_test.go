@@ -1,0 +1,139 @@
+package forwarder
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+)
+
+var filterBegin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func judged(f *filter, thing, label string, after time.Duration) verdict {
+	v, _ := f.judge(ipc.TopicMessage{}, &event.Prediction{Thing: thing, Label: label}, filterBegin.Add(after))
+	return v
+}
+
+func TestFilterTakesChangesAndSamples(t *testing.T) {
+	f := newFilter(time.Minute, 10)
+	for _, c := range []struct {
+		what, thing, label string
+		after              time.Duration
+		want               verdict
+	}{
+		{"the first", "p", event.LabelNotFaulty, 0, changed},
+		{"no change", "p", event.LabelNotFaulty, time.Second, stays},
+		{"a change", "p", event.LabelFaulty, 2 * time.Second, changed},
+		{"no change", "p", event.LabelFaulty, 61 * time.Second, stays},
+		{"a sample", "p", event.LabelFaulty, 62 * time.Second, sampled},
+		{"another thing", "q", event.LabelNotFaulty, 62 * time.Second, changed},
+	} {
+		if got := judged(f, c.thing, c.label, c.after); got != c.want {
+			t.Errorf("%s of %s: %v", c.what, c.thing, got)
+		}
+	}
+	all := newFilter(0, 1)
+	for i, want := range []verdict{changed, sampled, changed, changed, changed} {
+		if got := judged(all, "p", []string{"a", "a", "b", "a", "b"}[i], 0); got != want {
+			t.Errorf("%d: with a sample of 0 it is %v, want %v", i, got, want)
+		}
+	}
+}
+
+func TestFilterForgets(t *testing.T) {
+	f := newFilter(time.Hour, 1)
+	if judged(f, "p", "a", 0) != changed || judged(f, "p", "a", 0) != stays {
+		t.Error("the filter does not sample")
+	}
+	judged(f, "p", "b", 0)
+	judged(f, "p", "a", 0) // held back
+	f.forget("p")
+	if judged(f, "p", "a", 0) != changed {
+		t.Error("a prediction that did not get to the disk was counted as sent")
+	}
+	if due := f.due(filterBegin.Add(2*time.Hour), true); len(due) > 0 {
+		t.Errorf("%+v is held back", due)
+	}
+}
+
+// Labels that alternate leave at the rate of the setting, however fast they come; the last state is withheld for less than
+// the sample time, and every prediction is either sent or counted.
+func TestFilterBoundsLabelChanges(t *testing.T) {
+	const every, changes = time.Minute, 10
+	for _, step := range []time.Duration{time.Millisecond, 100 * time.Millisecond, time.Second, 7 * time.Second} {
+		t.Run(step.String(), func(t *testing.T) {
+			f := newFilter(every, changes)
+			sent, dropped, skipped, rows := 0, 0, 0, 300
+			last, since := "", time.Duration(0) // what left, and since when it differs from the last row
+			at := time.Duration(0)
+			check := func(label string) {
+				switch {
+				case label == last:
+					since = at
+				case at-since > every/changes+step:
+					t.Fatalf("%v: %s is withheld since %v", at, label, since)
+				}
+			}
+			for i := range rows {
+				at = time.Duration(i) * step
+				label := fmt.Sprint(i % 2)
+				for _, c := range f.due(filterBegin.Add(at), false) {
+					sent++
+					last = c.prediction.Label
+				}
+				v, d := f.judge(ipc.TopicMessage{}, &event.Prediction{Thing: "p", Label: label}, filterBegin.Add(at))
+				switch v {
+				case sampled, changed:
+					sent++
+					last = label
+				case stays:
+					skipped++
+				case held:
+				}
+				if d {
+					dropped++
+				}
+				check(label)
+			}
+			end := at
+			for ; at <= end+every; at += step { // nothing comes any more
+				for _, c := range f.due(filterBegin.Add(at), false) {
+					sent++
+					last = c.prediction.Label
+				}
+				check("1")
+			}
+			if last != "1" || sent+dropped+skipped != rows {
+				t.Errorf("%s is the last state; %d sent, %d dropped, %d skipped of %d", last, sent, dropped, skipped, rows)
+			}
+			if limit := 1 + changes + int((end+every)*changes/every) + 1; sent > limit {
+				t.Errorf("%d left, at most %d may", sent, limit)
+			}
+		})
+	}
+}
+
+func TestFilterWithoutABoundOfChanges(t *testing.T) {
+	f := newFilter(time.Hour, 0)
+	for i := range 100 {
+		if v := judged(f, "p", fmt.Sprint(i), 0); v != changed {
+			t.Fatalf("%d: %v", i, v)
+		}
+	}
+}
+
+// What is held back when the forwarder stops leaves then.
+func TestFilterReleasesAllAtTheEnd(t *testing.T) {
+	f := newFilter(time.Hour, 1)
+	for _, thing := range []string{"p", "q"} {
+		for _, label := range []string{"a", "b", "c", "d"} {
+			judged(f, thing, label, 0)
+		}
+	}
+	due := f.due(filterBegin, true)
+	if len(due) != 2 || due[0].prediction.Label != "d" || due[1].prediction.Label != "d" || len(f.due(filterBegin, true)) != 0 {
+		t.Errorf("%+v", due)
+	}
+}

@@ -1,0 +1,252 @@
+package forwarder
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"edgepdm/shared/component"
+	"edgepdm/shared/durable"
+	"edgepdm/shared/event"
+)
+
+const (
+	knownName = "known-alerts.jsonl"
+	// knownLines is how many lines the file may have for each id that is remembered, until it is written again.
+	knownLines   = 4
+	maxKnownLine = 64 << 10
+	maxKnownSize = 256 << 20 // of a file that is read at all
+)
+
+// known remembers the alerts and events of models that were heard last, also those of an earlier process: in which streams they
+// are on disk, so that one which is published again is acknowledged again but not kept twice, and which alarms are
+// over. The file has a sealed line for each, synced before the alert goes into a stream: no alert leaves that the file
+// does not name. Its methods may be called from several goroutines.
+type known struct {
+	path  string
+	limit int
+
+	mu    sync.Mutex
+	lines int
+	byID  map[string]*heard
+	order []*heard // oldest first
+	over  map[alarm]*heard
+}
+
+// heard is what is known of an alert or an event of a model. In the file, the last line of an id counts.
+type heard struct {
+	ID    string           `json:"id"`
+	Thing string           `json:"thing,omitempty"`
+	Fault event.Fault      `json:"fault,omitempty"`
+	State event.AlarmState `json:"state,omitempty"`
+	Since time.Time        `json:"since,omitzero"`
+	TS    time.Time        `json:"ts,omitzero"`
+	On    []string         `json:"on,omitempty"` // streams that have it on disk
+
+	at time.Time // when this process heard it, with its monotonic clock; zero: an earlier one did
+}
+
+// alarm is what a raise and its end have in common.
+type alarm struct {
+	thing string
+	fault event.Fault
+	since int64
+}
+
+func (h *heard) alarm() alarm { return alarm{h.Thing, h.Fault, h.Since.UnixNano()} }
+
+func heardAlert(a event.Alert) heard {
+	return heard{ID: a.ID, Thing: a.Thing, Fault: a.Fault, State: a.State, Since: a.Since, TS: a.TS}
+}
+
+// openKnown reads what earlier processes have heard. Lines that are damaged are left out, and said in the error; the
+// others count.
+func openKnown(dir string, limit int) (*known, error) {
+	k := &known{path: filepath.Join(dir, knownName), limit: limit, byID: make(map[string]*heard), over: make(map[alarm]*heard)}
+	f, err := os.Open(k.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return k, nil
+	}
+	if err != nil {
+		return k, fmt.Errorf("read known alerts: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	lines := bufio.NewScanner(io.LimitReader(f, maxKnownSize))
+	lines.Buffer(nil, maxKnownLine)
+	damaged := 0
+	for lines.Scan() {
+		k.lines++
+		var h heard
+		if body, sealed, err := durable.Open(lines.Bytes()); err != nil || !sealed || json.Unmarshal(body, &h) != nil || h.ID == "" {
+			damaged++
+			continue
+		}
+		if before := k.byID[h.ID]; before != nil {
+			before.On = h.On
+			continue
+		}
+		k.add(&h)
+	}
+	err = lines.Err()
+	if damaged > 0 {
+		err = errors.Join(err, fmt.Errorf("%d lines are damaged", damaged))
+	}
+	if err != nil {
+		k.lines = knownLines * limit // the next line writes the file again
+		return k, fmt.Errorf("read known alerts: %w", err)
+	}
+	return k, nil
+}
+
+// add remembers another alert, and forgets the oldest where there are too many. mu is held, or nobody else has k.
+func (k *known) add(h *heard) {
+	if len(k.order) >= k.limit {
+		oldest := k.order[0]
+		k.order = slices.Delete(k.order, 0, 1)
+		delete(k.byID, oldest.ID)
+		if k.over[oldest.alarm()] == oldest {
+			delete(k.over, oldest.alarm())
+		}
+	}
+	k.byID[h.ID] = h
+	k.order = append(k.order, h)
+	switch {
+	case h.Since.IsZero():
+	case h.State == event.AlarmNormal:
+		k.over[h.alarm()] = h
+	default:
+		delete(k.over, h.alarm()) // raised again
+	}
+}
+
+// hear notes an alert that comes. With earlier, a process before this one has heard it and may have sent it. After
+// an error the alert is known, but not to the next process.
+func (k *known) hear(h heard, now time.Time) (earlier bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if before := k.byID[h.ID]; before != nil {
+		return before.at.IsZero(), nil
+	}
+	h.at = now
+	k.add(&h)
+	return false, k.write(&h, true)
+}
+
+// has reports whether a stream has the alert on disk.
+func (k *known) has(id, stream string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	h := k.byID[id]
+	return h != nil && slices.Contains(h.On, stream)
+}
+
+// accept notes that a stream has the alert on disk. That is not synced: after a loss of power the alert comes
+// again, and is marked.
+func (k *known) accept(id, stream string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	h := k.byID[id]
+	if h == nil || slices.Contains(h.On, stream) {
+		return nil
+	}
+	h.On = append(h.On, stream)
+	return k.write(h, false)
+}
+
+// write appends a line, or writes the file again when it is long. mu is held.
+func (k *known) write(h *heard, sync bool) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("write known alerts: %w", err)
+		}
+	}()
+	if k.lines >= knownLines*k.limit {
+		return k.rewrite()
+	}
+	line, err := durable.Marshal(h)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(k.path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if size := info.Size(); size > 0 {
+		last := make([]byte, 1)
+		if _, err := f.ReadAt(last, size-1); err != nil {
+			return err
+		}
+		if last[0] != '\n' { // a process was killed while it wrote
+			line = append([]byte{'\n'}, line...)
+		}
+	}
+	k.lines++
+	if _, err := f.Write(line); err != nil || !sync {
+		return err
+	}
+	if err := f.Sync(); err != nil || info.Size() > 0 {
+		return err
+	}
+	return syncDir(filepath.Dir(k.path))
+}
+
+// rewrite writes the file with one line for each alert. mu is held.
+func (k *known) rewrite() error {
+	var file bytes.Buffer
+	for _, h := range k.order {
+		line, err := durable.Marshal(h)
+		if err != nil {
+			return err
+		}
+		file.Write(line)
+	}
+	if err := component.WriteFileAtomic(k.path, file.Bytes(), 0o600); err != nil {
+		return err
+	}
+	k.lines = len(k.order)
+	return nil
+}
+
+// progress tells, at the moment of its delivery, how old an alert is and whether its alarm is over.
+func (k *known) progress(a event.Alert, now time.Time) progress {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	self := heardAlert(a)
+	if h := k.byID[a.ID]; h != nil {
+		self = *h
+	}
+	p := progress{now: now}
+	p.raised, p.aged = self.age(now)
+	if end := k.over[self.alarm()]; end != nil && a.State != event.AlarmNormal && !a.Since.IsZero() {
+		p.over = true
+		p.ended, p.endKnown = end.age(now)
+	}
+	return p
+}
+
+// age returns how old an alert is. What this process has heard it knows by a clock that nobody sets; of others
+// a time before which no clock is right, and one that is still to come, say nothing.
+func (h *heard) age(now time.Time) (age time.Duration, known bool) {
+	at := h.at
+	if at.IsZero() {
+		at = now
+	}
+	wall := at.Round(0)
+	if h.TS.Before(sensible()) || wall.Before(sensible()) || h.TS.After(wall) {
+		return now.Sub(at), !h.at.IsZero()
+	}
+	return now.Sub(at) + wall.Sub(h.TS), true
+}

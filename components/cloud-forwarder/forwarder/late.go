@@ -1,0 +1,118 @@
+package forwarder
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+
+	"edgepdm/shared/event"
+)
+
+// lateAfter is the age from which an alert that is delivered says how old it is. A retry or two is no delay that matters to
+// a person.
+const lateAfter = 3 * time.Minute
+
+// progress is what has happened to an alert's alarm by the time of delivery.
+type progress struct {
+	now      time.Time     // of the delivery
+	raised   time.Duration // since the alert was made; with aged
+	aged     bool
+	over     bool          // a raised alarm whose end was heard
+	ended    time.Duration // since the end; with endKnown
+	endKnown bool
+}
+
+// late reports whether the alert is so old that this has to be said.
+func (p progress) late() bool { return p.aged && p.raised > lateAfter }
+
+// mark begins a subject.
+func (p progress) mark() string {
+	var mark string
+	if p.late() {
+		mark = "[LATE " + shortDuration(p.raised) + "] "
+	}
+	if p.over {
+		mark += "[OVER] "
+	}
+	return mark
+}
+
+// note is the sentence that tells when the alarm was raised, delivered and over; "" for an alert that is delivered as it should be.
+// Times are those of a clock that is right now.
+func (p progress) note(state event.AlarmState) string {
+	if !p.late() && !p.over {
+		return ""
+	}
+	at := func(age time.Duration) string {
+		t, now := p.now.Add(-age).UTC(), p.now.UTC()
+		if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
+			return t.Format("15:04")
+		}
+		return t.Format("2006-01-02 15:04")
+	}
+	var parts []string
+	if p.aged && !p.now.Before(sensible()) {
+		what := "Raised "
+		if state == event.AlarmNormal {
+			what = "Over since "
+		}
+		parts = append(parts, what+at(p.raised)+", delivered "+at(0))
+	}
+	switch {
+	case p.over && p.endKnown && len(parts) > 0:
+		parts = append(parts, "over since "+at(p.ended))
+	case p.over:
+		return "It is over."
+	}
+	return strings.Join(parts, "; ") + " (UTC)."
+}
+
+// members are what programs get of it, beside the alert.
+func (p progress) members() string {
+	var members string
+	if p.late() {
+		members = fmt.Sprintf(`"late_s":%d`, int64(p.raised/time.Second))
+	}
+	if p.over {
+		members = strings.TrimPrefix(members+`,"over":true`, ",")
+		if p.endKnown && !p.now.Before(sensible()) {
+			members += fmt.Sprintf(`,"over_since":%q`, p.now.Add(-p.ended).UTC().Format(time.RFC3339))
+		}
+	}
+	return members
+}
+
+// withMembers puts members in front of those of a JSON object, but behind the mark of a repeat.
+func withMembers(payload []byte, members string) []byte {
+	rest, ok := bytes.CutPrefix(payload, []byte("{"))
+	if members == "" || !ok {
+		return payload
+	}
+	rest, marked := bytes.CutPrefix(rest, []byte(`"replayed":true,`))
+	b := []byte("{" + members + ",")
+	if marked {
+		b = []byte(`{"replayed":true,` + members + ",")
+	}
+	return append(b, rest...)
+}
+
+// overText is what is said of a raised alarm that is over, in place of its own text, which calls for action.
+func overText(a event.Alert) string {
+	text := fmt.Sprintf("The alarm %s of %s is over.", a.Fault, place(a))
+	if a.Simulated {
+		text = "Simulation: " + text
+	}
+	return text
+}
+
+// shortDuration is a duration for a subject.
+func shortDuration(d time.Duration) string {
+	switch {
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
