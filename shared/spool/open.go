@@ -261,7 +261,7 @@ func (q *Queue) tellTorn(s segment, bytes int64) {
 	}
 }
 
-// forgetNewest removes the newest segment, which has no record. If the disk refuses, it is written anew when its turn comes.
+// forgetNewest removes the newest segment, which has no record. If the disk refuses, it is written again when its turn comes.
 func (q *Queue) forgetNewest() {
 	n := len(q.segments) - 1
 	s := q.segments[n]

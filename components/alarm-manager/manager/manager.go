@@ -373,7 +373,7 @@ func (r *run) tick(now time.Time, elapsed time.Duration) {
 	r.keepWatch(now, false)
 }
 
-// keepWatch puts on disk what a restart must not make begin anew.
+// keepWatch puts on disk what a restart must not make start over.
 func (r *run) keepWatch(now time.Time, exactly bool) {
 	err := r.watch.save(now, r.config, exactly)
 	if err != nil && !r.unkept {

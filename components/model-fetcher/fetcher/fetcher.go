@@ -37,7 +37,7 @@ const (
 	CounterRefused   = "model.refused"      // in all
 	CounterBytes     = "download.bytes"     // of archives, as they came
 	CounterResumed   = "download.resumed"   // went on where an earlier process, or an earlier look, ended
-	CounterRestarted = "download.restarted" // began anew, for the object had changed
+	CounterRestarted = "download.restarted" // started over, for the object had changed
 	CounterDiskFull  = "disk.full"
 	CounterInvalid   = "message.invalid"
 	CounterLost      = "event.lost" // made room for newer ones while no forwarder took them
