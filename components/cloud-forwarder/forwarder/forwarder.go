@@ -67,10 +67,7 @@ type overrun struct {
 func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	r := f.newRun(rt, config)
 	var err error
-	if r.ledger, err = ledger.Open(filepath.Join(rt.WorkDir, ledgerName), maxThings); err != nil {
-		rt.Log.Error("predictions lost while the forwarder is down will not be counted", "error", err)
-		r.ledger = ledger.Memory(maxThings)
-	}
+	r.ledger = ledger.Begin(filepath.Join(rt.WorkDir, ledgerName), maxThings)
 	defer func() { _ = r.ledger.Close() }()
 	if r.alerts, err = r.subscribe(ctx, event.FilterAlert); err != nil {
 		return err
@@ -243,6 +240,7 @@ func every(ctx context.Context, interval time.Duration, do func()) {
 // measure drops what is too old, and brings the counters up to date that are not counted as it happens.
 func (r *run) measure() {
 	now := r.forwarder.Now()
+	r.rt.Conditions().Set(event.CodeStateOnDisk, ledgerName, r.ledger.State())
 	for _, s := range r.streams {
 		if s.isOpen() {
 			s.expire(now)
