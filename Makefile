@@ -103,6 +103,18 @@ conformance: ## ask a real core what we know of its IPC: make conformance ROOT=/
 soak: ## damage 100,000 model files of every format and read them: make soak [SOAK=N]
 	SOAK=$(or $(SOAK),100000) go test -count=1 -timeout 60m -run '^TestMutated$$' -v ./shared/gbdt ./shared/gbdt/leaves
 
+.PHONY: soak-kills
+soak-kills: ## kill -9 random components in 200 rounds, with cuts of the uplink: make soak-kills [SOAK_KILLS=N] [SOAK_SEED=N]
+	SOAK_KILLS=$(or $(SOAK_KILLS),200) SOAK_SEED=$(or $(SOAK_SEED),1) go test -count=1 -timeout 60m -run '^TestKills$$' -v ./test/soak
+
+.PHONY: soak-disks
+soak-disks: ## fill each component's disk, make it read-only, take its permissions (as root): make soak-disks [SOAK_DISKS=ROUNDS]
+	SOAK_DISKS=$(or $(SOAK_DISKS),1) go test -count=1 -timeout 60m -run '^TestDisks$$' -v ./test/soak
+
+.PHONY: soak-damage
+soak-damage: ## flip bits and cut ends of 2,000 files of the components, and start them: make soak-damage [SOAK_DAMAGE=N] [SOAK_SEED=N]
+	SOAK_DAMAGE=$(or $(SOAK_DAMAGE),2000) SOAK_SEED=$(or $(SOAK_SEED),1) go test -count=1 -timeout 90m -parallel 4 -run '^TestDamage$$' -v ./test/soak
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf artifacts-build cloud-build bin demo-run docker-run .cache greengrass-build recipes/*/greengrass-build

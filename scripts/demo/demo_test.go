@@ -97,7 +97,7 @@ func TestDeliveryIsHeldAgainstTheJournal(t *testing.T) {
 	o := newObserver()
 	raised := event.Alert{V: 1, ID: "a-1", Thing: "p", State: event.AlarmUnacknowledged}
 	cleared := event.Alert{V: 1, ID: "a-2", Thing: "p", State: event.AlarmNormal}
-	for _, a := range []event.Alert{raised, cleared, raised} { // published again for want of an acknowledgement
+	for _, a := range []event.Alert{raised, cleared, raised} { // published again for lack of an acknowledgement
 		tell(t, o, event.AlertTopic("p"), a)
 	}
 	tell(t, o, event.TopicAckPrediction, event.Ack{V: 1, IDs: []string{"p-1", "p-2"}})

@@ -104,7 +104,8 @@ func tamper(envelope []byte) ([]byte, error) {
 	return json.Marshal(e)
 }
 
-// modelActs publish a good model, a tampered one and one whose golden row is wrong, unless -model names the model.
+// modelActs publish a good model, a tampered one and one whose golden row is wrong, unless -model names the model. The tampered one
+// is fetched again some times before it is refused, which the next must not cut short.
 func (d *demo) modelActs(part func(float64) time.Duration) []act {
 	if d.options.model != "" {
 		return nil
@@ -115,7 +116,7 @@ func (d *demo) modelActs(part func(float64) time.Duration) []act {
 	wrongGolden := func(m *modelstore.Manifest) { m.Golden[0].Margin += 0.5 }
 	return []act{
 		{part(0.25), "model 1.1.0 published", publish("1.1.0", nil, nil)},
-		{part(0.75), "a tampered model published", publish("1.2.0", nil, tamper)},
-		{part(0.85), "a model with a wrong golden row published", publish("1.3.0", wrongGolden, nil)},
+		{part(0.6), "a tampered model published", publish("1.2.0", nil, tamper)},
+		{part(0.88), "a model with a wrong golden row published", publish("1.3.0", wrongGolden, nil)},
 	}
 }

@@ -122,7 +122,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	return c, nil
 }
 
-// Redial connects anew after a lost connection: it tries until it succeeds, ctx ends, or the nucleus refuses the token.
+// Redial connects again after a lost connection: it tries until it succeeds, ctx ends, or the nucleus refuses the token.
 // An error that wraps ErrRefused means that the program should exit, to be restarted with a new token. wait is called
 // after each failed attempt, counted from 1, and should return later each time.
 func Redial(ctx context.Context, o Options, wait func(ctx context.Context, attempt int, err error)) (*Client, error) {

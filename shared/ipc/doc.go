@@ -40,7 +40,7 @@
 //	all, err := client.Configuration(ctx)                      // a map
 //	limits, err := client.Configuration(ctx, "alarm", "limits") // the map below a key
 //
-// [Client.SubscribeToConfigurationUpdate] tells that keys have changed; read them anew then. Scalars may arrive as
+// [Client.SubscribeToConfigurationUpdate] tells that keys have changed; read them again then. Scalars may arrive as
 // strings (nucleus lite, YAML recipes) and whole numbers as doubles (classic, after UpdateConfiguration): accept both.
 //
 // # Errors
@@ -58,7 +58,7 @@
 // # Reconnect or exit
 //
 // No subscription outlives its connection. After [ErrConnectionLost] call [Redial], which tries until it succeeds, and
-// subscribe again. When it says [ErrRefused] the token has died with the nucleus that gave it: exit, and be started anew
+// subscribe again. When it says [ErrRefused] the token has died with the nucleus that gave it: exit, and be started again
 // with a new one.
 //
 // # Classic and lite

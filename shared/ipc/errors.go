@@ -19,7 +19,7 @@ var (
 	ErrRefused = errors.New("the nucleus refused the connection")
 	// ErrClosed is returned for calls on a Client or Subscription that was closed.
 	ErrClosed = errors.New("closed")
-	// ErrEnded is why a Subscription ended that the nucleus ended without an error: subscribe anew.
+	// ErrEnded is why a Subscription ended that the nucleus ended without an error: subscribe again.
 	ErrEnded = errors.New("the nucleus ended the subscription")
 )
 

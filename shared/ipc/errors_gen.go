@@ -33,7 +33,7 @@ type InvalidArgumentsError struct {
 // Unwrap returns the error as an *OperationError.
 func (e *InvalidArgumentsError) Unwrap() error { return &e.OperationError }
 
-// ServiceError means that the nucleus failed: for want of a connection, of a component, or by an error of its own.
+// ServiceError means that the nucleus failed: for lack of a connection, of a component, or by an error of its own.
 type ServiceError struct {
 	OperationError
 	// What else the nucleus tells; mostly absent.

@@ -186,7 +186,7 @@ func ExampleClient_Configuration() {
 	// Output: 5 9 true
 }
 
-// Events name what changed; the value is read anew.
+// Events name what changed; the value is read again.
 func ExampleClient_SubscribeToConfigurationUpdate() {
 	ctx := context.Background()
 	client, stop := connect()

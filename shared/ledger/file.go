@@ -36,8 +36,10 @@ func (l *Ledger) open(path string) error {
 	}
 	switch {
 	case len(data) < len(magic): // new, or killed while it was made
-		if err := l.file.Truncate(0); err != nil {
-			return err
+		if l.damaged = min(len(data), 1); l.damaged > 0 { // a killed process left none of it, or all
+			if err := l.file.Truncate(0); err != nil {
+				return err
+			}
 		}
 		_, err := l.file.WriteAt([]byte(magic), 0)
 		return err
@@ -50,8 +52,7 @@ func (l *Ledger) open(path string) error {
 	case !bytes.HasPrefix(data, []byte(magic)):
 		return ErrFormat
 	}
-	l.load(data)
-	return nil
+	return l.load(data)
 }
 
 func (l *Ledger) read(path string) (data []byte, err error) {
@@ -61,24 +62,41 @@ func (l *Ledger) read(path string) (data []byte, err error) {
 	return io.ReadAll(io.LimitReader(l.file, maxFile))
 }
 
-// load reads the slots. What is damaged of one is forgotten; a place with nothing that is whole is free.
-func (l *Ledger) load(data []byte) {
-	for at := len(magic); at+slotLen <= len(data); at += slotLen {
-		name, s := decodeSlot(data[at : at+slotLen])
+// load reads the slots. What is damaged of one is forgotten, counted, and overwritten, so that it is counted once; a place
+// with nothing that is whole is free.
+func (l *Ledger) load(data []byte) error {
+	at := len(magic)
+	for ; at+slotLen <= len(data); at += slotLen {
+		name, s, damaged := decodeSlot(data[at : at+slotLen])
+		clean := make([]byte, slotLen)
 		if name == "" || l.things[name] != nil {
 			l.free = append(l.free, int64(at))
-			continue
+		} else {
+			s.offset, s.named, s.heard = int64(at), true, l.now()
+			l.things[name] = s
+			clean = encodeSlot(name, s)
 		}
-		s.offset, s.named, s.heard = int64(at), true, l.now()
-		l.things[name] = s
+		if damaged {
+			l.damaged++
+			if _, err := l.file.WriteAt(clean, int64(at)); err != nil {
+				return fmt.Errorf("mend a slot: %w", err)
+			}
+		}
 	}
+	if at < len(data) {
+		l.damaged++
+		if err := l.file.Truncate(int64(at)); err != nil {
+			return fmt.Errorf("cut off a torn slot: %w", err)
+		}
+	}
+	return nil
 }
 
-// decodeSlot returns what is whole of a slot; the name is "" if nothing is.
-func decodeSlot(b []byte) (string, *slot) {
+// decodeSlot returns what is whole of a slot, and whether anything else is in it; the name is "" if nothing is whole.
+func decodeSlot(b []byte) (name string, s *slot, damaged bool) {
 	name, ok := text(b[:nameLen])
 	if !ok || event.CheckName(name) != nil {
-		return "", nil
+		return "", nil, !blank(b)
 	}
 	s, whole := &slot{}, false
 	for i := range s.tracks {
@@ -87,16 +105,20 @@ func decodeSlot(b []byte) (string, *slot) {
 		epoch, ok := text(pos[:1+event.MaxEpoch])
 		if !ok || event.CheckEpoch(epoch) != nil || (epoch == event.ShadowEpoch) != (i == shadowTrack) ||
 			binary.BigEndian.Uint32(sum) != checksum(b[:nameLen], i, pos) {
+			damaged = damaged || !blank(b[at:at+recordLen])
 			continue
 		}
 		s.tracks[i] = track{epoch: epoch, seq: binary.BigEndian.Uint64(pos[1+event.MaxEpoch:])}
 		whole = true
 	}
 	if !whole {
-		return "", nil
+		return "", nil, true
 	}
-	return name, s
+	return name, s, damaged
 }
+
+// blank reports whether there is nothing.
+func blank(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
 
 // load1 reads the slots of format 1.
 func (l *Ledger) load1(data []byte) {

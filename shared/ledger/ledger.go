@@ -20,10 +20,14 @@ type Ledger struct {
 	file  *os.File // nil: in memory only
 	limit int      // things
 	now   func() time.Time
+	path  string // of a file that is to be opened again by State; "": there is none
 
 	mu     sync.Mutex
 	things map[string]*slot
 	free   []int64 // places in the file that no thing has
+
+	opened  time.Time // when the file was
+	damaged int       // slots of it
 }
 
 // forgetAfter is how long a thing has to be silent until, in a full ledger, another may take its place.
@@ -41,15 +45,64 @@ var (
 	ErrFormat = errors.New("written by another version")
 )
 
-// Open opens or creates the ledger at path for at most limit things. What was torn or damaged is forgotten; a file of a
-// format that is not known is refused and left alone.
+// damageTold is how long it is told that the file was damaged.
+const damageTold = 24 * time.Hour
+
+// Open opens or creates the ledger at path for at most limit things. What was torn or damaged is forgotten, which State tells; a
+// file of a format that is not known is refused and left alone.
 func Open(path string, limit int) (*Ledger, error) {
 	l := Memory(limit)
 	if err := l.open(path); err != nil {
 		_ = l.Close()
 		return nil, fmt.Errorf("open ledger %s: %w", path, err)
 	}
+	l.opened = l.now()
 	return l, nil
+}
+
+// Begin is Open, or where that fails a ledger in memory whose file State opens once that is possible.
+func Begin(path string, limit int) *Ledger {
+	l, err := Open(path, limit)
+	if err != nil {
+		l = Memory(limit)
+		l.path = path
+	}
+	return l
+}
+
+// State says what is wrong with the file: that it cannot be opened, which is tried again, or for a day that it was damaged.
+func (l *Ledger) State() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.path != "" {
+		if err := l.resume(); err != nil {
+			return fmt.Errorf("what is lost while the component is down is not counted: %w", err)
+		}
+	}
+	if l.damaged > 0 && l.now().Sub(l.opened).Abs() < damageTold {
+		return fmt.Errorf("the last numbers of %d things were damaged: what was lost while the component was down is not counted for them", l.damaged)
+	}
+	return nil
+}
+
+// resume goes on in the file. The numbers that were heard meanwhile stand above those of the file. mu is held.
+func (l *Ledger) resume() error {
+	kept, err := Open(l.path, l.limit)
+	if err != nil {
+		return err
+	}
+	l.path, l.file, l.free, l.opened, l.damaged = "", kept.file, kept.free, l.now(), kept.damaged
+	for name, s := range kept.things {
+		switch heard := l.things[name]; {
+		case heard != nil:
+			heard.offset = s.offset
+		case len(l.things) < l.limit:
+			l.things[name] = s
+		default:
+			l.free = append(l.free, s.offset)
+		}
+	}
+	return nil
 }
 
 // Memory returns a ledger without a file.

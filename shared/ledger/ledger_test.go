@@ -136,12 +136,12 @@ func TestLedgerSurvivesTornAndForeignFiles(t *testing.T) {
 			t.Fatalf("cut at %d: %+v, %v", cut, got, err)
 		}
 	}
-	spoilt := append([]byte(nil), data...)
-	spoilt[len(magic)] = 255 // the first slot's name is too long now
-	write(spoilt)
+	spoiled := append([]byte(nil), data...)
+	spoiled[len(magic)] = 255 // the first slot's name is too long now
+	write(spoiled)
 	l = open(t, path, 10)
 	if got, err := l.Note("p-2", "a", 3); got.Missed != 1 || err != nil {
-		t.Errorf("beside a spoilt slot: %+v, %v", got, err)
+		t.Errorf("beside a spoiled slot: %+v, %v", got, err)
 	}
 
 	newer := []byte("EPDMSEQ9 of the future")

@@ -36,7 +36,7 @@
 //   - M7: the model before the active one is kept.
 //   - M8: what was found bad is in quarantine, by what its manifest says, in whatever envelope it comes, and not tried
 //     again until that changes; new times are no change. A version that was rolled back does not come back under any
-//     manifest: a corrected model needs a higher one. What this device's keys, clock, configuration or active version stand against is recorded and judged anew
+//     manifest: a corrected model needs a higher one. What this device's keys, clock, configuration or active version stand against is recorded and judged again
 //     each time. Failures of the disk are no judgement.
 //   - M11: SageMaker's model.tar.gz is taken as it is, with a manifest beside it, or without one where AllowUnsigned says so.
 //

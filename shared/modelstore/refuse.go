@@ -66,7 +66,7 @@ type verdict struct {
 	reason Reason
 	// final: it follows from the manifest alone, so that it is not tried again until the manifest changes (promise M8).
 	// What follows from this device's keys, clock, configuration or active model, or from a bad copy of the archive, is
-	// recorded and judged anew each time: it costs little, and the cause may be gone.
+	// recorded and judged again each time: it costs little, and the cause may be gone.
 	final bool
 }
 

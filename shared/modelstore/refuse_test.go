@@ -112,7 +112,7 @@ func TestTakeRefuses(t *testing.T) {
 				t.Errorf("final is %v", r.Final)
 			}
 			b.active("1.0.0", "")
-			// The same again: what is final is not looked at again, what is not is judged anew.
+			// The same again: what is final is not looked at again, what is not is judged again.
 			deliveries, err := b.inbox.Ready()
 			if err != nil {
 				t.Fatal(err)

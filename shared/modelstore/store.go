@@ -150,7 +150,7 @@ func (s *Store) readPointers() (pointers, error) {
 	if err != nil && !missing(err) {
 		return p, err
 	}
-	p = pointers{} // differs from what is right by its format, so that it is written anew
+	p = pointers{} // differs from what is right by its format, so that it is written again
 	var best *Installed
 	for _, e := range entries {
 		i, err := s.loadOrNone(e.Name())

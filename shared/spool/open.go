@@ -237,7 +237,7 @@ func (q *Queue) adopt(s *segment, size int64, f file, writable bool) error {
 	torn := s.size - size
 	s.size = size
 	q.bytes -= torn
-	q.stats.TornBytes += uint64(torn)
+	q.tellTorn(*s, torn)
 	if !writable {
 		return os.ErrPermission
 	}
@@ -252,13 +252,22 @@ func (q *Queue) adopt(s *segment, size int64, f file, writable bool) error {
 	return q.o.files.SyncDir(q.dir)
 }
 
-// forgetNewest removes the newest segment, which has no record. If the disk refuses, it is written anew when its turn comes.
+// tellTorn counts and logs what is cut. An interrupted write leaves such an end, and was not acknowledged; if instead the end
+// of the file is missing, nothing else tells.
+func (q *Queue) tellTorn(s segment, bytes int64) {
+	q.stats.TornBytes += uint64(bytes)
+	if bytes > 0 {
+		q.log.Warn("spool: the newest segment ended within a record, which is cut off", "dir", q.dir, "segment", s.name(), "bytes", bytes)
+	}
+}
+
+// forgetNewest removes the newest segment, which has no record. If the disk refuses, it is written again when its turn comes.
 func (q *Queue) forgetNewest() {
 	n := len(q.segments) - 1
 	s := q.segments[n]
 	q.segments = q.segments[:n]
 	q.bytes -= s.size
-	q.stats.TornBytes += uint64(s.size)
+	q.tellTorn(s, max(s.size-segmentHeader, 0))
 	if err := q.o.files.Remove(q.path(s)); err != nil {
 		q.stats.RemoveErrors++
 		q.log.Warn("spool: empty segment not removed", "dir", q.dir, "segment", s.name(), "error", err)

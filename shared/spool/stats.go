@@ -42,12 +42,25 @@ func (q *Queue) Stats() Stats {
 	s := q.stats
 	s.Dropped = maps.Clone(s.Dropped)
 	s.Oldest, s.Acked, s.Last = oldest, q.acked, q.last
-	s.Depth = q.last - q.acked
-	for _, g := range q.gaps {
-		s.Depth -= g.to - g.from + 1
-	}
+	s.Depth = q.depth()
 	s.Bytes, s.Segments = q.bytes, len(q.segments)
 	return s
+}
+
+// Depth returns how many records are not acknowledged, as Stats does, and reads no file.
+func (q *Queue) Depth() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.depth()
+}
+
+// depth is Depth. mu is held.
+func (q *Queue) depth() uint64 {
+	n := q.last - q.acked
+	for _, g := range q.gaps {
+		n -= g.to - g.from + 1
+	}
+	return n
 }
 
 // oldest returns the time of the oldest record, 0 when there is none or it cannot be read now. readMu is held.

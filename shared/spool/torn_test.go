@@ -2,7 +2,9 @@ package spool
 
 import (
 	"bytes"
+	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -82,7 +84,11 @@ func TestTornTail(t *testing.T) {
 			left := copyDir(t, dir)
 			edit(t, segmentPaths(t, left)[0], c.change)
 
-			q = open(t, left, Options{})
+			var log bytes.Buffer
+			q = open(t, left, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+			if told := strings.Contains(log.String(), "ended within a record"); told != (q.Stats().TornBytes > 0) {
+				t.Errorf("%d bytes are cut off, and the log is %q", q.Stats().TornBytes, &log)
+			}
 			equal(t, "survivors", ids(t, q), c.want)
 			if s := q.Stats(); !c.check(s) || s.Depth != uint64(len(c.want)) {
 				t.Fatalf("stats: %+v", s)

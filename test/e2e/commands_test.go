@@ -13,6 +13,7 @@ import (
 
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/plant"
 )
 
 // program returns the path of a component's program below a folder of artifacts.
@@ -39,7 +40,7 @@ func person(t *testing.T, path string, args ...string) (code int, out string) {
 
 // takes waits until the component takes requests in its work directory.
 func takes(work string) bool {
-	return until(30*time.Second, func() bool {
+	return plant.Until(30*time.Second, func() bool {
 		_, err := os.Stat(filepath.Join(work, "requests"))
 		return err == nil
 	})
@@ -51,11 +52,11 @@ func TestCommandsOfAPerson(t *testing.T) {
 	p.deploy()
 	p.used("com.edgepdm.CloudForwarder", "pdm/v1/ack/prediction") // rows are scored, and on their way
 	for _, name := range []string{"AlarmManager", "InferenceEngine", "ModelFetcher", "CloudForwarder"} {
-		if !takes(filepath.Join(p.root, "work", "com.edgepdm."+name)) {
+		if !takes(filepath.Join(p.Root, "work", "com.edgepdm."+name)) {
 			t.Fatalf("%s takes no requests", name)
 		}
 	}
-	artifacts := filepath.Join(p.root, "packages", "artifacts")
+	artifacts := filepath.Join(p.Root, "packages", "artifacts")
 	manager := program(t, artifacts, "com.edgepdm.AlarmManager", "alarm-manager")
 	fetcher := program(t, artifacts, "com.edgepdm.ModelFetcher", "model-fetcher")
 	forwarder := program(t, artifacts, "com.edgepdm.CloudForwarder", "cloud-forwarder")
@@ -72,9 +73,9 @@ func TestCommandsOfAPerson(t *testing.T) {
 	expect(0, "model before: none", fetcher, "status")
 	expect(1, "no roll-back: there is no model before", fetcher, "rollback")
 	expect(0, "no model is published", fetcher, "look")
-	p.publishModel("1.1.0")
+	p.PublishModel("1.1.0")
 	expect(0, "simulated-compressor 1.1.0: delivered at", fetcher, "look")
-	if !until(30*time.Second, func() bool {
+	if !plant.Until(30*time.Second, func() bool {
 		_, out := person(t, fetcher, "status")
 		return strings.Contains(out, "active model: simulated-compressor 1.1.0") && strings.Contains(out, "last outcome: simulated-compressor 1.1.0 activated")
 	}) {
@@ -83,12 +84,12 @@ func TestCommandsOfAPerson(t *testing.T) {
 	expect(0, "rolled back from simulated-compressor 1.1.0 to", fetcher, "rollback", "-reason", "too many alarms")
 	expect(0, "last outcome: simulated-compressor 1.1.0 rolled-back", fetcher, "status")
 
-	if err := p.core.StopComponent(t.Context(), "com.edgepdm.InferenceEngine"); err != nil {
+	if err := p.Core.StopComponent(t.Context(), "com.edgepdm.InferenceEngine"); err != nil {
 		t.Fatal(err)
 	}
 	expect(1, "com.edgepdm.InferenceEngine did not take the command in 300ms: nothing was done", fetcher, "rollback", "-timeout", "300ms")
 	expect(1, "the active model is not known", fetcher, "status", "-timeout", "300ms")
-	if left, err := filepath.Glob(filepath.Join(p.root, "work", "com.edgepdm.InferenceEngine", "requests", "*")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(p.Root, "work", "com.edgepdm.InferenceEngine", "requests", "*")); err != nil || len(left) > 0 {
 		t.Errorf("left are %v, %v", left, err)
 	}
 	nowhere := t.TempDir()

@@ -20,14 +20,14 @@ func TestEachGrantCanBeMissed(t *testing.T) {
 			p := startPlant(t, mode)
 			p.deploy()
 			p.used("com.edgepdm.CloudForwarder", "pdm/v1/ack/prediction")
-			healths, err := p.client.Subscribe(t.Context(), event.FilterHealth, ipc.ReceiveFromOthers)
+			healths, err := p.Client.Subscribe(t.Context(), event.FilterHealth, ipc.ReceiveFromOthers)
 			if err != nil {
 				t.Fatal(err)
 			}
-			grants := slices.DeleteFunc(p.core.Grants(), func(g localcore.Grant) bool { return !matters(g) })
+			grants := slices.DeleteFunc(p.Core.Grants(), func(g localcore.Grant) bool { return !matters(g) })
 			for _, g := range grants {
 				p.grant(g, without(grants, g))
-				if err := p.core.RestartComponent(t.Context(), g.Component); err != nil {
+				if err := p.Core.RestartComponent(t.Context(), g.Component); err != nil {
 					t.Fatal(err)
 				}
 				topic, _, _ := strings.Cut(g.Resource, "*")
@@ -39,7 +39,7 @@ func TestEachGrantCanBeMissed(t *testing.T) {
 				})
 				p.grant(g, grants)
 			}
-			for _, c := range p.core.Components() {
+			for _, c := range p.Core.Components() {
 				if strings.HasPrefix(c.Name, "com.edgepdm.") && c.Name != "com.edgepdm.Test" && c.Name != "com.edgepdm.Suite" {
 					p.awaitHealth(healths, c.Name, "OK", func(h event.Health) bool { return h.State == event.StateOK })
 				}
@@ -71,10 +71,10 @@ func sameGrant(g, one localcore.Grant) bool {
 }
 
 // grant gives the component of g, by its policy, what the list has; what does not matter stays.
-func (p *plant) grant(g localcore.Grant, list []localcore.Grant) {
-	p.t.Helper()
+func (p chain) grant(g localcore.Grant, list []localcore.Grant) {
+	p.T.Helper()
 	var resources []any
-	for _, other := range p.core.Grants() {
+	for _, other := range p.Core.Grants() {
 		if other.Component == g.Component && other.Policy == g.Policy && other.Operation == g.Operation && !matters(other) {
 			resources = append(resources, other.Resource)
 		}
@@ -87,14 +87,14 @@ func (p *plant) grant(g localcore.Grant, list []localcore.Grant) {
 	if resources == nil {
 		resources = []any{}
 	}
-	coretest.Configure(p.t, p.core, g.Component, map[string]any{"accessControl": map[string]any{
+	coretest.Configure(p.T, p.Core, g.Component, map[string]any{"accessControl": map[string]any{
 		g.Service: map[string]any{g.Policy: map[string]any{"resources": resources}},
 	}})
 }
 
 // awaitHealth commands until a health message of the component is as wanted.
-func (p *plant) awaitHealth(healths *ipc.Subscription[ipc.TopicMessage], component, what string, is func(event.Health) bool) {
-	p.t.Helper()
+func (p chain) awaitHealth(healths *ipc.Subscription[ipc.TopicMessage], component, what string, is func(event.Health) bool) {
+	p.T.Helper()
 	late := time.After(90 * time.Second)
 	again := time.NewTicker(time.Second)
 	defer again.Stop()
@@ -108,17 +108,17 @@ func (p *plant) awaitHealth(healths *ipc.Subscription[ipc.TopicMessage], compone
 				}
 			}
 		case <-again.C:
-			p.command("test-alarm", `{"v":1,"thing":"press-1"}`)
-			p.command("model-fetch", `{"v":1}`)
+			p.Command("test-alarm", `{"v":1,"thing":"press-1"}`)
+			p.Command("model-fetch", `{"v":1}`)
 			happened, err := event.Encode(event.ModelEvent{V: event.Version, ID: "model-1", Event: event.ModelActivated, TS: time.Now()})
 			if err == nil {
-				err = p.client.Publish(p.t.Context(), event.ModelTopic(event.ModelActivated), happened)
+				err = p.Client.Publish(p.T.Context(), event.ModelTopic(event.ModelActivated), happened)
 			}
 			if err != nil {
-				p.t.Fatal(err)
+				p.T.Fatal(err)
 			}
 		case <-late:
-			p.t.Fatalf("%s never: %s; last health %+v; components %+v", component, what, last, p.core.Components())
+			p.T.Fatalf("%s never: %s; last health %+v; components %+v", component, what, last, p.Core.Components())
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"edgepdm/test/need"
 )
 
-var update = flag.Bool("update", false, "make testdata/alert.mp3 anew")
+var update = flag.Bool("update", false, "make testdata/alert.mp3 again")
 
 const clipText = "Alert! Fault found. Immediate attention required."
 

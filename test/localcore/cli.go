@@ -39,7 +39,7 @@ func (c *Core) AddCLI() error {
 	return nil
 }
 
-// endCLI is what a deployment does to the CLI: the nucleus loads the policies of components anew, and the CLI is none.
+// endCLI is what a deployment does to the CLI: the nucleus loads the policies of components again, and the CLI is none.
 func (c *Core) endCLI() {
 	if c.cli != "" {
 		c.authz.forget(c.cli)

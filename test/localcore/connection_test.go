@@ -58,8 +58,8 @@ func TestFramesThatAreNotAcceptable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spoilt := bytes.Clone(good)
-	spoilt[len(spoilt)-1]++
+	spoiled := bytes.Clone(good)
+	spoiled[len(spoiled)-1]++
 	tooLarge := binary.BigEndian.AppendUint32(nil, eventstream.MaxFrame+1)
 	tooLarge = binary.BigEndian.AppendUint32(tooLarge, 0)
 	tooLarge = binary.BigEndian.AppendUint32(tooLarge, crc32.ChecksumIEEE(tooLarge))
@@ -73,7 +73,7 @@ func TestFramesThatAreNotAcceptable(t *testing.T) {
 		want  []string
 		log   string
 	}{
-		{"wrong CRC", spoilt, []string{"closed"}, "check message CRC"},
+		{"wrong CRC", spoiled, []string{"closed"}, "check message CRC"},
 		{"larger than 24 MiB", tooLarge, []string{"closed"}, "frame exceeds the limit"},
 		{"without its headers", bare, []string{"6 0 0 | " + badMessage, "closed"}, "IPC protocol violated"},
 		{"half a frame", good[:len(good)/2], nil, ""},

@@ -21,7 +21,7 @@ const (
 )
 
 // lite is the dialect of nucleus lite, a set of programs in C under systemd. Where it differs from the real one on purpose:
-//   - An integer of 19 characters or more in a document is refused with a text; the real one passes on a spoilt one, or
+//   - An integer of 19 characters or more in a document is refused with a text; the real one passes on a spoiled one, or
 //     spoils the subscription.
 //   - A recipe variable that cannot be resolved, and any other {, fails the deployment; the real one runs the script up to
 //     that place.

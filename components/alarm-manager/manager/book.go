@@ -18,6 +18,7 @@ type book struct {
 	journal *journal // nil when the file could not be read: it is left alone, and the book is in memory only
 	dirty   bool     // memory is ahead of the file
 	damage  *damage  // of the files; nil if none is told
+	torn    bool     // the file ended within an entry
 	lost    uint64   // alerts and acknowledgements that the files had, and that cannot be read or delivered
 
 	from   string // checksum of the alarms.json that was taken over
@@ -105,7 +106,7 @@ func (b *book) read(j *journal, now time.Time) error {
 		b.damaged(fmt.Sprintf("%s was damaged: alarms or alerts may be missing, %d entries are; what is whole of it is used, and it is kept as %s",
 			bookName, c.lost, filepath.Base(j.aside)), now)
 	case c.torn:
-		b.dirty = true
+		b.dirty, b.torn = true, true
 	default:
 		j.resume(c, int64(len(data)))
 	}

@@ -85,6 +85,15 @@ func (r *run) open(now time.Time) {
 			"readable, deploy the version that wrote it, or move it away", "error", r.unread)
 	}
 	r.rt.Counter(CounterDropped).Add(r.book.lost)
+	r.tellTorn(r.book)
+}
+
+// tellTorn says that a book ended within an entry. Its process, or the power, ended as it wrote: no alert of that entry was
+// sent. If instead the end of the file is missing, nothing else tells.
+func (r *run) tellTorn(b *book) {
+	if b.torn {
+		r.rt.Log.Warn("the file of alarms ended within an entry, which is cut off", "file", bookName)
+	}
 }
 
 // openEvery is how often it is tried to read a book that could not be read.
@@ -104,6 +113,7 @@ func (r *run) openAgain(now time.Time) {
 	read.adopt(r.book)
 	r.book, r.unread, r.due = read, nil, true
 	r.rt.Counter(CounterDropped).Add(read.lost)
+	r.tellTorn(read)
 	for name, t := range r.watch.things {
 		r.restore(name, t)
 	}

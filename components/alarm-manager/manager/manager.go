@@ -69,7 +69,6 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	}
 	r.open(r.now())
 	defer func() { r.book.close() }()
-	var err error
 	r.outbox = newOutbox(config.Republish, r.book.outbox)
 	if r.watch, r.unwatched = openWatch(filepath.Join(rt.WorkDir, watchName), r.now()); r.unwatched != nil {
 		rt.Log.Error("things of before are not watched until they are heard again", "error", r.unwatched)
@@ -77,10 +76,8 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	for name, t := range r.watch.things {
 		r.restore(name, t)
 	}
-	if r.ledger, err = ledger.Open(filepath.Join(rt.WorkDir, ledgerName), ledger.MaxThings); err != nil {
-		rt.Conditions().Set(event.CodeStateOnDisk, ledgerName, fmt.Errorf("predictions lost while the manager is down are not counted: %w", err))
-		r.ledger = ledger.Memory(ledger.MaxThings)
-	}
+	r.ledger = ledger.Begin(filepath.Join(rt.WorkDir, ledgerName), ledger.MaxThings)
+	r.tellLedger()
 	defer func() { _ = r.ledger.Close() }()
 	return r.run(ctx)
 }
@@ -154,6 +151,7 @@ func (r *run) run(ctx context.Context) error {
 			before := ticked
 			ticked = time.Now()
 			r.tick(r.now(), ticked.Sub(before))
+			r.tellLedger()
 			r.commands(r.now())
 		case o := <-courier.done:
 			if err := r.sent(o); err != nil {
@@ -375,7 +373,7 @@ func (r *run) tick(now time.Time, elapsed time.Duration) {
 	r.keepWatch(now, false)
 }
 
-// keepWatch puts on disk what a restart must not make begin anew.
+// keepWatch puts on disk what a restart must not make start over.
 func (r *run) keepWatch(now time.Time, exactly bool) {
 	err := r.watch.save(now, r.config, exactly)
 	if err != nil && !r.unkept {

@@ -115,7 +115,7 @@ func TestSilenceAcrossARestart(t *testing.T) {
 	r.expect(event.FaultSilence, event.AlarmNormal)
 }
 
-// A change of the configuration does not make silence and the uplink's absence begin anew, nor does a restart.
+// A change of the configuration does not make silence and the uplink's absence start over, nor does a restart.
 func TestAbsenceGoesOn(t *testing.T) {
 	for name, interrupt := range map[string]func(r *rig){
 		"restart": func(r *rig) { r.stop(); r.start() },

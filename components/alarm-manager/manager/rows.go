@@ -46,6 +46,11 @@ func (r *run) keep(p *event.Prediction, gap ledger.Gap) {
 	}
 }
 
+// tellLedger says what is wrong with the file of numbers.
+func (r *run) tellLedger() {
+	r.rt.Conditions().Set(event.CodeStateOnDisk, ledgerName, r.ledger.State())
+}
+
 func (r *run) unrecorded(err error) {
 	if err != nil && r.rt.Counter(CounterLedger).Add(1) == 1 {
 		r.rt.Log.Error("gaps may be counted wrong", "error", err)

@@ -13,7 +13,7 @@ import (
 )
 
 // watch is what is watched for: the things and the way to the cloud. It is on disk as far as a restart must not make it
-// begin anew: which things there are, and what is absent.
+// start over: which things there are, and what is absent.
 type watch struct {
 	path   string // "" when a newer version wrote the file, which is left alone
 	damage *damage
@@ -60,7 +60,7 @@ type watchedThing struct {
 	Absence   record `json:"absence,omitzero"`
 }
 
-// openWatch reads the file, or begins anew. The problem, if there is one, says what is not known for it.
+// openWatch reads the file, or starts over. The problem, if there is one, says what is not known for it.
 func openWatch(path string, now time.Time) (w *watch, problem error) {
 	w = &watch{path: path, things: make(map[string]*thing)}
 	file := watchFile{}

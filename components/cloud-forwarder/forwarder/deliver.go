@@ -105,16 +105,12 @@ func (s *stream) work(ctx context.Context, to sink, part int, w *window, records
 
 // first delivers a record that was not tried before, or lets it step aside.
 func (s *stream) first(ctx context.Context, to sink, part int, w *window, r spool.Record) {
-	var e envelope
-	if err := json.Unmarshal(r.Payload, &e); err != nil {
-		if s.bury(ctx, r, fmt.Errorf("%w: %w", errPoison, err)) {
+	i, err := s.newItem(r)
+	if err != nil {
+		if s.bury(ctx, r, err) {
 			s.remove(w, r.Seq)
 		}
 		return
-	}
-	i := &item{
-		record: r, lane: e.Topic, begun: s.options.Now(),
-		message: message{topic: e.Topic, payload: e.Message, replayed: r.Replayed}, // an earlier process may have sent it
 	}
 	if s.parallel > 1 {
 		i.lane = ownLane(r.Seq)
@@ -139,6 +135,18 @@ func (s *stream) first(ctx context.Context, to sink, part int, w *window, r spoo
 			return
 		}
 	}
+}
+
+// newItem makes an item of a record.
+func (s *stream) newItem(r spool.Record) (*item, error) {
+	var e envelope
+	if err := json.Unmarshal(r.Payload, &e); err != nil {
+		return nil, fmt.Errorf("%w: %w", errPoison, err)
+	}
+	return &item{
+		record: r, lane: e.Topic, begun: s.options.Now(),
+		message: message{topic: e.Topic, payload: e.Message, replayed: r.Replayed}, // an earlier process may have sent it
+	}, nil
 }
 
 // mayStepAside tells whether others may pass where a message does not. Without credentials none passes, and a service that

@@ -172,7 +172,7 @@ func TestPredictionsAreBounded(t *testing.T) {
 	if depth+dropped != 360 || h.Counters["stream.predictions.bytes"] > 16<<20 {
 		t.Errorf("%+v", h.Counters)
 	}
-	// Counters do not begin anew with a configuration.
+	// Counters do not start over with a configuration.
 	r.configure(map[string]any{"timeout": "9s"})
 	r.predict(11, 11)
 	if h := r.awaitCounter("stream.predictions.depth", depth+1); h.Counters["stream.predictions.dropped"] != dropped {

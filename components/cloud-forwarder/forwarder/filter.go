@@ -62,7 +62,7 @@ func (f *filter) judge(m ipc.TopicMessage, p *event.Prediction, now time.Time) (
 		return sampled, false
 	case s == nil:
 		f.things[p.Thing] = &sample{label: p.Label, at: now, room: float64(f.changes), filled: now}
-		return changed, false
+		return sampled, false
 	case s.label == p.Label:
 		dropped = f.drop(p.Thing, s)
 		if now.Sub(s.at) < f.every {

@@ -23,19 +23,19 @@ func TestFilterTakesChangesAndSamples(t *testing.T) {
 		after              time.Duration
 		want               verdict
 	}{
-		{"the first", "p", event.LabelNotFaulty, 0, changed},
+		{"the first", "p", event.LabelNotFaulty, 0, sampled},
 		{"no change", "p", event.LabelNotFaulty, time.Second, stays},
 		{"a change", "p", event.LabelFaulty, 2 * time.Second, changed},
 		{"no change", "p", event.LabelFaulty, 61 * time.Second, stays},
 		{"a sample", "p", event.LabelFaulty, 62 * time.Second, sampled},
-		{"another thing", "q", event.LabelNotFaulty, 62 * time.Second, changed},
+		{"another thing", "q", event.LabelNotFaulty, 62 * time.Second, sampled},
 	} {
 		if got := judged(f, c.thing, c.label, c.after); got != c.want {
 			t.Errorf("%s of %s: %v", c.what, c.thing, got)
 		}
 	}
 	all := newFilter(0, 1)
-	for i, want := range []verdict{changed, sampled, changed, changed, changed} {
+	for i, want := range []verdict{sampled, sampled, changed, changed, changed} {
 		if got := judged(all, "p", []string{"a", "a", "b", "a", "b"}[i], 0); got != want {
 			t.Errorf("%d: with a sample of 0 it is %v, want %v", i, got, want)
 		}
@@ -44,13 +44,13 @@ func TestFilterTakesChangesAndSamples(t *testing.T) {
 
 func TestFilterForgets(t *testing.T) {
 	f := newFilter(time.Hour, 1)
-	if judged(f, "p", "a", 0) != changed || judged(f, "p", "a", 0) != stays {
+	if judged(f, "p", "a", 0) != sampled || judged(f, "p", "a", 0) != stays {
 		t.Error("the filter does not sample")
 	}
 	judged(f, "p", "b", 0)
 	judged(f, "p", "a", 0) // held back
 	f.forget("p")
-	if judged(f, "p", "a", 0) != changed {
+	if judged(f, "p", "a", 0) != sampled {
 		t.Error("a prediction that did not get to the disk was counted as sent")
 	}
 	if due := f.due(filterBegin.Add(2*time.Hour), true); len(due) > 0 {
@@ -117,6 +117,7 @@ func TestFilterBoundsLabelChanges(t *testing.T) {
 
 func TestFilterWithoutABoundOfChanges(t *testing.T) {
 	f := newFilter(time.Hour, 0)
+	judged(f, "p", "", 0)
 	for i := range 100 {
 		if v := judged(f, "p", fmt.Sprint(i), 0); v != changed {
 			t.Fatalf("%d: %v", i, v)

@@ -24,6 +24,7 @@ const (
 	streamAlertsIoT   = "alerts-iot"
 	streamAlertsSNS   = "alerts-sns"
 	streamPredictions = "predictions"
+	streamChanges     = "label-changes" // those that pass predictions
 )
 
 const (
@@ -66,10 +67,7 @@ type overrun struct {
 func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	r := f.newRun(rt, config)
 	var err error
-	if r.ledger, err = ledger.Open(filepath.Join(rt.WorkDir, ledgerName), maxThings); err != nil {
-		rt.Log.Error("predictions lost while the forwarder is down will not be counted", "error", err)
-		r.ledger = ledger.Memory(maxThings)
-	}
+	r.ledger = ledger.Begin(filepath.Join(rt.WorkDir, ledgerName), maxThings)
 	defer func() { _ = r.ledger.Close() }()
 	if r.alerts, err = r.subscribe(ctx, event.FilterAlert); err != nil {
 		return err
@@ -106,6 +104,7 @@ type run struct {
 	alerts, predictions, batches, models *ipc.Subscription[ipc.TopicMessage]
 
 	toIoT, toSNS, toPredictions *stream // toSNS is nil without a topic
+	toChanges                   *stream // changes of labels while predictions wait
 	topicless                   *stream // alerts that wait for a topic while there is none; nil when there never were any
 	streams                     []*stream
 }
@@ -148,6 +147,11 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	})
 	r.toPredictions.maxAge, r.toPredictions.parallel, r.toPredictions.loose = config.PredictionMaxAge, config.Parallel, true
 	r.toPredictions.dead = f.deadPredictions
+	// It is small, and takes changes also where the oldest predictions have to make room.
+	r.toChanges = r.newStream(streamChanges, spool.Options{
+		GroupCommit: config.GroupCommit, MaxBytes: expressBytes, WhenFull: spool.DropOldest, Log: rt.Log,
+	})
+	r.toChanges.maxAge, r.toChanges.dead, r.toChanges.behind = config.PredictionMaxAge, f.deadPredictions, r.toPredictions
 	if f.known == nil {
 		var err error
 		if f.known, err = openKnown(rt.WorkDir, recentAlerts); err != nil {
@@ -236,6 +240,7 @@ func every(ctx context.Context, interval time.Duration, do func()) {
 // measure drops what is too old, and brings the counters up to date that are not counted as it happens.
 func (r *run) measure() {
 	now := r.forwarder.Now()
+	r.rt.Conditions().Set(event.CodeStateOnDisk, ledgerName, r.ledger.State())
 	for _, s := range r.streams {
 		if s.isOpen() {
 			s.expire(now)
@@ -287,6 +292,7 @@ func (r *run) connect(ctx context.Context) {
 	prefix := r.config.TopicPrefix + "/" + r.forwarder.Core
 	if r.config.PredictionSink == SinkIoTCoreIPC {
 		r.toPredictions.sinks <- &iotCoreSink{client: r.rt.IPC, prefix: prefix}
+		r.toChanges.sinks <- &iotCoreSink{client: r.rt.IPC, prefix: prefix}
 	}
 	backoff := component.Backoff{Min: time.Second, Max: time.Minute}
 	for attempt := 1; ; attempt++ {
@@ -324,6 +330,7 @@ func (r *run) reach(ctx context.Context, prefix string) error {
 	r.toIoT.sinks <- &iotDataSink{client: client, prefix: prefix, access: r.access}
 	if r.config.PredictionSink == SinkIoTData {
 		r.toPredictions.sinks <- &iotDataSink{client: client, prefix: prefix, access: r.access}
+		r.toChanges.sinks <- &iotDataSink{client: client, prefix: prefix, access: r.access}
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func onDisk(t *testing.T, dir string) []string {
 	return ids
 }
 
-// F12: an alert that is published again for want of an acknowledgement is acknowledged again, and delivered once to each
+// F12: an alert that is published again for lack of an acknowledgement is acknowledged again, and delivered once to each
 // sink; also when the configuration changed meanwhile.
 func TestRepeatedAlertIsDeliveredOnce(t *testing.T) {
 	r := newRig(t)
@@ -272,7 +272,7 @@ func TestHealthCounters(t *testing.T) {
 	if h.Uplink != event.UplinkUp {
 		t.Errorf("%+v", h)
 	}
-	// A change of the configuration does not begin to count anew.
+	// A change of the configuration does not begin to count again.
 	r.configure(map[string]any{"timeout": "9s"})
 	r.predict(11, 11)
 	r.awaitCounter("stream.predictions.sent", 11)

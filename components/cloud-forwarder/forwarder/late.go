@@ -21,6 +21,16 @@ type progress struct {
 	over     bool          // a raised alarm whose end was heard
 	ended    time.Duration // since the end; with endKnown
 	endKnown bool
+	back     bool // it says that the cloud cannot be reached, and had to wait for that: there is a connection again
+}
+
+// waited is the age from which an alert that arrives has waited for a connection.
+const waited = 10 * time.Second
+
+// reconnects reports whether an alert that the cloud cannot be reached arrives because it can be again. It is not over for
+// that: the alarm manager tells when it is.
+func (p progress) reconnects(a event.Alert, replayed bool) bool {
+	return a.Fault == event.FaultUplinkDown && a.State != event.AlarmNormal && !p.over && (replayed || p.aged && p.raised > waited)
 }
 
 // late reports whether the alert is so old that this has to be said.
@@ -34,6 +44,9 @@ func (p progress) mark() string {
 	}
 	if p.over {
 		mark += "[OVER] "
+	}
+	if p.back {
+		mark += "[CONNECTED AGAIN] "
 	}
 	return mark
 }
@@ -79,6 +92,9 @@ func (p progress) members() string {
 		if p.endKnown && !p.now.Before(sensible()) {
 			members += fmt.Sprintf(`,"over_since":%q`, p.now.Add(-p.ended).UTC().Format(time.RFC3339))
 		}
+	}
+	if p.back {
+		members = strings.TrimPrefix(members+`,"reconnected":true`, ",")
 	}
 	return members
 }

@@ -102,6 +102,36 @@ func TestLateAlertSaysSo(t *testing.T) {
 	}
 }
 
+// An alert that the cloud cannot be reached, and had to wait for it, says that it has arrived.
+func TestUplinkAlertThatHadToWait(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		age      time.Duration
+		replayed bool
+		fault    event.Fault
+		back     bool
+	}{
+		{"at once", time.Second, false, event.FaultUplinkDown, false}, // another service of the cloud cannot be reached
+		{"behind others", time.Minute, false, event.FaultUplinkDown, true},
+		{"tried before", time.Second, true, event.FaultUplinkDown, true},
+		{"another fault", time.Minute, true, event.FaultEngineDown, false},
+	} {
+		a := raised()
+		a.Fault = c.fault
+		payload, err := json.Marshal(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		subject, text, err := snsMessage(message{payload: payload, replayed: c.replayed}, func(event.Alert) progress {
+			return progress{now: a.TS.Add(c.age), raised: c.age, aged: true}
+		})
+		if err != nil || strings.HasPrefix(subject, "[CONNECTED AGAIN] [HIGH] ") != c.back || strings.Contains(text, "a connection again.") != c.back ||
+			strings.Contains(text, `\"reconnected\":true,`) != c.back {
+			t.Errorf("%s: %q, %v\n%s", c.name, subject, err, text)
+		}
+	}
+}
+
 // fileOf returns what a process knows that was started after another one had heard an alert, and its end.
 func fileOf(t *testing.T, dir string, ts time.Time, end *event.Alert) *known {
 	t.Helper()

@@ -77,6 +77,9 @@ func said(a event.Alert, p progress, replayed bool) string {
 	if note := p.note(a.State); note != "" {
 		text = strings.TrimSpace(text + " " + note)
 	}
+	if p.back {
+		text = strings.TrimSpace(text + " This message has arrived: there is a connection again.")
+	}
 	if replayed {
 		text = strings.TrimSpace(text + " This message may have arrived before.")
 	}
@@ -146,6 +149,7 @@ func snsMessage(m message, since func(event.Alert) progress) (subjectLine, text 
 	}
 	p := since(a)
 	replayed := m.replayed || a.Replayed
+	p.back = p.reconnects(a, replayed)
 	subjectLine = subject(a, p)
 	email, sms, body := emailText(a, p, replayed), said(a, p, replayed), string(withMembers(m.body(), p.members()))
 	if a.Text == "" && !p.over {

@@ -40,6 +40,7 @@ type pending struct {
 	id, thing, epoch string
 	seq              uint64
 	numbered         bool           // the number is newer than those before it
+	to               *stream        // on whose way it is
 	receipt          *spool.Receipt // nil for one that does not go to the disk
 }
 
@@ -70,7 +71,7 @@ func (r *run) receiveAlerts(ctx, keep context.Context) error {
 // receivePredictions does the same for predictions. They have a goroutine of their own so that alerts overtake them
 // here too (promise F6).
 func (r *run) receivePredictions(ctx, keep context.Context) error {
-	if !opened(ctx, r.toPredictions) {
+	if !opened(ctx, r.toPredictions, r.toChanges) {
 		return nil
 	}
 	defer r.releaseHeld(keep, true)
@@ -275,16 +276,25 @@ func (r *run) predicted(ctx context.Context, m ipc.TopicMessage, p event.Predict
 		r.rt.Counter(CounterSkipped).Add(1)
 	case held: // by the filter
 	case sampled, changed:
-		received.receipt = r.leave(ctx, m, &p)
+		received.to = r.way(verdict)
+		received.receipt = r.leave(ctx, received.to, m, &p)
 	}
 	r.pend(ctx, received)
 }
 
+// way is the stream of a prediction. Changes of labels pass others once those wait; without a backlog all keep their order.
+func (r *run) way(v verdict) *stream {
+	if v == changed && (r.toPredictions.waiting() > expressFrom || r.toChanges.queue.Depth() > 0) {
+		return r.toChanges
+	}
+	return r.toPredictions
+}
+
 // leave begins to put a prediction on disk; nil when that is refused.
-func (r *run) leave(ctx context.Context, m ipc.TopicMessage, p *event.Prediction) *spool.Receipt {
-	receipt, err := r.keep(ctx, r.toPredictions, m, p.ID, p.TS)
+func (r *run) leave(ctx context.Context, to *stream, m ipc.TopicMessage, p *event.Prediction) *spool.Receipt {
+	receipt, err := r.keep(ctx, to, m, p.ID, p.TS)
 	if err != nil {
-		r.refuse(r.toPredictions, err)
+		r.refuse(to, err)
 		r.filter.forget(p.Thing)
 	}
 	return receipt
@@ -293,7 +303,8 @@ func (r *run) leave(ctx context.Context, m ipc.TopicMessage, p *event.Prediction
 // releaseHeld lets changes of labels leave that were held back: those that are due, or all.
 func (r *run) releaseHeld(ctx context.Context, all bool) {
 	for _, c := range r.filter.due(r.forwarder.Now(), all) {
-		r.pend(ctx, pending{id: c.prediction.ID, thing: c.prediction.Thing, receipt: r.leave(ctx, c.message, &c.prediction)})
+		to := r.way(changed)
+		r.pend(ctx, pending{id: c.prediction.ID, thing: c.prediction.Thing, to: to, receipt: r.leave(ctx, to, c.message, &c.prediction)})
 	}
 }
 
@@ -376,10 +387,10 @@ func (r *run) acknowledge(ctx context.Context) {
 	for p := range r.pending {
 		if p.receipt != nil {
 			if err := p.receipt.Err(); err != nil { // waits for the disk
-				r.refuse(r.toPredictions, err)
+				r.refuse(p.to, err)
 				r.filter.forget(p.thing)
 			} else {
-				r.took(r.toPredictions)
+				r.took(p.to)
 				ids = append(ids, p.id)
 			}
 		}

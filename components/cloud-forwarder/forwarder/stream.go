@@ -64,6 +64,7 @@ const (
 	placeBury    = "dead letters"
 	placeRemove  = "remove"
 	placeExpire  = "expire"
+	placeMove    = "move on"
 	placeDrops   = "drops"
 	placeKnown   = "known alerts"
 	placeAWS     = "AWS"
@@ -90,6 +91,7 @@ type stream struct {
 
 	parallel int           // requests under way at a time
 	loose    bool          // records may pass one that the sink does not take, of the same topic too
+	behind   *stream       // nil, or the stream that takes what this one does not send soon
 	maxAge   time.Duration // at which records are dropped; 0 = never
 	timeout  time.Duration
 	backoff  component.Backoff
@@ -178,6 +180,10 @@ func (s *stream) run(ctx context.Context) {
 			return
 		}
 	}
+	if s.behind != nil {
+		s.express(ctx)
+		return
+	}
 	select {
 	case to := <-s.sinks:
 		s.drain(ctx, to)
@@ -206,6 +212,15 @@ func syncDir(dir string) error {
 		return fmt.Errorf("sync folder: %w", err)
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// waiting returns how many records are to be sent.
+func (s *stream) waiting() uint64 {
+	depth := s.queue.Depth()
+	if w := s.ahead.Load(); w != nil {
+		depth -= min(depth, uint64(w.delivered()))
+	}
+	return depth
 }
 
 func (s *stream) isOpen() bool {

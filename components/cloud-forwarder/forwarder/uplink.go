@@ -14,7 +14,8 @@ type uplink struct {
 
 	mu   sync.Mutex
 	down map[sender]bool
-	last bool // what was said last, by any of them
+	last bool          // what was said last, by any of them
+	next chan struct{} // closed when the cloud is reached next
 }
 
 // sender is a stream, or one part of those that send in parallel.
@@ -23,7 +24,9 @@ type sender struct {
 	part   int
 }
 
-func newUplink(rt *component.Runtime) *uplink { return &uplink{rt: rt, down: make(map[sender]bool)} }
+func newUplink(rt *component.Runtime) *uplink {
+	return &uplink{rt: rt, down: make(map[sender]bool), next: make(chan struct{})}
+}
 
 // works reports whether the cloud was reached last, and no sender finds it down.
 func (u *uplink) works() bool {
@@ -32,12 +35,21 @@ func (u *uplink) works() bool {
 	return u.last && len(u.down) == 0
 }
 
+// reached returns a channel that is closed when the cloud is reached next, by any sender.
+func (u *uplink) reached() <-chan struct{} {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.next
+}
+
 func (u *uplink) set(by sender, up bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.last = up
 	if up {
 		delete(u.down, by)
+		close(u.next)
+		u.next = make(chan struct{})
 	} else {
 		u.down[by] = true
 	}

@@ -80,10 +80,8 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		desk: request.NewDesk(Component, rt.WorkDir, e.Now, rt.Log),
 	}
 	var err error
-	if r.ledger, err = ledger.Open(filepath.Join(rt.WorkDir, ledgerName), config.MaxThings); err != nil {
-		rt.Log.Error("rows lost while the engine is down will not be counted", "error", err)
-		r.ledger = ledger.Memory(config.MaxThings)
-	}
+	r.ledger = ledger.Begin(filepath.Join(rt.WorkDir, ledgerName), config.MaxThings)
+	r.tellLedger()
 	defer func() { _ = r.ledger.Close() }()
 	if e.news == nil {
 		e.news = modelnews.Open(filepath.Join(rt.WorkDir, newsFile), e.Now)
@@ -241,6 +239,7 @@ func (r *run) run(ctx context.Context) error {
 
 // tick looks for what comes by no message.
 func (r *run) tick() {
+	r.tellLedger()
 	r.rt.Conditions().Set(event.CodeStateOnDisk, newsFile, r.news.Problem())
 	if r.models != nil {
 		r.rt.Conditions().Set(event.CodeModelStore, placeKey, r.models.untrusted())
@@ -259,6 +258,11 @@ func (r *run) tick() {
 		r.models.look()
 	}
 	r.losses.judge(r.now(), r.rt.Counter(CounterRows).Load())
+}
+
+// tellLedger says what is wrong with the file of numbers.
+func (r *run) tellLedger() {
+	r.rt.Conditions().Set(event.CodeStateOnDisk, ledgerName, r.ledger.State())
 }
 
 // unread are messages that a connection's subscriptions dropped, or could not read, as counted.

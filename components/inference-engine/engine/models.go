@@ -18,7 +18,7 @@ const (
 	storeDir   = "models"
 	lookEvery  = time.Second // into the inbox
 	maxDamaged = 3           // tests of a delivery that is not whole
-	retryAfter = time.Minute // a delivery whose test failed for want of the disk or the like
+	retryAfter = time.Minute // a delivery whose test failed for lack of the disk or the like
 )
 
 // models owns the active model: it takes deliveries from the inbox, tests them beside the work, makes them active between

@@ -63,7 +63,7 @@ type Progress struct {
 	Done, Total int64 // bytes in the file, and of the object
 	Received    int64 // bytes that came since the last report
 	Resumed     bool  // a download begins with bytes that were there
-	Restarted   bool  // a download began anew, for the object has changed
+	Restarted   bool  // a download started over, for the object has changed
 }
 
 // File is what a download writes to.
@@ -129,7 +129,7 @@ func (d *Downloader) fetch(ctx context.Context, w Want, p *partial) (Got, error)
 		switch {
 		case errors.Is(err, errChanged) && restarts < maxRestarts:
 			restarts++
-			d.log().Warn("the object has changed: the download begins anew", "bucket", w.Bucket, "key", w.Key, "error", err)
+			d.log().Warn("the object has changed: the download starts over", "bucket", w.Bucket, "key", w.Key, "error", err)
 			if err := p.reset(w); err != nil {
 				return Got{}, err
 			}

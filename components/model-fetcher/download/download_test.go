@@ -153,7 +153,7 @@ func TestBytesOfTwoObjectsAreNeverMixed(t *testing.T) {
 		store   *store
 		want    download.Want
 		content []byte // nil: not wanted
-		anew    bool
+		again   bool
 	}{
 		{"replaced", &store{}, anything, after, true},
 		{"replaced by what is not wanted", &store{}, want(before), nil, true},
@@ -174,11 +174,11 @@ func TestBytesOfTwoObjectsAreNeverMixed(t *testing.T) {
 				return 2 * mega
 			}
 			path := filepath.Join(t.TempDir(), "f")
-			anew := false
-			d := download.Downloader{Source: s, Report: func(p download.Progress) { anew = anew || p.Restarted }}
+			again := false
+			d := download.Downloader{Source: s, Report: func(p download.Progress) { again = again || p.Restarted }}
 			got, err := d.Fetch(t.Context(), c.want, path)
-			if anew != c.anew {
-				t.Errorf("began anew: %v; asked %q", anew, s.asked)
+			if again != c.again {
+				t.Errorf("started over: %v; asked %q", again, s.asked)
 			}
 			if c.content == nil {
 				if !errors.Is(err, download.ErrNotWanted) {

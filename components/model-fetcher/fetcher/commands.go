@@ -142,16 +142,25 @@ func (a *asked) end(text string, err error) {
 	a.now, a.busy = nil, false
 }
 
+// logEvery is the least time between two log lines that many commands may cause.
+const logEvery = 10 * time.Second
+
 // command reads a command over IPC. It reports whether that is understood; if not, it is answered at once.
 func (r *run) command(m ipc.TopicMessage) bool {
 	c, err := decodeCommand(m.Payload)
 	if err != nil {
-		r.rt.Counter(CounterInvalid).Add(1)
-		r.rt.Log.Warn("a command is not understood", "topic", m.Topic, "error", err)
+		total := r.rt.Counter(CounterInvalid).Add(1)
+		if now := r.Now(); now.Sub(r.strange).Abs() >= logEvery {
+			r.strange = now
+			r.rt.Log.Warn("a command is not understood", "topic", m.Topic, "error", err, "total", total)
+		}
 		r.reply(c.ID, "", err)
 		return false
 	}
-	r.rt.Log.Info("looking for a model, as commanded", "by", shorten(c.By), "again", c.Again)
+	if now := r.Now(); now.Sub(r.commanded).Abs() >= logEvery {
+		r.commanded = now
+		r.rt.Log.Info("looking for a model, as commanded", "by", shorten(c.By), "again", c.Again)
+	}
 	r.again = r.again || c.Again // also if the configuration changes now, and the next Run looks
 	if len(r.replies) < maxReplies {
 		r.replies = append(r.replies, reply{c.ID, r.Now()})

@@ -65,7 +65,7 @@ func (r *run) fill(ctx context.Context, o *offer) error {
 }
 
 // settle writes down what was decided, and announces it: a refusal if err is one, a delivery if it is nil. It is not decided
-// anew until what is published changes (promise M8), or the configuration, or an operator asks for it.
+// again until what is published changes (promise M8), or the configuration, or an operator asks for it.
 func (r *run) settle(o offer, err error) error {
 	refused := (*refusal)(nil)
 	switch {

@@ -37,7 +37,7 @@ const (
 	CounterRefused   = "model.refused"      // in all
 	CounterBytes     = "download.bytes"     // of archives, as they came
 	CounterResumed   = "download.resumed"   // went on where an earlier process, or an earlier look, ended
-	CounterRestarted = "download.restarted" // began anew, for the object had changed
+	CounterRestarted = "download.restarted" // started over, for the object had changed
 	CounterDiskFull  = "disk.full"
 	CounterInvalid   = "message.invalid"
 	CounterLost      = "event.lost" // made room for newer ones while no forwarder took them
@@ -126,15 +126,17 @@ type reply struct {
 // run is one Run of the fetcher.
 type run struct {
 	*Fetcher
-	rt       *component.Runtime
-	config   Config
-	keys     []ed25519.PublicKey
-	policy   string
-	inboxDir string
-	inbox    modelstore.Inbox
-	commands *ipc.Subscription[ipc.TopicMessage]
-	asked    *asked                 // on the device
-	answers  *component.Publication // replies to commands over IPC
+	rt        *component.Runtime
+	config    Config
+	keys      []ed25519.PublicKey
+	policy    string
+	inboxDir  string
+	inbox     modelstore.Inbox
+	commands  *ipc.Subscription[ipc.TopicMessage]
+	asked     *asked                 // on the device
+	strange   time.Time              // when a command was logged that is not understood
+	commanded time.Time              // when one was that is
+	answers   *component.Publication // replies to commands over IPC
 
 	loader   *download.Downloader // nil until AWS can be used
 	access   *cloud.Access        // nil until AWS can be used

@@ -117,7 +117,7 @@ func TestVersitygw(t *testing.T) {
 		t.Errorf("requests %+v", asked)
 	}
 
-	// An archive that is replaced in the middle: 412, anew, and not what the manifest names.
+	// An archive that is replaced in the middle: 412, then the download from the start, and not what the manifest names.
 	archive, other := noise(t, 2, 3*mega), noise(t, 3, 3*mega)
 	m := manifest("1.1.0", archive)
 	r.publishByTool(endpoint, m, archive)

@@ -129,7 +129,7 @@ func checkArchive(dir string, m modelstore.Manifest) error {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); n != m.Archive.Size || got != m.Archive.SHA256 {
-		return fmt.Errorf("%s has %d bytes and sha256 %s, but the manifest says %d and %s: pack and sign anew", path, n, got, m.Archive.Size, m.Archive.SHA256)
+		return fmt.Errorf("%s has %d bytes and sha256 %s, but the manifest says %d and %s: pack and sign again", path, n, got, m.Archive.Size, m.Archive.SHA256)
 	}
 	return nil
 }

@@ -238,8 +238,8 @@ func TestPublishRefusesWhatDevicesWouldRefuse(t *testing.T) {
 	if err := os.WriteFile(archive, []byte("other"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	fails(t, cli.ExitFailed, "pack and sign anew", to(c, harmed)...)
-	fails(t, cli.ExitFailed, "pack and sign anew", "sign", "-key", private, "-dir", harmed)
+	fails(t, cli.ExitFailed, "pack and sign again", to(c, harmed)...)
+	fails(t, cli.ExitFailed, "pack and sign again", "sign", "-key", private, "-dir", harmed)
 	fails(t, cli.ExitFailed, "sign first", to(c, t.TempDir())...)
 
 	fails(t, cli.ExitFailed, "-ca: ", to(c, next, "-ca", archive)...)
@@ -337,7 +337,7 @@ func TestPackChecksTheModel(t *testing.T) {
 	if left, err := os.ReadDir(out); len(left) > 0 || err != nil {
 		t.Errorf("left are %v, %v", left, err)
 	}
-	// A model that is packed anew is not the one that was signed.
+	// A model that is packed again is not the one that was signed.
 	private, _ := keys(t)
 	dir := signed(t, private, "1.0.0")
 	do(t, "24 golden rows agree", "pack", "-model", model, "-golden", golden, "-version", "1.0.1", "-out", dir)

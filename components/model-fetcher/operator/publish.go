@@ -129,7 +129,7 @@ func readSigned(o publishOptions) (envelope []byte, m modelstore.Manifest, err e
 		return nil, m, fmt.Errorf("-dir: %w", err)
 	}
 	if !m.Expires.After(time.Now()) {
-		return nil, m, fmt.Errorf("-dir: the model expired at %s: pack and sign anew", m.Expires.UTC().Format(time.RFC3339))
+		return nil, m, fmt.Errorf("-dir: the model expired at %s: pack and sign again", m.Expires.UTC().Format(time.RFC3339))
 	}
 	return envelope, m, checkArchive(o.dir, m)
 }

@@ -16,8 +16,9 @@ type course struct {
 	State     string  `json:"state"`
 	Simulated bool    `json:"simulated"`
 	Replayed  bool    `json:"replayed"`
-	Late      float64 `json:"late_s"` // so late it was sent, in seconds; 0 = in time
-	Over      bool    `json:"over"`   // it was raised, and was over before it was sent
+	Late      float64 `json:"late_s"`      // so late it was sent, in seconds; 0 = in time
+	Over      bool    `json:"over"`        // it was raised, and was over before it was sent
+	Back      bool    `json:"reconnected"` // it says that the cloud cannot be reached, and arrives as it can be again
 }
 
 // speech returns what is said of an alert, and the call sign before it. What is over is not said as new, and what
@@ -26,6 +27,9 @@ func (c course) speech(text, thing string) (sign, speech string) {
 	if c.State != string(event.AlarmNormal) && !c.Over {
 		if ago := c.ago(); ago != "" && text != "" {
 			text = fmt.Sprintf("Raised %s ago. %s", ago, said(text))
+		}
+		if c.Back && text != "" {
+			return notice, text + " There is a connection again."
 		}
 		return callSign, text
 	}

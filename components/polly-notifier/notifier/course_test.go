@@ -26,6 +26,7 @@ func TestSpokenCourse(t *testing.T) {
 		{"the end", end("line 7, press 1 is back to normal."), "All clear. line 7, press 1 is back to normal."},
 		{"the end, late", strings.Replace(end("line 7, press 1 is back to normal."), "{", `{"late_s":7200,`, 1), "All clear. line 7, press 1 is back to normal. That was 2 hours ago."},
 		{"the end, too long", end(long), "All clear. " + long[:2989]},
+		{"reconnected", with(`"late_s":600,"reconnected":true`), "Notice. Raised 10 minutes ago. " + text + " There is a connection again."},
 		{"strange members", `{"v":1,"text":"Stop.","late_s":"x","over":7,"state":[]}`, "Alert! Stop."},
 		{"a strange age", with(`"late_s":-1e300`), "Alert! " + text},
 		{"another strange age", with(`"late_s":1e300`), "Alert! " + text},

@@ -34,7 +34,7 @@ type alert struct {
 	messageID string // of SNS, for the log
 	id        string
 	thing     string // valid, or empty
-	sign      string // what is said first: allClear or callSign
+	sign      string // what is said first, such as callSign
 	text      string // clean, not empty, and not longer than Polly takes
 	replayed  bool   // it may have arrived before
 	badThing  error  // why the thing that the message names is not used

@@ -16,6 +16,7 @@ const (
 	callSign  = "Alert!" // as the workshop's function began
 
 	allClear = "All clear." // of an alarm that is over
+	notice   = "Notice."    // of one that may be
 
 	ssmlOpen  = "<speak>"
 	ssmlPause = `<break time="400ms"/> `

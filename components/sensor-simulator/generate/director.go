@@ -26,7 +26,7 @@ type director struct {
 	machine *plant.Machine
 	left    int // rows until the fault under way is repaired; 0 = no fault
 
-	faulty, spoilt account
+	faulty, spoiled account
 }
 
 // account counts the rows of one kind against what is due.
@@ -39,12 +39,12 @@ type account struct {
 }
 
 func newDirector(seed uint64, faulty float64) *director {
-	d := &director{seed: seed, luck: rand.New(rand.NewPCG(seed, 0)), faulty: account{share: faulty}, spoilt: account{share: sensorShare}}
+	d := &director{seed: seed, luck: rand.New(rand.NewPCG(seed, 0)), faulty: account{share: faulty}, spoiled: account{share: sensorShare}}
 	for _, f := range plant.Faults() {
 		if f.OfMachine() {
 			d.faulty.faults = append(d.faulty.faults, f)
 		} else {
-			d.spoilt.faults = append(d.spoilt.faults, f)
+			d.spoiled.faults = append(d.spoiled.faults, f)
 		}
 	}
 	for _, a := range d.accounts() {
@@ -53,7 +53,7 @@ func newDirector(seed uint64, faulty float64) *director {
 	return d
 }
 
-func (d *director) accounts() [2]*account { return [2]*account{&d.faulty, &d.spoilt} }
+func (d *director) accounts() [2]*account { return [2]*account{&d.faulty, &d.spoiled} }
 
 // draw returns a number between low and high.
 func (d *director) draw(low, high float64) float64 { return low + (high-low)*d.luck.Float64() }
@@ -71,7 +71,7 @@ func (d *director) next(i int) (plant.Row, error) {
 	}
 	row := d.machine.Step(interval)
 	d.faulty.count(row.Faulty)
-	d.spoilt.count(row.Fault != plant.None && !row.Fault.OfMachine())
+	d.spoiled.count(row.Fault != plant.None && !row.Fault.OfMachine())
 	if d.left > 0 {
 		if d.left--; d.left == 0 {
 			d.machine.Repair()

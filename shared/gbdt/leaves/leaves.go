@@ -3,7 +3,7 @@
 //
 // leaves trusts its input: a damaged file can make it panic or ask for any amount of memory, and the formats that XGBoost
 // writes today it does not know. So it never sees a file. Each model is read and checked by gbdt or by ParseLightGBM, and
-// written anew in a form that leaves reads right:
+// written again in a form that leaves reads right:
 //
 //	model, err := leaves.New(xgboost)                                     // a *gbdt.Model, cut to its rounds
 //	model, err := leaves.ParseLightGBM(data, gbdt.DefaultLimits())        // where gbdt.IsLightGBM(data)

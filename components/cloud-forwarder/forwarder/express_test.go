@@ -1,0 +1,117 @@
+package forwarder_test
+
+import (
+	"fmt"
+	"testing"
+
+	"edgepdm/components/cloud-forwarder/forwarder"
+	"edgepdm/shared/event"
+)
+
+// slow makes IoT Core hold the oldest predictions of press-1 until release.
+func (r *rig) slow(ids []string) (release func()) {
+	gate := make(chan struct{})
+	oldest := make(map[string]bool)
+	for _, id := range ids[:len(ids)-20] {
+		oldest[id] = true
+	}
+	r.hook(func(_ string, payload []byte) error {
+		if oldest[idOf(payload)] {
+			select {
+			case <-gate:
+			case <-r.t.Context().Done():
+			}
+		}
+		return nil
+	})
+	return func() { close(gate) }
+}
+
+// Changes of labels leave while the backlog of an outage does not get on at all, be that samples or changes, too. Then
+// the backlog leaves as a whole.
+func TestFreshChangesPassTheBacklog(t *testing.T) {
+	for name, old := range map[string]func(*event.Prediction){"of samples": func(*event.Prediction) {}, "of changes": alternate} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.start()
+			fresh := []string{"press-2-e-0"}
+			r.publish(event.PredictionTopic("press-2"), prediction("press-2", 0))
+			r.iot.await(t, "the first", has(fresh...))
+			r.cloud.SetUplink(false)
+			ids := r.predict(1, 300, old)
+			r.acks.await(t, "acknowledgements", has(ids...))
+			release := r.slow(ids)
+			r.cloud.SetUplink(true)
+			for seq := range uint64(20) {
+				p := prediction("press-2", seq+1)
+				p.Label = fmt.Sprint(seq)
+				r.publish(event.PredictionTopic(p.Thing), p)
+				r.iot.await(t, "fresh change", has(p.ID))
+				fresh = append(fresh, p.ID)
+			}
+			release()
+			r.iot.await(t, "backlog", has(ids...))
+			checkOrder(t, r.iot, "/prediction/press-2", fresh)
+			if name == "of samples" {
+				checkOrder(t, r.iot, "/prediction/press-1", ids)
+			}
+			r.await("nothing waits", func(h event.Health) bool { return forwarder.Empty(h.Counters) })
+		})
+	}
+}
+
+// F1 and F3: killed at any time, with and without the cloud, nothing of a backlog with changes of labels is lost, and what
+// comes again is marked.
+func TestNothingIsLostBetweenTheStreams(t *testing.T) {
+	r := newRig(t)
+	var want []string
+	for round := range uint64(6) {
+		r.cloud.SetUplink(round%2 == 1)
+		kill := r.spawn()
+		ids := r.predict(round*80+1, round*80+80, alternate)
+		r.acks.await(t, "acknowledgements", has(ids...))
+		want = append(want, ids...)
+		kill()
+	}
+	r.cloud.SetUplink(true)
+	r.start()
+	r.iot.await(t, "all", has(want...))
+	r.await("nothing waits", func(h event.Health) bool { return forwarder.Empty(h.Counters) })
+	seen := make(map[string]bool)
+	for _, a := range r.iot.all() {
+		if seen[a.ids[0]] && !a.replayed() {
+			t.Errorf("%s came again without the mark", a.ids[0])
+		}
+		seen[a.ids[0]] = true
+	}
+	if len(seen) != len(want) {
+		t.Errorf("%d of %d arrived", len(seen), len(want))
+	}
+}
+
+// Changes that the sink does not take go on to the predictions, which have means against that; those behind get on.
+func TestRefusedChangeDoesNotStopOthers(t *testing.T) {
+	r := newRig(t)
+	r.cloud.SetUplink(false)
+	r.start()
+	for _, thing := range []string{"press-2", "press-3"} {
+		r.publish(event.PredictionTopic(thing), prediction(thing, 1))
+	}
+	ids := append(r.predict(1, 50), "press-2-e-1", "press-3-e-1")
+	r.acks.await(t, "acknowledgements", has(ids...))
+	r.hook(func(_ string, payload []byte) error {
+		if id := idOf(payload); id == "press-2-e-2" {
+			return fmt.Errorf("no %s", id)
+		}
+		return nil
+	})
+	for _, thing := range []string{"press-2", "press-3"} {
+		p := prediction(thing, 2)
+		p.Label = event.LabelFaulty
+		r.publish(event.PredictionTopic(thing), p)
+	}
+	r.cloud.SetUplink(true)
+	r.iot.await(t, "all but the refused one", has(append(ids, "press-3-e-2")...))
+	r.hook(nil)
+	r.iot.await(t, "the refused one", has("press-2-e-2"))
+}

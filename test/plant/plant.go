@@ -1,0 +1,179 @@
+// Package plant starts the staged suite on an embedded core with an embedded cloud, for tests of the whole chain.
+package plant
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"edgepdm/shared/ipc"
+	"edgepdm/shared/modelstore"
+	"edgepdm/test/coretest"
+	"edgepdm/test/localcloud"
+	"edgepdm/test/localcore"
+	"edgepdm/test/need"
+)
+
+// Options say what the plant is made of. Only Stage is required.
+type Options struct {
+	Stage string // the staged tree
+	Mode  localcore.Mode
+	Core  func(*localcore.Options)  // changes the core's options
+	Cloud func(*localcloud.Options) // changes the cloud's
+}
+
+// Plant is the staged suite on an embedded core, with an embedded cloud.
+type Plant struct {
+	T      *testing.T
+	Root   string // of the core
+	Core   *localcore.Core
+	Cloud  *localcloud.Cloud
+	Client *ipc.Client
+	Key    ed25519.PrivateKey // signs models
+	stage  string
+}
+
+// Start starts the core and the cloud; the test's cleanup ends them.
+func Start(t *testing.T, o Options) *Plant {
+	t.Helper()
+	p := &Plant{T: t, stage: o.Stage}
+	var err error
+	if p.Key, err = modelstore.GenerateKey(nil); err != nil {
+		t.Fatal(err)
+	}
+	cloud := localcloud.Options{
+		Dir: t.TempDir(), Lite: o.Mode == localcore.Lite, AcceptToken: func(token string) bool { return p.Core.KnowsToken(token) },
+	}
+	if o.Cloud != nil {
+		o.Cloud(&cloud)
+	}
+	if p.Cloud, err = localcloud.New(cloud); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Cloud.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Cloud.Close(context.Background()); err != nil {
+			t.Errorf("close cloud: %v", err)
+		}
+	})
+	p.Core = coretest.Start(t, func(core *localcore.Options) {
+		core.Mode, core.Stage, core.CredentialsURL = o.Mode, o.Stage, p.Cloud.Endpoints().TokenExchange
+		if o.Core != nil {
+			o.Core(core)
+		}
+		p.Root = core.Root
+	})
+	p.Client = coretest.Client(t, p.Core)
+	return p
+}
+
+// Configuration is what each component needs to be configured for this plant.
+func (p *Plant) Configuration() map[string]map[string]any {
+	ends := p.Cloud.Endpoints()
+	keys := []any{base64.StdEncoding.EncodeToString(p.Key.Public().(ed25519.PublicKey))}
+	return map[string]map[string]any{
+		"com.edgepdm.InferenceEngine": {"publicKeys": keys, "healthInterval": "200ms"},
+		"com.edgepdm.AlarmManager":    {"republish": "1s", "healthInterval": "200ms"},
+		"com.edgepdm.SensorSimulator": {"rate": 10, "healthInterval": "200ms"},
+		"com.edgepdm.CloudForwarder": {"sample": "0s", "healthInterval": "200ms", "endpoints": map[string]any{
+			"iotData": ends.IoTData, "sns": ends.SNS, "caFile": ends.CAFile}},
+		"com.edgepdm.ModelFetcher": {"bucket": ends.Bucket, "prefix": "models", "publicKeys": keys, "poll": "1h",
+			"healthInterval": "200ms", "endpoints": map[string]any{"s3": ends.S3}},
+	}
+}
+
+// Deploy deploys the components that are named, or all; configuration is theirs.
+func (p *Plant) Deploy(configuration map[string]map[string]any, names ...string) {
+	p.T.Helper()
+	versions, err := localcore.Staged(p.stage)
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	if len(names) > 0 {
+		all := versions
+		versions = make(map[string]string, len(names))
+		for _, name := range names {
+			versions[name] = all[name]
+		}
+	}
+	update := make(map[string]any)
+	for name := range versions {
+		if merge, ok := configuration[name]; ok {
+			update[name] = map[string]any{"merge": merge}
+		}
+	}
+	if err := p.Core.Deploy(p.T.Context(), localcore.Deployment{Components: versions, ConfigurationUpdate: update}); err != nil {
+		p.T.Fatal(err)
+	}
+}
+
+// Command gives an operator's command.
+func (p *Plant) Command(what, text string) {
+	p.T.Helper()
+	if err := p.Client.Publish(p.T.Context(), "pdm/v1/command/operator/"+what, []byte(text)); err != nil {
+		p.T.Fatal(err)
+	}
+}
+
+// Put publishes an object of a model.
+func (p *Plant) Put(name string, data []byte) {
+	p.T.Helper()
+	ends, keys := p.Cloud.InternalEndpoints(), p.Cloud.Credentials()
+	client := s3.New(s3.Options{
+		Region: ends.Region, BaseEndpoint: aws.String(ends.S3), UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken),
+	})
+	_, err := client.PutObject(p.T.Context(), &s3.PutObjectInput{
+		Bucket: aws.String(ends.Bucket), Key: aws.String("models/" + name), Body: bytes.NewReader(data),
+	})
+	if err != nil {
+		p.T.Fatal(err)
+	}
+}
+
+// PublishModel publishes the demonstration's second model under a version.
+func (p *Plant) PublishModel(version string) {
+	p.T.Helper()
+	dir := filepath.Join(need.Root(p.T), "scripts", "demo", "second-model")
+	model := filepath.Join(dir, "model.ubj")
+	var archive bytes.Buffer
+	packed, err := modelstore.Pack(&archive, model)
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	now := time.Now()
+	m, err := modelstore.BuildManifest(model, filepath.Join(dir, "golden.csv"), modelstore.Build{
+		Version: version, Created: now, Expires: now.Add(time.Hour), Archive: packed.Archive,
+	})
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	envelope, err := modelstore.Sign(m, p.Key)
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	p.Put(version+"/"+modelstore.ArchiveFile, archive.Bytes())
+	p.Put(modelstore.EnvelopeFile, envelope)
+}
+
+// Until waits until the condition holds, and reports whether it did.
+func Until(timeout time.Duration, condition func() bool) bool {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(timeout); !condition(); <-ticker.C {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
+}

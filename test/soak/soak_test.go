@@ -1,0 +1,107 @@
+// Package soak runs the suite for long under what goes wrong in the field: kills, disks that fail, and damaged files.
+package soak
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+
+	"edgepdm/shared/event"
+	"edgepdm/test/need"
+)
+
+const (
+	engineName    = "com.edgepdm.InferenceEngine"
+	managerName   = "com.edgepdm.AlarmManager"
+	forwarderName = "com.edgepdm.CloudForwarder"
+	fetcherName   = "com.edgepdm.ModelFetcher"
+)
+
+var names = []string{engineName, managerName, forwarderName, fetcherName}
+
+// staged is the tree that all tests deploy.
+var staged = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "edgepdm-soak-"); err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "run", "./scripts/stage", "-out", dir) //nolint:noctx // bound by the test run's own timeout
+	cmd.Dir = filepath.Join("..", "..")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("stage: %w\n%s", err, out)
+	}
+	return dir, nil
+})
+
+func stage(t *testing.T) string {
+	t.Helper()
+	dir, err := staged()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, _ := staged(); dir != "" {
+		_ = os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+// number reads a number from the environment.
+func number(t *testing.T, name string, def int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return def
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// sampleRows returns a row of a machine that works and one of a machine that fails, by the shipped model.
+func sampleRows(t *testing.T) (normal, faulty event.Values) {
+	t.Helper()
+	f, err := os.Open(filepath.Join(need.Root(t), "components", "inference-engine", "model", "golden.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	table, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var least, most float64
+	for _, line := range table[1:] {
+		margin, err := strconv.ParseFloat(line[0], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var row event.Values
+		for _, text := range line[1:] {
+			x, numberErr := strconv.ParseFloat(text, 32)
+			err = errors.Join(err, numberErr)
+			row = append(row, float32(x))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if margin < least {
+			least, normal = margin, row
+		}
+		if margin > most {
+			most, faulty = margin, row
+		}
+	}
+	return normal, faulty
+}
