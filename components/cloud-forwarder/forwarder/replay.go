@@ -212,7 +212,7 @@ func (r *run) replayedBatch(ctx context.Context, f *os.File, batch []replaying) 
 }
 
 // replayLetter begins to put one letter back. One that has no stream any more, or that a newer version wrote, stays a dead
-// letter; a line that is none is left out.
+// letter; a line that is none is kept apart.
 func (r *run) replayLetter(ctx context.Context, line []byte) (*spool.Receipt, error) {
 	letter, err := openLine(line)
 	dead := r.forwarder.deadAlerts
@@ -224,9 +224,9 @@ func (r *run) replayLetter(ctx context.Context, line []byte) (*spool.Receipt, er
 	}
 	if err != nil {
 		if skipped, log := r.damaged.now(r.forwarder.Now()); log {
-			r.rt.Log.Error("a line of the dead letters is damaged, and is not sent", "error", err, "others", skipped)
+			r.rt.Log.Error("a line of the dead letters is damaged, and is not sent", "error", err, "kept_in", damagedName, "others", skipped)
 		}
-		return nil, nil
+		return nil, dead.keepDamaged(line)
 	}
 	record := spool.Record{Stream: letter.Stream, ID: letter.ID, Time: letter.Time.UnixNano(), Payload: letter.Record}
 	var text string
