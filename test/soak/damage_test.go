@@ -154,6 +154,10 @@ func (d *damageTest) damage(tries int, random *rand.Rand, seed int) {
 	tallies := make(map[string]*tally)
 	begun := time.Now()
 	for i := range tries {
+		if late(d.T) {
+			d.T.Logf("%d of %d tries: the time is over", i, tries)
+			break
+		}
 		file := files[i%len(files)]
 		d.refuse(filepath.Base(file) == lastGoodName)
 		want, known := sound[d.bad]

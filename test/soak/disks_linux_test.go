@@ -89,6 +89,13 @@ func TestDisks(t *testing.T) {
 		}
 	}
 	l.finish(t)
+	newest := d.newest()
+	if !plant.Until(toldWithin, func() bool {
+		h, _ := w.state(engineName, begun)
+		return h.Model != nil && h.Model.Version == newest
+	}) {
+		t.Errorf("model %s is not active in the end: %+v", newest, w.newest[engineName])
+	}
 	ended := time.Now()
 	drained := plant.Until(2*time.Minute, func() bool {
 		f := w.figures()
@@ -121,6 +128,9 @@ func (d *diskTest) mount(name string) {
 
 func (d *diskTest) work(name string) string { return filepath.Join(d.Root, "work", name) }
 
+// newest is the version of the model that was published last.
+func (d *diskTest) newest() string { return fmt.Sprintf("1.1.%d", d.models) }
+
 // try lets a fault come and go.
 func (d *diskTest) try(name string, fault diskFault) {
 	d.T.Helper()
@@ -129,7 +139,7 @@ func (d *diskTest) try(name string, fault diskFault) {
 		d.T.Fatalf("%s of %s: %v", fault.name, name, err)
 	}
 	d.models++
-	d.PublishModel(fmt.Sprintf("1.1.%d", d.models))
+	d.PublishModel(d.newest())
 	told, isTold := d.await(name, begun, event.StateDegraded)
 	telling := time.Since(begun)
 	running := slices.ContainsFunc(d.Core.Components(), func(c localcore.Status) bool { return c.Name == name && c.PID > 0 })

@@ -54,6 +54,10 @@ func TestKills(t *testing.T) {
 	timer := time.NewTimer(0)
 	<-timer.C
 	for round := range rounds {
+		if late(t) {
+			t.Logf("%d of %d rounds: the time is over", round, rounds)
+			break
+		}
 		if round%modelsEvery == 0 {
 			models++
 			p.PublishModel(fmt.Sprintf("1.%d.0", models))

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"edgepdm/shared/event"
 	"edgepdm/test/need"
@@ -67,6 +68,12 @@ func number(t *testing.T, name string, def int) int {
 		t.Fatalf("%s: %v", name, err)
 	}
 	return n
+}
+
+// late reports whether a test must come to its end, to say what it has found before go test ends it.
+func late(t *testing.T) bool {
+	deadline, ok := t.Deadline()
+	return ok && time.Until(deadline) < 6*time.Minute
 }
 
 // sampleRows returns a row of a machine that works and one of a machine that fails, by the shipped model.
