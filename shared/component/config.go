@@ -203,6 +203,9 @@ func scalar(from, to reflect.Type, data any) (any, error) {
 	return n, nil
 }
 
+// longest is a duration that no setting needs, and that can still be multiplied.
+const longest = 10 * 365 * 24 * time.Hour
+
 // duration reads "500ms" or "10s", and refuses bare numbers: 5 could be seconds or nanoseconds.
 func duration(from, to reflect.Type, data any) (any, error) {
 	if to != reflect.TypeFor[time.Duration]() || from == to {
@@ -212,6 +215,9 @@ func duration(from, to reflect.Type, data any) (any, error) {
 	d, err := time.ParseDuration(text)
 	if err != nil {
 		return nil, fmt.Errorf("%v is not a duration such as 500ms or 10s", data)
+	}
+	if d.Abs() > longest || d != 0 && d.Abs() < time.Millisecond {
+		return nil, fmt.Errorf("%v is neither 0s nor between 1ms and %v", data, longest)
 	}
 	return d, nil
 }

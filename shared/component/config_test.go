@@ -74,6 +74,8 @@ func TestParseConfigNamesTheField(t *testing.T) {
 		{map[string]any{"faults": []any{nil}}, []string{"faults[0]", "null"}},
 		{map[string]any{"logLevel": 1099511627776.0}, []string{"logLevel", "1.099511627776e+12"}},
 		{map[string]any{"logLevel": 4}, []string{"logLevel", "4"}},
+		{map[string]any{"maxAge": "1ns"}, []string{"maxAge", "1ns is neither 0s nor between 1ms"}},
+		{map[string]any{"maxAge": "2562047h"}, []string{"maxAge", "neither 0s nor between"}},
 		{map[string]any{"input": true}, []string{"input", "true is not a text"}},
 		{map[string]any{"loop": ""}, []string{"loop", "neither true nor false"}},
 		{map[string]any{"loop": "t"}, []string{"loop", "neither true nor false"}},

@@ -83,6 +83,7 @@ func TestAClosedStoreIsSaidAndTriedAgain(t *testing.T) {
 		}, event.CodeStateOnDisk, "newer than this release"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it waits for the next try
 			r := newRig(t)
 			p := newPublisher(r)
 			r.start(shippedModel)
