@@ -160,14 +160,25 @@ func scalar(from, to reflect.Type, data any) (any, error) {
 		return nil, fmt.Errorf("%v is none of debug, info, warn and error", data)
 	case from == to, from == reflect.PointerTo(to): // the hooks before this one have done it
 		return data, nil
+	case kind == reflect.String && isBool:
+		return nil, fmt.Errorf("%v is not a text", data)
+	case kind == reflect.Slice && from.Kind() == reflect.Map:
+		return nil, errors.New("it is not a list")
 	case !isInt && !isUint && !isFloat && kind != reflect.Bool:
 		return data, nil
 	case from.Kind() != reflect.String && isBool != (kind == reflect.Bool):
 		return nil, fmt.Errorf("%v is not a %v", data, kind)
-	case kind == reflect.Bool:
-		return data, nil
 	}
 	text := strings.TrimSpace(fmt.Sprint(data))
+	if kind == reflect.Bool {
+		if text = strings.ToLower(text); text != "true" && text != "false" {
+			return nil, fmt.Errorf("%q is neither true nor false", text)
+		}
+		return text == "true", nil
+	}
+	if strings.ContainsAny(text, "_xX") { // what Go takes for a number, and nobody else
+		return nil, fmt.Errorf("%q is not a number", text)
+	}
 	if isFloat {
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {

@@ -3,7 +3,6 @@ package component
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
@@ -19,9 +18,8 @@ var errUngranted = errors.New("the nucleus does not grant it: the recipe's acces
 
 // Publication is what the nucleus says to messages on a topic. For several goroutines.
 type Publication struct {
-	rt     *Runtime
-	place  string
-	failed atomic.Bool
+	rt    *Runtime
+	place string
 }
 
 // Publication begins to watch a topic, or those that a filter stands for.
@@ -30,7 +28,8 @@ func (rt *Runtime) Publication(filter string) *Publication {
 }
 
 // Answered takes the nucleus's answer to a message. While it takes none, the component is DEGRADED, and the condition names
-// the operation and the topic. Errors of the connection, and of the message, are not the nucleus's answers.
+// the operation and the topic. Each message that is taken clears it, also one that came before the work was entered again, and
+// one whose answer overtook another. Errors of the connection, and of the message, are not the nucleus's answers.
 func (p *Publication) Answered(err error) {
 	_, refused := errors.AsType[*ipc.UnauthorizedError](err)
 	_, answer := errors.AsType[*ipc.OperationError](err)
@@ -39,7 +38,7 @@ func (p *Publication) Answered(err error) {
 		p.set(errUngranted, nil)
 	case answer || errors.Is(err, ipc.ErrTimeout):
 		p.set(nil, err)
-	case err == nil && p.failed.Load():
+	case err == nil:
 		p.set(nil, nil)
 	}
 }
@@ -55,7 +54,6 @@ func (p *Publication) Send(topic string, payload []byte) error {
 }
 
 func (p *Publication) set(refused, failed error) {
-	p.failed.Store(refused != nil || failed != nil)
 	p.rt.conditions.Set(event.CodeNotAuthorized, p.place, refused)
 	p.rt.conditions.Set(event.CodePubSubDeaf, p.place, failed)
 }

@@ -49,10 +49,13 @@ func wholeNumbers(data []byte) []byte {
 
 // whole writes a number without fraction and exponent if it is whole, and exact as a float64.
 func whole(number string) string {
-	if integer, fraction, found := strings.Cut(number, "."); found && strings.Trim(fraction, "0") == "" {
+	if integer, fraction, found := strings.Cut(number, "."); found && strings.Trim(fraction, "0") == "" && integer != "-0" {
 		return integer
 	}
 	f, err := strconv.ParseFloat(number, 64)
+	if f == 0 {
+		f = 0 // not -0
+	}
 	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 || !strings.ContainsAny(number, ".eE") {
 		return number
 	}

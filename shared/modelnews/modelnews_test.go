@@ -144,6 +144,25 @@ func TestNewerFormatIsLeftAlone(t *testing.T) {
 	}
 }
 
+// What cannot be read is not overwritten by the next event, and new events are on disk all the same.
+func TestUnreadableFileIsSetAside(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.json")
+	if err := os.Mkdir(path, 0o700); err != nil { // root cannot read it either
+		t.Fatal(err)
+	}
+	o := Open(path, testNow)
+	if o.Problem() == nil {
+		t.Error("nothing is told")
+	}
+	add(t, o, news(1))
+	if aside, err := filepath.Glob(path + ".damaged-*"); err != nil || len(aside) != 1 {
+		t.Errorf("set aside: %v, %v", aside, err)
+	}
+	if got := open(t, path).Waiting(); len(got) != 1 || got[0].ID != news(1).ID {
+		t.Errorf("after a restart %+v wait", got)
+	}
+}
+
 // forwarder takes what a courier publishes.
 type forwarder struct {
 	published chan event.ModelEvent

@@ -48,8 +48,8 @@ type Outbox struct {
 	closed bool               // the file is not to be written
 }
 
-// Open reads the outbox in the file at path. It can always be used: Problem says what is wrong with the file. A damaged one
-// is set aside, and what waited in it is lost; one of a newer version is left alone, and events are kept in memory.
+// Open reads the outbox in the file at path. It can always be used: Problem says what is wrong with the file. A damaged one,
+// and one that cannot be read, is set aside, and what waited in it is lost; one of a newer version is left alone, and events are kept in memory.
 func Open(path string, now func() time.Time) *Outbox {
 	o := &Outbox{path: path, now: now, wake: make(chan struct{}, 1), found: now()}
 	var d document
@@ -60,11 +60,11 @@ func Open(path string, now func() time.Time) *Outbox {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return o
-	case errors.Is(err, durable.ErrDamaged):
+	case errors.Is(err, ErrNewerFormat):
+		o.closed, o.problem = true, err
+	case err != nil:
 		o.problem = fmt.Errorf("events of models that waited are lost, the file is set aside: %w",
 			errors.Join(err, os.Rename(path, path+".damaged-"+component.RandomID())))
-	case err != nil:
-		o.closed, o.problem = errors.Is(err, ErrNewerFormat), err
 	}
 	o.events = d.Events[max(0, len(d.Events)-MaxEvents):]
 	for i := range o.events {

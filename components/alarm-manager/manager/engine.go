@@ -24,7 +24,7 @@ const (
 func (r *run) engineHealth(h event.Health, now time.Time) {
 	restarted := r.watch.engineRun != "" && r.watch.engineRun != h.Run
 	r.watch.engineRun = h.Run
-	r.watch.every = time.Duration(min(h.IntervalMS, maxInterval.Milliseconds())) * time.Millisecond
+	r.watch.every = time.Duration(max(0, min(h.IntervalMS, maxInterval.Milliseconds()))) * time.Millisecond
 	if why := idle(h); why != "" {
 		r.watch.idle = why
 		return

@@ -20,6 +20,8 @@ const (
 	deadLettersName = "dead-letters.jsonl"
 	deadAlertsName  = "dead-alerts.jsonl"
 	deadOldSuffix   = ".old"
+	damagedName     = "damaged-letters"
+	damagedSize     = 1 << 20 // bytes
 	replayPrefix    = "replay-"
 	replaySuffix    = ".jsonl"
 )
@@ -79,21 +81,50 @@ func sealLine(object []byte) []byte {
 	return fmt.Appendf(object[:len(object)-1:len(object)-1], sealEnd, crc32.Checksum(object, castagnoli))
 }
 
+var errNewerLetter = errors.New("written by a newer version")
+
 // openLine reads a letter, and says what is wrong with a line that is none.
 func openLine(line []byte) (letter deadLetter, err error) {
 	line = bytes.TrimSpace(line)
-	if err := json.Unmarshal(line, &letter); err != nil {
-		return letter, err
-	}
+	err = json.Unmarshal(line, &letter)
 	switch end := len(line) - len(fmt.Sprintf(sealEnd, 0)); {
-	case letter.V > deadLetterFormat:
-		return letter, fmt.Errorf("format %d: written by a newer version", letter.V)
-	case letter.V == 0 && !bytes.Contains(line, []byte(`"crc":`)):
+	case letter.V > deadLetterFormat: // its other members may have other types
+		return letter, fmt.Errorf("format %d: %w", letter.V, errNewerLetter)
+	case err != nil:
+		return letter, err
+	case letter.V == 0 && (end < 1 || !bytes.HasPrefix(line[end:], []byte(`,"crc":"`))):
 		return letter, nil // of an older version
 	case end < 1 || !bytes.Equal(line, sealLine(append(line[:end:end], '}'))):
 		return letter, errors.New("the checksum does not fit")
 	}
 	return letter, nil
+}
+
+// keepDamaged keeps a line that is no letter, for a person to look at; not more of them than damagedSize.
+func (d *deadLetters) keepDamaged(line []byte) (err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f, err := os.OpenFile(filepath.Join(d.dir, damagedName), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("keep damaged letter: %w", err)
+	}
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			err = fmt.Errorf("keep damaged letter: %w", err)
+		}
+	}()
+	if info, err := f.Stat(); err != nil || info.Size() > damagedSize {
+		return err
+	}
+	_, err = f.Write(append(bytes.TrimSpace(line), '\n'))
+	return errors.Join(err, f.Sync())
+}
+
+// keepLine puts a line back as it is.
+func (d *deadLetters) keepLine(line []byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.write(append(bytes.TrimSpace(line), '\n'))
 }
 
 // lost returns how many letters were dropped since somebody took them and since the last call, and when the last was.

@@ -28,7 +28,7 @@ type replays struct {
 	desk  *request.Desk
 	asked []*request.Request // that wait for the end
 	back  int                // letters that are back in their streams since the last end
-	left  int                // lines that are not: damaged, or of a stream that is no more
+	left  int                // lines that are not: damaged, of a newer version, or of a stream that is no more
 	told  time.Time          // when that was told last
 }
 
@@ -76,7 +76,7 @@ func (s *replays) end() {
 		text = fmt.Sprintf("%d dead letters are back in their streams, and will be sent", s.back)
 	}
 	if s.left > 0 {
-		text += fmt.Sprintf("; %d lines are not, as they are damaged or their stream is no more", s.left)
+		text += fmt.Sprintf("; %d lines are not, as they are damaged, of a newer version, or their stream is no more", s.left)
 	}
 	for _, q := range s.asked {
 		q.Answer(text, nil)
@@ -211,15 +211,22 @@ func (r *run) replayedBatch(ctx context.Context, f *os.File, batch []replaying) 
 	return done, errors.Join(err, f.Sync())
 }
 
-// replayLetter begins to put one letter back. One that has no stream any more stays a dead letter; a line that is none is
-// left out.
+// replayLetter begins to put one letter back. One that has no stream any more, or that a newer version wrote, stays a dead
+// letter; a line that is none is kept apart.
 func (r *run) replayLetter(ctx context.Context, line []byte) (*spool.Receipt, error) {
 	letter, err := openLine(line)
+	dead := r.forwarder.deadAlerts
+	if letter.Stream == streamPredictions {
+		dead = r.forwarder.deadPredictions
+	}
+	if errors.Is(err, errNewerLetter) {
+		return nil, dead.keepLine(line)
+	}
 	if err != nil {
 		if skipped, log := r.damaged.now(r.forwarder.Now()); log {
-			r.rt.Log.Error("a line of the dead letters is damaged, and is not sent", "error", err, "others", skipped)
+			r.rt.Log.Error("a line of the dead letters is damaged, and is not sent", "error", err, "kept_in", damagedName, "others", skipped)
 		}
-		return nil, nil
+		return nil, dead.keepDamaged(line)
 	}
 	record := spool.Record{Stream: letter.Stream, ID: letter.ID, Time: letter.Time.UnixNano(), Payload: letter.Record}
 	var text string
@@ -230,10 +237,6 @@ func (r *run) replayLetter(ctx context.Context, line []byte) (*spool.Receipt, er
 		if s.name == letter.Stream {
 			return s.queue.AppendAsync(ctx, record)
 		}
-	}
-	dead := r.forwarder.deadAlerts
-	if letter.Stream == streamPredictions {
-		dead = r.forwarder.deadPredictions
 	}
 	return nil, dead.add(letter.Stream, record, errors.New("there is no such stream; before: "+letter.Reason))
 }
