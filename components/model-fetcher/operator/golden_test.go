@@ -2,13 +2,13 @@ package operator_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"edgepdm/shared/cli"
 	"edgepdm/test/need"
+	"edgepdm/test/tools"
 )
 
 // fraction is a model of one tree over the feature a; other objectives take the place of binary:logistic.
@@ -87,13 +87,7 @@ func TestGoldenRows(t *testing.T) {
 
 // Where there is an XGBoost, its golden rows are those of make train, and what is packed with them agrees.
 func TestGoldenRowsOfXGBoost(t *testing.T) {
-	python := os.Getenv("XGBOOST_PYTHON")
-	if python == "" {
-		python = need.Tool(t, "python3", "https://www.python.org")
-	}
-	if out, err := exec.Command(python, "-c", "import xgboost, numpy").CombinedOutput(); err != nil {
-		t.Skipf("%s has no xgboost (pip install xgboost numpy; XGBOOST_PYTHON names another Python): %s", python, out)
-	}
+	python := filepath.Join(need.Installed(t, tools.XGBoost), "bin", "python")
 	for name, model := range map[string]string{
 		"names":  "components/inference-engine/model/model.ubj",
 		"k-fold": "shared/gbdt/testdata/1.5.2-kfold/model.tar.gz",
