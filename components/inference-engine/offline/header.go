@@ -78,7 +78,7 @@ func onlyWords(fields [][]byte) bool {
 	for _, field := range fields {
 		_, err := event.ParseFloat(string(field))
 		switch {
-		case isMissing(field):
+		case event.IsMissing(string(field)):
 		case err == nil, bytes.EqualFold(field, []byte("true")), bytes.EqualFold(field, []byte("false")), !hasLetter(field):
 			return false
 		default:

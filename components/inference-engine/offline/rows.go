@@ -8,7 +8,6 @@ import (
 	"io"
 	"math"
 	"strconv"
-	"strings"
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
@@ -176,16 +175,6 @@ func closingQuote(text []byte) int {
 	return -1
 }
 
-// missingWords are what stands for a missing value: pandas' list, and a question mark.
-var missingWords = map[string]bool{
-	"": true, "?": true, "na": true, "n/a": true, "#n/a": true, "#n/a n/a": true, "#na": true, "<na>": true, "nan": true, "-nan": true, "+nan": true,
-	"null": true, "none": true, "-1.#ind": true, "1.#ind": true, "-1.#qnan": true, "1.#qnan": true,
-}
-
-func isMissing(field []byte) bool {
-	return len(field) <= len("#n/a n/a") && missingWords[strings.ToLower(string(field))]
-}
-
 // parseValue reads one value, NaN if it is missing. True and False are 1 and 0, as in a column of pandas.
 func parseValue(field []byte) (float32, error) {
 	v, err := event.ParseFloat(string(field))
@@ -194,7 +183,7 @@ func parseValue(field []byte) (float32, error) {
 		return 0, fmt.Errorf("%w %.40q", gbdt.ErrRowInfinite, field)
 	case err == nil:
 		return v, nil
-	case isMissing(field):
+	case event.IsMissing(string(field)):
 		return float32(math.NaN()), nil
 	case bytes.EqualFold(field, []byte("true")):
 		return 1, nil

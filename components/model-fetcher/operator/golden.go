@@ -140,7 +140,7 @@ func readRows(o goldenOptions, model *gbdt.Model) (names []string, rows [][]stri
 		}
 		row := make([]string, len(take))
 		for i, at := range take {
-			if row[i] = strings.TrimSpace(record[at]); row[i] == "" {
+			if row[i] = strings.TrimSpace(record[at]); event.IsMissing(row[i]) {
 				row[i] = "nan"
 			}
 			if _, err := event.ParseFloat(row[i]); err != nil {

@@ -64,7 +64,7 @@ func TestPackRefusesWhatDevicesRefuse(t *testing.T) {
 // The rows go to Python in the order of the model's features, and what XGBoost gave stands before them.
 func TestGoldenRows(t *testing.T) {
 	model := file(t, "model.json", fraction)
-	rows := file(t, "rows.csv", "\ufefftime,a,b\n10:00,1,x\n10:01,2,y\n10:02,,z\n")
+	rows := file(t, "rows.csv", "\ufefftime,a,b\n10:00,1,x\n10:01,2,y\n10:02,NA,z\n")
 	python := file(t, "python", "#!/bin/sh\nwhile read -r line; do echo \"0.$line\" | tr -d n | sed 's/0.aa*$/0.5/'; done\n")
 	out := filepath.Join(t.TempDir(), "golden.csv")
 	do(t, "3 golden rows of 1 features", "golden", "-model", model, "-rows", rows, "-out", out, "-python", python)
