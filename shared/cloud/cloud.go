@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -157,6 +158,16 @@ func (a *Access) Denied(err error) bool {
 	a.dropped = now
 	a.credentials.Invalidate()
 	return true
+}
+
+var regionPattern = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+
+// CheckRegion says whether s can be an AWS region, of which host names are made, or is empty.
+func CheckRegion(s string) error {
+	if s != "" && !regionPattern.MatchString(s) {
+		return fmt.Errorf("%.40q is not an AWS region such as eu-west-1", s)
+	}
+	return nil
 }
 
 // CheckEndpoint says whether s is the URL of a service, or empty.

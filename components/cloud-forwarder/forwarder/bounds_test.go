@@ -228,6 +228,7 @@ func TestValidateNamesTheField(t *testing.T) {
 		"predictionMaxAge:": func(c *forwarder.Config) { c.PredictionMaxAge = time.Second },
 		"alertMaxAge:":      func(c *forwarder.Config) { c.AlertMaxAge = -time.Hour },
 		"maxSpoolMB:":       func(c *forwarder.Config) { c.MaxSpoolMB = 1 },
+		"region:":           func(c *forwarder.Config) { c.Region = "eu-west-1.example.com/" },
 	} {
 		c := forwarder.Default()
 		if err := c.Validate(); err != nil {

@@ -98,6 +98,9 @@ func (c Config) Validate() error {
 	case c.Timeout < 100*time.Millisecond || c.Timeout > 5*time.Minute:
 		return fmt.Errorf("timeout: %v is not between 100ms and 5m", c.Timeout)
 	}
+	if err := cloud.CheckRegion(c.Region); err != nil {
+		return fmt.Errorf("region: %w", err)
+	}
 	for field, endpoint := range map[string]string{"iotData": c.Endpoints.IoTData, "sns": c.Endpoints.SNS} {
 		if err := cloud.CheckEndpoint(endpoint); err != nil {
 			return fmt.Errorf("endpoints.%s: %w", field, err)

@@ -78,6 +78,9 @@ func (c Config) Validate() error {
 	case c.Timeout < 100*time.Millisecond || c.Timeout > 10*time.Minute:
 		return fmt.Errorf("timeout: %v is not between 100ms and 10m", c.Timeout)
 	}
+	if err := cloud.CheckRegion(c.Region); err != nil {
+		return fmt.Errorf("region: %w", err)
+	}
 	if err := cloud.CheckEndpoint(c.Endpoints.S3); err != nil {
 		return fmt.Errorf("endpoints.s3: %w", err)
 	}

@@ -356,6 +356,7 @@ func TestConfigNamesTheField(t *testing.T) {
 		"inbox":         func(c *fetcher.Config) { c.Inbox = "" },
 		"timeout":       func(c *fetcher.Config) { c.Timeout = 0 },
 		"endpoints.s3":  func(c *fetcher.Config) { c.Endpoints.S3 = "s3.example.com" },
+		"region":        func(c *fetcher.Config) { c.Region = "eu west" },
 	} {
 		c := good()
 		harm(&c)
