@@ -81,7 +81,13 @@ func (c Courier) Run(ctx context.Context) {
 			if e.Replayed && !all {
 				continue
 			}
-			if err := c.publish(ctx, e); err != nil {
+			payload, err := event.Encode(e)
+			if err != nil { // it never can be, and the others do not wait for it
+				c.Log.Error("an event of a model cannot be sent, and is dropped", "event", e.Event, "error", err)
+				_, _ = c.Outbox.Ack([]string{e.ID}) // the file is written again below
+				continue
+			}
+			if err := c.publish(ctx, e, payload); err != nil {
 				if ctx.Err() == nil {
 					c.Log.Warn("an event of a model is not published; it will be tried again", "event", e.Event, "error", err)
 				}
@@ -90,17 +96,13 @@ func (c Courier) Run(ctx context.Context) {
 			c.Outbox.published(e.ID)
 		}
 		again.Stop()
-		if len(c.Outbox.Waiting()) > 0 {
+		if written := c.Outbox.rewrite(); !written || len(c.Outbox.Waiting()) > 0 {
 			again.Reset(wait)
 		}
 	}
 }
 
-func (c Courier) publish(ctx context.Context, e event.ModelEvent) error {
-	payload, err := event.Encode(e)
-	if err != nil {
-		return err
-	}
+func (c Courier) publish(ctx context.Context, e event.ModelEvent, payload []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	return c.Publish(ctx, event.ModelTopic(e.Event), payload)

@@ -251,3 +251,27 @@ func TestANewEventIsPublishedAtOnce(t *testing.T) {
 	add(t, o, news(2))
 	f.next(t, news(2).ID, false)
 }
+
+// What the disk did not take is written later, and an event that cannot be sent holds up no other.
+func TestTheFileIsWrittenLater(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "gone")
+	path := filepath.Join(dir, "events.json")
+	o := Open(path, testNow)
+	if _, err := o.Add(news(1)); err == nil {
+		t.Fatal("there is no folder, and no error")
+	}
+	impossible := news(2)
+	impossible.TS = time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC) // no RFC 3339
+	_, _ = o.Add(impossible)
+	_, _ = o.Add(news(3))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f := courier(t, o, 10*time.Millisecond)
+	f.next(t, news(1).ID, false)
+	f.next(t, news(3).ID, false)
+	f.next(t, news(1).ID, true)
+	if got := open(t, path).Waiting(); len(got) != 2 || got[0].ID != news(1).ID || got[1].ID != news(3).ID {
+		t.Errorf("on disk %+v", got)
+	}
+}

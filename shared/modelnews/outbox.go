@@ -46,6 +46,7 @@ type Outbox struct {
 	mu     sync.Mutex
 	events []event.ModelEvent // oldest first; those with the mark were published
 	closed bool               // the file is not to be written
+	stale  bool               // it was not written when it was to be
 }
 
 // Open reads the outbox in the file at path. It can always be used: Problem says what is wrong with the file. A damaged one,
@@ -172,8 +173,16 @@ func (o *Outbox) write() error {
 	if err != nil {
 		return fmt.Errorf("encode events of models: %w", err)
 	}
-	if err := component.WriteFileAtomic(o.path, data, 0o600); err != nil {
+	err = component.WriteFileAtomic(o.path, data, 0o600)
+	if o.stale = err != nil; o.stale {
 		return fmt.Errorf("keep events of models: %w", err)
 	}
 	return nil
+}
+
+// rewrite writes the file if that failed before, and reports whether it is right now.
+func (o *Outbox) rewrite() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.stale || o.write() == nil
 }

@@ -16,6 +16,9 @@ const (
 	// asideWindow bounds how far a stream runs ahead of a record that stepped aside, in records. As many are sent a second
 	// time, at most, after the process was killed; beyond it the record goes to the dead letters.
 	asideWindow = 512
+	// probeWindow bounds how far a stream reads to find a record of another lane, where all in the window are of lanes that
+	// step aside: if the sink takes that one, not the sink is what is wrong.
+	probeWindow = 8 * asideWindow
 	// maxFruitless is how many lanes in a row may fail before the sink counts as one that takes nothing: then what stepped
 	// aside is tried, and one new record each time that the oldest of that has failed.
 	maxFruitless = 3
@@ -91,6 +94,9 @@ func (w *window) begin(ctx context.Context, seq uint64) bool {
 
 // limit is the number of records that have room. mu is held.
 func (w *window) limit() int {
+	if len(w.lanes) > 0 && w.probe && w.fruitless > 0 {
+		return max(probeWindow, w.size)
+	}
 	if len(w.lanes) > 0 {
 		return max(asideWindow, w.size)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"edgepdm/shared/event"
+	"edgepdm/shared/spool"
 )
 
 // failing makes IoT Core answer 500 to the messages that a test chooses, until it mends.
@@ -186,4 +187,24 @@ func TestKilledWhileAMessageIsAside(t *testing.T) {
 		}
 		seen[a.ids[0]] = true
 	}
+}
+
+// So many alerts of one machine that nothing else has room beside them do not hold up those of another machine for good.
+func TestOneMachineDoesNotFillTheWindow(t *testing.T) {
+	const alerts = 530 // more than the window has room for
+	r := newRig(t)
+	r.failing(func(topic, _ string) bool { return strings.Contains(topic, "press-1") })
+	var records []spool.Record
+	for i := range alerts {
+		a := alert(fmt.Sprint("p1-", i))
+		records = append(records, r.record("alerts-iot", a.ID, event.AlertTopic(a.Thing), encode(t, a)))
+	}
+	r.store("alerts-iot", records...)
+	r.start()
+	r.alert("p2-a", func(a *event.Alert) { a.Thing = "press-2" })
+	r.awaitCounter("stream.alerts-iot.accepted", 1)
+	r.await("the other machine's alert", func(event.Health) bool {
+		r.ahead.Add(int64(2 * time.Minute))
+		return r.iot.counts()["p2-a"] > 0
+	})
 }
