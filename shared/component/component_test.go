@@ -36,19 +36,37 @@ func (c config) Validate() error {
 type lines struct {
 	mu   sync.Mutex
 	text strings.Builder
+	more chan struct{} // closed at the next line; nil: nobody waits
 }
 
 func (l *lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.more != nil {
+		close(l.more)
+		l.more = nil
+	}
 	return l.text.Write(p)
 }
 
 // await waits until a line with text was logged.
 func (l *lines) await(t *testing.T, text string) {
 	t.Helper()
-	for late := time.Now().Add(patient); !strings.Contains(l.String(), text); time.Sleep(time.Millisecond) {
-		if time.Now().After(late) {
+	late := time.After(patient)
+	for {
+		l.mu.Lock()
+		logged := strings.Contains(l.text.String(), text)
+		if l.more == nil {
+			l.more = make(chan struct{})
+		}
+		more := l.more
+		l.mu.Unlock()
+		if logged {
+			return
+		}
+		select {
+		case <-more:
+		case <-late:
 			t.Fatalf("never logged: %s", text)
 		}
 	}

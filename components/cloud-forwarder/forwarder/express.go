@@ -52,6 +52,11 @@ func (s *stream) express(ctx context.Context) {
 			to = s.awaitSink(ctx)
 			continue
 		}
+		if i != nil && s.gone(i.record) { // what was said of it is old before there is another record
+			s.uplink.forget(sender{stream: s.name})
+			s.delivers(i.record.Seq)
+			i = nil
+		}
 		err := s.queue.Wait(ctx, 0)
 		var records []spool.Record
 		if err == nil {

@@ -3,6 +3,7 @@ package forwarder_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/shared/event"
@@ -114,4 +115,31 @@ func TestRefusedChangeDoesNotStopOthers(t *testing.T) {
 	r.iot.await(t, "all but the refused one", has(append(ids, "press-3-e-2")...))
 	r.hook(nil)
 	r.iot.await(t, "the refused one", has("press-2-e-2"))
+}
+
+// A change that is too old before it could be sent leaves neither a condition nor a word of the uplink behind.
+func TestAChangeThatIsTooOld(t *testing.T) {
+	r := newRig(t)
+	r.configure(map[string]any{"predictionMaxAge": "1h"})
+	r.cloud.SetUplink(false)
+	r.start()
+	r.publish(event.PredictionTopic("press-2"), prediction("press-2", 1))
+	now := func(p *event.Prediction) { p.TS = time.Now().UTC() }
+	r.acks.await(t, "acknowledgements", has(r.predict(1, 50, now)...))
+	change := prediction("press-2", 2)
+	change.Label, change.TS = event.LabelFaulty, time.Now().UTC()
+	r.publish(event.PredictionTopic("press-2"), change)
+	r.acks.await(t, "acknowledgement", has(change.ID))
+	r.await("attempts", func(h event.Health) bool { return h.Counters["stream.label-changes.retried"] > 1 })
+	r.ahead.Add(int64(time.Minute))
+	r.awaitState(event.StateDegraded, "label-changes deliver")
+	r.ahead.Add(int64(2 * time.Hour))
+	r.awaitState(event.StateOK, "")
+	r.cloud.SetUplink(true)
+	r.alert("a-1")
+	r.iot.await(t, "alert", has("a-1"))
+	r.awaitUplink(event.UplinkUp)
+	if r.iot.counts()[change.ID] != 0 {
+		t.Error("it was sent")
+	}
 }

@@ -140,6 +140,16 @@ func (k *known) hear(h heard, now time.Time) (earlier bool, err error) {
 	return false, k.write(&h, true)
 }
 
+// doubt notes that nobody waited until the disk had answered: the alert may be in a stream, and bears the mark when it comes
+// again, as after a restart.
+func (k *known) doubt(id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if h := k.byID[id]; h != nil {
+		h.at = time.Time{}
+	}
+}
+
 // has reports whether a stream has the alert on disk.
 func (k *known) has(id, stream string) bool {
 	k.mu.Lock()

@@ -101,3 +101,23 @@ func TestKnownWithoutADisk(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// What the disk had not answered for when the work ended may be there, and is marked when it comes again.
+func TestKnownInDoubt(t *testing.T) {
+	k, err := openKnown(t.TempDir(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"a", "b"} {
+		if _, err := k.hear(heard{ID: id}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k.doubt("a")
+	k.doubt("never heard")
+	for id, want := range map[string]bool{"a": true, "b": false} {
+		if earlier, err := k.hear(heard{ID: id}, time.Now()); err != nil || earlier != want {
+			t.Errorf("%s: %v, %v", id, earlier, err)
+		}
+	}
+}

@@ -78,6 +78,9 @@ func (p progress) note(state event.AlarmState) string {
 	case p.over:
 		return "It is over."
 	}
+	if len(parts) == 0 { // the clock is not set
+		return ""
+	}
 	return strings.Join(parts, "; ") + " (UTC)."
 }
 

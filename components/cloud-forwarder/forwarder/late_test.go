@@ -210,3 +210,11 @@ func TestAlarmThatIsRaisedAgainIsNotOver(t *testing.T) {
 		t.Error("over, although it was raised again")
 	}
 }
+
+// Where the clock is not set there are no times to tell.
+func TestNoteByAClockThatIsNotSet(t *testing.T) {
+	p := progress{now: time.Date(1970, 1, 1, 1, 0, 0, 0, time.UTC), raised: time.Hour, aged: true}
+	if note := p.note(event.AlarmUnacknowledged); note != "" {
+		t.Errorf("%q", note)
+	}
+}

@@ -169,6 +169,7 @@ func (r *run) alert(ctx context.Context, m ipc.TopicMessage) {
 		case <-receipts[i].Done():
 			err = receipts[i].Err()
 		case <-ctx.Done():
+			r.forwarder.known.doubt(a.ID)
 			return
 		}
 		if err != nil {
@@ -208,6 +209,7 @@ func (r *run) modelEvent(ctx context.Context, m ipc.TopicMessage) {
 		case <-receipt.Done():
 			err = receipt.Err()
 		case <-ctx.Done():
+			r.forwarder.known.doubt(e.ID)
 			return
 		}
 	}
