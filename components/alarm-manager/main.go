@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"edgepdm/components/alarm-manager/manager"
+	"edgepdm/components/alarm-manager/alarms"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
@@ -35,9 +35,9 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 	if core == "" {
 		core = "greengrass-core"
 	}
-	return component.Main(ctx, component.Spec[manager.Config]{
-		Name: manager.Component, Version: version, Default: manager.Default,
-		Run: manager.Manager{CoreThing: core, Now: time.Now}.Run,
+	return component.Main(ctx, component.Spec[alarms.Config]{
+		Name: alarms.Component, Version: version, Default: alarms.Default,
+		Run: alarms.Manager{CoreThing: core, Now: time.Now}.Run,
 	})
 }
 
@@ -48,12 +48,12 @@ func testAlarm(ctx context.Context, args []string, s cli.Streams) error {
 	fs.StringVar(&c.Line, "line", "", "`NAME` of its line")
 	fs.StringVar(&c.Text, "text", "", "`TEXT` that is spoken after the words that say it is a test")
 	var flags request.Flags
-	flags.Define(fs, manager.Component)
+	flags.Define(fs, alarms.Component)
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
 	if err := c.Check(); err != nil {
 		return cli.Usagef("%v", err)
 	}
-	return flags.Do(ctx, s, request.Ask{Component: manager.Component, Command: manager.CommandTest, Arguments: c})
+	return flags.Do(ctx, s, request.Ask{Component: alarms.Component, Command: alarms.CommandTest, Arguments: c})
 }

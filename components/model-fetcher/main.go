@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"edgepdm/components/model-fetcher/fetcher"
-	"edgepdm/components/model-fetcher/operator"
+	"edgepdm/components/model-fetcher/modelcli"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/component"
 )
@@ -19,7 +19,7 @@ func main() {
 	component.Execute(cli.Program{
 		Name: "model-fetcher", Version: version,
 		Summary:  "brings signed models from S3 into the inference engine's inbox; makes, signs and publishes them",
-		Commands: append([]cli.Command{{Name: "", Summary: "run as a Greengrass component", Run: runComponent}}, operator.Commands()...),
+		Commands: append([]cli.Command{{Name: "", Summary: "run as a Greengrass component", Run: runComponent}}, modelcli.Commands()...),
 	})
 }
 

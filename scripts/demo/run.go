@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"edgepdm/components/alarm-manager/manager"
+	"edgepdm/components/alarm-manager/alarms"
 	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
@@ -344,7 +344,7 @@ func (d *demo) drain(ctx context.Context) ([]localcore.Status, error) {
 	d.until(settleTimeout, func() bool { return d.observer.balance().unscored == 0 })
 	for _, name := range []string{fetcherName, engineName, alarmName} {
 		if name == alarmName { // whose alerts must be taken by the forwarder first
-			d.until(deliverTimeout, func() bool { h, _ := d.observer.health(alarmName); return h.Counters[manager.CounterPending] == 0 })
+			d.until(deliverTimeout, func() bool { h, _ := d.observer.health(alarmName); return h.Counters[alarms.CounterPending] == 0 })
 		}
 		if err := d.core.StopComponent(ctx, name); err != nil {
 			return nil, err

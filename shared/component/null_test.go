@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"edgepdm/components/alarm-manager/manager"
+	"edgepdm/components/alarm-manager/alarms"
 	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/components/model-fetcher/fetcher"
@@ -17,7 +17,7 @@ import (
 func TestNullIsTheDefault(t *testing.T) {
 	t.Run("simulator", nulls(simulator.Default))
 	t.Run("engine", nulls(engine.Default))
-	t.Run("alarm manager", nulls(manager.Default))
+	t.Run("alarm manager", nulls(alarms.Default))
 	t.Run("forwarder", nulls(forwarder.Default))
 	t.Run("fetcher", nulls(fetcher.Default))
 }

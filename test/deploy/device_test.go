@@ -13,7 +13,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"edgepdm/components/alarm-manager/manager"
+	"edgepdm/components/alarm-manager/alarms"
 	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
@@ -165,7 +165,7 @@ func refuseBadConfiguration(t *testing.T, p *plant, rejects bool) {
 func bringTo(t *testing.T, p *plant, tree, version string) {
 	t.Helper()
 	p.mu.Lock()
-	waiting, alarms := forwarder.Waiting(p.health[forwarderName].Counters), p.alarms()
+	waiting, raised := forwarder.Waiting(p.health[forwarderName].Counters), p.alarms()
 	p.mu.Unlock()
 	if err := p.carryOut(localcore.Deployment{Components: all(version), Stage: tree}); err != nil {
 		t.Fatal(err)
@@ -179,7 +179,7 @@ func bringTo(t *testing.T, p *plant, tree, version string) {
 		return true
 	})
 	p.await("the alarm manager has seen rows enough to raise alarms again", func() bool {
-		return p.health[alarmName].Counters[manager.CounterPredictions] > 100
+		return p.health[alarmName].Counters[alarms.CounterPredictions] > 100
 	})
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -189,8 +189,8 @@ func bringTo(t *testing.T, p *plant, tree, version string) {
 	if p.prediction.Model.Version != "2.0.0" || p.prediction.Threshold != 0.5 {
 		t.Errorf("%s: the model is %s with threshold %v, before the change 2.0.0 with 0.5", version, p.prediction.Model.Version, p.prediction.Threshold)
 	}
-	if got := p.alarms(); !slices.Equal(got, alarms) {
-		t.Errorf("%s: alarms %q, before the change %q", version, got, alarms)
+	if got := p.alarms(); !slices.Equal(got, raised) {
+		t.Errorf("%s: alarms %q, before the change %q", version, got, raised)
 	}
 }
 

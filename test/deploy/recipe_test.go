@@ -13,7 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"gopkg.in/yaml.v3"
 
-	"edgepdm/components/alarm-manager/manager"
+	"edgepdm/components/alarm-manager/alarms"
 	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/components/model-fetcher/fetcher"
@@ -189,7 +189,7 @@ func TestSuiteDependsOnProductionComponents(t *testing.T) {
 func TestConfigurationIsDocumentedAndTrue(t *testing.T) {
 	common := map[string]string{"logLevel": "info", "healthInterval": "5s"}
 	for project, defaults := range map[string]any{
-		"recipes/alarm-manager":    manager.Default(),
+		"recipes/alarm-manager":    alarms.Default(),
 		"recipes/cloud-forwarder":  forwarder.Default(),
 		"recipes/inference-engine": engine.Default(),
 		"recipes/model-fetcher":    fetcher.Default(),

@@ -21,7 +21,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"edgepdm/components/model-fetcher/fetcher"
-	"edgepdm/components/model-fetcher/operator"
+	"edgepdm/components/model-fetcher/modelcli"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
@@ -170,7 +170,7 @@ func (r *rig) publishByTool(endpoint string, m modelstore.Manifest, archive []by
 		r.t.Fatal(err)
 	}
 	var out bytes.Buffer
-	p := cli.Program{Name: "model-fetcher", Commands: operator.Commands()}
+	p := cli.Program{Name: "model-fetcher", Commands: modelcli.Commands()}
 	args := []string{"publish", "-dir", dir, "-bucket", r.bucket, "-prefix", prefix, "-endpoint", endpoint}
 	if code := p.Main(r.t.Context(), args, cli.Streams{Out: &out, Err: &out}); code != cli.ExitOK {
 		r.t.Fatalf("publish: exit code %d: %s", code, out.String())

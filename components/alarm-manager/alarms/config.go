@@ -1,0 +1,72 @@
+// Package alarms is the alarm component: it decides from predictions, from silence and from the state of the uplink what
+// is an alarm, and keeps every alert until the forwarder has it on disk.
+package alarms
+
+import (
+	"fmt"
+	"time"
+)
+
+// Config is the component's configuration.
+type Config struct {
+	Raise      float64       `json:"raise"`      // probability from which a row votes for an alarm; 0 = the prediction's threshold
+	Clear      float64       `json:"clear"`      // probability up to which a row votes for its end; 0, or not below raise = half of raise
+	Votes      int           `json:"votes"`      // votes of the last Window rows that raise an alarm, or end it
+	Window     int           `json:"window"`     // rows
+	Silence    time.Duration `json:"silence"`    // without a prediction, or the engine, until that is an alarm; 0 = never
+	UplinkDown time.Duration `json:"uplinkDown"` // without the cloud, or without the forwarder, until that is an alarm; 0 = never
+	Republish  time.Duration `json:"republish"`  // until an alert that is not acknowledged is published again
+	MaxThings  int           `json:"maxThings"`  // things that are watched; bounds memory
+}
+
+// Default returns the configuration with no key set.
+func Default() Config {
+	return Config{
+		Votes: 3, Window: 5, Silence: 30 * time.Second, UplinkDown: 5 * time.Minute, Republish: 5 * time.Second, MaxThings: 1000,
+	}
+}
+
+// maxWindow is the longest window: votes are the bits of a word.
+const maxWindow = 64
+
+// Validate names the field that is wrong.
+func (c Config) Validate() error {
+	switch {
+	case !(c.Raise >= 0 && c.Raise <= 1):
+		return fmt.Errorf("raise: %v is not between 0 and 1", c.Raise)
+	case !(c.Clear >= 0 && c.Clear <= 1):
+		return fmt.Errorf("clear: %v is not between 0 and 1", c.Clear)
+	case c.Raise > 0 && c.Clear >= c.Raise:
+		return fmt.Errorf("clear: %v is not below raise (%v)", c.Clear, c.Raise)
+	case c.Window < 1 || c.Window > maxWindow:
+		return fmt.Errorf("window: %d is not between 1 and %d", c.Window, maxWindow)
+	case c.Votes < 1 || c.Votes > c.Window:
+		return fmt.Errorf("votes: %d is not between 1 and window (%d)", c.Votes, c.Window)
+	case c.Silence < 0:
+		return fmt.Errorf("silence: %v is negative", c.Silence)
+	case c.UplinkDown < 0:
+		return fmt.Errorf("uplinkDown: %v is negative", c.UplinkDown)
+	case c.Republish < 100*time.Millisecond:
+		return fmt.Errorf("republish: %v is below 100ms", c.Republish)
+	case c.MaxThings < 1 || c.MaxThings > 10_000:
+		return fmt.Errorf("maxThings: %d is not between 1 and 10000", c.MaxThings)
+	}
+	return nil
+}
+
+// levels returns the probabilities from which a row votes for an alarm and up to which it votes for its end, for a model's
+// threshold. The second is always the lower one, or an alarm would be raised and ended by the same rows: a configured one that
+// is not below the threshold gives way.
+func (c Config) levels(threshold float64) (raise, clear float64) {
+	raise, clear = c.Raise, c.Clear
+	if raise == 0 {
+		raise = threshold
+	}
+	if clear == 0 || clear >= raise {
+		clear = raise / 2
+	}
+	if clear >= raise { // raise is 0: every row is a fault, and none ends it
+		clear = -1
+	}
+	return raise, clear
+}

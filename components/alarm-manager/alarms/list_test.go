@@ -1,0 +1,234 @@
+package alarms
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"edgepdm/shared/event"
+)
+
+func alert(thing string, fault event.Fault, state event.AlarmState) event.Alert {
+	since := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	return event.Alert{Thing: thing, Fault: fault, State: state, Severity: event.SeverityHigh, Since: since, TS: since}
+}
+
+// openTestList opens an alarm list that must be readable.
+func openTestList(t *testing.T, dir string) *alarmList {
+	t.Helper()
+	b, err := openList(dir, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.close)
+	return b
+}
+
+func saveList(t *testing.T, b *alarmList) {
+	t.Helper()
+	if err := b.save(); err != nil || b.dirty {
+		t.Fatalf("%v, dirty %v", err, b.dirty)
+	}
+}
+
+// sameList reports whether two alarm lists have the same alarms and alerts.
+func sameList(a, b *alarmList) bool {
+	return reflect.DeepEqual(a.active, b.active) && (len(a.outbox)+len(b.outbox) == 0 || reflect.DeepEqual(a.outbox, b.outbox))
+}
+
+func TestListSurvivesARestart(t *testing.T) {
+	dir := t.TempDir()
+	b := openTestList(t, dir)
+	first, _ := b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
+	second, _ := b.enter(alert("q", event.FaultSilence, event.AlarmUnacknowledged))
+	third, _ := b.enter(alert("p", event.FaultMachine, event.AlarmNormal))
+	saveList(t, b)
+	b.enter(alert("p", event.FaultTest, event.AlarmUnacknowledged)) // a test leaves no alarm behind
+	if !b.acknowledge(first.ID) || b.acknowledge(first.ID) || b.acknowledge("unknown") {
+		t.Error("acknowledge")
+	}
+	saveList(t, b)
+	again := openTestList(t, dir) // as a killed process leaves it
+	if !sameList(again, b) || again.damage != nil || again.dirty {
+		t.Errorf("%+v, want %+v", again, b)
+	}
+	if _, raised := again.find("q", event.FaultSilence); !raised || len(again.active) != 1 {
+		t.Errorf("active %+v", again.active)
+	}
+	if len(again.outbox) != 3 || again.outbox[0].ID != second.ID || again.outbox[1].ID != third.ID {
+		t.Errorf("outbox %+v", again.outbox)
+	}
+	fifth, _ := again.enter(alert("r", event.FaultMachine, event.AlarmUnacknowledged))
+	for _, earlier := range b.outbox {
+		if fifth.ID == earlier.ID {
+			t.Errorf("id %s is used twice", fifth.ID)
+		}
+	}
+}
+
+func TestListIsBounded(t *testing.T) {
+	b := newList()
+	for range maxOutbox {
+		if _, dropped := b.enter(alert("p", event.FaultTest, event.AlarmUnacknowledged)); len(dropped) != 0 {
+			t.Fatal("dropped too early")
+		}
+	}
+	oldest := b.outbox[0].ID
+	if _, dropped := b.enter(alert("p", event.FaultTest, event.AlarmUnacknowledged)); len(dropped) != 1 || dropped[0] != oldest || len(b.outbox) != maxOutbox || b.outbox[0].ID == oldest {
+		t.Errorf("dropped %v, outbox %d", dropped, len(b.outbox))
+	}
+}
+
+// A newer version's file is left alone, and the alarm list is in memory.
+func TestListOfANewerVersionIsLeftAlone(t *testing.T) {
+	newest, err := (&journal{}).number(entry{Head: &head{Format: journalFormat + 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, newer := range map[string]string{
+		legacyName: `{"epoch":7,"active":{"a":1},"outbox":"another file","format":3}`, listName: string(newest) + "what ever",
+	} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(newer), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b, err := openList(filepath.Dir(path), time.Now())
+		if !errors.Is(err, errNewerFormat) || !strings.Contains(err.Error(), name+" has format 3: written by a newer version") {
+			t.Errorf("%s: %v", newer, err)
+		}
+		b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged)) // in memory
+		saveList(t, b)
+		if got, err := os.ReadFile(path); err != nil || string(got) != newer || len(b.outbox) != 1 {
+			t.Errorf("%q, %v", got, err)
+		}
+		if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
+			t.Errorf("%v, %v", entries, err)
+		}
+	}
+}
+
+// An alarm list that cannot be read is left alone, and one is kept in memory. When it can be read, both go on as one.
+func TestUnreadableListIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	before := openTestList(t, dir)
+	old, _ := before.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
+	saveList(t, before)
+	path := filepath.Join(dir, listName)
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil { // a folder: reading fails, for root too
+		t.Fatal(err)
+	}
+	b, err := openList(dir, time.Now())
+	if err == nil || !strings.Contains(err.Error(), "read alarms") {
+		t.Fatalf("%v", err)
+	}
+	late, _ := b.enter(alert("q", event.FaultMachine, event.AlarmUnacknowledged))
+	if saveList(t, b); len(b.active) != 1 || len(b.outbox) != 1 {
+		t.Errorf("%+v", b)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	both := openTestList(t, dir)
+	both.adopt(b)
+	saveList(t, both)
+	if again := openTestList(t, dir); !sameList(again, both) || len(again.active) != 2 || again.outbox[0].ID != old.ID || again.outbox[1].ID != late.ID {
+		t.Errorf("%+v", again)
+	}
+	if next, _ := both.enter(alert("q", event.FaultTest, event.AlarmUnacknowledged)); next.ID == late.ID {
+		t.Errorf("id %s is used twice", next.ID)
+	}
+}
+
+// An alert goes out although the alarm list cannot be written; the next process does not give its id to another one.
+func TestIDsAreNotUsedAgainAfterAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	b := openTestList(t, dir)
+	first, _ := b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
+	saveList(t, b)
+	second, _ := b.enter(alert("p", event.FaultMachine, event.AlarmNormal)) // never saved
+	again := openTestList(t, dir)
+	for range 3 {
+		if next, _ := again.enter(alert("p", event.FaultSilence, event.AlarmUnacknowledged)); next.ID == first.ID || next.ID == second.ID {
+			t.Errorf("id %s is used twice", next.ID)
+		}
+	}
+	if again.outbox[0].ID != first.ID || !again.acknowledge(first.ID) {
+		t.Errorf("%+v", again.outbox)
+	}
+}
+
+// An alarm list that cannot be written stays ahead in memory, and is written when it can be.
+func TestListTriesAgain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "gone")
+	b := openTestList(t, dir)
+	b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
+	if err := b.save(); err == nil || !b.dirty {
+		t.Errorf("%v, dirty %v", err, b.dirty)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	saveList(t, b)
+}
+
+func TestTexts(t *testing.T) {
+	since := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for want, c := range map[string]struct {
+		fault event.Fault
+		state event.AlarmState
+		after time.Duration
+	}{
+		"Fault found on line 1, press 2. Immediate attention required.":             {event.FaultMachine, event.AlarmUnacknowledged, 0},
+		"line 1, press 2 is back to normal after 1 second.":                         {event.FaultMachine, event.AlarmNormal, 0},
+		"line 1, press 2 is back to normal after 90 minutes.":                       {event.FaultMachine, event.AlarmNormal, 90 * time.Minute},
+		"line 1, press 2 is back to normal after 50 hours.":                         {event.FaultSilence, event.AlarmNormal, 50 * time.Hour},
+		"No data from line 1, press 2. Check its sensors and their connection.":     {event.FaultSilence, event.AlarmUnacknowledged, 0},
+		"This is a test alarm of line 1, press 2. No action is required.":           {event.FaultTest, event.AlarmUnacknowledged, 0},
+		"The inference engine of line 1, press 2 is back to normal after 50 hours.": {event.FaultEngineDown, event.AlarmNormal, 50 * time.Hour},
+	} {
+		a := event.Alert{Thing: "press-2", Line: "line-1", Fault: c.fault, State: c.state, Since: since}
+		if got := text(a, since.Add(c.after)); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	for name, wrong := range map[string]time.Time{
+		"boot without a clock": time.Unix(100, 0), "a clock that was ahead": since.Add(time.Hour),
+	} {
+		a := event.Alert{Thing: "press-2", Line: "line-1", Fault: event.FaultSilence, State: event.AlarmNormal, Since: wrong}
+		if got := text(a, since); got != "line 1, press 2 is back to normal." {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// An alert that no forwarder would take is dropped, and counted: those of its thing and fault would wait for it for ever.
+func TestUndeliverableAlertsHoldNothingUp(t *testing.T) {
+	dir := t.TempDir()
+	b := openTestList(t, dir)
+	good, _ := b.enter(alert("press-1", event.FaultMachine, event.AlarmUnacknowledged))
+	for _, change := range []func(*event.Alert){
+		func(a *event.Alert) { a.ID = "" },
+		func(a *event.Alert) { a.Thing = "a/b" },
+		func(a *event.Alert) { a.V = 9 },
+		func(a *event.Alert) { a.Text = strings.Repeat("x", 7000) },
+		func(a *event.Alert) { a.TS = time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC) },
+	} {
+		a := good
+		change(&a)
+		b.outbox = append(b.outbox, a)
+	}
+	saveList(t, b)
+	if b = openTestList(t, dir); b.lost != 5 || len(b.outbox) != 1 || b.outbox[0].ID != good.ID {
+		t.Errorf("%d lost, %+v", b.lost, b.outbox)
+	}
+}

@@ -1,0 +1,151 @@
+package modelcli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"edgepdm/components/model-fetcher/download"
+	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/shared/cli"
+	"edgepdm/shared/event"
+	"edgepdm/shared/modelstore"
+	"edgepdm/shared/request"
+)
+
+const engineName = "com.edgepdm.InferenceEngine"
+
+// status is the sub-command that shows what a device fetched, and which model is active: of that the engine tells.
+func status(ctx context.Context, args []string, s cli.Streams) error {
+	fs := cli.NewFlagSet("model-fetcher status", s)
+	dir := fs.String("inbox", "", "the inbox `DIR`; default: inbox in the work directory")
+	var flags request.Flags
+	flags.Define(fs, fetcher.Component)
+	if err := cli.Parse(fs, args); err != nil {
+		return err
+	}
+	work, err := flags.Find(fetcher.Component)
+	if err != nil {
+		return err
+	}
+	if *dir == "" {
+		*dir = filepath.Join(work, "inbox")
+	}
+	if err := showRecord(s.Out, work); err != nil {
+		return err
+	}
+	if err := showInbox(s.Out, modelstore.Inbox{Dir: *dir}); err != nil {
+		return err
+	}
+	engine := request.Ask{Component: engineName, WorkDir: filepath.Join(filepath.Dir(filepath.Clean(work)), engineName), Command: modelstore.CommandStatus}
+	if err := flags.Do(ctx, s, engine); err != nil {
+		return fmt.Errorf("the active model is not known: %w", err)
+	}
+	return nil
+}
+
+// showRecord shows the fetcher's last decision.
+func showRecord(w io.Writer, work string) error {
+	record, err := fetcher.ReadRecord(work)
+	if err != nil {
+		return err
+	}
+	last := record.Last
+	if last == nil {
+		printf(w, "last decision: none\n")
+		return nil
+	}
+	printf(w, "last decision: %s %s at %s\n", describe(last.Name, last.Version), last.Event, last.TS.Local().Format(time.DateTime))
+	if last.SHA256 != "" {
+		printf(w, "  sha256 %s\n", last.SHA256)
+	}
+	if last.Detail != "" {
+		printf(w, "  %s\n", last.Detail)
+	}
+	return nil
+}
+
+func describe(name, version string) string {
+	if text := strings.TrimSpace(name + " " + version); text != "" {
+		return text
+	}
+	return "a model without a valid manifest"
+}
+
+// showInbox shows what is under way, and what waits for the engine.
+func showInbox(w io.Writer, inbox modelstore.Inbox) error {
+	begun, err := inbox.Incoming()
+	if err != nil {
+		return err
+	}
+	for _, id := range begun {
+		path := filepath.Join(inbox.Dir, "incoming", id, modelstore.ArchiveFile)
+		switch at, err := download.ReadStatus(path); {
+		case errors.Is(err, fs.ErrNotExist):
+			printf(w, "downloading: %.20s, less than one checkpoint\n", id)
+		case err != nil:
+			printf(w, "downloading: %.20s: %v\n", id, err)
+		default:
+			printf(w, "downloading: %s: %d of %d bytes, %d %%\n", at.Key, at.Bytes, at.Total, at.Bytes*100/max(at.Total, 1))
+		}
+	}
+	ready, err := inbox.Ready()
+	if err != nil {
+		return err
+	}
+	for _, d := range ready {
+		printf(w, "waits for the engine: %s\n", contents(d))
+	}
+	if len(begun)+len(ready) == 0 {
+		printf(w, "the inbox is empty\n")
+	}
+	return nil
+}
+
+// contents names a delivery's model.
+func contents(d modelstore.Delivery) string {
+	envelope, err := readLimited(d.Path(modelstore.EnvelopeFile), modelstore.MaxEnvelope)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "an unsigned model"
+	}
+	m, err2 := peek(envelope)
+	if err := errors.Join(err, err2); err != nil {
+		return fmt.Sprintf("%.20s: %v", d.ID, err)
+	}
+	return fmt.Sprintf("%s, %d bytes", describe(m.Name, m.Version), m.Archive.Size)
+}
+
+// look is the sub-command that makes the fetcher look for a model now.
+func look(ctx context.Context, args []string, s cli.Streams) error {
+	fs := cli.NewFlagSet("model-fetcher look [-again]", s)
+	c := fetcher.Command{V: event.Version}
+	fs.BoolVar(&c.Again, "again", false, "also for what was delivered or refused before")
+	var flags request.Flags
+	flags.Define(fs, fetcher.Component)
+	if err := cli.Parse(fs, args); err != nil {
+		return err
+	}
+	return flags.Do(ctx, s, request.Ask{Component: fetcher.Component, Command: fetcher.CommandLook, Arguments: c})
+}
+
+const maxReason = 300 // bytes
+
+// rollback is the sub-command that makes the engine go back to the model before. The answer is the engine's.
+func rollback(ctx context.Context, args []string, s cli.Streams) error {
+	fs := cli.NewFlagSet("model-fetcher rollback [-reason TEXT]", s)
+	reason := fs.String("reason", "", "`TEXT` that goes into the engine's events; default: who asks")
+	var flags request.Flags
+	flags.Define(fs, engineName)
+	if err := cli.Parse(fs, args); err != nil {
+		return err
+	}
+	if len(*reason) > maxReason {
+		return cli.Usagef("-reason: %d bytes, at most %d", len(*reason), maxReason)
+	}
+	return flags.Do(ctx, s, request.Ask{Component: engineName, Command: modelstore.CommandRollback, Arguments: modelstore.Rollback{Reason: *reason}})
+}
