@@ -12,9 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"edgepdm/shared/component"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
+	"edgepdm/shared/random"
 )
 
 const (
@@ -65,7 +65,7 @@ func Open(path string, now func() time.Time) *Outbox {
 		o.closed, o.problem = true, err
 	case err != nil:
 		o.problem = fmt.Errorf("events of models that waited are lost, the file is set aside: %w",
-			errors.Join(err, os.Rename(path, path+".damaged-"+component.RandomID())))
+			errors.Join(err, os.Rename(path, path+".damaged-"+random.ID())))
 	}
 	o.events = d.Events[max(0, len(d.Events)-MaxEvents):]
 	for i := range o.events {
@@ -173,7 +173,7 @@ func (o *Outbox) write() error {
 	if err != nil {
 		return fmt.Errorf("encode events of models: %w", err)
 	}
-	err = component.WriteFileAtomic(o.path, data, 0o600)
+	err = durable.WriteFileAtomic(o.path, data, 0o600)
 	if o.stale = err != nil; o.stale {
 		return fmt.Errorf("keep events of models: %w", err)
 	}

@@ -13,7 +13,6 @@ import (
 	"os"
 	"time"
 
-	"edgepdm/shared/component"
 	"edgepdm/shared/durable"
 )
 
@@ -185,7 +184,7 @@ func (p *partial) checkpoint() error {
 	if err != nil {
 		return fmt.Errorf("encode state of download: %w", err)
 	}
-	if err := component.WriteFileAtomic(StatePath(p.path), data, 0o600); err != nil {
+	if err := durable.WriteFileAtomic(StatePath(p.path), data, 0o600); err != nil {
 		return fmt.Errorf("keep state of download: %w: %w", errFile, err)
 	}
 	p.saved = time.Now()

@@ -11,9 +11,9 @@ import (
 	"slices"
 	"time"
 
-	"edgepdm/shared/component"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/random"
 )
 
 // RecordFile is the file in the component's work directory that says what was fetched.
@@ -120,7 +120,7 @@ func openRecord(dir string, now time.Time) (Record, error) {
 		return r, err
 	}
 	path := filepath.Join(dir, RecordFile)
-	aside := path + ".damaged-" + component.RandomID()
+	aside := path + ".damaged-" + random.ID()
 	if err := os.Rename(path, aside); err != nil {
 		return Record{}, fmt.Errorf("set %s aside: %w", RecordFile, err)
 	}
@@ -133,7 +133,7 @@ func (r Record) write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", RecordFile, err)
 	}
-	if err := component.WriteFileAtomic(filepath.Join(dir, RecordFile), data, 0o600); err != nil {
+	if err := durable.WriteFileAtomic(filepath.Join(dir, RecordFile), data, 0o600); err != nil {
 		return fmt.Errorf("keep %s: %w", RecordFile, err)
 	}
 	return nil
