@@ -4,21 +4,22 @@ package durable
 
 import (
 	"errors"
+	"io"
 	"os"
 	"syscall"
 )
 
 // ErrLocked says that another process, or another part of this one, has the lock.
-var ErrLocked = errors.New("locked elsewhere")
+var ErrLocked = errors.New("in use elsewhere")
 
 // Lock locks the folder or the file at path until what it returns is closed, or the process ends. A file that is not
 // there is made; a folder needs none that could stay behind, and may be on a read-only disk.
-func Lock(path string) (*os.File, error) { return lock(path, syscall.LOCK_EX|syscall.LOCK_NB) }
+func Lock(path string) (io.Closer, error) { return lock(path, syscall.LOCK_EX|syscall.LOCK_NB) }
 
 // LockWait is Lock that waits until nobody else has the lock.
-func LockWait(path string) (*os.File, error) { return lock(path, syscall.LOCK_EX) }
+func LockWait(path string) (io.Closer, error) { return lock(path, syscall.LOCK_EX) }
 
-func lock(path string, how int) (*os.File, error) {
+func lock(path string, how int) (io.Closer, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)

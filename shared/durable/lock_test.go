@@ -15,7 +15,7 @@ func TestLock(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Lock(path); !errors.Is(err, ErrLocked) {
+		if lock, err := Lock(path); lock != nil || !errors.Is(err, ErrLocked) {
 			t.Errorf("%s is locked twice: %v", path, err)
 		}
 		waited := make(chan error)
