@@ -59,7 +59,7 @@ func (s State[T]) Open() (v T, damage, err error) {
 	if asideErr != nil {
 		return v, nil, asideErr
 	}
-	return v, fmt.Errorf("%w; it is kept as %s", err, filepath.Base(aside)), nil
+	return v, fmt.Errorf("%s is kept as %s: %w", filepath.Base(s.Path), filepath.Base(aside), err), nil
 }
 
 // Save replaces the file, unless it has the same content.

@@ -286,7 +286,7 @@ func (r *run) tell(err error) {
 	r.rt.Conditions().Set(event.CodeStateOnDisk, newsFile, r.news.Problem())
 	var frozen, damaged error
 	if r.record != nil {
-		damaged = r.record.damaged(r.Now())
+		damaged = r.record.Damage.Told(r.Now())
 	}
 	r.rt.Conditions().Set(event.CodeStateOnDisk, RecordFile, damaged)
 	if r.record != nil && r.config.Bucket != "" && !r.config.AllowDowngrade {

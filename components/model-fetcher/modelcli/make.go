@@ -128,7 +128,7 @@ func pack(_ context.Context, args []string, s cli.Streams) error {
 	if err := remove(filepath.Join(o.out, modelstore.EnvelopeFile)); err != nil { // signs what was here before
 		return err
 	}
-	if err := os.Rename(part, archive); err != nil {
+	if err := durable.Rename(part, archive); err != nil {
 		return err
 	}
 	if err := durable.WriteFileAtomic(filepath.Join(o.out, manifestFile), text, 0o644); err != nil {
