@@ -186,7 +186,7 @@ func (s *simulator) publish(rows ...event.Telemetry) error {
 		s.rt.Conditions().Set(event.CodeInput, placeRows, fmt.Errorf("rows of %d sensors are larger than a local message may be", len(s.source.columns())))
 		return nil //nolint:nilerr // the condition tells it
 	}
-	call, err := s.rt.IPC().StartPublish(topic, payload)
+	call, err := s.rt.IPC().StartPublish(context.Background(), topic, payload) // a row that has begun is published
 	if err != nil {
 		return fmt.Errorf("publish telemetry: %w", err)
 	}
