@@ -13,6 +13,7 @@ import (
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/durable"
+	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
 )
 
@@ -39,21 +40,21 @@ const (
 
 // Record is what the fetcher knows of the models that it has dealt with; it outlives the process.
 type Record struct {
-	Format    int               `json:"format"`
-	Policy    string            `json:"policy,omitempty"`    // fingerprint of the configuration that decided
-	ETag      string            `json:"etag,omitempty"`      // of what was published when the fetcher decided last
-	Unsigned  bool              `json:"unsigned,omitempty"`  // that was an archive without a manifest
-	Outcome   Outcome           `json:"outcome,omitempty"`   // the decision
-	Last      *Event            `json:"last,omitempty"`      // the decision's event
-	Envelope  string            `json:"envelope,omitempty"`  // hash of the envelope that was delivered last
-	Content   string            `json:"content,omitempty"`   // modelstore.Signed.Content of its manifest
-	Created   time.Time         `json:"created,omitzero"`    // of its manifest
-	Expires   time.Time         `json:"expires,omitzero"`    // of its manifest
-	Signers   map[string]string `json:"signers,omitempty"`   // id of the key that signed the version in Delivered, by the model's name
-	Inbox     string            `json:"inbox,omitempty"`     // to which it was
-	Delivered map[string]string `json:"delivered,omitempty"` // version that was delivered last, by the model's name
-	Damage    *Damage           `json:"damage,omitempty"`    // of the record before this one
-	Announce  []Event           `json:"announce,omitempty"`  // of a version before 0.2: events that no nucleus has taken
+	Format    int                `json:"format"`
+	Policy    string             `json:"policy,omitempty"`    // fingerprint of the configuration that decided
+	ETag      string             `json:"etag,omitempty"`      // of what was published when the fetcher decided last
+	Unsigned  bool               `json:"unsigned,omitempty"`  // that was an archive without a manifest
+	Outcome   Outcome            `json:"outcome,omitempty"`   // the decision
+	Last      *event.ModelEvent  `json:"last,omitempty"`      // the decision's event
+	Envelope  string             `json:"envelope,omitempty"`  // hash of the envelope that was delivered last
+	Content   string             `json:"content,omitempty"`   // modelstore.Signed.Content of its manifest
+	Created   time.Time          `json:"created,omitzero"`    // of its manifest
+	Expires   time.Time          `json:"expires,omitzero"`    // of its manifest
+	Signers   map[string]string  `json:"signers,omitempty"`   // id of the key that signed the version in Delivered, by the model's name
+	Inbox     string             `json:"inbox,omitempty"`     // to which it was
+	Delivered map[string]string  `json:"delivered,omitempty"` // version that was delivered last, by the model's name
+	Damage    *Damage            `json:"damage,omitempty"`    // of the record before this one
+	Announce  []event.ModelEvent `json:"announce,omitempty"`  // of a version before 0.2: events that no nucleus has taken
 }
 
 // Damage says that a record was damaged, for a while.
@@ -125,7 +126,7 @@ func openRecord(dir string, now time.Time) (Record, error) {
 		return Record{}, fmt.Errorf("set %s aside: %w", RecordFile, err)
 	}
 	text := fmt.Sprintf("%s was damaged, and is set aside as %s: what is published is fetched once more (%v)", RecordFile, filepath.Base(aside), err)
-	return Record{Format: recordFormat, Damage: &Damage{now.UTC(), shorten(text)}}, nil
+	return Record{Format: recordFormat, Damage: &Damage{now.UTC(), event.Cut(text, event.MaxDetail)}}, nil
 }
 
 func (r Record) write(dir string) error {
@@ -148,7 +149,7 @@ func (r Record) settled(policy string, unsigned bool) string {
 }
 
 // settle writes down a decision.
-func (r *Record) settle(policy, etag string, unsigned bool, outcome Outcome, e Event) {
+func (r *Record) settle(policy, etag string, unsigned bool, outcome Outcome, e event.ModelEvent) {
 	r.Policy, r.ETag, r.Unsigned, r.Outcome, r.Last = policy, etag, unsigned, outcome, &e
 	if outcome != OutcomeDelivered || e.Name == "" {
 		return
