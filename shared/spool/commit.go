@@ -246,9 +246,9 @@ func (q *Queue) keepFree(size int64) error {
 	if q.o.MinFree == 0 {
 		return nil
 	}
-	if free, err := q.o.files.Free(q.dir); err != nil || free-size >= q.o.MinFree { // without an answer, the write will tell
+	if free, err := q.o.files.Free(q.dir); err != nil || free-size >= q.o.MinFree {
 		q.credit = 0
-		return nil
+		return nil //nolint:nilerr // without an answer, the write tells
 	}
 	if q.writer.file == nil {
 		size += segmentHeader

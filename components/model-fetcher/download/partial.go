@@ -130,7 +130,7 @@ func (p *partial) rehash(ctx context.Context) (bool, error) {
 		return false, ctx.Err()
 	}
 	if err != nil || n != p.state.Bytes || p.sum() != p.state.Prefix {
-		return false, nil
+		return false, nil //nolint:nilerr // bytes that cannot be read are fetched once more
 	}
 	p.bytes, p.saved = n, time.Now()
 	return true, p.cut()

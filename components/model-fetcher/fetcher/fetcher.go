@@ -160,7 +160,7 @@ func (r *run) run(ctx context.Context) error {
 		if ctx.Err() != nil || errors.Is(err, errEnded) {
 			r.again = r.again || again // the next Run obeys
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // a stop ends the look
 			}
 			return err
 		}
