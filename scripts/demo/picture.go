@@ -107,7 +107,7 @@ func (p *picture) figures() []string {
 	if p.engineKnown {
 		model := "none"
 		if p.engine.Model != nil {
-			model = p.engine.Model.Version + " (" + p.engine.Model.SHA256[:12] + ")"
+			model = p.engine.Model.Version + " (" + event.Cut(p.engine.Model.SHA256, 12) + ")"
 		}
 		state := p.style("32", string(p.engine.State))
 		if p.engine.State != event.StateOK {
