@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/shared/event"
 )
 
@@ -56,7 +55,7 @@ func TestFreshChangesPassTheBacklog(t *testing.T) {
 			if name == "of samples" {
 				checkOrder(t, r.iot, "/prediction/press-1", ids)
 			}
-			r.await("nothing waits", func(h event.Health) bool { return forwarder.Empty(h.Counters) })
+			r.await("nothing waits", func(h event.Health) bool { return h.Drained() })
 		})
 	}
 }
@@ -77,7 +76,7 @@ func TestNothingIsLostBetweenTheStreams(t *testing.T) {
 	r.cloud.SetUplink(true)
 	r.start()
 	r.iot.await(t, "all", has(want...))
-	r.await("nothing waits", func(h event.Health) bool { return forwarder.Empty(h.Counters) })
+	r.await("nothing waits", func(h event.Health) bool { return h.Drained() })
 	seen := make(map[string]bool)
 	for _, a := range r.iot.all() {
 		if seen[a.ids[0]] && !a.replayed() {

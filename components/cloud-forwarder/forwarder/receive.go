@@ -3,8 +3,6 @@ package forwarder
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,8 +44,6 @@ type pending struct {
 
 const (
 	maxPending = 4096
-	maxID      = 256 // characters, as of alerts
-	maxLabel   = 64
 	maxAckIDs  = 30 // in one local message
 	ackTimeout = 5 * time.Second
 )
@@ -192,10 +188,6 @@ func (r *run) modelEvent(ctx context.Context, m ipc.TopicMessage) {
 		r.invalid(m, err)
 		return
 	}
-	if e.ID == "" || len(e.ID) > maxID {
-		sum := sha256.Sum256(m.Payload)
-		e.ID = "model-" + hex.EncodeToString(sum[:8])
-	}
 	if r.heard(heard{ID: e.ID}) {
 		m.Payload = markReplayed(m.Payload)
 	}
@@ -260,9 +252,6 @@ func (r *run) predictionBatch(ctx context.Context, m ipc.TopicMessage) {
 
 // predicted puts a prediction on disk, if it leaves the site. The acknowledgement follows with its group.
 func (r *run) predicted(ctx context.Context, m ipc.TopicMessage, p event.Prediction, err error) {
-	if err == nil {
-		err = checkPrediction(&p)
-	}
 	if err != nil {
 		r.invalid(m, err)
 		return
@@ -344,22 +333,6 @@ func (r *run) settled(p pending) {
 	if err := r.ledger.Keep(p.thing, p.epoch, p.seq); err != nil && r.rt.Counter(CounterLedger).Add(1) == 1 {
 		r.rt.Log.Error("gaps may be counted wrong", "error", err)
 	}
-}
-
-// checkPrediction refuses what would be remembered at a length that nothing bounds.
-func checkPrediction(p *event.Prediction) error {
-	switch {
-	case p.ID == "" || len(p.ID) > maxID:
-		return fmt.Errorf("id has %d characters, must have 1 to %d", len(p.ID), maxID)
-	case len(p.Epoch) > event.MaxEpoch:
-		return fmt.Errorf("epoch has %d characters, at most %d", len(p.Epoch), event.MaxEpoch)
-	case len(p.Label) > maxLabel:
-		return fmt.Errorf("label has %d characters, at most %d", len(p.Label), maxLabel)
-	}
-	if err := event.CheckName(p.Thing); err != nil {
-		return fmt.Errorf("thing: %w", err)
-	}
-	return nil
 }
 
 // keep begins to put a message on disk.
