@@ -33,7 +33,7 @@ func (b *bench) latest() Delivery {
 
 // takeLatest takes and activates the delivery that was made last.
 func takeLatest(b *bench, s *Store) error {
-	c, err := s.Take(b.latest(), nil)
+	c, err := s.Take(b.latest())
 	if errors.Is(err, ErrActive) {
 		return nil
 	}
@@ -104,7 +104,7 @@ func scenarios(t testing.TB) []scenario {
 				b.deliver(&p.manifest, p.archive)
 			},
 			run: func(b *bench, s *Store) error {
-				_, err := s.Take(b.latest(), nil)
+				_, err := s.Take(b.latest())
 				if errors.Is(err, ErrGolden) {
 					return nil
 				}
@@ -309,6 +309,22 @@ func TestFullDiskAtEachStep(t *testing.T) {
 	}
 }
 
+// die has the process end while it tries a delivery, as for lack of memory, and opens the store again.
+func (b *bench) die(d Delivery) {
+	b.t.Helper()
+	k := &killer{at: 1 << 30}
+	b.store.disk.before = func(op op, path, to string) error {
+		if op == opSyncDir && path == b.dir { // the attempt is on disk
+			k.at = 0
+		}
+		return k.before(op, path, to)
+	}
+	if _, err := b.store.Take(d); !errors.Is(err, errKilled) {
+		b.t.Fatal(err)
+	}
+	b.open()
+}
+
 // TestCrashingModel has the process end again and again while it tries a model.
 func TestCrashingModel(t *testing.T) {
 	b := newBench(t)
@@ -316,27 +332,12 @@ func TestCrashingModel(t *testing.T) {
 	p := publish(t, tinyModel, "1.1.0")
 	d := b.deliver(&p.manifest, p.archive)
 	for range maxAttempts {
-		k := &killer{at: 1 << 30}
-		b.store.disk = disk{before: k.before}
-		_, err := b.store.Take(d, func(Manifest, string) error {
-			k.at = 0 // out of memory
-			return errKilled
-		})
-		if err == nil {
-			t.Fatal("taken")
-		}
-		b.open()
-		b.store.mu.Lock()
-		b.store.quarantine = nil // what the dead process thought
-		b.store.mu.Unlock()
+		b.die(d)
 	}
-	_, err := b.store.Take(d, func(Manifest, string) error {
-		t.Error("tried again")
-		return nil
-	})
+	_, err := b.store.Take(d)
 	wants(t, err, ErrCrashed, "2 times in a row")
 	b.open()
-	_, err = b.store.Take(d, nil)
+	_, err = b.store.Take(d)
 	wants(t, err, ErrQuarantined, "2 times in a row")
 	b.active("1.0.0", "")
 	// Another one is not concerned.
@@ -350,18 +351,24 @@ func TestNoDeath(t *testing.T) {
 	p := publish(t, tinyModel, "1.1.0")
 	d := b.deliver(&p.manifest, p.archive)
 	for range maxAttempts + 2 {
-		c, err := b.store.Take(d, nil)
+		c, err := b.store.Take(d)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := b.store.Drop(c); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.store.Take(d, func(Manifest, string) error { return ErrTransient }); err == nil {
-			t.Fatal("taken")
+		b.store.disk.before = func(op op, path, _ string) error {
+			if op == opCreate && filepath.Base(path) == EnvelopeFile {
+				return syscall.ENOSPC
+			}
+			return nil
 		}
+		_, err = b.store.Take(d)
+		wants(t, err, syscall.ENOSPC, "")
+		b.store.disk.before = nil
 	}
-	c, err := b.store.Take(d, nil)
+	c, err := b.store.Take(d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -379,12 +386,12 @@ func TestADeathBeforeTheActivation(t *testing.T) {
 	p := publish(t, tinyModel, "1.1.0")
 	d := b.deliver(&p.manifest, p.archive)
 	for range maxAttempts {
-		if _, err := b.store.Take(d, nil); err != nil {
+		if _, err := b.store.Take(d); err != nil {
 			t.Fatal(err)
 		}
 		b.open()
 	}
-	_, err := b.store.Take(d, nil)
+	_, err := b.store.Take(d)
 	wants(t, err, ErrCrashed, "2 times in a row")
 	b.active("1.0.0", "")
 }

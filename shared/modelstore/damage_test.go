@@ -227,7 +227,7 @@ func TestCandidateDamaged(t *testing.T) {
 	b.install("1.0.0")
 	p := publish(t, tinyModel, "1.2.0")
 	d := b.deliver(&p.manifest, p.archive)
-	c, err := b.store.Take(d, nil)
+	c, err := b.store.Take(d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func TestCandidateDamaged(t *testing.T) {
 	if got := state(t, b.store); got != "1.0.0 " {
 		t.Fatalf("active and previous are %q", got)
 	}
-	if c, err = b.store.Take(d, nil); err != nil { // what is there is of no use, and replaced
+	if c, err = b.store.Take(d); err != nil { // what is there is of no use, and replaced
 		t.Fatal(err)
 	}
 	if err := b.store.Activate(c); err != nil {
@@ -316,7 +316,7 @@ func TestAtOnce(t *testing.T) {
 	for _, d := range deliveries {
 		wg.Go(func() {
 			for range 3 {
-				c, err := b.store.Take(d, nil)
+				c, err := b.store.Take(d)
 				if err == nil {
 					err = b.store.Activate(c)
 				}

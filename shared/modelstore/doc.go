@@ -12,7 +12,7 @@
 //
 // The Store is the engine's own. It trusts nothing in the inbox:
 //
-//	candidate, err := store.Take(deliveries[0], selfTest) // verified, unpacked, tested, on disk
+//	candidate, err := store.Take(deliveries[0])           // verified, unpacked, tested, on disk
 //	err = store.Activate(candidate)                       // one rename makes it the active one
 //	err = inbox.Remove(deliveries[0].ID)                  // also when Take gave a *RefusedError
 //	active, ok := store.Current()

@@ -86,11 +86,6 @@ func (t *taking) install() error {
 	if err := checkModel(t.model.Manifest, model); err != nil {
 		return err
 	}
-	if t.selfTest != nil {
-		if err := t.selfTest(t.model.Manifest, filepath.Join(staging, file.File)); err != nil {
-			return fmt.Errorf("%w: %w", ErrSelfTest, err)
-		}
-	}
 	if t.envelope != nil {
 		if err := s.disk.writeSynced(filepath.Join(staging, EnvelopeFile), t.envelope); err != nil {
 			return err

@@ -31,7 +31,7 @@ func TestAnArchiveThatChangesWhileItIsRead(t *testing.T) {
 					}
 					return nil
 				}
-				_, err := b.store.Take(d, nil)
+				_, err := b.store.Take(d)
 				var r *RefusedError
 				if wants(t, err, ErrDelivery, "changed while it was read"); !errors.As(err, &r) || r.Final {
 					t.Fatalf("%+v", err)
@@ -40,7 +40,7 @@ func TestAnArchiveThatChangesWhileItIsRead(t *testing.T) {
 				if err := os.WriteFile(d.Path(ArchiveFile), good.archive, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := b.store.Take(d, nil); err != nil {
+				if _, err := b.store.Take(d); err != nil {
 					t.Errorf("the good one: %v", err)
 				}
 			})
@@ -78,7 +78,7 @@ func TestReplacedFilesQuarantineNothing(t *testing.T) {
 		}
 	})
 	for range 300 {
-		if c, err := b.store.Take(d, nil); err == nil {
+		if c, err := b.store.Take(d); err == nil {
 			if err := b.store.Drop(c); err != nil {
 				t.Error(err)
 			}
@@ -96,7 +96,7 @@ func TestReplacedFilesQuarantineNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := b.store.Take(d, nil); err != nil {
+	if _, err := b.store.Take(d); err != nil {
 		t.Errorf("the good one: %v", err)
 	}
 }

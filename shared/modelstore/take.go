@@ -10,17 +10,15 @@ import (
 )
 
 // Take verifies a delivery, tests the model and puts it into the store, beside the active one (promises M2, M3, M5, M6).
-// selfTest, which may be nil, is an additional check of the model file, such as of its latency; an error of it refuses
-// the model, unless it wraps ErrTransient.
 //
 // The attempt goes on until Activate, or Drop: a process that ends before counts against the model.
 //
 // An error that is a *RefusedError is a judgement: it is in the quarantine now, and the delivery can be removed from the
 // inbox. Any other error is transient, such as a full disk: the delivery should stay and be taken again later.
-func (s *Store) Take(d Delivery, selfTest func(m Manifest, modelPath string) error) (Candidate, error) {
+func (s *Store) Take(d Delivery) (Candidate, error) {
 	s.work.Lock()
 	defer s.work.Unlock()
-	t := taking{store: s, delivery: d, selfTest: selfTest}
+	t := taking{store: s, delivery: d}
 	defer t.close()
 	err := t.take()
 	if err == nil {
@@ -45,7 +43,6 @@ func (s *Store) Take(d Delivery, selfTest func(m Manifest, modelPath string) err
 type taking struct {
 	store    *Store
 	delivery Delivery
-	selfTest func(Manifest, string) error
 
 	envelope []byte
 	archive  *os.File

@@ -133,7 +133,7 @@ func (m *models) look() {
 // test verifies a delivery, and scores its golden rows, beside the work.
 func (m *models) test(d modelstore.Delivery) testResult {
 	r := testResult{delivery: d}
-	if r.candidate, r.err = m.store.Take(d, nil); r.err == nil {
+	if r.candidate, r.err = m.store.Take(d); r.err == nil {
 		r.model, r.err = newActiveModel(r.candidate.Installed, m.config)
 	}
 	return r
