@@ -267,40 +267,6 @@ func TestStoreThatIsNoFolder(t *testing.T) {
 }
 
 // TestQuarantineIsBounded fills it with what anybody can make: bad signatures. What was found bad stays.
-func TestQuarantineIsBounded(t *testing.T) {
-	b := newBench(t)
-	b.store.disk.before = func(op op, path, _ string) error { // spares the disk
-		if strings.HasPrefix(path, filepath.Join(b.dir, quarantineFile)) {
-			return errors.New("not written")
-		}
-		return nil
-	}
-	if err := b.store.note(Entry{Source: hashOf([]byte("bad")), Reason: ReasonGolden, Final: true}); err == nil {
-		t.Fatal("written")
-	}
-	for i := range maxEntries + 50 {
-		_ = b.store.note(Entry{Source: hashOf(fmt.Append(nil, i)), Reason: ReasonSignature, Detail: strings.Repeat("x", 1000)})
-	}
-	b.store.disk.before = nil
-	if err := b.store.note(Entry{Source: hashOf([]byte("last")), Reason: ReasonSignature}); err != nil {
-		t.Fatal(err)
-	}
-	b.open()
-	q := b.store.Quarantined()
-	if len(q) != maxEntries || q[0].Source != hashOf([]byte("bad")) || q[len(q)-1].Source != hashOf([]byte("last")) || len(q[1].Detail) > maxDetail+3 {
-		t.Errorf("%d entries, from %+v to %+v", len(q), q[0], q[len(q)-1])
-	}
-	for i := range 2 * maxEntries {
-		b.store.quarantine = slices.Clip(b.store.quarantine)
-		b.store.disk.before = (&killer{}).before
-		_ = b.store.note(Entry{Source: hashOf(fmt.Append(nil, "final", i)), Reason: ReasonGolden, Final: true})
-	}
-	if q := b.store.Quarantined(); len(q) != maxEntries || !q[0].Final {
-		t.Errorf("%d entries, from %+v", len(q), q[0])
-	}
-	b.store.disk.before = nil
-}
-
 // TestAtOnce uses a store from several goroutines.
 func TestAtOnce(t *testing.T) {
 	b := newBench(t)

@@ -18,22 +18,32 @@ import (
 func (s *Store) Take(d Delivery) (Candidate, error) {
 	s.work.Lock()
 	defer s.work.Unlock()
+	if err := s.keepQuarantine(); err != nil {
+		s.options.Log.Warn("model store: write quarantine", "error", err)
+	}
 	t := taking{store: s, delivery: d}
 	defer t.close()
 	err := t.take()
 	if err == nil {
 		return Candidate{t.model}, nil
 	}
-	if refused := judge(err, t.model.Source, t.model.Manifest); refused != nil {
-		if t.model.Source != "" && !errors.Is(err, ErrQuarantined) && !errors.Is(err, ErrActive) {
-			err := s.note(Entry{
-				Source: refused.Source, Content: t.content, Name: refused.Name, Version: refused.Version, Reason: refused.Reason, Detail: err.Error(),
-				Final: refused.Final,
-			})
-			if err != nil { // it is refused all the same; after a restart it may be tried again
-				s.options.Log.Error("model store: write quarantine", "error", err)
-			}
+	refused := judge(err, t.model.Source, t.model.Manifest)
+	var noting error
+	if refused != nil && refused.Source != "" && !errors.Is(err, ErrQuarantined) && !errors.Is(err, ErrActive) {
+		noting = s.note(Entry{
+			Source: refused.Source, Content: t.content, Name: refused.Name, Version: refused.Version, Reason: refused.Reason, Detail: err.Error(),
+			Final: refused.Final,
+		})
+		if noting != nil { // it is refused all the same
+			s.options.Log.Error("model store: write quarantine", "error", noting)
 		}
+	}
+	if t.began && (noting == nil || !errors.Is(err, ErrCrashed)) { // deaths count until the quarantine tells of them
+		if err := s.endAttempt(t.model.Source); err != nil {
+			s.options.Log.Warn("model store: end the attempt", "error", err)
+		}
+	}
+	if refused != nil {
 		return Candidate{}, refused
 	}
 	return Candidate{}, fmt.Errorf("take model %s: %w", d.ID, err)
@@ -48,6 +58,7 @@ type taking struct {
 	archive  *os.File
 	model    Installed // as far as it is known
 	sum      string    // SHA-256 of the archive
+	began    bool      // the attempt is recorded
 	content  string    // Signed.Content, once the signature is verified
 }
 
@@ -80,9 +91,6 @@ func (t *taking) take() error {
 	// What is left in staging is also removed when the store is opened.
 	if cleaning := s.disk.remove(s.path(stagingDir)); err == nil {
 		err = cleaning
-	}
-	if err != nil {
-		err = errors.Join(err, s.endAttempt())
 	}
 	return err
 }

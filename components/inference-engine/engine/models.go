@@ -261,6 +261,9 @@ func (m *models) publish(e event.ModelEvent) {
 // close waits for a test under way and closes the store.
 func (m *models) close() {
 	if m.testing {
+		if err := m.store.Stop(); err != nil { // should this process be killed before the test is over
+			m.rt.Log.Warn("an attempt is not ended", "error", err)
+		}
 		m.drop(<-m.tested)
 	}
 	if err := m.store.Close(); err != nil {
