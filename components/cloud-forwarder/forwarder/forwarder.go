@@ -149,7 +149,7 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	r.toPredictions.dead = f.deadPredictions
 	// It is small, and takes changes also where the oldest predictions have to make room.
 	r.toChanges = r.newStream(streamChanges, spool.Options{
-		GroupCommit: config.GroupCommit, MaxBytes: expressBytes, WhenFull: spool.DropOldest, Log: rt.Log,
+		GroupCommit: config.GroupCommit, MaxBytes: fastLaneBytes, WhenFull: spool.DropOldest, Log: rt.Log,
 	})
 	r.toChanges.maxAge, r.toChanges.dead, r.toChanges.behind = config.PredictionMaxAge, f.deadPredictions, r.toPredictions
 	if f.known == nil {

@@ -286,7 +286,7 @@ func (r *run) predicted(ctx context.Context, m ipc.TopicMessage, p event.Predict
 
 // way is the stream of a prediction. Changes of labels pass others once those wait; without a backlog all keep their order.
 func (r *run) way(v verdict) *stream {
-	if v == changed && (r.toPredictions.waiting() > expressFrom || r.toChanges.queue.Depth() > 0) {
+	if v == changed && (r.toPredictions.waiting() > fastLaneFrom || r.toChanges.queue.Depth() > 0) {
 		return r.toChanges
 	}
 	return r.toPredictions
