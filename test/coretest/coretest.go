@@ -14,6 +14,7 @@ import (
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/wait"
 	"edgepdm/test/localcore"
 	"edgepdm/test/need"
 )
@@ -52,7 +53,7 @@ func Environment(t testing.TB, core *localcore.Core, name, dir string, log *slog
 	env := external(t, core, name, strings.ReplaceAll(string(text), "{COMPONENT_VERSION}", "0.0.1"))
 	return component.Environment{
 		Getenv: func(name string) string { return env[name] }, WorkDir: t.TempDir(), Log: log, Level: new(slog.LevelVar),
-		Settle: time.Millisecond, Backoff: component.Backoff{Min: time.Millisecond, Max: 10 * time.Millisecond},
+		Settle: time.Millisecond, Backoff: wait.Backoff{Min: time.Millisecond, Max: 10 * time.Millisecond},
 	}
 }
 

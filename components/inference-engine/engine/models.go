@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelnews"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/random"
 )
 
 const (
@@ -55,7 +56,7 @@ type testResult struct {
 
 func newModels(rt *component.Runtime, config Config, now func() time.Time, store *modelstore.Store, news *modelnews.Outbox) *models {
 	return &models{
-		rt: rt, config: config, now: now, store: store, news: news, id: component.RandomID(), tested: make(chan testResult, 1), retry: make(map[string]time.Time), damaged: make(map[string]int),
+		rt: rt, config: config, now: now, store: store, news: news, id: random.ID(), tested: make(chan testResult, 1), retry: make(map[string]time.Time), damaged: make(map[string]int),
 	}
 }
 
