@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"edgepdm/shared/component"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/spool"
 )
@@ -43,27 +42,23 @@ type deadLetters struct {
 
 // droppedLetters is how many letters were dropped since somebody took them to be sent again. It has a file of its own.
 type droppedLetters struct {
-	V       int       `json:"v"`
+	Format  int       `json:"format"`
 	Dropped uint64    `json:"dropped"`
 	Last    time.Time `json:"last"`
 }
 
-// openDeadLetters reads what earlier processes dropped. After an error that is unknown, and the letters are usable.
+// openDeadLetters reads how many letters earlier processes dropped. After an error that is unknown, and the letters are usable.
 func openDeadLetters(dir, name string, limit int64, now func() time.Time) (*deadLetters, error) {
 	d := &deadLetters{dir: dir, name: name, limit: limit, now: now}
-	data, err := os.ReadFile(d.path() + droppedSuffix)
-	if errors.Is(err, os.ErrNotExist) {
-		return d, nil
+	dropped, damage, err := d.count().Open()
+	if err = errors.Join(damage, err); err == nil {
+		d.dropped = dropped
 	}
-	var dropped droppedLetters
-	if err == nil {
-		err = durable.Unmarshal(data, &dropped)
-	}
-	if err != nil {
-		return d, fmt.Errorf("read count of dropped dead letters: %w", err)
-	}
-	d.dropped = dropped
-	return d, nil
+	return d, err
+}
+
+func (d *deadLetters) count() durable.State[droppedLetters] {
+	return durable.State[droppedLetters]{Path: d.path() + droppedSuffix, Format: 1}
 }
 
 func (d *deadLetters) path() string { return filepath.Join(d.dir, d.name) }
@@ -172,12 +167,8 @@ func (d *deadLetters) rotate(path string) error {
 	}
 	if n := uint64(bytes.Count(old, []byte{'\n'})); n > 0 {
 		dropped := droppedLetters{1, d.dropped.Dropped + n, d.now().UTC()}
-		data, err := durable.Marshal(dropped)
-		if err == nil {
-			err = component.WriteFileAtomic(path+droppedSuffix, data, 0o600)
-		}
-		if err != nil {
-			return fmt.Errorf("count dropped dead letters: %w", err)
+		if err := d.count().Save(dropped); err != nil {
+			return err
 		}
 		d.dropped = dropped
 		d.counted += n

@@ -154,7 +154,7 @@ func TestDamagedDeadLetter(t *testing.T) {
 // A count of dropped letters that is damaged is told, and counting goes on from 0.
 func TestDamagedCountOfDroppedLetters(t *testing.T) {
 	d := newDeadLetters(t, 1e6)
-	if err := os.WriteFile(d.path()+droppedSuffix, []byte(`{"v":1,"dropped":7,"sum":"00000000"}`), 0o600); err != nil {
+	if err := os.WriteFile(d.path()+droppedSuffix, []byte(`{"format":1,"dropped":7,"sum":"00000000"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	d, err := openDeadLetters(d.dir, d.name, d.limit, time.Now)
