@@ -85,7 +85,7 @@ func checkDocument(field string, d Document, room int) error {
 	for {
 		token, err := decoder.Token()
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // the encoder tells what is wrong with it
 		}
 		if _, is := token.(string); is && name {
 			name = false

@@ -15,6 +15,7 @@ import (
 	"edgepdm/shared/component"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/recipe"
+	"edgepdm/shared/wait"
 	"edgepdm/test/localcore"
 	"edgepdm/test/need"
 )
@@ -53,7 +54,7 @@ func Environment(t testing.TB, core *localcore.Core, name, dir string, log *slog
 	env := external(t, core, name, recipe.WithVersion(text, "0.0.1"))
 	return component.Environment{
 		Getenv: func(name string) string { return env[name] }, WorkDir: t.TempDir(), Log: log, Level: new(slog.LevelVar),
-		Settle: time.Millisecond, Backoff: component.Backoff{Min: time.Millisecond, Max: 10 * time.Millisecond},
+		Settle: time.Millisecond, Backoff: wait.Backoff{Min: time.Millisecond, Max: 10 * time.Millisecond},
 	}
 }
 
