@@ -75,7 +75,7 @@ func (c *Conditions) SetPart(code event.Code, name string, part int, problem err
 
 // setDeaf is Set for a condition of the framework, which outlives a change of the configuration.
 func (c *Conditions) setDeaf(problem error) {
-	c.set(place{event.CodePubSubDeaf, placeLocal}, 0, problem, true)
+	c.set(place{event.CodePubSubDeaf, event.PlaceLocal}, 0, problem, true)
 }
 
 func (c *Conditions) set(at place, part int, problem error, own bool) {

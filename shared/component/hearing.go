@@ -11,9 +11,6 @@ import (
 	"edgepdm/shared/ipc"
 )
 
-// placeLocal is where the condition of local messages is.
-const placeLocal = "local messages"
-
 // unheard is how many health messages in a row the nucleus must have taken and not delivered.
 const unheard = 3
 

@@ -66,8 +66,8 @@ func (c *Conditions) subscribed(filter string, err error, own bool) {
 	} else {
 		failed = err
 	}
-	c.set(place{event.CodeNotAuthorized, operationSubscribe + " " + filter}, 0, refused, own)
-	c.set(place{event.CodePubSubDeaf, operationSubscribe + " " + filter}, 0, failed, own)
+	c.set(place{event.CodeNotAuthorized, event.PlaceSubscribe(filter)}, 0, refused, own)
+	c.set(place{event.CodePubSubDeaf, event.PlaceSubscribe(filter)}, 0, failed, own)
 }
 
 // retrySubscriptions tries, now and then, to make what the nucleus has refused, until stop is called. It sends on granted
