@@ -16,6 +16,7 @@ import (
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/request"
 	"edgepdm/shared/shadow"
+	"edgepdm/shared/wait"
 )
 
 // reasonNoModel counts rows that came while there was no model.
@@ -157,7 +158,7 @@ func (r *run) run(ctx context.Context) error {
 	confirmed := make(chan struct{})
 	go func() {
 		defer close(confirmed)
-		within, release := component.Outlive(ctx, confirmGrace)
+		within, release := wait.Outlive(ctx, confirmGrace)
 		defer release()
 		r.outlet.confirm(within, r.note)
 	}()

@@ -54,7 +54,7 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 					}
 					continue
 				}
-				if aside++; got.damaged(now) == nil || got.damaged(now.Add(25*time.Hour)) != nil || len(got.Delivered) > 0 {
+				if aside++; got.Damage.Told(now) == nil || got.Damage.Told(now.Add(25*time.Hour)) != nil || len(got.Delivered) > 0 {
 					t.Fatalf("bit %d: %+v", bit, got)
 				}
 				if aside > 20 {
@@ -63,7 +63,7 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 				if err := got.write(dir); err != nil {
 					t.Fatal(err)
 				}
-				if again, err := ReadRecord(dir); err != nil || again.damaged(now) == nil { // it is told after a restart, too
+				if again, err := ReadRecord(dir); err != nil || again.Damage.Told(now) == nil { // it is told after a restart, too
 					t.Fatalf("bit %d: %+v, %v", bit, again, err)
 				}
 			}
