@@ -128,8 +128,12 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 		}
 	}
 	if f.deadAlerts == nil {
-		f.deadAlerts = &deadLetters{dir: rt.WorkDir, name: deadAlertsName, limit: deadLettersSize, now: f.Now}
-		f.deadPredictions = &deadLetters{dir: rt.WorkDir, name: deadLettersName, limit: deadLettersSize, now: f.Now}
+		var errAlerts, errPredictions error
+		f.deadAlerts, errAlerts = openDeadLetters(rt.WorkDir, deadAlertsName, deadLettersSize, f.Now)
+		f.deadPredictions, errPredictions = openDeadLetters(rt.WorkDir, deadLettersName, deadLettersSize, f.Now)
+		if err := errors.Join(errAlerts, errPredictions); err != nil {
+			rt.Log.Error("previously dropped dead letters are not reported", "error", err)
+		}
 	}
 	floor := int64(config.MinFreeMB) << 20
 	// Alerts have room on a disk that predictions have stopped to fill.
@@ -150,7 +154,7 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	r.toPredictions.dead = f.deadPredictions
 	// It is small, and takes changes also where the oldest predictions have to make room.
 	r.toChanges = r.newStream(streamChanges, spool.Options{
-		GroupCommit: config.GroupCommit, MaxBytes: expressBytes, WhenFull: spool.DropOldest, Log: rt.Log,
+		GroupCommit: config.GroupCommit, MaxBytes: fastLaneBytes, WhenFull: spool.DropOldest, Log: rt.Log,
 	})
 	r.toChanges.maxAge, r.toChanges.dead, r.toChanges.behind = config.PredictionMaxAge, f.deadPredictions, r.toPredictions
 	if f.known == nil {

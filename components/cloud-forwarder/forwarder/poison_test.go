@@ -235,6 +235,9 @@ func TestDroppedDeadLettersAreTold(t *testing.T) {
 	if n := strings.Count(readFile(t, r.log), "\n"); n > 20 {
 		t.Errorf("%d lines in the log", n)
 	}
+	r.stop()
+	r.start() // the next process knows it
+	r.awaitState(event.StateDegraded, "dead letters were dropped, as there is room for 20 MB of them")
 	if text, err := r.ask(event.CommandReplay); err != nil || !strings.HasPrefix(text, fmt.Sprint(kept+1, " dead letters are back")) {
 		t.Errorf("%q, %v", text, err)
 	}

@@ -83,7 +83,10 @@ func (s *replays) end() {
 func (d *deadLetters) setAside() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.dropped = 0
+	if err := os.Remove(d.path() + droppedSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("take dead letters: %w", err)
+	}
+	d.dropped = droppedLetters{}
 	kind := strings.TrimSuffix(d.name, replaySuffix)
 	for i, name := range []string{d.name + deadOldSuffix, d.name} {
 		to := fmt.Sprintf("%s%d-%d-%s%s", replayPrefix, d.now().UnixNano(), i, kind, replaySuffix)
@@ -211,7 +214,7 @@ func (r *run) replayedBatch(ctx context.Context, f *os.File, batch []replaying) 
 func (r *run) replayLetter(ctx context.Context, line []byte) (*spool.Receipt, error) {
 	letter, err := openLine(line)
 	dead := r.forwarder.deadAlerts
-	if letter.Stream == streamPredictions {
+	if letter.Stream == streamPredictions || letter.Stream == streamChanges {
 		dead = r.forwarder.deadPredictions
 	}
 	if errors.Is(err, errNewerLetter) {

@@ -154,7 +154,7 @@ func (s *stream) run(ctx context.Context) {
 		}
 	}
 	if s.behind != nil {
-		s.express(ctx)
+		s.fastLane(ctx)
 		return
 	}
 	select {

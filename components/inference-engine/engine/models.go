@@ -131,7 +131,7 @@ func (m *models) look() {
 // test verifies a delivery, and scores its golden rows, beside the work.
 func (m *models) test(d modelstore.Delivery) testResult {
 	r := testResult{delivery: d}
-	if r.candidate, r.err = m.store.Take(d, nil); r.err == nil {
+	if r.candidate, r.err = m.store.Take(d); r.err == nil {
 		r.model, r.err = newActiveModel(r.candidate.Installed, m.config)
 	}
 	return r
@@ -253,6 +253,9 @@ func (m *models) publish(step event.ModelStep, model event.ModelEvent) {
 // close waits for a test under way and closes the store.
 func (m *models) close() {
 	if m.testing {
+		if err := m.store.Stop(); err != nil { // should this process be killed before the test is over
+			m.rt.Log.Warn("an attempt is not ended", "error", err)
+		}
 		m.drop(<-m.tested)
 	}
 	if err := m.store.Close(); err != nil {
