@@ -43,7 +43,7 @@ func (p *Publication) Send(topic string, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	p.rt.sent.Go(func() { p.Answered(call.Wait(context.Background())) })
+	p.rt.inFlight.Go(func() { p.Answered(call.Wait(context.Background())) })
 	return nil
 }
 
