@@ -321,7 +321,7 @@ func (r *run) hear(p *event.Prediction) bool {
 	if p.Seq == 0 || p.Epoch == "" {
 		return false
 	}
-	gap, err := r.ledger.Hear(p.Thing, p.Epoch, p.Seq)
+	gap, err := r.ledger.Observe(p.Thing, p.Epoch, p.Seq)
 	gap.Tally(r.rt.Counter(CounterMissed))
 	if gap.Jump {
 		r.rt.Counter(CounterJumps).Add(1)
@@ -353,10 +353,10 @@ func (n numbers) settle(p pending) error {
 		return nil
 	}
 	if _, owes := n.owing[p.thing]; !owes && !(p.held && p.numbered) {
-		return n.ledger.Keep(newest.thing, newest.epoch, newest.seq)
+		return n.ledger.Commit(newest.thing, newest.epoch, newest.seq)
 	}
 	n.owing[p.thing] = newest
-	return n.ledger.Keep(newest.thing, newest.epoch, newest.seq-1)
+	return n.ledger.Commit(newest.thing, newest.epoch, newest.seq-1)
 }
 
 // keep begins to put a message on disk.

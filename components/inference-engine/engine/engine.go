@@ -12,7 +12,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/ledger"
-	"edgepdm/shared/modelnews"
+	"edgepdm/shared/modelevents"
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/request"
 	"edgepdm/shared/shadow"
@@ -65,8 +65,8 @@ type Engine struct {
 	// OpenStore opens the store of models. Default: modelstore.OpenStore.
 	OpenStore func(dir string, options modelstore.Options) (*modelstore.Store, error)
 
-	news   *modelnews.Outbox // events of models that the forwarder does not have
-	seeded bool              // the store has the shipped model, or a newer one
+	news   *modelevents.Outbox // events of models that the forwarder does not have
+	seeded bool                // the store has the shipped model, or a newer one
 	kept   kept
 }
 
@@ -82,10 +82,10 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	r.tellLedger()
 	defer func() { _ = r.ledger.Close() }()
 	if e.news == nil {
-		e.news = modelnews.Open(filepath.Join(rt.WorkDir, newsFile), e.Now)
+		e.news = modelevents.Open(filepath.Join(rt.WorkDir, newsFile), e.Now)
 	}
 	r.news = e.news
-	stop, err := modelnews.Start(ctx, rt, r.news)
+	stop, err := modelevents.Start(ctx, rt, r.news)
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", event.TopicAckModel, err)
 	}
@@ -113,7 +113,7 @@ type run struct {
 	model   *activeModel // nil: there is none
 	models  *models      // nil: the configuration names the model, or the store is closed
 	store   access       // to the store
-	news    *modelnews.Outbox
+	news    *modelevents.Outbox
 	loading loading
 
 	shipped   string // path of the model
@@ -421,7 +421,7 @@ func (r *run) note(t handled) {
 	if !t.scored() && !r.ledger.Knows(t.thing) {
 		return
 	}
-	gap, err := r.ledger.Note(t.thing, t.epoch, t.seq)
+	gap, err := r.ledger.Record(t.thing, t.epoch, t.seq)
 	if err != nil && r.rt.Counter(CounterLedger).Add(1) == 1 {
 		r.rt.Log.Error("gaps may be counted wrong", "error", err)
 	}

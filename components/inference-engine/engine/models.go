@@ -10,7 +10,7 @@ import (
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelnews"
+	"edgepdm/shared/modelevents"
 	"edgepdm/shared/modelstore"
 )
 
@@ -28,7 +28,7 @@ type models struct {
 	config Config
 	now    func() time.Time
 	store  *modelstore.Store
-	news   *modelnews.Outbox
+	news   *modelevents.Outbox
 	inbox  *modelstore.Inbox // nil: no model is taken
 	last   *event.ModelEvent // the last that was published
 
@@ -51,7 +51,7 @@ type testResult struct {
 	err       error
 }
 
-func newModels(rt *component.Runtime, config Config, now func() time.Time, store *modelstore.Store, news *modelnews.Outbox) *models {
+func newModels(rt *component.Runtime, config Config, now func() time.Time, store *modelstore.Store, news *modelevents.Outbox) *models {
 	return &models{
 		rt: rt, config: config, now: now, store: store, news: news, tested: make(chan testResult, 1), retry: make(map[string]time.Time), damaged: make(map[string]int),
 	}

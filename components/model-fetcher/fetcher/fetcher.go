@@ -24,7 +24,7 @@ import (
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
-	"edgepdm/shared/modelnews"
+	"edgepdm/shared/modelevents"
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/request"
 	"edgepdm/shared/wait"
@@ -72,8 +72,8 @@ type Fetcher struct {
 	// Open opens the files of downloads; nil for os.OpenFile.
 	Open func(name string, flag int, perm os.FileMode) (download.File, error)
 
-	news    *modelnews.Outbox // events that the forwarder does not have
-	record  *Record           // nil until it was read
+	news    *modelevents.Outbox // events that the forwarder does not have
+	record  *Record             // nil until it was read
 	doubts  doubts
 	unsaved bool    // the record in memory is newer than the file
 	seen    string  // delivery whose finding was told
@@ -97,9 +97,9 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 		return fmt.Errorf("subscribe to %s: %w", event.TopicModelFetch, err)
 	}
 	if f.news == nil {
-		f.news = modelnews.Open(filepath.Join(rt.WorkDir, newsFile), f.Now)
+		f.news = modelevents.Open(filepath.Join(rt.WorkDir, newsFile), f.Now)
 	}
-	stopNews, err := modelnews.Start(ctx, rt, f.news)
+	stopNews, err := modelevents.Start(ctx, rt, f.news)
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", event.TopicAckModel, err)
 	}

@@ -1,4 +1,4 @@
-package modelnews
+package modelevents
 
 import (
 	"context"
@@ -16,8 +16,8 @@ const (
 	republishMax   = time.Minute
 )
 
-// Courier publishes the events of an outbox.
-type Courier struct {
+// Publisher publishes the events of an outbox.
+type Publisher struct {
 	Outbox  *Outbox
 	Publish func(ctx context.Context, topic string, payload []byte) error
 	Acks    <-chan ipc.TopicMessage // nil: nobody acknowledges
@@ -26,14 +26,14 @@ type Courier struct {
 	Republish time.Duration
 }
 
-// Start starts the courier of a component; stop ends it and waits for it.
+// Start starts the publisher of a component; stop ends it and waits for it.
 func Start(ctx context.Context, rt *component.Runtime, o *Outbox) (stop func(), err error) {
 	acks, err := rt.Subscribe(ctx, event.TopicAckModel)
 	if err != nil {
 		return nil, err
 	}
 	publication := rt.Publication(event.FilterModel)
-	c := Courier{
+	p := Publisher{
 		Outbox: o, Acks: acks.Events(), Log: rt.Log, Republish: republishMin,
 		Publish: func(ctx context.Context, topic string, payload []byte) error {
 			err := rt.IPC().Publish(ctx, topic, payload)
@@ -47,7 +47,7 @@ func Start(ctx context.Context, rt *component.Runtime, o *Outbox) (stop func(), 
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c.Run(ctx)
+		p.Run(ctx)
 	}()
 	return func() {
 		cancel()
@@ -56,8 +56,8 @@ func Start(ctx context.Context, rt *component.Runtime, o *Outbox) (stop func(), 
 }
 
 // Run publishes until ctx or the acknowledgements end.
-func (c Courier) Run(ctx context.Context) {
-	wait := c.Republish
+func (p Publisher) Run(ctx context.Context) {
+	wait := p.Republish
 	again := time.NewTimer(wait) // for what the last run left
 	defer again.Stop()
 	for {
@@ -65,59 +65,59 @@ func (c Courier) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case m, open := <-c.Acks:
+		case m, open := <-p.Acks:
 			if !open {
 				return
 			}
-			if !c.acknowledged(m.Payload) {
+			if !p.acknowledged(m.Payload) {
 				continue
 			}
-			all, wait = wait > c.Republish, c.Republish // somebody listens again: the others need not wait
+			all, wait = wait > p.Republish, p.Republish // somebody listens again: the others need not wait
 		case <-again.C:
 			all, wait = true, min(2*wait, republishMax)
-		case <-c.Outbox.wake:
+		case <-p.Outbox.wake:
 		}
-		for _, e := range c.Outbox.Waiting() {
+		for _, e := range p.Outbox.Waiting() {
 			if e.Replayed && !all {
 				continue
 			}
 			payload, err := event.Encode(e)
 			if err != nil { // it never can be, and the others do not wait for it
-				c.Log.Error("an event of a model cannot be sent, and is dropped", "event", e.Event, "error", err)
-				_, _ = c.Outbox.Ack([]string{e.ID}) // the file is written again below
+				p.Log.Error("an event of a model cannot be sent, and is dropped", "event", e.Event, "error", err)
+				_, _ = p.Outbox.Ack([]string{e.ID}) // the file is written again below
 				continue
 			}
-			if err := c.publish(ctx, e, payload); err != nil {
+			if err := p.publish(ctx, e, payload); err != nil {
 				if ctx.Err() == nil {
-					c.Log.Warn("an event of a model is not published; it will be tried again", "event", e.Event, "error", err)
+					p.Log.Warn("an event of a model is not published; it will be tried again", "event", e.Event, "error", err)
 				}
 				break
 			}
-			c.Outbox.published(e.ID)
+			p.Outbox.published(e.ID)
 		}
 		again.Stop()
-		if written := c.Outbox.rewrite(); !written || len(c.Outbox.Waiting()) > 0 {
+		if written := p.Outbox.rewrite(); !written || len(p.Outbox.Waiting()) > 0 {
 			again.Reset(wait)
 		}
 	}
 }
 
-func (c Courier) publish(ctx context.Context, e event.ModelEvent, payload []byte) error {
+func (p Publisher) publish(ctx context.Context, e event.ModelEvent, payload []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	return c.Publish(ctx, event.ModelTopic(e.Event), payload)
+	return p.Publish(ctx, event.ModelTopic(e.Event), payload)
 }
 
 // acknowledged takes an acknowledgement, and says whether it was for an event that waited.
-func (c Courier) acknowledged(payload []byte) bool {
+func (p Publisher) acknowledged(payload []byte) bool {
 	a, err := event.DecodeAck(payload)
 	if err != nil {
-		c.Log.Debug("an acknowledgement is not understood", "error", err)
+		p.Log.Debug("an acknowledgement is not understood", "error", err)
 		return false
 	}
-	removed, err := c.Outbox.Ack(a.IDs)
+	removed, err := p.Outbox.Ack(a.IDs)
 	if err != nil {
-		c.Log.Warn("events of models are not written; they are kept in memory", "error", err)
+		p.Log.Warn("events of models are not written; they are kept in memory", "error", err)
 	}
 	return removed > 0
 }

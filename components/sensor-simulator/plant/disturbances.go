@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 )
 
-// surroundings are the weather, the mains and the factory that takes the air. No fault reaches them.
-type surroundings struct {
+// disturbances are the weather, the mains and the factory that takes the air. No fault reaches them.
+type disturbances struct {
 	ambient  float64        // °C
 	humidity float64        // % relative
 	baro     float64        // mbar
@@ -22,8 +22,8 @@ type surroundings struct {
 	calm      float64 // what the demand is multiplied by: falls to nearly nothing in a pause
 }
 
-func newSurroundings() surroundings {
-	return surroundings{supply: 1, baro: 1008, calm: 1}
+func newDisturbances() disturbances {
+	return disturbances{supply: 1, baro: 1008, calm: 1}
 }
 
 const (
@@ -43,8 +43,8 @@ func shiftDemand(hour float64) float64 {
 	}
 }
 
-// advance moves the surroundings on by dt seconds, to hour of a day (24 and more are the days after).
-func (s *surroundings) advance(dt, hour float64, b build, r *rand.Rand) {
+// advance moves the disturbances on by dt seconds, to hour of a day (24 and more are the days after).
+func (s *disturbances) advance(dt, hour float64, b build, r *rand.Rand) {
 	s.weather = wander(s.weather, 1.5, dt, 6*3600, r)
 	s.activity = wander(s.activity, 1, dt, 12*60, r)
 	s.roughness = wander(s.roughness, 0.1, dt, 15*60, r)
@@ -78,7 +78,7 @@ func (s *surroundings) advance(dt, hour float64, b build, r *rand.Rand) {
 }
 
 // demanded returns what the consumers of a line take at 7 bar, m³/min.
-func (s *surroundings) demanded(line int) float64 { return s.take * s.shares[line] }
+func (s *disturbances) demanded(line int) float64 { return s.take * s.shares[line] }
 
 // wander moves an Ornstein-Uhlenbeck process with standard deviation sd and time constant tau on by dt seconds: noise
 // with a memory, whose spread does not depend on the step.

@@ -1,4 +1,4 @@
-package modelnews
+package modelevents
 
 import (
 	"context"
@@ -162,16 +162,16 @@ func TestUnreadableFileIsSetAside(t *testing.T) {
 	}
 }
 
-// forwarder takes what a courier publishes.
+// forwarder takes what a publisher publishes.
 type forwarder struct {
 	published chan event.ModelEvent
 	acks      chan ipc.TopicMessage
 }
 
-func courier(t *testing.T, o *Outbox, republish time.Duration) forwarder {
+func start(t *testing.T, o *Outbox, republish time.Duration) forwarder {
 	t.Helper()
 	f := forwarder{make(chan event.ModelEvent), make(chan ipc.TopicMessage)}
-	c := Courier{Outbox: o, Acks: f.acks, Log: slog.New(slog.DiscardHandler), Republish: republish}
+	c := Publisher{Outbox: o, Acks: f.acks, Log: slog.New(slog.DiscardHandler), Republish: republish}
 	c.Publish = func(ctx context.Context, topic string, payload []byte) error {
 		e, err := event.DecodeModelEvent(payload)
 		if err != nil || topic != event.ModelTopic(e.Event) {
@@ -229,7 +229,7 @@ func TestEventsComeAgainUntilTheyAreAcknowledged(t *testing.T) {
 	o := open(t, filepath.Join(t.TempDir(), "events.json"))
 	add(t, o, news(1))
 	add(t, o, news(2))
-	f := courier(t, o, time.Millisecond)
+	f := start(t, o, time.Millisecond)
 	f.next(t, news(1).ID, false)
 	f.next(t, news(2).ID, false)
 	f.next(t, news(1).ID, true)
@@ -245,7 +245,7 @@ func TestEventsComeAgainUntilTheyAreAcknowledged(t *testing.T) {
 func TestANewEventIsPublishedAtOnce(t *testing.T) {
 	o := open(t, filepath.Join(t.TempDir(), "events.json"))
 	add(t, o, news(1))
-	f := courier(t, o, time.Hour)
+	f := start(t, o, time.Hour)
 	f.next(t, news(1).ID, false)
 	add(t, o, news(2))
 	f.next(t, news(2).ID, false)
@@ -266,7 +266,7 @@ func TestTheFileIsWrittenLater(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	f := courier(t, o, 10*time.Millisecond)
+	f := start(t, o, 10*time.Millisecond)
 	f.next(t, news(1).ID, false)
 	f.next(t, news(3).ID, false)
 	f.next(t, news(1).ID, true)

@@ -1,6 +1,6 @@
-// Package modelnews keeps what happens to models on disk until the forwarder has it (promise M12). An event is published at
+// Package modelevents keeps what happens to models on disk until the forwarder has it (promise M12). An event is published at
 // once, and again until it is acknowledged on event.TopicAckModel; then it bears the mark replayed, as it may have arrived.
-package modelnews
+package modelevents
 
 import (
 	"errors"
