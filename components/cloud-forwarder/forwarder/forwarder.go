@@ -114,7 +114,7 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	r := &run{
 		forwarder: f, rt: rt, config: config, filter: newFilter(config.Sample, config.MaxLabelChanges), pending: make(chan pending, maxPending),
 		uplink: newUplink(rt), replayed: make(map[string]int64),
-		replays: replays{desk: request.NewDesk(Component, rt.WorkDir, f.Now, rt.Log)},
+		replays: replays{desk: request.NewDesk(event.CloudForwarder, rt.WorkDir, f.Now, rt.Log)},
 		acks: map[string]*component.Publication{
 			event.TopicAckAlert:      rt.Publication(event.TopicAckAlert),
 			event.TopicAckModel:      rt.Publication(event.TopicAckModel),
@@ -164,7 +164,7 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 		}
 		f.overrun = make(map[string]overrun)
 	}
-	rt.Counter(counterStreams).Store(uint64(len(r.streams)))
+	rt.Counter(event.CounterStreams).Store(uint64(len(r.streams)))
 	return r
 }
 

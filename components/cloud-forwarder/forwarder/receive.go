@@ -3,8 +3,6 @@ package forwarder
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,8 +47,6 @@ type pending struct {
 
 const (
 	maxPending = 4096
-	maxID      = 256 // characters, as of alerts
-	maxLabel   = 64
 	maxAckIDs  = 30 // in one local message
 	ackTimeout = 5 * time.Second
 )
@@ -199,10 +195,6 @@ func (r *run) modelEvent(ctx context.Context, m ipc.TopicMessage) {
 		r.invalid(m, err)
 		return
 	}
-	if e.ID == "" || len(e.ID) > maxID {
-		sum := sha256.Sum256(m.Payload)
-		e.ID = "model-" + hex.EncodeToString(sum[:8])
-	}
 	if r.heard(heard{ID: e.ID}) {
 		m.Payload = markReplayed(m.Payload)
 	}
@@ -267,9 +259,6 @@ func (r *run) predictionBatch(ctx context.Context, m ipc.TopicMessage) {
 
 // predicted puts a prediction on disk, if it leaves the site. The acknowledgement follows with its group.
 func (r *run) predicted(ctx context.Context, m ipc.TopicMessage, p event.Prediction, err error) {
-	if err == nil {
-		err = checkPrediction(&p)
-	}
 	if err != nil {
 		r.invalid(m, err)
 		return
@@ -368,22 +357,6 @@ func (n numbers) settle(p pending) error {
 	}
 	n.owing[p.thing] = newest
 	return n.ledger.Keep(newest.thing, newest.epoch, newest.seq-1)
-}
-
-// checkPrediction refuses what would be remembered at a length that nothing bounds.
-func checkPrediction(p *event.Prediction) error {
-	switch {
-	case p.ID == "" || len(p.ID) > maxID:
-		return fmt.Errorf("id has %d characters, must have 1 to %d", len(p.ID), maxID)
-	case len(p.Epoch) > event.MaxEpoch:
-		return fmt.Errorf("epoch has %d characters, at most %d", len(p.Epoch), event.MaxEpoch)
-	case len(p.Label) > maxLabel:
-		return fmt.Errorf("label has %d characters, at most %d", len(p.Label), maxLabel)
-	}
-	if err := event.CheckName(p.Thing); err != nil {
-		return fmt.Errorf("thing: %w", err)
-	}
-	return nil
 }
 
 // keep begins to put a message on disk.

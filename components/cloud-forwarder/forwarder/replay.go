@@ -13,15 +13,10 @@ import (
 	"strings"
 	"time"
 
+	"edgepdm/shared/event"
 	"edgepdm/shared/request"
 	"edgepdm/shared/spool"
 )
-
-// Component is the component's name.
-const Component = "com.edgepdm.CloudForwarder"
-
-// CommandReplay is the command, given on the device, to send the dead letters again.
-const CommandReplay = "replay"
 
 // replays is what was asked for on the device, and how far it is.
 type replays struct {
@@ -35,7 +30,7 @@ type replays struct {
 // takeReplays takes commands. The dead letters of now are set aside, to be sent again also by another process.
 func (r *run) takeReplays() {
 	for _, q := range r.replays.desk.Take() {
-		if q.Command != CommandReplay {
+		if q.Command != event.CommandReplay {
 			q.Unknown()
 			continue
 		}
