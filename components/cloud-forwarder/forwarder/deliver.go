@@ -113,7 +113,7 @@ func (s *stream) first(ctx context.Context, to sink, part int, w *window, r spoo
 		return
 	}
 	if s.parallel > 1 {
-		i.lane = ownLane(r.Seq)
+		i.lane = ownGroup(r.Seq)
 	}
 	if w.join(i) {
 		return
@@ -127,7 +127,7 @@ func (s *stream) first(ctx context.Context, to sink, part int, w *window, r spoo
 			w.passes()
 			s.remove(w, r.Seq)
 			return
-		case mayStepAside(kind) && (i.attempts >= asideTries || !w.others()): // where nothing passes one attempt will do
+		case mayPark(kind) && (i.attempts >= parkAfter || !w.others()): // where nothing passes one attempt will do
 			w.hold(i, s.options.Now().Add(delay))
 			return
 		}
@@ -149,9 +149,9 @@ func (s *stream) newItem(r spool.Record) (*item, error) {
 	}, nil
 }
 
-// mayStepAside tells whether others may pass where a message does not. Without credentials none passes, and a service that
+// mayPark tells whether others may pass where a message does not. Without credentials none passes, and a service that
 // is throttled is not asked more.
-func mayStepAside(kind cloud.Kind) bool {
+func mayPark(kind cloud.Kind) bool {
 	return kind != cloud.NoCredentials && kind != cloud.Throttled
 }
 
@@ -159,7 +159,7 @@ func mayStepAside(kind cloud.Kind) bool {
 func (s *stream) again(ctx context.Context, to sink, part int, w *window, l *lane) {
 	i := w.first(l)
 	result, kind, delay := s.try(ctx, to, part, i, w.others())
-	if result == failed && w.full() && i.attempts > asideTries {
+	if result == failed && w.full() && i.attempts > parkAfter {
 		if result = ended; s.bury(ctx, i.record, errors.New("others were taken, and this one was not")) {
 			result = settled
 		}
@@ -173,7 +173,7 @@ func (s *stream) again(ctx context.Context, to sink, part int, w *window, l *lan
 	case failed:
 		due = due.Add(delay)
 		w.fails(l)
-		if s.mayPass(w, i, kind) && s.pass(ctx, to, part, w, l, due) {
+		if s.mayOvertake(w, i, kind) && s.pass(ctx, to, part, w, l, due) {
 			due = s.options.Now()
 		}
 	case ended:
@@ -197,14 +197,14 @@ func (s *stream) pass(ctx context.Context, to sink, part int, w *window, l *lane
 	return true
 }
 
-// mayPass tells whether another record of a lane may pass the one that steps aside: predictions when the service itself
+// mayOvertake tells whether another record of a lane may pass the one that steps aside: predictions when the service itself
 // refuses that one or others get on, and after a while when its connections are cut, alerts after a long time only.
-func (s *stream) mayPass(w *window, i *item, kind cloud.Kind) bool {
+func (s *stream) mayOvertake(w *window, i *item, kind cloud.Kind) bool {
 	waits := s.options.Now().Sub(i.begun)
 	switch {
-	case !mayStepAside(kind):
+	case !mayPark(kind):
 		return false
-	case waits >= laneWait:
+	case waits >= groupWait:
 		return true
 	case !s.loose:
 		return false

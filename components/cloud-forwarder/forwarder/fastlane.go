@@ -128,7 +128,7 @@ func (l *fastLane) attemptHead(ctx context.Context) {
 	case result == settled:
 		l.drop(l.head.record)
 		return
-	case l.head.attempts >= asideTries && mayStepAside(kind) && kind != cloud.Unreachable && kind != cloud.Cut:
+	case l.head.attempts >= parkAfter && mayPark(kind) && kind != cloud.Unreachable && kind != cloud.Cut:
 		l.refused = true
 		return
 	case kind == cloud.Throttled:
@@ -184,18 +184,11 @@ func (s *stream) moveOn(ctx context.Context, n int) (moved uint64, err error) {
 		receipts = append(receipts, receipt)
 	}
 	for _, receipt := range receipts { // in the order of the records
-		select {
-		case <-receipt.Done():
-			if failed := receipt.Err(); failed != nil {
-				err = failed
-			} else {
-				moved++
-				continue
-			}
-		case <-ctx.Done():
-			err = ctx.Err()
+		if failed := await(ctx, receipt); failed != nil {
+			err = failed
+			break
 		}
-		break
+		moved++
 	}
 	if moved == 0 {
 		return 0, err

@@ -12,19 +12,19 @@ import (
 
 // Bounds of what a stream does around a record that the sink does not take while it takes others.
 const (
-	asideTries = 5 // attempts with a record before it steps aside
-	// asideWindow bounds how far a stream runs ahead of a record that stepped aside, in records. As many are sent a second
+	parkAfter = 5 // attempts with a record before it steps aside
+	// parkedWindow bounds how far a stream runs ahead of a record that stepped aside, in records. As many are sent a second
 	// time, at most, after the process was killed; beyond it the record goes to the dead letters.
-	asideWindow = 512
+	parkedWindow = 512
 	// probeWindow bounds how far a stream reads to find a record of another lane, where all in the window are of lanes that
 	// step aside: if the sink takes that one, not the sink is what is wrong.
-	probeWindow = 8 * asideWindow
-	// maxFruitless is how many lanes in a row may fail before the sink counts as one that takes nothing: then what stepped
+	probeWindow = 8 * parkedWindow
+	// maxStalled is how many lanes in a row may fail before the sink counts as one that takes nothing: then what stepped
 	// aside is tried, and one new record each time that the oldest of that has failed.
-	maxFruitless = 3
-	maxProbe     = 16 // records of a lane that are tried in place of its first, one each time
-	// laneWait is how long the records of a topic wait for one that steps aside, where order matters more than speed.
-	laneWait = 10 * time.Minute
+	maxStalled = 3
+	maxProbe   = 16 // records of a lane that are tried in place of its first, one each time
+	// groupWait is how long the records of a topic wait for one that steps aside, where order matters more than speed.
+	groupWait = 10 * time.Minute
 	// windowPerRequest bounds how far a stream runs ahead of its oldest record otherwise, in records for each request.
 	windowPerRequest = 16
 )
@@ -43,13 +43,13 @@ type item struct {
 type window struct {
 	size int // of records, while none steps aside
 
-	mu        sync.Mutex
-	order     []uint64        // sequence numbers, ascending
-	done      map[uint64]bool // those that need not be sent again
-	lanes     map[string]*lane
-	fruitless int           // lanes that stepped aside since something was delivered last
-	probe     bool          // one new record may be tried although nothing passes
-	changed   chan struct{} // closed at each change of the above
+	mu      sync.Mutex
+	order   []uint64        // sequence numbers, ascending
+	done    map[uint64]bool // those that need not be sent again
+	lanes   map[string]*lane
+	stalled int           // lanes that stepped aside since something was delivered last
+	probe   bool          // one new record may be tried although nothing passes
+	changed chan struct{} // closed at each change of the above
 }
 
 // lane is the records that wait for the first of them, which stepped aside.
@@ -94,11 +94,11 @@ func (w *window) begin(ctx context.Context, seq uint64) bool {
 
 // limit is the number of records that have room. mu is held.
 func (w *window) limit() int {
-	if len(w.lanes) > 0 && w.probe && w.fruitless > 0 {
+	if len(w.lanes) > 0 && w.probe && w.stalled > 0 {
 		return max(probeWindow, w.size)
 	}
 	if len(w.lanes) > 0 {
-		return max(asideWindow, w.size)
+		return max(parkedWindow, w.size)
 	}
 	return w.size
 }
@@ -107,7 +107,7 @@ func (w *window) limit() int {
 func (w *window) full() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.order) >= w.limit() && w.fruitless == 0
+	return len(w.order) >= w.limit() && w.stalled == 0
 }
 
 // finish notes that a record need not be sent again. It returns the highest sequence number up to which that holds for
@@ -136,10 +136,10 @@ func (w *window) delivered() int {
 func (w *window) passes() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.fruitless == 0 {
+	if w.stalled == 0 {
 		return
 	}
-	w.fruitless = 0
+	w.stalled = 0
 	for _, l := range w.lanes {
 		l.due = time.Time{}
 	}
@@ -150,7 +150,7 @@ func (w *window) passes() {
 func (w *window) others() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.fruitless == 0
+	return w.stalled == 0
 }
 
 // join puts a record behind those of its lane that step aside. It reports false when there are none.
@@ -171,7 +171,7 @@ func (w *window) hold(i *item, due time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lanes[i.lane] = &lane{key: i.lane, waiting: []*item{i}, due: due}
-	w.fruitless++
+	w.stalled++
 	w.probe = false
 	w.tell()
 }
@@ -181,14 +181,14 @@ func (w *window) alone(l *lane, n int, due time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, i := range l.waiting[:n] {
-		i.lane = ownLane(i.record.Seq)
+		i.lane = ownGroup(i.record.Seq)
 		w.lanes[i.lane] = &lane{key: i.lane, waiting: []*item{i}, due: due}
 	}
 	l.waiting, l.probe = slices.Delete(l.waiting, 0, n), 0
 }
 
-// ownLane is the lane of a record that nothing waits for.
-func ownLane(seq uint64) string { return strconv.FormatUint(seq, 10) }
+// ownGroup is the lane of a record that nothing waits for.
+func ownGroup(seq uint64) string { return strconv.FormatUint(seq, 10) }
 
 // fails notes that a lane's first record is not taken yet: one new record may be tried if it is the oldest of all.
 func (w *window) fails(l *lane) {
@@ -225,7 +225,7 @@ func (w *window) next(now time.Time) (l *lane, wait time.Duration, open bool, ch
 	if l != nil {
 		l.busy = true
 	}
-	return l, wait, w.fruitless < maxFruitless || w.probe, w.changed
+	return l, wait, w.stalled < maxStalled || w.probe, w.changed
 }
 
 // first returns the first record of a lane.
