@@ -13,7 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"edgepdm/components/alarm-manager/alarms"
 	"edgepdm/shared/event"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
@@ -94,7 +93,7 @@ func TestStateOfTheOldVersion(t *testing.T) {
 		return !slices.ContainsFunc(facts.Waiting, func(id string) bool { return arrived[id] == 0 })
 	})
 	p.await("enough rows were seen to raise the alarms again", func() bool {
-		return p.health[event.AlarmManager].Counters[alarms.CounterPredictions] > 100
+		return p.health[event.AlarmManager].Counters[event.CounterPredictions] > 100
 	})
 	p.mu.Lock()
 	defer p.mu.Unlock()
