@@ -34,7 +34,7 @@ func (p alertStatus) reconnects(a event.Alert, replayed bool) bool {
 	return a.Fault == event.FaultUplinkDown && a.State != event.AlarmNormal && !p.over && (replayed || p.aged && p.raised > waited)
 }
 
-// late reports whether the alert is so old that this has to be said.
+// delayed reports whether the alert is so old that this has to be said.
 func (p alertStatus) delayed() bool { return p.aged && p.raised > delayedAfter }
 
 // mark begins a subject.

@@ -89,7 +89,7 @@ func (l *fastLane) send(ctx context.Context) {
 	}
 	if l.head != nil && l.gone(l.head.record) { // what was said of it is old before the next record comes
 		l.uplink.forget(sender{stream: l.name})
-		l.delivers(l.head.record.Seq)
+		l.clearDelivery(l.head.record.Seq)
 		l.head = nil
 	}
 	err := l.queue.Wait(ctx, 0)
@@ -194,7 +194,7 @@ func (s *stream) moveOn(ctx context.Context, n int) (moved uint64, err error) {
 		return 0, err
 	}
 	for _, r := range records[:moved] {
-		s.delivers(r.Seq)
+		s.clearDelivery(r.Seq)
 	}
 	s.uplink.forget(sender{stream: s.name})
 	return moved, errors.Join(err, s.queue.Ack(records[moved-1].Seq))

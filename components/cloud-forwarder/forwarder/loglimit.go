@@ -15,8 +15,8 @@ type logLimiter struct {
 	skipped int
 }
 
-// now reports whether it is time for a line, and how many were left out since the one before.
-func (o *logLimiter) now(at time.Time) (skipped int, log bool) {
+// allow reports whether it is time for a line, and how many were left out since the previous one.
+func (o *logLimiter) allow(at time.Time) (skipped int, log bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.last.IsZero() && at.Sub(o.last).Abs() < logEvery {

@@ -210,7 +210,7 @@ func (r *replayer) replayLetter(ctx context.Context, line []byte) (*spool.Receip
 		return nil, dead.keepLine(line)
 	}
 	if err != nil {
-		if skipped, log := r.damaged.now(r.now()); log {
+		if skipped, log := r.damaged.allow(r.now()); log {
 			r.rt.Log.Error("a line of the dead letters is damaged, and is not sent", "error", err, "kept_in", damagedName, "others", skipped)
 		}
 		return nil, dead.keepDamaged(line)

@@ -157,10 +157,7 @@ func (s *stream) expire(now time.Time) {
 func (s *stream) measure(now time.Time) {
 	stats := s.queue.Stats()
 	set := func(what string, n uint64) { s.rt.Counter(event.CounterStream + s.name + what).Store(n) }
-	depth := stats.Depth
-	if w := s.ahead.Load(); w != nil {
-		depth -= min(depth, uint64(w.delivered()))
-	}
+	depth := s.waiting()
 	set(event.CounterStreamDepth, depth)
 	set(counterBytes, uint64(stats.Bytes))
 	age := time.Duration(0)
