@@ -16,7 +16,7 @@ type Key struct {
 	Fault event.Fault `json:"fault"`
 }
 
-func (k Key) String() string { return k.Thing + "/" + string(k.Fault) }
+func (k Key) name() string { return k.Thing + "/" + string(k.Fault) }
 
 func (k Key) compare(other Key) int {
 	return cmp.Or(cmp.Compare(k.Thing, other.Thing), cmp.Compare(k.Fault, other.Fault))

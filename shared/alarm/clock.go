@@ -31,7 +31,15 @@ const (
 // unset reports whether a time is by a clock that was not set.
 func unset(t time.Time) bool { return t.Year() < earliestYear }
 
-func (c *clock) now() time.Time { return c.last.Round(0) }
+func (c *clock) now() time.Time { return plain(c.last) }
+
+// plain returns a time as JSON can write it; zero for one that it cannot.
+func plain(t time.Time) time.Time {
+	if t = t.Round(0).UTC(); t.Year() < 1 || t.Year() > 9999 {
+		return time.Time{}
+	}
+	return t
+}
 
 // advance goes on to now. It returns the time in which nobody watched, which is part of it, and whether the wall clock has done
 // something else than to go on.
@@ -42,9 +50,9 @@ func (c *clock) advance(now time.Time) (skipped time.Duration, jumped bool) {
 	if step := now.Sub(last); !last.IsZero() && step > 0 && (measured || step <= maxStep && unset(now) == unset(last)) {
 		c.add(step)
 	}
-	wall := now.Round(0)
-	jumped = last.IsZero() || wall.Sub(last.Round(0).Add(c.run-before)).Abs() >= slack
-	if unset(now) {
+	wall := plain(now)
+	jumped = last.IsZero() || wall.Sub(plain(last).Add(c.run-before)).Abs() >= slack
+	if unset(wall) {
 		return 0, jumped
 	}
 	gap := wall.Sub(c.anchor.wall.Add(c.run - c.anchor.run))

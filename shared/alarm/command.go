@@ -181,10 +181,10 @@ func (s *System) concerned(c Command, can func(*item) bool, cannot string) ([]*i
 		}
 		a := s.items[k]
 		if a == nil {
-			return nil, fmt.Errorf("%v: %w", k, ErrUnknown)
+			return nil, fmt.Errorf("%s: %w", k.name(), ErrUnknown)
 		}
 		if !can(a) {
-			return nil, fmt.Errorf("%v %s: it is %s", k, cannot, a.State)
+			return nil, fmt.Errorf("%s %s: it is %s", k.name(), cannot, a.State)
 		}
 		all = append(all, a)
 	}

@@ -151,19 +151,14 @@ func DecodeRecord(data []byte) (Record, error) {
 	if len(data) > maxRecord {
 		return r, fmt.Errorf("decode record: it has %d bytes, at most %d", len(data), maxRecord)
 	}
-	var head struct {
-		V int `json:"v"`
+	err := json.Unmarshal(data, &r)
+	if r.V > recordVersion { // whose members may be others
+		return Record{}, fmt.Errorf("decode record: version %d: %w", r.V, ErrNewer)
 	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return r, fmt.Errorf("decode record: %w", err)
+	if err == nil {
+		err = r.check()
 	}
-	if head.V > recordVersion {
-		return r, fmt.Errorf("decode record: version %d: %w", head.V, ErrNewer)
-	}
-	if err := json.Unmarshal(data, &r); err != nil {
-		return Record{}, fmt.Errorf("decode record: %w", err)
-	}
-	if err := r.check(); err != nil {
+	if err != nil {
 		return Record{}, fmt.Errorf("decode record: %w", err)
 	}
 	return r, nil
@@ -179,8 +174,6 @@ func (r *Record) check() error {
 		return fmt.Errorf("it has %d members, must have 1", members)
 	case r.Run < origin || r.Run > maxRun || r.Base < 0 || r.Base > r.Run:
 		return errors.New("run: is no running time")
-	case !r.At.IsZero() && event.CheckTime(r.At) != nil:
-		return errors.New("at: is no time")
 	}
 	switch {
 	case r.Alarm != nil:
@@ -254,8 +247,8 @@ func (g *figures) check(run time.Duration) error {
 }
 
 // Restore returns a System with the state that records give, the oldest first, and what has become due since. Time in which there
-// was no System counts for people (a shelving, an escalation), not for delays of conditions. It takes all that is right: the error joins what was
-// not taken.
+// was no System counts for people (a shelving, an escalation), not for delays of conditions. It takes all that is right: the
+// error joins what was not taken.
 func Restore(config Config, records []Record, now time.Time) (*System, []Change, error) {
 	s, err := New(config, now)
 	if err != nil {
@@ -283,7 +276,7 @@ func Restore(config Config, records []Record, now time.Time) (*System, []Change,
 // apply takes a record.
 func (s *System) apply(r *Record) {
 	if r.Run >= s.clock.run {
-		s.clock.run, s.clock.anchor = r.Run, anchor{r.At, r.Base}
+		s.clock.run, s.clock.anchor = r.Run, anchor{plain(r.At), r.Base}
 	}
 	switch {
 	case r.Alarm != nil:
@@ -295,11 +288,17 @@ func (s *System) apply(r *Record) {
 			a = &item{}
 			s.items[r.Alarm.Key] = a
 		}
-		*a = item{saved: *r.Alarm, recorded: true}
+		*a = item{saved: *r.Alarm, recorded: true, run: r.Run}
+		a.Since, a.Raised = plain(a.Since), plain(a.Raised)
+		if a.Ack != nil {
+			a.Ack = &Acknowledgement{plain(a.Ack.At), a.Ack.By, a.Ack.Outcome, a.Ack.Comment}
+		}
 	case r.Gone != nil:
 		delete(s.items, *r.Gone)
 	case r.Place != nil:
-		s.places[r.Place.place()] = *r.Place
+		p := *r.Place
+		p.Since = plain(p.Since)
+		s.places[p.place()] = p
 	case r.Service != nil:
 		delete(s.places, r.Service.place())
 	case r.Flood != nil:
@@ -328,6 +327,9 @@ func (s *System) resume(now time.Time) {
 		s.timers = append(s.timers, a)
 		a.Edges, a.Hours = slices.Clone(a.Edges), slices.Clone(a.Hours)
 		a.ShelvedEnd = min(a.ShelvedEnd, s.clock.run+s.config.MaxTimeShelved)
+		if a.run < s.clock.run { // what was observed since is not known
+			a.Condition, a.Votes, a.EdgeRun = a.Level, 0, s.clock.run
+		}
 		if a.Active {
 			s.cause(a, true)
 		}

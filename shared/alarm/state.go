@@ -79,9 +79,7 @@ func (a *item) observe(s *System, o *Observation) {
 		a.Condition, a.Votes = !a.Condition, 0 // the votes are spent: the opposite needs votes of its own
 		a.TurnedRun = s.clock.run
 		if a.Condition && !a.Active {
-			if a.Since = o.Since.Round(0); o.Since.IsZero() {
-				a.Since = s.clock.now()
-			}
+			a.Since = cmp.Or(plain(o.Since), s.clock.now())
 		}
 	}
 	if active {
@@ -203,7 +201,7 @@ func (s *System) raise(a *item) {
 	}
 	s.emitTold(Change{Kind: Raised}, a, false)
 	if fresh {
-		s.emit(Change{Kind: Suppressed, Why: cause.String() + " is the cause"}, a)
+		s.emit(Change{Kind: Suppressed, Why: cause.name() + " is the cause"}, a)
 	}
 }
 
@@ -283,16 +281,18 @@ func (s *System) checkSuppressed(a *item) {
 	switch {
 	case inhibited && !a.Suppressed:
 		a.Suppressed, a.Cause, a.ReleaseRun = true, &cause, 0
-		s.emit(Change{Kind: Suppressed, Why: cause.String() + " is the cause"}, a)
-	case inhibited:
+		s.emit(Change{Kind: Suppressed, Why: cause.name() + " is the cause"}, a)
+	case inhibited && a.ReleaseRun > 0:
 		a.ReleaseRun = 0
-	case !a.Suppressed:
+		s.changed.alarm(a)
+	case inhibited, !a.Suppressed:
 	case a.ReleaseRun == 0:
 		a.ReleaseRun = s.clock.run + s.releaseTime(a)
+		s.changed.alarm(a)
 	case s.clock.run >= a.ReleaseRun:
 		why := ""
 		if a.Cause != nil {
-			why = a.Cause.String() + " is over"
+			why = a.Cause.name() + " is over"
 		}
 		a.Suppressed, a.Cause, a.ReleaseRun = false, nil, 0
 		s.comeBack(a, Change{Kind: Unsuppressed, Why: why})

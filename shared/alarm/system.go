@@ -60,6 +60,7 @@ type item struct {
 	due      time.Duration // when something happens by itself; never
 	index    int           // in timers
 	recorded bool          // the records have it
+	run      time.Duration // of the record it was restored from
 }
 
 const never time.Duration = 1<<63 - 1
@@ -108,7 +109,7 @@ func (s *System) observed(o *Observation) (*item, error) {
 // add makes an alarm known.
 func (s *System) add(key Key, line string) (*item, error) {
 	if len(s.items) >= s.config.MaxAlarms && !s.makeRoom() {
-		return nil, fmt.Errorf("%v: %w", key, ErrFull)
+		return nil, fmt.Errorf("%s: %w", key.name(), ErrFull)
 	}
 	a := &item{saved: saved{Key: key, Line: line, State: event.AlarmNormal}, due: never}
 	a.policy = s.policies.of(line, key)
@@ -183,7 +184,7 @@ func (s *System) finish() []Change {
 		s.recheck = false
 		var affected []*item
 		for _, a := range s.items {
-			if a.Active && s.inhibited(a) != a.Suppressed {
+			if a.Active && s.inhibited(a) != (a.Suppressed && a.ReleaseRun == 0) {
 				affected = append(affected, a)
 			}
 		}
