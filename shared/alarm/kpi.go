@@ -98,14 +98,11 @@ func (k *kpi) acknowledged(run, after time.Duration) {
 // advance closes the minutes that are over.
 func (k *kpi) advance(run time.Duration) {
 	now := int64(run / time.Minute)
-	if k.minute < now-2*slotLength { // no flood lasts without alarms
-		k.closeMinute()
-		k.minute, k.flood, k.news = max(k.minute, now-2*slotLength), false, true
-	}
-	for ; k.minute < now; k.minute++ {
+	for end := min(now, k.minute+2*slotLength); k.minute < end; k.minute++ {
 		k.closeMinute()
 		k.news = k.news || (k.minute+1)%slotLength == 0
 	}
+	k.minute = now // no flood lasts longer without alarms
 }
 
 // closeMinute decides whether the present minute was of a flood.
