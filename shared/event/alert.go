@@ -35,8 +35,10 @@ type AlarmState string
 
 // The alarm states.
 const (
-	AlarmUnacknowledged AlarmState = "UNACKNOWLEDGED" // raised
-	AlarmNormal         AlarmState = "NORMAL"         // over
+	AlarmUnacknowledged         AlarmState = "UNACKNOWLEDGED"          // raised
+	AlarmAcknowledged           AlarmState = "ACKNOWLEDGED"            // raised, and somebody has seen it
+	AlarmReturnedUnacknowledged AlarmState = "RETURNED_UNACKNOWLEDGED" // over, and nobody has seen it
+	AlarmNormal                 AlarmState = "NORMAL"                  // over
 )
 
 // Severity is an alarm's priority in the words of ISA-18.2.
