@@ -29,7 +29,7 @@ type Espeak struct {
 
 const (
 	espeakTimeout = 5 * time.Second
-	maxWAV        = waveHeader + 2*maxRate*int(MaxClip/time.Second)
+	maxWAV        = int64(waveHeader + 2*maxRate*int(MaxClip/time.Second))
 	maxComplaint  = 300
 )
 
@@ -47,7 +47,7 @@ func (e Espeak) Clip(ctx context.Context, a Announcement) (Clip, error) {
 	cmd := exec.CommandContext(ctx, e.Program, "--stdin", "--stdout", "-v", language) //nolint:gosec // the configuration names the program
 	cmd.Stdin, cmd.WaitDelay = strings.NewReader(a.Text), time.Second
 	var out, complaint limited
-	out.room, complaint.room = maxWAV, maxComplaint
+	out.room, complaint.room = int(maxWAV), maxComplaint
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := cmd.Run(); err != nil {
 		return Clip{}, fmt.Errorf("run %s: %w: %s", e.Program, err, strings.TrimSpace(complaint.String()))
