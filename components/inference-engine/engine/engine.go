@@ -75,7 +75,7 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	r := &run{
 		rt: rt, config: config, now: e.Now, shipped: e.ShippedModel, seeded: &e.seeded, kept: &e.kept, assembler: newAssembler(config.MaxAge), logged: make(map[event.Reason]time.Time),
 		outlet: newOutlet(rt, config.PredictionBatch == BatchAuto), platform: runtime.GOOS + "/" + runtime.GOARCH,
-		desk: request.NewDesk(event.InferenceEngine, rt.WorkDir, e.Now, rt.Log),
+		desk: request.NewServer(event.InferenceEngine, rt.WorkDir, e.Now, rt.Log),
 	}
 	var err error
 	r.ledger = ledger.Begin(filepath.Join(rt.WorkDir, ledgerName), config.MaxThings)
@@ -125,7 +125,7 @@ type run struct {
 	outlet    *outlet
 	losses    *losses
 	logged    map[event.Reason]time.Time
-	desk      *request.Desk      // where commands given on the device wait
+	desk      *request.Server    // where commands given on the device wait
 	back      []*request.Request // to roll back, which wait for the end of a test
 
 	shadows        *shadow.Writer // nil: predictions go to no shadow

@@ -111,7 +111,7 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	defer r.access.Close()
 	asking, stop := context.WithCancel(ctx)
 	var taking sync.WaitGroup
-	r.asked = newAsked(request.NewDesk(event.ModelFetcher, rt.WorkDir, f.Now, rt.Log), f.Now)
+	r.asked = newAsked(request.NewServer(event.ModelFetcher, rt.WorkDir, f.Now, rt.Log), f.Now)
 	taking.Go(func() { r.asked.take(asking) })
 	defer taking.Wait()
 	defer stop()

@@ -25,8 +25,8 @@ var (
 
 const pollEvery = 50 * time.Millisecond
 
-// Ask is something that a person asks of a component.
-type Ask struct {
+// Call is something that a person asks of a component.
+type Call struct {
 	Component string
 	WorkDir   string // the component's
 	Command   string
@@ -38,31 +38,31 @@ type Ask struct {
 }
 
 // Do leaves the request and waits for the answer. An error is the component's, or wraps ErrNotTaken, ErrWaits or ErrNoAnswer.
-func (a Ask) Do(ctx context.Context) (string, error) {
-	work, err := os.OpenRoot(a.WorkDir)
+func (c Call) Do(ctx context.Context) (string, error) {
+	work, err := os.OpenRoot(c.WorkDir)
 	if err != nil {
-		return "", a.unreachable(err)
+		return "", c.unreachable(err)
 	}
 	defer func() { _ = work.Close() }()
 	dir, err := work.OpenRoot(folder) // not by a link to elsewhere, where root would write
 	if err != nil {
-		return "", a.unreachable(err)
+		return "", c.unreachable(err)
 	}
 	defer func() { _ = dir.Close() }()
 	id := rand.Text()
-	if err := a.leave(dir, id); err != nil {
-		return "", a.unreachable(err)
+	if err := c.leave(dir, id); err != nil {
+		return "", c.unreachable(err)
 	}
 	defer func() { _ = dir.Remove(id + suffixAnswer) }()
-	return a.wait(ctx, dir, id)
+	return c.wait(ctx, dir, id)
 }
 
 // leave writes the request. Root gives it to the component's user, who could not read it otherwise.
-func (a Ask) leave(dir *os.Root, id string) error {
-	m := message{V: format, ID: id, Command: a.Command, By: whoAsks(), Created: time.Now().UTC(), Valid: int64((max(a.Keep, a.Timeout) + time.Second) / time.Second)}
-	if a.Arguments != nil {
+func (c Call) leave(dir *os.Root, id string) error {
+	m := message{V: format, ID: id, Command: c.Command, By: whoAsks(), Created: time.Now().UTC(), Valid: int64((max(c.Keep, c.Timeout) + time.Second) / time.Second)}
+	if c.Arguments != nil {
 		var err error
-		if m.Arguments, err = json.Marshal(a.Arguments); err != nil {
+		if m.Arguments, err = json.Marshal(c.Arguments); err != nil {
 			return fmt.Errorf("encode arguments: %w", err)
 		}
 	}
@@ -78,10 +78,10 @@ func (a Ask) leave(dir *os.Root, id string) error {
 }
 
 // wait waits for the answer. It stops when nothing is heard for the time-out.
-func (a Ask) wait(ctx context.Context, dir *os.Root, id string) (string, error) {
+func (c Call) wait(ctx context.Context, dir *os.Root, id string) (string, error) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	silence := time.NewTimer(a.Timeout)
+	silence := time.NewTimer(c.Timeout)
 	defer silence.Stop()
 	var last answer
 	for {
@@ -90,52 +90,52 @@ func (a Ask) wait(ctx context.Context, dir *os.Root, id string) (string, error) 
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
-			return "", fmt.Errorf("read the answer of %s: %w", a.Component, err)
+			return "", fmt.Errorf("read the answer of %s: %w", c.Component, err)
 		case now.State == stateDone:
 			return printable(now.Text), nil
 		case now.State == stateFailed:
 			return "", errors.New(printable(now.Text))
 		case now.Text != last.Text:
-			silence.Reset(a.Timeout)
+			silence.Reset(c.Timeout)
 			last = now
-			if a.Progress != nil {
-				a.Progress(printable(now.Text))
+			if c.Progress != nil {
+				c.Progress(printable(now.Text))
 			}
 		}
 		select {
 		case <-tick.C:
 		case <-silence.C:
-			return "", a.giveUp(dir, id, last.Text, fmt.Sprintf("in %v", a.Timeout))
+			return "", c.giveUp(dir, id, last.Text, fmt.Sprintf("in %v", c.Timeout))
 		case <-ctx.Done():
-			return "", a.giveUp(dir, id, last.Text, "before it was interrupted")
+			return "", c.giveUp(dir, id, last.Text, "before it was interrupted")
 		}
 	}
 }
 
 // giveUp withdraws the request if it was not taken.
-func (a Ask) giveUp(dir *os.Root, id, last, when string) error {
-	if a.Keep > 0 {
+func (c Call) giveUp(dir *os.Root, id, last, when string) error {
+	if c.Keep > 0 {
 		if _, err := dir.Stat(id + suffixRequest); err == nil {
-			return fmt.Errorf("%s did not take the command %s; it waits %v: %w (is it running?)", a.Component, when, a.Keep, ErrWaits)
+			return fmt.Errorf("%s did not take the command %s; it waits %v: %w (is it running?)", c.Component, when, c.Keep, ErrWaits)
 		}
 	} else if err := dir.Remove(id + suffixRequest); err == nil {
-		return fmt.Errorf("%s did not take the command %s: %w: is it running, and does its log say that it works?", a.Component, when, ErrNotTaken)
+		return fmt.Errorf("%s did not take the command %s: %w: is it running, and does its log say that it works?", c.Component, when, ErrNotTaken)
 	}
 	if last != "" {
-		return fmt.Errorf("%s works on it, and did not end %s: %w; its last word: %s", a.Component, when, ErrNoAnswer, printable(last))
+		return fmt.Errorf("%s works on it, and did not end %s: %w; its last word: %s", c.Component, when, ErrNoAnswer, printable(last))
 	}
-	return fmt.Errorf("%s took the command and did not answer %s: %w", a.Component, when, ErrNoAnswer)
+	return fmt.Errorf("%s took the command and did not answer %s: %w", c.Component, when, ErrNoAnswer)
 }
 
 // unreachable explains why no request could be left.
-func (a Ask) unreachable(err error) error {
+func (c Call) unreachable(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("ask %s: %w: run this as root, or as the component's user", a.Component, err)
+		return fmt.Errorf("ask %s: %w: run this as root, or as the component's user", c.Component, err)
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("ask %s: %w: the component has not run there yet, or it is an older version", a.Component, err)
+		return fmt.Errorf("ask %s: %w: the component has not run there yet, or it is an older version", c.Component, err)
 	}
-	return fmt.Errorf("ask %s: %w", a.Component, err)
+	return fmt.Errorf("ask %s: %w", c.Component, err)
 }
 
 // whoAsks names the person, for the component's log.

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Desk is where a component takes requests. It is one of one work: the next one begins with its own.
-type Desk struct {
+// Server takes the requests of a component. It is one of one work: the next one begins with its own.
+type Server struct {
 	component string
 	path      string
 	now       func() time.Time
@@ -25,31 +25,31 @@ type Desk struct {
 	started bool
 }
 
-// NewDesk prepares the taking of requests in a component's work directory.
-func NewDesk(component, workDir string, now func() time.Time, log *slog.Logger) *Desk {
-	return &Desk{component: component, path: filepath.Join(workDir, folder), now: now, log: log}
+// NewServer prepares the taking of requests in a component's work directory.
+func NewServer(component, workDir string, now func() time.Time, log *slog.Logger) *Server {
+	return &Server{component: component, path: filepath.Join(workDir, folder), now: now, log: log}
 }
 
 // Take takes the requests that wait, for the caller to answer each. It is called again and again; a fault of the disk is
 // logged, and the next call tries again.
-func (d *Desk) Take() []*Request {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	taken, err := d.take()
-	if err != nil && !d.failing {
-		d.log.Error("commands given on this device are not taken; it will be tried again", "error", err)
+func (s *Server) Take() []*Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	taken, err := s.take()
+	if err != nil && !s.failing {
+		s.log.Error("commands given on this device are not taken; it will be tried again", "error", err)
 	}
-	d.failing = err != nil
+	s.failing = err != nil
 	return taken
 }
 
-func (d *Desk) take() ([]*Request, error) {
-	dir, err := os.OpenRoot(d.path)
+func (s *Server) take() ([]*Request, error) {
+	dir, err := os.OpenRoot(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(d.path, 0o700); err != nil {
+		if err := os.MkdirAll(s.path, 0o700); err != nil {
 			return nil, err
 		}
-		dir, err = os.OpenRoot(d.path)
+		dir, err = os.OpenRoot(s.path)
 	}
 	if err != nil {
 		return nil, err
@@ -65,40 +65,40 @@ func (d *Desk) take() ([]*Request, error) {
 		leftID, left := strings.CutSuffix(e.Name(), suffixTaken)
 		switch {
 		case isRequest && validID(id) && len(taken) < maxTake:
-			r, err := d.claim(dir, id)
+			r, err := s.claim(dir, id)
 			if err != nil {
 				return taken, err
 			}
 			if r != nil {
 				taken = append(taken, r)
 			}
-		case left && validID(leftID) && !d.started:
-			d.interrupted(dir, leftID)
+		case left && validID(leftID) && !s.started:
+			s.interrupted(dir, leftID)
 		case !isRequest && !left:
-			if info, err := e.Info(); err == nil && d.now().Sub(info.ModTime()).Abs() > keepFor {
+			if info, err := e.Info(); err == nil && s.now().Sub(info.ModTime()).Abs() > keepFor {
 				_ = dir.RemoveAll(e.Name()) // is tried again
 			}
 		}
 	}
-	d.started = true
+	s.started = true
 	return taken, nil
 }
 
 // claim takes one request. nil: it was withdrawn, or is answered already, as it cannot be done.
-func (d *Desk) claim(dir *os.Root, id string) (*Request, error) {
+func (s *Server) claim(dir *os.Root, id string) (*Request, error) {
 	if err := dir.Rename(id+suffixRequest, id+suffixTaken); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
 		return nil, err
 	}
-	r := &Request{id: id, desk: d}
+	r := &Request{id: id, server: s}
 	if err := syncFolder(dir); err != nil { // after a loss of power it might be done again
 		r.put(dir, stateFailed, "not done: that it was taken is not on disk: "+err.Error())
 		return nil, err
 	}
 	var m message
 	err := get(dir, id+suffixTaken, &m)
-	age := d.now().Sub(m.Created).Abs() // the clock may have been set meanwhile
+	age := s.now().Sub(m.Created).Abs() // the clock may have been set meanwhile
 	valid := min(time.Duration(min(m.Valid, int64(maxValid/time.Second)))*time.Second, maxValid)
 	switch {
 	case err != nil:
@@ -110,17 +110,17 @@ func (d *Desk) claim(dir *os.Root, id string) (*Request, error) {
 		err = fmt.Errorf("it expired: it is %v old by this clock, and was valid for %v", age.Round(time.Second), valid)
 	}
 	if err != nil {
-		d.log.Warn("a command given on this device is not done", "id", id, "error", printable(err.Error()))
+		s.log.Warn("a command given on this device is not done", "id", id, "error", printable(err.Error()))
 		r.put(dir, stateFailed, "not done: "+err.Error())
 		return nil, nil
 	}
 	r.Command, r.By, r.arguments = printable(m.Command), printable(m.By), m.Arguments
-	d.log.Info("command given on this device", "command", r.Command, "by", r.By, "id", id)
+	s.log.Info("command given on this device", "command", r.Command, "by", r.By, "id", id)
 	return r, nil
 }
 
 // interrupted answers what an earlier work took and did not finish.
-func (d *Desk) interrupted(dir *os.Root, id string) {
+func (s *Server) interrupted(dir *os.Root, id string) {
 	var a answer
 	if err := get(dir, id+suffixAnswer, &a); err == nil && a.State != stateWorking {
 		_ = dir.Remove(id + suffixTaken)
@@ -130,7 +130,7 @@ func (d *Desk) interrupted(dir *os.Root, id string) {
 	if a.Text != "" {
 		text += "; the last word was: " + a.Text
 	}
-	(&Request{id: id, desk: d}).put(dir, stateFailed, text)
+	(&Request{id: id, server: s}).put(dir, stateFailed, text)
 }
 
 // Request is one that was taken. It is used by one goroutine at a time.
@@ -140,7 +140,7 @@ type Request struct {
 
 	id        string
 	arguments json.RawMessage
-	desk      *Desk
+	server    *Server
 }
 
 // Arguments decodes the command's arguments; without any, into stays as it is.
@@ -168,15 +168,15 @@ func (r *Request) Answer(text string, err error) {
 
 // Unknown answers that there is no such command.
 func (r *Request) Unknown() {
-	r.Answer("", fmt.Errorf("this version of %s does not know the command %q", r.desk.component, r.Command))
+	r.Answer("", fmt.Errorf("this version of %s does not know the command %q", r.server.component, r.Command))
 }
 
 func (r *Request) tell(s state, text string) {
-	r.desk.mu.Lock()
-	defer r.desk.mu.Unlock()
-	dir, err := os.OpenRoot(r.desk.path)
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	dir, err := os.OpenRoot(r.server.path)
 	if err != nil {
-		r.desk.log.Warn("a command is not answered", "command", r.Command, "error", err)
+		r.server.log.Warn("a command is not answered", "command", r.Command, "error", err)
 		return
 	}
 	defer func() { _ = dir.Close() }()
@@ -184,9 +184,9 @@ func (r *Request) tell(s state, text string) {
 }
 
 func (r *Request) put(dir *os.Root, s state, text string) {
-	a := answer{V: format, ID: r.id, State: s, Text: printable(text), TS: r.desk.now().UTC()}
+	a := answer{V: format, ID: r.id, State: s, Text: printable(text), TS: r.server.now().UTC()}
 	if err := put(dir, r.id+suffixAnswer, r.id, a, nil); err != nil {
-		r.desk.log.Warn("a command is not answered", "command", r.Command, "error", err)
+		r.server.log.Warn("a command is not answered", "command", r.Command, "error", err)
 	}
 	if s != stateWorking {
 		_ = dir.Remove(r.id + suffixTaken) // if it stays, the next work finds the answer
