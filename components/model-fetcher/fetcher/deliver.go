@@ -23,7 +23,7 @@ func (r *run) deliver(ctx context.Context, o offer, again bool) error {
 		err = nil
 	}
 	err = judge(err)
-	if r.doubtful(ctx, o, err) {
+	if r.doubtful(ctx, err) {
 		return r.look(ctx, again)
 	}
 	if isDiskFull(err) {
@@ -74,16 +74,16 @@ func (r *run) settle(o offer, err error) error {
 		r.rt.Counter(CounterRefused + "." + string(refused.reason)).Add(1)
 		r.rt.Log.Error("the published model is refused", "name", o.event.Name, "version", o.event.Version, "error", err)
 		o.event.Detail = err.Error()
-		r.record.settle(r.policy, o.etag, o.unsigned, OutcomeRefused, stamp(o.event, StepRefused, r.Now()))
+		r.record.settle(r.policy, o, refused, stamp(o.event, StepRefused, r.Now()))
 	case err != nil:
 		return err
 	default:
 		r.rt.Counter(CounterDelivered).Add(1)
 		r.rt.Log.Info("a model is delivered", "name", o.event.Name, "version", o.event.Version, "sha256", o.event.SHA256, "delivery", o.id)
-		r.record.settle(r.policy, o.etag, o.unsigned, OutcomeDelivered, stamp(o.event, StepDelivered, r.Now()))
+		r.record.settle(r.policy, o, nil, stamp(o.event, StepDelivered, r.Now()))
 		r.record.deliver(o, r.inboxDir)
 	}
-	r.seen, r.unsaved = "", true
+	r.seen, r.unsaved, r.wrong = "", true, 0
 	saveErr := r.save() // before it is announced: a decision that is announced stands
 	r.tellNews(*r.record.Last)
 	return errors.Join(saveErr, r.sweep(""))
@@ -91,11 +91,9 @@ func (r *run) settle(o offer, err error) error {
 
 // resettle writes down that what is published was delivered before.
 func (r *run) resettle(o offer) error {
-	last := stamp(o.event, StepDelivered, r.Now())
-	r.record.Last = &last
+	r.record.settle(r.policy, o, nil, stamp(o.event, StepDelivered, r.Now()))
 	r.record.deliver(o, r.inboxDir)
-	r.record.Policy, r.record.ETag, r.record.Unsigned, r.record.Outcome = r.policy, o.etag, false, OutcomeDelivered
-	r.unsaved = true
+	r.unsaved, r.wrong = true, 0
 	return r.save()
 }
 
@@ -124,11 +122,12 @@ func (r *run) report(p download.Progress) {
 		r.rt.Log.Info("the download goes on", "bytes", p.Done, "of", p.Total)
 		return
 	case p.Restarted:
+		r.headway.over = true
 		r.rt.Counter(CounterRestarted).Add(1)
 		return
 	}
-	first := !r.progress
-	r.progress = true
+	first := !r.headway.bytes
+	r.headway.bytes = true
 	r.rt.Counter(CounterBytes).Add(uint64(p.Received))
 	now := time.Now()
 	due := now.Sub(r.noted) >= noteEvery

@@ -37,7 +37,7 @@ const (
 	CounterRefused   = "model.refused"      // in all
 	CounterBytes     = "download.bytes"     // of archives, as they came
 	CounterResumed   = "download.resumed"   // went on where an earlier process, or an earlier look, ended
-	CounterRestarted = "download.restarted" // started over, for the object had changed
+	CounterRestarted = "download.restarted" // started over: the object had changed, or the service ignored Range
 	CounterDiskFull  = "disk.full"
 	CounterInvalid   = "message.invalid"
 	CounterLost      = "event.lost" // made room for newer ones while no forwarder took them
@@ -73,11 +73,11 @@ type Fetcher struct {
 
 	news    *modelnews.Outbox // events that the forwarder does not have
 	record  *Record           // nil until it was read
-	doubts  doubts
-	unsaved bool    // the record in memory is newer than the file
-	seen    string  // delivery whose finding was told
-	again   bool    // a command asks for what was dealt with before; until a look has obeyed
-	replies []reply // to the commands over IPC that the next look answers
+	wrong   int               // fetches whose bytes were wrong, since the last decision
+	unsaved bool              // the record in memory is newer than the file
+	seen    string            // delivery whose finding was told
+	again   bool              // a command asks for what was dealt with before; until a look has obeyed
+	replies []reply           // to the commands over IPC that the next look answers
 }
 
 // Run looks for models until ctx ends. It is the component's Run. Neither a cloud that is away nor a disk that is full ends
@@ -138,11 +138,25 @@ type run struct {
 	commanded time.Time              // when one was that is
 	answers   *component.Publication // replies to commands over IPC
 
-	loader   *download.Downloader // nil until AWS can be used
-	access   *cloud.Access        // nil until AWS can be used
-	detail   string               // what the last look found, where that needs a word
-	progress bool                 // bytes came during this look
-	noted    time.Time            // when a download's progress was logged last
+	loader  *download.Downloader // nil until AWS can be used
+	access  *cloud.Access        // nil until AWS can be used
+	detail  string               // what the last look found, where that needs a word
+	headway headway              // of this look
+	noted   time.Time            // when a download's progress was logged last
+}
+
+// headway says whether a look that failed got further all the same.
+type headway struct {
+	bytes bool // of an archive came
+	over  bool // a download started over, or is to: its bytes were not worth their transfer
+}
+
+// failures counts a look that failed after others. One that got further is the first.
+func (h headway) failures(before int) int {
+	if h.bytes && !h.over {
+		return 1
+	}
+	return before + 1
 }
 
 // run looks, waits, and looks again, until ctx ends or the nucleus ends the subscription.
@@ -152,7 +166,7 @@ func (r *run) run(ctx context.Context) error {
 		backoff.Min, backoff.Max = retryMin, min(retryMax, r.config.Poll)
 	}
 	for failures := 0; ; {
-		r.progress, r.detail = false, ""
+		r.headway, r.detail = headway{}, ""
 		again, begun := r.asked.begin() || r.again, r.Now()
 		r.again = false
 		r.rt.Counter(CounterLooks).Add(1)
@@ -170,9 +184,7 @@ func (r *run) run(ctx context.Context) error {
 		if err != nil {
 			r.again = r.again || again
 			r.rt.Counter(CounterFailed).Add(1)
-			if failures++; r.progress {
-				failures = 1
-			}
+			failures = r.headway.failures(failures)
 			wait = backoff.Delay(failures)
 		} else {
 			failures = 0

@@ -49,7 +49,7 @@ func (r *run) look(ctx context.Context, again bool) error {
 	}
 	known := ""
 	if !again {
-		known = r.record.settled(r.policy, false)
+		known = r.record.settled(r.policy, false, r.Now())
 	}
 	envelope, etag, err := r.loader.Get(ctx, r.config.Bucket, r.key(modelstore.EnvelopeFile), known, modelstore.MaxEnvelope)
 	switch {
@@ -68,7 +68,7 @@ func (r *run) look(ctx context.Context, again bool) error {
 	signed, err := modelstore.VerifySigned(envelope, r.keys)
 	if err != nil {
 		err = judge(err)
-		if r.doubtful(ctx, o, err) {
+		if r.doubtful(ctx, err) {
 			return r.look(ctx, again)
 		}
 		return r.settle(o, err)
@@ -115,7 +115,7 @@ func (r *run) lookUnsigned(ctx context.Context, again bool) error {
 		return r.nothing()
 	case err != nil:
 		return err
-	case !again && etag == r.record.settled(r.policy, true):
+	case !again && etag == r.record.settled(r.policy, true, r.Now()):
 		return nil
 	}
 	o := offer{
@@ -167,10 +167,10 @@ func (r *run) key(names ...string) string {
 	return path.Join(append([]string{r.config.Prefix}, names...)...)
 }
 
-// load reads the record, once.
+// load reads the record, once. What could not be written of it is written now.
 func (r *run) load() error {
 	if r.record != nil {
-		return nil
+		return r.save()
 	}
 	record, err := openRecord(r.rt.WorkDir, r.Now())
 	if err != nil {

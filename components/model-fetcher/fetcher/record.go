@@ -52,6 +52,7 @@ type Record struct {
 	Signers   map[string]string `json:"signers,omitempty"`   // id of the key that signed the version in Delivered, by the model's name
 	Inbox     string            `json:"inbox,omitempty"`     // to which it was
 	Delivered map[string]string `json:"delivered,omitempty"` // version that was delivered last, by the model's name
+	Expired   time.Time         `json:"expired,omitzero"`    // expiry of the manifest that was refused for it
 	Damage    *Damage           `json:"damage,omitempty"`    // of the record before this one
 	Announce  []Event           `json:"announce,omitempty"`  // of a version before 0.2: events that no nucleus has taken
 }
@@ -62,7 +63,8 @@ type Damage struct {
 	Text string    `json:"text"`
 }
 
-// damageTold is how long it is told.
+// damageTold is how long it is told. The process that found the damage compares monotonic readings, so that a clock that is
+// set meanwhile does not matter.
 const damageTold = 24 * time.Hour
 
 // damaged says what was wrong with the record that stood in this one's place.
@@ -125,7 +127,7 @@ func openRecord(dir string, now time.Time) (Record, error) {
 		return Record{}, fmt.Errorf("set %s aside: %w", RecordFile, err)
 	}
 	text := fmt.Sprintf("%s was damaged, and is set aside as %s: what is published is fetched once more (%v)", RecordFile, filepath.Base(aside), err)
-	return Record{Format: recordFormat, Damage: &Damage{now.UTC(), shorten(text)}}, nil
+	return Record{Format: recordFormat, Damage: &Damage{now, shorten(text)}}, nil
 }
 
 func (r Record) write(dir string) error {
@@ -139,18 +141,25 @@ func (r Record) write(dir string) error {
 	return nil
 }
 
-// settled returns the ETag of what was decided already, signed or not, under the policy; "" = nothing was.
-func (r Record) settled(policy string, unsigned bool) string {
-	if r.Outcome == "" || r.Policy != policy || r.Unsigned != unsigned {
+// settled returns the ETag of what was decided already, signed or not, under the policy; "" = nothing was. What was refused
+// as expired is decided again when the clock says that it is not: it was ahead.
+func (r Record) settled(policy string, unsigned bool, now time.Time) string {
+	if r.Outcome == "" || r.Policy != policy || r.Unsigned != unsigned || now.Before(r.Expired) {
 		return ""
 	}
 	return r.ETag
 }
 
-// settle writes down a decision.
-func (r *Record) settle(policy, etag string, unsigned bool, outcome Outcome, e Event) {
-	r.Policy, r.ETag, r.Unsigned, r.Outcome, r.Last = policy, etag, unsigned, outcome, &e
-	if outcome != OutcomeDelivered || e.Name == "" {
+// settle writes down a decision about an offer: a refusal, or a delivery if that is nil.
+func (r *Record) settle(policy string, o offer, refused *refusal, e Event) {
+	r.Policy, r.ETag, r.Unsigned, r.Outcome, r.Last, r.Expired = policy, o.etag, o.unsigned, OutcomeDelivered, &e, time.Time{}
+	if refused != nil {
+		if r.Outcome = OutcomeRefused; refused.reason == modelstore.ReasonExpired {
+			r.Expired = o.expires
+		}
+		return
+	}
+	if e.Name == "" {
 		return
 	}
 	if r.Delivered == nil {

@@ -88,3 +88,30 @@ func TestACutRecord(t *testing.T) {
 		}
 	}
 }
+
+// Damage that a process finds before the clock is set is told for a day of that process, whatever the clock says later.
+func TestDamageIsToldThoughTheClockIsSetLater(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, RecordFile), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	got, err := openRecord(dir, now)
+	if err != nil || got.Damage == nil || got.Damage.At != now { // with its monotonic reading, by which the times are compared
+		t.Errorf("%+v, %v, at %v", got.Damage, err, now)
+	}
+}
+
+// A look that began a download over makes no headway, and is followed by ever longer pauses.
+func TestHeadway(t *testing.T) {
+	for _, c := range []struct {
+		headway       headway
+		before, after int
+	}{
+		{headway{}, 4, 5}, {headway{bytes: true}, 4, 1}, {headway{bytes: true, over: true}, 4, 5},
+	} {
+		if got := c.headway.failures(c.before); got != c.after {
+			t.Errorf("%+v: %d failures became %d, want %d", c.headway, c.before, got, c.after)
+		}
+	}
+}
