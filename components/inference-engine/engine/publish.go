@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
@@ -17,6 +18,8 @@ const (
 	pendingLimit = 64
 	// busyAt is from how many on predictions wait for each other, to leave together: the nucleus is slower than the rows.
 	busyAt = 4
+	// confirmGrace is how long the nucleus may take, after the end of a run, to answer what was published before.
+	confirmGrace = 2 * time.Second
 	// waitingLimit bounds the rows that wait for each other; several are refused ones, which have no bytes.
 	waitingLimit = 100
 )
@@ -131,7 +134,10 @@ func (o *outlet) join() (batch []byte, taken, rows int) {
 }
 
 // confirm waits for the nucleus's answers and gives settled each row whose fate is known, in order, until pending is closed.
+// It runs in a goroutine of its own, and a little longer than ctx.
 func (o *outlet) confirm(ctx context.Context, settled func(handled)) {
+	ctx, release := component.Outlive(ctx, confirmGrace)
+	defer release()
 	for p := range o.pending {
 		known := p.call == nil || o.answered(ctx, p)
 		o.underWay.Add(-1)
