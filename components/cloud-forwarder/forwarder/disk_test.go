@@ -106,7 +106,7 @@ func TestQueueOfAnotherProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.start()
-	r.awaitState(event.StateDegraded, "alerts-iot open: open queue: lock folder: queue is open elsewhere")
+	r.awaitState(event.StateDegraded, "alerts-iot open: open queue: lock folder: in use elsewhere")
 	r.alert("a-1")
 	if err := other.Close(); err != nil {
 		t.Fatal(err)

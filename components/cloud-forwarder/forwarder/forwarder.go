@@ -17,6 +17,7 @@ import (
 	"edgepdm/shared/ledger"
 	"edgepdm/shared/request"
 	"edgepdm/shared/spool"
+	"edgepdm/shared/wait"
 )
 
 // Names of the streams.
@@ -166,7 +167,7 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 func (r *run) newStream(name string, options spool.Options) *stream {
 	s := &stream{
 		name: name, dir: filepath.Join(r.rt.WorkDir, spoolDir, name), options: options, opened: make(chan struct{}),
-		sinks: make(chan sink, 1), timeout: r.config.Timeout, backoff: component.Backoff{Min: retryMin, Max: r.config.RetryMax},
+		sinks: make(chan sink, 1), timeout: r.config.Timeout, backoff: wait.Backoff{Min: retryMin, Max: r.config.RetryMax},
 		parallel: 1, dead: r.forwarder.deadAlerts, uplink: r.uplink, rt: r.rt, drops: r.forwarder.drops, dropped: make(map[spool.Reason]uint64),
 	}
 	s.options.Now = r.forwarder.Now
@@ -181,7 +182,7 @@ func (r *run) run(ctx context.Context) error {
 	r.rt.SetState(event.StateOK, "")
 	work, stop := context.WithCancel(ctx)
 	defer stop()
-	keep, release := component.Outlive(work, stopGrace)
+	keep, release := wait.Outlive(work, stopGrace)
 	defer release()
 
 	var working, acknowledging sync.WaitGroup
@@ -294,7 +295,7 @@ func (r *run) connect(ctx context.Context) {
 		r.toPredictions.sinks <- &iotCoreSink{client: r.rt.IPC, prefix: prefix}
 		r.toChanges.sinks <- &iotCoreSink{client: r.rt.IPC, prefix: prefix}
 	}
-	backoff := component.Backoff{Min: time.Second, Max: time.Minute}
+	backoff := wait.Backoff{Min: time.Second, Max: time.Minute}
 	for attempt := 1; ; attempt++ {
 		problem := r.reach(ctx, prefix)
 		if ctx.Err() != nil {

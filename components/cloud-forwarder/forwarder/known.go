@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"edgepdm/shared/component"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 )
@@ -223,7 +222,7 @@ func (k *known) rewrite() error {
 		}
 		file.Write(line)
 	}
-	if err := component.WriteFileAtomic(k.path, file.Bytes(), 0o600); err != nil {
+	if err := durable.WriteFileAtomic(k.path, file.Bytes(), 0o600); err != nil {
 		return err
 	}
 	k.lines = len(k.order)

@@ -14,6 +14,7 @@ import (
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/spool"
+	"edgepdm/shared/wait"
 )
 
 // Names of a stream's counters in the health messages are counterStream + its name + one of these.
@@ -94,7 +95,7 @@ type stream struct {
 	behind   *stream       // nil, or the stream that takes what this one does not send soon
 	maxAge   time.Duration // at which records are dropped; 0 = never
 	timeout  time.Duration
-	backoff  component.Backoff
+	backoff  wait.Backoff
 	dead     *deadLetters
 	uplink   *uplink
 	rt       *component.Runtime

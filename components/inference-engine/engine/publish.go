@@ -11,6 +11,7 @@ import (
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/wait"
 )
 
 const (
@@ -107,7 +108,7 @@ func (o *outlet) publish() (publication, error) {
 		}
 	}
 	var err error
-	p.call, err = o.rt.IPC().StartPublish(topic, payload)
+	p.call, err = o.rt.IPC().StartPublish(context.Background(), topic, payload) // what was scored leaves, also at the end
 	return p, err
 }
 
@@ -136,7 +137,7 @@ func (o *outlet) join() (batch []byte, taken, rows int) {
 // confirm waits for the nucleus's answers and gives settled each row whose fate is known, in order, until pending is closed.
 // It runs in a goroutine of its own, and a little longer than ctx.
 func (o *outlet) confirm(ctx context.Context, settled func(handled)) {
-	ctx, release := component.Outlive(ctx, confirmGrace)
+	ctx, release := wait.Outlive(ctx, confirmGrace)
 	defer release()
 	for p := range o.pending {
 		known := p.call == nil || o.answered(ctx, p)

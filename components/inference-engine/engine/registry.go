@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelnews"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/random"
 )
 
 const (
@@ -54,7 +55,7 @@ type testResult struct {
 
 func newRegistry(m *models, store *modelstore.Store) *registry {
 	return &registry{
-		rt: m.rt, config: m.config, now: m.now, store: store, news: m.news, use: m.use, id: component.RandomID(), tested: make(chan testResult, 1),
+		rt: m.rt, config: m.config, now: m.now, store: store, news: m.news, use: m.use, id: random.ID(), tested: make(chan testResult, 1),
 		retry: make(map[string]time.Time), damaged: make(map[string]int),
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"edgepdm/components/model-fetcher/download"
-	"edgepdm/shared/component"
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
 )
@@ -49,7 +49,7 @@ func (r *run) fill(ctx context.Context, o *offer) error {
 		r.tellNews(stamp(o.event, StepDownloading, r.Now()))
 	}
 	if !o.unsigned {
-		if err := component.WriteFileAtomic(delivery.Path(modelstore.EnvelopeFile), o.envelope, 0o600); err != nil {
+		if err := durable.WriteFileAtomic(delivery.Path(modelstore.EnvelopeFile), o.envelope, 0o600); err != nil {
 			return fmt.Errorf("put manifest into inbox: %w", err)
 		}
 	}

@@ -27,6 +27,7 @@ import (
 	"edgepdm/shared/modelnews"
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/request"
+	"edgepdm/shared/wait"
 )
 
 // Names of counters in the health messages. Refusals are counted as model.refused.<reason>.
@@ -64,7 +65,7 @@ type Fetcher struct {
 	Now    func() time.Time // time.Now in production
 
 	// Retry is the time between two tries while something does not work; the zero value for production's.
-	Retry component.Backoff
+	Retry wait.Backoff
 	// LookLimit and Patience are how long a look, and the wait of a command for its answer, may take; the zero values for
 	// production's.
 	LookLimit, Patience time.Duration
@@ -174,7 +175,7 @@ func (r *run) run(ctx context.Context) error {
 		if ctx.Err() != nil || errors.Is(err, errEnded) {
 			r.again = r.again || again // the next Run obeys
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // a stop ends the look
 			}
 			return err
 		}
@@ -297,7 +298,7 @@ func (r *run) tell(err error) {
 	r.rt.Conditions().Set(event.CodeStateOnDisk, newsFile, r.news.Problem())
 	var frozen, damaged error
 	if r.record != nil {
-		damaged = r.record.damaged(r.Now())
+		damaged = r.record.Damage.Told(r.Now())
 	}
 	r.rt.Conditions().Set(event.CodeStateOnDisk, RecordFile, damaged)
 	if r.record != nil && r.config.Bucket != "" && !r.config.AllowDowngrade {

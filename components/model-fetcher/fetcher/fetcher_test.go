@@ -12,9 +12,9 @@ import (
 
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/components/model-fetcher/fetcher"
-	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/wait"
 )
 
 func TestAModelIsDeliveredOnce(t *testing.T) {
@@ -249,7 +249,7 @@ func TestAFullDiskLeavesNothingInTheInbox(t *testing.T) {
 			}
 			return fullDisk{file}, err
 		}
-		f.Retry = component.Backoff{Max: time.Hour, Rand: func(n int64) int64 { return n - 1 }} // not before it is told to
+		f.Retry = wait.Backoff{Max: time.Hour, Rand: func(n int64) int64 { return n - 1 }} // not before it is told to
 		return f
 	}
 	r.start()

@@ -28,6 +28,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/wait"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
@@ -98,7 +99,7 @@ func newRigOn(t *testing.T, endpoint, bucket string, publisher aws.Credentials) 
 	}
 	r.make = func() *fetcher.Fetcher {
 		return &fetcher.Fetcher{
-			Getenv: r.env.Getenv, Now: time.Now, Retry: component.Backoff{Min: 5 * time.Millisecond, Max: 50 * time.Millisecond},
+			Getenv: r.env.Getenv, Now: time.Now, Retry: wait.Backoff{Min: 5 * time.Millisecond, Max: 50 * time.Millisecond},
 		}
 	}
 	r.configure(map[string]any{

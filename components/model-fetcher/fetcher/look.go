@@ -13,9 +13,9 @@ import (
 
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/shared/cloud"
-	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/wait"
 )
 
 // offer is a model that is published and acceptable so far.
@@ -152,7 +152,7 @@ func (r *run) connect() error {
 	r.rt.Conditions().Set(event.CodeConfiguration, placeRootCAs, access.RootCAs)
 	pause := r.Retry
 	if pause.Max == 0 {
-		pause = component.Backoff{Min: retryMin, Max: retryMax}
+		pause = wait.Backoff{Min: retryMin, Max: retryMax}
 	}
 	r.access = access
 	r.loader = &download.Downloader{

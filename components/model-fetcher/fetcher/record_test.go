@@ -53,7 +53,7 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 					}
 					continue
 				}
-				if aside++; got.damaged(now) == nil || got.damaged(now.Add(25*time.Hour)) != nil || len(got.Delivered) > 0 {
+				if aside++; got.Damage.Told(now) == nil || got.Damage.Told(now.Add(25*time.Hour)) != nil || len(got.Delivered) > 0 {
 					t.Fatalf("bit %d: %+v", bit, got)
 				}
 				if aside > 20 {
@@ -62,7 +62,7 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 				if err := got.write(dir); err != nil {
 					t.Fatal(err)
 				}
-				if again, err := ReadRecord(dir); err != nil || again.damaged(now) == nil { // it is told after a restart, too
+				if again, err := ReadRecord(dir); err != nil || again.Damage.Told(now) == nil { // it is told after a restart, too
 					t.Fatalf("bit %d: %+v, %v", bit, again, err)
 				}
 			}
@@ -86,19 +86,6 @@ func TestACutRecord(t *testing.T) {
 		if _, err := ReadRecord(dir); !errors.Is(err, durable.ErrDamaged) {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
-	}
-}
-
-// Damage that a process finds before the clock is set is told for a day of that process, whatever the clock says later.
-func TestDamageIsToldThoughTheClockIsSetLater(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, RecordFile), []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now()
-	got, err := openRecord(dir, now)
-	if err != nil || got.Damage == nil || got.Damage.At != now { // with its monotonic reading, by which the times are compared
-		t.Errorf("%+v, %v, at %v", got.Damage, err, now)
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"edgepdm/components/model-fetcher/download"
-	"edgepdm/shared/component"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/wait"
 )
 
 // ReasonOversized says that a model is larger than maxBytes. The other reasons are those of modelstore; a reason begins the
@@ -47,7 +47,7 @@ func (r *run) doubtful(ctx context.Context, err error) bool {
 	r.rt.Log.Warn("wrong bytes received: fetching them again", "error", err)
 	pause := r.Retry
 	if pause.Max == 0 {
-		pause = component.Backoff{Min: retryMin, Max: wrongMax}
+		pause = wait.Backoff{Min: retryMin, Max: wrongMax}
 	}
 	pause.Wait(ctx, r.wrong)
 	return true
