@@ -67,7 +67,7 @@ func (m *models) openStore() {
 	}
 	a.again = m.now().Add(openAgain << min(a.failed, maxRetries))
 	a.failed++
-	a.problem = fmt.Errorf("the models cannot be reached: %w", err)
+	a.problem = fmt.Errorf("the model store cannot be opened: %w", err)
 	if before == nil || before.Error() != a.problem.Error() {
 		m.loading = loading{again: m.now()}
 	}

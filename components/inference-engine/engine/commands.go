@@ -23,7 +23,7 @@ func (m *models) commands() {
 		case modelstore.CommandRollback:
 			m.back = append(m.back, q)
 			if m.registry != nil && m.registry.testing {
-				q.Progress("a delivered model is being tested; the roll-back waits for the end of that")
+				q.Progress("a delivered model is being tested; the rollback follows")
 			}
 		default:
 			q.Unknown()
@@ -49,13 +49,13 @@ func (m *models) goBack(q *request.Request) (string, error) {
 	}
 	switch {
 	case m.access.problem != nil:
-		return "", fmt.Errorf("no roll-back: %w; it is tried again", m.access.problem)
+		return "", fmt.Errorf("rollback failed: %w; the store will be tried again", m.access.problem)
 	case m.registry == nil:
-		return "", fmt.Errorf("no roll-back: the model in use is the file %s, which the configuration names", m.config.Model)
+		return "", fmt.Errorf("rollback failed: the model in use is the file %s, which the configuration names", m.config.Model)
 	}
 	bad, _ := m.registry.store.Current()
 	if _, ok := m.registry.store.Previous(); !ok {
-		return "", fmt.Errorf("no roll-back: there is no model before %s, which stays active", describe(bad))
+		return "", fmt.Errorf("rollback failed: there is no model before %s, which stays active", describe(bad))
 	}
 	if err := m.rollback(arguments.Reason); err != nil {
 		return "", err
@@ -130,6 +130,6 @@ func naming(name, version string) string {
 // refuseCommands answers those that wait when the work ends.
 func (m *models) refuseCommands() {
 	for _, q := range m.back {
-		q.Answer("", errors.New("no roll-back: the engine stops, or has a new configuration"))
+		q.Answer("", errors.New("rollback failed: the engine stops, or has a new configuration"))
 	}
 }

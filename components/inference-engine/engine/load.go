@@ -79,7 +79,7 @@ func (m *models) activate() {
 		err = fmt.Errorf("%w: %w", err, seeding)
 	}
 	if m.loading.failed <= quietTries {
-		m.rt.Log.Error("no row is scored: there is no model", "error", err)
+		m.rt.Log.Error("no model loaded: telemetry is not scored", "error", err)
 	}
 	m.rt.SetModel(nil)
 	m.rt.SetState(event.StateNoModel, err.Error())
@@ -166,7 +166,7 @@ func (m *models) loadFile(path string) (*activeModel, error) {
 		return model, nil
 	}
 	if mayPass(err) && m.kept.fits(config) {
-		m.rt.Log.Info("the model's file cannot be read now: the model that was read before stays", "error", err)
+		m.rt.Log.Info("the model file cannot be read: the model that was read earlier stays in use", "error", err)
 		return m.kept.model.with(config), nil
 	}
 	return nil, err

@@ -167,7 +167,7 @@ func (o *outlet) answered(ctx context.Context, p publication) bool {
 // separate publishes predictions one by one, and all from now on: the nucleus does not grant batches.
 func (o *outlet) separate(ctx context.Context, rows []handled, refusal error) bool {
 	if o.batches.CompareAndSwap(true, false) {
-		o.rt.Log.Warn("predictions leave one by one, as batches are refused", "error", refusal)
+		o.rt.Log.Warn("batches are refused: predictions are published one by one", "error", refusal)
 	}
 	for _, row := range rows {
 		if row.scored() && !o.count(ctx, o.rt.IPC().Publish(ctx, event.PredictionTopic(row.thing), row.prediction), 1) {

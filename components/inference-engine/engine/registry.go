@@ -63,7 +63,7 @@ func newRegistry(m *models, store *modelstore.Store) *registry {
 // watch chooses whether models are taken from the inbox.
 func (g *registry) watch(keys []ed25519.PublicKey) {
 	if len(keys) == 0 && !g.config.AllowUnsigned {
-		g.rt.Log.Info("no model is taken from the inbox: publicKeys is empty, and allowUnsigned is false")
+		g.rt.Log.Info("the inbox is not used: publicKeys is empty and allowUnsigned is false")
 		return
 	}
 	dir := g.config.Inbox
@@ -84,7 +84,7 @@ func (g *registry) watch(keys []ed25519.PublicKey) {
 func (g *registry) current() (*activeModel, error) {
 	installed, ok := g.store.Current()
 	if !ok {
-		return nil, errors.New("there is no model: neither a shipped nor a delivered one is usable")
+		return nil, errors.New("no model loaded: neither the shipped nor a delivered model is usable")
 	}
 	model, err := newActiveModel(installed, g.config)
 	if !errors.Is(err, modelstore.ErrDamaged) {
@@ -148,7 +148,7 @@ func (g *registry) settle(r testResult) bool {
 	switch {
 	case r.err == nil:
 		if r.err = g.store.Activate(r.candidate); r.err != nil && g.isActive(r.candidate.Installed) {
-			g.rt.Log.Warn("which model is active may not survive a loss of power", "error", r.err)
+			g.rt.Log.Warn("the choice of the active model may not survive a power loss", "error", r.err)
 			r.err = nil
 		}
 	case errors.Is(r.err, modelstore.ErrActive): // delivered again: nothing is to be done
@@ -159,7 +159,7 @@ func (g *registry) settle(r testResult) bool {
 	case errors.As(r.err, &refused) && refused.Reason == modelstore.ReasonDelivery && g.damaged[r.delivery.ID] < maxDamaged:
 		// Its files do not fit together, as while they are replaced: that is no word on the model.
 		g.damaged[r.delivery.ID]++
-		g.rt.Log.Warn("a delivery is not whole; it will be tested again", "delivery", r.delivery.ID, "error", r.err)
+		g.rt.Log.Warn("the delivery is incomplete: it will be tested again", "delivery", r.delivery.ID, "error", r.err)
 		g.retry[r.delivery.ID] = g.now().Add(lookEvery << g.damaged[r.delivery.ID])
 		return false
 	case errors.As(r.err, &refused), r.candidate.ID != "" && !ofFile(r.err): // or it does not fit the configuration
@@ -197,7 +197,7 @@ func (g *registry) drop(r testResult) {
 		return
 	}
 	if err := g.store.Drop(r.candidate); err != nil {
-		g.rt.Log.Warn("an attempt is not ended", "delivery", r.delivery.ID, "error", err)
+		g.rt.Log.Warn("the attempt could not be ended", "delivery", r.delivery.ID, "error", err)
 	}
 }
 
@@ -205,7 +205,7 @@ func (g *registry) remove(d modelstore.Delivery) {
 	delete(g.retry, d.ID)
 	delete(g.damaged, d.ID)
 	if err := g.inbox.Remove(d.ID); err != nil {
-		g.rt.Log.Warn("a delivery stays in the inbox", "delivery", d.ID, "error", err)
+		g.rt.Log.Warn("the delivery could not be removed from the inbox", "delivery", d.ID, "error", err)
 	}
 }
 
@@ -215,17 +215,17 @@ func (g *registry) rollback(reason string) (*activeModel, error) {
 	bad, _ := g.store.Current()
 	good, ok := g.store.Previous()
 	if !ok {
-		return nil, fmt.Errorf("roll back, as the model %s: %w", reason, modelstore.ErrNoPrevious)
+		return nil, fmt.Errorf("roll back because the model %s: %w", reason, modelstore.ErrNoPrevious)
 	}
 	model, err := newActiveModel(good, g.config)
 	if err != nil {
-		return nil, fmt.Errorf("roll back, as the model %s: the model before, %s, cannot be used: %w", reason, describe(good), err)
+		return nil, fmt.Errorf("roll back because the model %s: the model before, %s, cannot be used: %w", reason, describe(good), err)
 	}
 	if _, err := g.store.Rollback(reason); err != nil {
 		if !g.isActive(good) {
-			return nil, fmt.Errorf("roll back, as the model %s: %w", reason, err)
+			return nil, fmt.Errorf("roll back because the model %s: %w", reason, err)
 		}
-		g.rt.Log.Warn("which model is active may not survive a loss of power", "error", err)
+		g.rt.Log.Warn("the choice of the active model may not survive a power loss", "error", err)
 	}
 	g.rt.Counter(CounterModelsRolledBack).Add(1)
 	g.use(model, probation{})
@@ -255,7 +255,7 @@ func (g *registry) publish(e event.ModelEvent) {
 	dropped, err := g.news.Add(e)
 	g.rt.Counter(CounterModelEventsLost).Add(uint64(dropped))
 	if err != nil {
-		g.rt.Log.Warn("model event is not on disk; it is published all the same", "event", e.Event, "error", err)
+		g.rt.Log.Warn("the model event could not be written to disk: it is published anyway", "event", e.Event, "error", err)
 	}
 }
 
@@ -265,6 +265,6 @@ func (g *registry) close() {
 		g.drop(<-g.tested)
 	}
 	if err := g.store.Close(); err != nil {
-		g.rt.Log.Warn("the store of models was not closed cleanly", "error", err)
+		g.rt.Log.Warn("the model store was not closed cleanly", "error", err)
 	}
 }

@@ -46,7 +46,7 @@ func (s *scorer) putShadow(p *event.Prediction) {
 		State state `json:"state"`
 	}{state{shadowPrediction{p.ID, p.TS, p.Label, p.Probability, p.Threshold, p.Model.Version, p.Text, p.Simulated}}})
 	if err != nil { // it has no value that JSON cannot say
-		s.rt.Log.Error("a prediction does not go to its shadow", "error", err)
+		s.rt.Log.Error("the prediction could not be encoded for its shadow", "error", err)
 		return
 	}
 	if !s.shadows.Put(p.Thing, document) {

@@ -135,7 +135,7 @@ func (d *Downloader) fetch(ctx context.Context, w Want, p *partial) (Got, error)
 			}
 			d.startOver(p)
 		case err != nil && p.bytes > before && p.restarts <= maxRestarts && !final(err) && !errors.Is(err, errStalled) && ctx.Err() == nil:
-			d.log().Info("the download was interrupted, and goes on", "bytes", p.bytes, "of", p.state.Size, "error", err)
+			d.log().Info("the download was interrupted and resumes", "bytes", p.bytes, "of", p.state.Size, "error", err)
 			if err := p.checkpoint(); err != nil {
 				return Got{}, err
 			}

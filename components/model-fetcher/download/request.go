@@ -65,7 +65,7 @@ func (d *Downloader) ask(ctx context.Context, w Want, p *partial) (*s3.GetObject
 	answer, err := d.Source.GetObject(ctx, input)
 	if err != nil && p.state.VersionID != "" && StatusCode(err) == http.StatusForbidden {
 		// The role may read objects, but not their versions: If-Match alone guards.
-		d.log().Warn("versions of objects may not be read: the download goes on without", "error", err)
+		d.log().Warn("object versions may not be read: the download continues without them", "error", err)
 		p.state.VersionID, input.VersionId = "", nil
 		answer, err = d.Source.GetObject(ctx, input)
 	}

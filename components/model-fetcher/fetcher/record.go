@@ -143,7 +143,7 @@ func (r Record) frozen(now time.Time) error {
 	if r.Expires.IsZero() || now.Before(r.Expires) {
 		return nil
 	}
-	return fmt.Errorf("no newer manifest since %s, and that one expired on %s: publish one, or see who withholds it",
+	return fmt.Errorf("no newer manifest since %s, and that one expired on %s: publish a new one, or find out what blocks it",
 		r.Created.UTC().Format(time.DateTime), r.Expires.UTC().Format(time.DateTime))
 }
 

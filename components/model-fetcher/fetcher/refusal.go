@@ -35,21 +35,21 @@ const wrongMax = 30 * time.Second // between two of them
 
 // doubtful tells whether a refusal is for bytes that are not what they should be, the first few times, and waits a little:
 // a bit that was flipped on the way, or an answer that was cut, is fetched again from its beginning.
-func (r *run) doubtful(ctx context.Context, err error) bool {
+func (l *looker) doubtful(ctx context.Context, err error) bool {
 	refused, ok := errors.AsType[*refusal](err)
 	if !ok || refused.reason != modelstore.ReasonSignature && refused.reason != modelstore.ReasonDelivery {
 		return false
 	}
-	r.headway.over = true
-	if r.wrong++; r.wrong >= maxWrong {
+	l.headway.over = true
+	if l.wrong++; l.wrong >= maxWrong {
 		return false
 	}
-	r.rt.Log.Warn("wrong bytes received: fetching them again", "error", err)
-	pause := r.Retry
+	l.rt.Log.Warn("wrong bytes received: fetching them again", "error", err)
+	pause := l.Retry
 	if pause.Max == 0 {
 		pause = wait.Backoff{Min: retryMin, Max: wrongMax}
 	}
-	pause.Wait(ctx, r.wrong)
+	pause.Wait(ctx, l.wrong)
 	return true
 }
 
