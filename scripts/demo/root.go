@@ -13,7 +13,7 @@ import (
 // rootMark is a file by which the demo knows a folder as its own, and may empty it.
 const rootMark = ".edgepdm-demo"
 
-// takeRoot makes root this demo's own until what it returns is closed, and empties it.
+// takeRoot makes root this demo's own until the file that it returns is closed, and empties it.
 func takeRoot(root string) (io.Closer, error) {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return nil, fmt.Errorf("make -root: %w", err)
@@ -28,10 +28,10 @@ func takeRoot(root string) (io.Closer, error) {
 	}
 	lock, err := durable.Lock(mark)
 	if errors.Is(err, durable.ErrLocked) {
-		return nil, fmt.Errorf("-root: another demo runs in %s", root)
+		return nil, fmt.Errorf("-root: another demo runs in %s: %w", root, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("mark -root: %w", err)
+		return nil, fmt.Errorf("lock -root: %w", err)
 	}
 	for _, entry := range entries {
 		if entry.Name() == rootMark {

@@ -14,6 +14,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"edgepdm/shared/event"
 	"edgepdm/test/need"
 )
 
@@ -190,7 +191,7 @@ func TestGDKBuildsAndPublishes(t *testing.T) {
 // can know of the version that GDK will choose.
 func TestGDKVersionReachesTheProgram(t *testing.T) {
 	root := copyTree(t)
-	project, name := filepath.Join(root, "recipes", "sensor-simulator"), simulatorName
+	project, name := filepath.Join(root, "recipes", "sensor-simulator"), event.SensorSimulator
 	for _, version := range []string{"NEXT_PATCH", "3.2.1"} {
 		file := filepath.Join(project, "gdk-config.json")
 		text := bytes.ReplaceAll(read(t, file), []byte(`"NEXT_PATCH"`), []byte(`"`+version+`"`))

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"edgepdm/shared/recipe"
+
+	"edgepdm/shared/event"
 )
 
 // greengrassCloud stands in for the service AWS IoT Greengrass, which moto lacks, as far as the pages use it.
@@ -46,7 +48,7 @@ func (c *greengrassCloud) state() (components, deployments, devices []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, d := range c.deployments {
-		deployments = append(deployments, d.components[suiteName].Version+" "+d.Status)
+		deployments = append(deployments, d.components[event.Suite].Version+" "+d.Status)
 	}
 	return slices.Sorted(maps.Keys(c.components)), deployments, slices.Sorted(maps.Keys(c.devices))
 }

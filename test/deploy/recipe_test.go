@@ -18,6 +18,7 @@ import (
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/components/sensor-simulator/simulator"
+	"edgepdm/shared/event"
 	"edgepdm/shared/recipe"
 	"edgepdm/test/need"
 )
@@ -117,7 +118,7 @@ func TestManifestsCoverAllArchitectures(t *testing.T) {
 	suffixes := []string{"amd64", "arm64", "armv7"}
 	for project, name := range projects {
 		r := parse(t, recipeText(t, project))
-		if name == suiteName {
+		if name == event.Suite {
 			continue
 		}
 		var got []string
@@ -144,7 +145,7 @@ func TestSuiteDependsOnProductionComponents(t *testing.T) {
 	r := parse(t, recipeText(t, "."))
 	for _, name := range projects {
 		dependency, depends := r.Dependencies[name]
-		if want := name != suiteName && name != simulatorName; depends != want {
+		if want := name != event.Suite && name != event.SensorSimulator; depends != want {
 			t.Errorf("the suite depends on %s: %v", name, depends)
 		}
 		if depends && dependency.Type != "SOFT" {

@@ -11,16 +11,13 @@ import (
 	"edgepdm/shared/request"
 )
 
-// Component is the component's name.
-const Component = "com.edgepdm.InferenceEngine"
-
 // commands obeys what was asked for on the device. A roll-back waits for the end of a test, which may change what is active.
 func (m *models) commands() {
 	for _, q := range m.desk.Take() {
 		switch q.Command {
-		case modelstore.CommandStatus:
+		case event.CommandStatus:
 			q.Answer(m.status(), nil)
-		case modelstore.CommandRollback:
+		case event.CommandRollback:
 			m.back = append(m.back, q)
 			if m.registry != nil && m.registry.testing {
 				q.Progress("a delivered model is being tested; the rollback follows")
@@ -40,7 +37,7 @@ func (m *models) commands() {
 
 // goBack goes back to the model before, and says to which.
 func (m *models) goBack(q *request.Request) (string, error) {
-	var arguments modelstore.Rollback
+	var arguments event.Rollback
 	if err := q.Arguments(&arguments); err != nil {
 		return "", err
 	}

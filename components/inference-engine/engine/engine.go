@@ -28,14 +28,11 @@ const reasonEncode event.Reason = "encode"
 // reasonScore counts rows that the model could not score.
 const reasonScore event.Reason = "score"
 
-// Names of the counters in the health messages. Invalid rows are counted as CounterInvalid and the reason.
+// Names of the counters in the health messages. Invalid rows are counted as event.CounterTelemetryInvalid and the reason.
 const (
 	CounterRows             = "telemetry.rows"        // rows received, in any form
-	CounterInvalid          = "telemetry.invalid."    // + Reason
-	CounterMissed           = "telemetry.missed"      // rows that never arrived, by their sequence numbers
 	CounterJumps            = "telemetry.jumps"       // rows whose number is too far from the others to say what is between
 	CounterTwoSenders       = "telemetry.two-senders" // rows of another sender under the same thing's name
-	CounterUnheard          = "telemetry.unheard"     // rows that a thing numbered before the first one that was heard of it
 	CounterRepeated         = "telemetry.repeated"    // rows that came again, scored all the same
 	CounterDropped          = "telemetry.dropped"     // messages dropped because the engine was too slow
 	CounterGarbled          = "telemetry.garbled"     // messages that the nucleus delivered damaged
@@ -109,7 +106,7 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 func (e *Engine) newModels(rt *component.Runtime, config Config) *models {
 	m := &models{
 		rt: rt, config: config, now: e.Now, shipped: e.ShippedModel, seeded: &e.seeded, kept: &e.kept, news: e.news,
-		desk: request.NewDesk(Component, rt.WorkDir, e.Now, rt.Log), faults: make(chan fault),
+		desk: request.NewDesk(event.InferenceEngine, rt.WorkDir, e.Now, rt.Log), faults: make(chan fault),
 	}
 	if m.access.open = e.OpenStore; m.access.open == nil {
 		m.access.open = modelstore.OpenStore

@@ -12,7 +12,6 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelnews"
 	"edgepdm/shared/modelstore"
-	"edgepdm/shared/random"
 )
 
 const (
@@ -31,9 +30,7 @@ type registry struct {
 	news   *modelnews.Outbox
 	inbox  *modelstore.Inbox // nil: no model is taken
 	use    func(*activeModel, probation)
-	id     string            // of this registry, for the events' ids: the process may have several, one after the other
-	events int               // published so far, for their ids
-	last   *event.ModelEvent // the last of them
+	last   *event.ModelEvent // the last that was published
 
 	trust struct { // the last answer of untrusted, and for which model
 		id      string
@@ -55,7 +52,7 @@ type testResult struct {
 
 func newRegistry(m *models, store *modelstore.Store) *registry {
 	return &registry{
-		rt: m.rt, config: m.config, now: m.now, store: store, news: m.news, use: m.use, id: random.ID(), tested: make(chan testResult, 1),
+		rt: m.rt, config: m.config, now: m.now, store: store, news: m.news, use: m.use, tested: make(chan testResult, 1),
 		retry: make(map[string]time.Time), damaged: make(map[string]int),
 	}
 }
@@ -134,7 +131,7 @@ func (g *registry) look() {
 // test verifies a delivery, and scores its golden rows.
 func (g *registry) test(d modelstore.Delivery) testResult {
 	r := testResult{delivery: d}
-	if r.candidate, r.err = g.store.Take(d, nil); r.err == nil {
+	if r.candidate, r.err = g.store.Take(d); r.err == nil {
 		r.model, r.err = newActiveModel(r.candidate.Installed, g.config)
 	}
 	return r
@@ -165,13 +162,11 @@ func (g *registry) settle(r testResult) bool {
 	case errors.As(r.err, &refused), r.candidate.ID != "" && !ofFile(r.err): // or it does not fit the configuration
 		g.rt.Counter(CounterModelsRejected).Add(1)
 		g.rt.Log.Error("a delivered model is refused", "delivery", r.delivery.ID, "error", r.err)
-		e := event.ModelEvent{
-			Event: event.ModelRejected, Name: r.candidate.Manifest.Name, Version: r.candidate.Manifest.Version, Detail: r.err.Error(),
-		}
+		e := event.ModelEvent{Name: r.candidate.Manifest.Name, Version: r.candidate.Manifest.Version, Detail: r.err.Error()}
 		if refused != nil {
 			e.Name, e.Version = refused.Name, refused.Version
 		}
-		g.publish(e)
+		g.publish(event.ModelRejected, e)
 		g.drop(r)
 		g.remove(r.delivery)
 		g.rt.Conditions().Set(event.CodeModelStore, placeDelivery, nil)
@@ -242,15 +237,11 @@ func (g *registry) isActive(i modelstore.Installed) bool {
 func (g *registry) announce(step event.ModelStep, installed modelstore.Installed, detail string) {
 	ref := installed.Ref()
 	g.rt.Log.Info("model "+string(step), "name", installed.Manifest.Name, "version", ref.Version, "sha256", ref.SHA256, "detail", detail)
-	g.publish(event.ModelEvent{Event: step, Name: installed.Manifest.Name, Version: ref.Version, SHA256: ref.SHA256, Detail: detail})
+	g.publish(step, event.ModelEvent{Name: installed.Manifest.Name, Version: ref.Version, SHA256: ref.SHA256, Detail: detail})
 }
 
-const maxDetail = 1000 // bytes of an event's detail: it is a local message
-
-func (g *registry) publish(e event.ModelEvent) {
-	g.events++
-	e.V, e.TS, e.ID = event.Version, g.now().UTC(), fmt.Sprintf("model-%s-%d", g.id, g.events)
-	e.Detail = event.Cut(e.Detail, maxDetail)
+func (g *registry) publish(step event.ModelStep, model event.ModelEvent) {
+	e := event.NewModelEvent(step, model, g.now())
 	g.last = &e
 	dropped, err := g.news.Add(e)
 	g.rt.Counter(CounterModelEventsLost).Add(uint64(dropped))
@@ -262,6 +253,9 @@ func (g *registry) publish(e event.ModelEvent) {
 // close waits for a test under way and closes the store.
 func (g *registry) close() {
 	if g.testing {
+		if err := g.store.Stop(); err != nil { // in case this process is killed before the test is over
+			g.rt.Log.Warn("the attempt could not be ended", "error", err)
+		}
 		g.drop(<-g.tested)
 	}
 	if err := g.store.Close(); err != nil {

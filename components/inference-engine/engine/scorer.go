@@ -136,7 +136,7 @@ func (s *scorer) predict(t *event.Telemetry, probability float64, lack lack, lat
 
 // reject counts and logs an invalid row. If it has a number, it leaves no gap.
 func (s *scorer) reject(t *event.Telemetry, invalid *event.InvalidError) {
-	total := s.rt.Counter(CounterInvalid + string(invalid.Reason)).Add(1)
+	total := s.rt.Counter(event.CounterTelemetryInvalid + string(invalid.Reason)).Add(1)
 	now := s.now()
 	if last, seen := s.logged[invalid.Reason]; !seen || now.Sub(last) >= logEvery {
 		s.logged[invalid.Reason] = now

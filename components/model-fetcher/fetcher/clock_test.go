@@ -27,7 +27,7 @@ func TestAClockThatWasAheadRefusesNothingForGood(t *testing.T) {
 	archive := noise(t, 1, 1000)
 	envelope := r.publish(manifest("1.0.0", archive), archive, r.key)
 	r.start()
-	r.next(fetcher.StepRefused)
+	r.next(event.ModelRefused)
 	r.state(event.StateDegraded, string(modelstore.ReasonExpired))
 	r.quiet(fetchNow)
 	r.stop()

@@ -45,8 +45,8 @@ func (l *looker) fill(ctx context.Context, o *offer) error {
 	if l.seen != o.id {
 		l.seen = o.id
 		l.rt.Log.Info("a model is available", "name", o.event.Name, "version", o.event.Version, "detail", o.event.Detail)
-		l.tellNews(stamp(o.event, StepAvailable, l.Now()))
-		l.tellNews(stamp(o.event, StepDownloading, l.Now()))
+		l.tellNews(event.NewModelEvent(event.ModelAvailable, o.event, l.Now()))
+		l.tellNews(event.NewModelEvent(event.ModelDownloading, o.event, l.Now()))
 	}
 	if !o.unsigned {
 		if err := durable.WriteFileAtomic(delivery.Path(modelstore.EnvelopeFile), o.envelope, 0o600); err != nil {
@@ -74,13 +74,13 @@ func (l *looker) settle(o offer, err error) error {
 		l.rt.Counter(CounterRefused + "." + string(refused.reason)).Add(1)
 		l.rt.Log.Error("the published model is refused", "name", o.event.Name, "version", o.event.Version, "error", err)
 		o.event.Detail = err.Error()
-		l.record.settle(l.policy, o, refused, stamp(o.event, StepRefused, l.Now()))
+		l.record.settle(l.policy, o, refused, event.NewModelEvent(event.ModelRefused, o.event, l.Now()))
 	case err != nil:
 		return err
 	default:
 		l.rt.Counter(CounterDelivered).Add(1)
 		l.rt.Log.Info("a model is delivered", "name", o.event.Name, "version", o.event.Version, "sha256", o.event.SHA256, "delivery", o.id)
-		l.record.settle(l.policy, o, nil, stamp(o.event, StepDelivered, l.Now()))
+		l.record.settle(l.policy, o, nil, event.NewModelEvent(event.ModelDelivered, o.event, l.Now()))
 		l.record.deliver(o, l.inboxDir)
 	}
 	l.seen, l.unsaved, l.wrong = "", true, 0
@@ -91,7 +91,7 @@ func (l *looker) settle(o offer, err error) error {
 
 // resettle writes down that what is published was delivered before.
 func (l *looker) resettle(o offer) error {
-	l.record.settle(l.policy, o, nil, stamp(o.event, StepDelivered, l.Now()))
+	l.record.settle(l.policy, o, nil, event.NewModelEvent(event.ModelDelivered, o.event, l.Now()))
 	l.record.deliver(o, l.inboxDir)
 	l.unsaved, l.wrong = true, 0
 	return l.save()

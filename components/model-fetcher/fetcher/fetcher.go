@@ -87,9 +87,9 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	if !filepath.IsAbs(inbox) {
 		inbox = filepath.Join(rt.WorkDir, inbox)
 	}
-	commands, err := rt.Subscribe(ctx, TopicFetch)
+	commands, err := rt.Subscribe(ctx, event.TopicModelFetch)
 	if err != nil {
-		return fmt.Errorf("subscribe to %s: %w", TopicFetch, err)
+		return fmt.Errorf("subscribe to %s: %w", event.TopicModelFetch, err)
 	}
 	if f.memory.news == nil {
 		f.memory.news = modelnews.Open(filepath.Join(rt.WorkDir, newsFile), f.Now)
@@ -99,14 +99,14 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 		return fmt.Errorf("subscribe to %s: %w", event.TopicAckModel, err)
 	}
 	defer stopNews()
-	asked := newAsked(request.NewDesk(Component, rt.WorkDir, f.Now, rt.Log), f.Now)
+	asked := newAsked(request.NewDesk(event.ModelFetcher, rt.WorkDir, f.Now, rt.Log), f.Now)
 	looker := &looker{
 		Fetcher: f, memory: &f.memory, rt: rt, config: config, keys: keys, policy: config.policy(inbox), inboxDir: inbox,
 		inbox: modelstore.Inbox{Dir: inbox}, progress: asked.progress,
 	}
 	defer func() { looker.access.Close() }()
 	r := &run{
-		Fetcher: f, rt: rt, config: config, looker: looker, commands: commands, asked: asked, answers: rt.Publication(event.ReplyTopic(TopicFetch)),
+		Fetcher: f, rt: rt, config: config, looker: looker, commands: commands, asked: asked, answers: rt.Publication(event.ReplyTopic(event.TopicModelFetch)),
 	}
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() error { asked.take(ctx); return nil })
@@ -281,7 +281,7 @@ func (r *run) tell(err error) {
 	r.rt.Conditions().Set(event.CodeModelStore, placeManifest, frozen)
 	if err != nil {
 		r.looker.access.Denied(err)
-		r.rt.Conditions().Set(event.CodeModelStore, placeBucket, errors.New(shorten(explain(r.config, err))))
+		r.rt.Conditions().Set(event.CodeModelStore, placeBucket, errors.New(explain(r.config, err)))
 		r.rt.SetState(event.StateOK, "")
 		return
 	}
@@ -291,7 +291,7 @@ func (r *run) tell(err error) {
 	case r.config.Bucket == "":
 		r.rt.SetState(event.StateNotConfigured, "bucket: not configured: no model is fetched")
 	case r.looker.record.Outcome == OutcomeRefused && last != nil:
-		refused = errors.New(shorten("the published model is refused: " + last.Detail))
+		refused = errors.New("the published model is refused: " + last.Detail)
 		r.rt.SetState(event.StateOK, "")
 	default:
 		r.rt.SetState(event.StateOK, r.looker.detail)
