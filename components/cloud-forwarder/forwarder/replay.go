@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/request"
 	"edgepdm/shared/spool"
@@ -217,7 +218,7 @@ func (r *run) replayLetter(ctx context.Context, line []byte) (*spool.Receipt, er
 	if letter.Stream == streamPredictions || letter.Stream == streamChanges {
 		dead = r.forwarder.deadPredictions
 	}
-	if errors.Is(err, errNewerLetter) {
+	if errors.Is(err, durable.ErrNewerFormat) {
 		return nil, dead.keepLine(line)
 	}
 	if err != nil {
