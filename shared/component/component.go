@@ -85,6 +85,7 @@ func run[C any](ctx context.Context, spec Spec[C], env Environment) error {
 	if err != nil {
 		return err
 	}
+	options.Logger = env.Log
 	store := newLastGood(env.WorkDir)
 	rt := newRuntime(spec.Name, spec.Version, env)
 	wait := func(ctx context.Context, attempt int, err error) {
@@ -125,7 +126,8 @@ func connect(ctx context.Context, name string, o ipc.Options, wait func(context.
 	if !errors.Is(err, ipc.ErrRefused) {
 		return client, err
 	}
-	named, nameErr := ipc.Dial(ctx, ipc.Options{Socket: o.Socket, ComponentName: name})
+	o.AuthToken, o.ComponentName = "", name
+	named, nameErr := ipc.Dial(ctx, o)
 	if nameErr != nil {
 		return nil, fmt.Errorf("connect by token: %w; by name: %w", err, nameErr)
 	}
