@@ -51,6 +51,18 @@ const (
 	SeverityLow    Severity = "low"
 )
 
+// Rank orders severities: 0 comes first.
+func (s Severity) Rank() int {
+	switch s {
+	case SeverityHigh:
+		return 0
+	case SeverityMedium:
+		return 1
+	default:
+		return 2
+	}
+}
+
 // Alert reports that an alarm was raised or is over.
 type Alert struct {
 	Replayed    bool       `json:"replayed,omitempty"` // it may have arrived before; the first member, as in all messages that are repeated
