@@ -30,7 +30,7 @@ const (
 )
 
 // deadLetters is a file of what no sink will take, a JSON line with a checksum each. When it is full it is kept with the suffix
-// .old, in place of the full one before, whose letters are dropped and counted.
+// .old, and replaces the previous full one, whose letters are dropped and counted.
 type deadLetters struct {
 	dir, name string
 	limit     int64 // bytes
@@ -64,7 +64,7 @@ func (d *deadLetters) count() durable.State[droppedLetters] {
 
 func (d *deadLetters) path() string { return filepath.Join(d.dir, d.name) }
 
-// deadLetterFormat is the format of a line. Those of before had no number, and no checksum.
+// deadLetterFormat is the format of a line. Older lines have no number and no checksum.
 const deadLetterFormat = 1
 
 type deadLetter struct {
@@ -108,7 +108,7 @@ func sealLine(object []byte) []byte {
 
 var errNewerLetter = errors.New("written by a newer version")
 
-// openLine reads a letter, and says what is wrong with a line that is none.
+// openLine reads a letter. The error says why a line is none.
 func openLine(line []byte) (letter deadLetter, err error) {
 	line = bytes.TrimSpace(line)
 	err = json.Unmarshal(line, &letter)
@@ -125,24 +125,18 @@ func openLine(line []byte) (letter deadLetter, err error) {
 	return letter, nil
 }
 
-// keepDamaged keeps a line that is no letter, for a person to look at; not more of them than damagedSize.
-func (d *deadLetters) keepDamaged(line []byte) (err error) {
+// keepDamaged keeps a line that is no letter, for a person to look at, while the file has at most damagedSize.
+func (d *deadLetters) keepDamaged(line []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	f, err := os.OpenFile(filepath.Join(d.dir, damagedName), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
+	path := filepath.Join(d.dir, damagedName)
+	if info, err := os.Stat(path); err == nil && info.Size() > damagedSize {
+		return nil
+	}
+	if err := appendLine(path, append(bytes.TrimSpace(line), '\n'), true); err != nil {
 		return fmt.Errorf("keep damaged letter: %w", err)
 	}
-	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
-			err = fmt.Errorf("keep damaged letter: %w", err)
-		}
-	}()
-	if info, err := f.Stat(); err != nil || info.Size() > damagedSize {
-		return err
-	}
-	_, err = f.Write(append(bytes.TrimSpace(line), '\n'))
-	return errors.Join(err, f.Sync())
+	return nil
 }
 
 // keepLine puts a line back as it is.
@@ -198,44 +192,16 @@ func (d *deadLetters) rotate(path string) error {
 	return nil
 }
 
-func (d *deadLetters) write(line []byte) (err error) {
+// write adds a line. mu is held.
+func (d *deadLetters) write(line []byte) error {
 	path := d.path()
-	size := int64(0)
-	if info, err := os.Stat(path); err == nil {
-		size = info.Size()
-	}
-	if size > 0 && size+int64(len(line)) > d.limit {
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 && info.Size()+int64(len(line)) > d.limit {
 		if err := d.rotate(path); err != nil {
 			return err
 		}
-		size = 0
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("open dead letters: %w", err)
-	}
-	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
-			err = fmt.Errorf("write dead letter: %w", err)
-		}
-	}()
-	if size > 0 {
-		last := make([]byte, 1)
-		if _, err := f.ReadAt(last, size-1); err != nil {
-			return err
-		}
-		if last[0] != '\n' { // a process was killed while it wrote
-			line = append([]byte{'\n'}, line...)
-		}
-	}
-	if _, err := f.WriteAt(line, size); err != nil {
-		return errors.Join(err, f.Truncate(size))
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if size == 0 {
-		return syncDir(d.dir)
+	if err := appendLine(path, line, true); err != nil {
+		return fmt.Errorf("write dead letter: %w", err)
 	}
 	return nil
 }

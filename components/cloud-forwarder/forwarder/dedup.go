@@ -1,7 +1,6 @@
 package forwarder
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -104,26 +103,6 @@ func openDedup(dir string, limit int) (*dedup, error) {
 	return k, nil
 }
 
-// eachLine reads lines. One that is longer than limit is cut.
-func eachLine(from io.Reader, limit int, do func(line []byte)) error {
-	r := bufio.NewReaderSize(from, limit)
-	for {
-		line, err := r.ReadSlice('\n')
-		if len(line) > 0 {
-			do(line)
-		}
-		for errors.Is(err, bufio.ErrBufferFull) {
-			_, err = r.ReadSlice('\n')
-		}
-		if err != nil {
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
-		}
-	}
-}
-
 // add remembers another alert, and forgets the oldest where there are too many. mu is held, or nobody else has k.
 func (k *dedup) add(h *seen) {
 	if len(k.order) >= k.limit {
@@ -190,45 +169,21 @@ func (k *dedup) accept(id, stream string) error {
 }
 
 // write appends a line, or writes the file again when it is long. mu is held.
-func (k *dedup) write(h *seen, sync bool) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("write known alerts: %w", err)
-		}
-	}()
+func (k *dedup) write(h *seen, sync bool) error {
+	var err error
 	if k.lines >= dedupLines*k.limit {
-		return k.rewrite()
-	}
-	line, err := durable.Marshal(h)
-	if err != nil {
-		return err
-	}
-	f, err := os.OpenFile(k.path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if size := info.Size(); size > 0 {
-		last := make([]byte, 1)
-		if _, err := f.ReadAt(last, size-1); err != nil {
-			return err
-		}
-		if last[0] != '\n' { // a process was killed while it wrote
-			line = append([]byte{'\n'}, line...)
+		err = k.rewrite()
+	} else {
+		var line []byte
+		if line, err = durable.Marshal(h); err == nil {
+			k.lines++
+			err = appendLine(k.path, line, sync)
 		}
 	}
-	k.lines++
-	if _, err := f.Write(line); err != nil || !sync {
-		return err
+	if err != nil {
+		return fmt.Errorf("write known alerts: %w", err)
 	}
-	if err := f.Sync(); err != nil || info.Size() > 0 {
-		return err
-	}
-	return syncDir(filepath.Dir(k.path))
+	return nil
 }
 
 // rewrite writes the file with one line for each alert. mu is held.
