@@ -106,15 +106,13 @@ func sealLine(object []byte) []byte {
 	return fmt.Appendf(object[:len(object)-1:len(object)-1], sealEnd, crc32.Checksum(object, castagnoli))
 }
 
-var errNewerLetter = errors.New("written by a newer version")
-
 // openLine reads a letter. The error says why a line is none.
 func openLine(line []byte) (letter deadLetter, err error) {
 	line = bytes.TrimSpace(line)
 	err = json.Unmarshal(line, &letter)
 	switch end := len(line) - len(fmt.Sprintf(sealEnd, 0)); {
 	case letter.V > deadLetterFormat: // its other members may have other types
-		return letter, fmt.Errorf("format %d: %w", letter.V, errNewerLetter)
+		return letter, fmt.Errorf("format %d: %w", letter.V, durable.ErrNewerFormat)
 	case err != nil:
 		return letter, err
 	case letter.V == 0 && (end < 1 || !bytes.HasPrefix(line[end:], []byte(`,"crc":"`))):
@@ -133,7 +131,7 @@ func (d *deadLetters) keepDamaged(line []byte) error {
 	if info, err := os.Stat(path); err == nil && info.Size() > damagedSize {
 		return nil
 	}
-	if err := appendLine(path, append(bytes.TrimSpace(line), '\n'), true); err != nil {
+	if err := durable.AppendLine(path, append(bytes.TrimSpace(line), '\n'), true); err != nil {
 		return fmt.Errorf("keep damaged letter: %w", err)
 	}
 	return nil
@@ -200,7 +198,7 @@ func (d *deadLetters) write(line []byte) error {
 			return err
 		}
 	}
-	if err := appendLine(path, line, true); err != nil {
+	if err := durable.AppendLine(path, line, true); err != nil {
 		return fmt.Errorf("write dead letter: %w", err)
 	}
 	return nil

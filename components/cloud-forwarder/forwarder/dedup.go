@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -103,6 +104,26 @@ func openDedup(dir string, limit int) (*dedup, error) {
 	return k, nil
 }
 
+// eachLine reads lines. One that is longer than limit is cut.
+func eachLine(from io.Reader, limit int, do func(line []byte)) error {
+	r := bufio.NewReaderSize(from, limit)
+	for {
+		line, err := r.ReadSlice('\n')
+		if len(line) > 0 {
+			do(line)
+		}
+		for errors.Is(err, bufio.ErrBufferFull) {
+			_, err = r.ReadSlice('\n')
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 // add remembers another alert, and forgets the oldest where there are too many. mu is held, or nobody else has k.
 func (k *dedup) add(h *seen) {
 	if len(k.order) >= k.limit {
@@ -177,7 +198,7 @@ func (k *dedup) write(h *seen, sync bool) error {
 		var line []byte
 		if line, err = durable.Marshal(h); err == nil {
 			k.lines++
-			err = appendLine(k.path, line, sync)
+			err = durable.AppendLine(k.path, line, sync)
 		}
 	}
 	if err != nil {
