@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"edgepdm/test/localcore/nucleus"
 )
 
 // AddCLI admits greengrass-cli, as the component aws.greengrass.Cli of a classic nucleus does: it writes a token to
@@ -14,18 +16,18 @@ func (c *Core) AddCLI() error {
 	c.deploying.Lock()
 	defer c.deploying.Unlock()
 	switch {
-	case c.opts.Mode == Lite:
+	case c.lite:
 		return errors.New("nucleus lite has no aws.greengrass.Cli")
 	case !c.started || c.closed:
 		return errors.New("the core does not run")
 	}
 	user := fmt.Sprintf("user-%d", os.Geteuid())
 	name := "greengrass-cli#" + user
-	c.authz.load(name, map[string]any{pubsubService: map[string]any{
+	c.authz.Load(name, map[string]any{nucleus.PubSubService: map[string]any{
 		"aws.greengrass.Cli:pubsub:" + user: map[string]any{"operations": []any{"*"}, "resources": []any{"*"}}}})
 	c.cli = name
 	info, err := json.Marshal(map[string]string{
-		"cli_auth_token": c.server.issue(name, nil).token, "domain_socket_path": c.server.path})
+		"cli_auth_token": c.server.Issue(name, nil).Token, "domain_socket_path": c.server.Path()})
 	if err != nil {
 		return err
 	}
@@ -42,6 +44,6 @@ func (c *Core) AddCLI() error {
 // endCLI is what a deployment does to the CLI: the nucleus loads the policies of components again, and the CLI is none.
 func (c *Core) endCLI() {
 	if c.cli != "" {
-		c.authz.forget(c.cli)
+		c.authz.Forget(c.cli)
 	}
 }

@@ -3,6 +3,8 @@ package localcore
 import (
 	"strings"
 	"testing"
+
+	"edgepdm/test/localcore/classic"
 )
 
 const (
@@ -44,12 +46,12 @@ var conversations = []conversation{
 		A< closed`},
 	{"request before connect", `
 		A> 0 0 1 op=PublishToTopic | {}
-		A< 6 0 0 | ` + notConnected + `
+		A< 6 0 0 | ` + classic.NotConnected + `
 		A< closed`},
 	{"connect twice", `
 		A connect
 		A> 4 0 0 version=0.1.0 | {"authToken":"$A"}
-		A< 6 0 0 | ` + notConnected + `
+		A< 6 0 0 | ` + classic.NotConnected + `
 		A< closed`},
 	{"ping", `
 		A connect
@@ -66,34 +68,34 @@ var conversations = []conversation{
 	{"application message on stream 0", `
 		A connect
 		A> 0 0 0 op=GetConfiguration | {}
-		A< 6 0 0 | ` + badMessageType + `
+		A< 6 0 0 | ` + classic.BadMessageType + `
 		A< closed`},
 	{"unknown message type", `
 		A connect
 		A> 9 0 0
-		A< 6 0 0 | ` + badMessageType + `
+		A< 6 0 0 | ` + classic.BadMessageType + `
 		A< closed`},
 	{"ping on a stream", `
 		A connect
 		A> 2 0 1
-		A< 6 0 0 | ` + badStreamID + `
+		A< 6 0 0 | ` + classic.BadStreamID + `
 		A< closed`},
 	{"negative stream", `
 		A connect
 		A> 0 0 -1 op=GetConfiguration | {}
-		A< 6 0 0 | ` + badStreamID + `
+		A< 6 0 0 | ` + classic.BadStreamID + `
 		A< closed`},
 	{"stream ids start at 1", `
 		A connect
 		A> 0 0 2 op=GetConfiguration | {}
-		A< 6 0 0 | ` + skippedStreamID + `
+		A< 6 0 0 | ` + classic.SkippedStreamID + `
 		A< closed`},
 	{"stream ids go up by one", `
 		A connect
 		A> 0 0 1 op=GetConfiguration | {"keyPath":["n"]}
 		A< 0 2 1 model=GetConfigurationResponse | {"componentName":"com.test.A","value":{"n":5}}
 		A> 0 0 3 op=GetConfiguration | {}
-		A< 6 0 0 | ` + skippedStreamID + `
+		A< 6 0 0 | ` + classic.SkippedStreamID + `
 		A< closed`},
 	{"reuse of a finished id", `
 		A connect
@@ -101,12 +103,12 @@ var conversations = []conversation{
 		A< 0 2 1 model=GetConfigurationResponse | {"componentName":"com.test.A","value":{"n":5}}
 		A> 0 2 1
 		A> 0 0 1 op=GetConfiguration | {"keyPath":["n"]}
-		A< 6 0 0 | ` + pastStreamID + `
+		A< 6 0 0 | ` + classic.PastStreamID + `
 		A< closed`},
 	{"first message without an operation", `
 		A connect
 		A> 0 0 1 | {}
-		A< 6 0 0 | ` + noOperation + `
+		A< 6 0 0 | ` + classic.NoOperation + `
 		A< closed`},
 	{"first message that hangs up", `
 		A connect
@@ -164,7 +166,7 @@ var conversations = []conversation{
 		A> 0 0 1 | {}
 		A< 1 2 1 ct=text/plain | InternalServerError
 		A> 0 0 1 | {}
-		A< 6 0 0 | ` + pastStreamID + `
+		A< 6 0 0 | ` + classic.PastStreamID + `
 		A< closed`},
 	{"one event for each subscription, in order of subscription", `
 		A connect

@@ -1,10 +1,12 @@
 // Package localcore is a small, strict Greengrass core for development, demonstrations and tests: it deploys a staged
 // tree as greengrass-cli and ggl-cli do, runs each component as a process with the environment that the nucleus gives and nothing
-// more, and serves Greengrass IPC on a Unix socket. It behaves as a classic nucleus or as nucleus lite; dialect says in
-// what they differ. Where a nucleus is lenient it refuses, so that what passes here passes there. It is never a product:
-// production is the real nucleus.
+// more, and serves Greengrass IPC on a Unix socket. It behaves as a classic nucleus or as nucleus lite. Where a nucleus is
+// lenient it refuses, so that what passes here passes there. It is never a product: production is the real nucleus.
 //
-// Where it differs from a nucleus on purpose (in lite mode see also the function lite):
+// What is where: here are deployments, components and their processes. Package nucleus is what both nuclei serve a component
+// with over IPC, packages classic and lite are in what they differ, and package shadows is the shadow manager.
+//
+// Where it differs from a nucleus on purpose (in lite mode see also package lite):
 //   - Recipes: only what works on both nuclei is accepted, with exact upper and lower case, and every unknown key is an
 //     error that names its place. No step runs as root, and archives are not unpacked.
 //   - A token lives as long as its process; a nucleus keeps it for a component's restarts.
@@ -33,6 +35,10 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"edgepdm/test/localcore/classic"
+	"edgepdm/test/localcore/lite"
+	"edgepdm/test/localcore/nucleus"
 )
 
 // Mode says which nucleus the core behaves as.
@@ -91,13 +97,14 @@ type Options struct {
 type Core struct {
 	opts    Options
 	log     *slog.Logger
-	dialect *dialect
-	store   *store
-	authz   *authz
-	pubsub  *pubsub
-	asks    *validation
-	server  *server
-	broker  *broker
+	lite    bool // which nucleus it is, for what a deployment does differently
+	dialect nucleus.Dialect
+	traits  nucleus.Traits
+	store   *nucleus.Store
+	authz   *nucleus.Authz
+	pubsub  *nucleus.PubSub
+	server  *nucleus.Server
+	broker  *nucleus.Broker
 	lock    *os.File
 
 	deploying sync.Mutex // one change of what runs at a time
@@ -141,7 +148,6 @@ func New(opts Options) (*Core, error) {
 	opts.StopTimeout = cmp.Or(opts.StopTimeout, 5*time.Second)
 	opts.Region = cmp.Or(opts.Region, "us-east-1")
 	opts.BrokerAddr = cmp.Or(opts.BrokerAddr, "127.0.0.1:0")
-	opts.QueueBytes = cmp.Or(opts.QueueBytes, defaultQueueBytes)
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
@@ -161,21 +167,23 @@ func New(opts Options) (*Core, error) {
 	if err := makeFolders(root); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
+	dialect := classic.New
+	if opts.Mode == Lite {
+		dialect = lite.New
+	}
+	n := nucleus.New(nucleus.Options{
+		Root: root, ThingName: opts.ThingName, CredentialsURL: opts.CredentialsURL, ShadowManager: opts.ShadowManager,
+		Offline: opts.Offline, ConnectionStatus: opts.ConnectionStatus, NucleusAlias: opts.NucleusAlias,
+		QueueBytes: opts.QueueBytes, Log: opts.Logger, Now: opts.Now,
+	}, dialect)
 	c := &Core{
-		opts: opts, log: opts.Logger, lock: lock,
-		broker: newBroker(opts.Logger), asks: newValidation(),
+		opts: opts, log: opts.Logger, lock: lock, lite: opts.Mode == Lite, dialect: n.Dialect, traits: n.Dialect.Traits(),
+		store: n.Store, authz: n.Authz, pubsub: n.PubSub, server: n.Server, broker: n.Broker,
 		components: make(map[string]*component), externals: make(map[string]bool),
 		roots: make(map[string]string), previous: make(map[string]string),
 		changed: make(chan struct{}),
 	}
-	if c.dialect = classic(c); opts.Mode == Lite {
-		c.dialect = lite(c)
-	}
-	c.store, c.pubsub = newStore(c.dialect), &pubsub{dialect: c.dialect}
-	c.authz = newAuthz(opts.Logger, c.dialect)
-	c.authz.shadows = opts.ShadowManager
-	c.server = newServer(opts.Logger, opts.QueueBytes, c.dialect)
-	c.store.replace(c.dialect.nucleus, map[string]any{"awsRegion": opts.Region, "iotDataEndpoint": c.dialect.endpoint}, 0)
+	c.store.Replace(c.traits.Name, map[string]any{"awsRegion": opts.Region, "iotDataEndpoint": c.traits.Endpoint}, 0)
 	return c, nil
 }
 
@@ -218,10 +226,10 @@ func (c *Core) Start(ctx context.Context) error {
 	if err := writeRootCA(c.opts.Root); err != nil {
 		return err
 	}
-	if err := c.broker.start(c.opts.BrokerAddr); err != nil {
+	if err := c.broker.Start(c.opts.BrokerAddr); err != nil {
 		return err
 	}
-	if err := c.server.listen(c.opts.Root); err != nil {
+	if err := c.server.Listen(c.opts.Root); err != nil {
 		return err
 	}
 	c.started = true
@@ -229,29 +237,72 @@ func (c *Core) Start(ctx context.Context) error {
 }
 
 // SocketPath is the IPC socket, by a path that any client can use.
-func (c *Core) SocketPath() string { return c.server.path }
+func (c *Core) SocketPath() string { return c.server.Path() }
 
 // BrokerAddr is the address of the MQTT broker that stands for IoT Core.
-func (c *Core) BrokerAddr() string { return c.broker.addr }
+func (c *Core) BrokerAddr() string { return c.broker.Addr() }
 
 // SetIoTCoreOnline cuts and restores the core's own connection to IoT Core. Other clients of the broker stay connected.
-func (c *Core) SetIoTCoreOnline(online bool) { c.broker.setOnline(online) }
+func (c *Core) SetIoTCoreOnline(online bool) { c.broker.SetOnline(online) }
+
+// PublishFromCloud publishes a message on the broker that stands for IoT Core, as the cloud's own services do: it does
+// not pass the core's connection, which may be cut.
+func (c *Core) PublishFromCloud(topic string, payload []byte) error {
+	return c.broker.PublishFromCloud(topic, payload)
+}
+
+// KnowsToken tells whether a token is that of a component or external that lives, as the token exchange service asks.
+func (c *Core) KnowsToken(token string) bool { return c.server.KnowsToken(token) }
+
+// errNoDaemons is the answer of a classic nucleus, which is one process.
+var errNoDaemons = errors.New("only nucleus lite has daemons that can end alone")
+
+// KillPubSub ends nucleus lite's ggpubsubd, which systemd starts again at once. ggipcd notices and says nothing: every
+// subscription to a local topic stays open and is silent for good. Publishing and new subscriptions work.
+func (c *Core) KillPubSub() error {
+	if !c.lite {
+		return errNoDaemons
+	}
+	c.pubsub.Forget()
+	return nil
+}
+
+// KillIPC ends nucleus lite's ggipcd, which systemd starts again at once; the socket is systemd's and stays. Every
+// connection breaks and no token (SVCUID) is valid any more, at the token exchange service neither. A process of a
+// component can connect again by its component's name, which makes a new token.
+func (c *Core) KillIPC() error {
+	if !c.lite {
+		return errNoDaemons
+	}
+	c.server.ForgetTokens()
+	return nil
+}
+
+// BreakOff does what a nucleus does first when it stops: it breaks all connections and knows no token any more, while its
+// components still run.
+func (c *Core) BreakOff() { c.server.ForgetTokens() }
+
+// Grant is one operation on one resource that a component's accessControl allows.
+type Grant = nucleus.Grant
+
+// Denial is a request that no grant allowed.
+type Denial = nucleus.Denial
 
 // Grants reports every grant of every accessControl, and whether a request used it.
 func (c *Core) Grants() []Grant {
-	grants, _ := c.authz.report()
+	grants, _ := c.authz.Report()
 	return grants
 }
 
 // Denials reports the requests that no grant allowed.
 func (c *Core) Denials() []Denial {
-	_, denials := c.authz.report()
+	_, denials := c.authz.Report()
 	return denials
 }
 
 // Configuration returns a component's effective configuration.
 func (c *Core) Configuration(component string) (map[string]any, bool) {
-	return c.store.get(component, nil)
+	return c.store.Get(component, nil)
 }
 
 // AddExternal admits a program that the core does not run, such as a test: its recipe gives its configuration and its
@@ -273,15 +324,15 @@ func (c *Core) AddExternal(name, recipeFile string) (map[string]string, error) {
 		return nil, fmt.Errorf("there is a component %s already", name)
 	}
 	now := time.Now().UnixMilli()
-	values := c.store.resolve(name, c.defaults(r), configChange{}, now)
-	if err := c.dialect.checkConfiguration(values); err != nil {
+	values := c.store.Resolve(name, c.defaults(r), nucleus.Change{}, now)
+	if err := c.dialect.CheckConfiguration(values); err != nil {
 		return nil, err
 	}
 	c.configure(name, values, now)
-	p := c.server.issue(name, nil)
-	env := map[string]string{"SVCUID": p.token, socketVariable: c.server.path}
+	p := c.server.Issue(name, nil)
+	env := map[string]string{"SVCUID": p.Token, nucleus.SocketVariable: c.server.Path()}
 	file := filepath.Join(c.opts.Root, "env", name+".env")
-	text := fmt.Sprintf("SVCUID=%s\n%s=%s\n", p.token, socketVariable, c.server.path)
+	text := fmt.Sprintf("SVCUID=%s\n%s=%s\n", p.Token, nucleus.SocketVariable, c.server.Path())
 	if err := writeFile(file, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("write environment: %w", err)
 	}
@@ -342,8 +393,8 @@ func (c *Core) Close(ctx context.Context) error {
 	c.stopping = true
 	order := slices.Clone(c.order)
 	c.mu.Unlock()
-	if c.dialect.ipcEndsFirst {
-		c.server.refuseAll()
+	if !c.lite {
+		c.server.RefuseAll()
 		select {
 		case <-time.After(c.opts.StopGap):
 		case <-ctx.Done():
@@ -353,7 +404,7 @@ func (c *Core) Close(ctx context.Context) error {
 		comp, _ := c.component(name)
 		comp.quit(ctx)
 	}
-	c.server.close()
-	err := c.broker.close()
+	c.server.Close()
+	err := c.broker.Close()
 	return errors.Join(err, c.lock.Close())
 }

@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"edgepdm/shared/ipc/eventstream"
+	"edgepdm/test/localcore/classic"
+	"edgepdm/test/localcore/lite"
+	"edgepdm/test/localcore/nucleus"
 )
 
 // connectVariable makes this test program a component that connects by a name and writes what it is answered.
@@ -30,7 +33,7 @@ func connectByName(name string) error {
 	if _, err := os.ReadFile("go"); err != nil {
 		return err
 	}
-	nc, err := net.Dial("unix", os.Getenv(socketVariable))
+	nc, err := net.Dial("unix", os.Getenv(nucleus.SocketVariable))
 	if err != nil {
 		return err
 	}
@@ -129,7 +132,7 @@ func TestNucleusAlias(t *testing.T) {
 		t.Run(fmt.Sprint(alias), func(t *testing.T) {
 			f := newFixture(t, func(o *Options) { o.Mode, o.NucleusAlias = Lite, alias })
 			c := f.connect(f.external("com.test.A", "{}"))
-			for name, there := range map[string]bool{liteNucleus: true, classicNucleus: alias} {
+			for name, there := range map[string]bool{lite.Name: true, classic.Name: alias} {
 				got := c.call(1, "GetConfiguration", `{"componentName":"`+name+`","keyPath":["awsRegion"]}`)
 				if strings.HasPrefix(got, "0 0 1 ") != there {
 					t.Errorf("alias %v, %s: %s", alias, name, got)

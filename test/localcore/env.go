@@ -9,17 +9,15 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+
+	"edgepdm/test/localcore/nucleus"
 )
 
-const (
-	socketVariable      = "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT"
-	credentialsVariable = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
-	tokenExchange       = "aws.greengrass.TokenExchangeService"
-)
+const tokenExchange = "aws.greengrass.TokenExchangeService"
 
 // hostPlatform returns what a recipe's Platform is compared with.
-func (d *dialect) hostPlatform() map[string]string {
-	host := map[string]string{"os": runtime.GOOS, "architecture": runtime.GOARCH, "runtime": d.runtime}
+func (c *Core) hostPlatform() map[string]string {
+	host := map[string]string{"os": runtime.GOOS, "architecture": runtime.GOARCH, "runtime": c.traits.Runtime}
 	if runtime.GOARCH == "arm64" {
 		host["architecture"] = "aarch64"
 	}
@@ -39,22 +37,22 @@ func (d *dialect) hostPlatform() map[string]string {
 
 // environment returns what the nucleus sets for a component's script, and of the host's own environment only what
 // every script may count on.
-func (c *Core) environment(p *principal, s *spec, st *step) []string {
+func (c *Core) environment(p *nucleus.Principal, s *spec, st *step) []string {
 	env := map[string]string{
 		"PATH": hostValue("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
 		"HOME": hostValue("HOME", "/"),
 		"LANG": hostValue("LANG", "C.UTF-8"),
 		"USER": userName(),
 
-		"SVCUID":                            p.token,
-		"AWS_CONTAINER_AUTHORIZATION_TOKEN": p.token,
+		"SVCUID":                            p.Token,
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN": p.Token,
 		"AWS_REGION":                        c.opts.Region,
 		"AWS_DEFAULT_REGION":                c.opts.Region,
 		"AWS_IOT_THING_NAME":                c.opts.ThingName,
-		"GGC_VERSION":                       c.dialect.version,
+		"GGC_VERSION":                       c.traits.Version,
 		"GG_ROOT_CA_PATH":                   filepath.Join(c.opts.Root, rootCAFile),
 	}
-	c.dialect.environment(env, s)
+	c.dialect.Environment(env, s.credentials)
 	for _, set := range []map[string]string{s.setenv, st.setenv} {
 		for k, v := range set {
 			env[k] = v
@@ -86,7 +84,7 @@ func userName() string {
 func (c *Core) resolveSpec(r *recipe, m *manifest, config map[string]any) (*spec, error) {
 	var failed error
 	fill := func(text string, inScript bool) string {
-		filled, err := c.dialect.fill(text, inScript, func(namespace, key string) (string, bool) {
+		filled, err := c.dialect.Fill(text, inScript, func(namespace, key string) (any, bool) {
 			return c.lookup(r, namespace, key, config)
 		})
 		if err != nil && failed == nil {
@@ -115,21 +113,25 @@ func (c *Core) resolveSpec(r *recipe, m *manifest, config map[string]any) (*spec
 	return s, failed
 }
 
-func (c *Core) lookup(r *recipe, namespace, key string, config map[string]any) (string, bool) {
+func (c *Core) lookup(r *recipe, namespace, key string, config map[string]any) (any, bool) {
+	end := "" // of a path
+	if c.lite {
+		end = "/"
+	}
 	switch namespace + ":" + key {
 	case "artifacts:path":
-		return c.artifactDir(r.name, r.version) + c.dialect.pathEnd, true
+		return c.artifactDir(r.name, r.version) + end, true
 	case "artifacts:decompressedPath":
-		return filepath.Join(c.opts.Root, "packages", "artifacts-unarchived", r.name, r.version) + c.dialect.pathEnd, true
+		return filepath.Join(c.opts.Root, "packages", "artifacts-unarchived", r.name, r.version) + end, true
 	case "work:path":
-		return c.workDir(r.name) + c.dialect.pathEnd, true
+		return c.workDir(r.name) + end, true
 	case "kernel:rootPath":
 		return c.opts.Root, true
 	case "iot:thingName":
 		return c.opts.ThingName, true
 	}
 	if namespace != "configuration" || key != "" && key[0] != '/' {
-		return "", false
+		return nil, false
 	}
 	var v any = config
 	for _, name := range pointerPath(key) {
@@ -137,23 +139,20 @@ func (c *Core) lookup(r *recipe, namespace, key string, config map[string]any) (
 		case map[string]any:
 			child, ok := at[name] // JSON pointers are case-sensitive
 			if !ok {
-				return "", false
+				return nil, false
 			}
 			v = child
 		case []any:
 			i, err := strconv.Atoi(name)
 			if err != nil || i < 0 || i >= len(at) {
-				return "", false
+				return nil, false
 			}
 			v = at[i]
 		default:
-			return "", false
+			return nil, false
 		}
 	}
-	if text, ok := v.(string); ok {
-		return text, true
-	}
-	return c.dialect.variableText(v), true
+	return v, true
 }
 
 func (c *Core) workDir(name string) string { return filepath.Join(c.opts.Root, "work", name) }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"edgepdm/shared/ipc/eventstream"
+	"edgepdm/test/localcore/nucleus"
 )
 
 // patience bounds every wait of a test; none is expected to come near it.
@@ -85,8 +86,8 @@ func (f *fixture) close() {
 		if err := pprof.Lookup("goroutine").WriteTo(&stacks, 1); err != nil {
 			f.t.Fatal(err)
 		}
-		for _, kind := range []string{"component", "conn", "server", "process"} {
-			if strings.Contains(stacks.String(), "localcore.(*"+kind+")") {
+		for _, kind := range []string{"localcore.(*component)", "localcore.(*process)", "nucleus.(*Conn)", "nucleus.(*Server)"} {
+			if strings.Contains(stacks.String(), kind) {
 				return false
 			}
 		}
@@ -266,8 +267,8 @@ func (c *client) send(text string) {
 		case "version":
 			m.Version = v
 		case "op":
-			m.Operation = operationPrefix + v
-			m.ServiceModelType = operationPrefix + v + "Request"
+			m.Operation = nucleus.OperationPrefix + v
+			m.ServiceModelType = nucleus.OperationPrefix + v + "Request"
 			m.ContentType = eventstream.ContentTypeJSON
 		case "rawop":
 			m.Operation = v
@@ -310,7 +311,7 @@ func (c *client) recv() string {
 	}
 	text := fmt.Sprintf("%d %d %d", m.Type, m.Flags, m.StreamID)
 	for _, h := range [][2]string{{"version", m.Version}, {"rawop", m.Operation}, {"ct", m.ContentType},
-		{"model", strings.TrimPrefix(m.ServiceModelType, operationPrefix)}} {
+		{"model", strings.TrimPrefix(m.ServiceModelType, nucleus.OperationPrefix)}} {
 		if h[1] != "" && h != [2]string{"ct", eventstream.ContentTypeJSON} {
 			text += " " + h[0] + "=" + h[1]
 		}

@@ -153,6 +153,7 @@ func TestSpoolIsBounded(t *testing.T) {
 	f := newFixture(t, nil)
 	c := f.connect(f.external("com.test.A", allowAll))
 	f.core.SetIoTCoreOnline(false)
+	const maxSpoolBytes, maxCloudPayload = 2_621_440, 128 << 10
 	text := strings.Repeat("x", maxCloudPayload)
 	n := 0
 	for got := ""; ; {
@@ -190,14 +191,14 @@ func TestRetainedMessageFollowsTheResponse(t *testing.T) {
 func TestMochiDoesNotMatchTheParentLevel(t *testing.T) {
 	f := newFixture(t, nil)
 	var got []string
-	cancel := f.core.broker.subscribe("a/#", 1, func(err error) {
+	cancel := f.core.broker.Subscribe("a/#", 1, func(err error) {
 		if err != nil {
 			t.Error(err)
 		}
 	}, func(pk packets.Packet) { got = append(got, pk.TopicName) })
 	defer cancel()
 	for _, topic := range []string{"a", "a/b"} {
-		if err := f.core.broker.publish(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: topic}); err != nil {
+		if err := f.core.broker.Publish(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: topic}); err != nil {
 			t.Fatal(err)
 		}
 	}

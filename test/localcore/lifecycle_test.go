@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"edgepdm/test/localcore/nucleus"
 )
 
 // trace records the states of all components.
@@ -309,7 +311,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	socket := filepath.Join(f.root, "ipc.socket")
 	for k, v := range map[string]string{"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", "AWS_IOT_THING_NAME": "thing",
-		"BOTH": "step", "FROM_STEP": "7", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH": socket, socketVariable: socket,
+		"BOTH": "step", "FROM_STEP": "7", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH": socket, nucleus.SocketVariable: socket,
 		"AWS_CONTAINER_AUTHORIZATION_TOKEN": got["SVCUID"]} {
 		if got[k] != v {
 			t.Errorf("%s is %q, want %q", k, got[k], v)

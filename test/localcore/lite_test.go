@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	aws "github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
+	"edgepdm/test/localcore/nucleus"
 )
 
 const (
@@ -174,34 +174,6 @@ var liteConversations = []conversation{
 
 func TestLiteConversations(t *testing.T) { converse(t, Lite, liteConversations) }
 
-func TestLiteHeaders(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		set  func(h *aws.Headers)
-		want string
-	}{
-		{"a string of another name", func(h *aws.Headers) { h.Set("x", aws.StringValue("x")) }, "5 1 0"},
-		{"a byte", func(h *aws.Headers) { h.Set("x", aws.Int8Value(1)) }, "closed"},
-		{"a boolean after a string", func(h *aws.Headers) { h.Set("w", aws.StringValue("x")); h.Set("x", aws.BoolValue(true)) }, "closed"},
-		{"without flags", func(h *aws.Headers) { h.Del(":message-flags") }, "closed"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			f := newFixture(t, func(o *Options) { o.Mode = Lite })
-			m := aws.Message{Payload: []byte(`{"authToken":"` + f.external("com.test.A", allowAll) + `"}`)}
-			m.Headers.Set(":message-type", aws.Int32Value(4))
-			m.Headers.Set(":message-flags", aws.Int32Value(0))
-			m.Headers.Set(":stream-id", aws.Int32Value(0))
-			m.Headers.Set(":version", aws.StringValue("0.1.0"))
-			c.set(&m.Headers)
-			client := f.dial()
-			if err := aws.NewEncoder().Encode(client.nc, m); err != nil {
-				t.Fatal(err)
-			}
-			client.expect(c.want)
-		})
-	}
-}
-
 // The memory rules of a jsonMessage, at their edges: what arrives, what ends the subscription, what is refused.
 func TestLiteDocumentSizes(t *testing.T) {
 	list := func(n int) string { return "[" + strings.TrimSuffix(strings.Repeat("1,", n), ",") + "]" }
@@ -257,24 +229,25 @@ func TestLiteLimits(t *testing.T) {
 	f := newFixture(t, func(o *Options) { o.Mode = Lite })
 	token := f.external("com.test.A", allowAll)
 	var clients []*client
-	for range liteMaxConnections {
+	const maxConnections, maxSubscriptions = 50, 100
+	for range maxConnections {
 		clients = append(clients, f.connect(token))
 	}
 	f.dial().expect("closed")
 	c := clients[0]
-	for i := range liteMaxSubscriptions {
+	for i := range maxSubscriptions {
 		c.subscribe(i+1, "SubscribeToTopic", `{"topic":"x"}`)
 	}
 	if got, want := c.call(101, "SubscribeToTopic", `{"topic":"x"}`), `1 2 101 model=ServiceError | {"_message":"Failed to bind subscription.","_errorCode":"ServiceError"}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	clients[1].nc.Close()
+	var again *client
 	eventually(t, "a place is free again", func() bool {
-		f.core.server.mu.Lock()
-		defer f.core.server.mu.Unlock()
-		return len(f.core.server.conns) < liteMaxConnections
+		again = f.dial()
+		again.send(`4 0 0 version=0.1.0 | {"authToken":"` + token + `"}`)
+		return again.recv() == "5 1 0"
 	})
-	again := f.connect(token)
 	// A response that does not fit becomes an error, an event that does not fit is left out.
 	for i := range 10 {
 		again.call(1, "UpdateConfiguration", fmt.Sprintf(`{"keyPath":["k%d"],"valueToMerge":"%s","timestamp":9e9}`, i, strings.Repeat("x", 1000)))
@@ -344,11 +317,11 @@ func TestLiteEnvironmentAndVariables(t *testing.T) {
 	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, want) {
 		t.Errorf("the environment has %v\nwant %v", keys, want)
 	}
-	if got["GGC_VERSION"] != liteVersion || got[socketVariable] != filepath.Join(f.root, "ipc.socket") ||
+	if got["GGC_VERSION"] != f.core.traits.Version || got[nucleus.SocketVariable] != filepath.Join(f.root, "ipc.socket") ||
 		got["WORK"] != filepath.Join(f.root, "work/com.test.A")+"/x" {
 		t.Errorf("the environment is %v", got)
 	}
-	if other := env("com.test.B"); other[credentialsVariable] != "" {
+	if other := env("com.test.B"); other[nucleus.CredentialsVariable] != "" {
 		t.Error("credentials without the dependency")
 	}
 	text, err := os.ReadFile(filepath.Join(f.root, "work/com.test.A/text.txt"))

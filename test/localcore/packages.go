@@ -177,7 +177,7 @@ func exists(path string) bool {
 func (c *Core) cleanUp(recipes map[string]*recipe) error {
 	keep := func(name, version string) bool {
 		r := recipes[name]
-		return r != nil && (r.version == version || c.dialect.keepsPrevious && c.previous[name] == version)
+		return r != nil && (r.version == version || !c.lite && c.previous[name] == version)
 	}
 	files, err := filepath.Glob(filepath.Join(c.recipesDir(), "*.yaml"))
 	if err != nil {

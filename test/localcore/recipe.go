@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"edgepdm/test/localcore/nucleus"
 )
 
 // maxRecipe is the largest recipe that AWS and nucleus lite accept, in bytes.
@@ -146,7 +148,7 @@ func fromYAML(at string, n *yaml.Node, text bool) (any, error) {
 	if f, ok := v.(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
 		return nil, fmt.Errorf("%s: %s is not JSON", at, n.Value)
 	}
-	return normalise(at, v)
+	return nucleus.Normalise(at, v)
 }
 
 func join(at, key string) string {
@@ -171,7 +173,7 @@ func (f *fields) object(at string, v any, known ...string) map[string]any {
 	if !ok && v != nil {
 		f.fail(at, "must be an object")
 	}
-	for _, key := range sortedKeys(m) {
+	for _, key := range nucleus.SortedKeys(m) {
 		if len(known) > 0 && !slices.Contains(known, key) {
 			f.fail(join(at, key), "unknown key; known here: %s", strings.Join(known, ", "))
 		}
@@ -209,7 +211,7 @@ func (f *fields) list(at string, v any) []any {
 func (f *fields) strings(at string, v any) map[string]string {
 	m := f.object(at, v)
 	out := make(map[string]string, len(m))
-	for _, key := range sortedKeys(m) {
+	for _, key := range nucleus.SortedKeys(m) {
 		s, ok := m[key].(string)
 		if !ok {
 			f.fail(join(at, key), "must be a string: quote it")
@@ -242,7 +244,7 @@ func (f *fields) recipe(v any) *recipe {
 	f.accessControl(r.defaults["accessControl"])
 
 	deps := f.object("ComponentDependencies", m["ComponentDependencies"])
-	for _, name := range sortedKeys(deps) {
+	for _, name := range nucleus.SortedKeys(deps) {
 		at := "ComponentDependencies." + name
 		d := f.object(at, deps[name], "VersionRequirement", "DependencyType")
 		requirement, err := parseRange(f.str(at+".VersionRequirement", d["VersionRequirement"]))
@@ -330,9 +332,9 @@ func (f *fields) step(at string, v any) *step {
 func (f *fields) accessControl(v any) {
 	at := "ComponentConfiguration.DefaultConfiguration.accessControl"
 	services := f.object(at, v)
-	for _, service := range sortedKeys(services) {
+	for _, service := range nucleus.SortedKeys(services) {
 		policies := f.object(join(at, service), services[service])
-		for _, id := range sortedKeys(policies) {
+		for _, id := range nucleus.SortedKeys(policies) {
 			at := join(join(at, service), id)
 			p := f.object(at, policies[id], "policyDescription", "operations", "resources")
 			for _, key := range []string{"operations", "resources"} {

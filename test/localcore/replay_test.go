@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	aws "github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
+
+	"edgepdm/test/localcore/nucleus"
 )
 
 // recordedConfiguration is that of com.example.Mqtt in the recordings.
@@ -154,7 +156,7 @@ func frameText(headers map[string]any, types map[string]int, payload string) str
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		expected, mandatory := want[name]
 		if !mandatory {
-			text += fmt.Sprintf(" %s=%s", name, strings.TrimPrefix(fmt.Sprint(headers[name]), operationPrefix))
+			text += fmt.Sprintf(" %s=%s", name, strings.TrimPrefix(fmt.Sprint(headers[name]), nucleus.OperationPrefix))
 			expected = 7
 		}
 		if types[name] != expected {
@@ -218,7 +220,7 @@ func (r *replayer) nothing(conn string) string {
 	if len(c.waiting) == 0 {
 		id := c.last + 1
 		r.send(recordedFrame{Conn: conn, Headers: map[string]any{":message-type": 0.0, ":message-flags": 0.0, ":stream-id": id,
-			"operation": operationPrefix + "GetConfiguration"}, Payload: `{"keyPath":["str"]}`})
+			"operation": nucleus.OperationPrefix + "GetConfiguration"}, Payload: `{"keyPath":["str"]}`})
 		f := c.read(r.t)
 		if f.stream == fmt.Sprint(id) {
 			return "nothing"

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"edgepdm/test/localcore/nucleus"
 )
 
 // allowShadows grants every operation on every shadow, and the messages about them.
@@ -368,7 +370,7 @@ func TestNoShadowManager(t *testing.T) {
 		}
 	}
 	for _, g := range f.core.Grants() {
-		if g.Service == shadowService && g.Enforced {
+		if g.Service == nucleus.ShadowService && g.Enforced {
 			t.Errorf("grant %+v", g)
 		}
 	}

@@ -1,4 +1,4 @@
-package localcore
+package nucleus
 
 import (
 	"errors"
@@ -15,13 +15,12 @@ import (
 )
 
 const (
-	maxSpoolBytes   = 2_621_440 // 2.5 MB, the nucleus's default
-	maxCloudPayload = 128 << 10 // the nucleus's default for one message
+	maxSpoolBytes = 2_621_440 // 2.5 MB, the nucleus's default
 )
 
-// broker stands for IoT Core: an MQTT broker on loopback that admits everyone, and the nucleus's connection to it, which
+// Broker stands for IoT Core: an MQTT broker on loopback that admits everyone, and the nucleus's connection to it, which
 // can be cut. Known limit of mochi 2.7: the filter a/# does not match the topic a.
-type broker struct {
+type Broker struct {
 	log    *slog.Logger
 	server *mqtt.Server
 	client *mqtt.Client // the nucleus's own
@@ -43,12 +42,12 @@ type broker struct {
 	watched  bool // what they heard last
 }
 
-func newBroker(log *slog.Logger) *broker {
-	return &broker{log: log, online: true, watched: true, watchers: make(map[int]func(bool))}
+func newBroker(log *slog.Logger) *Broker {
+	return &Broker{log: log, online: true, watched: true, watchers: make(map[int]func(bool))}
 }
 
-// start listens on addr, which must be on loopback: the broker admits everyone.
-func (b *broker) start(addr string) error {
+// Start listens on addr, which must be on loopback: the broker admits everyone.
+func (b *Broker) Start(addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return fmt.Errorf("broker address: %w", err)
@@ -73,7 +72,8 @@ func (b *broker) start(addr string) error {
 	return nil
 }
 
-func (b *broker) close() error {
+// Close ends it, if it was started.
+func (b *Broker) Close() error {
 	if b.server == nil {
 		return nil
 	}
@@ -83,8 +83,8 @@ func (b *broker) close() error {
 	return nil
 }
 
-// watch tells whether there is a connection, at once and at each change, until the returned function is called.
-func (b *broker) watch(heard func(online bool)) (end func()) {
+// Watch tells whether there is a connection, at once and at each change, until the returned function is called.
+func (b *Broker) Watch(heard func(online bool)) (end func()) {
 	b.watching.Lock()
 	defer b.watching.Unlock()
 	id := len(b.watchers)
@@ -101,7 +101,7 @@ func (b *broker) watch(heard func(online bool)) (end func()) {
 }
 
 // tell is how watchers hear of a change.
-func (b *broker) tell(online bool) {
+func (b *Broker) tell(online bool) {
 	b.watching.Lock()
 	defer b.watching.Unlock()
 	if b.watched == online {
@@ -113,9 +113,9 @@ func (b *broker) tell(online bool) {
 	}
 }
 
-// setOnline cuts or restores the connection. On the way back, what subscribers missed is delivered and what was spooled
+// SetOnline cuts or restores the connection. On the way back, what subscribers missed is delivered and what was spooled
 // is published before setOnline returns.
-func (b *broker) setOnline(online bool) {
+func (b *Broker) SetOnline(online bool) {
 	defer b.tell(online)
 	b.out.Lock()
 	defer b.out.Unlock()
@@ -148,14 +148,14 @@ func (b *broker) setOnline(online bool) {
 	b.spool, b.spooled = nil, 0
 }
 
-func (b *broker) inject(pk packets.Packet) {
+func (b *Broker) inject(pk packets.Packet) {
 	if err := b.server.InjectPacket(b.client, pk); err != nil {
 		b.log.Error("publish to the broker", "topic", pk.TopicName, "err", err)
 	}
 }
 
-// publish hands a message to the connection, or to the spool while there is none. The error has the nucleus's text.
-func (b *broker) publish(pk packets.Packet) error {
+// Publish hands a message to the connection, or to the spool while there is none. The error has the nucleus's text.
+func (b *Broker) Publish(pk packets.Packet) error {
 	b.out.Lock()
 	defer b.out.Unlock()
 	if b.online {
@@ -173,8 +173,8 @@ func (b *broker) publish(pk packets.Packet) error {
 	return nil
 }
 
-// publishOnline hands a message to the connection, and says whether there is one.
-func (b *broker) publishOnline(pk packets.Packet) bool {
+// PublishOnline hands a message to the connection, and says whether there is one.
+func (b *Broker) PublishOnline(pk packets.Packet) bool {
 	b.out.Lock()
 	defer b.out.Unlock()
 	if b.online {
@@ -183,9 +183,9 @@ func (b *broker) publishOnline(pk packets.Packet) bool {
 	return b.online
 }
 
-// subscribe registers deliver for filter and then calls ready; without a connection both wait for it. deliver is called
+// Subscribe registers deliver for filter and then calls ready; without a connection both wait for it. deliver is called
 // in order and must not block. The function that it returns ends the subscription.
-func (b *broker) subscribe(filter string, qos byte, ready func(error), deliver func(packets.Packet)) (cancel func()) {
+func (b *Broker) Subscribe(filter string, qos byte, ready func(error), deliver func(packets.Packet)) (cancel func()) {
 	b.in.Lock()
 	b.nextID++
 	id := b.nextID
@@ -231,4 +231,18 @@ func (b *broker) subscribe(filter string, qos byte, ready func(error), deliver f
 			b.log.Debug("unsubscribe from the broker", "filter", filter, "err", err)
 		}
 	}
+}
+
+// Addr is where the broker listens.
+func (b *Broker) Addr() string { return b.addr }
+
+// PublishFromCloud publishes past the nucleus's connection.
+func (b *Broker) PublishFromCloud(topic string, payload []byte) error {
+	if b.client == nil {
+		return errors.New("publish from the cloud: the core is not started")
+	}
+	return b.server.InjectPacket(b.client, packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: 1}, TopicName: topic, Payload: payload,
+		PacketID: 1, // the broker demands one, and gives subscribers their own
+	})
 }

@@ -1,4 +1,4 @@
-package localcore
+package classic
 
 import (
 	"errors"
@@ -6,43 +6,47 @@ import (
 	"strings"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"edgepdm/test/localcore/nucleus"
 )
 
-func (c *Core) publishToIoTCore(r *request) ([]byte, *opError) {
-	d := &r.decoder
-	topic, hasTopic := get[string](d, r.fields, "topicName")
-	qos, hasQoS := get[string](d, r.fields, "qos")
+// maxCloudPayload is the nucleus's default for one message, in bytes.
+const maxCloudPayload = 128 << 10
+
+func (d *dialect) publishToIoTCore(r *request) ([]byte, *nucleus.Error) {
+	topic, hasTopic := r.text(r.fields, "topicName")
+	qos, hasQoS := r.text(r.fields, "qos")
 	payload, hasPayload := r.blob(r.fields, "payload")
 	pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: topic, Payload: payload}
-	pk.FixedHeader.Retain, _ = get[bool](d, r.fields, "retain")
+	pk.FixedHeader.Retain, _ = get[bool](r, r.fields, "retain")
 	p := &pk.Properties // its ContentType stays empty: the nucleus does not forward it
 	p.CorrelationData, _ = r.blob(r.fields, "correlationData")
-	p.ResponseTopic, _ = get[string](d, r.fields, "responseTopic")
-	p.MessageExpiryInterval, _ = get[uint32](d, r.fields, "messageExpiryIntervalSeconds")
-	format, _ := get[string](d, r.fields, "payloadFormat")
+	p.ResponseTopic, _ = r.text(r.fields, "responseTopic")
+	p.MessageExpiryInterval, _ = get[uint32](r, r.fields, "messageExpiryIntervalSeconds")
+	format, _ := r.text(r.fields, "payloadFormat")
 	p.PayloadFormatFlag = true
 	if format == "1" {
 		p.PayloadFormat = 1
 	}
-	properties, _ := get[[]members](d, r.fields, "userProperties")
+	properties, _ := get[[]members](r, r.fields, "userProperties")
 	for _, property := range properties {
-		key, _ := get[string](d, property, "key")
-		value, _ := get[string](d, property, "value")
+		key, _ := r.text(property, "key")
+		value, _ := r.text(property, "value")
 		p.User = append(p.User, packets.UserProperty{Key: key, Val: value})
 	}
-	if err := c.mayUseCloudTopic(r, topic, hasTopic); err != nil {
+	if err := d.mayUseCloudTopic(r, topic, hasTopic); err != nil {
 		return nil, err
 	}
 	if !hasPayload {
-		return nil, errorf(invalidArguments, "Payload is required")
+		return nil, errorf(nucleus.InvalidArguments, "Payload is required")
 	}
-	var err *opError
+	var err *nucleus.Error
 	if pk.FixedHeader.Qos, err = parseQoS(qos, hasQoS); err != nil {
 		return nil, err
 	}
 	pk.PacketID = uint16(pk.FixedHeader.Qos) // any number will do, but there must be one with QoS 1
 	var failed error
-	if c.opts.Offline {
+	if d.n.Offline {
 		failed = errors.New("Cannot publish because device is configured to run offline")
 	}
 	if failed == nil {
@@ -53,18 +57,18 @@ func (c *Core) publishToIoTCore(r *request) ([]byte, *opError) {
 			len(payload), maxCloudPayload)
 	}
 	if failed == nil {
-		failed = c.broker.publish(pk)
+		failed = d.n.Broker.Publish(pk)
 	}
 	if failed != nil {
-		return nil, errorf(serviceError, "Publish to topic %s failed: %s", topic, failed)
+		return nil, errorf(nucleus.ServiceError, "Publish to topic %s failed: %s", topic, failed)
 	}
-	return emptyResponse, nil
+	return nucleus.Empty, nil
 }
 
-func (c *Core) subscribeToIoTCore(r *request) ([]byte, *opError) {
-	topic, hasTopic := get[string](&r.decoder, r.fields, "topicName")
-	qos, hasQoS := get[string](&r.decoder, r.fields, "qos")
-	if err := c.mayUseCloudTopic(r, topic, hasTopic); err != nil {
+func (d *dialect) subscribeToIoTCore(r *request) ([]byte, *nucleus.Error) {
+	topic, hasTopic := r.text(r.fields, "topicName")
+	qos, hasQoS := r.text(r.fields, "qos")
+	if err := d.mayUseCloudTopic(r, topic, hasTopic); err != nil {
 		return nil, err
 	}
 	level, err := parseQoS(qos, hasQoS)
@@ -72,64 +76,42 @@ func (c *Core) subscribeToIoTCore(r *request) ([]byte, *opError) {
 		return nil, err
 	}
 	failed := validCloudTopic(topic, false)
-	if c.opts.Offline {
+	if d.n.Offline {
 		failed = errors.New("Device is not configured to connect to AWS")
 	}
 	if failed != nil {
-		return nil, errorf(serviceError, "Subscribe to topic %s failed with error "+
+		return nil, errorf(nucleus.ServiceError, "Subscribe to topic %s failed with error "+
 			"com.aws.greengrass.mqttclient.MqttRequestException: %s", topic, failed)
 	}
-	ready := func(err error) {
-		if err != nil {
-			r.stream.fail(errorf(serviceError, "Subscribe to topic %s failed with error %s", topic, err))
-			return
-		}
-		r.stream.respond(emptyResponse)
-	}
-	r.stream.onClose(c.broker.subscribe(topic, level, ready, func(pk packets.Packet) {
-		r.stream.event("IoTCoreMessage", cloudMessage(pk))
-	}))
-	return nil, nil // ready answers
-}
-
-// connectionStatus is the operation of subscribeToConnectionStatus.
-const connectionStatus = "SubscribeToIoTCoreConnectionStatus"
-
-// subscribeToConnectionStatus tells whether there is a connection to IoT Core. It needs no grant.
-func (c *Core) subscribeToConnectionStatus(r *request) ([]byte, *opError) {
-	r.stream.onClose(c.broker.watch(func(online bool) {
-		status := "DISCONNECTED"
-		if online && !c.opts.Offline {
-			status = "CONNECTED"
-		}
-		r.stream.event("IoTCoreConnectionStatusEvent", []byte(`{"connectionStatusEvent":{"status":"`+status+`"}}`))
-	}))
-	return emptyResponse, nil
+	d.n.SubscribeToCloud(r.Stream, topic, level, cloudMessage, func(err error) string {
+		return fmt.Sprintf("Subscribe to topic %s failed with error %s", topic, err)
+	})
+	return nil, nil // the response waits for the connection
 }
 
 // mayUseCloudTopic is what both operations check first.
-func (c *Core) mayUseCloudTopic(r *request, topic string, has bool) *opError {
+func (d *dialect) mayUseCloudTopic(r *request, topic string, has bool) *nucleus.Error {
 	switch {
 	case r.err != nil:
 		return r.err
 	case !has:
-		return errorf(invalidArguments, "Topic is required")
-	case c.authz.check(r.principal.name, mqttProxyService, r.operation, topic) != nil:
-		return errorf(unauthorized, "Not Authorized")
+		return errorf(nucleus.InvalidArguments, "Topic is required")
+	case topic == "" || d.n.Authz.Check(r.Name, nucleus.MQTTProxyService, r.Operation, topic) != nil:
+		return errorf(nucleus.Unauthorized, "Not Authorized")
 	}
 	return nil
 }
 
-func parseQoS(qos string, has bool) (byte, *opError) {
+func parseQoS(qos string, has bool) (byte, *nucleus.Error) {
 	switch {
 	case !has:
-		return 0, errorf(invalidArguments, "QoS is required")
+		return 0, errorf(nucleus.InvalidArguments, "QoS is required")
 	case qos == "0":
 		return 0, nil
 	case qos == "1":
 		return 1, nil
 	}
-	return 0, errorf(invalidArguments, "Invalid QoS value: %s", qos)
+	return 0, errorf(nucleus.InvalidArguments, "Invalid QoS value: %s", qos)
 }
 
 // validCloudTopic applies the limits of IoT Core that the nucleus checks.
@@ -160,30 +142,30 @@ func validCloudTopic(topic string, publish bool) error {
 // cloudMessage is an IoTCoreMessage event; absent members are left out.
 func cloudMessage(pk packets.Packet) []byte {
 	p := pk.Properties
-	m := object{{"topicName", pk.TopicName}, {"payload", pk.Payload}, {"retain", pk.FixedHeader.Retain}}
+	m := object{"topicName", pk.TopicName, "payload", pk.Payload, "retain", pk.FixedHeader.Retain}
 	if len(p.User) > 0 {
 		list := make([]any, len(p.User))
 		for i, u := range p.User {
-			list[i] = object{{"key", u.Key}, {"value", u.Val}}
+			list[i] = object{"key", u.Key, "value", u.Val}
 		}
-		m = append(m, member{"userProperties", list})
+		m = append(m, "userProperties", list)
 	}
 	if p.MessageExpiryInterval > 0 {
-		m = append(m, member{"messageExpiryIntervalSeconds", int64(p.MessageExpiryInterval)})
+		m = append(m, "messageExpiryIntervalSeconds", int64(p.MessageExpiryInterval))
 	}
 	if p.CorrelationData != nil {
-		m = append(m, member{"correlationData", p.CorrelationData})
+		m = append(m, "correlationData", p.CorrelationData)
 	}
 	if p.ResponseTopic != "" {
-		m = append(m, member{"responseTopic", p.ResponseTopic})
+		m = append(m, "responseTopic", p.ResponseTopic)
 	}
 	format := "0"
 	if p.PayloadFormatFlag && p.PayloadFormat == 1 {
 		format = "1"
 	}
-	m = append(m, member{"payloadFormat", format})
+	m = append(m, "payloadFormat", format)
 	if p.ContentType != "" {
-		m = append(m, member{"contentType", p.ContentType})
+		m = append(m, "contentType", p.ContentType)
 	}
-	return appendGson(nil, object{{"message", m}})
+	return appendGson(nil, object{"message", m})
 }

@@ -1,19 +1,20 @@
-package localcore
+package nucleus
 
 import (
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// store holds the configuration of every component: keys remember how they were first written (on a classic nucleus they
+// Store holds the configuration of every component: keys remember how they were first written (on a classic nucleus they
 // are case-insensitive), every leaf has the time of its last change, and lists are leaves.
-type store struct {
+type Store struct {
 	exact bool // keys are case-sensitive
 
 	mu       sync.Mutex
@@ -29,22 +30,16 @@ type node struct {
 	value    any              // of a leaf
 }
 
-// watcher receives the path of each change at or below path. notify is called under the store's lock, so in order; it
-// must not block.
 type watcher struct {
 	component string
 	path      []string
 	notify    func(path []string)
 }
 
-func newStore(d *dialect) *store { return &store{exact: d.exactKeys, roots: make(map[string]*node)} }
+func newStore(exact bool) *Store { return &Store{exact: exact, roots: make(map[string]*node)} }
 
-func (s *store) root(component string, modtime int64) *node {
-	return &node{name: component, exact: s.exact, modtime: modtime, children: make(map[string]*node)}
-}
-
-func (n *node) container(name string, modtime int64) *node {
-	return &node{name: name, exact: n.exact, modtime: modtime, children: make(map[string]*node)}
+func newContainer(name string, exact bool, modtime int64) *node {
+	return &node{name: name, exact: exact, modtime: modtime, children: make(map[string]*node)}
 }
 
 // id is what a child of that name is found by.
@@ -105,7 +100,7 @@ func (n *node) clone() *node {
 // update merges values into the container n; with replace, children that values lacks are removed.
 func (n *node) update(at []string, values map[string]any, ts int64, replace bool, changed func(path []string)) {
 	seen := make(map[string]bool, len(values))
-	for _, key := range sortedKeys(values) {
+	for _, key := range SortedKeys(values) {
 		id := n.id(key)
 		seen[id] = true
 		child := n.children[id]
@@ -120,7 +115,7 @@ func (n *node) update(at []string, values map[string]any, ts int64, replace bool
 				if child != nil {
 					changed(path)
 				}
-				child = n.container(path[len(path)-1], time.Now().UnixMilli())
+				child = newContainer(path[len(path)-1], n.exact, time.Now().UnixMilli())
 				n.children[id] = child
 			}
 			child.update(path, sub, ts, replace, changed)
@@ -129,7 +124,7 @@ func (n *node) update(at []string, values map[string]any, ts int64, replace bool
 			changed(path)
 		case ts < child.modtime: // an older write never wins
 		default:
-			differs := !equal(child.value, values[key])
+			differs := !reflect.DeepEqual(child.value, values[key])
 			child.value, child.modtime = values[key], ts
 			if differs {
 				changed(path)
@@ -147,12 +142,8 @@ func (n *node) update(at []string, values map[string]any, ts int64, replace bool
 	}
 }
 
-func equal(a, b any) bool {
-	return string(appendGson(nil, a)) == string(appendGson(nil, b))
-}
-
 // notifier returns the function that update reports changes of component to. The store must be locked.
-func (s *store) notifier(component string) func([]string) {
+func (s *Store) notifier(component string) func([]string) {
 	return func(path []string) {
 		for _, w := range s.watchers {
 			switch {
@@ -166,7 +157,7 @@ func (s *store) notifier(component string) func([]string) {
 	}
 }
 
-func (s *store) under(path, prefix []string) bool {
+func (s *Store) under(path, prefix []string) bool {
 	same := strings.EqualFold
 	if s.exact {
 		same = func(a, b string) bool { return a == b }
@@ -174,25 +165,25 @@ func (s *store) under(path, prefix []string) bool {
 	return len(path) >= len(prefix) && slices.EqualFunc(path[:len(prefix)], prefix, same)
 }
 
-// configChange is what a deployment does to one component's configuration.
-type configChange struct {
-	merge map[string]any
-	reset [][]string // an empty path is the whole configuration
+// Change is what a deployment does to one component's configuration.
+type Change struct {
+	Merge map[string]any
+	Reset [][]string // an empty path is the whole configuration
 }
 
-// resolve computes a component's configuration after a deployment without changing anything: what is there now, less
+// Resolve computes a component's configuration after a deployment without changing anything: what is there now, less
 // what is reset, with the recipe's defaults under it and the deployment's merge over it.
-func (s *store) resolve(component string, defaults map[string]any, change configChange, ts int64) map[string]any {
+func (s *Store) Resolve(component string, defaults map[string]any, change Change, ts int64) map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	root := s.root(component, ts)
+	root := newContainer(component, s.exact, ts)
 	if current := s.roots[component]; current != nil {
 		root = current.clone()
 	}
 	quiet := func([]string) {}
-	for _, path := range change.reset {
+	for _, path := range change.Reset {
 		if len(path) == 0 {
-			root = s.root(component, ts)
+			root = newContainer(component, s.exact, ts)
 			continue
 		}
 		if parent := root.find(path[:len(path)-1]); parent != nil && parent.children != nil {
@@ -200,30 +191,31 @@ func (s *store) resolve(component string, defaults map[string]any, change config
 		}
 	}
 	root.update(nil, defaults, 1, false, quiet) // 1 ms: older than whatever is there
-	root.update(nil, change.merge, ts, false, quiet)
+	root.update(nil, change.Merge, ts, false, quiet)
 	return root.plain().(map[string]any) // a container
 }
 
-// replace makes values the component's configuration and tells the watchers what changed.
-func (s *store) replace(component string, values map[string]any, ts int64) {
+// Replace makes values the component's configuration and tells the watchers what changed.
+func (s *Store) Replace(component string, values map[string]any, ts int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	root := s.roots[component]
 	if root == nil {
-		root = s.root(component, ts)
+		root = newContainer(component, s.exact, ts)
 		s.roots[component] = root
 	}
 	root.update(nil, values, ts, true, s.notifier(component))
 }
 
-func (s *store) remove(component string) {
+// Remove forgets a component.
+func (s *Store) Remove(component string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.roots, component)
 }
 
-// get returns what GetConfiguration answers: a container as it is, a leaf in an object under its own name.
-func (s *store) get(component string, path []string) (map[string]any, bool) {
+// Get returns what GetConfiguration answers: a container as it is, a leaf in an object under its own name.
+func (s *Store) Get(component string, path []string) (map[string]any, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.roots[component].find(path)
@@ -236,24 +228,24 @@ func (s *store) get(component string, path []string) (map[string]any, bool) {
 	return n.plain().(map[string]any), true
 }
 
-// set is UpdateConfiguration: path names a container, made if it is missing. ts is in milliseconds.
-func (s *store) set(component string, path []string, values map[string]any, ts int64) *opError {
+// Set is UpdateConfiguration: path names a container, made if it is missing. ts is in milliseconds.
+func (s *Store) Set(component string, path []string, values map[string]any, ts int64) *Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	root := s.roots[component]
 	if root == nil {
-		return errorf(invalidArguments, "Component config not found for component %s", component)
+		return Errorf(InvalidArguments, "Component config not found for component %s", component)
 	}
 	n := root
 	at := []string{}
 	for _, key := range path {
 		child := n.find([]string{key})
 		if child != nil && child.children == nil {
-			return errorf(invalidArguments, "%s in %s is already a leaf, cannot become a container", key, component)
+			return Errorf(InvalidArguments, "%s in %s is already a leaf, cannot become a container", key, component)
 		}
 		if child == nil { // a new container has the present time, whatever the request says
 			ts = time.Now().UnixMilli()
-			child = n.container(key, ts)
+			child = newContainer(key, n.exact, ts)
 			n.children[n.id(key)] = child
 		}
 		n = child
@@ -264,14 +256,14 @@ func (s *store) set(component string, path []string, values map[string]any, ts i
 	}
 	n.update(at, values, ts, false, s.notifier(component))
 	if ts < n.modified() {
-		return errorf(failedCondition, "Proposed timestamp is older than the config's latest modified timestamp")
+		return Errorf(failedCondition, "Proposed timestamp is older than the config's latest modified timestamp")
 	}
 	return nil
 }
 
-// merge is UpdateConfiguration of nucleus lite: what path names may be a leaf, and an older write is passed over without
+// Merge is UpdateConfiguration of nucleus lite: what path names may be a leaf, and an older write is passed over without
 // an error. It says whether the shapes allow it.
-func (s *store) merge(component string, path []string, value any, ts int64) bool {
+func (s *Store) Merge(component string, path []string, value any, ts int64) bool {
 	for _, key := range slices.Backward(path) {
 		value = map[string]any{key: value}
 	}
@@ -287,7 +279,7 @@ func (s *store) merge(component string, path []string, value any, ts int64) bool
 }
 
 // sameShape refuses to turn a leaf into a container or the reverse.
-func (n *node) sameShape(values map[string]any) *opError {
+func (n *node) sameShape(values map[string]any) *Error {
 	for key, v := range values {
 		child := n.children[n.id(key)]
 		if child == nil {
@@ -296,9 +288,9 @@ func (n *node) sameShape(values map[string]any) *opError {
 		sub, isMap := v.(map[string]any)
 		switch {
 		case isMap && child.children == nil:
-			return errorf(invalidArguments, "%s in %s is already a leaf, cannot become a container", key, n.name)
+			return Errorf(InvalidArguments, "%s in %s is already a leaf, cannot become a container", key, n.name)
 		case !isMap && child.children != nil:
-			return errorf(invalidArguments, "%s in %s is already a container, cannot become a leaf", key, n.name)
+			return Errorf(InvalidArguments, "%s in %s is already a container, cannot become a leaf", key, n.name)
 		case isMap:
 			if err := child.sameShape(sub); err != nil {
 				return err
@@ -308,25 +300,25 @@ func (n *node) sameShape(values map[string]any) *opError {
 	return nil
 }
 
-// watch registers w when its key exists.
-func (s *store) watch(w *watcher) bool {
+// Watch calls notify with the path of each change at or below path, until cancel is called. It is called under the store's
+// lock, so in order, and must not block. Only a key that exists can be watched.
+func (s *Store) Watch(component string, path []string, notify func(path []string)) (cancel func(), ok bool) {
+	w := &watcher{component, path, notify}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.roots[w.component].find(w.path) == nil {
-		return false
+	if s.roots[component].find(path) == nil {
+		return nil, false
 	}
 	s.watchers = append(s.watchers, w)
-	return true
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.watchers = slices.DeleteFunc(s.watchers, func(x *watcher) bool { return x == w })
+	}, true
 }
 
-func (s *store) unwatch(w *watcher) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.watchers = slices.DeleteFunc(s.watchers, func(x *watcher) bool { return x == w })
-}
-
-// normalise copies a value into the types that the store holds. Integers stay integers, which is visible on the wire.
-func normalise(path string, v any) (any, error) {
+// Normalise copies a value into the types that the store holds. Integers stay integers, which is visible on the wire.
+func Normalise(path string, v any) (any, error) {
 	switch v := v.(type) {
 	case nil, bool, string, int64, uint64:
 		return v, nil
@@ -355,7 +347,7 @@ func normalise(path string, v any) (any, error) {
 	case []any:
 		list := make([]any, len(v))
 		for i, e := range v {
-			n, err := normalise(fmt.Sprintf("%s[%d]", path, i), e)
+			n, err := Normalise(fmt.Sprintf("%s[%d]", path, i), e)
 			if err != nil {
 				return nil, err
 			}
@@ -365,7 +357,7 @@ func normalise(path string, v any) (any, error) {
 	case map[string]any:
 		m := make(map[string]any, len(v))
 		for k, e := range v {
-			n, err := normalise(path+"."+k, e)
+			n, err := Normalise(path+"."+k, e)
 			if err != nil {
 				return nil, err
 			}

@@ -1,4 +1,4 @@
-package localcore
+package classic
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"edgepdm/test/localcore/nucleus"
 )
 
 // validationTimeout is how long a classic nucleus waits for the components' verdicts
@@ -18,8 +20,8 @@ const validationTimeout = 20 * time.Second
 // validation asks components, before a deployment changes their configuration, whether it is valid.
 type validation struct {
 	mu         sync.Mutex
-	validators map[string]*stream      // by component; of several the first
-	pending    map[string]chan verdict // by component
+	validators map[string]*nucleus.Stream // by component; of several the first
+	pending    map[string]chan verdict    // by component
 }
 
 type verdict struct {
@@ -28,45 +30,45 @@ type verdict struct {
 }
 
 func newValidation() *validation {
-	return &validation{validators: make(map[string]*stream), pending: make(map[string]chan verdict)}
+	return &validation{validators: make(map[string]*nucleus.Stream), pending: make(map[string]chan verdict)}
 }
 
-func (c *Core) subscribeToValidateConfigurationUpdates(r *request) ([]byte, *opError) {
-	v, name := c.asks, r.principal.name
+func (d *dialect) subscribeToValidateConfigurationUpdates(r *request) ([]byte, *nucleus.Error) {
+	v, name := d.asks, r.Name
 	v.mu.Lock()
 	first := v.validators[name] == nil
 	if first {
-		v.validators[name] = r.stream
+		v.validators[name] = r.Stream
 	}
 	v.mu.Unlock()
 	if first {
-		r.stream.onClose(func() {
+		r.Stream.OnClose(func() {
 			v.mu.Lock()
 			defer v.mu.Unlock()
 			delete(v.validators, name)
 			v.report(name, verdict{}) // a nucleus would wait for the verdict until the time is over
 		})
 	}
-	return emptyResponse, nil
+	return nucleus.Empty, nil
 }
 
-func (c *Core) sendConfigurationValidityReport(r *request) ([]byte, *opError) {
-	report, hasReport := get[members](&r.decoder, r.fields, "configurationValidityReport")
-	status, _ := get[string](&r.decoder, report, "status")
-	message, _ := get[string](&r.decoder, report, "message")
+func (d *dialect) sendConfigurationValidityReport(r *request) ([]byte, *nucleus.Error) {
+	report, hasReport := get[members](r, r.fields, "configurationValidityReport")
+	status, _ := r.text(report, "status")
+	message, _ := r.text(report, "message")
 	if r.err != nil {
 		return nil, r.err
 	}
 	if !hasReport {
 		return nil, nullPointer()
 	}
-	v := c.asks
+	v := d.asks
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.report(r.principal.name, verdict{status == "REJECTED", message}) {
-		return nil, errorf(invalidArguments, "Validation request either timed out or was never made")
+	if !v.report(r.Name, verdict{status == "REJECTED", message}) {
+		return nil, errorf(nucleus.InvalidArguments, "Validation request either timed out or was never made")
 	}
-	return emptyResponse, nil
+	return nucleus.Empty, nil
 }
 
 // report hands a component's verdict to the deployment that waits for it, if one does. It is called with mu held.
@@ -80,10 +82,10 @@ func (v *validation) report(name string, answer verdict) bool {
 	return true
 }
 
-// validate asks those of the components that want to be asked. The error names every component that rejects its
+// Validate asks those of the components that want to be asked. The error names every component that rejects its
 // configuration, or says that one has not answered.
-func (c *Core) validate(ctx context.Context, configs map[string]map[string]any) error {
-	v := c.asks
+func (d *dialect) Validate(ctx context.Context, configs map[string]map[string]any) error {
+	v := d.asks
 	deployment := rand.Text()
 	answers := make(map[string]chan verdict)
 	v.mu.Lock()
@@ -94,8 +96,8 @@ func (c *Core) validate(ctx context.Context, configs map[string]map[string]any) 
 		}
 		answers[name] = make(chan verdict, 1)
 		v.pending[name] = answers[name]
-		validator.event("ValidateConfigurationUpdateEvents", c.dialect.appendJSON(nil, object{{"validateConfigurationUpdateEvent",
-			object{{"configuration", config}, {"deploymentId", deployment}}}}))
+		validator.Event("ValidateConfigurationUpdateEvents", appendGson(nil, object{"validateConfigurationUpdateEvent",
+			object{"configuration", config, "deploymentId", deployment}}))
 	}
 	v.mu.Unlock()
 	defer func() {

@@ -1,4 +1,4 @@
-package localcore
+package nucleus
 
 import (
 	"fmt"
@@ -8,10 +8,11 @@ import (
 	"sync"
 )
 
+// The services that accessControl has policies of.
 const (
-	pubsubService    = "aws.greengrass.ipc.pubsub"
-	mqttProxyService = "aws.greengrass.ipc.mqttproxy"
-	operationPrefix  = "aws.greengrass#"
+	PubSubService    = "aws.greengrass.ipc.pubsub"
+	MQTTProxyService = "aws.greengrass.ipc.mqttproxy"
+	ShadowService    = "aws.greengrass.ShadowManager"
 )
 
 // Grant is one operation on one resource that a component's accessControl allows.
@@ -28,49 +29,53 @@ type Denial struct {
 	Count                                   int
 }
 
-// authz holds the grants of all components.
-type authz struct {
+// Authz holds the grants of all components.
+type Authz struct {
 	mu      sync.Mutex
 	grants  map[string][]*Grant // by component
 	denials map[Denial]int
 	log     *slog.Logger
-	dialect *dialect
+	dialect Dialect
 	shadows bool // there is a shadow manager
 }
 
-func newAuthz(log *slog.Logger, d *dialect) *authz {
-	return &authz{grants: make(map[string][]*Grant), denials: make(map[Denial]int), log: log, dialect: d}
+func newAuthz(log *slog.Logger, d Dialect, shadows bool) *Authz {
+	return &Authz{grants: make(map[string][]*Grant), denials: make(map[Denial]int), log: log, dialect: d, shadows: shadows}
 }
 
 // enforcedOperations are the operations that each service registers for authorisation.
-func (a *authz) enforcedOperations(service string) []string {
-	switch service {
-	case shadowService:
-		if a.shadows {
-			return []string{operationPrefix + "GetThingShadow", operationPrefix + "UpdateThingShadow",
-				operationPrefix + "DeleteThingShadow", operationPrefix + "ListNamedShadowsForThing", "*"}
-		}
-	case pubsubService:
-		return []string{operationPrefix + "PublishToTopic", operationPrefix + "SubscribeToTopic", "*"}
-	case mqttProxyService:
-		return []string{operationPrefix + "PublishToIoTCore", operationPrefix + "SubscribeToIoTCore", "*"}
+func (a *Authz) enforcedOperations(service string) []string {
+	var names string
+	switch {
+	case service == ShadowService && a.shadows:
+		names = "GetThingShadow UpdateThingShadow DeleteThingShadow ListNamedShadowsForThing"
+	case service == PubSubService:
+		names = "PublishToTopic SubscribeToTopic"
+	case service == MQTTProxyService:
+		names = "PublishToIoTCore SubscribeToIoTCore"
+	default:
+		return nil
 	}
-	return nil
+	operations := []string{"*"}
+	for name := range strings.FieldsSeq(names) {
+		operations = append(operations, OperationPrefix+name)
+	}
+	return operations
 }
 
-// load makes accessControl, from the component's configuration, its grants. What a nucleus would skip with an error in
+// Load makes accessControl, from the component's configuration, its grants. What a nucleus would skip with an error in
 // its log is skipped with an error in the log.
-func (a *authz) load(component string, accessControl any) {
+func (a *Authz) Load(component string, accessControl any) {
 	var grants []*Grant
 	services, _ := accessControl.(map[string]any)
-	for _, service := range sortedKeys(services) {
+	for _, service := range SortedKeys(services) {
 		known := a.enforcedOperations(service)
 		policies, _ := services[service].(map[string]any)
-		if a.dialect.tooManyPolicies(policies) {
-			a.log.Error("policies are too large for the nucleus: nothing is allowed", "component", component, "service", service)
+		if err := a.dialect.CheckPolicies(policies); err != nil {
+			a.log.Error("policies are ignored", "component", component, "service", service, "err", err)
 			continue
 		}
-		for _, id := range sortedKeys(policies) {
+		for _, id := range SortedKeys(policies) {
 			policy, _ := policies[id].(map[string]any)
 			operations, resources := stringList(policy["operations"]), stringList(policy["resources"])
 			if len(operations) == 0 {
@@ -82,9 +87,9 @@ func (a *authz) load(component string, accessControl any) {
 						"policy", id, "operation", op)
 				}
 				for _, resource := range resources {
-					resource, err := a.dialect.resource(resource)
+					resource, err := a.dialect.Resource(resource)
 					if err == nil {
-						err = validResource(resource)
+						err = ValidResource(resource)
 					}
 					if err != nil {
 						a.log.Error("resource is not valid", "component", component, "policy", id, "resource", resource, "err", err)
@@ -120,16 +125,13 @@ func stringList(v any) []string {
 	return out
 }
 
-// check allows the operation on the resource or returns the text of the error.
-func (a *authz) check(component, service, operation, resource string) error {
-	if err := a.dialect.checkResource(resource); err != nil {
-		return err
-	}
+// Check allows the operation on the resource or returns the text of the error.
+func (a *Authz) Check(component, service, operation, resource string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, g := range a.grants[component] {
 		if g.Service == service && g.Enforced && (g.Operation == operation || g.Operation == "*") &&
-			matchResource(g.Resource, resource, service == mqttProxyService) {
+			matchResource(g.Resource, resource, service == MQTTProxyService) {
 			g.Used = true
 			return nil
 		}
@@ -138,13 +140,15 @@ func (a *authz) check(component, service, operation, resource string) error {
 	return fmt.Errorf("Principal %s is not authorized to perform %s:%s on resource %s", component, service, operation, resource)
 }
 
-func (a *authz) forget(component string) {
+// Forget takes a component its grants.
+func (a *Authz) Forget(component string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.grants, component)
 }
 
-func (a *authz) report() ([]Grant, []Denial) {
+// Report lists all grants, and all requests that none allowed.
+func (a *Authz) Report() ([]Grant, []Denial) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var grants []Grant
@@ -227,8 +231,8 @@ func matchRunes(p, s []rune) bool {
 	return len(s) == 0
 }
 
-// validResource refuses what the nucleus refuses in a policy's resource.
-func validResource(resource string) error {
+// ValidResource refuses what the nucleus refuses in a policy's resource.
+func ValidResource(resource string) error {
 	if resource == "" {
 		return fmt.Errorf("resource cannot be empty")
 	}

@@ -1,4 +1,4 @@
-package localcore
+package shadows
 
 import (
 	"bytes"
@@ -13,23 +13,23 @@ import (
 
 // The limits of a shadow document at the shadow manager's defaults.
 const (
-	maxShadowDepth = 6       // nested objects and lists, desired and reported themselves counted
-	maxShadowState = 8 << 10 // bytes of desired and reported together
+	maxDepth       = 6       // nested objects and lists, desired and reported themselves counted
+	maxState       = 8 << 10 // bytes of desired and reported together
 	maxClientToken = 64      // characters
 )
 
-// shadowDocument is a version of a shadow; the zero value is none. Its maps are never changed: an update makes another
+// document is a version of a shadow; the zero value is none. Its maps are never changed: an update makes another
 // document. Numbers are json.Number, so that they are printed as they came.
-type shadowDocument struct {
+type document struct {
 	desired, reported         map[string]any // nil: none
 	desiredMeta, reportedMeta map[string]any // the same shapes, with {"timestamp": UNIX seconds} in place of each value
 	version                   int64
 }
 
 // state is the member "state" without a delta.
-func (d *shadowDocument) state() map[string]any { return sections(d.desired, d.reported) }
+func (d *document) state() map[string]any { return sections(d.desired, d.reported) }
 
-func (d *shadowDocument) metadata() map[string]any { return sections(d.desiredMeta, d.reportedMeta) }
+func (d *document) metadata() map[string]any { return sections(d.desiredMeta, d.reportedMeta) }
 
 func sections(desired, reported map[string]any) map[string]any {
 	out := make(map[string]any, 2)
@@ -43,12 +43,12 @@ func sections(desired, reported map[string]any) map[string]any {
 }
 
 // whole is the document as update/documents tells it.
-func (d *shadowDocument) whole() map[string]any {
+func (d *document) whole() map[string]any {
 	return map[string]any{"state": d.state(), "metadata": d.metadata(), "version": d.version}
 }
 
 // delta is what desired has other than reported; nil when that is nothing.
-func (d *shadowDocument) delta() map[string]any {
+func (d *document) delta() map[string]any {
 	if d.reported == nil || d.desired == nil {
 		return d.desired
 	}
@@ -56,11 +56,11 @@ func (d *shadowDocument) delta() map[string]any {
 }
 
 // updated applies the member "state" of an update at a time in UNIX seconds. A nil state removes everything.
-func (d *shadowDocument) updated(state map[string]any, now int64) shadowDocument {
+func (d *document) updated(state map[string]any, now int64) document {
 	next := *d
 	next.version++
 	if state == nil {
-		return shadowDocument{version: next.version}
+		return document{version: next.version}
 	}
 	if patch, sent := state["desired"]; sent {
 		next.desired, next.desiredMeta = patched(d.desired, d.desiredMeta, patch, now)
@@ -219,46 +219,41 @@ func deltaMetadata(delta, meta any) any {
 	}
 }
 
-func (d *shadowDocument) checkSize() *shadowRefusal {
+func (d *document) checkSize() *Refusal {
 	size := 0
 	for _, section := range []map[string]any{d.desired, d.reported} {
-		if section == nil {
-			continue
+		if section != nil {
+			size += len(encode(section))
 		}
-		text, err := encodeShadow(section)
-		if err != nil {
-			return badShadowRequest("Invalid JSON: %v", err)
-		}
-		size += len(text)
 	}
-	if size > maxShadowState {
-		refusal := badShadowRequest("The payload exceeds the maximum size allowed")
-		refusal.code = 413
+	if size > maxState {
+		refusal := badRequest("The payload exceeds the maximum size allowed")
+		refusal.status = 413
 		return refusal
 	}
 	return nil
 }
 
-// shadowUpdate is the payload of UpdateThingShadow.
-type shadowUpdate struct {
+// update is the payload of UpdateThingShadow.
+type update struct {
 	sent    any            // the member "state" without its delta
 	state   map[string]any // the same; nil is null, which removes everything
 	version *json.Number   // nil: any
 	token   string
 }
 
-// decodeShadowUpdate reads a payload and checks its shape.
-func decodeShadowUpdate(payload []byte) (u shadowUpdate, _ *shadowRefusal) {
-	document, err := decodeShadow(payload)
+// decodeUpdate reads a payload and checks its shape.
+func decodeUpdate(payload []byte) (u update, _ *Refusal) {
+	document, err := decode(payload)
 	if err != nil {
-		return u, &shadowRefusal{errorf(serviceError, "%s", err), 500, "Internal service failure"}
+		return u, &Refusal{serviceError, err.Error(), 500, "Internal service failure"}
 	}
 	if absent(document) {
-		return u, badShadowRequest("Invalid JSON: ")
+		return u, badRequest("Invalid JSON: ")
 	}
 	fields, isObject := document.(map[string]any)
 	if !isObject {
-		return u, badShadowRequest("Invalid JSON: object expected")
+		return u, badRequest("Invalid JSON: object expected")
 	}
 	sent, hasState := fields["state"]
 	state, stateIsObject := sent.(map[string]any)
@@ -268,31 +263,31 @@ func decodeShadowUpdate(payload []byte) (u shadowUpdate, _ *shadowRefusal) {
 	number, versionIsNumber := version.(json.Number)
 	switch {
 	case !hasState:
-		return u, badShadowRequest("Invalid JSON: state: is missing but it is required")
+		return u, badRequest("Invalid JSON: state: is missing but it is required")
 	case sent != nil && !stateIsObject:
-		return u, badShadowRequest("Invalid JSON: state: must be an object or null")
+		return u, badRequest("Invalid JSON: state: must be an object or null")
 	case hasToken && !tokenIsText:
-		return u, badShadowRequest("Invalid JSON: clientToken: must be a string")
+		return u, badRequest("Invalid JSON: clientToken: must be a string")
 	case utf8.RuneCountInString(text) > maxClientToken:
-		return u, badShadowRequest("Invalid JSON: clientToken: may only be %d characters long", maxClientToken)
+		return u, badRequest("Invalid JSON: clientToken: may only be %d characters long", maxClientToken)
 	case hasVersion && (!versionIsNumber || number[0] == '-'):
-		return u, badShadowRequest("Invalid JSON: version: must be a number that is not negative")
+		return u, badRequest("Invalid JSON: version: must be a number that is not negative")
 	}
 	delete(state, "delta") // not for a client to say
 	sections := 0
 	for _, name := range []string{"desired", "reported"} {
 		section, has := state[name]
 		if _, isObject := section.(map[string]any); section != nil && !isObject {
-			return u, badShadowRequest("Invalid JSON: state.%s: must be an object or null", name)
+			return u, badRequest("Invalid JSON: state.%s: must be an object or null", name)
 		}
 		if has {
 			sections++
 		}
 	}
 	if sections == 0 && len(state) > 0 {
-		return u, badShadowRequest("Invalid JSON: state: has neither desired nor reported")
+		return u, badRequest("Invalid JSON: state: has neither desired nor reported")
 	}
-	u = shadowUpdate{sent: sent, state: state, token: text}
+	u = update{sent: sent, state: state, token: text}
 	if hasVersion {
 		u.version = &number
 	}
@@ -300,9 +295,9 @@ func decodeShadowUpdate(payload []byte) (u shadowUpdate, _ *shadowRefusal) {
 }
 
 // check compares the update with what may be, and with the version that there is.
-func (u *shadowUpdate) check(current shadowDocument) *shadowRefusal {
+func (u *update) check(current document) *Refusal {
 	if tooDeep(u.state["desired"], 1) || tooDeep(u.state["reported"], 1) {
-		return badShadowRequest("JSON contains too many levels of nesting; maximum is %d", maxShadowDepth)
+		return badRequest("JSON contains too many levels of nesting; maximum is %d", maxDepth)
 	}
 	if u.version == nil {
 		return nil
@@ -310,9 +305,9 @@ func (u *shadowUpdate) check(current shadowDocument) *shadowRefusal {
 	version, err := u.version.Float64()
 	switch {
 	case err != nil, current.version == 0 && math.Trunc(version) != 1:
-		return badShadowRequest("Invalid version")
+		return badRequest("Invalid version")
 	case current.version != 0 && math.Trunc(version) != float64(current.version):
-		return &shadowRefusal{errorf(conflict, "Version conflict"), 409, "Version conflict"}
+		return &Refusal{conflict, "Version conflict", 409, "Version conflict"}
 	}
 	return nil
 }
@@ -328,7 +323,7 @@ func tooDeep(v any, depth int) bool {
 	case []any:
 		children = v
 	}
-	if len(children) > 0 && depth > maxShadowDepth {
+	if len(children) > 0 && depth > maxDepth {
 		return true
 	}
 	for _, e := range children {
@@ -339,7 +334,7 @@ func tooDeep(v any, depth int) bool {
 	return false
 }
 
-func decodeShadow(text []byte) (any, error) {
+func decode(text []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
 	var v any
@@ -352,13 +347,11 @@ func decodeShadow(text []byte) (any, error) {
 	return v, nil
 }
 
-// encodeShadow prints JSON as the shadow manager does, without Gson's escapes.
-func encodeShadow(v any) ([]byte, error) {
+// encode prints JSON as the shadow manager does, without Gson's escapes. Only what was decoded from JSON is in v.
+func encode(v any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	_ = enc.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

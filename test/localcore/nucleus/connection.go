@@ -1,4 +1,4 @@
-package localcore
+package nucleus
 
 import (
 	"errors"
@@ -13,52 +13,67 @@ import (
 	"edgepdm/shared/ipc/eventstream"
 )
 
-// conn is one client connection: a goroutine reads and handles frames in order, another writes what is queued. Nobody
+// Conn is one client connection: a goroutine reads and handles frames in order, another writes what is queued. Nobody
 // else waits for the client: events are queued, and a client that lets the queue grow past its bound is disconnected.
-type conn struct {
-	srv *server
-	nc  net.Conn
-	log *slog.Logger
+type Conn struct {
+	// The reader's own, and the dialect's.
+	Principal *Principal // nil before an accepted CONNECT
+	Latest    int32      // newest stream id on a classic nucleus
 
-	latest int32 // newest stream id on a classic nucleus; the reader's own
+	server *Server
+	nc     net.Conn
 
-	mu        sync.Mutex
-	wake      *sync.Cond // there is something to write, or the end
-	principal *principal
-	queue     [][]byte
-	queued    int  // bytes
-	closing   bool // close when the queue is written
-	dead      bool
-	streams   map[*stream]bool
+	mu      sync.Mutex
+	log     *slog.Logger
+	wake    *sync.Cond // there is something to write, or the end
+	queue   [][]byte
+	queued  int  // bytes
+	closing bool // close when the queue is written
+	dead    bool
+	streams map[*Stream]bool
 }
 
-func newConn(s *server, nc net.Conn) *conn {
-	c := &conn{srv: s, nc: nc, log: s.log, streams: make(map[*stream]bool)}
+func newConn(s *Server, nc net.Conn) *Conn {
+	c := &Conn{server: s, nc: nc, log: s.log, streams: make(map[*Stream]bool)}
 	c.wake = sync.NewCond(&c.mu)
 	return c
 }
 
-func (c *conn) isOf(p *principal) bool {
+// Log names the component, once the connection is one's.
+func (c *Conn) Log() *slog.Logger {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.principal == p
+	return c.log
 }
 
-func (c *conn) setPrincipal(p *principal) {
+// Authenticate makes the connection that of the token's component, and says whether the token is good.
+func (c *Conn) Authenticate(token string) bool {
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	return c.bind(c.server.tokens[token])
+}
+
+// bind makes the connection p's. It is atomic with revoke: the server is locked.
+func (c *Conn) bind(p *Principal) bool {
+	if p == nil || c.server.closed || c.server.refusing {
+		return false
+	}
+	c.server.conns[c] = p
+	c.Principal = p
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.principal = p
-	c.log = c.log.With("component", p.name)
+	c.log = c.log.With("component", p.Name)
+	return true
 }
 
 // serve runs the connection until it ends, and then ends its streams.
-func (c *conn) serve() {
+func (c *Conn) serve() {
 	var writer sync.WaitGroup
 	writer.Go(c.write)
 	c.read()
 	writer.Wait()
 	c.nc.Close()
-	c.srv.remove(c)
+	c.server.remove(c)
 	c.mu.Lock()
 	streams := c.streams
 	c.streams = nil
@@ -69,35 +84,35 @@ func (c *conn) serve() {
 }
 
 // read handles frames until the connection fails or is to be closed, and leaves it closing.
-func (c *conn) read() {
-	d := c.srv.dialect
-	dec := eventstream.NewDecoder(newFrameReader(c.nc, d), d.maxFrame)
+func (c *Conn) read() {
+	d := c.server.dialect
+	dec := eventstream.NewDecoder(c.nc, c.server.traits.MaxFrame)
 	var m eventstream.Message
 	for {
 		m = eventstream.Message{}
 		err := dec.Decode(&m)
 		switch {
 		case err == nil:
-			if d.handle(c, &m) {
+			if d.Handle(c, &m) {
 				continue
 			}
 			c.finish()
 		case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 			c.kill("")
 		case errors.Is(err, eventstream.ErrMalformed) && m.Payload != nil: // the frame is whole, its headers are not
-			d.malformed(c)
+			d.Handle(c, nil)
 			c.finish()
 		default:
-			c.log.Warn("close IPC connection", "reason", err)
+			c.Log().Warn("close IPC connection", "reason", err)
 			c.finish()
 		}
 		return
 	}
 }
 
-// open makes a stream of the connection.
-func (c *conn) open(id int32, operationName string, streaming bool) *stream {
-	s := &stream{conn: c, id: id, operation: operationName, streaming: streaming}
+// Open makes a stream of the connection.
+func (c *Conn) Open(id int32, operation string, streaming bool) *Stream {
+	s := &Stream{conn: c, id: id, operation: operation, streaming: streaming}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.streams != nil {
@@ -106,11 +121,11 @@ func (c *conn) open(id int32, operationName string, streaming bool) *stream {
 	return s
 }
 
-// opened returns the streams of an id that have not ended.
-func (c *conn) opened(id int32) []*stream {
+// Opened returns the streams of an id that have not ended.
+func (c *Conn) Opened(id int32) []*Stream {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var out []*stream
+	var out []*Stream
 	for s := range c.streams {
 		if s.id == id {
 			out = append(out, s)
@@ -119,30 +134,19 @@ func (c *conn) opened(id int32) []*stream {
 	return out
 }
 
-// answer sends an operation's response or error; with neither the operation answers later.
-func (s *stream) answer(response []byte, err *opError) {
-	switch {
-	case err != nil:
-		s.conn.log.Info("IPC operation failed", "operation", s.operation, "err", err)
-		s.fail(err)
-	case response != nil:
-		s.respond(response)
-	}
-}
-
-// send queues a frame. It never waits.
-func (c *conn) send(m *eventstream.Message) {
+// Send queues a frame. It never waits.
+func (c *Conn) Send(m *eventstream.Message) {
 	frame, err := eventstream.Append(nil, m)
 	if err != nil {
 		c.kill(err.Error())
 		return
 	}
-	if len(frame) > c.srv.dialect.maxAnswer {
-		c.log.Warn("leave out a frame that is too large", "bytes", len(frame))
+	if len(frame) > c.server.traits.MaxAnswer {
+		c.Log().Warn("leave out a frame that is too large", "bytes", len(frame))
 		return
 	}
 	c.mu.Lock()
-	tooSlow := c.queued > 0 && c.queued+len(frame) > c.srv.queueBytes
+	tooSlow := c.queued > 0 && c.queued+len(frame) > c.server.queueBytes
 	if !c.dead && !c.closing && !tooSlow {
 		c.queue = append(c.queue, frame)
 		c.queued += len(frame)
@@ -150,12 +154,12 @@ func (c *conn) send(m *eventstream.Message) {
 	}
 	c.mu.Unlock()
 	if tooSlow {
-		c.kill(fmt.Sprintf("the client does not read: more than %d bytes are waiting for it", c.srv.queueBytes))
+		c.kill(fmt.Sprintf("the client does not read: more than %d bytes are waiting for it", c.server.queueBytes))
 	}
 }
 
 // finish closes the connection once everything queued is written.
-func (c *conn) finish() {
+func (c *Conn) finish() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closing = true
@@ -163,7 +167,7 @@ func (c *conn) finish() {
 }
 
 // kill closes the connection now. An empty reason is an ordinary end.
-func (c *conn) kill(reason string) {
+func (c *Conn) kill(reason string) {
 	c.mu.Lock()
 	already := c.dead
 	c.dead = true
@@ -173,13 +177,13 @@ func (c *conn) kill(reason string) {
 		return
 	}
 	if reason != "" {
-		c.log.Warn("close IPC connection", "reason", reason)
+		c.Log().Warn("close IPC connection", "reason", reason)
 	}
 	c.nc.Close()
 }
 
 // write writes queued frames, each with one Write, until the end.
-func (c *conn) write() {
+func (c *Conn) write() {
 	for {
 		c.mu.Lock()
 		for len(c.queue) == 0 && !c.closing && !c.dead {

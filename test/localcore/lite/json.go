@@ -1,4 +1,4 @@
-package localcore
+package lite
 
 import (
 	"bytes"
@@ -11,29 +11,30 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"edgepdm/test/localcore/nucleus"
 )
 
 const (
-	// liteDepth is how deep a request may nest, itself included (GG_MAX_OBJECT_DEPTH of the component SDK).
-	liteDepth = 15
-	// liteIntegerDigits is how many characters an integer may have; nucleus lite spoils longer ones.
-	liteIntegerDigits = 18
+	// maxDepth is how deep a request may nest, itself included (GG_MAX_OBJECT_DEPTH of the component SDK).
+	maxDepth = 15
+	// integerDigits is how many characters an integer may have; nucleus lite spoils longer ones.
+	integerDigits = 18
 	// What nucleus lite keeps of a value, in bytes (GgObject and GgKV of the component SDK, 64 bit): strings apart.
-	liteElementBytes = 11 // an element of a list
-	liteMemberBytes  = 21 // a member of an object
-	// liteRequestBytes is the memory into which ggipcd decodes a request (GG_MAX_OBJECT_SUBOBJECTS of the component SDK).
-	liteRequestBytes = 255 * liteElementBytes
-	// litePublishBytes is what a document may take of the memory into which ggpubsubd decodes a publication, of which the
+	elementBytes = 11 // an element of a list
+	memberBytes  = 21 // a member of an object
+	// requestBytes is the memory into which ggipcd decodes a request (GG_MAX_OBJECT_SUBOBJECTS of the component SDK).
+	requestBytes = 255 * elementBytes
+	// publishBytes is what a document may take of the memory into which ggpubsubd decodes a publication, of which the
 	// publication's own three members (topic, type, message) take their part (core-bus/src/server.c).
-	litePublishBytes = 200*liteElementBytes - 3*liteMemberBytes
-	// liteEventBytes is the same for the memory into which ggipcd decodes an event: 44 elements of a list, or 23 members
+	publishBytes = 200*elementBytes - 3*memberBytes
+	// eventBytes is the same for the memory into which ggipcd decodes an event: 44 elements of a list, or 23 members
 	// of an object (core-bus/src/client_subscribe.c).
-	liteEventBytes = 50*liteElementBytes - 3*liteMemberBytes
+	eventBytes = 50*elementBytes - 3*memberBytes
 )
 
 // parseLite reads JSON as nucleus lite does: integers are int64 and must fit, of two members of one name the first
-// counts, no more
-// than liteDepth objects and lists nest, and the number of values has a limit.
+// counts, no more than maxDepth objects and lists nest, and the number of values has a limit.
 func parseLite(text []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
@@ -44,7 +45,7 @@ func parseLite(text []byte) (any, error) {
 	if _, err := dec.Token(); err != io.EOF {
 		return nil, errors.New("there is more than one value")
 	}
-	if values, _ := liteBytes(v); values > liteRequestBytes {
+	if values, _ := sizes(v); values > requestBytes {
 		return nil, errors.New("it holds too many values")
 	}
 	return v, nil
@@ -62,8 +63,8 @@ func parseLiteValue(dec *json.Decoder, depth int) (any, error) {
 		}
 		return token.Int64()
 	case json.Delim:
-		if depth == liteDepth {
-			return nil, fmt.Errorf("it nests deeper than %d", liteDepth)
+		if depth == maxDepth {
+			return nil, fmt.Errorf("it nests deeper than %d", maxDepth)
 		}
 		if token == '[' {
 			list := []any{}
@@ -101,11 +102,11 @@ func parseLiteValue(dec *json.Decoder, depth int) (any, error) {
 // appendLite prints as nucleus lite does: floats with 17 digits, the members of an object in order of their names, nothing
 // escaped but control characters, quotes and backslashes.
 func appendLite(b []byte, v any) []byte {
-	return jsonStyle{
-		text:  appendLiteString,
-		float: func(b []byte, f float64) []byte { return fmt.Appendf(b, "%#.17g", f) },
-		names: func(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) },
-	}.append(b, v)
+	return nucleus.JSONStyle{
+		Text:  appendLiteString,
+		Float: func(b []byte, f float64) []byte { return fmt.Appendf(b, "%#.17g", f) },
+		Names: func(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) },
+	}.Append(b, v)
 }
 
 func appendLiteString(b []byte, s string) []byte {
@@ -123,22 +124,22 @@ func appendLiteString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// liteBytes is the memory that nucleus lite needs for what v holds: for its values, and for its strings.
-func liteBytes(v any) (values, text int) {
+// sizes is the memory that nucleus lite needs for what v holds: for its values, and for its strings.
+func sizes(v any) (values, text int) {
 	add := func(e any) {
-		v, t := liteBytes(e)
+		v, t := sizes(e)
 		values, text = values+v, text+t
 	}
 	switch v := v.(type) {
 	case string:
 		text = len(v)
 	case []any:
-		values = len(v) * liteElementBytes
+		values = len(v) * elementBytes
 		for _, e := range v {
 			add(e)
 		}
 	case map[string]any:
-		values = len(v) * liteMemberBytes
+		values = len(v) * memberBytes
 		for k, e := range v {
 			text += len(k)
 			add(e)
@@ -151,7 +152,7 @@ func liteBytes(v any) (values, text int) {
 func longInteger(v any) string {
 	switch v := v.(type) {
 	case int64:
-		if text := strconv.FormatInt(v, 10); len(text) > liteIntegerDigits {
+		if text := strconv.FormatInt(v, 10); len(text) > integerDigits {
 			return text
 		}
 	case []any:

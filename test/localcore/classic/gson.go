@@ -1,38 +1,23 @@
-package localcore
+package classic
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"edgepdm/test/localcore/nucleus"
 )
 
 // A classic nucleus writes its JSON with Gson, HTML-safe: every `=` of a base64 value arrives as \u003d, numbers that
 // passed through a Document are doubles in Java's notation, and absent members are left out. A client must not depend
 // on anything nicer, so the local core prints the same bytes.
 
-// gson is how a classic nucleus prints.
-func gson() jsonStyle {
-	return jsonStyle{text: appendGsonString, float: appendDouble, names: sortedKeys[any]}
-}
-
-func appendGson(b []byte, v any) []byte { return gson().append(b, v) }
-
-// sortedKeys returns the keys of m in case-insensitive order.
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b string) int {
-		return cmp.Or(strings.Compare(strings.ToLower(a), strings.ToLower(b)), strings.Compare(a, b))
-	})
-	return keys
+func appendGson(b []byte, v any) []byte {
+	return nucleus.JSONStyle{Text: appendGsonString, Float: appendDouble, Names: nucleus.SortedKeys[any]}.Append(b, v)
 }
 
 func appendGsonString(b []byte, s string) []byte {
@@ -70,7 +55,7 @@ func appendDouble(b []byte, f float64) []byte {
 
 // gsonDocument reprints a JSON document as it looks after a classic nucleus parsed it into Java objects: the members
 // keep their order and every number is a double.
-func gsonDocument(raw []byte) (rawJSON, error) {
+func gsonDocument(raw []byte) (nucleus.RawJSON, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
 	return appendDocument(nil, dec)
