@@ -36,6 +36,7 @@ import (
 	"syscall"
 	"time"
 
+	"edgepdm/shared/recipe"
 	"edgepdm/test/localcore/classic"
 	"edgepdm/test/localcore/lite"
 	"edgepdm/test/localcore/nucleus"
@@ -313,12 +314,12 @@ func (c *Core) AddExternal(name, recipeFile string) (map[string]string, error) {
 	if !c.started || c.closed {
 		return nil, errors.New("the core does not run")
 	}
-	r, err := readRecipe(recipeFile)
+	r, err := recipe.Read(recipeFile)
 	if err != nil {
 		return nil, err
 	}
-	if r.name != name {
-		return nil, fmt.Errorf("recipe %s is of %s, not of %s", recipeFile, r.name, name)
+	if r.Name != name {
+		return nil, fmt.Errorf("recipe %s is of %s, not of %s", recipeFile, r.Name, name)
 	}
 	if _, taken := c.component(name); taken || c.externals[name] {
 		return nil, fmt.Errorf("there is a component %s already", name)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"edgepdm/shared/recipe"
 	"edgepdm/test/localcore/nucleus"
 )
 
@@ -37,7 +38,7 @@ func (c *Core) hostPlatform() map[string]string {
 
 // environment returns what the nucleus sets for a component's script, and of the host's own environment only what
 // every script may count on.
-func (c *Core) environment(p *nucleus.Principal, s *spec, st *step) []string {
+func (c *Core) environment(p *nucleus.Principal, s *spec, st *recipe.Step) []string {
 	env := map[string]string{
 		"PATH": hostValue("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
 		"HOME": hostValue("HOME", "/"),
@@ -53,7 +54,7 @@ func (c *Core) environment(p *nucleus.Principal, s *spec, st *step) []string {
 		"GG_ROOT_CA_PATH":                   filepath.Join(c.opts.Root, rootCAFile),
 	}
 	c.dialect.Environment(env, s.credentials)
-	for _, set := range []map[string]string{s.setenv, st.setenv} {
+	for _, set := range []map[string]string{s.setenv, st.Setenv} {
 		for k, v := range set {
 			env[k] = v
 		}
@@ -81,14 +82,14 @@ func userName() string {
 }
 
 // resolveSpec fills the recipe variables of a manifest's lifecycle in.
-func (c *Core) resolveSpec(r *recipe, m *manifest, config map[string]any) (*spec, error) {
+func (c *Core) resolveSpec(r *recipe.Recipe, m *recipe.Manifest, config map[string]any) (*spec, error) {
 	var failed error
 	fill := func(text string, inScript bool) string {
 		filled, err := c.dialect.Fill(text, inScript, func(namespace, key string) (any, bool) {
 			return c.lookup(r, namespace, key, config)
 		})
 		if err != nil && failed == nil {
-			failed = fmt.Errorf("recipe of %s %s: %w", r.name, r.version, err)
+			failed = fmt.Errorf("recipe of %s %s: %w", r.Name, r.Version, err)
 		}
 		return filled
 	}
@@ -99,32 +100,32 @@ func (c *Core) resolveSpec(r *recipe, m *manifest, config map[string]any) (*spec
 		}
 		return out
 	}
-	fillStep := func(s *step) *step {
+	fillStep := func(s *recipe.Step) *recipe.Step {
 		if s == nil {
 			return nil
 		}
 		filled := *s
-		filled.script, filled.setenv = fill(s.script, true), fillAll(s.setenv)
+		filled.Script, filled.Setenv = fill(s.Script, true), fillAll(s.Setenv)
 		return &filled
 	}
-	_, credentials := r.dependencies[tokenExchange]
-	s := &spec{name: r.name, version: r.version, install: fillStep(m.install), run: fillStep(m.run),
-		setenv: fillAll(m.setenv), artifacts: m.artifacts, credentials: credentials}
+	_, credentials := r.Dependencies[tokenExchange]
+	s := &spec{name: r.Name, version: r.Version, install: fillStep(m.Install), run: fillStep(m.Run),
+		setenv: fillAll(m.Setenv), artifacts: m.Artifacts, credentials: credentials}
 	return s, failed
 }
 
-func (c *Core) lookup(r *recipe, namespace, key string, config map[string]any) (any, bool) {
+func (c *Core) lookup(r *recipe.Recipe, namespace, key string, config map[string]any) (any, bool) {
 	end := "" // of a path
 	if c.lite {
 		end = "/"
 	}
 	switch namespace + ":" + key {
 	case "artifacts:path":
-		return c.artifactDir(r.name, r.version) + end, true
+		return c.artifactDir(r.Name, r.Version) + end, true
 	case "artifacts:decompressedPath":
-		return filepath.Join(c.opts.Root, "packages", "artifacts-unarchived", r.name, r.version) + end, true
+		return filepath.Join(c.opts.Root, "packages", "artifacts-unarchived", r.Name, r.Version) + end, true
 	case "work:path":
-		return c.workDir(r.name) + end, true
+		return c.workDir(r.Name) + end, true
 	case "kernel:rootPath":
 		return c.opts.Root, true
 	case "iot:thingName":

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"edgepdm/shared/ipc/eventstream"
 	"edgepdm/test/localcore/nucleus"
 )
 
@@ -242,11 +243,16 @@ func TestLiteLimits(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	clients[1].nc.Close()
+	connect, err := eventstream.Append(nil, &eventstream.Message{Type: eventstream.Connect, Version: eventstream.Version,
+		Payload: []byte(`{"authToken":"` + token + `"}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var again *client
 	eventually(t, "a place is free again", func() bool {
 		again = f.dial()
-		again.send(`4 0 0 version=0.1.0 | {"authToken":"` + token + `"}`)
-		return again.recv() == "5 1 0"
+		_, err := again.nc.Write(connect)
+		return err == nil && again.recv() == "5 1 0"
 	})
 	// A response that does not fit becomes an error, an event that does not fit is left out.
 	for i := range 10 {
