@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -329,21 +328,6 @@ func (c *client) expect(want string) {
 	c.t.Helper()
 	if got := c.recv(); got != want {
 		c.t.Fatalf("got  %s\nwant %s", got, want)
-	}
-}
-
-// expectStreams receives as many frames as are wanted. Those of one stream come in the order given; the order of streams is no
-// promise.
-func (c *client) expectStreams(want ...string) {
-	c.t.Helper()
-	stream := func(text string) string { return append(strings.Fields(text), "", "", "")[2] }
-	for range len(want) {
-		got := c.recv()
-		i := slices.IndexFunc(want, func(text string) bool { return stream(text) == stream(got) })
-		if i < 0 || want[i] != got {
-			c.t.Fatalf("got  %s\nwant of each stream the first of %q", got, want)
-		}
-		want = slices.Delete(slices.Clone(want), i, i+1)
 	}
 }
 

@@ -71,8 +71,7 @@ func (d *dialect) subscribeToIoTCore(r *request) ([]byte, *nucleus.Error) {
 	if err := d.mayUseCloudTopic(r, topic, hasTopic); err != nil {
 		return nil, err
 	}
-	level, err := parseQoS(qos, hasQoS)
-	if err != nil {
+	if _, err := parseQoS(qos, hasQoS); err != nil {
 		return nil, err
 	}
 	failed := validCloudTopic(topic, false)
@@ -83,10 +82,9 @@ func (d *dialect) subscribeToIoTCore(r *request) ([]byte, *nucleus.Error) {
 		return nil, errorf(nucleus.ServiceError, "Subscribe to topic %s failed with error "+
 			"com.aws.greengrass.mqttclient.MqttRequestException: %s", topic, failed)
 	}
-	d.n.SubscribeToCloud(r.Stream, topic, level, cloudMessage, func(err error) string {
+	return d.n.SubscribeToCloud(r.Stream, topic, cloudMessage, func(err error) string {
 		return fmt.Sprintf("Subscribe to topic %s failed with error %s", topic, err)
 	})
-	return nil, nil // the response waits for the connection
 }
 
 // mayUseCloudTopic is what both operations check first.

@@ -15,33 +15,15 @@ func (d *dialect) shadowOperations() map[string]handler {
 		"GetThingShadow":    d.shadow(d.shadows.Get),
 		"UpdateThingShadow": d.shadow(d.shadows.Update),
 		"DeleteThingShadow": d.shadow(d.shadows.Delete),
-		"ListNamedShadowsForThing": func(r *request) ([]byte, *nucleus.Error) {
-			thing, _ := r.text(r.fields, "thingName")
-			token, _ := r.text(r.fields, "nextToken")
-			size, hasSize := get[int](r, r.fields, "pageSize")
-			if r.err != nil {
-				return nil, r.err
-			}
-			if !hasSize {
-				size = shadows.DefaultPage
-			}
-			names, next, seconds, refusal := d.shadows.List(thing, r.Name, token, size, d.mayUseShadow(r))
-			if refusal != nil {
-				return nil, shadowError(refusal)
-			}
-			response := object{"results", names, "timestamp", seconds}
-			if next != "" {
-				response = append(response, "nextToken", next)
-			}
-			return appendGson(nil, response), nil
-		},
 	}
 }
 
 // shadow reads which shadow a request means, and what it is to become.
 func (d *dialect) shadow(do func(shadows.Request) ([]byte, *shadows.Refusal)) handler {
 	return func(r *request) ([]byte, *nucleus.Error) {
-		q := shadows.Request{Allowed: d.mayUseShadow(r)}
+		q := shadows.Request{Allowed: func(resource string) error {
+			return d.n.Authz.Check(r.Name, nucleus.ShadowService, r.Operation, resource)
+		}}
 		q.Thing, _ = r.text(r.fields, "thingName")
 		q.Name, _ = r.text(r.fields, "shadowName")
 		q.Payload, _ = r.blob(r.fields, "payload")
@@ -50,22 +32,12 @@ func (d *dialect) shadow(do func(shadows.Request) ([]byte, *shadows.Refusal)) ha
 		}
 		payload, refusal := do(q)
 		if refusal != nil {
-			return nil, shadowError(refusal)
+			err := errorf(refusal.Code, "%s", refusal.Text)
+			if refusal.Code == nucleus.ResourceNotFound {
+				err.Details = object{"resourceType", "shadow"}
+			}
+			return nil, err
 		}
 		return appendGson(nil, object{"payload", payload}), nil
 	}
-}
-
-func (d *dialect) mayUseShadow(r *request) func(resource string) error {
-	return func(resource string) error {
-		return d.n.Authz.Check(r.Name, nucleus.ShadowService, r.Operation, resource)
-	}
-}
-
-func shadowError(refusal *shadows.Refusal) *nucleus.Error {
-	err := errorf(refusal.Code, "%s", refusal.Text)
-	if refusal.Code == nucleus.ResourceNotFound {
-		err.Details = object{"resourceType", "shadow"}
-	}
-	return err
 }

@@ -188,20 +188,18 @@ func (d *dialect) subscribeToIoTCore(r *request) ([]byte, *nucleus.Error) {
 	if !ok {
 		return nil, badParameters(nucleus.ServiceError)
 	}
-	qos, failed := qoS(r.args)
-	if failed != nil {
-		return nil, failed
+	if _, err := qoS(r.args); err != nil {
+		return nil, err
 	}
 	if err := d.mayUse(r, nucleus.MQTTProxyService, topic); err != nil {
 		return nil, err
 	}
-	d.n.SubscribeToCloud(r.Stream, topic, qos, func(pk packets.Packet) []byte {
+	return d.n.SubscribeToCloud(r.Stream, topic, func(pk packets.Packet) []byte {
 		if packetTooLarge(pk) {
 			return nil
 		}
 		return appendLite(nil, object{"message", object{"topicName", pk.TopicName, "payload", pk.Payload}})
 	}, func(error) string { return "Failed to bind the subscription." })
-	return nil, nil // the response waits for the connection
 }
 
 // key reads which component's which key a request means, and where the nucleus keeps it.

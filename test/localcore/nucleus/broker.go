@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
@@ -14,36 +15,30 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-const (
-	maxSpoolBytes = 2_621_440 // 2.5 MB, the nucleus's default
-)
+// maxSpoolBytes is a classic nucleus's default.
+const maxSpoolBytes = 2_621_440
 
 // Broker stands for IoT Core: an MQTT broker on loopback that admits everyone, and the nucleus's connection to it, which
-// can be cut. Known limit of mochi 2.7: the filter a/# does not match the topic a.
+// can be cut. What arrives meanwhile is lost, as no component of the project subscribes. Known limit of mochi 2.7: the
+// filter a/# does not match the topic a.
 type Broker struct {
 	log    *slog.Logger
 	server *mqtt.Server
 	client *mqtt.Client // the nucleus's own
 	addr   string
+	online atomic.Bool
+	nextID atomic.Int32 // of a subscription
 
-	out     sync.Mutex // orders what the nucleus publishes
-	online  bool
-	spool   []packets.Packet
-	spooled int // bytes of payload
-
-	in      sync.Mutex // orders what subscribers get
-	away    bool       // offline, as subscriptions see it
-	nextID  int
-	held    []func() // deliveries that wait for the connection
-	waiting []func() // subscriptions that do
-
-	watching sync.Mutex // orders what watchers hear
-	watchers map[int]func(online bool)
-	watched  bool // what they heard last
+	mu       sync.Mutex // orders what the nucleus publishes, and what watchers hear
+	spool    []packets.Packet
+	spooled  int // bytes of payload
+	watchers map[*func(online bool)]bool
 }
 
 func newBroker(log *slog.Logger) *Broker {
-	return &Broker{log: log, online: true, watched: true, watchers: make(map[int]func(bool))}
+	b := &Broker{log: log, watchers: make(map[*func(bool)]bool)}
+	b.online.Store(true)
+	return b
 }
 
 // Start listens on addr, which must be on loopback: the broker admits everyone.
@@ -85,67 +80,33 @@ func (b *Broker) Close() error {
 
 // Watch tells whether there is a connection, at once and at each change, until the returned function is called.
 func (b *Broker) Watch(heard func(online bool)) (end func()) {
-	b.watching.Lock()
-	defer b.watching.Unlock()
-	id := len(b.watchers)
-	for b.watchers[id] != nil {
-		id++
-	}
-	b.watchers[id] = heard
-	heard(b.watched)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.watchers[&heard] = true
+	heard(b.online.Load())
 	return func() {
-		b.watching.Lock()
-		defer b.watching.Unlock()
-		delete(b.watchers, id)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.watchers, &heard)
 	}
 }
 
-// tell is how watchers hear of a change.
-func (b *Broker) tell(online bool) {
-	b.watching.Lock()
-	defer b.watching.Unlock()
-	if b.watched == online {
-		return
-	}
-	b.watched = online
-	for _, heard := range b.watchers {
-		heard(online)
-	}
-}
-
-// SetOnline cuts or restores the connection. On the way back, what subscribers missed is delivered and what was spooled
-// is published before setOnline returns.
+// SetOnline cuts or restores the connection. On the way back, what was spooled is published before SetOnline returns.
 func (b *Broker) SetOnline(online bool) {
-	defer b.tell(online)
-	b.out.Lock()
-	defer b.out.Unlock()
-	b.online = online
-	b.in.Lock()
-	for online && len(b.held) > 0 { // what arrives meanwhile queues behind
-		held := b.held
-		b.held = nil
-		b.in.Unlock()
-		for _, deliver := range held {
-			deliver()
-		}
-		b.in.Lock()
-	}
-	b.away = !online
-	var waiting []func()
-	if online {
-		waiting, b.waiting = b.waiting, nil
-	}
-	b.in.Unlock()
-	if !online {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.online.Swap(online) == online {
 		return
 	}
-	for _, subscribe := range waiting {
-		subscribe()
+	if online {
+		for _, pk := range b.spool {
+			b.inject(pk)
+		}
+		b.spool, b.spooled = nil, 0
 	}
-	for _, pk := range b.spool {
-		b.inject(pk)
+	for heard := range b.watchers {
+		(*heard)(online)
 	}
-	b.spool, b.spooled = nil, 0
 }
 
 func (b *Broker) inject(pk packets.Packet) {
@@ -156,16 +117,15 @@ func (b *Broker) inject(pk packets.Packet) {
 
 // Publish hands a message to the connection, or to the spool while there is none. The error has the nucleus's text.
 func (b *Broker) Publish(pk packets.Packet) error {
-	b.out.Lock()
-	defer b.out.Unlock()
-	if b.online {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.online.Load():
 		b.inject(pk)
 		return nil
-	}
-	if pk.FixedHeader.Qos == 0 {
+	case pk.FixedHeader.Qos == 0:
 		return errors.New("Device is offline. Dropping QoS 0 message.")
-	}
-	if b.spooled+len(pk.Payload) > maxSpoolBytes {
+	case b.spooled+len(pk.Payload) > maxSpoolBytes:
 		return errors.New("Message spool is full. Message could not be added.")
 	}
 	b.spool = append(b.spool, pk)
@@ -175,62 +135,28 @@ func (b *Broker) Publish(pk packets.Packet) error {
 
 // PublishOnline hands a message to the connection, and says whether there is one.
 func (b *Broker) PublishOnline(pk packets.Packet) bool {
-	b.out.Lock()
-	defer b.out.Unlock()
-	if b.online {
-		b.inject(pk)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.online.Load() {
+		return false
 	}
-	return b.online
+	b.inject(pk)
+	return true
 }
 
-// Subscribe registers deliver for filter and then calls ready; without a connection both wait for it. deliver is called
-// in order and must not block. The function that it returns ends the subscription.
-func (b *Broker) Subscribe(filter string, qos byte, ready func(error), deliver func(packets.Packet)) (cancel func()) {
-	b.in.Lock()
-	b.nextID++
-	id := b.nextID
-	b.in.Unlock()
-	var mu sync.Mutex
-	cancelled := false
-	handler := func(_ *mqtt.Client, _ packets.Subscription, pk packets.Packet) {
-		b.in.Lock()
-		defer b.in.Unlock()
-		switch {
-		case !b.away:
+// Subscribe calls deliver with what arrives, in order, until cancel is called. deliver must not block.
+func (b *Broker) Subscribe(filter string, deliver func(packets.Packet)) (cancel func(), _ error) {
+	id := int(b.nextID.Add(1))
+	err := b.server.Subscribe(filter, id, func(_ *mqtt.Client, _ packets.Subscription, pk packets.Packet) {
+		if b.online.Load() {
 			deliver(pk)
-		case min(pk.FixedHeader.Qos, qos) > 0: // IoT Core keeps it for the nucleus's persistent session
-			b.held = append(b.held, func() { deliver(pk) })
 		}
-	}
-	begin := func() {
-		mu.Lock()
-		gone := cancelled
-		var err error
-		if !gone {
-			err = b.server.Subscribe(filter, id, handler)
-		}
-		mu.Unlock()
-		if !gone {
-			ready(err)
-		}
-	}
-	b.in.Lock()
-	away := b.away
-	if away {
-		b.waiting = append(b.waiting, begin)
-	}
-	b.in.Unlock()
-	if !away {
-		begin()
-	}
+	})
 	return func() {
-		mu.Lock()
-		defer mu.Unlock()
-		cancelled = true
 		if err := b.server.Unsubscribe(filter, id); err != nil {
 			b.log.Debug("unsubscribe from the broker", "filter", filter, "err", err)
 		}
-	}
+	}, err
 }
 
 // Addr is where the broker listens.

@@ -121,19 +121,17 @@ func (n *Nucleus) WatchConnection(s *Stream) ([]byte, *Error) {
 	return Empty, nil
 }
 
-// SubscribeToCloud tells the stream of messages on an IoT Core topic: the response waits for the connection. event prints a
-// message, or returns nil to leave it out; failure is the text of an error.
-func (n *Nucleus) SubscribeToCloud(s *Stream, topic string, qos byte, event func(packets.Packet) []byte, failure func(error) string) {
-	ready := func(err error) {
-		if err != nil {
-			s.Fail(Errorf(ServiceError, "%s", failure(err)))
-			return
-		}
-		s.Respond(Empty)
-	}
-	s.OnClose(n.Broker.Subscribe(topic, qos, ready, func(pk packets.Packet) {
+// SubscribeToCloud tells the stream of messages on an IoT Core topic. event prints a message, or returns nil to leave it
+// out; failure is the text of an error.
+func (n *Nucleus) SubscribeToCloud(s *Stream, topic string, event func(packets.Packet) []byte, failure func(error) string) ([]byte, *Error) {
+	cancel, err := n.Broker.Subscribe(topic, func(pk packets.Packet) {
 		if text := event(pk); text != nil {
 			s.Event("IoTCoreMessage", text)
 		}
-	}))
+	})
+	if err != nil {
+		return nil, Errorf(ServiceError, "%s", failure(err))
+	}
+	s.OnClose(cancel)
+	return Empty, nil
 }

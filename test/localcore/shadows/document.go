@@ -3,20 +3,13 @@ package shadows
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"maps"
-	"math"
 	"reflect"
-	"unicode/utf8"
+	"strconv"
 )
 
-// The limits of a shadow document at the shadow manager's defaults.
-const (
-	maxDepth       = 6       // nested objects and lists, desired and reported themselves counted
-	maxState       = 8 << 10 // bytes of desired and reported together
-	maxClientToken = 64      // characters
-)
+// maxState is the shadow manager's limit for desired and reported together, in bytes.
+const maxState = 8 << 10
 
 // document is a version of a shadow; the zero value is none. Its maps are never changed: an update makes another
 // document. Numbers are json.Number, so that they are printed as they came.
@@ -238,113 +231,47 @@ func (d *document) checkSize() *Refusal {
 type update struct {
 	sent    any            // the member "state" without its delta
 	state   map[string]any // the same; nil is null, which removes everything
-	version *json.Number   // nil: any
+	version json.Number    // "": any
 	token   string
 }
 
 // decodeUpdate reads a payload and checks its shape.
 func decodeUpdate(payload []byte) (u update, _ *Refusal) {
-	document, err := decode(payload)
-	if err != nil {
+	dec := json.NewDecoder(bytes.NewReader(payload))
+	dec.UseNumber()
+	var fields map[string]any
+	if err := dec.Decode(&fields); err != nil {
 		return u, &Refusal{serviceError, err.Error(), 500, "Internal service failure"}
 	}
-	if absent(document) {
-		return u, badRequest("Invalid JSON: ")
-	}
-	fields, isObject := document.(map[string]any)
-	if !isObject {
-		return u, badRequest("Invalid JSON: object expected")
-	}
 	sent, hasState := fields["state"]
-	state, stateIsObject := sent.(map[string]any)
-	token, hasToken := fields["clientToken"]
-	text, tokenIsText := token.(string)
-	version, hasVersion := fields["version"]
-	number, versionIsNumber := version.(json.Number)
+	u.sent = sent
+	u.state, _ = sent.(map[string]any)
+	u.token, _ = fields["clientToken"].(string)
+	u.version, _ = fields["version"].(json.Number)
+	delete(u.state, "delta") // not for a client to say
 	switch {
 	case !hasState:
 		return u, badRequest("Invalid JSON: state: is missing but it is required")
-	case sent != nil && !stateIsObject:
+	case sent != nil && u.state == nil:
 		return u, badRequest("Invalid JSON: state: must be an object or null")
-	case hasToken && !tokenIsText:
-		return u, badRequest("Invalid JSON: clientToken: must be a string")
-	case utf8.RuneCountInString(text) > maxClientToken:
-		return u, badRequest("Invalid JSON: clientToken: may only be %d characters long", maxClientToken)
-	case hasVersion && (!versionIsNumber || number[0] == '-'):
-		return u, badRequest("Invalid JSON: version: must be a number that is not negative")
 	}
-	delete(state, "delta") // not for a client to say
-	sections := 0
-	for _, name := range []string{"desired", "reported"} {
-		section, has := state[name]
-		if _, isObject := section.(map[string]any); section != nil && !isObject {
-			return u, badRequest("Invalid JSON: state.%s: must be an object or null", name)
+	for name, section := range u.state {
+		if _, isObject := section.(map[string]any); section != nil && !isObject || name != "desired" && name != "reported" {
+			return u, badRequest("Invalid JSON: state.%s: must be desired or reported, and an object or null", name)
 		}
-		if has {
-			sections++
-		}
-	}
-	if sections == 0 && len(state) > 0 {
-		return u, badRequest("Invalid JSON: state: has neither desired nor reported")
-	}
-	u = update{sent: sent, state: state, token: text}
-	if hasVersion {
-		u.version = &number
 	}
 	return u, nil
 }
 
-// check compares the update with what may be, and with the version that there is.
+// check compares the update's version with the one that there is.
 func (u *update) check(current document) *Refusal {
-	if tooDeep(u.state["desired"], 1) || tooDeep(u.state["reported"], 1) {
-		return badRequest("JSON contains too many levels of nesting; maximum is %d", maxDepth)
-	}
-	if u.version == nil {
-		return nil
-	}
-	version, err := u.version.Float64()
 	switch {
-	case err != nil, current.version == 0 && math.Trunc(version) != 1:
+	case u.version == "", u.version.String() == strconv.FormatInt(max(1, current.version), 10):
+		return nil
+	case current.version == 0:
 		return badRequest("Invalid version")
-	case current.version != 0 && math.Trunc(version) != float64(current.version):
-		return &Refusal{conflict, "Version conflict", 409, "Version conflict"}
 	}
-	return nil
-}
-
-// tooDeep tells whether v, at the given depth, has objects or lists with something in them below the deepest level.
-func tooDeep(v any, depth int) bool {
-	var children []any
-	switch v := v.(type) {
-	case map[string]any:
-		for _, e := range v {
-			children = append(children, e)
-		}
-	case []any:
-		children = v
-	}
-	if len(children) > 0 && depth > maxDepth {
-		return true
-	}
-	for _, e := range children {
-		if tooDeep(e, depth+1) {
-			return true
-		}
-	}
-	return false
-}
-
-func decode(text []byte) (any, error) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		return nil, err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the JSON document")
-	}
-	return v, nil
+	return &Refusal{conflict, "Version conflict", 409, "Version conflict"}
 }
 
 // encode prints JSON as the shadow manager does, without Gson's escapes. Only what was decoded from JSON is in v.

@@ -1,25 +1,19 @@
 // Package shadows keeps device shadows as aws.greengrass.ShadowManager 2.3 serves them over IPC
-// (aws-greengrass/aws-greengrass-shadow-manager, folder ipc/). They are in memory and are not synchronised with a cloud,
-// and requests that are published on $aws/things/<thing>/shadow/{get,update,delete} are not served.
+// (aws-greengrass/aws-greengrass-shadow-manager, folder ipc/). They are in memory and are not synchronised with a cloud;
+// ListNamedShadowsForThing, and requests that are published on $aws/things/<thing>/shadow/{get,update,delete}, are not served.
+// Of what the shadow manager refuses, it refuses what a component of this project could send.
 package shadows
 
 import (
-	"encoding/base64"
 	"fmt"
 	"regexp"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 )
 
-// DefaultPage is how many names List gives when nobody says how many.
-const DefaultPage = 25
-
 const (
 	maxThingName = 128
 	maxName      = 64
-	maxPage      = 100
 	perThing     = 20  // requests of one thing in a second
 	perSecond    = 200 // requests in all
 )
@@ -91,35 +85,24 @@ func noSuchShadow(k key) *Refusal {
 	return &Refusal{notFound, "No shadow found", 404, "No shadow exists with name: " + name}
 }
 
-func checkName(what, name string, longest int) *Refusal {
-	switch {
-	case len(name) > longest:
-		return badRequest("%s has a maximum length of %d", what, longest)
-	case !namePattern.MatchString(name):
-		return badRequest("%s must match pattern [a-zA-Z0-9:_-]+", what)
+func (k key) check() *Refusal {
+	for _, c := range []struct {
+		what, name string
+		longest    int
+	}{{"ThingName", k.thing, maxThingName}, {"ShadowName", k.name, maxName}} {
+		switch {
+		case c.name == "" && c.what == "ShadowName": // the classic shadow
+		case len(c.name) > c.longest:
+			return badRequest("%s has a maximum length of %d", c.what, c.longest)
+		case !namePattern.MatchString(c.name):
+			return badRequest("%s must match pattern [a-zA-Z0-9:_-]+", c.what)
+		}
 	}
 	return nil
 }
 
-func checkThing(thing string) *Refusal {
-	if thing == "" {
-		return badRequest("ThingName is missing")
-	}
-	return checkName("ThingName", thing, maxThingName)
-}
-
-func (k key) check() *Refusal {
-	if refusal := checkThing(k.thing); refusal != nil || k.name == "" {
-		return refusal
-	}
-	return checkName("ShadowName", k.name, maxName)
-}
-
 // throttle counts a request. The real windows begin with a thing's first request; here all begin together.
 func (s *Shadows) throttle(thing string) *Refusal {
-	if thing == "" {
-		return nil
-	}
 	if now := s.now(); now.Sub(s.second) >= time.Second {
 		s.second, s.total = now, 0
 		clear(s.byThing)
@@ -129,13 +112,6 @@ func (s *Shadows) throttle(thing string) *Refusal {
 	}
 	s.total++
 	s.byThing[thing]++
-	return nil
-}
-
-func authorise(allowed func(string) error, resource string) *Refusal {
-	if err := allowed(resource); err != nil {
-		return &Refusal{unauthorized, err.Error(), 401, "Unauthorized"}
-	}
 	return nil
 }
 
@@ -155,10 +131,11 @@ func (s *Shadows) serve(q Request, operation string, do func(key) (response []by
 		refusal = badRequest("Missing update payload")
 	}
 	if refusal == nil {
-		refusal = authorise(q.Allowed, k.resource())
-	}
-	if refusal == nil {
-		response, token, refusal = do(k)
+		if err := q.Allowed(k.resource()); err != nil {
+			refusal = &Refusal{unauthorized, err.Error(), 401, "Unauthorized"}
+		} else {
+			response, token, refusal = do(k)
+		}
 	}
 	if refusal != nil {
 		s.publish(k, operation+"/rejected", map[string]any{"code": refusal.status, "message": refusal.message}, token)
@@ -237,61 +214,4 @@ func (s *Shadows) Delete(q Request) ([]byte, *Refusal) {
 		s.publish(k, "delete/accepted", map[string]any{"version": d.version}, "")
 		return []byte{}, "", nil
 	})
-}
-
-// List returns a page of the names of a thing's named shadows, a token for the next page, and the time in seconds. The
-// resource of its policy is the thing's name, and nothing is published.
-func (s *Shadows) List(thing, caller, token string, size int, allowed func(resource string) error) (names []string, next string, now float64, _ *Refusal) {
-	refusal := checkThing(thing)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if refusal == nil {
-		refusal = s.throttle(thing)
-	}
-	if refusal == nil {
-		refusal = authorise(allowed, thing)
-	}
-	if refusal == nil && (size < 1 || size > maxPage) {
-		refusal = badRequest("pageSize argument must be between 1 and 100")
-	}
-	if refusal != nil {
-		return nil, "", 0, refusal
-	}
-	offset, refusal := openPageToken(token, caller, thing)
-	if refusal != nil {
-		return nil, "", 0, refusal
-	}
-	for k := range s.documents {
-		if k.thing == thing && k.name != "" {
-			names = append(names, k.name)
-		}
-	}
-	slices.Sort(names)
-	names = names[min(offset, len(names)):]
-	names = names[:min(size, len(names))]
-	if len(names) == size { // there may be more, or not
-		next = pageToken(offset+size, caller, thing)
-	}
-	return names, next, float64(s.now().UnixMilli()) / 1000, nil
-}
-
-// pageToken names the next page. As on a nucleus it is of no use to another component or for another thing.
-func pageToken(offset int, component, thing string) string {
-	return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%d %s %s", offset, component, thing))
-}
-
-// openPageToken is the inverse of pageToken. Without a token the first page is meant.
-func openPageToken(token, component, thing string) (offset int, _ *Refusal) {
-	if token == "" {
-		return 0, nil
-	}
-	text, err := base64.StdEncoding.DecodeString(token)
-	number, _, _ := strings.Cut(string(text), " ")
-	if err == nil {
-		_, err = fmt.Sscan(number, &offset)
-	}
-	if err != nil || offset < 0 || pageToken(offset, component, thing) != token {
-		return 0, badRequest("Invalid nextToken argument")
-	}
-	return offset, nil
 }
