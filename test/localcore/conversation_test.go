@@ -60,25 +60,15 @@ var conversations = []conversation{
 		A> 3 0 0
 		A> 0 0 1 op=UpdateState | {"state":5}
 		A< 1 2 1 ct=text/plain | InternalServerError`},
-	{"message types that no client sends", `
-		A connect
-		A> 5 0 0
-		A< 7 0 0 | { "error": "Unrecognized Message Type" }"message": " message type value: 5 is not recognized as a valid request path." }
-		A< closed`},
 	{"application message on stream 0", `
 		A connect
 		A> 0 0 0 op=GetConfiguration | {}
-		A< 6 0 0 | ` + classic.BadMessageType + `
+		A< 6 0 0 | ` + classic.BadMessage + `
 		A< closed`},
 	{"unknown message type", `
 		A connect
 		A> 9 0 0
-		A< 6 0 0 | ` + classic.BadMessageType + `
-		A< closed`},
-	{"ping on a stream", `
-		A connect
-		A> 2 0 1
-		A< 6 0 0 | ` + classic.BadStreamID + `
+		A< 6 0 0 | ` + classic.BadMessage + `
 		A< closed`},
 	{"negative stream", `
 		A connect
@@ -88,14 +78,14 @@ var conversations = []conversation{
 	{"stream ids start at 1", `
 		A connect
 		A> 0 0 2 op=GetConfiguration | {}
-		A< 6 0 0 | ` + classic.SkippedStreamID + `
+		A< 6 0 0 | ` + classic.BadStreamID + `
 		A< closed`},
 	{"stream ids go up by one", `
 		A connect
 		A> 0 0 1 op=GetConfiguration | {"keyPath":["n"]}
 		A< 0 2 1 model=GetConfigurationResponse | {"componentName":"com.test.A","value":{"n":5}}
 		A> 0 0 3 op=GetConfiguration | {}
-		A< 6 0 0 | ` + classic.SkippedStreamID + `
+		A< 6 0 0 | ` + classic.BadStreamID + `
 		A< closed`},
 	{"reuse of a finished id", `
 		A connect
@@ -103,12 +93,7 @@ var conversations = []conversation{
 		A< 0 2 1 model=GetConfigurationResponse | {"componentName":"com.test.A","value":{"n":5}}
 		A> 0 2 1
 		A> 0 0 1 op=GetConfiguration | {"keyPath":["n"]}
-		A< 6 0 0 | ` + classic.PastStreamID + `
-		A< closed`},
-	{"first message without an operation", `
-		A connect
-		A> 0 0 1 | {}
-		A< 6 0 0 | ` + classic.NoOperation + `
+		A< 6 0 0 | ` + classic.BadStreamID + `
 		A< closed`},
 	{"first message that hangs up", `
 		A connect
@@ -159,15 +144,6 @@ var conversations = []conversation{
 		A< 0 2 2 model=PublishToTopicResponse | {}
 		A> 0 0 3 op=PublishToTopic | {"topic":"ok/x","publishMessage":{"binaryMessage":{"message":"MQ=="}}}
 		A< 0 2 3 model=PublishToTopicResponse | {}`},
-	{"second message on a subscription", `
-		A connect
-		A> 0 0 1 op=SubscribeToTopic | {"topic":"ok/x"}
-		A< 0 0 1 model=SubscribeToTopicResponse | {}
-		A> 0 0 1 | {}
-		A< 1 2 1 ct=text/plain | InternalServerError
-		A> 0 0 1 | {}
-		A< 6 0 0 | ` + classic.PastStreamID + `
-		A< closed`},
 	{"one event for each subscription, in order of subscription", `
 		A connect
 		A> 0 0 1 op=SubscribeToTopic | {"topic":"ok/x","receiveMode":"RECEIVE_ALL_MESSAGES"}

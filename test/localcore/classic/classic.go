@@ -3,7 +3,6 @@ package classic
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"path/filepath"
 	"regexp"
@@ -37,64 +36,44 @@ func (*dialect) Traits() nucleus.Traits {
 		MaxAnswer: eventstream.MaxFrame, MaxConnections: math.MaxInt, Unary: eventstream.TerminateStream}
 }
 
-// Payloads of the connection-level errors of the AWS common runtime, which a classic nucleus serves with
-// (aws-c-event-stream, include/aws/event-stream/private/event_stream_rpc_priv.h). One of them is not JSON.
+// Payloads of connection-level errors of the AWS common runtime, which a classic nucleus serves with
+// (aws-c-event-stream, include/aws/event-stream/private/event_stream_rpc_priv.h). It has more of them for single causes.
 const (
-	BadStreamID = `{ "message": "non-zero stream-id field is only allowed for messages of type APPLICATION_MESSAGE. ` +
-		`The stream id max value is INT32_MAX." }`
-	PastStreamID = `{ "message": "stream-id values must be monotonically incrementing. A stream-id arrived that was ` +
-		`lower than the last seen stream-id." }`
-	SkippedStreamID = `{ "message": "stream-id values must be monotonically incrementing. A new stream-id arrived that ` +
+	BadStreamID = `{ "message": "stream-id values must be monotonically incrementing. A new stream-id arrived that ` +
 		`was incremented by more than 1." }`
-	BadMessageType = `{ "message": "an invalid value for message-type field was received." }`
-	BadMessage     = `{ "message": "A message was received with missing required fields. Check that your client is ` +
+	BadMessage = `{ "message": "A message was received with missing required fields. Check that your client is ` +
 		`sending at least, :message-type, :message-flags, and :stream-id" }`
 	NotConnected = `{ "message": "A CONNECT message must be received, and the CONNECT_ACK must be sent in response, ` +
 		`before any other message-types can be sent on this connection. In addition, only one CONNECT message is ` +
 		`allowed on a connection." }`
-	NoOperation = `{ "message": "The first message for on a non-zero :stream-id must contain an operation header value."; }`
 )
 
 // Handle routes one frame as aws-c-event-stream's server does, and says whether the connection goes on.
 func (d *dialect) Handle(c *nucleus.Conn, m *eventstream.Message) bool {
-	if m == nil {
-		return protocolError(c, eventstream.ProtocolError, BadMessage)
-	}
-	if c.Principal == nil && m.Type != eventstream.Connect {
-		return protocolError(c, eventstream.ProtocolError, NotConnected)
-	}
 	switch {
-	case m.StreamID < 0 || m.StreamID > 0 && m.Type > eventstream.ApplicationError || m.StreamID > 0 && m.Type < 0:
-		return protocolError(c, eventstream.ProtocolError, BadStreamID)
-	case m.StreamID > 0 && m.StreamID <= c.Latest:
-		return known(c, m)
-	case m.StreamID > 0 && m.StreamID != c.Latest+1:
-		return protocolError(c, eventstream.ProtocolError, SkippedStreamID)
-	case m.StreamID > 0 && m.Operation == "":
-		return protocolError(c, eventstream.ProtocolError, NoOperation)
-	case m.StreamID > 0:
-		c.Latest = m.StreamID
-		d.request(c, m)
-		return true
-	}
-	switch m.Type {
-	case eventstream.Connect:
-		if c.Principal != nil {
-			return protocolError(c, eventstream.ProtocolError, NotConnected)
-		}
+	case m == nil:
+		return protocolError(c, BadMessage)
+	case (c.Principal == nil) != (m.Type == eventstream.Connect):
+		return protocolError(c, NotConnected)
+	case m.Type == eventstream.Connect && m.StreamID == 0:
 		return connect(c, m)
-	case eventstream.Ping:
+	case m.Type == eventstream.Ping && m.StreamID == 0:
 		c.Send(&eventstream.Message{Type: eventstream.PingResponse, Operation: m.Operation,
 			ServiceModelType: m.ServiceModelType, Payload: m.Payload})
-		return true
-	case eventstream.PingResponse:
-		return true
-	case eventstream.ConnectAck, eventstream.ProtocolError, eventstream.InternalError:
-		return protocolError(c, eventstream.InternalError, fmt.Sprintf(`{ "error": "Unrecognized Message Type" }`+
-			`"message": " message type value: %d is not recognized as a valid request path." }`, m.Type))
+	case m.Type == eventstream.PingResponse && m.StreamID == 0:
+	case m.StreamID == 0 || m.Type != eventstream.ApplicationMessage:
+		return protocolError(c, BadMessage)
+	case m.StreamID == c.Latest+1 && m.Operation != "":
+		c.Latest = m.StreamID
+		d.request(c, m)
+	case m.StreamID > 0 && m.StreamID <= c.Latest && m.Flags&eventstream.TerminateStream != 0:
+		for _, s := range c.Opened(m.StreamID) { // none when both sides ended it at once
+			s.End()
+		}
 	default:
-		return protocolError(c, eventstream.ProtocolError, BadMessageType)
+		return protocolError(c, BadStreamID)
 	}
+	return true
 }
 
 func connect(c *nucleus.Conn, m *eventstream.Message) bool {
@@ -114,22 +93,6 @@ func connect(c *nucleus.Conn, m *eventstream.Message) bool {
 	}
 	c.Send(ack)
 	return false
-}
-
-// known handles a frame of a stream that was opened before.
-func known(c *nucleus.Conn, m *eventstream.Message) bool {
-	open := c.Opened(m.StreamID)
-	terminate := m.Flags&eventstream.TerminateStream != 0
-	switch {
-	case len(open) == 0 && terminate: // both sides ended it at once
-	case len(open) == 0:
-		return protocolError(c, eventstream.ProtocolError, PastStreamID)
-	case len(m.Payload) > 0 || !terminate: // no operation takes a second message: an exception in the nucleus
-		open[0].Fail(unexpected())
-	default:
-		open[0].End()
-	}
-	return true
 }
 
 // request handles the first frame of a stream.
@@ -159,9 +122,9 @@ func (d *dialect) request(c *nucleus.Conn, m *eventstream.Message) {
 	}
 }
 
-func protocolError(c *nucleus.Conn, t eventstream.MessageType, payload string) bool {
+func protocolError(c *nucleus.Conn, payload string) bool {
 	c.Log().Warn("IPC protocol violated", "answer", payload)
-	c.Send(&eventstream.Message{Type: t, ContentType: eventstream.ContentTypeJSON, Payload: []byte(payload)})
+	c.Send(&eventstream.Message{Type: eventstream.ProtocolError, ContentType: eventstream.ContentTypeJSON, Payload: []byte(payload)})
 	return false
 }
 
