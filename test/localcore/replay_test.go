@@ -269,8 +269,8 @@ const (
 	integersKept   = "an integer that nucleus lite spoils is refused, so that no test passes with one"
 )
 
-func refusedInteger(stream int, n string) string {
-	return fmt.Sprintf(`1 2 %d json ServiceError | {"_message":"the integer %s has more than 18 characters: nucleus lite would spoil it","_errorCode":"ServiceError"}`, stream, n)
+func refusedInteger(stream int) string {
+	return fmt.Sprintf(`1 2 %d json ServiceError | {"_message":"","_errorCode":"ServiceError"}`, stream)
 }
 
 const sortedConfiguration = `{"a.b/c":"odd","accessControl":{"aws.greengrass.ipc.mqttproxy":{"com.example.Mqtt:mqttproxy:1":` +
@@ -288,9 +288,9 @@ var liteDeviations = map[string][]deviation{
 		{27, wholeConfiguration(13), membersInOrder},
 	},
 	"integers_of_18_19_and_20_characters": {
-		{10, refusedInteger(2, "1795448147357253123"), integersKept},
+		{10, refusedInteger(2), integersKept},
 		{11, "nothing", integersKept},
-		{13, refusedInteger(3, "-1795448147357253123"), integersKept},
+		{13, refusedInteger(3), integersKept},
 	},
 }
 

@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -33,70 +31,51 @@ const (
 	eventBytes = 50*elementBytes - 3*memberBytes
 )
 
-// parseLite reads JSON as nucleus lite does: integers are int64 and must fit, of two members of one name the first
-// counts, no more than maxDepth objects and lists nest, and the number of values has a limit.
+// parseLite reads JSON as nucleus lite does: integers are int64 and must fit, no more than maxDepth objects and lists nest,
+// and the number of values has a limit.
 func parseLite(text []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
-	v, err := parseLiteValue(dec, 0)
-	if err != nil {
+	var v any
+	if err := dec.Decode(&v); err != nil {
 		return nil, err
 	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, errors.New("there is more than one value")
-	}
-	if values, _ := sizes(v); values > requestBytes {
+	v, err := native(v, 0)
+	if values, _ := sizes(v); err == nil && values > requestBytes {
 		return nil, errors.New("it holds too many values")
 	}
-	return v, nil
+	return v, err
 }
 
-func parseLiteValue(dec *json.Decoder, depth int) (any, error) {
-	token, err := dec.Token()
-	if err != nil {
-		return nil, err
+// native makes the numbers in v int64 and float64.
+func native(v any, depth int) (_ any, err error) {
+	_, isList := v.([]any)
+	if _, isObject := v.(map[string]any); depth == maxDepth && (isList || isObject) {
+		return nil, fmt.Errorf("it nests deeper than %d", maxDepth)
 	}
-	switch token := token.(type) {
+	switch v := v.(type) {
 	case json.Number:
-		if strings.ContainsAny(token.String(), ".eE") {
-			return token.Float64()
+		if strings.ContainsAny(v.String(), ".eE") {
+			return v.Float64()
 		}
-		return token.Int64()
-	case json.Delim:
-		if depth == maxDepth {
-			return nil, fmt.Errorf("it nests deeper than %d", maxDepth)
+		if len(v) > integerDigits {
+			return nil, fmt.Errorf("the integer %s has more than %d characters: nucleus lite would spoil it", v, integerDigits)
 		}
-		if token == '[' {
-			list := []any{}
-			for dec.More() {
-				v, err := parseLiteValue(dec, depth+1)
-				if err != nil {
-					return nil, err
-				}
-				list = append(list, v)
-			}
-			_, err := dec.Token()
-			return list, err
-		}
-		object := make(map[string]any)
-		for dec.More() {
-			name, err := dec.Token()
-			if err != nil {
+		return v.Int64()
+	case []any:
+		for i, e := range v {
+			if v[i], err = native(e, depth+1); err != nil {
 				return nil, err
 			}
-			v, err := parseLiteValue(dec, depth+1)
-			if err != nil {
+		}
+	case map[string]any:
+		for key, e := range v {
+			if v[key], err = native(e, depth+1); err != nil {
 				return nil, err
 			}
-			if _, twice := object[name.(string)]; !twice { // the decoder lets nothing else be a name
-				object[name.(string)] = v
-			}
 		}
-		_, err := dec.Token()
-		return object, err
-	default:
-		return token, nil
 	}
+	return v, nil
 }
 
 // appendLite prints as nucleus lite does: floats with 17 digits, the members of an object in order of their names, nothing
@@ -146,27 +125,4 @@ func sizes(v any) (values, text int) {
 		}
 	}
 	return values, text
-}
-
-// longInteger returns the first integer in v that nucleus lite would spoil, as text, or "".
-func longInteger(v any) string {
-	switch v := v.(type) {
-	case int64:
-		if text := strconv.FormatInt(v, 10); len(text) > integerDigits {
-			return text
-		}
-	case []any:
-		for _, e := range v {
-			if text := longInteger(e); text != "" {
-				return text
-			}
-		}
-	case map[string]any:
-		for _, e := range v {
-			if text := longInteger(e); text != "" {
-				return text
-			}
-		}
-	}
-	return ""
 }

@@ -1,6 +1,6 @@
 // Package lite is the dialect of nucleus lite, a set of programs in C under systemd. Where it differs from the real one on purpose:
-//   - An integer of 19 characters or more in a document is refused with a text; the real one passes on a spoiled one, or
-//     spoils the subscription.
+//   - An integer of 19 characters or more in a document is refused; the real one passes on a spoiled one, or spoils the
+//     subscription. Of two members of one name the last counts, not the first.
 //   - A recipe variable that cannot be resolved, and any other {, fails the deployment; the real one runs the script up to
 //     that place.
 //   - The members of a configuration come in order of their names; the real one keeps the order of their first writing.
@@ -54,6 +54,7 @@ func (*dialect) Traits() nucleus.Traits {
 type request struct {
 	nucleus.Call
 	args map[string]any
+	bad  bool // a member has another type, or is missing
 }
 
 // handler runs on the connection's goroutine and must not wait. It returns the response, or nil to answer later.
@@ -84,11 +85,14 @@ func (d *dialect) Handle(c *nucleus.Conn, m *eventstream.Message) bool {
 	operation, known := d.table[strings.TrimPrefix(m.Operation, nucleus.OperationPrefix)]
 	value, err := parseLite(m.Payload)
 	args, isObject := value.(map[string]any)
+	if err != nil {
+		c.Log().Warn("refuse IPC request", "operation", m.Operation, "err", err)
+	}
 	if m.Type != eventstream.ApplicationMessage || m.Flags != 0 || !known || err != nil || !isObject {
 		s.Answer(nil, &nucleus.Error{Code: nucleus.ServiceError})
 		return true
 	}
-	response, failed := operation(&request{nucleus.Call{Principal: c.Principal, Operation: m.Operation, Stream: s}, args})
+	response, failed := operation(&request{Call: nucleus.Call{Principal: c.Principal, Operation: m.Operation, Stream: s}, args: args})
 	if failed == nil && len(response) > 0 && !s.Fits(response) {
 		failed = &nucleus.Error{Code: nucleus.ServiceError}
 	}

@@ -2,6 +2,7 @@ package lite
 
 import (
 	"encoding/base64"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,60 +41,45 @@ func (d *dialect) operations() map[string]handler {
 
 func badParameters(code string) *nucleus.Error { return errorf(code, "Received invalid parameters.") }
 
-// optional reads a member that may be absent; ok is false when it is there with another type.
-func optional[T any](args map[string]any, name string) (v T, ok bool) {
-	value, has := args[name]
-	if !has {
-		return v, true
-	}
-	v, ok = value.(T)
-	return v, ok
+// arg reads a member of a request. One of another type, or one that is missing though needed, makes the request bad.
+func arg[T any](r *request, in map[string]any, name string, needed bool) T {
+	value, has := in[name]
+	v, ok := value.(T)
+	r.bad = r.bad || has && !ok || !has && needed
+	return v
 }
 
-// optionalPath reads a list of strings that may be absent.
-func optionalPath(args map[string]any, name string) (path []string, ok bool) {
-	list, ok := optional[[]any](args, name)
-	for _, e := range list {
+// keyPath reads a list of strings that may be absent.
+func (r *request) keyPath() (path []string) {
+	for _, e := range arg[[]any](r, r.args, "keyPath", false) {
 		key, isText := e.(string)
-		path, ok = append(path, key), ok && isText
+		path, r.bad = append(path, key), r.bad || !isText
 	}
-	return path, ok
+	return path
 }
 
 func (d *dialect) mayUse(r *request, service, topic string) *nucleus.Error {
-	if topic != "" && nucleus.ValidResource(topic) != nil || d.n.Authz.Check(r.Name, service, r.Operation, topic) != nil {
+	switch {
+	case r.bad:
+		return badParameters(nucleus.ServiceError)
+	case topic != "" && nucleus.ValidResource(topic) != nil || d.n.Authz.Check(r.Name, service, r.Operation, topic) != nil:
 		return errorf(nucleus.Unauthorized, "IPC Operation not authorized.")
 	}
 	return nil
 }
 
-// refuseLongInteger keeps what the real nucleus lite would spoil from passing as if all were well.
-func refuseLongInteger(v any) *nucleus.Error {
-	if text := longInteger(v); text != "" {
-		return errorf(nucleus.ServiceError, "the integer %s has more than %d characters: nucleus lite would spoil it", text, integerDigits)
-	}
-	return nil
-}
-
 func (d *dialect) publishToTopic(r *request) ([]byte, *nucleus.Error) {
-	topic, hasTopic := r.args["topic"].(string)
-	publish, hasPublish := r.args["publishMessage"].(map[string]any)
-	inJSON, jsonOK := optional[map[string]any](publish, "jsonMessage")
-	inBinary, binaryOK := optional[map[string]any](publish, "binaryMessage")
+	topic := arg[string](r, r.args, "topic", true)
+	publish := arg[map[string]any](r, r.args, "publishMessage", true)
+	inJSON := arg[map[string]any](r, publish, "jsonMessage", false)
 	kind, in := "jsonMessage", inJSON
-	if inBinary != nil {
+	if inBinary := arg[map[string]any](r, publish, "binaryMessage", inJSON == nil); inBinary != nil {
+		r.bad = r.bad || inJSON != nil
 		kind, in = "binaryMessage", inBinary
+		arg[string](r, in, "message", true)
 	}
-	message, hasMessage := in["message"]
-	_, isText := message.(string)
-	if !hasTopic || !hasPublish || !jsonOK || !binaryOK || (inJSON == nil) == (inBinary == nil) || !hasMessage ||
-		inBinary != nil && !isText {
-		return nil, badParameters(nucleus.ServiceError)
-	}
+	message := arg[any](r, in, "message", true)
 	if err := d.mayUse(r, nucleus.PubSubService, topic); err != nil {
-		return nil, err
-	}
-	if err := refuseLongInteger(message); err != nil {
 		return nil, err
 	}
 	size, _ := sizes(message)
@@ -111,10 +97,7 @@ func (d *dialect) publishToTopic(r *request) ([]byte, *nucleus.Error) {
 }
 
 func (d *dialect) subscribeToTopic(r *request) ([]byte, *nucleus.Error) {
-	topic, ok := r.args["topic"].(string)
-	if !ok {
-		return nil, badParameters(nucleus.ServiceError)
-	}
+	topic := arg[string](r, r.args, "topic", true)
 	if err := d.mayUse(r, nucleus.PubSubService, topic); err != nil {
 		return nil, err
 	}
@@ -126,44 +109,28 @@ func (d *dialect) subscribeToTopic(r *request) ([]byte, *nucleus.Error) {
 }
 
 // qoS reads a quality of service, as text or number, 0 by default.
-func qoS(args map[string]any) (byte, *nucleus.Error) {
-	var qos int64
-	switch v := args["qos"].(type) {
-	case string:
-		n, err := strconv.ParseInt(v, 10, 64)
-		if err != nil {
-			return 0, errorf(nucleus.ServiceError, "Failed to parse 'qos' string value.")
-		}
-		qos = n
-	case int64:
-		qos = v
-	default:
-		if _, has := args["qos"]; has {
-			return 0, errorf(nucleus.ServiceError, "Key qos of invalid type.")
-		}
+func (r *request) qoS() (byte, *nucleus.Error) {
+	v, has := r.args["qos"]
+	if !has {
+		return 0, nil
 	}
-	if qos < 0 || qos > 2 {
+	n, err := strconv.ParseUint(fmt.Sprint(v), 10, 8)
+	if err != nil || n > 2 {
 		return 0, errorf(nucleus.ServiceError, "'qos' not a valid value.")
 	}
-	return byte(qos), nil
+	return byte(n), nil
 }
 
 func (d *dialect) publishToIoTCore(r *request) ([]byte, *nucleus.Error) {
-	topic, hasTopic := r.args["topicName"].(string)
-	encoded, ok := optional[string](r.args, "payload")
-	if !hasTopic || !ok {
-		return nil, badParameters(nucleus.ServiceError)
+	topic := arg[string](r, r.args, "topicName", true)
+	payload, err := base64.StdEncoding.DecodeString(arg[string](r, r.args, "payload", false))
+	r.bad = r.bad || err != nil
+	qos, failed := r.qoS()
+	if failed == nil {
+		failed = d.mayUse(r, nucleus.MQTTProxyService, topic)
 	}
-	qos, failed := qoS(r.args)
 	if failed != nil {
 		return nil, failed
-	}
-	payload, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, errorf(nucleus.ServiceError, "'payload' is not valid base64.")
-	}
-	if err := d.mayUse(r, nucleus.MQTTProxyService, topic); err != nil {
-		return nil, err
 	}
 	pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: qos}, TopicName: topic,
 		Payload: payload, PacketID: uint16(qos)} // any number will do, but there must be one with QoS 1 and 2
@@ -184,11 +151,8 @@ func packetTooLarge(pk packets.Packet) bool {
 }
 
 func (d *dialect) subscribeToIoTCore(r *request) ([]byte, *nucleus.Error) {
-	topic, ok := r.args["topicName"].(string)
-	if !ok {
-		return nil, badParameters(nucleus.ServiceError)
-	}
-	if _, err := qoS(r.args); err != nil {
+	topic := arg[string](r, r.args, "topicName", true)
+	if _, err := r.qoS(); err != nil {
 		return nil, err
 	}
 	if err := d.mayUse(r, nucleus.MQTTProxyService, topic); err != nil {
@@ -203,9 +167,8 @@ func (d *dialect) subscribeToIoTCore(r *request) ([]byte, *nucleus.Error) {
 }
 
 // key reads which component's which key a request means, and where the nucleus keeps it.
-func (d *dialect) key(r *request) (component, stored string, path []string, ok bool) {
-	component, nameOK := optional[string](r.args, "componentName")
-	path, pathOK := optionalPath(r.args, "keyPath")
+func (d *dialect) key(r *request) (component, stored string, path []string) {
+	component = arg[string](r, r.args, "componentName", false)
 	if _, named := r.args["componentName"]; !named {
 		component = r.Name
 	}
@@ -213,12 +176,12 @@ func (d *dialect) key(r *request) (component, stored string, path []string, ok b
 	if component == "aws.greengrass.Nucleus" && d.n.NucleusAlias {
 		stored = Name
 	}
-	return component, stored, path, nameOK && pathOK
+	return component, stored, r.keyPath()
 }
 
 func (d *dialect) getConfiguration(r *request) ([]byte, *nucleus.Error) {
-	component, stored, path, ok := d.key(r)
-	if !ok {
+	component, stored, path := d.key(r)
+	if r.bad {
 		return nil, badParameters(nucleus.ServiceError)
 	}
 	value, found := d.n.Store.Get(stored, path)
@@ -229,18 +192,15 @@ func (d *dialect) getConfiguration(r *request) ([]byte, *nucleus.Error) {
 }
 
 func (d *dialect) updateConfiguration(r *request) ([]byte, *nucleus.Error) {
-	path, pathOK := optionalPath(r.args, "keyPath")
-	seconds, hasTime := r.args["timestamp"].(float64) // an integer is none
+	path := r.keyPath()
+	seconds := arg[float64](r, r.args, "timestamp", true) // an integer is none
 	value, hasValue := r.args["valueToMerge"]
-	if !pathOK || !hasTime || !hasValue {
+	if r.bad || !hasValue {
 		return nil, badParameters(nucleus.InvalidArguments)
 	}
 	values, _ := value.(map[string]any)
 	if _, inValue := values["accessControl"]; inValue && len(path) == 0 || len(path) > 0 && path[0] == "accessControl" {
 		return nil, errorf(nucleus.InvalidArguments, "Config update is not allowed for following field [accessControl]")
-	}
-	if err := refuseLongInteger(value); err != nil {
-		return nil, err
 	}
 	if checkLeaves("", value) != nil || !d.n.Store.Merge(r.Name, path, value, int64(seconds*1000)) {
 		return nil, errorf(nucleus.ServiceError, "Failed to update the configuration.")
@@ -249,8 +209,8 @@ func (d *dialect) updateConfiguration(r *request) ([]byte, *nucleus.Error) {
 }
 
 func (d *dialect) subscribeToConfigurationUpdate(r *request) ([]byte, *nucleus.Error) {
-	component, stored, path, ok := d.key(r)
-	if !ok {
+	component, stored, path := d.key(r)
+	if r.bad {
 		return nil, badParameters(nucleus.ServiceError)
 	}
 	return d.n.WatchConfiguration(r.Stream, component, stored, path)
@@ -263,8 +223,8 @@ func validateToken(*request) ([]byte, *nucleus.Error) {
 
 // updateState does nothing for a component that systemd runs: with Type=exec it is RUNNING from its start.
 func (d *dialect) updateState(r *request) ([]byte, *nucleus.Error) {
-	state, ok := r.args["state"].(string)
-	if !ok {
+	state := arg[string](r, r.args, "state", true)
+	if r.bad {
 		return nil, badParameters(nucleus.ServiceError)
 	}
 	known := []string{"NEW", "INSTALLED", "STARTING", "RUNNING", "ERRORED", "BROKEN", "STOPPING", "FINISHED"}
