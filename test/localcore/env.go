@@ -1,13 +1,15 @@
 package localcore
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"os/user"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"syscall"
 
 	"edgepdm/shared/recipe"
@@ -26,12 +28,9 @@ func (c *Core) hostPlatform() map[string]string {
 	if runtime.GOARCH == "arm" && syscall.Uname(&uts) == nil {
 		var machine []byte
 		for _, b := range uts.Machine {
-			if b == 0 {
-				break
-			}
 			machine = append(machine, byte(b))
 		}
-		host["architecture.detail"] = string(machine)
+		host["architecture.detail"] = string(bytes.TrimRight(machine, "\x00"))
 	}
 	return host
 }
@@ -40,10 +39,10 @@ func (c *Core) hostPlatform() map[string]string {
 // every script may count on.
 func (c *Core) environment(p *nucleus.Principal, s *spec, st *recipe.Step) []string {
 	env := map[string]string{
-		"PATH": hostValue("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-		"HOME": hostValue("HOME", "/"),
-		"LANG": hostValue("LANG", "C.UTF-8"),
-		"USER": userName(),
+		"PATH": cmp.Or(os.Getenv("PATH"), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+		"HOME": cmp.Or(os.Getenv("HOME"), "/"),
+		"LANG": cmp.Or(os.Getenv("LANG"), "C.UTF-8"),
+		"USER": os.Getenv("USER"),
 
 		"SVCUID":                            p.Token,
 		"AWS_CONTAINER_AUTHORIZATION_TOKEN": p.Token,
@@ -53,32 +52,18 @@ func (c *Core) environment(p *nucleus.Principal, s *spec, st *recipe.Step) []str
 		"GGC_VERSION":                       c.traits.Version,
 		"GG_ROOT_CA_PATH":                   filepath.Join(c.opts.Root, rootCAFile),
 	}
-	c.dialect.Environment(env, s.credentials)
-	for _, set := range []map[string]string{s.setenv, st.Setenv} {
-		for k, v := range set {
-			env[k] = v
-		}
+	if u, err := user.Current(); err == nil {
+		env["USER"] = u.Username
 	}
+	c.dialect.Environment(env, s.credentials)
+	maps.Copy(env, s.setenv)
+	maps.Copy(env, st.Setenv)
 	list := make([]string, 0, len(env))
 	for k, v := range env {
 		list = append(list, k+"="+v)
 	}
 	slices.Sort(list)
 	return list
-}
-
-func hostValue(name, def string) string {
-	if v := os.Getenv(name); v != "" {
-		return v
-	}
-	return def
-}
-
-func userName() string {
-	if u, err := user.Current(); err == nil {
-		return u.Username
-	}
-	return strconv.Itoa(os.Getuid())
 }
 
 // resolveSpec fills the recipe variables of a manifest's lifecycle in.
@@ -114,6 +99,7 @@ func (c *Core) resolveSpec(r *recipe.Recipe, m *recipe.Manifest, config map[stri
 	return s, failed
 }
 
+// lookup returns a recipe variable's value.
 func (c *Core) lookup(r *recipe.Recipe, namespace, key string, config map[string]any) (any, bool) {
 	end := "" // of a path
 	if c.lite {
@@ -122,8 +108,6 @@ func (c *Core) lookup(r *recipe.Recipe, namespace, key string, config map[string
 	switch namespace + ":" + key {
 	case "artifacts:path":
 		return c.artifactDir(r.Name, r.Version) + end, true
-	case "artifacts:decompressedPath":
-		return filepath.Join(c.opts.Root, "packages", "artifacts-unarchived", r.Name, r.Version) + end, true
 	case "work:path":
 		return c.workDir(r.Name) + end, true
 	case "kernel:rootPath":
@@ -135,23 +119,13 @@ func (c *Core) lookup(r *recipe.Recipe, namespace, key string, config map[string
 		return nil, false
 	}
 	var v any = config
-	for _, name := range pointerPath(key) {
-		switch at := v.(type) {
-		case map[string]any:
-			child, ok := at[name] // JSON pointers are case-sensitive
-			if !ok {
-				return nil, false
-			}
-			v = child
-		case []any:
-			i, err := strconv.Atoi(name)
-			if err != nil || i < 0 || i >= len(at) {
-				return nil, false
-			}
-			v = at[i]
-		default:
+	for _, name := range pointerPath(key) { // an index of a list is no variable here
+		at, _ := v.(map[string]any)
+		child, ok := at[name] // JSON pointers are case-sensitive
+		if !ok {
 			return nil, false
 		}
+		v = child
 	}
 	return v, true
 }

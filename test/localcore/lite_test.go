@@ -297,22 +297,7 @@ func TestLiteEnvironmentAndVariables(t *testing.T) {
 	script := `{Setenv: {WORK: "{work:path}x"}, run: {Script: 'env > env.txt; echo "{configuration:/text} {configuration:/n} {configuration:/m}" > text.txt'}}`
 	config := `{text: 'a"b$c', n: 1.50, m: {x: yes}}`
 	f.deploy(staged{name: "com.test.A", config: config, lifecycle: script, deps: dependency}, staged{name: "com.test.B", lifecycle: `{run: "env > env.txt"}`})
-	env := func(name string) map[string]string {
-		f.waitState(name, StateFinished)
-		text, err := os.ReadFile(filepath.Join(f.root, "work", name, "env.txt"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := make(map[string]string)
-		for line := range strings.Lines(string(text)) {
-			k, v, _ := strings.Cut(strings.TrimSpace(line), "=")
-			if k != "PWD" && k != "_" && k != "SHLVL" && k != "OLDPWD" { // the shell's own
-				got[k] = v
-			}
-		}
-		return got
-	}
-	got := env("com.test.A")
+	got := f.environment("com.test.A")
 	want := strings.Fields(`AWS_CONTAINER_AUTHORIZATION_TOKEN AWS_CONTAINER_CREDENTIALS_FULL_URI AWS_DEFAULT_REGION
 		AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT AWS_IOT_THING_NAME AWS_REGION GGC_VERSION GG_ROOT_CA_PATH HOME LANG
 		LOGNAME PATH SHELL SVCUID USER WORK`)
@@ -323,7 +308,7 @@ func TestLiteEnvironmentAndVariables(t *testing.T) {
 		got["WORK"] != filepath.Join(f.root, "work/com.test.A")+"/x" {
 		t.Errorf("the environment is %v", got)
 	}
-	if other := env("com.test.B"); other[nucleus.CredentialsVariable] != "" {
+	if other := f.environment("com.test.B"); other[nucleus.CredentialsVariable] != "" {
 		t.Error("credentials without the dependency")
 	}
 	text, err := os.ReadFile(filepath.Join(f.root, "work/com.test.A/text.txt"))

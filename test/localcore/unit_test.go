@@ -16,14 +16,12 @@ func TestRecipeVariables(t *testing.T) {
 	root := f.root
 	for in, want := range map[string]string{
 		"{artifacts:path}/x":                 filepath.Join(root, "packages/artifacts/com.test.A/1.2.3") + "/x",
-		"{artifacts:decompressedPath}":       filepath.Join(root, "packages/artifacts-unarchived/com.test.A/1.2.3"),
 		"{work:path}":                        filepath.Join(root, "work/com.test.A"),
 		"{kernel:rootPath}":                  root,
 		"{iot:thingName}":                    "edgepdm-core",
 		"{configuration:/s}-{iot:thingName}": "text-edgepdm-core",
 		"{configuration:/n} {configuration:/f} {configuration:/b} {configuration:/z}": "5 1.0 true null",
 		"{configuration:/m}":          `{"l":[1,"<x>"]}`,
-		"{configuration:/m/l/1}":      "<x>",
 		"{configuration:/odd~1~0key}": "odd",
 		"{configuration:/S}":          "{configuration:/S}",
 		"{configuration:/m/l/2}":      "{configuration:/m/l/2}",

@@ -14,30 +14,19 @@ const maxState = 8 << 10
 // document is a version of a shadow; the zero value is none. Its maps are never changed: an update makes another
 // document. Numbers are json.Number, so that they are printed as they came.
 type document struct {
-	desired, reported         map[string]any // nil: none
-	desiredMeta, reportedMeta map[string]any // the same shapes, with {"timestamp": UNIX seconds} in place of each value
-	version                   int64
+	desired, reported map[string]any // nil: none
+	version           int64
 }
 
-// state is the member "state" without a delta.
-func (d *document) state() map[string]any { return sections(d.desired, d.reported) }
-
-func (d *document) metadata() map[string]any { return sections(d.desiredMeta, d.reportedMeta) }
-
-func sections(desired, reported map[string]any) map[string]any {
-	out := make(map[string]any, 2)
-	if desired != nil {
-		out["desired"] = desired
-	}
-	if reported != nil {
-		out["reported"] = reported
+// state is the member "state".
+func (d *document) state() map[string]any {
+	out := make(map[string]any, 3)
+	for name, section := range map[string]map[string]any{"desired": d.desired, "reported": d.reported, "delta": d.delta()} {
+		if section != nil {
+			out[name] = section
+		}
 	}
 	return out
-}
-
-// whole is the document as update/documents tells it.
-func (d *document) whole() map[string]any {
-	return map[string]any{"state": d.state(), "metadata": d.metadata(), "version": d.version}
 }
 
 // delta is what desired has other than reported; nil when that is nothing.
@@ -48,32 +37,22 @@ func (d *document) delta() map[string]any {
 	return difference(d.reported, d.desired)
 }
 
-// updated applies the member "state" of an update at a time in UNIX seconds. A nil state removes everything.
-func (d *document) updated(state map[string]any, now int64) document {
-	next := *d
-	next.version++
+// updated applies the member "state" of an update. A nil state removes everything.
+func (d *document) updated(state map[string]any) document {
+	next := document{version: d.version + 1}
 	if state == nil {
-		return document{version: next.version}
+		return next
 	}
-	if patch, sent := state["desired"]; sent {
-		next.desired, next.desiredMeta = patched(d.desired, d.desiredMeta, patch, now)
-	}
-	if patch, sent := state["reported"]; sent {
-		next.reported, next.reportedMeta = patched(d.reported, d.reportedMeta, patch, now)
+	next.desired, next.reported = d.desired, d.reported
+	for name, section := range map[string]*map[string]any{"desired": &next.desired, "reported": &next.reported} {
+		if patch, sent := state[name]; sent {
+			fields, _ := patch.(map[string]any)
+			if *section = mergeState(*section, fields); fields == nil || len(*section) == 0 {
+				*section = nil
+			}
+		}
 	}
 	return next
-}
-
-// patched applies a patch, which is an object or null, to one section.
-func patched(state, meta map[string]any, patch any, now int64) (nextState, nextMeta map[string]any) {
-	fields, _ := patch.(map[string]any)
-	if fields == nil {
-		return nil, nil
-	}
-	if nextState = mergeState(state, fields); len(nextState) == 0 {
-		return nil, nil
-	}
-	return nextState, mergeMetadata(nextState, meta, fields, now)
 }
 
 // absent tells whether a value counts as none: the shadow manager takes an empty object for null.
@@ -103,56 +82,6 @@ func mergeState(old, patch map[string]any) map[string]any {
 		}
 	}
 	return merged
-}
-
-// mergeMetadata stamps what a patch changed and forgets what is no longer in the state.
-func mergeMetadata(state, old, patch map[string]any, now int64) map[string]any {
-	merged := maps.Clone(old)
-	if merged == nil {
-		merged = make(map[string]any, len(patch))
-	}
-	for key, v := range patch {
-		inState, stateIsObject := state[key].(map[string]any)
-		fields, isObject := v.(map[string]any)
-		switch {
-		case absent(state[key]):
-			delete(merged, key)
-		case stateIsObject && isObject:
-			under, _ := merged[key].(map[string]any)
-			if isStamp(under) { // there was a value in place of the object
-				under = nil
-			}
-			merged[key] = mergeMetadata(inState, under, fields, now)
-		default:
-			merged[key] = stamp(v, now)
-		}
-	}
-	return merged
-}
-
-func isStamp(meta map[string]any) bool {
-	_, is := meta["timestamp"].(int64)
-	return is && len(meta) == 1
-}
-
-// stamp is v with the time in place of each value, also of null.
-func stamp(v any, now int64) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for key, e := range v {
-			out[key] = stamp(e, now)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = stamp(e, now)
-		}
-		return out
-	default:
-		return map[string]any{"timestamp": now}
-	}
 }
 
 // difference is what desired has other than reported; nil when that is nothing.
@@ -195,21 +124,6 @@ func equalValues(a, b any) bool {
 	f, errF := x.Float64()
 	g, errG := y.Float64()
 	return errF == nil && errG == nil && f == g
-}
-
-// deltaMetadata is the metadata of the values in a delta.
-func deltaMetadata(delta, meta any) any {
-	of, _ := meta.(map[string]any)
-	switch delta := delta.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(delta))
-		for key, e := range delta {
-			out[key] = deltaMetadata(e, of[key])
-		}
-		return out
-	default: // a value's, or a list's with one stamp an element
-		return meta
-	}
 }
 
 func (d *document) checkSize() *Refusal {

@@ -1,7 +1,7 @@
 // Package shadows keeps device shadows as aws.greengrass.ShadowManager 2.3 serves them over IPC
 // (aws-greengrass/aws-greengrass-shadow-manager, folder ipc/). They are in memory and are not synchronised with a cloud;
 // ListNamedShadowsForThing, and requests that are published on $aws/things/<thing>/shadow/{get,update,delete}, are not served.
-// Of what the shadow manager refuses, it refuses what a component of this project could send.
+// There are no metadata (the time of each member) and no messages on update/documents, which nobody here reads. Of what the shadow manager refuses, it refuses what a component of this project could send.
 package shadows
 
 import (
@@ -162,11 +162,7 @@ func (s *Shadows) Get(q Request) ([]byte, *Refusal) {
 		if !ok {
 			return nil, "", noSuchShadow(k)
 		}
-		state := d.state()
-		if delta := d.delta(); delta != nil {
-			state["delta"] = delta
-		}
-		return s.publish(k, "get/accepted", map[string]any{"state": state, "metadata": d.metadata(), "version": d.version}, ""), "", nil
+		return s.publish(k, "get/accepted", map[string]any{"state": d.state(), "version": d.version}, ""), "", nil
 	})
 }
 
@@ -177,27 +173,19 @@ func (s *Shadows) Update(q Request) ([]byte, *Refusal) {
 		if refusal != nil {
 			return nil, "", refusal
 		}
-		old, exists := s.documents[k]
+		old := s.documents[k]
 		if refusal := u.check(old); refusal != nil {
 			return nil, u.token, refusal
 		}
-		now := s.now().Unix()
-		d := old.updated(u.state, now)
+		d := old.updated(u.state)
 		if refusal := d.checkSize(); refusal != nil {
 			return nil, u.token, refusal
 		}
 		s.documents[k] = d
 		if delta := d.delta(); delta != nil {
-			s.publish(k, "update/delta", map[string]any{"state": delta,
-				"metadata": deltaMetadata(delta, d.desiredMeta), "version": d.version}, u.token)
+			s.publish(k, "update/delta", map[string]any{"state": delta, "version": d.version}, u.token)
 		}
-		documents := map[string]any{"previous": nil, "current": d.whole()}
-		if exists {
-			documents["previous"] = old.whole()
-		}
-		s.publish(k, "update/documents", documents, u.token)
-		return s.publish(k, "update/accepted", map[string]any{"state": u.sent, "metadata": stamp(u.sent, now),
-			"version": d.version}, u.token), u.token, nil
+		return s.publish(k, "update/accepted", map[string]any{"state": u.sent, "version": d.version}, u.token), u.token, nil
 	})
 }
 
