@@ -12,6 +12,7 @@ import (
 
 	"edgepdm/shared/durable"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/wait"
 )
 
 // Spec describes a component whose configuration has the type C. C's fields carry `json` tags; a Validate method on C or
@@ -35,7 +36,7 @@ type Environment struct {
 	Level    *slog.LevelVar   // level of Log, set from the configuration
 	Now      func() time.Time // nil for time.Now
 	Settle   time.Duration    // wait for further configuration events before reading; a change of n leaves makes n events
-	Backoff  Backoff          // between attempts to reconnect
+	Backoff  wait.Backoff     // between attempts to reconnect
 	Farewell time.Duration    // wait for the end of the process after the nucleus refused its token: a stop of the nucleus looks so
 	Stop     time.Duration    // for Run, to end after ctx ended: a file operation may hang; 0 for ever
 	Deaf     time.Duration    // without word of its own health messages, which the nucleus took, before subscriptions are made again
@@ -47,7 +48,7 @@ func OSEnvironment() Environment {
 	return Environment{
 		Getenv: os.Getenv, WorkDir: ".", Level: level,
 		Log:    slog.New(NewLogHandler(os.Stdout, os.Stderr, level)),
-		Settle: 200 * time.Millisecond, Farewell: 5 * time.Second, Stop: 4500 * time.Millisecond, Deaf: 15 * time.Second, Backoff: Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
+		Settle: 200 * time.Millisecond, Farewell: 5 * time.Second, Stop: 4500 * time.Millisecond, Deaf: 15 * time.Second, Backoff: wait.Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
 	}
 }
 
@@ -84,7 +85,7 @@ func run[C any](ctx context.Context, spec Spec[C], env Environment) error {
 	if err != nil {
 		return err
 	}
-	store := lastGood{dir: env.WorkDir}
+	store := newLastGood(env.WorkDir)
 	rt := newRuntime(spec.Name, spec.Version, env)
 	wait := func(ctx context.Context, attempt int, err error) {
 		env.Log.Warn("no connection to the nucleus; trying again", "error", err, "attempt", attempt)
@@ -99,7 +100,7 @@ func run[C any](ctx context.Context, spec Spec[C], env Environment) error {
 		if err == nil {
 			options.AuthToken = client.Token()
 			begun := time.Now()
-			err = session(ctx, spec, env, rt, client, &store)
+			err = session(ctx, spec, env, rt, client, store)
 			_ = client.Close()
 			rt.sent.Wait() // the connection's end is an answer
 			if time.Since(begun) > env.Backoff.Max {

@@ -1,8 +1,6 @@
 package component
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -10,6 +8,7 @@ import (
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/random"
 )
 
 // Runtime is what a component's Run works with. It lives as long as the process.
@@ -41,7 +40,7 @@ type Runtime struct {
 
 func newRuntime(name, version string, env Environment) *Runtime {
 	rt := &Runtime{
-		Log: env.Log, WorkDir: env.WorkDir, name: name, version: version, run: RandomID(), level: env.Level,
+		Log: env.Log, WorkDir: env.WorkDir, name: name, version: version, run: random.ID(), level: env.Level,
 		wakeHealth: make(chan struct{}, 1), state: event.StateStarting, counters: make(map[string]*atomic.Uint64),
 		healthInterval: 5 * time.Second, now: env.Now,
 	}
@@ -54,13 +53,6 @@ func newRuntime(name, version string, env Environment) *Runtime {
 
 // Conditions are what is wrong with the component at the moment. They are forgotten when Run is entered again.
 func (rt *Runtime) Conditions() *Conditions { return rt.conditions }
-
-// RandomID returns 8 random hexadecimal digits: the epoch of a producer, the name of a run.
-func RandomID() string {
-	var b [4]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand
-	return hex.EncodeToString(b[:])
-}
 
 // Version returns the component's version.
 func (rt *Runtime) Version() string { return rt.version }

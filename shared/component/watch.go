@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/wait"
 )
 
 // watcher hears of changes of the component's configuration. When the nucleus ends the subscription, it subscribes again.
 type watcher struct {
 	client  *ipc.Client
 	log     *slog.Logger
-	backoff Backoff
+	backoff wait.Backoff
 	settle  time.Duration
 	granted <-chan struct{} // a subscription that was refused is made
 
@@ -144,7 +145,7 @@ const reportTimeout = 10 * time.Second
 
 // judge answers a classic nucleus that asks, before a deployment, whether a configuration is valid: a bad one fails the
 // deployment. Nucleus lite does not ask. The function that it returns ends it.
-func judge[C any](ctx context.Context, spec Spec[C], rt *Runtime, client *ipc.Client, backoff Backoff) (stop func()) {
+func judge[C any](ctx context.Context, spec Spec[C], rt *Runtime, client *ipc.Client, backoff wait.Backoff) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	subscribe := func() (*ipc.Subscription[ipc.ValidateConfigurationUpdateEvents], error) {
 		return client.SubscribeToValidateConfigurationUpdates(ctx, ipc.SubscribeToValidateConfigurationUpdatesRequest{})
@@ -187,7 +188,7 @@ func answer[C any](ctx context.Context, spec Spec[C], rt *Runtime, client *ipc.C
 			report := verdict(spec, rt.Log, event.ValidateConfigurationUpdateEvent)
 			within, cancel := context.WithTimeout(ctx, reportTimeout)
 			request := ipc.SendConfigurationValidityReportRequest{ConfigurationValidityReport: report}
-			_, err := client.SendConfigurationValidityReport(within, request)
+			err := client.SendConfigurationValidityReport(within, request)
 			cancel()
 			if err != nil && ctx.Err() == nil {
 				rt.Log.Warn("the verdict on a new configuration is not sent", "error", err)

@@ -3,30 +3,23 @@
 package modelnews
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"sync"
 	"time"
 
-	"edgepdm/shared/component"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 )
 
 const (
-	format  = 1
-	maxFile = 1 << 20
+	format = 1
 
 	// MaxEvents is how many events wait. Beyond it the oldest one makes room.
 	MaxEvents = 64
 )
-
-// ErrNewerFormat says that a newer version wrote the file. It is left alone.
-var ErrNewerFormat = errors.New("written by a newer version")
 
 // document is the content of the file.
 type document struct {
@@ -36,12 +29,10 @@ type document struct {
 
 // Outbox is the events that are not acknowledged. For several goroutines.
 type Outbox struct {
-	path string
-	now  func() time.Time
-	wake chan struct{} // there is something to publish
-
-	problem error     // with the file that the process found
-	found   time.Time // when
+	file    durable.State[document]
+	now     func() time.Time
+	wake    chan struct{}   // there is something to publish
+	problem *durable.Damage // of the file that the process found
 
 	mu     sync.Mutex
 	events []event.ModelEvent // oldest first; those with the mark were published
@@ -52,20 +43,16 @@ type Outbox struct {
 // Open reads the outbox in the file at path. It can always be used: Problem says what is wrong with the file. A damaged one,
 // and one that cannot be read, is set aside, and what waited in it is lost; one of a newer version is left alone, and events are kept in memory.
 func Open(path string, now func() time.Time) *Outbox {
-	o := &Outbox{path: path, now: now, wake: make(chan struct{}, 1), found: now()}
-	var d document
-	err := read(path, &d)
-	if err != nil {
-		d = document{} // not what was read of it
-	}
+	o := &Outbox{file: durable.State[document]{Path: path, Format: format}, now: now, wake: make(chan struct{}, 1)}
+	d, err := o.file.Load()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return o
-	case errors.Is(err, ErrNewerFormat):
-		o.closed, o.problem = true, err
+	case errors.Is(err, durable.ErrNewerFormat):
+		o.closed, o.problem = true, durable.NewDamage(now(), err.Error())
 	case err != nil:
-		o.problem = fmt.Errorf("events of models that waited are lost, the file is set aside: %w",
-			errors.Join(err, os.Rename(path, path+".damaged-"+component.RandomID())))
+		_, asideErr := durable.SetAside(path)
+		o.problem = durable.NewDamage(now(), fmt.Sprint("events of models that waited are lost, the file is set aside: ", errors.Join(err, asideErr)))
 	}
 	o.events = d.Events[max(0, len(d.Events)-MaxEvents):]
 	for i := range o.events {
@@ -74,49 +61,8 @@ func Open(path string, now func() time.Time) *Outbox {
 	return o
 }
 
-// told is how long a problem with the file is told.
-const told = 24 * time.Hour
-
 // Problem says what was wrong with the file when it was opened, for a day.
-func (o *Outbox) Problem() error {
-	if o.now().Sub(o.found).Abs() > told {
-		return nil
-	}
-	return o.problem
-}
-
-func read(path string, into *document) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("look at events of models: %w", err)
-	}
-	if info.Size() > maxFile {
-		return fmt.Errorf("read events of models: %w: %d bytes", durable.ErrDamaged, info.Size())
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("read events of models: %w", err)
-	}
-	body, sealed, err := durable.Open(data)
-	if err != nil {
-		return fmt.Errorf("read events of models: %w", err)
-	}
-	var header struct {
-		Format int `json:"format"`
-	}
-	// A newer version seals what it writes, or has members that this one does not know: otherwise the number is damaged.
-	headErr, err := json.Unmarshal(body, &header), durable.Unmarshal(data, into)
-	if headErr == nil && header.Format > format && (sealed || err != nil) {
-		return fmt.Errorf("read events of models: format %d: %w", header.Format, ErrNewerFormat)
-	}
-	if err == nil && header.Format != format {
-		err = fmt.Errorf("format %d", header.Format)
-	}
-	if err != nil {
-		return fmt.Errorf("read events of models: %w: %w", durable.ErrDamaged, err)
-	}
-	return nil
-}
+func (o *Outbox) Problem() error { return o.problem.Told(o.now()) }
 
 // Add puts an event at the end. dropped says how many made room for it. After an error, which is the disk's, it is
 // published all the same.
@@ -169,15 +115,9 @@ func (o *Outbox) write() error {
 	if o.closed {
 		return nil
 	}
-	data, err := durable.Marshal(document{Format: format, Events: o.events})
-	if err != nil {
-		return fmt.Errorf("encode events of models: %w", err)
-	}
-	err = component.WriteFileAtomic(o.path, data, 0o600)
-	if o.stale = err != nil; o.stale {
-		return fmt.Errorf("keep events of models: %w", err)
-	}
-	return nil
+	err := o.file.Save(document{Format: format, Events: o.events})
+	o.stale = err != nil
+	return err
 }
 
 // rewrite writes the file if that failed before, and reports whether it is right now.

@@ -227,7 +227,7 @@ func TestCandidateDamaged(t *testing.T) {
 	b.install("1.0.0")
 	p := publish(t, tinyModel, "1.2.0")
 	d := b.deliver(&p.manifest, p.archive)
-	c, err := b.store.Take(d, nil)
+	c, err := b.store.Take(d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func TestCandidateDamaged(t *testing.T) {
 	if got := state(t, b.store); got != "1.0.0 " {
 		t.Fatalf("active and previous are %q", got)
 	}
-	if c, err = b.store.Take(d, nil); err != nil { // what is there is of no use, and replaced
+	if c, err = b.store.Take(d); err != nil { // what is there is of no use, and replaced
 		t.Fatal(err)
 	}
 	if err := b.store.Activate(c); err != nil {
@@ -267,40 +267,6 @@ func TestStoreThatIsNoFolder(t *testing.T) {
 }
 
 // TestQuarantineIsBounded fills it with what anybody can make: bad signatures. What was found bad stays.
-func TestQuarantineIsBounded(t *testing.T) {
-	b := newBench(t)
-	b.store.disk.before = func(op op, path, _ string) error { // spares the disk
-		if strings.HasPrefix(path, filepath.Join(b.dir, quarantineFile)) {
-			return errors.New("not written")
-		}
-		return nil
-	}
-	if err := b.store.note(Entry{Source: hashOf([]byte("bad")), Reason: ReasonGolden, Final: true}); err == nil {
-		t.Fatal("written")
-	}
-	for i := range maxEntries + 50 {
-		_ = b.store.note(Entry{Source: hashOf(fmt.Append(nil, i)), Reason: ReasonSignature, Detail: strings.Repeat("x", 1000)})
-	}
-	b.store.disk.before = nil
-	if err := b.store.note(Entry{Source: hashOf([]byte("last")), Reason: ReasonSignature}); err != nil {
-		t.Fatal(err)
-	}
-	b.open()
-	q := b.store.Quarantined()
-	if len(q) != maxEntries || q[0].Source != hashOf([]byte("bad")) || q[len(q)-1].Source != hashOf([]byte("last")) || len(q[1].Detail) > maxDetail+3 {
-		t.Errorf("%d entries, from %+v to %+v", len(q), q[0], q[len(q)-1])
-	}
-	for i := range 2 * maxEntries {
-		b.store.quarantine = slices.Clip(b.store.quarantine)
-		b.store.disk.before = (&killer{}).before
-		_ = b.store.note(Entry{Source: hashOf(fmt.Append(nil, "final", i)), Reason: ReasonGolden, Final: true})
-	}
-	if q := b.store.Quarantined(); len(q) != maxEntries || !q[0].Final {
-		t.Errorf("%d entries, from %+v", len(q), q[0])
-	}
-	b.store.disk.before = nil
-}
-
 // TestAtOnce uses a store from several goroutines.
 func TestAtOnce(t *testing.T) {
 	b := newBench(t)
@@ -316,7 +282,7 @@ func TestAtOnce(t *testing.T) {
 	for _, d := range deliveries {
 		wg.Go(func() {
 			for range 3 {
-				c, err := b.store.Take(d, nil)
+				c, err := b.store.Take(d)
 				if err == nil {
 					err = b.store.Activate(c)
 				}

@@ -21,6 +21,7 @@ type Options struct {
 	AllowUnsigned  bool                   // accept a model.tar.gz without a manifest
 	AllowDowngrade bool                   // accept lower, equal and expired versions, and a model of another name
 	Memory         func(need int64) error // says whether so many bytes can be taken; default: memory.Admit
+	Boot           string                 // names the running of the machine; default: Linux's boot id
 	Release        string                 // of this program: what another release could not use is tried again
 	Now            func() time.Time       // default: time.Now
 	Log            *slog.Logger           // default: none
@@ -39,7 +40,12 @@ type Store struct {
 	current    *Installed
 	previous   *Installed
 	quarantine []Entry
+	unwritten  bool   // the quarantine on disk is an older one
 	lost       string // what was lost of which model is active, for a person; "" = nothing
+
+	trying   sync.Mutex // guards attemptFile and what follows
+	tried    string     // the source of the trial under way
+	stopping bool
 }
 
 // pointers is the content of currentFile: one file, so that one rename changes both.
@@ -61,6 +67,9 @@ func newStore(d disk, dir string, options Options) *Store {
 	}
 	if options.Memory == nil {
 		options.Memory = memory.Admit
+	}
+	if options.Boot == "" {
+		options.Boot = bootID()
 	}
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
@@ -190,7 +199,7 @@ func (s *Store) repair(p pointers) error {
 		s.current, s.previous = s.previous, nil
 	}
 	if s.current != nil && s.previous != nil {
-		if e, ok := s.entry(s.current.Source); ok && e.Reason == ReasonRolledBack {
+		if s.rolledBack(*s.current) {
 			s.options.Log.Warn("model store: completing a roll-back that was interrupted", "from", s.current.ID, "to", s.previous.ID)
 			s.current, s.previous = s.previous, nil
 		}
@@ -210,9 +219,15 @@ func (s *Store) repair(p pointers) error {
 			return err
 		}
 	}
-	tried := s.attempted().Source
-	if _, barred := s.barred(tried); barred || s.current != nil && s.current.Source == tried { // it is over, only not ended
-		if err := s.disk.remove(s.path(attemptFile)); err != nil {
+	over := func(source string) bool { // only not ended
+		_, barred := s.barred(source)
+		return barred || s.current != nil && s.current.Source == source
+	}
+	if err := s.end(over); err != nil {
+		return err
+	}
+	if s.current != nil && !s.rolledBack(*s.current) {
+		if err := s.pardon(*s.current); err != nil {
 			return err
 		}
 	}
@@ -252,7 +267,7 @@ func (s *Store) prune() error {
 func (s *Store) Close() error {
 	s.work.Lock()
 	defer s.work.Unlock()
-	return s.lock.Close()
+	return errors.Join(s.keepQuarantine(), s.lock.Close())
 }
 
 // Current returns the active model.

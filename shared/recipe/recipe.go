@@ -2,6 +2,7 @@
 package recipe
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -31,7 +32,7 @@ type Recipe struct {
 type Dependency struct {
 	Requirement string // as the recipe writes it
 	Range       Range
-	Hard        bool
+	Type        string // HARD or SOFT
 }
 
 // Manifest is a component on a platform.
@@ -106,6 +107,11 @@ func Parse(data []byte) (*Recipe, error) {
 	configuration := f.object("", text.(map[string]any)["ComponentConfiguration"]) // its shape was checked above
 	r.TextDefaults = f.object("", configuration["DefaultConfiguration"])
 	return r, f.err
+}
+
+// WithVersion returns the recipe in a project with the version in it that it is built as.
+func WithVersion(project []byte, version string) []byte {
+	return bytes.ReplaceAll(project, []byte("{COMPONENT_VERSION}"), []byte(version))
 }
 
 // fromYAML turns a YAML node into the types of the configuration store, or all its scalars into strings.
@@ -261,8 +267,7 @@ func (f *fields) recipe(v any) *Recipe {
 		if err != nil {
 			f.fail(at+".VersionRequirement", "%v", err)
 		}
-		kind := f.str(at+".DependencyType", d["DependencyType"], "HARD", "SOFT")
-		r.Dependencies[name] = Dependency{Requirement: requirement, Range: versions, Hard: kind == "HARD"}
+		r.Dependencies[name] = Dependency{Requirement: requirement, Range: versions, Type: f.str(at+".DependencyType", d["DependencyType"], "HARD", "SOFT")}
 	}
 	manifests := f.list("Manifests", m["Manifests"])
 	if len(manifests) == 0 {

@@ -63,7 +63,7 @@ func TestRecipe(t *testing.T) {
 	if run, _ := m.Lifecycle["run"].(map[string]any); run["Script"] != "exec x" {
 		t.Errorf("lifecycle is %v", m.Lifecycle)
 	}
-	if d := r.Dependencies["aws.greengrass.TokenExchangeService"]; !d.Hard || d.Requirement != ">=2.0.0 <3.0.0" || d.Range.Allows("3.0.0") {
+	if d := r.Dependencies["aws.greengrass.TokenExchangeService"]; d.Type != "HARD" || d.Requirement != ">=2.0.0 <3.0.0" || d.Range.Allows("3.0.0") {
 		t.Errorf("dependency is %+v", d)
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 
-	"edgepdm/shared/component"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
+	"edgepdm/shared/random"
 )
 
 // The alarm list's file: one sealed JSON document a line, each with the file's id and a number that counts from 0. The first is the
@@ -152,7 +152,7 @@ func (osDisk) open(path string) (appender, error) {
 }
 
 func (osDisk) replace(path string, data []byte) error {
-	return component.WriteFileAtomic(path, data, 0o600)
+	return durable.WriteFileAtomic(path, data, 0o600)
 }
 
 // journal writes the file.
@@ -255,7 +255,7 @@ func (j *journal) make(h head, snapshot []entry) error {
 	if err := j.keep(); err != nil {
 		return err
 	}
-	j.id, j.next = component.RandomID(), 0
+	j.id, j.next = random.ID(), 0
 	h.Format, h.Entries = journalFormat, uint64(len(snapshot))
 	var data []byte
 	for _, e := range append([]entry{{Head: &h}}, snapshot...) {

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"time"
 
-	"edgepdm/shared/component"
 	"edgepdm/shared/event"
+	"edgepdm/shared/random"
 )
 
 // alarmList is what survives a restart: the alarms that are raised, and the alerts that the forwarder has not acknowledged. It
@@ -76,7 +76,7 @@ func openListOn(d disk, dir string, now time.Time) (b *alarmList, problem error)
 }
 
 func newList() *alarmList {
-	return &alarmList{epoch: component.RandomID(), active: make(map[alarmKey]activeAlarm)}
+	return &alarmList{epoch: random.ID(), active: make(map[alarmKey]activeAlarm)}
 }
 
 // read takes what the journal has. Of a damaged one it takes what is whole; the next save sets it aside, and makes another.

@@ -138,8 +138,9 @@ func rank(s event.Severity) int {
 		return 0
 	case event.SeverityMedium:
 		return 1
+	default:
+		return 2
 	}
-	return 2
 }
 
 // earliest returns when an alert that was published has to be published again.

@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"edgepdm/shared/component"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
+	"edgepdm/shared/random"
 )
 
 // watch is what is watched for: the things and the way to the cloud. It is on disk as far as a restart must not make it
@@ -70,7 +70,7 @@ func openWatch(path string, now time.Time) (w *watch, problem error) {
 		w.saved, w.damage = file, file.Damage
 	case errors.Is(err, os.ErrNotExist):
 	case errors.Is(err, durable.ErrDamaged):
-		aside, asideErr := setAside(path, component.RandomID())
+		aside, asideErr := setAside(path, random.ID())
 		file, problem = watchFile{}, asideErr
 		w.damage = &damage{At: now.UTC(), Text: fmt.Sprintf("%s was damaged: things of before are not watched until they are heard again; it is kept as %s",
 			watchName, filepath.Base(aside))}
@@ -155,7 +155,7 @@ func (w *watch) save(now time.Time, c Config, exactly bool) error {
 	if err != nil {
 		return fmt.Errorf("encode what is watched: %w", err)
 	}
-	if err := component.WriteFileAtomic(w.path, data, 0o600); err != nil {
+	if err := durable.WriteFileAtomic(w.path, data, 0o600); err != nil {
 		return fmt.Errorf("keep what is watched: %w", err)
 	}
 	w.saved, w.at, w.stale = file, now, false

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"edgepdm/shared/component"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/wait"
 )
 
 // placeNucleus is who says whether the nucleus is connected to AWS IoT Core, over which predictions go.
@@ -15,7 +15,7 @@ const placeNucleus = "nucleus"
 // watchConnection hears from the nucleus whether it is connected to AWS IoT Core, until ctx ends. A nucleus that does not
 // know the operation says nothing: then the results of publishing have to do.
 func (r *run) watchConnection(ctx context.Context) {
-	backoff := component.Backoff{Min: time.Second, Max: time.Minute}
+	backoff := wait.Backoff{Min: time.Second, Max: time.Minute}
 	for attempt := 1; ctx.Err() == nil; attempt++ {
 		sub, err := r.rt.IPC().SubscribeToIoTCoreConnectionStatus(ctx, ipc.SubscribeToIoTCoreConnectionStatusRequest{})
 		if _, refused := errors.AsType[*ipc.OperationError](err); refused {

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"edgepdm/shared/cloud"
-	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/spool"
+	"edgepdm/shared/wait"
 )
 
 // outcome is what an attempt to deliver a record came to.
@@ -290,7 +290,7 @@ func (s *stream) delivers(seq uint64) {
 }
 
 func (s *stream) attempt(ctx context.Context, to sink, m message) error {
-	ctx, release := component.Outlive(ctx, sendGrace)
+	ctx, release := wait.Outlive(ctx, sendGrace)
 	defer release()
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()

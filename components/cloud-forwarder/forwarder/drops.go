@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"edgepdm/shared/component"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/random"
 	"edgepdm/shared/spool"
 )
 
@@ -53,7 +53,7 @@ func (d *drops) add(stream string, reason spool.Reason, n uint64, now time.Time)
 		return
 	}
 	if d.report.Messages == nil {
-		d.report = event.Dropped{V: event.Version, ID: "dropped-" + component.RandomID(), Since: now.UTC(), Messages: make(map[string]uint64)}
+		d.report = event.Dropped{V: event.Version, ID: "dropped-" + random.ID(), Since: now.UTC(), Messages: make(map[string]uint64)}
 	}
 	d.report.Messages[stream+"."+string(reason)] += n
 }
@@ -67,7 +67,7 @@ func (d *drops) keep(now time.Time, atOnce bool) error {
 	d.at = now
 	data, err := durable.Marshal(d.report)
 	if err == nil {
-		err = component.WriteFileAtomic(d.path, data, 0o600)
+		err = durable.WriteFileAtomic(d.path, data, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("keep drops: %w", err)

@@ -17,6 +17,7 @@ import (
 	"edgepdm/shared/ledger"
 	"edgepdm/shared/request"
 	"edgepdm/shared/spool"
+	"edgepdm/shared/wait"
 )
 
 // Names of the streams.
@@ -113,7 +114,7 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	r := &run{
 		forwarder: f, rt: rt, config: config, filter: newFilter(config.Sample, config.MaxLabelChanges), pending: make(chan pending, maxPending),
 		uplink: newUplink(rt), replayed: make(map[string]int64),
-		replays: replays{desk: request.NewDesk(Component, rt.WorkDir, f.Now, rt.Log)},
+		replays: replays{desk: request.NewDesk(event.CloudForwarder, rt.WorkDir, f.Now, rt.Log)},
 		acks: map[string]*component.Publication{
 			event.TopicAckAlert:      rt.Publication(event.TopicAckAlert),
 			event.TopicAckModel:      rt.Publication(event.TopicAckModel),
@@ -127,8 +128,12 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 		}
 	}
 	if f.deadAlerts == nil {
-		f.deadAlerts = &deadLetters{dir: rt.WorkDir, name: deadAlertsName, limit: deadLettersSize, now: f.Now}
-		f.deadPredictions = &deadLetters{dir: rt.WorkDir, name: deadLettersName, limit: deadLettersSize, now: f.Now}
+		var errAlerts, errPredictions error
+		f.deadAlerts, errAlerts = openDeadLetters(rt.WorkDir, deadAlertsName, deadLettersSize, f.Now)
+		f.deadPredictions, errPredictions = openDeadLetters(rt.WorkDir, deadLettersName, deadLettersSize, f.Now)
+		if err := errors.Join(errAlerts, errPredictions); err != nil {
+			rt.Log.Error("previously dropped dead letters are not reported", "error", err)
+		}
 	}
 	floor := int64(config.MinFreeMB) << 20
 	// Alerts have room on a disk that predictions have stopped to fill.
@@ -149,7 +154,7 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	r.toPredictions.dead = f.deadPredictions
 	// It is small, and takes changes also where the oldest predictions have to make room.
 	r.toChanges = r.newStream(streamChanges, spool.Options{
-		GroupCommit: config.GroupCommit, MaxBytes: expressBytes, WhenFull: spool.DropOldest, Log: rt.Log,
+		GroupCommit: config.GroupCommit, MaxBytes: fastLaneBytes, WhenFull: spool.DropOldest, Log: rt.Log,
 	})
 	r.toChanges.maxAge, r.toChanges.dead, r.toChanges.behind = config.PredictionMaxAge, f.deadPredictions, r.toPredictions
 	if f.known == nil {
@@ -159,14 +164,14 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 		}
 		f.overrun = make(map[string]overrun)
 	}
-	rt.Counter(counterStreams).Store(uint64(len(r.streams)))
+	rt.Counter(event.CounterStreams).Store(uint64(len(r.streams)))
 	return r
 }
 
 func (r *run) newStream(name string, options spool.Options) *stream {
 	s := &stream{
 		name: name, dir: filepath.Join(r.rt.WorkDir, spoolDir, name), options: options, opened: make(chan struct{}),
-		sinks: make(chan sink, 1), timeout: r.config.Timeout, backoff: component.Backoff{Min: retryMin, Max: r.config.RetryMax},
+		sinks: make(chan sink, 1), timeout: r.config.Timeout, backoff: wait.Backoff{Min: retryMin, Max: r.config.RetryMax},
 		parallel: 1, dead: r.forwarder.deadAlerts, uplink: r.uplink, rt: r.rt, drops: r.forwarder.drops, dropped: make(map[spool.Reason]uint64),
 	}
 	s.options.Now = r.forwarder.Now
@@ -181,7 +186,7 @@ func (r *run) run(ctx context.Context) error {
 	r.rt.SetState(event.StateOK, "")
 	work, stop := context.WithCancel(ctx)
 	defer stop()
-	keep, release := component.Outlive(work, stopGrace)
+	keep, release := wait.Outlive(work, stopGrace)
 	defer release()
 
 	var working, acknowledging sync.WaitGroup
@@ -294,7 +299,7 @@ func (r *run) connect(ctx context.Context) {
 		r.toPredictions.sinks <- &iotCoreSink{client: r.rt.IPC, prefix: prefix}
 		r.toChanges.sinks <- &iotCoreSink{client: r.rt.IPC, prefix: prefix}
 	}
-	backoff := component.Backoff{Min: time.Second, Max: time.Minute}
+	backoff := wait.Backoff{Min: time.Second, Max: time.Minute}
 	for attempt := 1; ; attempt++ {
 		problem := r.reach(ctx, prefix)
 		if ctx.Err() != nil {

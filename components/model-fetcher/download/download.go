@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"time"
 
+	"edgepdm/shared/durable"
+
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
@@ -33,8 +35,6 @@ var (
 	ErrMissing = errors.New("object does not exist")
 	// ErrDiskFull says that the disk has no room. Nothing is kept.
 	ErrDiskFull = errors.New("disk is full")
-	// ErrNewerFormat says that a newer version of the program began the download. Its files are left alone.
-	ErrNewerFormat = errors.New("download was begun by a newer version")
 )
 
 // Source is where objects come from: an S3 client.
@@ -184,7 +184,7 @@ func Remove(path string) error {
 func (d *Downloader) checkRoom(path string, missing int64) error {
 	free := d.Free
 	if free == nil {
-		free = freeBytes
+		free = durable.FreeSpace
 	}
 	if room, err := free(filepath.Dir(path)); err == nil && room < missing { // not known: writing will tell
 		return fmt.Errorf("%d bytes are missing, %d are free: %w", missing, room, ErrDiskFull)

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"edgepdm/components/model-fetcher/download"
+	"edgepdm/shared/durable"
 )
 
 const mega = 1 << 20
@@ -321,7 +322,7 @@ func TestADownloadOfANewerVersionIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := (&download.Downloader{Source: &store{versions: [][]byte{{1}}}}).Fetch(t.Context(), want([]byte{1}), path)
-	if !errors.Is(err, download.ErrNewerFormat) {
+	if !errors.Is(err, durable.ErrNewerFormat) {
 		t.Errorf("%v", err)
 	}
 	file, err1 := os.ReadFile(path)

@@ -27,6 +27,7 @@ import (
 	"edgepdm/shared/modelnews"
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/request"
+	"edgepdm/shared/wait"
 )
 
 // Names of counters in the health messages. Refusals are counted as model.refused.<reason>.
@@ -64,7 +65,7 @@ type Fetcher struct {
 	Now    func() time.Time // time.Now in production
 
 	// Retry is the time between two tries while something does not work; the zero value for production's.
-	Retry component.Backoff
+	Retry wait.Backoff
 	// LookLimit and Patience are how long a look, and the wait of a command for its answer, may take; the zero values for
 	// production's.
 	LookLimit, Patience time.Duration
@@ -91,9 +92,9 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	if !filepath.IsAbs(inbox) {
 		inbox = filepath.Join(rt.WorkDir, inbox)
 	}
-	commands, err := rt.Subscribe(ctx, TopicFetch)
+	commands, err := rt.Subscribe(ctx, event.TopicModelFetch)
 	if err != nil {
-		return fmt.Errorf("subscribe to %s: %w", TopicFetch, err)
+		return fmt.Errorf("subscribe to %s: %w", event.TopicModelFetch, err)
 	}
 	if f.news == nil {
 		f.news = modelnews.Open(filepath.Join(rt.WorkDir, newsFile), f.Now)
@@ -105,12 +106,12 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	defer stopNews()
 	r := &run{
 		Fetcher: f, rt: rt, config: config, keys: keys, policy: config.policy(inbox), inboxDir: inbox,
-		inbox: modelstore.Inbox{Dir: inbox}, commands: commands, answers: rt.Publication(event.ReplyTopic(TopicFetch)),
+		inbox: modelstore.Inbox{Dir: inbox}, commands: commands, answers: rt.Publication(event.ReplyTopic(event.TopicModelFetch)),
 	}
 	defer r.access.Close()
 	asking, stop := context.WithCancel(ctx)
 	var taking sync.WaitGroup
-	r.asked = newAsked(request.NewDesk(Component, rt.WorkDir, f.Now, rt.Log), f.Now)
+	r.asked = newAsked(request.NewDesk(event.ModelFetcher, rt.WorkDir, f.Now, rt.Log), f.Now)
 	taking.Go(func() { r.asked.take(asking) })
 	defer taking.Wait()
 	defer stop()
@@ -160,7 +161,7 @@ func (r *run) run(ctx context.Context) error {
 		if ctx.Err() != nil || errors.Is(err, errEnded) {
 			r.again = r.again || again // the next Run obeys
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // a stop ends the look
 			}
 			return err
 		}
@@ -285,7 +286,7 @@ func (r *run) tell(err error) {
 	r.rt.Conditions().Set(event.CodeStateOnDisk, newsFile, r.news.Problem())
 	var frozen, damaged error
 	if r.record != nil {
-		damaged = r.record.damaged(r.Now())
+		damaged = r.record.Damage.Told(r.Now())
 	}
 	r.rt.Conditions().Set(event.CodeStateOnDisk, RecordFile, damaged)
 	if r.record != nil && r.config.Bucket != "" && !r.config.AllowDowngrade {
@@ -294,7 +295,7 @@ func (r *run) tell(err error) {
 	r.rt.Conditions().Set(event.CodeModelStore, placeManifest, frozen)
 	if err != nil {
 		r.access.Denied(err)
-		r.rt.Conditions().Set(event.CodeModelStore, placeBucket, errors.New(shorten(explain(r.config, err))))
+		r.rt.Conditions().Set(event.CodeModelStore, placeBucket, errors.New(explain(r.config, err)))
 		r.rt.SetState(event.StateOK, "")
 		return
 	}
@@ -304,7 +305,7 @@ func (r *run) tell(err error) {
 	case r.config.Bucket == "":
 		r.rt.SetState(event.StateNotConfigured, "bucket: not configured: no model is fetched")
 	case r.record.Outcome == OutcomeRefused && last != nil:
-		refused = errors.New(shorten("the published model is refused: " + last.Detail))
+		refused = errors.New("the published model is refused: " + last.Detail)
 		r.rt.SetState(event.StateOK, "")
 	default:
 		r.rt.SetState(event.StateOK, r.detail)

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"edgepdm/components/model-fetcher/download"
-	"edgepdm/shared/component"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/wait"
 )
 
 // ReasonOversized says that a model is larger than maxBytes. The other reasons are those of modelstore; a reason begins the
@@ -56,7 +56,7 @@ func (r *run) doubtful(ctx context.Context, o offer, err error) bool {
 	r.rt.Log.Warn("other bytes came than were published; they are fetched again", "error", err)
 	pause := r.Retry
 	if pause.Max == 0 {
-		pause = component.Backoff{Min: retryMin, Max: doubtMax}
+		pause = wait.Backoff{Min: retryMin, Max: doubtMax}
 	}
 	pause.Wait(ctx, r.doubts.count)
 	return true

@@ -125,7 +125,7 @@ func decodeBody(body string) (a alert, wrapped *string, err error) {
 func decodeSentence(body string) (string, error) {
 	var value any
 	if err := json.Unmarshal([]byte(body), &value); err != nil {
-		return body, nil
+		return body, nil //nolint:nilerr // what is no JSON is the sentence itself
 	}
 	if text, ok := value.(string); ok {
 		return text, nil

@@ -18,7 +18,7 @@ func toFile(path string, fill func(io.Writer) error) (err error) {
 	if info, statErr := os.Stat(path); statErr != nil || info.Mode().IsRegular() {
 		target = path + ".part" // not so for a device or a pipe
 	}
-	f, err := os.OpenFile(filepath.Clean(target), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	f, err := os.OpenFile(filepath.Clean(target), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644) //nolint:gosec // a data set is for others to read
 	if err != nil {
 		return fmt.Errorf("-out: %w", err)
 	}

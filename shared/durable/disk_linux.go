@@ -1,4 +1,4 @@
-package spool
+package durable
 
 import (
 	"errors"
@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// syncData writes a file's data to the disk, and its size; not its times.
-func syncData(f *os.File) error {
+// SyncData writes a file's data to the disk, and its size; not its times.
+func SyncData(f *os.File) error {
 	for {
 		err := syscall.Fdatasync(int(f.Fd()))
 		if errors.Is(err, syscall.EINTR) {
@@ -21,8 +21,8 @@ func syncData(f *os.File) error {
 	}
 }
 
-// freeSpace returns how many bytes a process without privileges may still write to dir's disk.
-func freeSpace(dir string) (int64, error) {
+// FreeSpace returns how many bytes a process without privileges may still write to dir's disk.
+func FreeSpace(dir string) (int64, error) {
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(dir, &fs); err != nil {
 		return 0, &os.PathError{Op: "statfs", Path: dir, Err: err}

@@ -1,4 +1,5 @@
-package component
+// Package wait is about time: back-off between attempts, and contexts that outlive a stop.
+package wait
 
 import (
 	"context"
