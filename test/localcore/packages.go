@@ -38,6 +38,14 @@ func (c *Core) handOver(stage string) error {
 	return nil
 }
 
+// writeFile writes a file in place of the one that is there; a program that runs from that goes on.
+func writeFile(file string, data []byte, mode os.FileMode) error {
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.WriteFile(file, data, mode)
+}
+
 // installed returns the versions of a component that have a recipe in packages/, in order of the files' names.
 func (c *Core) installed(name string) ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(c.recipesDir(), name+"-*.yaml"))

@@ -3,7 +3,6 @@ package nucleus
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -50,7 +49,7 @@ func (b *Broker) Start(addr string) error {
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return fmt.Errorf("broker address %s is not on loopback", addr)
 	}
-	b.server = mqtt.New(&mqtt.Options{InlineClient: true, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	b.server = mqtt.New(&mqtt.Options{InlineClient: true, Logger: slog.New(slog.DiscardHandler)})
 	if err := b.server.AddHook(new(auth.AllowHook), nil); err != nil {
 		return fmt.Errorf("set up broker: %w", err)
 	}
