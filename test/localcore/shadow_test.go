@@ -200,6 +200,24 @@ func TestShadowAuthorisation(t *testing.T) {
 	}
 }
 
+func TestShadowList(t *testing.T) {
+	r := newShadowRig(t, allowShadows)
+	for _, shadow := range []string{"press", "press/c", "press/a", "press/b", "saw/z"} {
+		if got := r.shadow("UpdateThingShadow", shadow, `{"state":{"reported":{"a":1}}}`); !strings.Contains(got, `"version":1`) {
+			t.Fatal(got)
+		}
+	}
+	for _, c := range []struct{ request, want string }{
+		{`{"thingName":"press"}`, `{"results":["a","b","c"],"timestamp":1000.0}`},
+		{`{"thingName":"press","pageSize":2}`, `{"results":["a","b"],"timestamp":1000.0,"nextToken":"b"}`},
+		{`{"thingName":"press","pageSize":2,"nextToken":"b"}`, `{"results":["c"],"timestamp":1000.0}`},
+		{`{"thingName":"none"}`, `{"results":[],"timestamp":1000.0}`},
+		{`{"thingName":"press","pageSize":0}`, `InvalidArgumentsError: pageSize argument must be between 1 and 100`},
+	} {
+		r.expect(c.request, r.ask("ListNamedShadowsForThing", c.request), c.want)
+	}
+}
+
 // A thing has 20 requests a second, all things together 200; refusals for the rate are not published.
 func TestShadowRate(t *testing.T) {
 	r := newShadowRig(t, allowShadows)

@@ -1,12 +1,13 @@
 // Package shadows keeps device shadows as aws.greengrass.ShadowManager 2.3 serves them over IPC
-// (aws-greengrass/aws-greengrass-shadow-manager, folder ipc/). They are in memory and are not synchronised with a cloud;
-// ListNamedShadowsForThing, and requests that are published on $aws/things/<thing>/shadow/{get,update,delete}, are not served.
+// (aws-greengrass/aws-greengrass-shadow-manager, folder ipc/). They are in memory and are not synchronised with a cloud,
+// and requests that are published on $aws/things/<thing>/shadow/{get,update,delete} are not served.
 // There are no metadata (the time of each member) and no messages on update/documents, which nobody here reads. Of what the shadow manager refuses, it refuses what a component of this project could send.
 package shadows
 
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 )
@@ -14,6 +15,7 @@ import (
 const (
 	maxThingName = 128
 	maxName      = 64
+	maxPage      = 100 // names
 	perThing     = 20  // requests of one thing in a second
 	perSecond    = 200 // requests in all
 )
@@ -202,4 +204,28 @@ func (s *Shadows) Delete(q Request) ([]byte, *Refusal) {
 		s.publish(k, "delete/accepted", map[string]any{"version": d.version}, "")
 		return []byte{}, "", nil
 	})
+}
+
+// List returns a page of the names of a thing's named shadows and, when there may be more, what names the next page.
+// Nothing is published.
+func (s *Shadows) List(thing, after string, size int) (names []string, next string, _ *Refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if refusal := s.throttle(thing); refusal != nil {
+		return nil, "", refusal
+	}
+	if size < 1 || size > maxPage {
+		return nil, "", badRequest("pageSize argument must be between 1 and %d", maxPage)
+	}
+	for k := range s.documents {
+		if k.thing == thing && k.name > after { // the classic shadow has no name
+			names = append(names, k.name)
+		}
+	}
+	slices.Sort(names)
+	names = names[:min(size, len(names))]
+	if len(names) == size {
+		next = names[size-1]
+	}
+	return names, next, nil
 }
