@@ -1,6 +1,7 @@
 package classic
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -62,32 +63,36 @@ func (d *dialect) operations() map[string]operation {
 	return table
 }
 
+// publication is a message to publish: one of both. It is read in one go, as this is the operation of every row.
+type publication struct {
+	JSON   *struct{ Message json.RawMessage } `json:"jsonMessage"`
+	Binary *struct{ Message []byte }          `json:"binaryMessage"`
+}
+
 func (d *dialect) publishToTopic(r *request) ([]byte, *nucleus.Error) {
 	topic, hasTopic := r.text(r.fields, "topic")
-	publish, hasPublish := get[members](r, r.fields, "publishMessage")
-	inJSON, isJSON := get[members](r, publish, "jsonMessage")
-	inBinary, isBinary := get[members](r, publish, "binaryMessage")
-	_, hasDocument := get[members](r, inJSON, "message") // only an object is let in
-	binary, hasBlob := r.blob(inBinary, "message")
-	if r.err != nil || isJSON && isBinary { // a union has one member
+	publish, hasPublish := get[publication](r, r.fields, "publishMessage")
+	inJSON, inBinary := publish.JSON, publish.Binary
+	if r.err != nil || inJSON != nil && inBinary != nil {
 		return nil, unexpected()
 	}
 	var event object
 	context := object{"topic", topic}
-	if hasDocument {
-		document, err := gsonDocument(inJSON["message"])
-		if err != nil {
+	switch {
+	case inJSON != nil && inJSON.Message != nil && string(inJSON.Message) != "null":
+		document, err := gsonDocument(inJSON.Message)
+		if err != nil || document[0] != '{' { // only an object is let in
 			return nil, unexpected()
 		}
 		event = object{"jsonMessage", object{"message", document, "context", context}}
-	} else if hasBlob {
-		event = object{"binaryMessage", object{"message", binary, "context", context}}
+	case inBinary != nil && inBinary.Message != nil:
+		event = object{"binaryMessage", object{"message", inBinary.Message, "context", context}}
 	}
 	if err := d.mayUseTopic(r, topic, hasTopic); err != nil {
 		return nil, err
 	}
 	switch {
-	case !hasPublish, isJSON && !hasDocument, isBinary && !hasBlob:
+	case event == nil && (!hasPublish || inJSON != nil || inBinary != nil):
 		return nil, nullPointer()
 	case !hasTopic:
 		return nil, errorf(nucleus.InvalidArguments, "Publish topic must not be null")
