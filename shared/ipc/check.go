@@ -37,6 +37,15 @@ func demand(field string, good bool, problem string) error {
 	return &fieldError{field, problem}
 }
 
+// demandName is demand for the name of a thing or a shadow, of at most so many bytes.
+func demandName(field, name string, most int) error {
+	if len(name) > most {
+		return &fieldError{field, fmt.Sprintf("longer than %d bytes", most)}
+	}
+	const characters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-"
+	return demand(field, strings.Trim(name, characters) == "", "has other characters than a-zA-Z0-9:_-")
+}
+
 // within tells where err is from.
 func within(outer string, err error) error {
 	if err == nil {
@@ -69,24 +78,6 @@ func values[T checker](field string, m map[string]T) error {
 		}
 	}
 	return nil
-}
-
-// madeOf tells whether s has only the characters of a set such as a-z0-9:-, whose last hyphen is itself.
-func madeOf(s, set string) bool {
-	for i := range len(s) {
-		found := false
-		for left := set; left != "" && !found; {
-			from, to, n := left[0], left[0], 1
-			if len(left) > 2 && left[1] == '-' {
-				to, n = left[2], 3
-			}
-			found, left = from <= s[i] && s[i] <= to, left[n:]
-		}
-		if !found {
-			return false
-		}
-	}
-	return true
 }
 
 // exactlyOne fails unless one of a union's members is set.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"edgepdm/shared/durable"
 )
 
 // TestNewerFormat has a newer release write each of the files: the store is refused, and left as it is.
@@ -35,7 +37,7 @@ func TestNewerFormat(t *testing.T) {
 			before := contents(t, dir)
 			for range 2 { // the lock is free again
 				_, err := OpenStore(dir, b.options)
-				wants(t, err, ErrFormat, "it is 2, this release reads up to 1")
+				wants(t, err, ErrFormat, "format 2: written by a newer version")
 			}
 			if after := contents(t, dir); after != before {
 				t.Errorf("the store was changed from\n%s\nto\n%s", before, after)
@@ -251,7 +253,7 @@ func TestCandidateDamaged(t *testing.T) {
 func TestLock(t *testing.T) {
 	b := newBench(t)
 	_, err := OpenStore(b.dir, b.options)
-	wants(t, err, ErrLocked, "")
+	wants(t, err, durable.ErrLocked, "")
 	if err := b.store.Close(); err != nil {
 		t.Fatal(err)
 	}

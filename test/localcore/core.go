@@ -79,8 +79,11 @@ func New(opts Options) (*Core, error) {
 		return nil, fmt.Errorf("make root: %w", err)
 	}
 	lock, err := durable.Lock(filepath.Join(root, "core.lock"))
-	if err != nil {
+	if errors.Is(err, durable.ErrLocked) {
 		return nil, fmt.Errorf("another core runs on %s: %w", root, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock root: %w", err)
 	}
 	if err := makeFolders(root); err != nil {
 		return nil, errors.Join(err, lock.Close())

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"edgepdm/shared/durable"
 	"edgepdm/shared/recipe"
 	"edgepdm/test/localcore/nucleus"
 )
@@ -40,7 +41,7 @@ func (c *Core) AddExternal(name, recipeFile string) (map[string]string, error) {
 	env := map[string]string{"SVCUID": p.Token, nucleus.SocketVariable: c.server.Path()}
 	file := filepath.Join(c.opts.Root, "env", name+".env")
 	text := fmt.Sprintf("SVCUID=%s\n%s=%s\n", p.Token, nucleus.SocketVariable, c.server.Path())
-	if err := writeFile(file, []byte(text), 0o600); err != nil {
+	if err := durable.WriteFileAtomic(file, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("write environment: %w", err)
 	}
 	c.externals[name] = true
@@ -72,7 +73,7 @@ func (c *Core) AddCLI() error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make folder of the CLI's token: %w", err)
 	}
-	if err := writeFile(filepath.Join(dir, user), info, 0o600); err != nil {
+	if err := durable.WriteFileAtomic(filepath.Join(dir, user), info, 0o600); err != nil {
 		return fmt.Errorf("write the CLI's token: %w", err)
 	}
 	return nil
