@@ -2,6 +2,7 @@ package modelstore
 
 import (
 	"bytes"
+	"edgepdm/shared/archive"
 	"errors"
 	"fmt"
 	"io"
@@ -166,14 +167,14 @@ func readBounded(path string, limit int64) ([]byte, error) {
 	}
 	defer func() { _ = f.Close() }()
 	if size > limit {
-		return nil, fmt.Errorf("%w: %s has %d bytes, at most %d", ErrLimit, path, size, limit)
+		return nil, fmt.Errorf("%w: %s has %d bytes, at most %d", archive.ErrLimit, path, size, limit)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, err
 	}
 	if int64(len(data)) > limit { // it grew
-		return nil, fmt.Errorf("%w: %s has more than %d bytes", ErrLimit, path, limit)
+		return nil, fmt.Errorf("%w: %s has more than %d bytes", archive.ErrLimit, path, limit)
 	}
 	return data, nil
 }

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"crypto/ed25519"
+	"edgepdm/shared/archive"
 	"errors"
 	"os"
 	"path/filepath"
@@ -65,7 +66,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add(tarOf(f, file(strings.Repeat("long/", 60)+"name", "x")), true)
 	f.Add(gnuSparse(f), true)
 	f.Add(tarOf(f, entry{tar.Header{Typeflag: tar.TypeReg, Name: "m", Size: 1, PAXRecords: map[string]string{"VENDOR.x": "y"}}, "x"}), true)
-	limits := Limits{Entries: 8, Bytes: 64 << 10}
+	limits := archive.Limits{Strict: true, Entries: 8, Bytes: 64 << 10}
 	f.Fuzz(func(t *testing.T, data []byte, compress bool) {
 		if compress {
 			data = zip(t, data)
@@ -75,7 +76,7 @@ func FuzzUnpack(f *testing.F) {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		files, err := Unpack(bytes.NewReader(data), dir, limits)
+		files, err := unpackAll(bytes.NewReader(data), dir, limits)
 		if outside, _ := os.ReadDir(top); len(outside) != 1 {
 			t.Fatalf("files outside of the folder: %v", outside)
 		}
@@ -95,7 +96,7 @@ func FuzzUnpack(f *testing.F) {
 			t.Fatalf("%d files with %d bytes", len(in), total)
 		}
 		if err != nil {
-			if !errors.Is(err, ErrArchive) {
+			if !errors.Is(err, archive.ErrInvalid) {
 				t.Fatalf("error of no kind: %v", err)
 			}
 			return

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"edgepdm/shared/archive"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
@@ -63,18 +64,17 @@ func (t *taking) install() error {
 
 // unpack writes the model file into a folder.
 func (t *taking) unpack(dir string) (ModelFile, error) {
-	limits := DefaultLimits()
-	limits.Keep = keepModel
+	keep := keepModel
 	want := t.model.Manifest.Model
 	if t.envelope != nil {
-		limits.Keep = func(name string) bool { return name == want.File }
+		keep = func(name string) bool { return name == want.File }
 		if want.SHA256 == t.model.Manifest.Archive.SHA256 { // the archive is the model
-			limits.Keep = func(string) bool { return false }
+			keep = func(string) bool { return false }
 		}
 	}
 	// The archive was hashed before; it may have been written to since. What is unpacked counts only if it is still the same.
 	read := sha256.New()
-	files, err := unpack(t.store.disk, io.TeeReader(t.archive, read), dir, limits)
+	files, err := unpack(t.store.disk, io.TeeReader(t.archive, read), dir, archiveLimits(), keep)
 	if _, reading := io.Copy(read, io.LimitReader(t.archive, MaxArchive)); reading != nil {
 		return ModelFile{}, fmt.Errorf("read archive: %w", reading)
 	}
@@ -102,12 +102,12 @@ func (t *taking) unpack(dir string) (ModelFile, error) {
 			return t.wholeArchive(dir, ArchiveFile)
 		}
 		if err == nil && !plainName(file.File, maxFileLength) {
-			err = refuse(ErrArchive, "odd name %.64q", file.File)
+			err = refuse(archive.ErrInvalid, "odd name %.64q", file.File)
 		}
 		return file, err
 	}
 	if len(files) == 0 {
-		return ModelFile{}, refuse(ErrArchive, "it has no %s, which the manifest says is the model", want.File)
+		return ModelFile{}, refuse(archive.ErrInvalid, "it has no %s, which the manifest says is the model", want.File)
 	}
 	if files[0] != want {
 		return ModelFile{}, refuse(ErrModel, "it has %d bytes and the SHA-256 %s, the manifest says %d and %s", files[0].Size, files[0].SHA256, want.Size, want.SHA256)

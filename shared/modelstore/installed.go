@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"edgepdm/shared/archive"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
@@ -133,7 +134,7 @@ type record struct {
 // readJSON reads a file of the store, whose member format says how to read the rest.
 func readJSON(path string, limit int64, into any) error {
 	data, err := readBounded(path, limit)
-	if errors.Is(err, ErrLimit) || errors.Is(err, errNotRegular) {
+	if errors.Is(err, archive.ErrLimit) || errors.Is(err, errNotRegular) {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"edgepdm/shared/event"
+	"edgepdm/shared/gbdt"
 )
 
 // ManifestFormat is the format version that this release writes, and the newest that it reads.
@@ -23,8 +24,8 @@ const (
 	MaxGolden   = 256       // golden rows
 	MaxArchive  = 512 << 20 // bytes of the archive, and of what is in it
 	MaxModel    = 256 << 20 // bytes of the model file: the most that gbdt reads
-	MaxFolds    = 100       // models of a k-fold training
-	MaxBins     = 64        // bins of one feature's baseline histogram
+	MaxFolds    = gbdt.MaxFolds
+	MaxBins     = 64 // bins of one feature's baseline histogram
 
 	maxNameLength = 64
 	maxFileLength = 128

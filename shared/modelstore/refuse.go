@@ -1,6 +1,7 @@
 package modelstore
 
 import (
+	"edgepdm/shared/archive"
 	"errors"
 	"fmt"
 )
@@ -47,7 +48,7 @@ const (
 	ReasonVersion    Reason = "version"     // ErrVersion
 	ReasonDelivery   Reason = "delivery"    // ErrDelivery
 	ReasonManifest   Reason = "manifest"    // ErrManifest
-	ReasonArchive    Reason = "archive"     // ErrArchive
+	ReasonArchive    Reason = "archive"     // archive.ErrInvalid
 	ReasonModel      Reason = "model"       // ErrModel
 	ReasonGolden     Reason = "golden"      // ErrGolden
 	ReasonMemory     Reason = "memory"      // ErrMemory
@@ -78,7 +79,7 @@ func verdicts() []verdict {
 		{ErrDelivery, ReasonDelivery, false},
 		{ErrMemory, ReasonMemory, false},
 		{ErrManifest, ReasonManifest, true},
-		{ErrArchive, ReasonArchive, true},
+		{archive.ErrInvalid, ReasonArchive, true},
 		{ErrModel, ReasonModel, true},
 		{ErrGolden, ReasonGolden, true},
 		{ErrCrashed, ReasonCrashed, true},

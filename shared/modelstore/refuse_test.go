@@ -3,6 +3,7 @@ package modelstore
 import (
 	"archive/tar"
 	"bytes"
+	"edgepdm/shared/archive"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -87,13 +88,13 @@ func TestTakeRefuses(t *testing.T) {
 		}, ReasonDelivery, ErrDelivery, "its SHA-256 is", false},
 
 		{"manifest is not valid", manifest(func(m *Manifest) { m.Threshold = -1 }), ReasonManifest, ErrManifest, "threshold", true},
-		{"model without its file", inside(file("other.json", tinyModel)), ReasonArchive, ErrArchive, "it has no model.json", true},
-		{"link", inside(special(tar.TypeSymlink, "model.json", "/etc/passwd")), ReasonArchive, ErrArchive, "link", true},
-		{"parent", inside(file("../model.json", tinyModel)), ReasonArchive, ErrArchive, "odd name", true},
-		{"twice", inside(file("model.json", tinyModel), file("model.json", tinyModel)), ReasonArchive, ErrArchive, "twice", true},
-		{"65 entries", inside(append(entries(64), file("model.json", tinyModel))...), ReasonArchive, ErrArchive, "64 entries", true},
-		{"signed archive is cut short", raw(good.archive[:len(good.archive)-20]), ReasonArchive, ErrArchive, "cut short", true},
-		{"garbage behind", raw(append(bytes.Clone(good.archive), 'x')), ReasonArchive, ErrArchive, "after the end", true},
+		{"model without its file", inside(file("other.json", tinyModel)), ReasonArchive, archive.ErrInvalid, "it has no model.json", true},
+		{"link", inside(special(tar.TypeSymlink, "model.json", "/etc/passwd")), ReasonArchive, archive.ErrInvalid, "link", true},
+		{"parent", inside(file("../model.json", tinyModel)), ReasonArchive, archive.ErrInvalid, "odd name", true},
+		{"twice", inside(file("model.json", tinyModel), file("model.json", tinyModel)), ReasonArchive, archive.ErrInvalid, "twice", true},
+		{"65 entries", inside(append(entries(64), file("model.json", tinyModel))...), ReasonArchive, archive.ErrInvalid, "64 members", true},
+		{"signed archive is cut short", raw(good.archive[:len(good.archive)-20]), ReasonArchive, archive.ErrInvalid, "cut short", true},
+		{"garbage behind", raw(append(bytes.Clone(good.archive), 'x')), ReasonArchive, archive.ErrInvalid, "after the end", true},
 		{"model is another one", inside(file("model.json", tinyModel+" ")), ReasonModel, ErrModel, "the manifest says", true},
 		{"model is none", withModel("model.json", "hello"), ReasonModel, ErrModel, "unsupported model format", true},
 		{"model is damaged", withModel("model.json", tinyModel[:len(tinyModel)-1]), ReasonModel, ErrModel, "invalid model", true},

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"edgepdm/shared/event"
+	"edgepdm/shared/gbdt"
 	"edgepdm/test/need"
 )
 
@@ -17,11 +18,11 @@ func TestSageMakersArchives(t *testing.T) {
 		trainer   string
 		file      string
 	}{
-		{"sagemaker-3.0-5", "xgboost 3.0.5", sageMakerModel},
-		{"sagemaker-1.7-1", "xgboost 1.7.x", sageMakerModel},
-		{"sagemaker-1.3-1", "xgboost 1.3.x", sageMakerModel},
-		{"sagemaker-1.2-2", "xgboost 1.2.1", sageMakerModel},
-		{"sagemaker-0.90-2-proto3", "xgboost unknown", sageMakerModel},
+		{"sagemaker-3.0-5", "xgboost 3.0.5", gbdt.SageMakerModel},
+		{"sagemaker-1.7-1", "xgboost 1.7.x", gbdt.SageMakerModel},
+		{"sagemaker-1.3-1", "xgboost 1.3.x", gbdt.SageMakerModel},
+		{"sagemaker-1.2-2", "xgboost 1.2.1", gbdt.SageMakerModel},
+		{"sagemaker-0.90-2-proto3", "xgboost unknown", gbdt.SageMakerModel},
 		{"sagemaker-3.0-5-kfold3", "xgboost 3.0.5", ArchiveFile},
 		{"sagemaker-1.7-1-kfold3", "xgboost 1.7.x", ArchiveFile},
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 
+	"edgepdm/shared/archive"
 	"edgepdm/shared/gbdt"
 )
 
@@ -34,7 +35,7 @@ func (s *Store) seed(modelPath, manifestPath string, usable func(Manifest, *gbdt
 	}
 	defer func() { _ = f.Close() }()
 	if size > MaxModel {
-		return Installed{}, refuse(ErrLimit, "%d bytes, at most %d", size, MaxModel)
+		return Installed{}, refuse(archive.ErrLimit, "%d bytes, at most %d", size, MaxModel)
 	}
 	content := sha256.New()
 	if _, err := io.Copy(content, io.LimitReader(f, size)); err != nil {

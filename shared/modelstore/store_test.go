@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"crypto/ed25519"
+	"edgepdm/shared/archive"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -348,9 +349,9 @@ func TestUnsigned(t *testing.T) {
 	b.active("0.0.1", second.Manifest.Version)
 
 	b.refused(b.deliver(nil, archiveOf(t, file("xgboost-model", "binf and so on"))), ReasonModel, ErrModel, "legacy binary")
-	b.refused(b.deliver(nil, archiveOf(t, file("ä.json", tinyModel))), ReasonArchive, ErrArchive, "odd name")
+	b.refused(b.deliver(nil, archiveOf(t, file("ä.json", tinyModel))), ReasonArchive, archive.ErrInvalid, "odd name")
 	b.refused(b.deliver(nil, archiveOf(t, file("model.json", edit(t, tinyModel, `["a","b"]`, `["a","b\u0007"]`)))), ReasonModel, ErrModel, "features")
-	r := b.refused(b.deliver(nil, []byte("hello")), ReasonArchive, ErrArchive, "gzip")
+	r := b.refused(b.deliver(nil, []byte("hello")), ReasonArchive, archive.ErrInvalid, "gzip")
 	if r.Source != hashOf([]byte("hello")) || !r.Final {
 		t.Errorf("%+v", r)
 	}

@@ -2,6 +2,7 @@ package modelstore
 
 import (
 	"crypto/sha256"
+	"edgepdm/shared/archive"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -218,7 +219,7 @@ func (t *taking) openArchive() (string, error) {
 		return "", malformed(err)
 	}
 	t.archive = f
-	limit, kind := int64(MaxArchive), ErrArchive
+	limit, kind := int64(MaxArchive), archive.ErrInvalid
 	if t.envelope != nil {
 		limit, kind = t.model.Manifest.Archive.Size, ErrDelivery
 		if size != limit {

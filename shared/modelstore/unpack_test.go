@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"edgepdm/shared/archive"
 	"errors"
 	"fmt"
 	"io"
@@ -46,13 +47,19 @@ func gnuSparse(t testing.TB) []byte {
 	return data
 }
 
+// unpackAll unpacks every file.
+func unpackAll(r io.Reader, dir string, limits archive.Limits) ([]ModelFile, error) {
+	return unpack(disk{}, r, dir, limits, func(string) bool { return true })
+}
+
 func TestUnpack(t *testing.T) {
 	big := strings.Repeat("\x00", 1<<20)
 	plain := tarOf(t, file("model.ubj", "model"))
 	tests := []struct {
 		name    string
 		archive []byte
-		limits  Limits
+		limits  archive.Limits
+		keep    func(string) bool
 		want    []string // files
 		kind    error
 		says    string
@@ -72,55 +79,53 @@ func TestUnpack(t *testing.T) {
 		{name: "extended header", archive: archiveOf(t, entry{tar.Header{
 			Typeflag: tar.TypeReg, Name: "m", Size: 1, PAXRecords: map[string]string{"VENDOR.note": "x"}, Format: tar.FormatPAX,
 		}, "x"}), want: []string{"m"}},
-		{name: "64 entries", archive: archiveOf(t, entries(64)...), want: names(entries(64))},
+		{name: "64 members", archive: archiveOf(t, entries(64)...), want: names(entries(64))},
 		{name: "nothing", archive: archiveOf(t)},
-		{name: "only what is kept", archive: archiveOf(t, file("a", "x"), file("b", "x")), want: []string{"b"}, limits: Limits{
-			Entries: 2, Bytes: 2, Keep: func(name string) bool { return name == "b" },
-		}},
+		{name: "only what is kept", archive: archiveOf(t, file("a", "x"), file("b", "x")), want: []string{"b"}, keep: func(name string) bool { return name == "b" }},
 
-		{name: "65 entries", archive: archiveOf(t, entries(65)...), kind: ErrLimit, says: "64 entries"},
-		{name: "65 folders", archive: archiveOf(t, slices.Repeat([]entry{special(tar.TypeDir, "d/", "")}, 65)...), kind: ErrLimit, says: "64 entries"},
-		{name: "too many bytes", archive: archiveOf(t, file("a", "123"), file("b", "45")), limits: Limits{Entries: 2, Bytes: 4}, kind: ErrLimit, says: "4 bytes"},
-		{name: "too many bytes that are skipped", archive: archiveOf(t, file(".a", "12345")), limits: Limits{Entries: 2, Bytes: 4}, kind: ErrLimit, says: "4 bytes"},
-		{name: "sparse file", archive: zip(t, gnuSparse(t)), kind: ErrArchive, says: "type"},
-		{name: "declared bomb", archive: archiveOf(t, file("a", big)), limits: Limits{Entries: 2, Bytes: 1000}, kind: ErrLimit, says: "1000 bytes"},
-		{name: "bomb behind the end", archive: zip(t, append(bytes.Clone(plain), make([]byte, 1<<20)...)), limits: Limits{Entries: 1, Bytes: 1000}, kind: ErrLimit, says: "unpacks to"},
+		{name: "65 entries", archive: archiveOf(t, entries(65)...), kind: archive.ErrLimit, says: "64 members"},
+		{name: "65 folders", archive: archiveOf(t, slices.Repeat([]entry{special(tar.TypeDir, "d/", "")}, 65)...), kind: archive.ErrLimit, says: "64 members"},
+		{name: "too many bytes", archive: archiveOf(t, file("a", "123"), file("b", "45")), limits: archive.Limits{Strict: true, Entries: 2, Bytes: 4}, kind: archive.ErrLimit, says: "4 bytes"},
+		{name: "too many bytes that are skipped", archive: archiveOf(t, file(".a", "12345")), limits: archive.Limits{Strict: true, Entries: 2, Bytes: 4}, kind: archive.ErrLimit, says: "4 bytes"},
+		{name: "sparse file", archive: zip(t, gnuSparse(t)), kind: archive.ErrInvalid, says: "type"},
+		{name: "declared bomb", archive: archiveOf(t, file("a", big)), limits: archive.Limits{Strict: true, Entries: 2, Bytes: 1000}, kind: archive.ErrLimit, says: "1000 bytes"},
+		{name: "bomb behind the end", archive: zip(t, append(bytes.Clone(plain), make([]byte, 1<<20)...)), limits: archive.Limits{Strict: true, Entries: 1, Bytes: 1000}, kind: archive.ErrLimit, says: "unpacks to"},
 		{name: "bomb of headers", archive: archiveOf(t, entry{Header: tar.Header{
 			Typeflag: tar.TypeReg, Name: "a", PAXRecords: map[string]string{"VENDOR.x": strings.Repeat("x", 900<<10)}, Format: tar.FormatPAX,
-		}}), limits: Limits{Entries: 2, Bytes: 1000}, kind: ErrLimit, says: "unpacks to"},
+		}}), limits: archive.Limits{Strict: true, Entries: 2, Bytes: 1000}, kind: archive.ErrLimit, says: "unpacks to"},
 
-		{name: "parent", archive: archiveOf(t, file("../model.ubj", "x")), kind: ErrArchive, says: "odd name"},
-		{name: "parent inside", archive: archiveOf(t, file("a/../../b", "x")), kind: ErrArchive, says: "odd name"},
-		{name: "parent behind a dot", archive: archiveOf(t, file("./../b", "x")), kind: ErrArchive, says: "odd name"},
-		{name: "parent folder", archive: archiveOf(t, special(tar.TypeDir, "../", "")), kind: ErrArchive, says: "odd name"},
-		{name: "absolute", archive: archiveOf(t, file("/etc/passwd", "x")), kind: ErrArchive, says: "odd name"},
-		{name: "absolute behind a dot", archive: archiveOf(t, file(".//etc/passwd", "x")), kind: ErrArchive, says: "odd name"},
-		{name: "backslash", archive: archiveOf(t, file(`..\model.ubj`, "x")), kind: ErrArchive, says: "odd name"},
-		{name: "line feed", archive: archiveOf(t, file("a\nb", "x")), kind: ErrArchive, says: "odd name"},
-		{name: "not UTF-8", archive: zip(t, changed(t, plain, 3, 0xff)), kind: ErrArchive, says: "odd name"},
-		{name: "long name", archive: archiveOf(t, file(strings.Repeat("n", 256), "x")), kind: ErrArchive, says: "odd name"},
-		{name: "symbolic link", archive: archiveOf(t, special(tar.TypeSymlink, "model.ubj", "/etc/passwd")), kind: ErrArchive, says: "link"},
-		{name: "hard link", archive: archiveOf(t, special(tar.TypeLink, "model.ubj", "a")), kind: ErrArchive, says: "link"},
-		{name: "character device", archive: archiveOf(t, special(tar.TypeChar, "model.ubj", "")), kind: ErrArchive, says: "device"},
-		{name: "block device", archive: archiveOf(t, special(tar.TypeBlock, "model.ubj", "")), kind: ErrArchive, says: "device"},
-		{name: "pipe", archive: archiveOf(t, special(tar.TypeFifo, "model.ubj", "")), kind: ErrArchive, says: "device"},
-		{name: "unknown type", archive: zip(t, changed(t, plain, 156, 'S')), kind: ErrArchive, says: ""},
-		{name: "twice", archive: archiveOf(t, file("a", "x"), file("a", "y")), kind: ErrArchive, says: "twice"},
-		{name: "twice, spelt differently", archive: archiveOf(t, file("a", "x"), file("./a", "y")), kind: ErrArchive, says: "twice"},
-		{name: "twice, skipped", archive: archiveOf(t, file(".a", "x"), file(".a", "y")), kind: ErrArchive, says: "twice"},
-		{name: "record of the store", archive: archiveOf(t, file(recordFile, "x")), kind: ErrArchive, says: recordFile},
+		{name: "parent", archive: archiveOf(t, file("../model.ubj", "x")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "parent inside", archive: archiveOf(t, file("a/../../b", "x")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "parent behind a dot", archive: archiveOf(t, file("./../b", "x")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "parent folder", archive: archiveOf(t, special(tar.TypeDir, "../", "")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "absolute", archive: archiveOf(t, file("/etc/passwd", "x")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "absolute behind a dot", archive: archiveOf(t, file(".//etc/passwd", "x")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "backslash", archive: archiveOf(t, file(`..\model.ubj`, "x")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "line feed", archive: archiveOf(t, file("a\nb", "x")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "not UTF-8", archive: zip(t, changed(t, plain, 3, 0xff)), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "long name", archive: archiveOf(t, file(strings.Repeat("n", 256), "x")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "symbolic link", archive: archiveOf(t, special(tar.TypeSymlink, "model.ubj", "/etc/passwd")), kind: archive.ErrInvalid, says: "link"},
+		{name: "hard link", archive: archiveOf(t, special(tar.TypeLink, "model.ubj", "a")), kind: archive.ErrInvalid, says: "link"},
+		{name: "character device", archive: archiveOf(t, special(tar.TypeChar, "model.ubj", "")), kind: archive.ErrInvalid, says: "device"},
+		{name: "block device", archive: archiveOf(t, special(tar.TypeBlock, "model.ubj", "")), kind: archive.ErrInvalid, says: "device"},
+		{name: "pipe", archive: archiveOf(t, special(tar.TypeFifo, "model.ubj", "")), kind: archive.ErrInvalid, says: "device"},
+		{name: "unknown type", archive: zip(t, changed(t, plain, 156, 'S')), kind: archive.ErrInvalid, says: ""},
+		{name: "twice", archive: archiveOf(t, file("a", "x"), file("a", "y")), kind: archive.ErrInvalid, says: "twice"},
+		{name: "twice, spelt differently", archive: archiveOf(t, file("a", "x"), file("./a", "y")), kind: archive.ErrInvalid, says: "twice"},
+		{name: "twice, skipped", archive: archiveOf(t, file(".a", "x"), file(".a", "y")), kind: archive.ErrInvalid, says: "twice"},
+		{name: "record of the store", archive: archiveOf(t, file(recordFile, "x")), kind: archive.ErrInvalid, says: recordFile},
 
-		{name: "empty input", archive: nil, kind: ErrArchive, says: "gzip"},
-		{name: "not gzip", archive: plain, kind: ErrArchive, says: "gzip"},
-		{name: "not tar", archive: zip(t, bytes.Repeat([]byte("x"), 2048)), kind: ErrArchive, says: "tar"},
-		{name: "garbage behind gzip", archive: append(zip(t, plain), 'x'), kind: ErrArchive, says: "after the end of the gzip"},
-		{name: "second gzip stream", archive: append(zip(t, plain), zip(t, plain)...), kind: ErrArchive, says: "after the end of the gzip"},
-		{name: "garbage behind tar", archive: zip(t, append(bytes.Clone(plain), "garbage"...)), kind: ErrArchive, says: "after the end of the tar"},
+		{name: "empty input", archive: nil, kind: archive.ErrInvalid, says: "gzip"},
+		{name: "not gzip", archive: plain, kind: archive.ErrInvalid, says: "gzip"},
+		{name: "not tar", archive: zip(t, bytes.Repeat([]byte("x"), 2048)), kind: archive.ErrInvalid, says: "tar"},
+		{name: "garbage behind gzip", archive: append(zip(t, plain), 'x'), kind: archive.ErrInvalid, says: "after the end of the gzip"},
+		{name: "second gzip stream", archive: append(zip(t, plain), zip(t, plain)...), kind: archive.ErrInvalid, says: "after the end of the gzip"},
+		{name: "garbage behind tar", archive: zip(t, append(bytes.Clone(plain), "garbage"...)), kind: archive.ErrInvalid, says: "after the end of the tar"},
 		{name: "wrong gzip checksum", archive: func() []byte {
 			data := zip(t, plain)
 			data[len(data)-5] ^= 1
 			return data
-		}(), kind: ErrArchive, says: "gzip"},
+		}(), kind: archive.ErrInvalid, says: "gzip"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -130,15 +135,19 @@ func TestUnpack(t *testing.T) {
 			}
 			limits := test.limits
 			if limits.Entries == 0 {
-				limits = DefaultLimits()
+				limits = archiveLimits()
 			}
-			files, err := Unpack(bytes.NewReader(test.archive), dir, limits)
+			keep := test.keep
+			if keep == nil {
+				keep = func(string) bool { return true }
+			}
+			files, err := unpack(disk{}, bytes.NewReader(test.archive), dir, limits, keep)
 			if outside, _ := os.ReadDir(filepath.Dir(dir)); len(outside) != 1 {
 				t.Fatalf("files outside of the folder: %v", outside)
 			}
 			if test.kind != nil {
 				wants(t, err, test.kind, test.says)
-				wants(t, err, ErrArchive, "")
+				wants(t, err, archive.ErrInvalid, "")
 				return
 			}
 			if err != nil {
@@ -200,10 +209,10 @@ func checkFiles(t testing.TB, dir string, files []ModelFile, want []string) {
 
 // TestUnpackCut cuts an archive at each byte: no cut may pass for the whole.
 func TestUnpackCut(t *testing.T) {
-	archive := archiveOf(t, file("model.ubj", "the model"), file("b", "x"))
-	for n := range archive {
-		_, err := Unpack(bytes.NewReader(archive[:n]), t.TempDir(), DefaultLimits())
-		wants(t, err, ErrArchive, "")
+	data := archiveOf(t, file("model.ubj", "the model"), file("b", "x"))
+	for n := range data {
+		_, err := unpackAll(bytes.NewReader(data[:n]), t.TempDir(), archiveLimits())
+		wants(t, err, archive.ErrInvalid, "")
 	}
 }
 
@@ -213,10 +222,10 @@ func TestUnpackBomb(t *testing.T) {
 		r, w := io.Pipe()
 		go func() {
 			z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
-			archive := tar.NewWriter(z)
-			err := write(archive)
+			members := tar.NewWriter(z)
+			err := write(members)
 			if err == nil {
-				err = archive.Close()
+				err = members.Close()
 			}
 			if err == nil {
 				_, err = io.CopyN(z, zeros{}, tail)
@@ -234,10 +243,10 @@ func TestUnpackBomb(t *testing.T) {
 		return err
 	}
 	dir := t.TempDir()
-	_, err := Unpack(bomb(member, 0), dir, DefaultLimits())
-	wants(t, err, ErrLimit, "more than")
-	_, err = Unpack(bomb(func(*tar.Writer) error { return nil }, 1<<30), dir, Limits{Entries: 64, Bytes: 1 << 20})
-	wants(t, err, ErrLimit, "unpacks to")
+	_, err := unpackAll(bomb(member, 0), dir, archiveLimits())
+	wants(t, err, archive.ErrLimit, "more than")
+	_, err = unpackAll(bomb(func(*tar.Writer) error { return nil }, 1<<30), dir, archive.Limits{Strict: true, Entries: 64, Bytes: 1 << 20})
+	wants(t, err, archive.ErrLimit, "unpacks to")
 	if in, _ := os.ReadDir(dir); len(in) != 0 {
 		t.Errorf("the folder has %v", in)
 	}
@@ -252,33 +261,33 @@ func (zeros) Read(p []byte) (int, error) {
 
 // TestUnpackDisk tells failures of the disk and of the source from those of the archive.
 func TestUnpackDisk(t *testing.T) {
-	archive := archiveOf(t, file("model.ubj", "the model"))
+	data := archiveOf(t, file("model.ubj", "the model"))
 	full := disk{before: func(op op, _, _ string) error {
 		if op == opWrite {
 			return syscall.ENOSPC
 		}
 		return nil
 	}}
-	_, err := unpack(full, bytes.NewReader(archive), t.TempDir(), DefaultLimits())
+	_, err := unpack(full, bytes.NewReader(data), t.TempDir(), archiveLimits(), keepModel)
 	wants(t, err, syscall.ENOSPC, "")
-	if errors.Is(err, ErrArchive) {
+	if errors.Is(err, archive.ErrInvalid) {
 		t.Error("a full disk is the archive's fault")
 	}
-	_, err = Unpack(io.MultiReader(bytes.NewReader(archive[:40]), iotest.ErrReader(syscall.EIO)), t.TempDir(), DefaultLimits())
+	_, err = unpackAll(io.MultiReader(bytes.NewReader(data[:40]), iotest.ErrReader(syscall.EIO)), t.TempDir(), archiveLimits())
 	wants(t, err, syscall.EIO, "")
-	if errors.Is(err, ErrArchive) {
+	if errors.Is(err, archive.ErrInvalid) {
 		t.Error("a read error is the archive's fault")
 	}
 	dir := t.TempDir()
 	write(t, dir, "model.ubj", []byte("mine"))
-	if _, err := Unpack(bytes.NewReader(archive), dir, DefaultLimits()); !errors.Is(err, os.ErrExist) {
+	if _, err := unpackAll(bytes.NewReader(data), dir, archiveLimits()); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a file that is there: %v", err)
 	}
 	link := t.TempDir()
 	if err := os.Symlink(filepath.Join(dir, "new"), filepath.Join(link, "model.ubj")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Unpack(bytes.NewReader(archive), link, DefaultLimits()); !errors.Is(err, os.ErrExist) {
+	if _, err := unpackAll(bytes.NewReader(data), link, archiveLimits()); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a link that is there: %v", err)
 	}
 }
@@ -305,7 +314,7 @@ func TestChooseModel(t *testing.T) {
 		if test.says == errFolds.Error() {
 			wants(t, err, errFolds, "")
 		} else if test.says != "" {
-			wants(t, err, ErrArchive, test.says)
+			wants(t, err, archive.ErrInvalid, test.says)
 		} else if err != nil || got.File != test.want {
 			t.Errorf("%s: %s, %v", test.files, got.File, err)
 		}
@@ -334,16 +343,16 @@ func TestPack(t *testing.T) {
 		t.Errorf("%+v is not the archive", packed.Archive)
 	}
 	to := t.TempDir()
-	files, err := Unpack(&a, to, DefaultLimits())
+	files, err := unpackAll(&a, to, archiveLimits())
 	if err != nil || files[0] != packed.Model {
 		t.Fatalf("%+v, %v", files, err)
 	}
 	checkFiles(t, to, files, []string{"model.ubj", "report.md"})
 
 	_, err = Pack(io.Discard, model, model)
-	wants(t, err, ErrArchive, "twice")
+	wants(t, err, archive.ErrInvalid, "twice")
 	_, err = Pack(io.Discard, write(t, dir, ".model", nil))
-	wants(t, err, ErrArchive, "plain file name")
+	wants(t, err, archive.ErrInvalid, "plain file name")
 	if _, err := Pack(io.Discard, filepath.Join(dir, "none")); !missing(err) {
 		t.Errorf("no model: %v", err)
 	}

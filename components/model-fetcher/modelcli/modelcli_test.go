@@ -190,14 +190,8 @@ func TestFromAKeyToTheInbox(t *testing.T) {
 	if err != nil || m.Threshold != 0.25 || m.Expires.Sub(m.Created) != 90*24*time.Hour || m.Version != "1.2.0" {
 		t.Errorf("manifest %+v, %v", m, err)
 	}
-	archive, err := os.Open(ready[0].Path(modelstore.ArchiveFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = archive.Close() }()
-	files, err := modelstore.Unpack(archive, t.TempDir(), modelstore.DefaultLimits())
-	if err != nil || len(files) != 1 || files[0] != m.Model {
-		t.Errorf("in the archive are %+v, %v", files, err)
+	if err := modelstore.Rehearse(ready[0].Path(modelstore.ArchiveFile), m); err != nil {
+		t.Errorf("a device refuses it: %v", err)
 	}
 
 	// The device's side: what was fetched is told also where the engine has not run.
