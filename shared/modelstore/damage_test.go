@@ -1,6 +1,7 @@
 package modelstore
 
 import (
+	"edgepdm/shared/durable"
 	"errors"
 	"fmt"
 	"os"
@@ -251,7 +252,7 @@ func TestCandidateDamaged(t *testing.T) {
 func TestLock(t *testing.T) {
 	b := newBench(t)
 	_, err := OpenStore(b.dir, b.options)
-	wants(t, err, ErrLocked, "")
+	wants(t, err, durable.ErrLocked, "")
 	if err := b.store.Close(); err != nil {
 		t.Fatal(err)
 	}

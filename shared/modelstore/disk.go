@@ -3,12 +3,14 @@ package modelstore
 import (
 	"bytes"
 	"edgepdm/shared/archive"
+	"edgepdm/shared/durable"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // op is a step on disk.
@@ -92,12 +94,7 @@ func (d disk) sync(path string) error {
 	if err := d.step(opSync, path); err != nil {
 		return err
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	return f.Sync()
+	return durable.Sync(path)
 }
 
 // syncDir makes the names in a folder survive a loss of power.
@@ -105,12 +102,7 @@ func (d disk) syncDir(path string) error {
 	if err := d.step(opSyncDir, path); err != nil {
 		return err
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	return f.Sync()
+	return durable.Sync(path)
 }
 
 func (d disk) rename(from, to string) error {
@@ -180,3 +172,26 @@ func readBounded(path string, limit int64) ([]byte, error) {
 }
 
 func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// openRegular opens a file for reading if it is a regular one, and no link. It looks at what it has opened, so that the file
+// may be replaced meanwhile; opening a named pipe does not wait for its writer.
+func openRegular(path string) (*os.File, int64, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) { // a link, a socket
+		return nil, 0, &os.PathError{Op: "open", Path: path, Err: errNotRegular}
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &os.PathError{Op: "open", Path: path, Err: errNotRegular}
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}
+
+var errNotRegular = errors.New("not a regular file")

@@ -21,10 +21,6 @@ var (
 	ErrModel = errors.New("bad model")
 	// ErrGolden says that the model does not give a golden row the margin that the training XGBoost gave.
 	ErrGolden = errors.New("golden row mismatch")
-	// ErrID says that a name cannot be that of a delivery or of a request.
-	ErrID = errors.New("bad name")
-	// ErrReady says that a delivery of this id is already in the inbox.
-	ErrReady = errors.New("already delivered")
 )
 
 func refuse(kind error, format string, args ...any) error {

@@ -12,10 +12,15 @@ import (
 	"time"
 )
 
-// The files of a delivery.
-const (
-	EnvelopeFile = "manifest.dsse.json" // the signed manifest; absent from an unsigned delivery
-	ArchiveFile  = "model.tar.gz"
+// ArchiveFile is the file of a delivery that has the model. Beside it is EnvelopeFile, if it is signed.
+const ArchiveFile = "model.tar.gz"
+
+// What callers branch on; the errors returned wrap one of these and say more.
+var (
+	// ErrID says that a name cannot be that of a delivery.
+	ErrID = errors.New("bad name")
+	// ErrReady says that a delivery of this id is already in the inbox.
+	ErrReady = errors.New("already delivered")
 )
 
 // Folders of an inbox.

@@ -11,13 +11,7 @@ import (
 
 	"edgepdm/shared/archive"
 	"edgepdm/shared/durable"
-	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
-)
-
-const (
-	shortHash     = 12 // hexadecimal digits of a SHA-256 that name something
-	unsignedModel = "unsigned"
 )
 
 // install unpacks and tests the model in staging and moves it to versions.
@@ -152,31 +146,6 @@ func (s *Store) readBack(dir string, file ModelFile) (*gbdt.Model, error) {
 		return nil, fmt.Errorf("%w: %w", ErrModel, err)
 	}
 	return model, nil
-}
-
-// describe makes the manifest of a model that has none.
-func describe(model *gbdt.Model, file ModelFile) (Manifest, error) {
-	m := Manifest{
-		Format: ManifestFormat, Name: model.Attributes[attrName], Version: file.SHA256[:shortHash], Model: file,
-		Objective: model.Objective, Features: model.FeatureNames, Trainer: trainerOf(model),
-	}
-	if !plainName(m.Name, maxNameLength) {
-		m.Name = unsignedModel
-	}
-	if model.NumFeature > MaxFeatures || !plainText(m.Objective) {
-		return m, refuse(ErrModel, "it has %d features (at most %d) and the objective %.40q", model.NumFeature, MaxFeatures, m.Objective)
-	}
-	var err error
-	if m.Threshold, err = thresholdOf(model); err != nil {
-		return m, err
-	}
-	if len(m.Features) > 0 {
-		m.Schema = event.SchemaOf(m.Features)
-		if err := m.validateFeatures(); err != nil {
-			return m, refuse(ErrModel, "%v", err)
-		}
-	}
-	return m, nil
 }
 
 func idOf(i Installed) string {

@@ -25,7 +25,6 @@ const (
 	attemptFile    = "attempt.json"
 	versionsDir    = "versions"
 	stagingDir     = "staging"
-	recordFile     = "installed.json"
 )
 
 const (

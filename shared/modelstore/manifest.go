@@ -32,6 +32,14 @@ const (
 	maxTextLength = 128 // objective, trainer, a feature's name
 )
 
+// Files that stand beside a model in a store, so that it must not have their names.
+const (
+	EnvelopeFile = "manifest.dsse.json" // the signed manifest
+	recordFile   = "installed.json"     // the store's own
+)
+
+func reservedFile(name string) bool { return name == EnvelopeFile || name == recordFile }
+
 // Manifest says what a model is (promise M1). It is what gets signed, so that every byte of the model and the way in
 // which it is used follow from one signature.
 type Manifest struct {

@@ -28,8 +28,6 @@ var (
 	ErrRolledBack = errors.New("rolled back")
 	// ErrNoPrevious says that there is no model to roll back to.
 	ErrNoPrevious = errors.New("no previous model")
-	// ErrLocked says that another process has the store open.
-	ErrLocked = errors.New("model store is in use by another process")
 	// ErrDamaged says that a file of the store is not as it was written.
 	ErrDamaged = errors.New("damaged file")
 )

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"edgepdm/shared/durable"
 	"edgepdm/shared/memory"
 )
 
@@ -56,7 +57,7 @@ type pointers struct {
 }
 
 // OpenStore opens the store in the folder dir, or makes one. It repairs what a process that was stopped left behind:
-// an unfinished installation is dropped, an unfinished roll-back is completed. The error wraps ErrLocked, or ErrFormat
+// an unfinished installation is dropped, an unfinished roll-back is completed. The error wraps durable.ErrLocked, or ErrFormat
 // for the store of a newer release, which is left as it is. Damage is no error: what cannot be used is reported to
 // Options.Log and done without.
 func OpenStore(dir string, options Options) (*Store, error) { return openStore(disk{}, dir, options) }
@@ -82,7 +83,7 @@ func openStore(d disk, dir string, options Options) (_ *Store, err error) {
 	if err := d.mkdir(dir); err != nil {
 		return nil, fmt.Errorf("open model store: %w", err)
 	}
-	if s.lock, err = lockDir(dir); err != nil {
+	if s.lock, err = durable.Lock(dir); err != nil {
 		return nil, fmt.Errorf("open model store: %w", err)
 	}
 	defer func() {

@@ -10,10 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // maxMembers bounds an archive's members, also those that are skipped.
@@ -77,8 +75,6 @@ func unpackFile(d disk, dir string, m archive.Member) (ModelFile, error) {
 	return ModelFile{File: m.Name, SHA256: hex.EncodeToString(sum.Sum(nil)), Size: size}, err
 }
 
-func reservedFile(name string) bool { return name == EnvelopeFile || name == recordFile }
-
 // sourceReader remembers a failure to read, which is none of the archive.
 type sourceReader struct {
 	r   io.Reader
@@ -127,26 +123,3 @@ func chooseModel(files []ModelFile) (ModelFile, error) {
 
 // errFolds says that an archive is the model, for it holds those of a k-fold training.
 var errFolds = errors.New("a k-fold training")
-
-// openRegular opens a file for reading if it is a regular one, and no link. It looks at what it has opened, so that the file
-// may be replaced meanwhile; opening a named pipe does not wait for its writer.
-func openRegular(path string) (*os.File, int64, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
-	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) { // a link, a socket
-		return nil, 0, &os.PathError{Op: "open", Path: path, Err: errNotRegular}
-	}
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = &os.PathError{Op: "open", Path: path, Err: errNotRegular}
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, 0, err
-	}
-	return f, info.Size(), nil
-}
-
-var errNotRegular = errors.New("not a regular file")

@@ -62,7 +62,7 @@ func TestAClosedStoreIsSaidAndTriedAgain(t *testing.T) {
 				r.t.Fatal(err)
 			}
 			return func() { _ = f.Close() }
-		}, event.CodeModelStore, "in use by another process"},
+		}, event.CodeModelStore, "in use elsewhere"},
 		"newer format": {nil, func(r *rig) func() {
 			path := r.storePath("format")
 			before, err := os.ReadFile(path)

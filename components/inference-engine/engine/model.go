@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strconv"
 
 	"edgepdm/components/inference-engine/scoring"
 	"edgepdm/shared/event"
@@ -13,16 +12,7 @@ import (
 	"edgepdm/shared/modelstore"
 )
 
-// Attributes of a model that scripts/train writes into the file.
-const (
-	attrThreshold = "edgepdm.threshold"
-	attrVersion   = "edgepdm.version"
-)
-
-const (
-	defaultThreshold = 0.5
-	shortHash        = 12 // hexadecimal digits that name a model without a version
-)
+const shortHash = 12 // hexadecimal digits that name a model without a version
 
 // activeModel is the model that scores.
 type activeModel struct {
@@ -56,11 +46,11 @@ func loadModel(path string, config Config) (*activeModel, error) {
 		return nil, fmt.Errorf("parse %s: %w", path, err)
 	}
 	sum := sha256.Sum256(data)
-	ref := event.ModelRef{Version: model.Attributes[attrVersion], SHA256: hex.EncodeToString(sum[:])}
+	ref := event.ModelRef{Version: model.Attributes[modelstore.AttrVersion], SHA256: hex.EncodeToString(sum[:])}
 	if ref.Version == "" {
 		ref.Version = ref.SHA256[:shortHash]
 	}
-	threshold, err := ownThreshold(model.Attributes)
+	threshold, err := modelstore.ThresholdOf(model.Attributes)
 	if err != nil {
 		return nil, err
 	}
@@ -109,18 +99,6 @@ func (m *activeModel) with(config Config) *activeModel {
 		other.threshold = config.Threshold
 	}
 	return &other
-}
-
-func ownThreshold(attributes map[string]string) (float64, error) {
-	text, ok := attributes[attrThreshold]
-	if !ok {
-		return defaultThreshold, nil
-	}
-	t, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(t > 0 && t <= 1) {
-		return 0, fmt.Errorf("model attribute %s is %.40q, not a probability", attrThreshold, text)
-	}
-	return t, nil
 }
 
 // position returns where in a row a reading of the message belongs; false for one of no sensor.
