@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"edgepdm/shared/event"
 )
 
 // chapter is what the demo tells in a minute; runs of another length tell it faster or slower.
@@ -55,7 +57,7 @@ func (d *demo) acts(length time.Duration) []act {
 			act{part(end), "uplink back", func(context.Context) error { return d.setUplink(true) }})
 	}
 	if d.options.kill {
-		names := []string{engineName, alarmName, simulatorName, forwarderName, fetcherName}
+		names := []string{event.InferenceEngine, event.AlarmManager, event.SensorSimulator, event.CloudForwarder, event.ModelFetcher}
 		for i, name := range names {
 			at := part(0.15 + 0.7*float64(i)/float64(len(names)))
 			acts = append(acts, act{at, "kill -9 of " + name, func(context.Context) error { return d.kill(name) }})

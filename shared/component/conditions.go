@@ -14,7 +14,6 @@ import (
 
 // Bounds of what a health message, which is a local message, says about conditions.
 const (
-	maxDetail          = 600 // bytes of all that is wrong
 	maxConditionDetail = 300 // bytes of one condition
 	maxConditions      = 8
 )
@@ -110,7 +109,7 @@ func (c *Conditions) change(at place, part int, problem error, own bool) bool {
 			is = &condition{parts: make(map[int]string), since: c.now(), own: own}
 			c.wrong[at] = is
 		}
-		is.parts[part] = problem.Error()
+		is.parts[part] = event.Cut(problem.Error(), event.MaxDetail)
 	}
 	text := is.parts[slices.Min(slices.Collect(maps.Keys(is.parts)))]
 	if text == is.text {
@@ -145,7 +144,7 @@ func (c *Conditions) report() (list []event.Condition, awaited bool) {
 	defer c.mu.Unlock()
 	for at, is := range c.wrong {
 		c.tell(at, is, c.now())
-		list = append(list, event.Condition{Code: at.code, Place: at.name, Detail: cut(is.text, maxConditionDetail), Since: is.since.UTC()})
+		list = append(list, event.Condition{Code: at.code, Place: at.name, Detail: event.Cut(is.text, maxConditionDetail), Since: is.since.UTC()})
 	}
 	slices.SortFunc(list, func(a, b event.Condition) int {
 		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Place, b.Place))
@@ -159,12 +158,7 @@ func detail(list []event.Condition) string {
 	for _, c := range list {
 		parts = append(parts, c.Place+": "+c.Detail)
 	}
-	return cut(strings.Join(parts, "; "), maxDetail)
-}
-
-// cut returns at most size bytes of text, and no half character.
-func cut(text string, size int) string {
-	return strings.ToValidUTF8(text[:min(len(text), size)], "")
+	return event.Cut(strings.Join(parts, "; "), event.MaxDetail)
 }
 
 // beginWork forgets what the work said before its Run was entered again.

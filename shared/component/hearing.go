@@ -11,9 +11,6 @@ import (
 	"edgepdm/shared/ipc"
 )
 
-// CounterDeaf counts the times that subscriptions were made again because the nucleus delivered nothing.
-const CounterDeaf = "pubsub.deaf"
-
 // placeLocal is where the condition of local messages is.
 const placeLocal = "local messages"
 
@@ -131,7 +128,7 @@ func (h *hearing) published(err error) {
 		return
 	}
 	h.off = true
-	h.rt.Counter(CounterDeaf).Add(1)
+	h.rt.Counter(event.CounterDeaf).Add(1)
 	h.rt.conditions.setDeaf(errDeaf)
 	h.deaf.Store(true)
 	h.client.Abandon(errDeaf)

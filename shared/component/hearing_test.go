@@ -95,7 +95,7 @@ func TestSilentSubscriptionsAreMadeAgain(t *testing.T) {
 	}
 	await(t, heard, "ready") // entered again
 	awaitHealth(t, health, "deafness is told, and ends", func(h event.Health) bool {
-		return h.State == event.StateOK && h.Counters[component.CounterDeaf] == 1
+		return h.State == event.StateOK && h.Counters[event.CounterDeaf] == 1
 	})
 	if err := client.Publish(t.Context(), event.HealthTopic("other"), []byte("hello")); err != nil {
 		t.Fatal(err)

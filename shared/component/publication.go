@@ -45,7 +45,7 @@ func (p *Publication) Answered(err error) {
 
 // Send publishes a message without waiting for the answer, which is taken when it comes.
 func (p *Publication) Send(topic string, payload []byte) error {
-	call, err := p.rt.IPC().StartPublish(topic, payload)
+	call, err := p.rt.IPC().StartPublish(context.Background(), topic, payload)
 	if err != nil {
 		return err
 	}

@@ -188,7 +188,7 @@ func answer[C any](ctx context.Context, spec Spec[C], rt *Runtime, client *ipc.C
 			report := verdict(spec, rt.Log, event.ValidateConfigurationUpdateEvent)
 			within, cancel := context.WithTimeout(ctx, reportTimeout)
 			request := ipc.SendConfigurationValidityReportRequest{ConfigurationValidityReport: report}
-			_, err := client.SendConfigurationValidityReport(within, request)
+			err := client.SendConfigurationValidityReport(within, request)
 			cancel()
 			if err != nil && ctx.Err() == nil {
 				rt.Log.Warn("the verdict on a new configuration is not sent", "error", err)

@@ -62,10 +62,43 @@ func decodePrediction(payload []byte) (Prediction, error) {
 	if err := Unmarshal(payload, &p); err != nil {
 		return p, jsonError(payload, err)
 	}
+	return p, p.check()
+}
+
+// Bounds of what others repeat or remember of a prediction, in bytes.
+const (
+	maxLabel   = 64
+	maxModel   = 128 // its version, its hash
+	maxMissing = 1500
+)
+
+func (p *Prediction) check() error {
 	if err := checkVersion(p.V); err != nil {
-		return p, err
+		return err
 	}
-	return p, checkRowTime(p.TS)
+	if err := checkID(p.ID); err != nil {
+		return err
+	}
+	if err := checkThing(p.Thing, p.Line); err != nil {
+		return err
+	}
+	if p.Epoch != "" {
+		if err := CheckEpoch(p.Epoch); err != nil {
+			return &InvalidError{ReasonName, err.Error()}
+		}
+	}
+	for _, text := range [...]struct {
+		name, value string
+		most        int
+	}{
+		{"label", p.Label, maxLabel}, {"model version", p.Model.Version, maxModel}, {"model sha256", p.Model.SHA256, maxModel},
+		{"missing", p.Missing, maxMissing},
+	} {
+		if len(text.value) > text.most {
+			return &InvalidError{ReasonOversized, fmt.Sprintf("%s has %d bytes, may have %d", text.name, len(text.value), text.most)}
+		}
+	}
+	return checkRowTime(p.TS)
 }
 
 // State is a component's own view of its condition; the nucleus only knows that the process runs.

@@ -139,13 +139,8 @@ func (t *Telemetry) normalise() error {
 	if err := checkVersion(t.V); err != nil {
 		return err
 	}
-	if err := CheckName(t.Thing); err != nil {
-		return &InvalidError{ReasonName, "thing: " + err.Error()}
-	}
-	if t.Line != "" {
-		if err := CheckLine(t.Line); err != nil {
-			return &InvalidError{ReasonName, err.Error()}
-		}
+	if err := checkThing(t.Thing, t.Line); err != nil {
+		return err
 	}
 	if err := CheckEpoch(t.Epoch); err != nil {
 		return &InvalidError{ReasonName, err.Error()}

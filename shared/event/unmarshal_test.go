@@ -38,8 +38,9 @@ func TestDoublesAreIntegers(t *testing.T) {
 			return err
 		}},
 		"shadow":        {`{"state":{"reported":{"x":1.0}},"version":N,"timestamp":1795860000.0}`, func(b []byte) error { _, err := DecodeShadow("a", b, time.Now()); return err }},
-		"prediction":    {`{"v":N,"thing":"a","epoch":"e","seq":N,` + ts + `,"latency_us":N}`, func(b []byte) error { _, err := DecodePrediction(b); return err }},
+		"prediction":    {`{"v":N,"id":"i","thing":"a","epoch":"e","seq":N,` + ts + `,"latency_us":N}`, func(b []byte) error { _, err := DecodePrediction(b); return err }},
 		"health":        {`{"v":N,"component":"c",` + ts + `,"counters":{"n":N}}`, func(b []byte) error { _, err := DecodeHealth(b); return err }},
+		"model fetch":   {`{"v":N,"again":true}`, func(b []byte) error { _, err := DecodeModelFetch(b); return err }},
 		"test alarm":    {`{"v":N,"thing":"a"}`, func(b []byte) error { _, err := DecodeTestAlarm(b); return err }},
 		"ack":           {`{"v":N,"ids":["a"]}`, func(b []byte) error { _, err := DecodeAck(b); return err }},
 		"alert":         {`{"v":N,"id":"i","thing":"a","fault":"f","state":"NORMAL",` + ts + `}`, func(b []byte) error { _, err := DecodeAlert(b); return err }},

@@ -33,7 +33,7 @@ func (c *Client) Runtime(ctx context.Context) (Runtime, error) {
 	}
 	known := Lite
 	request := GetConfigurationRequest{ComponentName: "aws.greengrass.NucleusLite"}
-	err := c.call(ctx, "GetConfiguration", request, nil)
+	err := c.perform(ctx, "GetConfiguration", request)
 	switch _, missing := errors.AsType[*ResourceNotFoundError](err); {
 	case err == nil:
 	case missing:

@@ -23,10 +23,9 @@ func publishJSON(ctx context.Context, s *session, topic string, object map[strin
 	if err != nil {
 		return err
 	}
-	_, err = s.client.PublishToTopic(ctx, ipc.PublishToTopicRequest{
+	return s.client.PublishToTopic(ctx, ipc.PublishToTopicRequest{
 		Topic: topic, PublishMessage: ipc.PublishMessage{JSONMessage: &ipc.JSONMessage{Message: document}},
 	})
-	return err
 }
 
 // echo publishes and returns the message that comes back.
@@ -181,7 +180,7 @@ func inOrder(ctx context.Context, s *session) (string, error) {
 				return "", err
 			}
 		}
-		call, err := s.client.StartPublish(s.topic("order"), fmt.Append(nil, i))
+		call, err := s.client.StartPublish(ctx, s.topic("order"), fmt.Append(nil, i))
 		if err != nil {
 			return "", err
 		}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"edgepdm/shared/event"
 	"edgepdm/test/need"
 )
 
@@ -19,13 +20,10 @@ var projects = map[string]string{
 	"recipes/inference-engine": "com.edgepdm.InferenceEngine",
 	"recipes/model-fetcher":    "com.edgepdm.ModelFetcher",
 	"recipes/sensor-simulator": "com.edgepdm.SensorSimulator",
-	".":                        suiteName,
+	".":                        event.Suite,
 }
 
-const (
-	suiteName     = "com.edgepdm.Suite"
-	simulatorName = "com.edgepdm.SensorSimulator"
-)
+const ()
 
 // stage fills a folder with the staged tree.
 func stage(t *testing.T, args ...string) (dir string) {

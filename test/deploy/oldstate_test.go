@@ -13,7 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"edgepdm/components/alarm-manager/alarms"
 	"edgepdm/shared/event"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
@@ -80,9 +79,9 @@ func TestStateOfTheOldVersion(t *testing.T) {
 	var facts oldFacts
 	p := newPlant(t, tree, localcore.Lite, func(o *localcore.Options) { facts = takeOldState(t, o.Root) })
 	c := p.configuration()
-	c[alarmName]["silence"] = "1h"
-	c[engineName] = map[string]any{"publicKeys": []any{facts.PublicKey}, "threshold": 7, "healthInterval": "300ms"}
-	c[fetcherName]["publicKeys"] = []any{facts.PublicKey}
+	c[event.AlarmManager]["silence"] = "1h"
+	c[event.InferenceEngine] = map[string]any{"publicKeys": []any{facts.PublicKey}, "threshold": 7, "healthInterval": "300ms"}
+	c[event.ModelFetcher]["publicKeys"] = []any{facts.PublicKey}
 	if err := p.deploy(all("1.0.0"), c); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +93,7 @@ func TestStateOfTheOldVersion(t *testing.T) {
 		return !slices.ContainsFunc(facts.Waiting, func(id string) bool { return arrived[id] == 0 })
 	})
 	p.await("enough rows were seen to raise the alarms again", func() bool {
-		return p.health[alarmName].Counters[alarms.CounterPredictions] > 100
+		return p.health[event.AlarmManager].Counters[event.CounterPredictions] > 100
 	})
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,7 +101,7 @@ func TestStateOfTheOldVersion(t *testing.T) {
 		t.Errorf("alarms that were raised before are raised again: %q", again)
 	}
 	for name, h := range p.health {
-		if want := event.StateOK; name != engineName && h.State != want {
+		if want := event.StateOK; name != event.InferenceEngine && h.State != want {
 			t.Errorf("%s is %s: %s", name, h.State, h.Detail)
 		}
 		for counter, n := range h.Counters {
@@ -111,7 +110,7 @@ func TestStateOfTheOldVersion(t *testing.T) {
 			}
 		}
 	}
-	if _, err := os.Stat(filepath.Join(p.root, "work", engineName, "models", "versions", facts.Previous)); err != nil {
+	if _, err := os.Stat(filepath.Join(p.root, "work", event.InferenceEngine, "models", "versions", facts.Previous)); err != nil {
 		t.Errorf("the model before the one in use: %v", err)
 	}
 	err := filepath.WalkDir(filepath.Join(p.root, "work"), func(path string, _ fs.DirEntry, err error) error {

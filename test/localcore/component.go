@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"sync"
 	"time"
+
+	"edgepdm/shared/recipe"
 )
 
 // component runs one component. Its goroutine alone starts and stops processes and changes the state, as the nucleus's
@@ -22,7 +24,7 @@ type component struct {
 	done    chan struct{} // closed when the goroutine has ended
 
 	// Under core.mu.
-	recipe  *recipe
+	recipe  *recipe.Recipe
 	spec    *spec
 	status  Status
 	history []State
@@ -64,18 +66,18 @@ const (
 	errorsUntilBroken     = 3
 )
 
-func newComponent(c *Core, r *recipe) (*component, error) {
-	if err := os.MkdirAll(c.workDir(r.name), 0o700); err != nil {
+func newComponent(c *Core, r *recipe.Recipe) (*component, error) {
+	if err := os.MkdirAll(c.workDir(r.Name), 0o700); err != nil {
 		return nil, fmt.Errorf("make work directory: %w", err)
 	}
-	log, err := os.OpenFile(filepath.Join(c.opts.Root, "logs", r.name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(filepath.Join(c.opts.Root, "logs", r.Name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	comp := &component{
-		core: c, name: r.name, recipe: r, logFile: log,
+		core: c, name: r.Name, recipe: r, logFile: log,
 		actions: make(chan action), done: make(chan struct{}),
-		status: Status{Name: r.name, Version: r.version, State: StateNew}, history: []State{StateNew},
+		status: Status{Name: r.Name, Version: r.Version, State: StateNew}, history: []State{StateNew},
 		errors: make(map[State][]time.Time),
 	}
 	go comp.loop() // ends with quit, which waits for it
@@ -232,8 +234,8 @@ func (c *component) install() {
 	c.set(StateNew)
 	if step := c.spec.install; step != nil {
 		timeout := defaultInstallTimeout
-		if step.timeout > 0 {
-			timeout = seconds(step.timeout)
+		if step.Timeout > 0 {
+			timeout = seconds(step.Timeout)
 		}
 		if err := c.exec("install", step, timeout); err != nil {
 			c.core.log.Error("start install script", "component", c.name, "err", err)
@@ -253,7 +255,7 @@ func (c *component) start() {
 		c.set(StateFinished)
 		return
 	}
-	if err := c.exec("run", step, seconds(step.timeout)); err != nil {
+	if err := c.exec("run", step, seconds(step.Timeout)); err != nil {
 		c.core.log.Error("start run script", "component", c.name, "err", err)
 		c.fail()
 		return
@@ -264,7 +266,7 @@ func (c *component) start() {
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // exec starts a step's script under a new token.
-func (c *component) exec(name string, st *step, timeout time.Duration) error {
+func (c *component) exec(name string, st *recipe.Step, timeout time.Duration) error {
 	if c.core.dialect.unlock != nil {
 		if err := c.core.dialect.unlock(c.spec); err != nil {
 			return err
@@ -272,11 +274,11 @@ func (c *component) exec(name string, st *step, timeout time.Duration) error {
 	}
 	who := c.core.server.issue(c.name, c)
 	script := fmt.Sprintf("services.%s.lifecycle.%s", c.name, name)
-	if st.object {
+	if st.Object {
 		script += ".Script"
 	}
 	c.log("INFO", "shell-runner-start", script, "")
-	proc, err := startProcess(st.script, c.core.workDir(c.name), c.core.environment(who, c.spec, st),
+	proc, err := startProcess(st.Script, c.core.workDir(c.name), c.core.environment(who, c.spec, st),
 		c.core.opts.StopTimeout, func(stderr bool, text string) {
 			if stderr {
 				c.log("WARN", "stderr", script, text)

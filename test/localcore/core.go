@@ -33,6 +33,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"edgepdm/shared/recipe"
 )
 
 // Mode says which nucleus the core behaves as.
@@ -262,12 +264,12 @@ func (c *Core) AddExternal(name, recipeFile string) (map[string]string, error) {
 	if !c.started || c.closed {
 		return nil, errors.New("the core does not run")
 	}
-	r, err := readRecipe(recipeFile)
+	r, err := recipe.Read(recipeFile)
 	if err != nil {
 		return nil, err
 	}
-	if r.name != name {
-		return nil, fmt.Errorf("recipe %s is of %s, not of %s", recipeFile, r.name, name)
+	if r.Name != name {
+		return nil, fmt.Errorf("recipe %s is of %s, not of %s", recipeFile, r.Name, name)
 	}
 	if _, taken := c.component(name); taken || c.externals[name] {
 		return nil, fmt.Errorf("there is a component %s already", name)

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"edgepdm/shared/recipe"
 )
 
 // Deployment is a local deployment, as `greengrass-cli deployment create` and `ggl-cli deploy` make it. What earlier
@@ -35,9 +37,9 @@ type Deployment struct {
 // spec is what a component runs: a recipe resolved for this host and this configuration.
 type spec struct {
 	name, version string
-	install, run  *step
+	install, run  *recipe.Step
 	setenv        map[string]string
-	artifacts     []artifact
+	artifacts     []recipe.Artifact
 	credentials   bool // it depends on the token exchange service
 }
 
@@ -82,13 +84,13 @@ func (c *Core) Deploy(ctx context.Context, d Deployment) error {
 	asked := make(map[string]map[string]any) // who is asked about a changed configuration
 	for _, name := range order {
 		r := p.recipes[name]
-		m, err := r.manifestFor(c.dialect.hostPlatform(), c.dialect.needsRuntime)
+		m, err := r.ManifestFor(c.dialect.hostPlatform(), c.dialect.needsRuntime)
 		if err != nil {
 			return err
 		}
 		configs[name] = c.store.resolve(name, c.defaults(r), changes[name], now)
 		before, _ := c.store.get(name, nil)
-		if comp, running := c.component(name); running && !equal(before, configs[name]) && comp.recipe.version == r.version {
+		if comp, running := c.component(name); running && !equal(before, configs[name]) && comp.recipe.Version == r.Version {
 			asked[name] = configs[name] // another version may have other keys
 		}
 		if specs[name], err = c.resolveSpec(r, m, configs[name]); err != nil {
@@ -151,13 +153,13 @@ func (c *Core) fetch(p *plan, d Deployment) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.recipes)) {
 		r := p.recipes[name]
-		m, err := r.manifestFor(c.dialect.hostPlatform(), c.dialect.needsRuntime)
+		m, err := r.ManifestFor(c.dialect.hostPlatform(), c.dialect.needsRuntime)
 		if err != nil {
 			return err
 		}
-		for _, a := range m.artifacts {
-			if a.unarchive {
-				return fmt.Errorf("deploy %s: artifact %s: the local core does not unpack archives", name, a.uri)
+		for _, a := range m.Artifacts {
+			if a.Unarchive {
+				return fmt.Errorf("deploy %s: artifact %s: the local core does not unpack archives", name, a.URI)
 			}
 		}
 		if err := c.dialect.fetch(d.Stage, r, m); err != nil {
@@ -168,11 +170,11 @@ func (c *Core) fetch(p *plan, d Deployment) error {
 }
 
 // defaults returns the configuration that a recipe gives by default.
-func (c *Core) defaults(r *recipe) map[string]any {
+func (c *Core) defaults(r *recipe.Recipe) map[string]any {
 	if c.dialect.textScalars {
-		return r.textDefaults
+		return r.TextDefaults
 	}
-	return r.defaults
+	return r.Defaults
 }
 
 // Staged returns the components in a stage with their newest versions, ready to deploy.
@@ -183,23 +185,16 @@ func Staged(stage string) (map[string]string, error) {
 	}
 	newest := make(map[string]string)
 	for _, file := range files {
-		r, err := readRecipe(file)
+		r, err := recipe.Read(file)
 		if err != nil {
 			return nil, err
 		}
-		if want := r.name + "-" + r.version + ".yaml"; filepath.Base(file) != want {
+		if want := r.Name + "-" + r.Version + ".yaml"; filepath.Base(file) != want {
 			return nil, fmt.Errorf("recipe %s must be called %s", file, want)
 		}
-		v, err := parseVersion(r.version)
-		if err != nil {
-			return nil, fmt.Errorf("recipe %s: %w", file, err)
+		if old, known := newest[r.Name]; !known || recipe.CompareVersions(r.Version, old) > 0 {
+			newest[r.Name] = r.Version
 		}
-		if old, ok := newest[r.name]; ok {
-			if o, err := parseVersion(old); err == nil && v.compare(o) <= 0 {
-				continue
-			}
-		}
-		newest[r.name] = r.version
 	}
 	if len(newest) == 0 {
 		return nil, fmt.Errorf("there is no recipe in %s", filepath.Join(stage, "recipes"))
@@ -215,23 +210,40 @@ func parseUpdates(updates map[string]any) (map[string]configChange, error) {
 		if err != nil {
 			return nil, err
 		}
-		f := &fields{}
-		m := f.object(at, v, "merge", "reset")
-		change := configChange{merge: f.object(at+".merge", m["merge"])}
-		for i, e := range f.list(at+".reset", m["reset"]) {
-			pointer, ok := e.(string)
-			if !ok || pointer != "" && pointer[0] != '/' {
-				f.fail(fmt.Sprintf("%s.reset[%d]", at, i), "must be a JSON pointer")
-				continue
-			}
-			change.reset = append(change.reset, pointerPath(pointer))
-		}
-		if f.err != nil {
-			return nil, f.err
+		change, err := parseUpdate(at, v)
+		if err != nil {
+			return nil, err
 		}
 		out[name] = change
 	}
 	return out, nil
+}
+
+func parseUpdate(at string, v any) (change configChange, err error) {
+	m, isObject := v.(map[string]any)
+	if !isObject && v != nil {
+		return change, fmt.Errorf("%s: must be an object", at)
+	}
+	for _, key := range sortedKeys(m) {
+		if key != "merge" && key != "reset" {
+			return change, fmt.Errorf("%s.%s: unknown key; known here: merge, reset", at, key)
+		}
+	}
+	if change.merge, isObject = m["merge"].(map[string]any); !isObject && m["merge"] != nil {
+		return change, fmt.Errorf("%s.merge: must be an object", at)
+	}
+	pointers, isList := m["reset"].([]any)
+	if !isList && m["reset"] != nil {
+		return change, fmt.Errorf("%s.reset: must be a list", at)
+	}
+	for i, p := range pointers {
+		pointer, isText := p.(string)
+		if !isText || pointer != "" && pointer[0] != '/' {
+			return change, fmt.Errorf("%s.reset[%d]: must be a JSON pointer", at, i)
+		}
+		change.reset = append(change.reset, pointerPath(pointer))
+	}
+	return change, nil
 }
 
 // pointerPath splits a JSON pointer (RFC 6901).
@@ -266,7 +278,7 @@ func (c *Core) configure(name string, values map[string]any, now int64) {
 }
 
 // remove stops what is not to be there any more.
-func (c *Core) remove(ctx context.Context, stay map[string]*recipe) error {
+func (c *Core) remove(ctx context.Context, stay map[string]*recipe.Recipe) error {
 	c.mu.Lock()
 	order := slices.Clone(c.order)
 	c.mu.Unlock()
@@ -291,7 +303,7 @@ func (c *Core) remove(ctx context.Context, stay map[string]*recipe) error {
 }
 
 // bringUp starts what is new, and restarts what changed, in order.
-func (c *Core) bringUp(ctx context.Context, order []string, recipes map[string]*recipe, specs map[string]*spec,
+func (c *Core) bringUp(ctx context.Context, order []string, recipes map[string]*recipe.Recipe, specs map[string]*spec,
 	changes map[string]configChange, d Deployment) error {
 	todo := make(map[string]actionKind)
 	late := false
@@ -302,7 +314,7 @@ func (c *Core) bringUp(ctx context.Context, order []string, recipes map[string]*
 			_, updated := changes[name]
 			todo[name] = c.dialect.change(comp, specs[name], named, updated && d.FromCloud)
 			c.mu.Lock()
-			if old := comp.recipe.version; old != recipes[name].version {
+			if old := comp.recipe.Version; old != recipes[name].Version {
 				c.previous[name] = old
 			} else if todo[name] == actStart && c.dialect.hot {
 				late = true

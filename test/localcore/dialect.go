@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"edgepdm/shared/ipc/eventstream"
+	"edgepdm/shared/recipe"
 )
 
 // dialect is what the two nuclei do differently, as far as a component sees it. What is not here is the same on both.
@@ -61,7 +62,7 @@ type dialect struct {
 	// Deployments.
 	resolve       func(p *plan) error
 	fetchTree     func(stage string) error // copies all artifacts of a tree; nil: fetch copies those that are needed
-	fetch         func(stage string, r *recipe, m *manifest) error
+	fetch         func(stage string, r *recipe.Recipe, m *recipe.Manifest) error
 	unlock        func(s *spec) error // gives a component its artifacts when it starts; nil: it has them
 	mergesAll     bool                // configuration of a component that is no root, too
 	hot           bool                // only a merge by the cloud restarts, after a while

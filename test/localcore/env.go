@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+
+	"edgepdm/shared/recipe"
 )
 
 const (
@@ -39,7 +41,7 @@ func (d *dialect) hostPlatform() map[string]string {
 
 // environment returns what the nucleus sets for a component's script, and of the host's own environment only what
 // every script may count on.
-func (c *Core) environment(p *principal, s *spec, st *step) []string {
+func (c *Core) environment(p *principal, s *spec, st *recipe.Step) []string {
 	env := map[string]string{
 		"PATH": hostValue("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
 		"HOME": hostValue("HOME", "/"),
@@ -55,7 +57,7 @@ func (c *Core) environment(p *principal, s *spec, st *step) []string {
 		"GG_ROOT_CA_PATH":                   filepath.Join(c.opts.Root, rootCAFile),
 	}
 	c.dialect.environment(env, s)
-	for _, set := range []map[string]string{s.setenv, st.setenv} {
+	for _, set := range []map[string]string{s.setenv, st.Setenv} {
 		for k, v := range set {
 			env[k] = v
 		}
@@ -83,14 +85,14 @@ func userName() string {
 }
 
 // resolveSpec fills the recipe variables of a manifest's lifecycle in.
-func (c *Core) resolveSpec(r *recipe, m *manifest, config map[string]any) (*spec, error) {
+func (c *Core) resolveSpec(r *recipe.Recipe, m *recipe.Manifest, config map[string]any) (*spec, error) {
 	var failed error
 	fill := func(text string, inScript bool) string {
 		filled, err := c.dialect.fill(text, inScript, func(namespace, key string) (string, bool) {
 			return c.lookup(r, namespace, key, config)
 		})
 		if err != nil && failed == nil {
-			failed = fmt.Errorf("recipe of %s %s: %w", r.name, r.version, err)
+			failed = fmt.Errorf("recipe of %s %s: %w", r.Name, r.Version, err)
 		}
 		return filled
 	}
@@ -101,28 +103,28 @@ func (c *Core) resolveSpec(r *recipe, m *manifest, config map[string]any) (*spec
 		}
 		return out
 	}
-	fillStep := func(s *step) *step {
+	fillStep := func(s *recipe.Step) *recipe.Step {
 		if s == nil {
 			return nil
 		}
 		filled := *s
-		filled.script, filled.setenv = fill(s.script, true), fillAll(s.setenv)
+		filled.Script, filled.Setenv = fill(s.Script, true), fillAll(s.Setenv)
 		return &filled
 	}
-	_, credentials := r.dependencies[tokenExchange]
-	s := &spec{name: r.name, version: r.version, install: fillStep(m.install), run: fillStep(m.run),
-		setenv: fillAll(m.setenv), artifacts: m.artifacts, credentials: credentials}
+	_, credentials := r.Dependencies[tokenExchange]
+	s := &spec{name: r.Name, version: r.Version, install: fillStep(m.Install), run: fillStep(m.Run),
+		setenv: fillAll(m.Setenv), artifacts: m.Artifacts, credentials: credentials}
 	return s, failed
 }
 
-func (c *Core) lookup(r *recipe, namespace, key string, config map[string]any) (string, bool) {
+func (c *Core) lookup(r *recipe.Recipe, namespace, key string, config map[string]any) (string, bool) {
 	switch namespace + ":" + key {
 	case "artifacts:path":
-		return c.artifactDir(r.name, r.version) + c.dialect.pathEnd, true
+		return c.artifactDir(r.Name, r.Version) + c.dialect.pathEnd, true
 	case "artifacts:decompressedPath":
-		return filepath.Join(c.opts.Root, "packages", "artifacts-unarchived", r.name, r.version) + c.dialect.pathEnd, true
+		return filepath.Join(c.opts.Root, "packages", "artifacts-unarchived", r.Name, r.Version) + c.dialect.pathEnd, true
 	case "work:path":
-		return c.workDir(r.name) + c.dialect.pathEnd, true
+		return c.workDir(r.Name) + c.dialect.pathEnd, true
 	case "kernel:rootPath":
 		return c.opts.Root, true
 	case "iot:thingName":

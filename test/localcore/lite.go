@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"edgepdm/shared/ipc/eventstream"
+	"edgepdm/shared/recipe"
 )
 
 const (
@@ -67,7 +68,7 @@ func lite(c *Core) *dialect {
 		change:             changeLite,
 		resolve:            c.resolveLite,
 		fetchTree:          c.fetchLite,
-		fetch:              func(_ string, r *recipe, m *manifest) error { return c.present(r, m) },
+		fetch:              func(_ string, r *recipe.Recipe, m *recipe.Manifest) error { return c.present(r, m) },
 		mergesAll:          true,
 		hot:                true,
 	}
@@ -244,7 +245,7 @@ func (c *Core) fillResource(pattern string) (string, error) {
 func checkLeaves(at string, v any) error {
 	if m, ok := v.(map[string]any); ok {
 		for _, key := range sortedKeys(m) {
-			if err := checkLeaves(join(at, key), m[key]); err != nil {
+			if err := checkLeaves(strings.TrimPrefix(at+"."+key, "."), m[key]); err != nil {
 				return err
 			}
 		}

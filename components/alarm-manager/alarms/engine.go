@@ -35,9 +35,9 @@ func (r *run) engineHealth(h event.Health, now time.Time) {
 // idle returns why an engine does not work, "" if it does.
 func idle(h event.Health) string {
 	said := func(text string) string {
-		const most = 200 // characters of the detail
-		if detail := []rune(h.Detail); len(detail) > 0 {
-			text += ": " + string(detail[:min(len(detail), most)])
+		const most = 200 // bytes of the detail
+		if h.Detail != "" {
+			text += ": " + event.Cut(h.Detail, most)
 		}
 		return text
 	}

@@ -160,13 +160,14 @@ func TestReplayKeepsLettersOfANewerVersion(t *testing.T) {
 	r := newRig(t)
 	first := `{"v":2,"stream":"predictions","id":"newer-1","record":{"a":1},"sum":"x"}` + "\n"
 	second := `{"v":2,"stream":7,"letters":["newer-2"]}` + "\n"
-	writeFile(t, r.path("replay-1-0.jsonl"), first+second)
+	change := `{"v":2,"stream":"label-changes","id":"newer-3"}` + "\n"
+	writeFile(t, r.path("replay-1-0.jsonl"), first+second+change)
 	r.start()
 	r.await("an end", func(event.Health) bool {
 		_, err := os.Stat(r.path("replay-1-0.jsonl"))
 		return os.IsNotExist(err)
 	})
-	for name, want := range map[string]string{"dead-letters.jsonl": first, "dead-alerts.jsonl": second} {
+	for name, want := range map[string]string{"dead-letters.jsonl": first + change, "dead-alerts.jsonl": second} {
 		if got, err := os.ReadFile(r.path(name)); err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}

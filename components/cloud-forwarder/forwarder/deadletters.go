@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"edgepdm/shared/durable"
 	"edgepdm/shared/spool"
 )
 
@@ -20,6 +21,7 @@ const (
 	deadLettersName = "dead-letters.jsonl"
 	deadAlertsName  = "dead-alerts.jsonl"
 	deadOldSuffix   = ".old"
+	droppedSuffix   = ".dropped"
 	damagedName     = "damaged-letters"
 	damagedSize     = 1 << 20 // bytes
 	replayPrefix    = "replay-"
@@ -34,10 +36,32 @@ type deadLetters struct {
 	now       func() time.Time
 
 	mu      sync.Mutex // one writer at a time
-	dropped uint64     // letters, since somebody took them to be sent again
-	last    time.Time  // when the last was
-	counted uint64     // dropped ones since the last look
+	dropped droppedLetters
+	counted uint64 // dropped ones since the last look
 }
+
+// droppedLetters is how many letters were dropped since somebody took them to be sent again. It has a file of its own.
+type droppedLetters struct {
+	Format  int       `json:"format"`
+	Dropped uint64    `json:"dropped"`
+	Last    time.Time `json:"last"`
+}
+
+// openDeadLetters reads how many letters earlier processes dropped. After an error that is unknown, and the letters are usable.
+func openDeadLetters(dir, name string, limit int64, now func() time.Time) (*deadLetters, error) {
+	d := &deadLetters{dir: dir, name: name, limit: limit, now: now}
+	dropped, damage, err := d.count().Open()
+	if err = errors.Join(damage, err); err == nil {
+		d.dropped = dropped
+	}
+	return d, err
+}
+
+func (d *deadLetters) count() durable.State[droppedLetters] {
+	return durable.State[droppedLetters]{Path: d.path() + droppedSuffix, Format: 1}
+}
+
+func (d *deadLetters) path() string { return filepath.Join(d.dir, d.name) }
 
 // deadLetterFormat is the format of a line. Those of before had no number, and no checksum.
 const deadLetterFormat = 1
@@ -132,7 +156,7 @@ func (d *deadLetters) lost() (dropped, since uint64, last time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	since, d.counted = d.counted, 0
-	return d.dropped, since, d.last
+	return d.dropped.Dropped, since, d.dropped.Last
 }
 
 // rotate makes room for new letters. mu is held.
@@ -141,19 +165,22 @@ func (d *deadLetters) rotate(path string) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("count dead letters: %w", err)
 	}
+	if n := uint64(bytes.Count(old, []byte{'\n'})); n > 0 {
+		dropped := droppedLetters{1, d.dropped.Dropped + n, d.now().UTC()}
+		if err := d.count().Save(dropped); err != nil {
+			return err
+		}
+		d.dropped = dropped
+		d.counted += n
+	}
 	if err := os.Rename(path, path+deadOldSuffix); err != nil {
 		return fmt.Errorf("begin new dead letters: %w", err)
-	}
-	if n := bytes.Count(old, []byte{'\n'}); n > 0 {
-		d.dropped += uint64(n)
-		d.counted += uint64(n)
-		d.last = d.now()
 	}
 	return nil
 }
 
 func (d *deadLetters) write(line []byte) (err error) {
-	path := filepath.Join(d.dir, d.name)
+	path := d.path()
 	size := int64(0)
 	if info, err := os.Stat(path); err == nil {
 		size = info.Size()

@@ -142,7 +142,7 @@ func TestDamagedQueue(t *testing.T) {
 	}
 	r.start()
 	h := r.await("a lost record, and the others", func(h event.Health) bool {
-		return h.Counters["stream.predictions.sent"] >= 98 && h.Counters["stream.predictions.lost"] >= 1 && forwarder.Empty(h.Counters)
+		return h.Counters["stream.predictions.sent"] >= 98 && h.Counters["stream.predictions.lost"] >= 1 && h.Drained()
 	})
 	lost := int(h.Counters["stream.predictions.lost"])
 	if lost > 2 || lost+len(r.iot.counts()) != len(ids) {

@@ -114,7 +114,7 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	r := &run{
 		forwarder: f, rt: rt, config: config, filter: newFilter(config.Sample, config.MaxLabelChanges), pending: make(chan pending, maxPending),
 		uplink: newUplink(rt), replayed: make(map[string]int64),
-		replays: replays{desk: request.NewDesk(Component, rt.WorkDir, f.Now, rt.Log)},
+		replays: replays{desk: request.NewDesk(event.CloudForwarder, rt.WorkDir, f.Now, rt.Log)},
 		acks: map[string]*component.Publication{
 			event.TopicAckAlert:      rt.Publication(event.TopicAckAlert),
 			event.TopicAckModel:      rt.Publication(event.TopicAckModel),
@@ -128,8 +128,12 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 		}
 	}
 	if f.deadAlerts == nil {
-		f.deadAlerts = &deadLetters{dir: rt.WorkDir, name: deadAlertsName, limit: deadLettersSize, now: f.Now}
-		f.deadPredictions = &deadLetters{dir: rt.WorkDir, name: deadLettersName, limit: deadLettersSize, now: f.Now}
+		var errAlerts, errPredictions error
+		f.deadAlerts, errAlerts = openDeadLetters(rt.WorkDir, deadAlertsName, deadLettersSize, f.Now)
+		f.deadPredictions, errPredictions = openDeadLetters(rt.WorkDir, deadLettersName, deadLettersSize, f.Now)
+		if err := errors.Join(errAlerts, errPredictions); err != nil {
+			rt.Log.Error("previously dropped dead letters are not reported", "error", err)
+		}
 	}
 	floor := int64(config.MinFreeMB) << 20
 	// Alerts have room on a disk that predictions have stopped to fill.
@@ -150,7 +154,7 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 	r.toPredictions.dead = f.deadPredictions
 	// It is small, and takes changes also where the oldest predictions have to make room.
 	r.toChanges = r.newStream(streamChanges, spool.Options{
-		GroupCommit: config.GroupCommit, MaxBytes: expressBytes, WhenFull: spool.DropOldest, Log: rt.Log,
+		GroupCommit: config.GroupCommit, MaxBytes: fastLaneBytes, WhenFull: spool.DropOldest, Log: rt.Log,
 	})
 	r.toChanges.maxAge, r.toChanges.dead, r.toChanges.behind = config.PredictionMaxAge, f.deadPredictions, r.toPredictions
 	if f.known == nil {
@@ -160,7 +164,7 @@ func (f *Forwarder) newRun(rt *component.Runtime, config Config) *run {
 		}
 		f.overrun = make(map[string]overrun)
 	}
-	rt.Counter(counterStreams).Store(uint64(len(r.streams)))
+	rt.Counter(event.CounterStreams).Store(uint64(len(r.streams)))
 	return r
 }
 

@@ -78,23 +78,21 @@ func openKnown(dir string, limit int) (*known, error) {
 		return k, fmt.Errorf("read known alerts: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	lines := bufio.NewScanner(io.LimitReader(f, maxKnownSize))
-	lines.Buffer(nil, maxKnownLine)
 	damaged := 0
-	for lines.Scan() {
+	err = eachLine(io.LimitReader(f, maxKnownSize), maxKnownLine, func(line []byte) {
 		k.lines++
 		var h heard
-		if body, sealed, err := durable.Open(lines.Bytes()); err != nil || !sealed || json.Unmarshal(body, &h) != nil || h.ID == "" {
+		body, sealed, err := durable.Open(line)
+		if err != nil || !sealed || json.Unmarshal(body, &h) != nil || h.ID == "" {
 			damaged++
-			continue
+			return
 		}
 		if before := k.byID[h.ID]; before != nil {
 			before.On = h.On
-			continue
+			return
 		}
 		k.add(&h)
-	}
-	err = lines.Err()
+	})
 	if damaged > 0 {
 		err = errors.Join(err, fmt.Errorf("%d lines are damaged", damaged))
 	}
@@ -103,6 +101,26 @@ func openKnown(dir string, limit int) (*known, error) {
 		return k, fmt.Errorf("read known alerts: %w", err)
 	}
 	return k, nil
+}
+
+// eachLine reads lines. One that is longer than limit is cut.
+func eachLine(from io.Reader, limit int, do func(line []byte)) error {
+	r := bufio.NewReaderSize(from, limit)
+	for {
+		line, err := r.ReadSlice('\n')
+		if len(line) > 0 {
+			do(line)
+		}
+		for errors.Is(err, bufio.ErrBufferFull) {
+			_, err = r.ReadSlice('\n')
+		}
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+	}
 }
 
 // add remembers another alert, and forgets the oldest where there are too many. mu is held, or nobody else has k.

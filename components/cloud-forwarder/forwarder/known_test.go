@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -118,6 +120,36 @@ func TestKnownInDoubt(t *testing.T) {
 	for id, want := range map[string]bool{"a": true, "b": false} {
 		if earlier, err := k.hear(heard{ID: id}, time.Now()); err != nil || earlier != want {
 			t.Errorf("%s: %v, %v", id, earlier, err)
+		}
+	}
+}
+
+// A line of any length, as a damaged disk makes one, costs itself only.
+func TestKnownWithALongLine(t *testing.T) {
+	dir := t.TempDir()
+	k, err := openKnown(dir, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"a", "b"} {
+		if _, err := k.hear(heard{ID: id}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(dir, knownName)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := bytes.IndexByte(whole, '\n') + 1
+	for _, length := range []int{maxKnownLine - 1, maxKnownLine, maxKnownLine + 1, 5 * maxKnownLine} {
+		long := append(bytes.Repeat([]byte{'x'}, length), '\n')
+		if err := os.WriteFile(path, slices.Concat(whole[:end], long, whole[end:]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		k, err := openKnown(dir, 10)
+		if err == nil || !strings.Contains(err.Error(), "1 lines are damaged") || len(k.byID) != 2 {
+			t.Errorf("%d bytes: %d are known, %v", length, len(k.byID), err)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package forwarder
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -84,36 +85,35 @@ func (p progress) note(state event.AlarmState) string {
 	return strings.Join(parts, "; ") + " (UTC)."
 }
 
-// members are what programs get of it, beside the alert.
-func (p progress) members() string {
-	var members string
+// delivery is what programs get of it, beside the alert.
+func (p progress) delivery() event.AlertDelivery {
+	d := event.AlertDelivery{Over: p.over, Reconnected: p.back}
 	if p.late() {
-		members = fmt.Sprintf(`"late_s":%d`, int64(p.raised/time.Second))
+		d.Late = math.Trunc(p.raised.Seconds())
 	}
-	if p.over {
-		members = strings.TrimPrefix(members+`,"over":true`, ",")
-		if p.endKnown && !p.now.Before(sensible()) {
-			members += fmt.Sprintf(`,"over_since":%q`, p.now.Add(-p.ended).UTC().Format(time.RFC3339))
-		}
+	if p.over && p.endKnown && !p.now.Before(sensible()) {
+		d.OverSince = p.now.Add(-p.ended).UTC().Format(time.RFC3339)
 	}
-	if p.back {
-		members = strings.TrimPrefix(members+`,"reconnected":true`, ",")
-	}
-	return members
+	return d
 }
 
-// withMembers puts members in front of those of a JSON object, but behind the mark of a repeat.
-func withMembers(payload []byte, members string) []byte {
+// withDelivery puts the members of a delivery in front of those of an alert, but behind the mark of a repeat.
+func withDelivery(payload []byte, d event.AlertDelivery) ([]byte, error) {
 	rest, ok := bytes.CutPrefix(payload, []byte("{"))
-	if members == "" || !ok {
-		return payload
+	if d == (event.AlertDelivery{}) || !ok {
+		return payload, nil
 	}
+	object, err := encode(d)
+	if err != nil {
+		return nil, fmt.Errorf("encode delivery: %w", err)
+	}
+	members := string(bytes.Trim(object, "{}"))
 	rest, marked := bytes.CutPrefix(rest, []byte(`"replayed":true,`))
 	b := []byte("{" + members + ",")
 	if marked {
 		b = []byte(`{"replayed":true,` + members + ",")
 	}
-	return append(b, rest...)
+	return append(b, rest...), nil
 }
 
 // overText is what is said of a raised alarm that is over, in place of its own text, which calls for action.

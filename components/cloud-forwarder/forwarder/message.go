@@ -151,7 +151,12 @@ func snsMessage(m message, since func(event.Alert) progress) (subjectLine, text 
 	replayed := m.replayed || a.Replayed
 	p.back = p.reconnects(a, replayed)
 	subjectLine = subject(a, p)
-	email, sms, body := emailText(a, p, replayed), said(a, p, replayed), string(withMembers(m.body(), p.members()))
+	email, sms := emailText(a, p, replayed), said(a, p, replayed)
+	lambda, err := withDelivery(m.body(), p.delivery())
+	if err != nil {
+		return "", "", err
+	}
+	body := string(lambda)
 	if a.Text == "" && !p.over {
 		sms = strings.TrimSpace(subjectLine + " " + sms)
 	}

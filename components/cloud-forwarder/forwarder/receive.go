@@ -3,8 +3,6 @@ package forwarder
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +10,7 @@ import (
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/ledger"
 	"edgepdm/shared/spool"
 )
 
@@ -40,14 +39,14 @@ type pending struct {
 	id, thing, epoch string
 	seq              uint64
 	numbered         bool           // the number is newer than those before it
+	held             bool           // it is held back
+	free             bool           // the one of its thing that was held back is not any more
 	to               *stream        // on whose way it is
 	receipt          *spool.Receipt // nil for one that does not go to the disk
 }
 
 const (
 	maxPending = 4096
-	maxID      = 256 // characters, as of alerts
-	maxLabel   = 64
 	maxAckIDs  = 30 // in one local message
 	ackTimeout = 5 * time.Second
 )
@@ -75,8 +74,12 @@ func (r *run) receivePredictions(ctx, keep context.Context) error {
 		return nil
 	}
 	defer r.releaseHeld(keep, true)
-	ticker := time.NewTicker(r.filter.tick())
-	defer ticker.Stop()
+	var due <-chan time.Time
+	if tick := r.filter.tick(); tick > 0 {
+		ticker := time.NewTicker(tick)
+		defer ticker.Stop()
+		due = ticker.C
+	}
 	for {
 		var m ipc.TopicMessage
 		open := false
@@ -84,7 +87,7 @@ func (r *run) receivePredictions(ctx, keep context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-due:
 			r.releaseHeld(keep, false)
 			continue
 		case m, open = <-r.predictions.Events():
@@ -192,10 +195,6 @@ func (r *run) modelEvent(ctx context.Context, m ipc.TopicMessage) {
 		r.invalid(m, err)
 		return
 	}
-	if e.ID == "" || len(e.ID) > maxID {
-		sum := sha256.Sum256(m.Payload)
-		e.ID = "model-" + hex.EncodeToString(sum[:8])
-	}
 	if r.heard(heard{ID: e.ID}) {
 		m.Payload = markReplayed(m.Payload)
 	}
@@ -260,15 +259,13 @@ func (r *run) predictionBatch(ctx context.Context, m ipc.TopicMessage) {
 
 // predicted puts a prediction on disk, if it leaves the site. The acknowledgement follows with its group.
 func (r *run) predicted(ctx context.Context, m ipc.TopicMessage, p event.Prediction, err error) {
-	if err == nil {
-		err = checkPrediction(&p)
-	}
 	if err != nil {
 		r.invalid(m, err)
 		return
 	}
 	received := pending{id: p.ID, thing: p.Thing, epoch: p.Epoch, seq: p.Seq, numbered: r.hear(&p)}
 	verdict, dropped := r.filter.judge(m, &p, r.forwarder.Now())
+	received.held, received.free = verdict == held, dropped
 	if dropped {
 		r.rt.Counter(CounterSkipped).Add(1)
 		r.rt.Counter(CounterSuppressed).Add(1)
@@ -286,7 +283,7 @@ func (r *run) predicted(ctx context.Context, m ipc.TopicMessage, p event.Predict
 
 // way is the stream of a prediction. Changes of labels pass others once those wait; without a backlog all keep their order.
 func (r *run) way(v verdict) *stream {
-	if v == changed && (r.toPredictions.waiting() > expressFrom || r.toChanges.queue.Depth() > 0) {
+	if v == changed && (r.toPredictions.waiting() > fastLaneFrom || r.toChanges.queue.Depth() > 0) {
 		return r.toChanges
 	}
 	return r.toPredictions
@@ -306,7 +303,8 @@ func (r *run) leave(ctx context.Context, to *stream, m ipc.TopicMessage, p *even
 func (r *run) releaseHeld(ctx context.Context, all bool) {
 	for _, c := range r.filter.due(r.forwarder.Now(), all) {
 		to := r.way(changed)
-		r.pend(ctx, pending{id: c.prediction.ID, thing: c.prediction.Thing, to: to, receipt: r.leave(ctx, to, c.message, &c.prediction)})
+		receipt := r.leave(ctx, to, c.message, &c.prediction)
+		r.pend(ctx, pending{id: c.prediction.ID, thing: c.prediction.Thing, free: true, to: to, receipt: receipt})
 	}
 }
 
@@ -335,31 +333,30 @@ func (r *run) hear(p *event.Prediction) bool {
 	return err == nil && gap.New()
 }
 
-// settled records the number of a prediction, once it is on disk, refused or stays here. One that was received, and lost
-// with a process that was killed, is so counted as missed by the next.
-func (r *run) settled(p pending) {
-	if !p.numbered {
-		return
-	}
-	if err := r.ledger.Keep(p.thing, p.epoch, p.seq); err != nil && r.rt.Counter(CounterLedger).Add(1) == 1 {
-		r.rt.Log.Error("gaps may be counted wrong", "error", err)
-	}
+// numbers records the numbers of predictions that are on disk, refused or stay here. One that was received, and lost with a
+// process that was killed, is so counted as missed by the next. While a change is held back, in memory only, the number on disk
+// is one less, for that one.
+type numbers struct {
+	ledger *ledger.Ledger
+	owing  map[string]pending // by thing: the newest one, while a change of the thing is held back
 }
 
-// checkPrediction refuses what would be remembered at a length that nothing bounds.
-func checkPrediction(p *event.Prediction) error {
-	switch {
-	case p.ID == "" || len(p.ID) > maxID:
-		return fmt.Errorf("id has %d characters, must have 1 to %d", len(p.ID), maxID)
-	case len(p.Epoch) > event.MaxEpoch:
-		return fmt.Errorf("epoch has %d characters, at most %d", len(p.Epoch), event.MaxEpoch)
-	case len(p.Label) > maxLabel:
-		return fmt.Errorf("label has %d characters, at most %d", len(p.Label), maxLabel)
+func (n numbers) settle(p pending) error {
+	newest := p
+	if before, owes := n.owing[p.thing]; owes && !p.numbered {
+		newest = before
 	}
-	if err := event.CheckName(p.Thing); err != nil {
-		return fmt.Errorf("thing: %w", err)
+	if p.free {
+		delete(n.owing, p.thing)
 	}
-	return nil
+	if !newest.numbered {
+		return nil
+	}
+	if _, owes := n.owing[p.thing]; !owes && !(p.held && p.numbered) {
+		return n.ledger.Keep(newest.thing, newest.epoch, newest.seq)
+	}
+	n.owing[p.thing] = newest
+	return n.ledger.Keep(newest.thing, newest.epoch, newest.seq-1)
 }
 
 // keep begins to put a message on disk.
@@ -385,6 +382,7 @@ func encode(v any) ([]byte, error) {
 
 // acknowledge publishes the ids of predictions that are on disk, several in a message, until pending is closed.
 func (r *run) acknowledge(ctx context.Context) {
+	n := numbers{r.ledger, make(map[string]pending)}
 	var ids []string
 	for p := range r.pending {
 		if p.receipt != nil {
@@ -396,7 +394,9 @@ func (r *run) acknowledge(ctx context.Context) {
 				ids = append(ids, p.id)
 			}
 		}
-		r.settled(p)
+		if err := n.settle(p); err != nil && r.rt.Counter(CounterLedger).Add(1) == 1 {
+			r.rt.Log.Error("gaps may be counted wrong", "error", err)
+		}
 		if len(ids) > 0 && (len(ids) == maxAckIDs || len(r.pending) == 0) {
 			r.publishAck(ctx, event.TopicAckPrediction, ids)
 			ids = ids[:0]

@@ -13,15 +13,10 @@ import (
 	"strings"
 	"time"
 
+	"edgepdm/shared/event"
 	"edgepdm/shared/request"
 	"edgepdm/shared/spool"
 )
-
-// Component is the component's name.
-const Component = "com.edgepdm.CloudForwarder"
-
-// CommandReplay is the command, given on the device, to send the dead letters again.
-const CommandReplay = "replay"
 
 // replays is what was asked for on the device, and how far it is.
 type replays struct {
@@ -35,7 +30,7 @@ type replays struct {
 // takeReplays takes commands. The dead letters of now are set aside, to be sent again also by another process.
 func (r *run) takeReplays() {
 	for _, q := range r.replays.desk.Take() {
-		if q.Command != CommandReplay {
+		if q.Command != event.CommandReplay {
 			q.Unknown()
 			continue
 		}
@@ -88,7 +83,10 @@ func (s *replays) end() {
 func (d *deadLetters) setAside() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.dropped = 0
+	if err := os.Remove(d.path() + droppedSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("take dead letters: %w", err)
+	}
+	d.dropped = droppedLetters{}
 	kind := strings.TrimSuffix(d.name, replaySuffix)
 	for i, name := range []string{d.name + deadOldSuffix, d.name} {
 		to := fmt.Sprintf("%s%d-%d-%s%s", replayPrefix, d.now().UnixNano(), i, kind, replaySuffix)
@@ -216,7 +214,7 @@ func (r *run) replayedBatch(ctx context.Context, f *os.File, batch []replaying) 
 func (r *run) replayLetter(ctx context.Context, line []byte) (*spool.Receipt, error) {
 	letter, err := openLine(line)
 	dead := r.forwarder.deadAlerts
-	if letter.Stream == streamPredictions {
+	if letter.Stream == streamPredictions || letter.Stream == streamChanges {
 		dead = r.forwarder.deadPredictions
 	}
 	if errors.Is(err, errNewerLetter) {

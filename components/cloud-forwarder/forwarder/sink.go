@@ -84,7 +84,7 @@ func (s *iotCoreSink) send(ctx context.Context, m message) error {
 		return fmt.Errorf("%w: %w: %w", errLocal, errPoison, err)
 	}
 	request := ipc.PublishToIoTCoreRequest{TopicName: s.prefix + "/" + m.topic, Payload: m.body(), QoS: ipc.AtLeastOnce}
-	_, err := s.client().PublishToIoTCore(ctx, request)
+	err := s.client().PublishToIoTCore(ctx, request)
 	if _, invalid := errors.AsType[*ipc.InvalidArgumentsError](err); invalid {
 		return fmt.Errorf("%w: %w", errPoison, err)
 	}

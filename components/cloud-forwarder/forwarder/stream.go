@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,11 +16,9 @@ import (
 	"edgepdm/shared/wait"
 )
 
-// Names of a stream's counters in the health messages are counterStream + its name + one of these.
+// Names of a stream's counters in the health messages are event.CounterStream + its name + one of these.
 const (
-	counterStream   = "stream."
 	counterAccepted = ".accepted" // on disk
-	counterDepth    = ".depth"    // records that wait now
 	counterBytes    = ".bytes"    // that they take now
 	counterAge      = ".oldest_s" // age of the oldest of them, seconds
 	counterSent     = ".sent"     // acknowledged by the sink
@@ -30,31 +27,6 @@ const (
 	counterDropped  = ".dropped"  // by a bound; also with "." and the bound: drop-oldest (bytes), free-space or age
 	counterLost     = ".lost"     // damaged on disk
 )
-
-// counterStreams is how many streams there are.
-const counterStreams = "streams"
-
-// Waiting returns how many records wait in the streams that were measured, by the counters of a health message.
-func Waiting(counters map[string]uint64) uint64 {
-	n, _ := depths(counters)
-	return n
-}
-
-// Empty reports whether all streams were measured, and nothing waits in them.
-func Empty(counters map[string]uint64) bool {
-	n, measured := depths(counters)
-	return n == 0 && measured > 0 && measured >= counters[counterStreams]
-}
-
-func depths(counters map[string]uint64) (n, streams uint64) {
-	for name, value := range counters {
-		if strings.HasPrefix(name, counterStream) && strings.HasSuffix(name, counterDepth) {
-			n += value
-			streams++
-		}
-	}
-	return n, streams
-}
 
 // Places of a stream where something can be wrong, and those of access to AWS.
 const (
@@ -123,7 +95,7 @@ func (s *stream) reportPart(what string, part int, problem error) {
 }
 
 func (s *stream) count(what string, n uint64) {
-	s.rt.Counter(counterStream + s.name + what).Add(n)
+	s.rt.Counter(event.CounterStream + s.name + what).Add(n)
 }
 
 // sensible is a time before which no clock is right: what carries an earlier one has no age that is known.
@@ -141,12 +113,12 @@ func (s *stream) expire(now time.Time) {
 // measure brings the counters up to date that are the queue's.
 func (s *stream) measure(now time.Time) {
 	stats := s.queue.Stats()
-	set := func(what string, n uint64) { s.rt.Counter(counterStream + s.name + what).Store(n) }
+	set := func(what string, n uint64) { s.rt.Counter(event.CounterStream + s.name + what).Store(n) }
 	depth := stats.Depth
 	if w := s.ahead.Load(); w != nil {
 		depth -= min(depth, uint64(w.delivered()))
 	}
-	set(counterDepth, depth)
+	set(event.CounterStreamDepth, depth)
 	set(counterBytes, uint64(stats.Bytes))
 	age := time.Duration(0)
 	if depth > 0 {
@@ -182,7 +154,7 @@ func (s *stream) run(ctx context.Context) {
 		}
 	}
 	if s.behind != nil {
-		s.express(ctx)
+		s.fastLane(ctx)
 		return
 	}
 	select {

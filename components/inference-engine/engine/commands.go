@@ -11,16 +11,13 @@ import (
 	"edgepdm/shared/request"
 )
 
-// Component is the component's name.
-const Component = "com.edgepdm.InferenceEngine"
-
 // commands obeys what was asked for on the device. A roll-back waits for the end of a test, which may change what is active.
 func (r *run) commands() {
 	for _, q := range r.desk.Take() {
 		switch q.Command {
-		case modelstore.CommandStatus:
+		case event.CommandStatus:
 			q.Answer(r.status(), nil)
-		case modelstore.CommandRollback:
+		case event.CommandRollback:
 			r.back = append(r.back, q)
 			if r.models != nil && r.models.testing {
 				q.Progress("a delivered model is being tested; the roll-back waits for the end of that")
@@ -40,7 +37,7 @@ func (r *run) commands() {
 
 // goBack goes back to the model before, and says to which.
 func (r *run) goBack(q *request.Request) (string, error) {
-	var arguments modelstore.Rollback
+	var arguments event.Rollback
 	if err := q.Arguments(&arguments); err != nil {
 		return "", err
 	}

@@ -31,14 +31,11 @@ const reasonEncode event.Reason = "encode"
 // reasonScore counts rows that the model could not score.
 const reasonScore event.Reason = "score"
 
-// Names of the counters in the health messages. Invalid rows are counted as CounterInvalid and the reason.
+// Names of the counters in the health messages. Invalid rows are counted as event.CounterTelemetryInvalid and the reason.
 const (
 	CounterRows             = "telemetry.rows"        // rows received, in any form
-	CounterInvalid          = "telemetry.invalid."    // + Reason
-	CounterMissed           = "telemetry.missed"      // rows that never arrived, by their sequence numbers
 	CounterJumps            = "telemetry.jumps"       // rows whose number is too far from the others to say what is between
 	CounterTwoSenders       = "telemetry.two-senders" // rows of another sender under the same thing's name
-	CounterUnheard          = "telemetry.unheard"     // rows that a thing numbered before the first one that was heard of it
 	CounterRepeated         = "telemetry.repeated"    // rows that came again, scored all the same
 	CounterDropped          = "telemetry.dropped"     // messages dropped because the engine was too slow
 	CounterGarbled          = "telemetry.garbled"     // messages that the nucleus delivered damaged
@@ -78,7 +75,7 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	r := &run{
 		rt: rt, config: config, now: e.Now, shipped: e.ShippedModel, seeded: &e.seeded, kept: &e.kept, assembler: newAssembler(config.MaxAge), logged: make(map[event.Reason]time.Time),
 		outlet: newOutlet(rt, config.PredictionBatch == BatchAuto), platform: runtime.GOOS + "/" + runtime.GOARCH,
-		desk: request.NewDesk(Component, rt.WorkDir, e.Now, rt.Log),
+		desk: request.NewDesk(event.InferenceEngine, rt.WorkDir, e.Now, rt.Log),
 	}
 	var err error
 	r.ledger = ledger.Begin(filepath.Join(rt.WorkDir, ledgerName), config.MaxThings)
@@ -402,12 +399,12 @@ func (r *run) predict(t *event.Telemetry, probability float64, lack lack, latenc
 
 // reject counts and logs an invalid row. Where it told its number, it is no gap.
 func (r *run) reject(t *event.Telemetry, invalid *event.InvalidError) {
-	r.rt.Counter(CounterInvalid + string(invalid.Reason)).Add(1)
+	r.rt.Counter(event.CounterTelemetryInvalid + string(invalid.Reason)).Add(1)
 	now := r.now()
 	if last, seen := r.logged[invalid.Reason]; !seen || now.Sub(last) >= logEvery {
 		r.logged[invalid.Reason] = now
 		r.rt.Log.Warn("telemetry is invalid", "reason", invalid.Reason, "detail", invalid.Detail, "thing", t.Thing, "seq", t.Seq,
-			"total", r.rt.Counter(CounterInvalid+string(invalid.Reason)).Load())
+			"total", r.rt.Counter(event.CounterTelemetryInvalid+string(invalid.Reason)).Load())
 	}
 	if t.Thing != "" && t.Epoch != "" && t.Seq > 0 {
 		r.outlet.add(handled{t.Thing, t.Epoch, t.Seq, nil})

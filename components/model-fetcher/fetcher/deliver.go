@@ -45,8 +45,8 @@ func (r *run) fill(ctx context.Context, o *offer) error {
 	if r.seen != o.id {
 		r.seen = o.id
 		r.rt.Log.Info("a model is available", "name", o.event.Name, "version", o.event.Version, "detail", o.event.Detail)
-		r.tellNews(stamp(o.event, StepAvailable, r.Now()))
-		r.tellNews(stamp(o.event, StepDownloading, r.Now()))
+		r.tellNews(event.NewModelEvent(event.ModelAvailable, o.event, r.Now()))
+		r.tellNews(event.NewModelEvent(event.ModelDownloading, o.event, r.Now()))
 	}
 	if !o.unsigned {
 		if err := durable.WriteFileAtomic(delivery.Path(modelstore.EnvelopeFile), o.envelope, 0o600); err != nil {
@@ -74,13 +74,13 @@ func (r *run) settle(o offer, err error) error {
 		r.rt.Counter(CounterRefused + "." + string(refused.reason)).Add(1)
 		r.rt.Log.Error("the published model is refused", "name", o.event.Name, "version", o.event.Version, "error", err)
 		o.event.Detail = err.Error()
-		r.record.settle(r.policy, o.etag, o.unsigned, OutcomeRefused, stamp(o.event, StepRefused, r.Now()))
+		r.record.settle(r.policy, o.etag, o.unsigned, OutcomeRefused, event.NewModelEvent(event.ModelRefused, o.event, r.Now()))
 	case err != nil:
 		return err
 	default:
 		r.rt.Counter(CounterDelivered).Add(1)
 		r.rt.Log.Info("a model is delivered", "name", o.event.Name, "version", o.event.Version, "sha256", o.event.SHA256, "delivery", o.id)
-		r.record.settle(r.policy, o.etag, o.unsigned, OutcomeDelivered, stamp(o.event, StepDelivered, r.Now()))
+		r.record.settle(r.policy, o.etag, o.unsigned, OutcomeDelivered, event.NewModelEvent(event.ModelDelivered, o.event, r.Now()))
 		r.record.deliver(o, r.inboxDir)
 	}
 	r.seen, r.unsaved = "", true
@@ -91,7 +91,7 @@ func (r *run) settle(o offer, err error) error {
 
 // resettle writes down that what is published was delivered before.
 func (r *run) resettle(o offer) error {
-	last := stamp(o.event, StepDelivered, r.Now())
+	last := event.NewModelEvent(event.ModelDelivered, o.event, r.Now())
 	r.record.Last = &last
 	r.record.deliver(o, r.inboxDir)
 	r.record.Policy, r.record.ETag, r.record.Unsigned, r.record.Outcome = r.policy, o.etag, false, OutcomeDelivered

@@ -92,9 +92,9 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	if !filepath.IsAbs(inbox) {
 		inbox = filepath.Join(rt.WorkDir, inbox)
 	}
-	commands, err := rt.Subscribe(ctx, TopicFetch)
+	commands, err := rt.Subscribe(ctx, event.TopicModelFetch)
 	if err != nil {
-		return fmt.Errorf("subscribe to %s: %w", TopicFetch, err)
+		return fmt.Errorf("subscribe to %s: %w", event.TopicModelFetch, err)
 	}
 	if f.news == nil {
 		f.news = modelnews.Open(filepath.Join(rt.WorkDir, newsFile), f.Now)
@@ -106,12 +106,12 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	defer stopNews()
 	r := &run{
 		Fetcher: f, rt: rt, config: config, keys: keys, policy: config.policy(inbox), inboxDir: inbox,
-		inbox: modelstore.Inbox{Dir: inbox}, commands: commands, answers: rt.Publication(event.ReplyTopic(TopicFetch)),
+		inbox: modelstore.Inbox{Dir: inbox}, commands: commands, answers: rt.Publication(event.ReplyTopic(event.TopicModelFetch)),
 	}
 	defer r.access.Close()
 	asking, stop := context.WithCancel(ctx)
 	var taking sync.WaitGroup
-	r.asked = newAsked(request.NewDesk(Component, rt.WorkDir, f.Now, rt.Log), f.Now)
+	r.asked = newAsked(request.NewDesk(event.ModelFetcher, rt.WorkDir, f.Now, rt.Log), f.Now)
 	taking.Go(func() { r.asked.take(asking) })
 	defer taking.Wait()
 	defer stop()
@@ -295,7 +295,7 @@ func (r *run) tell(err error) {
 	r.rt.Conditions().Set(event.CodeModelStore, placeManifest, frozen)
 	if err != nil {
 		r.access.Denied(err)
-		r.rt.Conditions().Set(event.CodeModelStore, placeBucket, errors.New(shorten(explain(r.config, err))))
+		r.rt.Conditions().Set(event.CodeModelStore, placeBucket, errors.New(explain(r.config, err)))
 		r.rt.SetState(event.StateOK, "")
 		return
 	}
@@ -305,7 +305,7 @@ func (r *run) tell(err error) {
 	case r.config.Bucket == "":
 		r.rt.SetState(event.StateNotConfigured, "bucket: not configured: no model is fetched")
 	case r.record.Outcome == OutcomeRefused && last != nil:
-		refused = errors.New(shorten("the published model is refused: " + last.Detail))
+		refused = errors.New("the published model is refused: " + last.Detail)
 		r.rt.SetState(event.StateOK, "")
 	default:
 		r.rt.SetState(event.StateOK, r.detail)

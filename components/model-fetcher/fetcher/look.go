@@ -24,11 +24,11 @@ type offer struct {
 	etag     string // of what was looked at: the envelope, or the archive if unsigned
 	unsigned bool
 	envelope []byte
-	content  string    // modelstore.Signed.Content
-	key      string    // id of the key that signed it
-	created  time.Time // of the manifest
-	expires  time.Time // of the manifest
-	event    Event     // says which model it is
+	content  string           // modelstore.Signed.Content
+	key      string           // id of the key that signed it
+	created  time.Time        // of the manifest
+	expires  time.Time        // of the manifest
+	event    event.ModelEvent // says which model it is
 	want     download.Want
 }
 
@@ -75,7 +75,7 @@ func (r *run) look(ctx context.Context, again bool) error {
 	}
 	m := signed.Manifest
 	o.content, o.key, o.created, o.expires = signed.Content, signed.Key, m.Created, m.Expires
-	o.event = Event{Name: m.Name, Version: m.Version, SHA256: m.Archive.SHA256}
+	o.event = event.ModelEvent{Name: m.Name, Version: m.Version, SHA256: m.Archive.SHA256}
 	if !again && r.record.has(o, r.inboxDir, r.Now()) {
 		return r.resettle(o) // delivered before, under another policy or another ETag, or in another envelope
 	}
@@ -120,7 +120,7 @@ func (r *run) lookUnsigned(ctx context.Context, again bool) error {
 	}
 	o := offer{
 		id: "unsigned-" + hash([]byte(r.config.Bucket + "/" + key + " " + etag))[:32], etag: etag, unsigned: true,
-		event: Event{Detail: fmt.Sprintf("%d bytes, unsigned", size)},
+		event: event.ModelEvent{Detail: fmt.Sprintf("%d bytes, unsigned", size)},
 		want:  download.Want{Bucket: r.config.Bucket, Key: key, MaxBytes: r.config.MaxBytes},
 	}
 	if size > r.config.MaxBytes {
@@ -201,7 +201,7 @@ func (r *run) save() error {
 }
 
 // tellNews hands an event on: it is published until the forwarder has it (promise M12).
-func (r *run) tellNews(e Event) {
+func (r *run) tellNews(e event.ModelEvent) {
 	dropped, err := r.news.Add(e)
 	r.rt.Counter(CounterLost).Add(uint64(dropped))
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"edgepdm/shared/durable"
+	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
 )
 
@@ -32,21 +33,21 @@ const (
 
 // Record is what the fetcher knows of the models that it has dealt with; it outlives the process.
 type Record struct {
-	Format    int               `json:"format"`
-	Policy    string            `json:"policy,omitempty"`    // fingerprint of the configuration that decided
-	ETag      string            `json:"etag,omitempty"`      // of what was published when the fetcher decided last
-	Unsigned  bool              `json:"unsigned,omitempty"`  // that was an archive without a manifest
-	Outcome   Outcome           `json:"outcome,omitempty"`   // the decision
-	Last      *Event            `json:"last,omitempty"`      // the decision's event
-	Envelope  string            `json:"envelope,omitempty"`  // hash of the envelope that was delivered last
-	Content   string            `json:"content,omitempty"`   // modelstore.Signed.Content of its manifest
-	Created   time.Time         `json:"created,omitzero"`    // of its manifest
-	Expires   time.Time         `json:"expires,omitzero"`    // of its manifest
-	Signers   map[string]string `json:"signers,omitempty"`   // id of the key that signed the version in Delivered, by the model's name
-	Inbox     string            `json:"inbox,omitempty"`     // to which it was
-	Delivered map[string]string `json:"delivered,omitempty"` // version that was delivered last, by the model's name
-	Damage    *durable.Damage   `json:"damage,omitempty"`    // of the record before this one
-	Announce  []Event           `json:"announce,omitempty"`  // of a version before 0.2: events that no nucleus has taken
+	Format    int                `json:"format"`
+	Policy    string             `json:"policy,omitempty"`    // fingerprint of the configuration that decided
+	ETag      string             `json:"etag,omitempty"`      // of what was published when the fetcher decided last
+	Unsigned  bool               `json:"unsigned,omitempty"`  // that was an archive without a manifest
+	Outcome   Outcome            `json:"outcome,omitempty"`   // the decision
+	Last      *event.ModelEvent  `json:"last,omitempty"`      // the decision's event
+	Envelope  string             `json:"envelope,omitempty"`  // hash of the envelope that was delivered last
+	Content   string             `json:"content,omitempty"`   // modelstore.Signed.Content of its manifest
+	Created   time.Time          `json:"created,omitzero"`    // of its manifest
+	Expires   time.Time          `json:"expires,omitzero"`    // of its manifest
+	Signers   map[string]string  `json:"signers,omitempty"`   // id of the key that signed the version in Delivered, by the model's name
+	Inbox     string             `json:"inbox,omitempty"`     // to which it was
+	Delivered map[string]string  `json:"delivered,omitempty"` // version that was delivered last, by the model's name
+	Damage    *durable.Damage    `json:"damage,omitempty"`    // of the record before this one
+	Announce  []event.ModelEvent `json:"announce,omitempty"`  // of a version before 0.2: events that no nucleus has taken
 }
 
 func recordIn(dir string) durable.State[Record] {
@@ -84,7 +85,7 @@ func (r Record) settled(policy string, unsigned bool) string {
 }
 
 // settle writes down a decision.
-func (r *Record) settle(policy, etag string, unsigned bool, outcome Outcome, e Event) {
+func (r *Record) settle(policy, etag string, unsigned bool, outcome Outcome, e event.ModelEvent) {
 	r.Policy, r.ETag, r.Unsigned, r.Outcome, r.Last = policy, etag, unsigned, outcome, &e
 	if outcome != OutcomeDelivered || e.Name == "" {
 		return

@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"edgepdm/shared/durable"
+	"edgepdm/shared/event"
 )
 
 // A record with one flipped bit has what was written, or is set aside, told for a day, and begun again: no person has to
 // remove it. That of a version before seals is read without one; then a flip within a text may pass.
 func TestARecordWithAFlippedBit(t *testing.T) {
 	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	last := Event{V: 1, ID: "model-1", Event: StepDelivered, Name: "compressor", Version: "1.2.0", TS: now}
+	last := event.ModelEvent{V: 1, ID: "model-1", Event: event.ModelDelivered, Name: "compressor", Version: "1.2.0", TS: now}
 	written := Record{
 		Format: 1, Policy: "0011223344556677", ETag: `"etag"`, Outcome: OutcomeDelivered, Last: &last, Envelope: hash([]byte("a")), Content: hash([]byte("b")),
 		Created: now, Expires: now.Add(time.Hour), Inbox: "/inbox", Delivered: map[string]string{"compressor": "1.2.0"},

@@ -11,14 +11,12 @@ import (
 
 // course is what an alert's message tells of its alarm beside the text.
 type course struct {
-	Line      string  `json:"line"`
-	Fault     string  `json:"fault"`
-	State     string  `json:"state"`
-	Simulated bool    `json:"simulated"`
-	Replayed  bool    `json:"replayed"`
-	Late      float64 `json:"late_s"`      // so late it was sent, in seconds; 0 = in time
-	Over      bool    `json:"over"`        // it was raised, and was over before it was sent
-	Back      bool    `json:"reconnected"` // it says that the cloud cannot be reached, and arrives as it can be again
+	event.AlertDelivery
+	Line      string `json:"line"`
+	Fault     string `json:"fault"`
+	State     string `json:"state"`
+	Simulated bool   `json:"simulated"`
+	Replayed  bool   `json:"replayed"`
 }
 
 // speech returns what is said of an alert, and the call sign before it. What is over is not said as new, and what
@@ -28,7 +26,7 @@ func (c course) speech(text, thing string) (sign, speech string) {
 		if ago := c.ago(); ago != "" && text != "" {
 			text = fmt.Sprintf("Raised %s ago. %s", ago, said(text))
 		}
-		if c.Back && text != "" {
+		if c.Reconnected && text != "" {
 			return notice, text + " There is a connection again."
 		}
 		return callSign, text

@@ -38,11 +38,8 @@ func Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	return s.run(ctx)
 }
 
-// Names of counters in the health messages.
-const (
-	counterUnreadable  = "input.unreadable"
-	counterUnpublished = "telemetry.oversized" // rows that no local message carries
-)
+// counterUnpublished counts in the health messages.
+const counterUnpublished = "telemetry.oversized" // rows that no local message carries
 
 // placeRows is where a condition says what is wrong with the rows.
 const placeRows = "rows"
@@ -117,7 +114,7 @@ func (s *simulator) publishRow(machine int, dt, elapsed time.Duration) error {
 	}
 	if _, ofLine := errors.AsType[*dataset.LineError](err); ofLine {
 		s.unreadable++
-		s.rt.Counter(counterUnreadable).Add(1)
+		s.rt.Counter(event.CounterInputUnreadable).Add(1)
 		switch s.unreadable {
 		case 1:
 			s.rt.Log.Warn("rows of the input are skipped", "error", err)
@@ -186,7 +183,7 @@ func (s *simulator) publish(rows ...event.Telemetry) error {
 		s.rt.Conditions().Set(event.CodeInput, placeRows, fmt.Errorf("rows of %d sensors are larger than a local message may be", len(s.source.columns())))
 		return nil //nolint:nilerr // the condition tells it
 	}
-	call, err := s.rt.IPC().StartPublish(topic, payload)
+	call, err := s.rt.IPC().StartPublish(context.Background(), topic, payload) // a row that has begun is published
 	if err != nil {
 		return fmt.Errorf("publish telemetry: %w", err)
 	}

@@ -1,8 +1,11 @@
-package localcore
+// Package recipe reads the recipes of Greengrass components, strictly: it refuses whatever it does not know.
+package recipe
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path"
@@ -13,69 +16,73 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// maxRecipe is the largest recipe that AWS and nucleus lite accept, in bytes.
-const maxRecipe = 16_000
+// MaxSize is the largest recipe that AWS and nucleus lite accept, in bytes.
+const MaxSize = 16_000
 
-// recipe is what the core uses of a component's recipe.
-type recipe struct {
-	name, version string
-	defaults      map[string]any
-	textDefaults  map[string]any // as nucleus lite reads them: every scalar is a string
-	dependencies  map[string]dependency
-	manifests     []manifest
+// Recipe is what a nucleus uses of a component's recipe.
+type Recipe struct {
+	Name, Version string
+	Defaults      map[string]any // of the configuration: nil, bool, string, int64, uint64, float64, []any, map[string]any
+	TextDefaults  map[string]any // as nucleus lite reads them: every scalar is a string
+	Dependencies  map[string]Dependency
+	Manifests     []Manifest
 }
 
-type dependency struct {
-	requirement versionRange
-	hard        bool
+// Dependency is what a component demands of another one.
+type Dependency struct {
+	Requirement string // as the recipe writes it
+	Range       Range
+	Type        string // HARD or SOFT
 }
 
-type manifest struct {
-	platform  map[string]string
-	setenv    map[string]string
-	install   *step
-	run       *step
-	artifacts []artifact
+// Manifest is a component on a platform.
+type Manifest struct {
+	Platform  map[string]string
+	Lifecycle map[string]any // as the recipe writes it; Setenv, Install and Run say the same
+	Setenv    map[string]string
+	Install   *Step
+	Run       *Step
+	Artifacts []Artifact
 }
 
-// step is one lifecycle script.
-type step struct {
-	script  string
-	timeout float64 // seconds; 0: none given
-	setenv  map[string]string
-	object  bool // written as an object with a Script, which shows in the log
+// Step is one lifecycle script.
+type Step struct {
+	Script  string
+	Timeout float64 // seconds; 0: none given
+	Setenv  map[string]string
+	Object  bool // written as an object with a Script, which shows in the log
 }
 
-type artifact struct {
-	uri        string
-	executable bool
-	unarchive  bool
+// Artifact is a file that a component gets.
+type Artifact struct {
+	URI        string
+	Executable bool
+	Unarchive  bool
 }
 
-func (a artifact) file() string { return path.Base(a.uri) }
+// File is the artifact's name in the component's folder.
+func (a Artifact) File() string { return path.Base(a.URI) }
 
-var (
-	namePattern    = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,128}$`)
-	versionPattern = regexp.MustCompile(`^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$`)
-)
+var namePattern = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,128}$`)
 
-func readRecipe(file string) (*recipe, error) {
+// Read reads the recipe in a file.
+func Read(file string) (*Recipe, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read recipe: %w", err)
 	}
-	r, err := parseRecipe(data)
+	r, err := Parse(data)
 	if err != nil {
 		return nil, fmt.Errorf("parse recipe %s: %w", file, err)
 	}
 	return r, nil
 }
 
-// parseRecipe reads a recipe and refuses whatever it does not know, naming the place: a nucleus ignores a misspelt key,
+// Parse reads a recipe and refuses whatever it does not know, naming the place: a nucleus ignores a misspelt key,
 // and then the component does not do what its recipe says. It demands what either nucleus demands.
-func parseRecipe(data []byte) (*recipe, error) {
-	if len(data) > maxRecipe {
-		return nil, fmt.Errorf("%d bytes, and a recipe has at most %d", len(data), maxRecipe)
+func Parse(data []byte) (*Recipe, error) {
+	if len(data) > MaxSize {
+		return nil, fmt.Errorf("%d bytes, and a recipe has at most %d", len(data), MaxSize)
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
@@ -98,8 +105,13 @@ func parseRecipe(data []byte) (*recipe, error) {
 		return nil, err
 	}
 	configuration := f.object("", text.(map[string]any)["ComponentConfiguration"]) // its shape was checked above
-	r.textDefaults = f.object("", configuration["DefaultConfiguration"])
+	r.TextDefaults = f.object("", configuration["DefaultConfiguration"])
 	return r, f.err
+}
+
+// WithVersion returns the recipe in a project with the version in it that it is built as.
+func WithVersion(project []byte, version string) []byte {
+	return bytes.ReplaceAll(project, []byte("{COMPONENT_VERSION}"), []byte(version))
 }
 
 // fromYAML turns a YAML node into the types of the configuration store, or all its scalars into strings.
@@ -143,10 +155,15 @@ func fromYAML(at string, n *yaml.Node, text bool) (any, error) {
 	if err := n.Decode(&v); err != nil {
 		return nil, fmt.Errorf("%s: %w", at, err)
 	}
-	if f, ok := v.(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
-		return nil, fmt.Errorf("%s: %s is not JSON", at, n.Value)
+	switch v := v.(type) {
+	case int:
+		return int64(v), nil
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, fmt.Errorf("%s: %s is not JSON", at, n.Value)
+		}
 	}
-	return normalise(at, v)
+	return v, nil
 }
 
 func join(at, key string) string {
@@ -171,7 +188,7 @@ func (f *fields) object(at string, v any, known ...string) map[string]any {
 	if !ok && v != nil {
 		f.fail(at, "must be an object")
 	}
-	for _, key := range sortedKeys(m) {
+	for _, key := range sorted(m) {
 		if len(known) > 0 && !slices.Contains(known, key) {
 			f.fail(join(at, key), "unknown key; known here: %s", strings.Join(known, ", "))
 		}
@@ -209,7 +226,7 @@ func (f *fields) list(at string, v any) []any {
 func (f *fields) strings(at string, v any) map[string]string {
 	m := f.object(at, v)
 	out := make(map[string]string, len(m))
-	for _, key := range sortedKeys(m) {
+	for _, key := range sorted(m) {
 		s, ok := m[key].(string)
 		if !ok {
 			f.fail(join(at, key), "must be a string: quote it")
@@ -219,61 +236,61 @@ func (f *fields) strings(at string, v any) map[string]string {
 	return out
 }
 
-func (f *fields) recipe(v any) *recipe {
+func (f *fields) recipe(v any) *Recipe {
 	m := f.object("", v, "RecipeFormatVersion", "ComponentName", "ComponentVersion", "ComponentDescription",
 		"ComponentPublisher", "ComponentType", "ComponentConfiguration", "ComponentDependencies", "Manifests")
 	f.str("RecipeFormatVersion", m["RecipeFormatVersion"], "2020-01-25")
-	r := &recipe{
-		name:         f.str("ComponentName", m["ComponentName"]),
-		version:      f.str("ComponentVersion", m["ComponentVersion"]),
-		dependencies: make(map[string]dependency),
+	r := &Recipe{
+		Name:         f.str("ComponentName", m["ComponentName"]),
+		Version:      f.str("ComponentVersion", m["ComponentVersion"]),
+		Dependencies: make(map[string]Dependency),
 	}
-	if !namePattern.MatchString(r.name) {
-		f.fail("ComponentName", "%q is not a component name", r.name)
+	if !namePattern.MatchString(r.Name) {
+		f.fail("ComponentName", "%q is not a component name", r.Name)
 	}
-	if !versionPattern.MatchString(r.version) {
-		f.fail("ComponentVersion", "%q is not a semantic version", r.version)
+	if !ValidVersion(r.Version) {
+		f.fail("ComponentVersion", "%q is not a semantic version", r.Version)
 	}
 	f.optional("ComponentDescription", m["ComponentDescription"], "")
 	f.optional("ComponentPublisher", m["ComponentPublisher"], "")
 	f.optional("ComponentType", m["ComponentType"], "", "aws.greengrass.generic")
 	configuration := f.object("ComponentConfiguration", m["ComponentConfiguration"], "DefaultConfiguration")
-	r.defaults = f.object("ComponentConfiguration.DefaultConfiguration", configuration["DefaultConfiguration"])
-	f.accessControl(r.defaults["accessControl"])
+	r.Defaults = f.object("ComponentConfiguration.DefaultConfiguration", configuration["DefaultConfiguration"])
+	f.accessControl(r.Defaults["accessControl"])
 
 	deps := f.object("ComponentDependencies", m["ComponentDependencies"])
-	for _, name := range sortedKeys(deps) {
+	for _, name := range sorted(deps) {
 		at := "ComponentDependencies." + name
 		d := f.object(at, deps[name], "VersionRequirement", "DependencyType")
-		requirement, err := parseRange(f.str(at+".VersionRequirement", d["VersionRequirement"]))
+		requirement := f.str(at+".VersionRequirement", d["VersionRequirement"])
+		versions, err := ParseRange(requirement)
 		if err != nil {
 			f.fail(at+".VersionRequirement", "%v", err)
 		}
-		kind := f.str(at+".DependencyType", d["DependencyType"], "HARD", "SOFT")
-		r.dependencies[name] = dependency{requirement: requirement, hard: kind == "HARD"}
+		r.Dependencies[name] = Dependency{Requirement: requirement, Range: versions, Type: f.str(at+".DependencyType", d["DependencyType"], "HARD", "SOFT")}
 	}
 	manifests := f.list("Manifests", m["Manifests"])
 	if len(manifests) == 0 {
 		f.fail("Manifests", "must have at least one entry")
 	}
 	for i, v := range manifests {
-		r.manifests = append(r.manifests, f.manifest(fmt.Sprintf("Manifests[%d]", i), v))
+		r.Manifests = append(r.Manifests, f.manifest(fmt.Sprintf("Manifests[%d]", i), v))
 	}
 	return r
 }
 
-func (f *fields) manifest(at string, v any) manifest {
+func (f *fields) manifest(at string, v any) Manifest {
 	m := f.object(at, v, "Name", "Platform", "Lifecycle", "Artifacts")
 	platform := f.strings(at+".Platform", f.object(at+".Platform", m["Platform"],
 		"os", "architecture", "architecture.detail", "runtime"))
 	lifecycle := f.object(at+".Lifecycle", m["Lifecycle"], "Setenv", "install", "run")
-	out := manifest{
-		platform: platform,
-		setenv:   f.strings(at+".Lifecycle.Setenv", lifecycle["Setenv"]),
-		install:  f.step(at+".Lifecycle.install", lifecycle["install"]),
-		run:      f.step(at+".Lifecycle.run", lifecycle["run"]),
+	out := Manifest{
+		Platform: platform, Lifecycle: lifecycle,
+		Setenv:  f.strings(at+".Lifecycle.Setenv", lifecycle["Setenv"]),
+		Install: f.step(at+".Lifecycle.install", lifecycle["install"]),
+		Run:     f.step(at+".Lifecycle.run", lifecycle["run"]),
 	}
-	if out.install == nil && out.run == nil {
+	if out.Install == nil && out.Run == nil {
 		f.fail(at+".Lifecycle", "needs a step: install or run")
 	}
 	if _, ok := m["Artifacts"]; !ok {
@@ -290,38 +307,38 @@ func (f *fields) manifest(at string, v any) manifest {
 		f.optional(at+".Permission.Read", permission["Read"], "OWNER", "NONE", "OWNER", "ALL")
 		execute := f.optional(at+".Permission.Execute", permission["Execute"], "NONE", "NONE", "OWNER", "ALL")
 		unarchive := f.optional(at+".Unarchive", a["Unarchive"], "NONE", "NONE", "ZIP")
-		out.artifacts = append(out.artifacts, artifact{uri, execute != "NONE", unarchive == "ZIP"})
+		out.Artifacts = append(out.Artifacts, Artifact{uri, execute != "NONE", unarchive == "ZIP"})
 	}
 	return out
 }
 
-func (f *fields) step(at string, v any) *step {
+func (f *fields) step(at string, v any) *Step {
 	if v == nil {
 		return nil
 	}
 	if script, ok := v.(string); ok {
-		return &step{script: script}
+		return &Step{Script: script}
 	}
 	m := f.object(at, v, "Script", "Timeout", "Setenv", "RequiresPrivilege")
-	s := &step{
-		script: f.str(at+".Script", m["Script"]),
-		setenv: f.strings(at+".Setenv", m["Setenv"]),
-		object: true,
+	s := &Step{
+		Script: f.str(at+".Script", m["Script"]),
+		Setenv: f.strings(at+".Setenv", m["Setenv"]),
+		Object: true,
 	}
 	switch t := m["Timeout"].(type) {
 	case nil:
 	case int64:
-		s.timeout = float64(t)
+		s.Timeout = float64(t)
 	case float64:
-		s.timeout = t
+		s.Timeout = t
 	default:
 		f.fail(at+".Timeout", "must be a number of seconds")
 	}
-	if s.timeout < 0 {
+	if s.Timeout < 0 {
 		f.fail(at+".Timeout", "must not be negative")
 	}
 	if p, ok := m["RequiresPrivilege"].(bool); m["RequiresPrivilege"] != nil && (!ok || p) {
-		f.fail(at+".RequiresPrivilege", "must be false: the local core runs no script as root")
+		f.fail(at+".RequiresPrivilege", "must be false: no script of this suite runs as root")
 	}
 	return s
 }
@@ -330,9 +347,9 @@ func (f *fields) step(at string, v any) *step {
 func (f *fields) accessControl(v any) {
 	at := "ComponentConfiguration.DefaultConfiguration.accessControl"
 	services := f.object(at, v)
-	for _, service := range sortedKeys(services) {
+	for _, service := range sorted(services) {
 		policies := f.object(join(at, service), services[service])
-		for _, id := range sortedKeys(policies) {
+		for _, id := range sorted(policies) {
 			at := join(join(at, service), id)
 			p := f.object(at, policies[id], "policyDescription", "operations", "resources")
 			for _, key := range []string{"operations", "resources"} {
@@ -347,15 +364,16 @@ func (f *fields) accessControl(v any) {
 	}
 }
 
-// manifestFor returns the first manifest whose platform is host's, as a nucleus chooses.
-func (r *recipe) manifestFor(host map[string]string, needsRuntime bool) (*manifest, error) {
-	for i := range r.manifests {
-		platform := r.manifests[i].platform
+// ManifestFor returns the first manifest whose platform is host's, as a nucleus chooses. With needsRuntime a manifest that
+// names no runtime is passed over, as nucleus lite does.
+func (r *Recipe) ManifestFor(host map[string]string, needsRuntime bool) (*Manifest, error) {
+	for i := range r.Manifests {
+		platform := r.Manifests[i].Platform
 		if matchesPlatform(platform, host) && (platform["runtime"] != "" || !needsRuntime) {
-			return &r.manifests[i], nil
+			return &r.Manifests[i], nil
 		}
 	}
-	return nil, fmt.Errorf("recipe of %s %s: no manifest for os %s, architecture %s %s", r.name, r.version,
+	return nil, fmt.Errorf("recipe of %s %s: no manifest for os %s, architecture %s %s", r.Name, r.Version,
 		host["os"], host["architecture"], host["architecture.detail"])
 }
 
@@ -367,3 +385,5 @@ func matchesPlatform(want, host map[string]string) bool {
 	}
 	return true
 }
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -2,11 +2,12 @@ package forwarder_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
-	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/shared/event"
+	"edgepdm/shared/spool"
 )
 
 // slow makes IoT Core hold the oldest predictions of press-1 until release.
@@ -56,7 +57,7 @@ func TestFreshChangesPassTheBacklog(t *testing.T) {
 			if name == "of samples" {
 				checkOrder(t, r.iot, "/prediction/press-1", ids)
 			}
-			r.await("nothing waits", func(h event.Health) bool { return forwarder.Empty(h.Counters) })
+			r.await("nothing waits", event.Health.Drained)
 		})
 	}
 }
@@ -77,7 +78,7 @@ func TestNothingIsLostBetweenTheStreams(t *testing.T) {
 	r.cloud.SetUplink(true)
 	r.start()
 	r.iot.await(t, "all", has(want...))
-	r.await("nothing waits", func(h event.Health) bool { return forwarder.Empty(h.Counters) })
+	r.await("nothing waits", event.Health.Drained)
 	seen := make(map[string]bool)
 	for _, a := range r.iot.all() {
 		if seen[a.ids[0]] && !a.replayed() {
@@ -141,5 +142,60 @@ func TestAChangeThatIsTooOld(t *testing.T) {
 	r.awaitUplink(event.UplinkUp)
 	if r.iot.counts()[change.ID] != 0 {
 		t.Error("it was sent")
+	}
+}
+
+// changes puts n label changes on disk while the forwarder is not running, and returns their ids.
+func (r *rig) changes(thing string, n int) (ids []string) {
+	r.t.Helper()
+	var records []spool.Record
+	for seq := range uint64(n) {
+		p := prediction(thing, seq+1)
+		ids = append(ids, p.ID)
+		records = append(records, r.record("label-changes", p.ID, event.PredictionTopic(thing), encode(r.t, p)))
+	}
+	r.store("label-changes", records...)
+	return ids
+}
+
+// Label changes that an earlier process left are sent also where the predictions have no room for them.
+func TestLabelChangesLeaveBelowTheFloor(t *testing.T) {
+	r := newRig(t)
+	r.configure(map[string]any{"minFreeMB": 1 << 30})
+	ids := r.changes("press-2", 30)
+	r.start()
+	r.iot.await(t, "label changes", has(ids...))
+	h := r.await("nothing waits", event.Health.Drained)
+	if n := h.Counters["stream.label-changes.dropped"] + h.Counters["stream.predictions.dropped"]; n > 0 {
+		t.Errorf("%d dropped", n)
+	}
+	r.awaitState(event.StateOK, "")
+	checkOrder(t, r.iot, "/prediction/", ids)
+}
+
+// F3: a label change that an earlier process may have sent keeps its mark on the way through the predictions; others have none.
+func TestMovedLabelChangesKeepTheirMark(t *testing.T) {
+	r := newRig(t)
+	sent := r.changes("press-2", 5)
+	queue, err := spool.Open(r.path("spool", "label-changes"), spool.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if records, err := queue.Peek(5, 1<<20); err != nil || len(records) != 5 {
+		t.Fatal(records, err)
+	}
+	if err := queue.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fresh := r.changes("press-3", 5)
+	r.start()
+	r.iot.await(t, "all", has(append(sent, fresh...)...))
+	for _, a := range r.iot.all() {
+		if want := strings.Contains(a.topic, "press-2"); a.replayed() != want {
+			t.Errorf("%s has a mark: %v", a.ids[0], a.replayed())
+		}
+	}
+	if h := r.awaitCounter("stream.predictions.sent", 10); h.Counters["stream.label-changes.sent"] != 0 {
+		t.Errorf("they did not go through the predictions: %v", h.Counters)
 	}
 }
