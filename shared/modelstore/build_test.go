@@ -1,23 +1,18 @@
 package modelstore
 
 import (
+	"bytes"
+	"compress/gzip"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"edgepdm/shared/archive"
 	"edgepdm/shared/event"
-	"edgepdm/test/need"
 )
-
-var anyArchive = Archive{SHA256: strings.Repeat("0", 64), Size: 1}
-
-// anyBuild has what BuildManifest does not read from files.
-func anyBuild() Build {
-	return Build{Version: "1.0.0", Created: testTime, Expires: testTime.Add(time.Hour), Archive: anyArchive}
-}
 
 func TestBuildManifest(t *testing.T) {
 	unnamed := []string{`"feature_names":["a","b"]`, `"feature_names":[]`}
@@ -78,12 +73,6 @@ func TestBuildManifest(t *testing.T) {
 	}
 }
 
-// shipped returns the files of the suite's own model.
-func shipped(t testing.TB) (model, golden string) {
-	dir := filepath.Join(need.Root(t), "components", "inference-engine", "model")
-	return filepath.Join(dir, "model.ubj"), filepath.Join(dir, "golden.csv")
-}
-
 // TestBuildManifestOfShippedModel uses what scripts/train wrote.
 // TestGoldenRowIsRoundedTwice wants numpy's float32(float("…")), which is what the golden margin was computed from.
 func TestGoldenRowIsRoundedTwice(t *testing.T) {
@@ -125,5 +114,52 @@ func TestBuildManifestWithoutFiles(t *testing.T) {
 	}
 	if _, err := BuildManifest(model, filepath.Join(dir, "folder"), anyBuild()); err == nil {
 		t.Error("a folder as golden rows")
+	}
+}
+
+func TestPack(t *testing.T) {
+	dir := t.TempDir()
+	model, report := write(t, dir, "model.ubj", []byte("model")), write(t, dir, "report.md", []byte("fine"))
+	var a, b bytes.Buffer
+	packed, err := Pack(&a, model, report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := t.TempDir()
+	if err := os.Chmod(write(t, elsewhere, "model.ubj", []byte("model")), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Pack(&b, filepath.Join(elsewhere, "model.ubj"), report); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(a.Bytes(), b.Bytes()) {
+		t.Error("the same files give other bytes")
+	}
+	if packed.Archive.SHA256 != hashOf(a.Bytes()) || packed.Archive.Size != int64(a.Len()) {
+		t.Errorf("%+v is not the archive", packed.Archive)
+	}
+	unzip, err := gzip.NewReader(&a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	err = archive.Walk(unzip, archive.Limits{Entries: 2, Bytes: 100, Strict: true}, func(m archive.Member) error {
+		content, err := io.ReadAll(m)
+		files = append(files, m.Name+" "+string(content))
+		return err
+	})
+	if err != nil || !slices.Equal(files, []string{"model.ubj model", "report.md fine"}) || packed.Model != (ModelFile{"model.ubj", hashOf([]byte("model")), 5}) {
+		t.Errorf("packed %q, %v, as %+v", files, err, packed.Model)
+	}
+
+	_, err = Pack(io.Discard, model, model)
+	wants(t, err, archive.ErrInvalid, "twice")
+	_, err = Pack(io.Discard, write(t, dir, ".model", nil))
+	wants(t, err, archive.ErrInvalid, "plain file name")
+	if _, err := Pack(io.Discard, filepath.Join(dir, "none")); !missing(err) {
+		t.Errorf("no model: %v", err)
+	}
+	if _, err := Pack(io.Discard, dir); err == nil {
+		t.Error("a folder was packed")
 	}
 }

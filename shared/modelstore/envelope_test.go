@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 )
@@ -50,14 +51,11 @@ func TestSign(t *testing.T) {
 func TestVerify(t *testing.T) {
 	ours, others := testKey(t, 1), testKey(t, 2)
 	trusted := []ed25519.PublicKey{publicOf(ours)}
-	payload, err := tiny(t).encode()
-	if err != nil {
-		t.Fatal(err)
-	}
+	payload := encodeJSON(t, tiny(t))
 	good := sign(t, payload, ours)
 	// with changes the good envelope.
-	with := func(change func(e *envelope)) []byte {
-		var e envelope
+	with := func(change func(e *dsse)) []byte {
+		var e dsse
 		if err := json.Unmarshal(good, &e); err != nil {
 			t.Fatal(err)
 		}
@@ -80,31 +78,31 @@ func TestVerify(t *testing.T) {
 	}{
 		{"good", good, nil, ""},
 		{"two signatures, ours second", sign(t, payload, others, ours), nil, ""},
-		{"two signatures, one of them wrong", with(func(e *envelope) {
-			e.Signatures = append([]signature{{KeyID(publicOf(others)), changedByte(e.Signatures[0].Sig)}}, e.Signatures...)
+		{"two signatures, one of them wrong", with(func(e *dsse) {
+			e.Signatures = append([]dsseSignature{{KeyID(publicOf(others)), changedByte(e.Signatures[0].Sig)}}, e.Signatures...)
 		}), nil, ""},
-		{"no key id", with(func(e *envelope) { e.Signatures[0].KeyID = "" }), nil, ""},
-		{"wrong key id", with(func(e *envelope) { e.Signatures[0].KeyID = KeyID(publicOf(others)) }), nil, ""},
-		{"URL alphabet", with(func(e *envelope) {
+		{"no key id", with(func(e *dsse) { e.Signatures[0].KeyID = "" }), nil, ""},
+		{"wrong key id", with(func(e *dsse) { e.Signatures[0].KeyID = KeyID(publicOf(others)) }), nil, ""},
+		{"URL alphabet", with(func(e *dsse) {
 			e.Signatures[0].Sig = strings.NewReplacer("+", "-", "/", "_").Replace(e.Signatures[0].Sig)
 		}), nil, ""},
 		{"unknown member", []byte(edit(t, string(good), `"payloadType"`, `"note":1,"payloadType"`)), nil, ""},
 
 		{"other key", sign(t, payload, others), ErrUntrusted, KeyID(publicOf(others))},
 		{"two other keys", sign(t, payload, others, testKey(t, 3)), ErrUntrusted, "1 keys are trusted"},
-		{"tampered payload", with(func(e *envelope) { e.Payload = changedByte(e.Payload) }), ErrSignature, "does not fit"},
-		{"tampered signature", with(func(e *envelope) { e.Signatures[0].Sig = changedByte(e.Signatures[0].Sig) }), ErrSignature, "does not fit"},
-		{"signature cut short", with(func(e *envelope) { e.Signatures[0].Sig = "AAAA" }), ErrSignature, "does not fit"},
-		{"no signature", with(func(e *envelope) { e.Signatures = nil }), ErrSignature, "0 signatures"},
-		{"17 signatures", with(func(e *envelope) {
+		{"tampered payload", with(func(e *dsse) { e.Payload = changedByte(e.Payload) }), ErrSignature, "does not fit"},
+		{"tampered signature", with(func(e *dsse) { e.Signatures[0].Sig = changedByte(e.Signatures[0].Sig) }), ErrSignature, "does not fit"},
+		{"signature cut short", with(func(e *dsse) { e.Signatures[0].Sig = "AAAA" }), ErrSignature, "does not fit"},
+		{"no signature", with(func(e *dsse) { e.Signatures = nil }), ErrSignature, "0 signatures"},
+		{"17 signatures", with(func(e *dsse) {
 			for range 16 {
 				e.Signatures = append(e.Signatures, e.Signatures[0])
 			}
 		}), ErrSignature, "17 signatures"},
-		{"signature is not base64", with(func(e *envelope) { e.Signatures[0].Sig = "?" }), ErrSignature, "base64"},
-		{"payload is not base64", with(func(e *envelope) { e.Payload = "?" }), ErrSignature, "base64"},
-		{"other payload type", with(func(e *envelope) { e.PayloadType = "application/vnd.in-toto+json" }), ErrSignature, "in-toto"},
-		{"payload type in capitals", with(func(e *envelope) { e.PayloadType = strings.ToUpper(PayloadType) }), ErrSignature, "payload type"},
+		{"signature is not base64", with(func(e *dsse) { e.Signatures[0].Sig = "?" }), ErrSignature, "base64"},
+		{"payload is not base64", with(func(e *dsse) { e.Payload = "?" }), ErrSignature, "base64"},
+		{"other payload type", with(func(e *dsse) { e.PayloadType = "application/vnd.in-toto+json" }), ErrSignature, "in-toto"},
+		{"payload type in capitals", with(func(e *dsse) { e.PayloadType = strings.ToUpper(PayloadType) }), ErrSignature, "payload type"},
 		{"payload twice", []byte(edit(t, string(good), `"payload":`, `"payload":"e30=","payload":`)), ErrSignature, "twice"},
 		{"payload twice, other case", []byte(edit(t, string(good), `"payload":`, `"Payload":"e30=","payload":`)), ErrSignature, "twice"},
 		{"trailing data", append(bytes.Clone(good), "{}"...), ErrSignature, "one JSON document"},
@@ -138,9 +136,49 @@ func TestVerify(t *testing.T) {
 		wants(t, err, ErrUntrusted, "2 keys")
 	})
 	t.Run("a signature over the bare payload", func(t *testing.T) {
-		_, err := Verify(with(func(e *envelope) {
+		_, err := Verify(with(func(e *dsse) {
 			e.Signatures[0].Sig = encodeBase64(ed25519.Sign(ours, payload))
 		}), trusted)
 		wants(t, err, ErrSignature, "does not fit")
+	})
+}
+
+// FuzzVerify gives Verify envelopes, and the payload of one signed: what it accepts must be valid and the same again.
+func FuzzVerify(f *testing.F) {
+	key := testKey(f, 1)
+	trusted := []ed25519.PublicKey{publicOf(key)}
+	payload := encodeJSON(f, tiny(f))
+	good := sign(f, payload, key)
+	f.Add(good, false)
+	f.Add(sign(f, payload, testKey(f, 2), key), false)
+	f.Add([]byte(`{"payloadType":"`+PayloadType+`","payload":"e30=","signatures":[{"sig":"AAAA"}]}`), false)
+	f.Add(payload, true)
+	f.Add([]byte(`{"format":1,"features":[],"golden":[{"values":[null],"margin":0}],"baseline":{}}`), true)
+	f.Add([]byte(`{"format":9}`), true)
+	f.Fuzz(func(t *testing.T, data []byte, signed bool) {
+		if signed {
+			data = sign(t, data, key)
+		}
+		m, err := Verify(data, trusted)
+		if err != nil {
+			for _, kind := range []error{ErrSignature, ErrUntrusted, ErrManifest, ErrFormat} {
+				if errors.Is(err, kind) {
+					return
+				}
+			}
+			t.Fatalf("error of no kind: %v", err)
+		}
+		if err := m.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		again, err := Sign(m, key)
+		if err != nil && !strings.Contains(err.Error(), "bytes, more than") { // escapes can make it longer
+			t.Fatal(err)
+		}
+		if err == nil {
+			if _, err := Verify(again, trusted); err != nil {
+				t.Fatal(err)
+			}
+		}
 	})
 }

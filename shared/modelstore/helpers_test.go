@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"edgepdm/shared/event"
+	"edgepdm/test/need"
 )
 
 // tinyModel is a model of two trees over the features a and b, base margin 0:
@@ -105,12 +106,25 @@ func publish(t testing.TB, model, version string) published {
 // tiny is the tiny model's manifest.
 func tiny(t testing.TB) Manifest { return publish(t, tinyModel, "1.2.0").manifest }
 
+// dsse is an envelope as the DSSE specification has it.
+type dsse struct {
+	PayloadType string          `json:"payloadType"`
+	Payload     string          `json:"payload"`
+	Signatures  []dsseSignature `json:"signatures"`
+}
+
+type dsseSignature struct {
+	KeyID string `json:"keyid"`
+	Sig   string `json:"sig"`
+}
+
 // sign signs a manifest whatever is wrong with it.
 func sign(t testing.TB, payload []byte, keys ...ed25519.PrivateKey) []byte {
 	t.Helper()
-	e := envelope{PayloadType: PayloadType, Payload: encodeBase64(payload)}
+	e := dsse{PayloadType: PayloadType, Payload: encodeBase64(payload)}
+	signed := fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(PayloadType), PayloadType, len(payload), payload)
 	for _, key := range keys {
-		e.Signatures = append(e.Signatures, signature{KeyID(publicOf(key)), encodeBase64(ed25519.Sign(key, pae(PayloadType, payload)))})
+		e.Signatures = append(e.Signatures, dsseSignature{KeyID(publicOf(key)), encodeBase64(ed25519.Sign(key, signed))})
 	}
 	return encodeJSON(t, e)
 }
@@ -190,4 +204,17 @@ func encodeJSON(t testing.TB, v any) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+var anyArchive = Archive{SHA256: strings.Repeat("0", 64), Size: 1}
+
+// anyBuild has what BuildManifest does not read from files.
+func anyBuild() Build {
+	return Build{Version: "1.0.0", Created: testTime, Expires: testTime.Add(time.Hour), Archive: anyArchive}
+}
+
+// shipped returns the files of the suite's own model.
+func shipped(t testing.TB) (model, golden string) {
+	dir := filepath.Join(need.Root(t), "components", "inference-engine", "model")
+	return filepath.Join(dir, "model.ubj"), filepath.Join(dir, "golden.csv")
 }

@@ -58,11 +58,11 @@ type Delivery struct {
 // ready already, and ErrID.
 func (b Inbox) Begin(id string) (*Delivery, error) {
 	if !validID(id) {
-		return nil, refuse(ErrID, "%.64q cannot name a delivery", id)
+		return nil, fmt.Errorf("%w: %.64q cannot name a delivery", ErrID, id)
 	}
 	d := &Delivery{ID: id, inbox: b, dir: filepath.Join(b.Dir, incomingDir, id)}
 	if _, err := os.Lstat(filepath.Join(b.Dir, readyDir, id)); err == nil {
-		return nil, refuse(ErrReady, "%s", id)
+		return nil, fmt.Errorf("%w: %s", ErrReady, id)
 	} else if !missing(err) {
 		return nil, fmt.Errorf("begin delivery: %w", err)
 	}
@@ -116,7 +116,7 @@ func (d *Delivery) Commit() error {
 	target := filepath.Join(ready, d.ID)
 	if err := disk.rename(d.dir, target); err != nil {
 		if errors.Is(err, fs.ErrExist) {
-			return refuse(ErrReady, "%s", d.ID)
+			return fmt.Errorf("%w: %s", ErrReady, d.ID)
 		}
 		return fmt.Errorf("commit delivery: %w", err)
 	}
@@ -187,7 +187,7 @@ func (b Inbox) Ready() ([]Delivery, error) {
 // Remove removes a delivery, ready or not. It is no error when there is none.
 func (b Inbox) Remove(id string) error {
 	if !validID(id) {
-		return refuse(ErrID, "%.64q cannot name a delivery", id)
+		return fmt.Errorf("%w: %.64q cannot name a delivery", ErrID, id)
 	}
 	trash := filepath.Join(b.Dir, trashDir)
 	for _, folder := range []string{readyDir, incomingDir} {

@@ -306,3 +306,22 @@ func TestCheck(t *testing.T) {
 	err := unusable(filepath.Join(theirs, "ready"), &os.PathError{Op: "mkdir", Path: "ready", Err: syscall.EACCES})
 	wants(t, err, syscall.EACCES, "user 12345 and this process runs as user 0: give inference-engine and model-fetcher the same posixUser")
 }
+
+// TestSyncOrder wants everything synced that a loss of power must not take.
+func TestInboxSyncOrder(t *testing.T) {
+	w := newWitness(t, "")
+	b := Inbox{Dir: t.TempDir(), disk: disk{before: w.before}}
+	d, err := b.Begin("aa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{ArchiveFile, EnvelopeFile} { // as the fetcher writes them: not synced
+		if _, err := b.disk.create(d.Path(name), strings.NewReader("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	w.clean("is left", b.Dir)
+}

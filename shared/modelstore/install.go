@@ -73,7 +73,7 @@ func (t *taking) unpack(dir string) (ModelFile, error) {
 		return ModelFile{}, fmt.Errorf("read archive: %w", reading)
 	}
 	if sum := hex.EncodeToString(read.Sum(nil)); sum != t.sum {
-		return ModelFile{}, refuse(ErrDelivery, "the archive was changed while it was read: its SHA-256 was %s, now it is %s", t.sum, sum)
+		return ModelFile{}, fmt.Errorf("%w: the archive was changed while it was read: its SHA-256 was %s, now it is %s", ErrDelivery, t.sum, sum)
 	}
 	if err != nil {
 		return ModelFile{}, err
@@ -81,7 +81,7 @@ func (t *taking) unpack(dir string) (ModelFile, error) {
 	if t.envelope != nil && want.SHA256 == t.model.Manifest.Archive.SHA256 {
 		file, err := t.wholeArchive(dir, want.File)
 		if err == nil && file != want {
-			err = refuse(ErrModel, "it has %d bytes, the manifest says %d", file.Size, want.Size)
+			err = fmt.Errorf("%w: it has %d bytes, the manifest says %d", ErrModel, file.Size, want.Size)
 		}
 		return file, err
 	}
@@ -96,15 +96,15 @@ func (t *taking) unpack(dir string) (ModelFile, error) {
 			return t.wholeArchive(dir, ArchiveFile)
 		}
 		if err == nil && !plainName(file.File, maxFileLength) {
-			err = refuse(archive.ErrInvalid, "odd name %.64q", file.File)
+			err = fmt.Errorf("%w: odd name %.64q", archive.ErrInvalid, file.File)
 		}
 		return file, err
 	}
 	if len(files) == 0 {
-		return ModelFile{}, refuse(archive.ErrInvalid, "it has no %s, which the manifest says is the model", want.File)
+		return ModelFile{}, fmt.Errorf("%w: it has no %s, which the manifest says is the model", archive.ErrInvalid, want.File)
 	}
 	if files[0] != want {
-		return ModelFile{}, refuse(ErrModel, "it has %d bytes and the SHA-256 %s, the manifest says %d and %s", files[0].Size, files[0].SHA256, want.Size, want.SHA256)
+		return ModelFile{}, fmt.Errorf("%w: it has %d bytes and the SHA-256 %s, the manifest says %d and %s", ErrModel, files[0].Size, files[0].SHA256, want.Size, want.SHA256)
 	}
 	return files[0], nil
 }
@@ -120,7 +120,7 @@ func (t *taking) wholeArchive(dir, name string) (ModelFile, error) {
 		return ModelFile{}, err
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != t.sum {
-		return ModelFile{}, refuse(ErrDelivery, "the archive was changed while it was read: its SHA-256 was %s, now it is %s", t.sum, got)
+		return ModelFile{}, fmt.Errorf("%w: the archive was changed while it was read: its SHA-256 was %s, now it is %s", ErrDelivery, t.sum, got)
 	}
 	return ModelFile{File: name, SHA256: t.sum, Size: size}, nil
 }
@@ -128,7 +128,7 @@ func (t *taking) wholeArchive(dir, name string) (ModelFile, error) {
 // readBack parses the model from the file that the engine will read.
 func (s *Store) readBack(dir string, file ModelFile) (*gbdt.Model, error) {
 	if limit := gbdt.DefaultLimits().FileSize; file.Size > limit {
-		return nil, refuse(ErrModel, "it has %d bytes, at most %d", file.Size, limit)
+		return nil, fmt.Errorf("%w: it has %d bytes, at most %d", ErrModel, file.Size, limit)
 	}
 	path := filepath.Join(dir, file.File)
 	if err := admit(path, s.options.Memory); err != nil {

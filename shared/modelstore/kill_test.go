@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -172,6 +173,6 @@ func TestKillChild(t *testing.T) {
 
 // patch returns the last number of a version, 0 of none.
 func patch(version string) int {
-	v, _ := parseVersion(version)
-	return v[2]
+	n, _ := strconv.Atoi(version[strings.LastIndexByte(version, '.')+1:])
+	return n
 }

@@ -24,13 +24,13 @@ func disguises(t *testing.T, m Manifest, key ed25519.PrivateKey) map[string][]by
 	if err := json.Unmarshal(payload, &sorted); err != nil {
 		t.Fatal(err)
 	}
-	var e envelope
+	var e dsse
 	if err := json.Unmarshal(plain, &e); err != nil {
 		t.Fatal(err)
 	}
 	url := e
 	url.Payload = base64.URLEncoding.EncodeToString(payload)
-	url.Signatures = []signature{{Sig: strings.NewReplacer("+", "-", "/", "_").Replace(e.Signatures[0].Sig)}}
+	url.Signatures = []dsseSignature{{Sig: strings.NewReplacer("+", "-", "/", "_").Replace(e.Signatures[0].Sig)}}
 	swapped := []byte(`{"signatures":` + string(encodeJSON(t, e.Signatures)) + `,"payload":"` + e.Payload + `","payloadType":"` + PayloadType + `"}`)
 	sorted["note"] = "not known to this release"
 	renewed := m

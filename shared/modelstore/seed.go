@@ -35,7 +35,7 @@ func (s *Store) seed(modelPath, manifestPath string, usable func(Manifest, *gbdt
 	}
 	defer func() { _ = f.Close() }()
 	if size > MaxModel {
-		return Installed{}, refuse(archive.ErrLimit, "%d bytes, at most %d", size, MaxModel)
+		return Installed{}, fmt.Errorf("%w: %d bytes, at most %d", archive.ErrLimit, size, MaxModel)
 	}
 	content := sha256.New()
 	if _, err := io.Copy(content, io.LimitReader(f, size)); err != nil {
@@ -57,7 +57,7 @@ func (s *Store) seed(modelPath, manifestPath string, usable func(Manifest, *gbdt
 	defer func() { _ = s.disk.remove(s.path(stagingDir)) }()
 	name := filepath.Base(modelPath)
 	if !plainName(name, maxFileLength) || reservedFile(name) {
-		return Installed{}, refuse(ErrModel, "%.64q is not a plain file name", name)
+		return Installed{}, fmt.Errorf("%w: %.64q is not a plain file name", ErrModel, name)
 	}
 	if _, err := s.disk.create(filepath.Join(s.path(stagingDir), name), f); err != nil {
 		return Installed{}, err
@@ -76,7 +76,7 @@ func (s *Store) seed(modelPath, manifestPath string, usable func(Manifest, *gbdt
 			return Installed{}, err
 		}
 		if m.Model.SHA256 != sum {
-			return Installed{}, refuse(ErrModel, "its SHA-256 is %s, %s says %s", sum, manifestPath, m.Model.SHA256)
+			return Installed{}, fmt.Errorf("%w: its SHA-256 is %s, %s says %s", ErrModel, sum, manifestPath, m.Model.SHA256)
 		}
 		m.Model.File = name
 	}
@@ -102,7 +102,7 @@ func readShipped(path string) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, err
 	}
-	if _, payload, err := openEnvelope(data); err == nil {
+	if payload, err := Payload(data); err == nil {
 		data = payload
 	}
 	return decodeManifest(data)

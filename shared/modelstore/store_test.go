@@ -67,7 +67,18 @@ func (b *bench) deliver(m *Manifest, archive []byte) Delivery {
 func (b *bench) deliverRaw(envelope, archive []byte) Delivery {
 	b.t.Helper()
 	b.count++
-	return deliver(b.t, b.inbox, fmt.Sprintf("d%d", b.count), envelope, archive)
+	d, err := b.inbox.Begin(fmt.Sprintf("d%d", b.count))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if envelope != nil {
+		write(b.t, filepath.Dir(d.Path(EnvelopeFile)), EnvelopeFile, envelope)
+	}
+	write(b.t, filepath.Dir(d.Path(ArchiveFile)), ArchiveFile, archive)
+	if err := d.Commit(); err != nil {
+		b.t.Fatal(err)
+	}
+	return *d
 }
 
 // install makes a version of the tiny model active.

@@ -86,7 +86,7 @@ func (t *taking) take() error {
 			return err
 		}
 	} else if !s.options.AllowUnsigned {
-		return refuse(ErrUnsigned, "it has no %s, and the configuration does not allow that", EnvelopeFile)
+		return fmt.Errorf("%w: it has no %s, and the configuration does not allow that", ErrUnsigned, EnvelopeFile)
 	}
 	err := t.install()
 	// What is left in staging is also removed when the store is opened.
@@ -162,7 +162,7 @@ func (t *taking) checkEnvelope() error {
 			return err
 		}
 		if now := o.Now(); !now.Before(m.Expires) {
-			return refuse(ErrExpired, "on %s, it is %s now", m.Expires.UTC().Format("2006-01-02 15:04"), now.UTC().Format("2006-01-02 15:04"))
+			return fmt.Errorf("%w: on %s, it is %s now", ErrExpired, m.Expires.UTC().Format("2006-01-02 15:04"), now.UTC().Format("2006-01-02 15:04"))
 		}
 	}
 	sum, err := t.openArchive()
@@ -170,7 +170,7 @@ func (t *taking) checkEnvelope() error {
 		return err
 	}
 	if sum != m.Archive.SHA256 {
-		return refuse(ErrDelivery, "its SHA-256 is %s, the manifest says %s", sum, m.Archive.SHA256)
+		return fmt.Errorf("%w: its SHA-256 is %s, the manifest says %s", ErrDelivery, sum, m.Archive.SHA256)
 	}
 	return nil
 }
@@ -195,13 +195,13 @@ func (t *taking) checkVersion(m Manifest) error {
 		if current.Origin == OriginShipped { // the model that everybody begins with is there to be replaced
 			return nil
 		}
-		return refuse(ErrVersion, "the active model is %s, this one is %s: set allowDowngrade to change over", current.Manifest.Name, m.Name)
+		return fmt.Errorf("%w: the active model is %s, this one is %s: set allowDowngrade to change over", ErrVersion, current.Manifest.Name, m.Name)
 	}
 	if sameUse(m, current.Manifest) { // signed once more
 		return ErrActive
 	}
 	if Compare(m.Version, current.Manifest.Version) <= 0 {
-		return refuse(ErrVersion, "%s is not above %s, which is active", m.Version, current.Manifest.Version)
+		return fmt.Errorf("%w: %s is not above %s, which is active", ErrVersion, m.Version, current.Manifest.Version)
 	}
 	return nil
 }
@@ -223,7 +223,7 @@ func (t *taking) openArchive() (string, error) {
 	if t.envelope != nil {
 		limit, kind = t.model.Manifest.Archive.Size, ErrDelivery
 		if size != limit {
-			return "", refuse(kind, "it has %d bytes, the manifest says %d", size, limit)
+			return "", fmt.Errorf("%w: it has %d bytes, the manifest says %d", kind, size, limit)
 		}
 	}
 	sum := sha256.New()
@@ -234,7 +234,7 @@ func (t *taking) openArchive() (string, error) {
 	source := hex.EncodeToString(sum.Sum(nil))
 	if size > limit {
 		t.model.Source = source // of its beginning, as there has to be one
-		return "", refuse(kind, "it has %d bytes, at most %d", size, limit)
+		return "", fmt.Errorf("%w: it has %d bytes, at most %d", kind, size, limit)
 	}
 	if n != size {
 		return "", fmt.Errorf("read archive: it has %d bytes, %d were read", size, n)

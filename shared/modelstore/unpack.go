@@ -41,7 +41,7 @@ func unpackFrom(d disk, r io.Reader, dir string, limits archive.Limits, keep fun
 	compressed := bufio.NewReader(r) // gzip reads no byte too many from an io.ByteReader
 	unzip, err := gzip.NewReader(compressed)
 	if err != nil {
-		return nil, refuse(archive.ErrInvalid, "gzip: %v", err)
+		return nil, fmt.Errorf("%w: gzip: %v", archive.ErrInvalid, err)
 	}
 	unzip.Multistream(false)
 	err = archive.Walk(archive.Bound(unzip, limits.Size()), limits, func(m archive.Member) error {
@@ -56,14 +56,14 @@ func unpackFrom(d disk, r io.Reader, dir string, limits archive.Limits, keep fun
 		return nil, err
 	}
 	if _, err := compressed.ReadByte(); !errors.Is(err, io.EOF) {
-		return nil, refuse(archive.ErrInvalid, "there is something after the end of the gzip stream")
+		return nil, fmt.Errorf("%w: there is something after the end of the gzip stream", archive.ErrInvalid)
 	}
 	return files, nil
 }
 
 func unpackFile(d disk, dir string, m archive.Member) (ModelFile, error) {
 	if reservedFile(m.Name) {
-		return ModelFile{}, refuse(archive.ErrInvalid, "a file must not be named %s", m.Name)
+		return ModelFile{}, fmt.Errorf("%w: a file must not be named %s", archive.ErrInvalid, m.Name)
 	}
 	sum := sha256.New()
 	size, err := d.create(filepath.Join(dir, m.Name), io.TeeReader(m, sum))
@@ -113,12 +113,12 @@ func chooseModel(files []ModelFile) (ModelFile, error) {
 	case len(candidates) == 1:
 		return candidates[0], nil
 	case len(candidates) > 1:
-		return ModelFile{}, refuse(archive.ErrInvalid, "%d files could be the model (%s, %s …): name it %s", len(candidates),
+		return ModelFile{}, fmt.Errorf("%w: %d files could be the model (%s, %s …): name it %s", archive.ErrInvalid, len(candidates),
 			candidates[0].File, candidates[1].File, gbdt.SageMakerModel)
 	case folds > 0:
 		return ModelFile{}, errFolds
 	}
-	return ModelFile{}, refuse(archive.ErrInvalid, "no file in it is the model: need %s, or one *.ubj or *.json", gbdt.SageMakerModel)
+	return ModelFile{}, fmt.Errorf("%w: no file in it is the model: need %s, or one *.ubj or *.json", archive.ErrInvalid, gbdt.SageMakerModel)
 }
 
 // errFolds says that an archive is the model, for it holds those of a k-fold training.

@@ -321,42 +321,56 @@ func TestChooseModel(t *testing.T) {
 	}
 }
 
-func TestPack(t *testing.T) {
-	dir := t.TempDir()
-	model, report := write(t, dir, "model.ubj", []byte("model")), write(t, dir, "report.md", []byte("fine"))
-	var a, b bytes.Buffer
-	packed, err := Pack(&a, model, report)
-	if err != nil {
-		t.Fatal(err)
-	}
-	elsewhere := t.TempDir()
-	if err := os.Chmod(write(t, elsewhere, "model.ubj", []byte("model")), 0o400); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Pack(&b, filepath.Join(elsewhere, "model.ubj"), report); err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(a.Bytes(), b.Bytes()) {
-		t.Error("the same files give other bytes")
-	}
-	if packed.Archive.SHA256 != hashOf(a.Bytes()) || packed.Archive.Size != int64(a.Len()) {
-		t.Errorf("%+v is not the archive", packed.Archive)
-	}
-	to := t.TempDir()
-	files, err := unpackAll(&a, to, archiveLimits())
-	if err != nil || files[0] != packed.Model {
-		t.Fatalf("%+v, %v", files, err)
-	}
-	checkFiles(t, to, files, []string{"model.ubj", "report.md"})
-
-	_, err = Pack(io.Discard, model, model)
-	wants(t, err, archive.ErrInvalid, "twice")
-	_, err = Pack(io.Discard, write(t, dir, ".model", nil))
-	wants(t, err, archive.ErrInvalid, "plain file name")
-	if _, err := Pack(io.Discard, filepath.Join(dir, "none")); !missing(err) {
-		t.Errorf("no model: %v", err)
-	}
-	if _, err := Pack(io.Discard, dir); err == nil {
-		t.Error("a folder was packed")
-	}
+// FuzzUnpack gives Unpack archives, and tar archives compressed: nothing may come to lie outside of the folder, and what is
+// written must be plain files as reported, within the limits.
+func FuzzUnpack(f *testing.F) {
+	plain := tarOf(f, special(tar.TypeDir, "./", ""), file("./model.ubj", "model"), file(".x", "y"), file("code/a.py", "z"))
+	f.Add(zip(f, plain), false)
+	f.Add(plain, true)
+	f.Add(tarOf(f, file("../model.ubj", "x")), true)
+	f.Add(tarOf(f, special(tar.TypeSymlink, "model.ubj", "/etc/passwd"), file("model.ubj", "x")), true)
+	f.Add(tarOf(f, file(strings.Repeat("long/", 60)+"name", "x")), true)
+	f.Add(gnuSparse(f), true)
+	f.Add(tarOf(f, entry{tar.Header{Typeflag: tar.TypeReg, Name: "m", Size: 1, PAXRecords: map[string]string{"VENDOR.x": "y"}}, "x"}), true)
+	limits := archive.Limits{Strict: true, Entries: 8, Bytes: 64 << 10}
+	f.Fuzz(func(t *testing.T, data []byte, compress bool) {
+		if compress {
+			data = zip(t, data)
+		}
+		top := t.TempDir()
+		dir := filepath.Join(top, "to")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		files, err := unpackAll(bytes.NewReader(data), dir, limits)
+		if outside, _ := os.ReadDir(top); len(outside) != 1 {
+			t.Fatalf("files outside of the folder: %v", outside)
+		}
+		in, readErr := os.ReadDir(dir)
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		var total int64
+		for _, e := range in {
+			info, err := e.Info()
+			if err != nil || !info.Mode().IsRegular() {
+				t.Fatalf("%s is %v, %v", e.Name(), info.Mode(), err)
+			}
+			total += info.Size()
+		}
+		if total > limits.Bytes || len(in) > limits.Entries {
+			t.Fatalf("%d files with %d bytes", len(in), total)
+		}
+		if err != nil {
+			if !errors.Is(err, archive.ErrInvalid) {
+				t.Fatalf("error of no kind: %v", err)
+			}
+			return
+		}
+		var want []string
+		for _, m := range files {
+			want = append(want, m.File)
+		}
+		checkFiles(t, dir, files, want)
+	})
 }
