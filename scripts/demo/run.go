@@ -43,7 +43,7 @@ var observerRecipe []byte
 // demo is a run of the demo.
 type demo struct {
 	options   options
-	lock      *os.File // of the root
+	lock      io.Closer // of the root
 	core      *localcore.Core
 	cloud     *localcloud.Cloud
 	publisher *publisher

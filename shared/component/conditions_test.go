@@ -82,7 +82,7 @@ func TestBeginForgets(t *testing.T) {
 	c.Expect(event.CodeDisk, "other")
 	c.setDeaf(errDeaf)
 	b.rt.beginWork()
-	b.is(t, "entered again", event.StateDegraded, placeLocal+": "+errDeaf.Error(), 1)
+	b.is(t, "entered again", event.StateDegraded, event.PlaceLocal+": "+errDeaf.Error(), 1)
 	c.setDeaf(nil)
 	b.is(t, "not at work yet", event.StateStarting, "", 0)
 }

@@ -57,7 +57,7 @@ func (rt *Runtime) ReportHealth() {
 }
 
 // startHealth sends health messages until the returned function is called, and a last one then.
-func (rt *Runtime) startHealth(ctx context.Context, hearing *hearing) (stop func()) {
+func (rt *Runtime) startHealth(ctx context.Context, loopback *loopback) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the work may still have something to count
 	done := make(chan struct{})
 	go func() {
@@ -65,7 +65,7 @@ func (rt *Runtime) startHealth(ctx context.Context, hearing *hearing) (stop func
 		failed := false
 		for {
 			err := rt.publishHealth()
-			hearing.published(err)
+			loopback.sent(err)
 			if (err != nil) != failed {
 				failed = err != nil
 				if failed {

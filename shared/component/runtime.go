@@ -21,8 +21,8 @@ type Runtime struct {
 	wakeHealth         chan struct{}
 	now                func() time.Time
 	conditions         *Conditions
-	hearing            atomic.Pointer[hearing] // of the connection
-	sent               sync.WaitGroup          // messages whose answers are awaited
+	loopback           atomic.Pointer[loopback] // of the connection
+	inFlight           sync.WaitGroup           // messages whose answers are awaited
 
 	mu             sync.Mutex // guards what follows
 	client         *ipc.Client

@@ -1,8 +1,6 @@
 package event
 
 import (
-	"encoding/json"
-	"fmt"
 	"time"
 )
 
@@ -101,13 +99,4 @@ func DecodeAck(payload []byte) (Ack, error) {
 		return a, err
 	}
 	return a, checkVersion(a.V)
-}
-
-// Encode returns the message for local topics. It fails with an InvalidError when the message is larger than they carry.
-func Encode(message any) ([]byte, error) {
-	payload, err := json.Marshal(message)
-	if err != nil {
-		return nil, fmt.Errorf("encode message: %w", err)
-	}
-	return payload, Local.Check(payload)
 }

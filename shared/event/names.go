@@ -1,7 +1,5 @@
 package event
 
-import "strings"
-
 // Names of the components.
 const (
 	AlarmManager    = "com.edgepdm.AlarmManager"
@@ -25,25 +23,3 @@ const (
 	CounterStream           = "stream."             // of CloudForwarder: + the stream's name + what is counted
 	CounterStreamDepth      = ".depth"              // records that wait now
 )
-
-// Waiting returns how many records wait in the forwarder's streams that were measured.
-func (h Health) Waiting() uint64 {
-	n, _ := h.depths()
-	return n
-}
-
-// Drained reports whether all of the forwarder's streams were measured, and nothing waits in them.
-func (h Health) Drained() bool {
-	n, measured := h.depths()
-	return n == 0 && measured > 0 && measured >= h.Counters[CounterStreams]
-}
-
-func (h Health) depths() (n, streams uint64) {
-	for name, value := range h.Counters {
-		if strings.HasPrefix(name, CounterStream) && strings.HasSuffix(name, CounterStreamDepth) {
-			n += value
-			streams++
-		}
-	}
-	return n, streams
-}

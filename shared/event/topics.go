@@ -59,12 +59,12 @@ func ShadowThing(topic string) string {
 	return thing
 }
 
-// maxID is the longest id of a message, in bytes.
-const maxID = 256
+// MaxID is the longest id of a message, in bytes.
+const MaxID = 256
 
 func checkID(id string) error {
-	if id == "" || len(id) > maxID {
-		return &InvalidError{ReasonName, fmt.Sprintf("id has %d bytes, must have 1 to %d", len(id), maxID)}
+	if id == "" || len(id) > MaxID {
+		return &InvalidError{ReasonName, fmt.Sprintf("id has %d bytes, must have 1 to %d", len(id), MaxID)}
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ func (c *Client) start(ctx context.Context, op operationName, keep bool, events 
 	c.writeMu.Lock()
 	defer c.writeMu.Unlock()
 	frame, err := c.encode(op, appendPayload)
-	if err == nil && len(frame) > eventstream.MaxFrameLite && Runtime(c.runtime.Load()) != Classic {
+	if err == nil && len(frame) > eventstream.MaxFrameLite && NucleusKind(c.nucleus.Load()) != Classic {
 		c.writeMu.Unlock() // to ask which runtime it is needs a call
 		err = c.checkFrame(ctx, len(frame))
 		c.writeMu.Lock()

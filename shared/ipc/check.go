@@ -71,22 +71,9 @@ func values[T checker](field string, m map[string]T) error {
 	return nil
 }
 
-// madeOf tells whether s has only the characters of a set such as a-z0-9:-, whose last hyphen is itself.
-func madeOf(s, set string) bool {
-	for i := range len(s) {
-		found := false
-		for left := set; left != "" && !found; {
-			from, to, n := left[0], left[0], 1
-			if len(left) > 2 && left[1] == '-' {
-				to, n = left[2], 3
-			}
-			found, left = from <= s[i] && s[i] <= to, left[n:]
-		}
-		if !found {
-			return false
-		}
-	}
-	return true
+// isName tells whether s has only characters that the names of things and shadows may have.
+func isName(s string) bool {
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-") == ""
 }
 
 // exactlyOne fails unless one of a union's members is set.

@@ -87,9 +87,9 @@ func (s GetThingShadowRequest) check() error {
 	return first(
 		demand("thingName", s.ThingName != "", "required"),
 		demand("thingName", len(s.ThingName) <= 128, "longer than 128 bytes"),
-		demand("thingName", madeOf(s.ThingName, "a-zA-Z0-9:_-"), "has other characters than a-zA-Z0-9:_-"),
+		demand("thingName", isName(s.ThingName), "has other characters than a-zA-Z0-9:_-"),
 		demand("shadowName", len(s.ShadowName) <= 64, "longer than 64 bytes"),
-		demand("shadowName", madeOf(s.ShadowName, "a-zA-Z0-9:_-"), "has other characters than a-zA-Z0-9:_-"),
+		demand("shadowName", isName(s.ShadowName), "has other characters than a-zA-Z0-9:_-"),
 	)
 }
 
@@ -97,9 +97,9 @@ func (s UpdateThingShadowRequest) check() error {
 	return first(
 		demand("thingName", s.ThingName != "", "required"),
 		demand("thingName", len(s.ThingName) <= 128, "longer than 128 bytes"),
-		demand("thingName", madeOf(s.ThingName, "a-zA-Z0-9:_-"), "has other characters than a-zA-Z0-9:_-"),
+		demand("thingName", isName(s.ThingName), "has other characters than a-zA-Z0-9:_-"),
 		demand("shadowName", len(s.ShadowName) <= 64, "longer than 64 bytes"),
-		demand("shadowName", madeOf(s.ShadowName, "a-zA-Z0-9:_-"), "has other characters than a-zA-Z0-9:_-"),
+		demand("shadowName", isName(s.ShadowName), "has other characters than a-zA-Z0-9:_-"),
 	)
 }
 
@@ -107,9 +107,9 @@ func (s DeleteThingShadowRequest) check() error {
 	return first(
 		demand("thingName", s.ThingName != "", "required"),
 		demand("thingName", len(s.ThingName) <= 128, "longer than 128 bytes"),
-		demand("thingName", madeOf(s.ThingName, "a-zA-Z0-9:_-"), "has other characters than a-zA-Z0-9:_-"),
+		demand("thingName", isName(s.ThingName), "has other characters than a-zA-Z0-9:_-"),
 		demand("shadowName", len(s.ShadowName) <= 64, "longer than 64 bytes"),
-		demand("shadowName", madeOf(s.ShadowName, "a-zA-Z0-9:_-"), "has other characters than a-zA-Z0-9:_-"),
+		demand("shadowName", isName(s.ShadowName), "has other characters than a-zA-Z0-9:_-"),
 	)
 }
 
@@ -117,7 +117,7 @@ func (s ListNamedShadowsForThingRequest) check() error {
 	return first(
 		demand("thingName", s.ThingName != "", "required"),
 		demand("thingName", len(s.ThingName) <= 128, "longer than 128 bytes"),
-		demand("thingName", madeOf(s.ThingName, "a-zA-Z0-9:_-"), "has other characters than a-zA-Z0-9:_-"),
+		demand("thingName", isName(s.ThingName), "has other characters than a-zA-Z0-9:_-"),
 		demand("pageSize", s.PageSize == 0 || s.PageSize >= 1 && s.PageSize <= 100, "must be 1 to 100"),
 	)
 }

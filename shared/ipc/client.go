@@ -82,7 +82,7 @@ type Client struct {
 	onDrop       func(Drop)
 	waiters      sync.Pool    // of *waiter
 	slab         slab         // the reader's own
-	runtime      atomic.Int32 // a Runtime; 0 until the nucleus was asked
+	nucleus      atomic.Int32 // a NucleusKind; 0 until the nucleus was asked
 	token        string       // that the nucleus knows this connection by
 
 	// writeMu orders frames: a stream id is allocated and its first frame written under it, as a classic nucleus

@@ -75,7 +75,7 @@
 //
 // # Classic and lite
 //
-// [Client.Runtime] tells them apart, where it matters:
+// [Client.Nucleus] tells them apart, where it matters:
 //
 //   - Lite has 12 of the 35 operations: no shadows, secrets, component updates, validation of configurations.
 //   - Lite closes the connection on a frame of more than 10,000 bytes: some 7.2 kB of payload in a binary message.

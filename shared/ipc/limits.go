@@ -65,10 +65,10 @@ func (c *Client) checkRequest(ctx context.Context, request any) error {
 
 // unlessClassic returns the problem that nucleus lite would have.
 func (c *Client) unlessClassic(ctx context.Context, problem error) error {
-	switch runtime, err := c.Runtime(ctx); {
+	switch kind, err := c.Nucleus(ctx); {
 	case err != nil:
 		return err
-	case runtime == Classic:
+	case kind == Classic:
 		return nil
 	default:
 		return problem

@@ -31,11 +31,11 @@ func nucleus(t *testing.T, lite bool) (client *ipc.Client, sent *atomic.Int32) {
 	})), sent
 }
 
-func TestRuntime(t *testing.T) {
-	for lite, want := range map[bool]ipc.Runtime{true: ipc.Lite, false: ipc.Classic} {
+func TestNucleus(t *testing.T) {
+	for lite, want := range map[bool]ipc.NucleusKind{true: ipc.Lite, false: ipc.Classic} {
 		client, _ := nucleus(t, lite)
 		for range 2 {
-			if got, err := client.Runtime(t.Context()); got != want || err != nil {
+			if got, err := client.Nucleus(t.Context()); got != want || err != nil {
 				t.Errorf("%v, %v; want %v", got, err, want)
 			}
 		}
@@ -113,7 +113,7 @@ func TestLimitsOfLite(t *testing.T) {
 }
 
 // Small messages cost no question about the runtime.
-func TestRuntimeIsAskedOnlyWhenItMatters(t *testing.T) {
+func TestKindOfNucleusIsAskedOnlyWhenItMatters(t *testing.T) {
 	client := dial(t, listen(t, true, func(p *peer, m *eventstream.Message) {
 		if strings.HasSuffix(m.Operation, "GetConfiguration") {
 			t.Error("the nucleus was asked")

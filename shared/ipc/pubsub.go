@@ -19,7 +19,7 @@ type TopicMessage struct {
 // StartPublish sends payload as a binaryMessage to the local topic and returns without waiting for the response: call
 // Wait for that. Messages of one goroutine arrive in the order in which they were started. payload is not kept. ctx counts
 // until it returns: nothing is sent when it has ended, and the first payload of more than some 7 kB waits for the nucleus
-// to say which Runtime it is, if nobody has asked before.
+// to say which NucleusKind it is, if nobody has asked before.
 func (c *Client) StartPublish(ctx context.Context, topic string, payload []byte) (*Call, error) {
 	op := operationName{"PublishToTopic", modelPrefix + "PublishToTopic", modelPrefix + "PublishToTopicRequest"}
 	return c.start(ctx, op, false, nil, func(b []byte) []byte {

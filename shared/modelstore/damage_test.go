@@ -1,7 +1,6 @@
 package modelstore
 
 import (
-	"edgepdm/shared/durable"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"edgepdm/shared/durable"
 )
 
 // TestNewerFormat has a newer release write each of the files: the store is refused, and left as it is.
@@ -36,7 +37,7 @@ func TestNewerFormat(t *testing.T) {
 			before := contents(t, dir)
 			for range 2 { // the lock is free again
 				_, err := OpenStore(dir, b.options)
-				wants(t, err, ErrFormat, "it is 2, this release reads up to 1")
+				wants(t, err, ErrFormat, "format 2: written by a newer version")
 			}
 			if after := contents(t, dir); after != before {
 				t.Errorf("the store was changed from\n%s\nto\n%s", before, after)

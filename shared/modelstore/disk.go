@@ -2,8 +2,6 @@ package modelstore
 
 import (
 	"bytes"
-	"edgepdm/shared/archive"
-	"edgepdm/shared/durable"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"edgepdm/shared/archive"
+	"edgepdm/shared/durable"
 )
 
 // op is a step on disk.

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
-	"edgepdm/shared/durable"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
@@ -13,6 +12,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"edgepdm/shared/durable"
 )
 
 const (

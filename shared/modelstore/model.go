@@ -1,11 +1,12 @@
 package modelstore
 
 import (
-	"edgepdm/shared/event"
-	"edgepdm/shared/gbdt"
 	"math"
 	"strconv"
 	"strings"
+
+	"edgepdm/shared/event"
+	"edgepdm/shared/gbdt"
 )
 
 // Attributes of a model file that say what it is and how it is used. scripts/train writes the first two.

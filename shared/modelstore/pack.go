@@ -4,13 +4,14 @@ import (
 	"archive/tar"
 	"compress/gzip"
 	"crypto/sha256"
-	"edgepdm/shared/archive"
 	"encoding/hex"
 	"fmt"
 	"hash"
 	"io"
 	"path/filepath"
 	"time"
+
+	"edgepdm/shared/archive"
 )
 
 // Packed identifies what Pack wrote.

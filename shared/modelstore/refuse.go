@@ -1,9 +1,10 @@
 package modelstore
 
 import (
-	"edgepdm/shared/archive"
 	"errors"
 	"fmt"
+
+	"edgepdm/shared/archive"
 )
 
 // Further errors, of the Store.

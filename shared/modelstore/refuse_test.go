@@ -3,12 +3,13 @@ package modelstore
 import (
 	"archive/tar"
 	"bytes"
-	"edgepdm/shared/archive"
 	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"edgepdm/shared/archive"
 )
 
 // TestTakeRefuses has, for each thing that can be wrong, the reason that is given, and whether it is final.

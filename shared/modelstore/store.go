@@ -100,7 +100,7 @@ func openStore(d disk, dir string, options Options) (_ *Store, err error) {
 // open reads everything before it changes anything, so that a store of a newer release stays as it is.
 func (s *Store) open() error {
 	newStore := false
-	err := readJSON(s.path(formatFile), maxStateFile, nil)
+	err := readJSON(s.path(formatFile), maxStateFile, new(numbered))
 	switch {
 	case missing(err):
 		newStore = true
@@ -117,7 +117,7 @@ func (s *Store) open() error {
 	if err := s.readQuarantine(); err != nil {
 		return err
 	}
-	if err := readJSON(s.path(attemptFile), maxStateFile, nil); errors.Is(err, ErrFormat) {
+	if err := readJSON(s.path(attemptFile), maxStateFile, new(numbered)); errors.Is(err, ErrFormat) {
 		return err
 	}
 	if s.current, err = s.loadOrNone(p.Current); err != nil {
@@ -130,7 +130,7 @@ func (s *Store) open() error {
 		if err := s.disk.mkdir(s.path(versionsDir)); err != nil {
 			return err
 		}
-		if err := s.writeJSON(s.path(formatFile), map[string]int{"format": storeFormat}); err != nil {
+		if err := s.writeJSON(s.path(formatFile), numbered{storeFormat}); err != nil {
 			return err
 		}
 		if err := s.disk.syncDir(filepath.Dir(s.dir)); err != nil { // the folder's own name

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"crypto/ed25519"
-	"edgepdm/shared/archive"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +12,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"edgepdm/shared/archive"
 )
 
 // bench is a store with an inbox in front of it.

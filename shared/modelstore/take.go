@@ -2,12 +2,13 @@ package modelstore
 
 import (
 	"crypto/sha256"
-	"edgepdm/shared/archive"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+
+	"edgepdm/shared/archive"
 )
 
 // Take verifies a delivery, tests the model and puts it into the store, beside the active one (promises M2, M3, M5, M6).

@@ -4,14 +4,15 @@ import (
 	"bufio"
 	"compress/gzip"
 	"crypto/sha256"
-	"edgepdm/shared/archive"
-	"edgepdm/shared/gbdt"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
+
+	"edgepdm/shared/archive"
+	"edgepdm/shared/gbdt"
 )
 
 // maxMembers bounds an archive's members, also those that are skipped.

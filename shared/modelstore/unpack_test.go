@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"edgepdm/shared/archive"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"testing/iotest"
+
+	"edgepdm/shared/archive"
 )
 
 func special(kind byte, name, link string) entry {

@@ -71,8 +71,8 @@ func NewWriter(rt *component.Runtime, name string, onProblem func(problem string
 	w := newWriter()
 	w.counter, w.onProblem, w.log = rt.Counter, onProblem, rt.Log
 	w.supported = func(ctx context.Context) bool {
-		runtime, err := client.Runtime(ctx)
-		return err != nil || runtime != ipc.Lite
+		kind, err := client.Nucleus(ctx)
+		return err != nil || kind != ipc.Lite
 	}
 	w.update = func(ctx context.Context, thing string, document []byte) error {
 		_, err := client.UpdateThingShadow(ctx, ipc.UpdateThingShadowRequest{ThingName: thing, ShadowName: name, Payload: document})

@@ -50,7 +50,7 @@ func TestEmbeddedCore(t *testing.T) {
 	for _, kind := range []struct {
 		name    string
 		options localcore.Options
-		runtime ipc.Runtime
+		runtime ipc.NucleusKind
 		lacks   []string // operations
 	}{
 		{"classic", localcore.Options{ShadowManager: true}, ipc.Classic, []string{"ListComponents", "GetComponentDetails", "RestartComponent", "StopComponent", "ListLocalDeployments",

@@ -13,9 +13,8 @@ import (
 	"sync"
 	"testing"
 
-	"edgepdm/shared/recipe"
-
 	"edgepdm/shared/event"
+	"edgepdm/shared/recipe"
 )
 
 // greengrassCloud stands in for the service AWS IoT Greengrass, which moto lacks, as far as the pages use it.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"edgepdm/shared/durable"
 )
 
 // AddCLI admits greengrass-cli, as the component aws.greengrass.Cli of a classic nucleus does: it writes a token to
@@ -33,7 +35,7 @@ func (c *Core) AddCLI() error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make folder of the CLI's token: %w", err)
 	}
-	if err := writeFile(filepath.Join(dir, user), info, 0o600); err != nil {
+	if err := durable.WriteFileAtomic(filepath.Join(dir, user), info, 0o600); err != nil {
 		return fmt.Errorf("write the CLI's token: %w", err)
 	}
 	return nil

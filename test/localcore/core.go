@@ -31,9 +31,9 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
+	"edgepdm/shared/durable"
 	"edgepdm/shared/recipe"
 )
 
@@ -100,7 +100,7 @@ type Core struct {
 	asks    *validation
 	server  *server
 	broker  *broker
-	lock    *os.File
+	lock    io.Closer
 
 	deploying sync.Mutex // one change of what runs at a time
 	started   bool
@@ -194,17 +194,16 @@ func makeFolders(root string) error {
 	return nil
 }
 
-// lockRoot keeps a second core off the same root for as long as this process has the file open.
-func lockRoot(root string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(root, "core.lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open lock of root: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
+// lockRoot keeps a second core off the same root until the lock is closed.
+func lockRoot(root string) (io.Closer, error) {
+	lock, err := durable.Lock(filepath.Join(root, "core.lock"))
+	if errors.Is(err, durable.ErrLocked) {
 		return nil, fmt.Errorf("another core runs on %s: %w", root, err)
 	}
-	return f, nil
+	if err != nil {
+		return nil, fmt.Errorf("lock root: %w", err)
+	}
+	return lock, nil
 }
 
 // Start opens the IPC socket and the MQTT broker. No component runs yet.
@@ -284,23 +283,11 @@ func (c *Core) AddExternal(name, recipeFile string) (map[string]string, error) {
 	env := map[string]string{"SVCUID": p.token, socketVariable: c.server.path}
 	file := filepath.Join(c.opts.Root, "env", name+".env")
 	text := fmt.Sprintf("SVCUID=%s\n%s=%s\n", p.token, socketVariable, c.server.path)
-	if err := writeFile(file, []byte(text), 0o600); err != nil {
+	if err := durable.WriteFileAtomic(file, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("write environment: %w", err)
 	}
 	c.externals[name] = true
 	return env, nil
-}
-
-// writeFile replaces a file as a whole; a program that runs from the old one goes on.
-func writeFile(file string, data []byte, mode os.FileMode) error {
-	tmp := file + ".new"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if err := os.WriteFile(tmp, data, mode); err != nil {
-		return err
-	}
-	return os.Rename(tmp, file)
 }
 
 func (c *Core) component(name string) (*component, bool) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"edgepdm/shared/durable"
 	"edgepdm/shared/recipe"
 )
 
@@ -270,7 +271,7 @@ func (c *Core) configure(name string, values map[string]any, now int64) {
 	c.authz.load(name, accessControl)
 	text, err := json.MarshalIndent(values, "", "  ")
 	if err == nil {
-		err = writeFile(filepath.Join(c.opts.Root, "config", name+".json"), append(text, '\n'), 0o600)
+		err = durable.WriteFileAtomic(filepath.Join(c.opts.Root, "config", name+".json"), append(text, '\n'), 0o600)
 	}
 	if err != nil {
 		c.log.Warn("write effective configuration", "component", name, "err", err)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"edgepdm/shared/durable"
 	"edgepdm/shared/recipe"
 )
 
@@ -29,7 +30,7 @@ func (c *Core) handOver(stage string) error {
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err == nil {
-			err = writeFile(filepath.Join(c.recipesDir(), filepath.Base(file)), data, 0o600)
+			err = durable.WriteFileAtomic(filepath.Join(c.recipesDir(), filepath.Base(file)), data, 0o600)
 		}
 		if err != nil {
 			return fmt.Errorf("copy recipe: %w", err)
@@ -89,7 +90,7 @@ func (c *Core) fetchClassic(stage string, r *recipe.Recipe, m *recipe.Manifest) 
 			continue // handed over before
 		}
 		if err == nil {
-			err = writeFile(to, data, 0)
+			err = durable.WriteFileAtomic(to, data, 0)
 		}
 		if err != nil {
 			return fmt.Errorf("deploy %s: artifact %s: %w", r.Name, a.URI, err)

@@ -17,8 +17,6 @@ import (
 	"edgepdm/test/need"
 )
 
-const ()
-
 var names = []string{event.InferenceEngine, event.AlarmManager, event.CloudForwarder, event.ModelFetcher}
 
 // staged is the tree that all tests deploy.

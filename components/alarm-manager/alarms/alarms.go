@@ -325,7 +325,7 @@ func (r *run) tick(now time.Time, elapsed time.Duration) {
 	case elapsed >= stallTime:
 		r.rt.Log.Warn("the manager did not get to listen; that time does not count as silence", "elapsed", elapsed)
 		r.watch.skip(elapsed-tickTime, now)
-	case r.deaf, !r.rt.Hears():
+	case r.deaf, !r.rt.Receives():
 		r.watch.skip(elapsed, now)
 	}
 	r.tellDamage(now)

@@ -3,16 +3,12 @@ package alarms
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"edgepdm/shared/event"
 )
 
 // An engine that does not work is one alarm with its cause. No machine is heard of meanwhile: that is no silence of theirs.
-
-// placeLocal is where a component says that it hears no local messages at all.
-const placeLocal = "local messages"
 
 // The time between the engine's health messages: usualInterval while it does not tell it, and maxInterval at most.
 const (
@@ -49,17 +45,17 @@ func idle(h event.Health) string {
 	case h.State == event.StateBadConfig && h.Model == nil: // with a model, the last good configuration is in force
 		return said("its configuration is refused")
 	}
-	refused := func(filter string) bool {
+	refused := func(place string) bool {
 		return slices.ContainsFunc(h.Conditions, func(c event.Condition) bool {
-			return (c.Code == event.CodeNotAuthorized || c.Code == event.CodePubSubDeaf) && strings.HasSuffix(c.Place, " "+filter)
+			return (c.Code == event.CodeNotAuthorized || c.Code == event.CodePubSubDeaf) && c.Place == place
 		})
 	}
 	switch {
-	case slices.ContainsFunc(h.Conditions, func(c event.Condition) bool { return c.Code == event.CodePubSubDeaf && c.Place == placeLocal }):
+	case refused(event.PlaceLocal):
 		return "the nucleus delivers it no messages"
-	case refused(event.FilterPrediction):
+	case refused(event.PlacePublish(event.FilterPrediction)):
 		return "the nucleus refuses its predictions"
-	case refused(event.FilterTelemetry) && refused(event.TopicTelemetryBatch):
+	case refused(event.PlaceSubscribe(event.FilterTelemetry)) && refused(event.PlaceSubscribe(event.TopicTelemetryBatch)):
 		return "the nucleus refuses it telemetry"
 	}
 	return ""

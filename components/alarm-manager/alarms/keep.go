@@ -73,8 +73,8 @@ func (r *run) ready() {
 
 // tellDamage says what is not known of the alarms and things of before.
 func (r *run) tellDamage(now time.Time) {
-	r.rt.Conditions().Set(event.CodeStateOnDisk, listName, cmp.Or(r.unread, r.list.damage.told(now)))
-	r.rt.Conditions().Set(event.CodeStateOnDisk, watchName, cmp.Or(r.unwatched, r.watch.damage.told(now)))
+	r.rt.Conditions().Set(event.CodeStateOnDisk, listName, cmp.Or(r.unread, r.list.damage.Told(now)))
+	r.rt.Conditions().Set(event.CodeStateOnDisk, watchName, cmp.Or(r.unwatched, r.watch.damage.Told(now)))
 }
 
 // open reads the alarm list.

@@ -230,14 +230,14 @@ func TestStopsWhileTheNucleusHangs(t *testing.T) {
 // Files of newer versions are left unharmed, and the work goes on in memory; for the alarms' that is said all the time.
 func TestFilesOfNewerVersions(t *testing.T) {
 	r := stoppedRig(t)
-	files := map[string]string{"alarms.json": `{"format":9,"outbox":{}}`, "sequence-numbers": "EPDMSEQ9 of the future", "watched.json": `{"format":9}`}
+	files := map[string]string{"alarms.json": `{"format":9,"outbox":{}}`, "sequence-numbers": "EPDMSEQ9 of the future", "watched.json": `{"format":9,"machines":{}}`}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(r.env.WorkDir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	degraded := func(h event.Health) bool {
-		return h.State == event.StateDegraded && strings.Contains(h.Detail, "alarms.json has format 9: written by a newer version")
+		return h.State == event.StateDegraded && strings.Contains(h.Detail, "read alarms.json: format 9: written by a newer version")
 	}
 	r.begin()
 	r.await("DEGRADED", degraded)

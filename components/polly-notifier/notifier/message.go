@@ -26,9 +26,6 @@ func decodeEvent(raw []byte) ([]json.RawMessage, error) {
 	return e.Records, nil
 }
 
-// maxID bounds the alert's id where it is handed on.
-const maxID = 256
-
 // alert is what is said of which machine. A plain text has neither id nor thing.
 type alert struct {
 	messageID string // of SNS, for the log
@@ -107,7 +104,7 @@ func decodeBody(body string) (a alert, wrapped *string, err error) {
 	if m.V != event.Version {
 		return alert{}, nil, fmt.Errorf("%w: not an alert of this version: v is %d, must be %d", errMalformed, m.V, event.Version)
 	}
-	a = alert{id: printable(m.ID, maxID), thing: m.Thing}
+	a = alert{id: printable(m.ID, event.MaxID), thing: m.Thing}
 	var c course
 	_ = event.Unmarshal([]byte(body), &c) // what is strange of it is not said: it must not silence an alert
 	a.sign, a.text = c.speech(clean(m.Text), m.Thing)

@@ -173,8 +173,8 @@ func (m *model) ownChecks(f member, value string) (all []string) {
 	if f.MaxBytes > 0 {
 		demand(fmt.Sprintf("len(%s) <= %d", value, f.MaxBytes), "longer than %d bytes", f.MaxBytes)
 	}
-	if f.Characters != "" {
-		demand(fmt.Sprintf("madeOf(%s, %q)", value, f.Characters), "has other characters than %s", f.Characters)
+	if f.IsName {
+		demand("isName("+value+")", "has other characters than a-zA-Z0-9:_-")
 	}
 	switch {
 	case f.Max != nil: // 0 is absent

@@ -1,12 +1,59 @@
 package event
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
 )
+
+// Encode returns the message for local topics. It fails with an InvalidError when the message is larger than they carry.
+func Encode(message any) ([]byte, error) {
+	payload, err := json.Marshal(message)
+	if err != nil {
+		return nil, fmt.Errorf("encode message: %w", err)
+	}
+	return payload, Local.Check(payload)
+}
+
+// decode reads a local message.
+func decode(payload []byte, message any) error {
+	if err := Local.Check(payload); err != nil {
+		return err
+	}
+	if err := Unmarshal(payload, message); err != nil {
+		return jsonError(payload, err)
+	}
+	return nil
+}
+
+func checkVersion(v int) error {
+	if v != Version {
+		return &InvalidError{ReasonVersion, fmt.Sprintf("v is %d, must be %d", v, Version)}
+	}
+	return nil
+}
+
+// jsonError makes an InvalidError of what encoding/json says of payload.
+func jsonError(payload []byte, err error) error {
+	if invalid, ok := errors.AsType[*InvalidError](err); ok {
+		return invalid
+	}
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok && syntax.Offset > 0 && syntax.Offset <= int64(len(payload)) {
+		// Some writers put Infinity and NaN, which are not JSON.
+		rest := bytes.TrimPrefix(payload[syntax.Offset-1:], []byte("-"))
+		if bytes.HasPrefix(rest, []byte("I")) && bytes.Contains(payload, []byte("Infinity")) {
+			return &InvalidError{ReasonInfinity, "a value is Infinity; write null for a missing value"}
+		}
+		if bytes.Contains(payload, []byte("NaN")) {
+			return &InvalidError{ReasonMalformed, "a value is NaN; write null for a missing value"}
+		}
+	}
+	return &InvalidError{ReasonMalformed, err.Error()}
+}
 
 // Unmarshal is json.Unmarshal with JSON's one kind of number: 1.0 and 1e0 are 1 where an integer is meant. A classic nucleus
 // makes doubles of the integers in a jsonMessage, and so do Lua, MATLAB and many a PLC's library. 1.5 stays an error.
