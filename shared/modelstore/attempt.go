@@ -43,7 +43,7 @@ func (s *Store) attempted() []attempt {
 
 func (s *Store) writeAttempts(list []attempt) error {
 	if len(list) == 0 {
-		return s.disk.remove(s.path(attemptFile))
+		return s.disk.Remove(s.path(attemptFile))
 	}
 	return s.writeJSON(s.path(attemptFile), attempts{storeFormat, list[0], list[1:min(len(list), maxTried)]})
 }

@@ -3,6 +3,9 @@ package modelstore
 import (
 	"strings"
 	"testing"
+
+	"edgepdm/shared/modelstore/internal/disk"
+	"edgepdm/shared/modelstore/internal/modeltest"
 )
 
 // TestSyncOrder checks that everything a rename puts in place is synced before it, that the quarantine is before the end of
@@ -15,12 +18,12 @@ func TestSyncOrder(t *testing.T) {
 				sc.prepare(b)
 				b.open()
 			}
-			w := newWitness(t, b.dir)
-			b.store.disk = disk{before: w.before}
+			w := modeltest.NewWitness(t, b.dir)
+			b.store.disk = disk.Disk{Before: w.Before}
 			if err := sc.run(b, b.store); err != nil {
 				t.Fatal(err)
 			}
-			w.clean("is left", b.dir)
+			w.Clean("is left", b.dir)
 		})
 	}
 }

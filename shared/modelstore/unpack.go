@@ -13,13 +13,15 @@ import (
 
 	"edgepdm/shared/archive"
 	"edgepdm/shared/gbdt"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/internal/disk"
 )
 
 // maxMembers bounds an archive's members, also those that are skipped.
 const maxMembers = 64
 
 func archiveLimits() archive.Limits {
-	return archive.Limits{Entries: maxMembers, Bytes: MaxArchive, Strict: true}
+	return archive.Limits{Entries: maxMembers, Bytes: envelope.MaxArchive, Strict: true}
 }
 
 // unpack writes the files of a model.tar.gz that keep wants into the folder dir, which exists, and returns them in the
@@ -29,7 +31,7 @@ func archiveLimits() archive.Limits {
 // an error the folder may hold some files.
 //
 // Files are new (an existing one is an error), mode 0600, and not yet synced.
-func unpack(d disk, r io.Reader, dir string, limits archive.Limits, keep func(name string) bool) ([]ModelFile, error) {
+func unpack(d disk.Disk, r io.Reader, dir string, limits archive.Limits, keep func(name string) bool) ([]envelope.ModelFile, error) {
 	source := &sourceReader{r: r}
 	files, err := unpackFrom(d, source, dir, limits, keep)
 	if source.err != nil { // whatever came of it: the archive was not read to its end
@@ -38,7 +40,7 @@ func unpack(d disk, r io.Reader, dir string, limits archive.Limits, keep func(na
 	return files, err
 }
 
-func unpackFrom(d disk, r io.Reader, dir string, limits archive.Limits, keep func(name string) bool) (files []ModelFile, err error) {
+func unpackFrom(d disk.Disk, r io.Reader, dir string, limits archive.Limits, keep func(name string) bool) (files []envelope.ModelFile, err error) {
 	compressed := bufio.NewReader(r) // gzip reads no byte too many from an io.ByteReader
 	unzip, err := gzip.NewReader(compressed)
 	if err != nil {
@@ -62,18 +64,18 @@ func unpackFrom(d disk, r io.Reader, dir string, limits archive.Limits, keep fun
 	return files, nil
 }
 
-func unpackFile(d disk, dir string, m archive.Member) (ModelFile, error) {
-	if reservedFile(m.Name) {
-		return ModelFile{}, fmt.Errorf("%w: a file must not be named %s", archive.ErrInvalid, m.Name)
+func unpackFile(d disk.Disk, dir string, m archive.Member) (envelope.ModelFile, error) {
+	if envelope.ReservedFile(m.Name) {
+		return envelope.ModelFile{}, fmt.Errorf("%w: a file must not be named %s", archive.ErrInvalid, m.Name)
 	}
 	sum := sha256.New()
-	size, err := d.create(filepath.Join(dir, m.Name), io.TeeReader(m, sum))
-	if broken, is := errors.AsType[*contentError](err); is {
-		err = archive.Damaged(m.Name, broken.err)
+	size, err := d.Create(filepath.Join(dir, m.Name), io.TeeReader(m, sum))
+	if broken, is := errors.AsType[*disk.ContentError](err); is {
+		err = archive.Damaged(m.Name, broken.Err)
 	} else if err != nil {
 		err = fmt.Errorf("unpack %s: %w", m.Name, err)
 	}
-	return ModelFile{File: m.Name, SHA256: hex.EncodeToString(sum.Sum(nil)), Size: size}, err
+	return envelope.ModelFile{File: m.Name, SHA256: hex.EncodeToString(sum.Sum(nil)), Size: size}, err
 }
 
 // sourceReader remembers a failure to read, which is none of the archive.
@@ -97,8 +99,8 @@ func keepModel(name string) bool {
 }
 
 // chooseModel returns which file of an archive without a manifest is the model: xgboost-model, or the only *.ubj or *.json.
-func chooseModel(files []ModelFile) (ModelFile, error) {
-	var candidates []ModelFile
+func chooseModel(files []envelope.ModelFile) (envelope.ModelFile, error) {
+	var candidates []envelope.ModelFile
 	folds := 0
 	for _, f := range files {
 		switch {
@@ -114,12 +116,12 @@ func chooseModel(files []ModelFile) (ModelFile, error) {
 	case len(candidates) == 1:
 		return candidates[0], nil
 	case len(candidates) > 1:
-		return ModelFile{}, fmt.Errorf("%w: %d files could be the model (%s, %s …): name it %s", archive.ErrInvalid, len(candidates),
+		return envelope.ModelFile{}, fmt.Errorf("%w: %d files could be the model (%s, %s …): name it %s", archive.ErrInvalid, len(candidates),
 			candidates[0].File, candidates[1].File, gbdt.SageMakerModel)
 	case folds > 0:
-		return ModelFile{}, errFolds
+		return envelope.ModelFile{}, errFolds
 	}
-	return ModelFile{}, fmt.Errorf("%w: no file in it is the model: need %s, or one *.ubj or *.json", archive.ErrInvalid, gbdt.SageMakerModel)
+	return envelope.ModelFile{}, fmt.Errorf("%w: no file in it is the model: need %s, or one *.ubj or *.json", archive.ErrInvalid, gbdt.SageMakerModel)
 }
 
 // errFolds says that an archive is the model, for it holds those of a k-fold training.

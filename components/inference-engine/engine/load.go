@@ -9,6 +9,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
 )
 
 // A file that cannot be read is tried again: a local deployment on a classic nucleus makes the artifacts of a running
@@ -90,7 +91,7 @@ func (r *run) seed() error {
 	if r.models == nil || *r.seeded {
 		return nil
 	}
-	usable := func(m modelstore.Manifest, model *gbdt.Model) error {
+	usable := func(m envelope.Manifest, model *gbdt.Model) error {
 		_, err := readyToScore(modelstore.Installed{Manifest: m}, model, r.config)
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"edgepdm/shared/gbdt"
 	"edgepdm/shared/memory"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
 )
 
 const shortHash = 12 // hexadecimal digits that name a model without a version
@@ -46,11 +47,11 @@ func loadModel(path string, config Config) (*activeModel, error) {
 		return nil, fmt.Errorf("parse %s: %w", path, err)
 	}
 	sum := sha256.Sum256(data)
-	ref := event.ModelRef{Version: model.Attributes[modelstore.AttrVersion], SHA256: hex.EncodeToString(sum[:])}
+	ref := event.ModelRef{Version: model.Attributes[envelope.AttrVersion], SHA256: hex.EncodeToString(sum[:])}
 	if ref.Version == "" {
 		ref.Version = ref.SHA256[:shortHash]
 	}
-	threshold, err := modelstore.ThresholdOf(model.Attributes)
+	threshold, err := envelope.ThresholdOf(model.Attributes)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ func readyToScore(installed modelstore.Installed, loaded *gbdt.Model, config Con
 // prepare takes only a model that gives the probability of a fault.
 func prepare(model *scoring.Model, ref event.ModelRef, features []string, threshold float64, config Config) (*activeModel, error) {
 	if !model.Probability {
-		return nil, modelstore.NoProbability(model.Objective, model.Predictions)
+		return nil, envelope.NoProbability(model.Objective, model.Predictions)
 	}
 	m := &activeModel{
 		ref: ref, scorer: model, features: model.NumFeature, names: features, sensors: make(map[string]int, len(features)), own: threshold,

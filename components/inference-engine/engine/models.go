@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelnews"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/inbox"
 )
 
 const (
@@ -29,7 +30,7 @@ type models struct {
 	now    func() time.Time
 	store  *modelstore.Store
 	news   *modelnews.Outbox
-	inbox  *modelstore.Inbox // nil: no model is taken
+	inbox  *inbox.Inbox      // nil: no model is taken
 	last   *event.ModelEvent // the last that was published
 
 	trust struct { // the last answer of untrusted, and for which model
@@ -45,7 +46,7 @@ type models struct {
 
 // testResult is what a test, made beside the work, says.
 type testResult struct {
-	delivery  modelstore.Delivery
+	delivery  inbox.Delivery
 	candidate modelstore.Candidate
 	model     *activeModel
 	err       error
@@ -67,14 +68,14 @@ func (m *models) watch(keys []ed25519.PublicKey) {
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(m.rt.WorkDir, dir)
 	}
-	switch err := modelstore.Check(dir); {
+	switch err := inbox.Check(dir); {
 	case err == nil:
 	case errors.Is(err, fs.ErrNotExist):
 		m.rt.Log.Info("there is no inbox yet: deploy com.edgepdm.ModelFetcher to get new models", "inbox", dir)
 	default:
 		m.rt.Log.Error("the inbox cannot be used", "inbox", dir, "error", err)
 	}
-	m.inbox = &modelstore.Inbox{Dir: dir}
+	m.inbox = &inbox.Inbox{Dir: dir}
 }
 
 // current returns the active model, ready to score. A model on disk that is damaged gives way to the one before it.
@@ -129,7 +130,7 @@ func (m *models) look() {
 }
 
 // test verifies a delivery, and scores its golden rows, beside the work.
-func (m *models) test(d modelstore.Delivery) testResult {
+func (m *models) test(d inbox.Delivery) testResult {
 	r := testResult{delivery: d}
 	if r.candidate, r.err = m.store.Take(d); r.err == nil {
 		r.model, r.err = newActiveModel(r.candidate.Installed, m.config)
@@ -196,7 +197,7 @@ func (m *models) drop(r testResult) {
 	}
 }
 
-func (m *models) remove(d modelstore.Delivery) {
+func (m *models) remove(d inbox.Delivery) {
 	delete(m.retry, d.ID)
 	delete(m.damaged, d.ID)
 	if err := m.inbox.Remove(d.ID); err != nil {

@@ -25,7 +25,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/modelnews"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/request"
 	"edgepdm/shared/wait"
 )
@@ -88,9 +88,9 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	if err != nil {
 		return err
 	}
-	inbox := config.Inbox
-	if !filepath.IsAbs(inbox) {
-		inbox = filepath.Join(rt.WorkDir, inbox)
+	box := config.Inbox
+	if !filepath.IsAbs(box) {
+		box = filepath.Join(rt.WorkDir, box)
 	}
 	commands, err := rt.Subscribe(ctx, event.TopicModelFetch)
 	if err != nil {
@@ -105,8 +105,8 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	}
 	defer stopNews()
 	r := &run{
-		Fetcher: f, rt: rt, config: config, keys: keys, policy: config.policy(inbox), inboxDir: inbox,
-		inbox: modelstore.Inbox{Dir: inbox}, commands: commands, answers: rt.Publication(event.ReplyTopic(event.TopicModelFetch)),
+		Fetcher: f, rt: rt, config: config, keys: keys, policy: config.policy(box), inboxDir: box,
+		inbox: inbox.Inbox{Dir: box}, commands: commands, answers: rt.Publication(event.ReplyTopic(event.TopicModelFetch)),
 	}
 	defer r.access.Close()
 	asking, stop := context.WithCancel(ctx)
@@ -132,7 +132,7 @@ type run struct {
 	keys      []ed25519.PublicKey
 	policy    string
 	inboxDir  string
-	inbox     modelstore.Inbox
+	inbox     inbox.Inbox
 	commands  *ipc.Subscription[ipc.TopicMessage]
 	asked     *asked                 // on the device
 	strange   time.Time              // when a command was logged that is not understood

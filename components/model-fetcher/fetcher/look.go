@@ -9,13 +9,14 @@ import (
 	"path"
 	"time"
 
-	"github.com/aws/smithy-go"
-
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/shared/cloud"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/wait"
+	"github.com/aws/smithy-go"
 )
 
 // offer is a model that is published and acceptable so far.
@@ -41,7 +42,7 @@ func (r *run) look(ctx context.Context, again bool) error {
 	if r.config.Bucket == "" {
 		return nil
 	}
-	if err := modelstore.Check(r.inboxDir); err != nil {
+	if err := inbox.Check(r.inboxDir); err != nil {
 		return err
 	}
 	if err := r.connect(); err != nil {
@@ -51,7 +52,7 @@ func (r *run) look(ctx context.Context, again bool) error {
 	if !again {
 		known = r.record.settled(r.policy, false)
 	}
-	envelope, etag, err := r.loader.Get(ctx, r.config.Bucket, r.key(modelstore.EnvelopeFile), known, modelstore.MaxEnvelope)
+	sealed, etag, err := r.loader.Get(ctx, r.config.Bucket, r.key(envelope.EnvelopeFile), known, envelope.MaxEnvelope)
 	switch {
 	case errors.Is(err, download.ErrUnchanged):
 		return nil
@@ -64,8 +65,8 @@ func (r *run) look(ctx context.Context, again bool) error {
 	case err != nil:
 		return err
 	}
-	o := offer{id: hash(envelope), etag: etag, envelope: envelope}
-	signed, err := modelstore.VerifySigned(envelope, r.keys)
+	o := offer{id: hash(sealed), etag: etag, envelope: sealed}
+	signed, err := envelope.VerifySigned(sealed, r.keys)
 	if err != nil {
 		err = judge(err)
 		if r.doubtful(ctx, o, err) {
@@ -83,7 +84,7 @@ func (r *run) look(ctx context.Context, again bool) error {
 		return r.settle(o, err)
 	}
 	o.want = download.Want{
-		Bucket: r.config.Bucket, Key: r.key(m.Version, modelstore.ArchiveFile),
+		Bucket: r.config.Bucket, Key: r.key(m.Version, inbox.ArchiveFile),
 		Size: m.Archive.Size, SHA256: m.Archive.SHA256, MaxBytes: r.config.MaxBytes,
 	}
 	o.event.Detail = fmt.Sprintf("%d bytes, expires %s", m.Archive.Size, m.Expires.UTC().Format(time.DateOnly))
@@ -91,7 +92,7 @@ func (r *run) look(ctx context.Context, again bool) error {
 }
 
 // check refuses a manifest that is signed, but not to be accepted now (promises M3 and M4).
-func (r *run) check(m modelstore.Manifest) error {
+func (r *run) check(m envelope.Manifest) error {
 	last := r.record.bound(m.Name, r.keys)
 	switch {
 	case m.Archive.Size > r.config.MaxBytes:
@@ -100,7 +101,7 @@ func (r *run) check(m modelstore.Manifest) error {
 		return nil
 	case !r.Now().Before(m.Expires):
 		return refuse(modelstore.ReasonExpired, "version %s expired at %s", m.Version, m.Expires.UTC().Format(time.RFC3339))
-	case last != "" && modelstore.Compare(m.Version, last) < 0:
+	case last != "" && envelope.Compare(m.Version, last) < 0:
 		return refuse(modelstore.ReasonVersion, "version %s is lower than %s, which was delivered", m.Version, last)
 	}
 	return nil
@@ -108,7 +109,7 @@ func (r *run) check(m modelstore.Manifest) error {
 
 // lookUnsigned looks for an archive without a manifest, as SageMaker leaves it (promise M11).
 func (r *run) lookUnsigned(ctx context.Context, again bool) error {
-	key := r.key(modelstore.ArchiveFile)
+	key := r.key(inbox.ArchiveFile)
 	etag, size, err := r.loader.Find(ctx, r.config.Bucket, key)
 	switch {
 	case errors.Is(err, download.ErrMissing):

@@ -11,7 +11,7 @@ import (
 
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
 )
 
 // RecordFile is the file in the component's work directory that says what was fetched.
@@ -124,7 +124,7 @@ func (r *Record) deliver(o offer, inbox string) {
 // trusted no more bounds nothing.
 func (r Record) bound(name string, trusted []ed25519.PublicKey) string {
 	signer := r.Signers[name]
-	if signer != "" && !slices.ContainsFunc(trusted, func(key ed25519.PublicKey) bool { return modelstore.KeyID(key) == signer }) {
+	if signer != "" && !slices.ContainsFunc(trusted, func(key ed25519.PublicKey) bool { return envelope.KeyID(key) == signer }) {
 		return ""
 	}
 	return r.Delivered[name]

@@ -1,4 +1,4 @@
-package modelstore
+package envelope
 
 import (
 	"archive/tar"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"edgepdm/shared/archive"
+	"edgepdm/shared/modelstore/internal/disk"
 )
 
 // Packed identifies what Pack wrote.
@@ -60,10 +61,10 @@ func Pack(w io.Writer, modelPath string, others ...string) (Packed, error) {
 
 func packFile(members *tar.Writer, path string) (ModelFile, error) {
 	name := filepath.Base(path)
-	if !plainName(name, maxFileLength) || reservedFile(name) {
+	if !PlainName(name, MaxFileLength) || ReservedFile(name) {
 		return ModelFile{}, refuse(archive.ErrInvalid, "%.64q is not a plain file name", name)
 	}
-	f, size, err := openRegular(path)
+	f, size, err := disk.OpenRegular(path)
 	if err != nil {
 		return ModelFile{}, err
 	}

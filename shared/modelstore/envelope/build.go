@@ -1,4 +1,4 @@
-package modelstore
+package envelope
 
 import (
 	"crypto/sha256"
@@ -14,6 +14,7 @@ import (
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
+	"edgepdm/shared/modelstore/internal/disk"
 )
 
 // Build is what a manifest says besides what the model file and its golden rows tell.
@@ -64,7 +65,7 @@ func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
 	}
 	m := Manifest{
 		Format: ManifestFormat, Name: b.Name, Version: b.Version, Created: b.Created.UTC(), Expires: b.Expires.UTC(),
-		Archive: b.Archive, Model: ModelFile{File: filepath.Base(modelPath), SHA256: hashOf(data), Size: int64(len(data))},
+		Archive: b.Archive, Model: ModelFile{File: filepath.Base(modelPath), SHA256: HashOf(data), Size: int64(len(data))},
 		Objective: model.Objective, Features: b.Features, Trainer: b.Trainer, Golden: golden, Baseline: b.Baseline,
 	}
 	if m.Name == "" {
@@ -73,7 +74,7 @@ func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
 	if m.Trainer == "" {
 		m.Trainer = trainerOf(model)
 	}
-	if !plainName(m.Name, maxNameLength) {
+	if !PlainName(m.Name, maxNameLength) {
 		return Manifest{}, partError("name", refuse(ErrManifest, "name: %.64q is not 1 to %d of A-Z a-z 0-9 . _ -, beginning with a letter or digit", m.Name, maxNameLength))
 	}
 	if m.Threshold, err = ThresholdOf(model.Attributes); err != nil {
@@ -90,7 +91,7 @@ func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
 	if err := m.Validate(); err != nil {
 		return Manifest{}, err
 	}
-	err = checkModel(m, model)
+	err = CheckModel(m, model)
 	if errors.Is(err, ErrGolden) {
 		return m, partError("golden", err)
 	}
@@ -99,7 +100,7 @@ func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
 
 // readGolden reads at most MaxGolden rows.
 func readGolden(path string) (columns []string, rows []GoldenRow, err error) {
-	f, _, err := openRegular(path)
+	f, _, err := disk.OpenRegular(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open golden rows: %w", err)
 	}
@@ -178,7 +179,7 @@ func at(list []string, i int) string {
 	return ""
 }
 
-func hashOf(data []byte) string {
+func HashOf(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
 }

@@ -1,9 +1,11 @@
-package modelstore
+package modeltest
 
 import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"edgepdm/shared/modelstore/internal/disk"
 )
 
 // witness follows which files and names a loss of power could still take away, and reports a rename that relies on one.
@@ -14,24 +16,24 @@ type witness struct {
 	names map[string]bool // folders in which a name was added or changed since they were synced
 }
 
-func newWitness(t *testing.T, store string) *witness {
+func NewWitness(t *testing.T, store string) *witness {
 	return &witness{t: t, store: store, data: map[string]bool{}, names: map[string]bool{}}
 }
 
-func (w *witness) before(op op, path, to string) error {
+func (w *witness) Before(op disk.Op, path, to string) error {
 	switch op {
-	case opCreate, opWrite:
+	case disk.OpCreate, disk.OpWrite:
 		w.data[path] = true
 		w.names[filepath.Dir(path)] = true
-	case opMkdir:
+	case disk.OpMkdir:
 		w.names[filepath.Dir(path)] = true
-	case opSync:
+	case disk.OpSync:
 		delete(w.data, path)
-	case opSyncDir:
+	case disk.OpSyncDir:
 		delete(w.names, path)
-	case opRename:
+	case disk.OpRename:
 		w.rename(path, to)
-	case opRemove: // that a removal is undone does no harm
+	case disk.OpRemove: // that a removal is undone does no harm
 		w.forget(path)
 	}
 	return nil
@@ -48,8 +50,8 @@ func (w *witness) rename(from, to string) {
 			w.t.Errorf("%s becomes %s while its names are not synced", from, to)
 		}
 	}
-	if to == filepath.Join(w.store, currentFile) {
-		w.clean("is about to be pointed at", filepath.Join(w.store, versionsDir))
+	if to == filepath.Join(w.store, "current") {
+		w.Clean("is about to be pointed at", filepath.Join(w.store, "versions"))
 	}
 	w.forget(from)
 	w.names[filepath.Dir(to)] = true
@@ -68,8 +70,8 @@ func (w *witness) forget(path string) {
 	}
 }
 
-// clean checks that nothing below a folder can be lost.
-func (w *witness) clean(why, dir string) {
+// Clean checks that nothing below a folder can be lost.
+func (w *witness) Clean(why, dir string) {
 	w.t.Helper()
 	for path := range w.data {
 		if within(path, dir) {

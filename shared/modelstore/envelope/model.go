@@ -1,4 +1,4 @@
-package modelstore
+package envelope
 
 import (
 	"math"
@@ -20,18 +20,18 @@ const (
 const defaultThreshold = 0.5
 
 const (
-	shortHash     = 12 // hexadecimal digits of a SHA-256 that name something
-	unsignedModel = "unsigned"
+	ShortHash     = 12 // hexadecimal digits of a SHA-256 that name something
+	UnsignedModel = "unsigned"
 )
 
-// describe makes the manifest of a model that has none.
-func describe(model *gbdt.Model, file ModelFile) (Manifest, error) {
+// Describe makes the manifest of a model that has none.
+func Describe(model *gbdt.Model, file ModelFile) (Manifest, error) {
 	m := Manifest{
-		Format: ManifestFormat, Name: model.Attributes[attrName], Version: file.SHA256[:shortHash], Model: file,
+		Format: ManifestFormat, Name: model.Attributes[attrName], Version: file.SHA256[:ShortHash], Model: file,
 		Objective: model.Objective, Features: model.FeatureNames, Trainer: trainerOf(model),
 	}
-	if !plainName(m.Name, maxNameLength) {
-		m.Name = unsignedModel
+	if !PlainName(m.Name, maxNameLength) {
+		m.Name = UnsignedModel
 	}
 	if model.NumFeature > MaxFeatures || !plainText(m.Objective) {
 		return m, refuse(ErrModel, "it has %d features (at most %d) and the objective %.40q", model.NumFeature, MaxFeatures, m.Objective)
@@ -49,9 +49,9 @@ func describe(model *gbdt.Model, file ModelFile) (Manifest, error) {
 	return m, nil
 }
 
-// checkModel says whether a model is what the manifest describes, and gives the golden rows the same margins, bit for bit
+// CheckModel says whether a model is what the manifest describes, and gives the golden rows the same margins, bit for bit
 // (rule 3 of the design), from the boosting rounds that SageMaker's endpoint uses. The error wraps ErrModel or ErrGolden.
-func checkModel(m Manifest, model *gbdt.Model) error {
+func CheckModel(m Manifest, model *gbdt.Model) error {
 	switch {
 	case model.Objective != m.Objective:
 		return refuse(ErrModel, "its objective is %.40s, the manifest says %s", model.Objective, m.Objective)
