@@ -10,7 +10,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -57,9 +56,8 @@ type demo struct {
 	saved     map[string]string // sound files by their key in the cloud
 	newest    string            // sound file
 
-	mu    sync.Mutex
-	notes []string // what the demo did, for the view
-	live  bool
+	live bool
+	note atomic.Pointer[string] // what the demo did last, for the view
 }
 
 // run runs the demo and returns an error when a row was neither scored nor counted, or a message was lost.
@@ -307,14 +305,12 @@ func (d *demo) show(ctx context.Context) error {
 	}
 }
 
-// note records what the demo did, and prints it where there is no live view.
-func (d *demo) note(what string, err error) {
+// did notes what the demo did, and prints it where there is no live view.
+func (d *demo) did(what string, err error) {
 	if err != nil {
 		what += " failed: " + err.Error()
 	}
-	d.mu.Lock()
-	d.notes = append(d.notes, what)
-	d.mu.Unlock()
+	d.note.Store(&what)
 	if !d.live {
 		d.print("%s", what)
 	}

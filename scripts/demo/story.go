@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
@@ -92,22 +94,14 @@ func (d *demo) tell(ctx context.Context, acts []act) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	<-timer.C
-	for len(acts) > 0 {
-		next := 0
-		for i, a := range acts {
-			if a.at < acts[next].at {
-				next = i
-			}
-		}
-		a := acts[next]
-		acts = append(acts[:next], acts[next+1:]...)
+	slices.SortStableFunc(acts, func(a, b act) int { return cmp.Compare(a.at, b.at) })
+	for _, a := range acts {
 		timer.Reset(time.Until(begin.Add(a.at)))
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
-		err := a.do(ctx)
-		d.note(a.what, err)
+		d.did(a.what, a.do(ctx))
 	}
 }

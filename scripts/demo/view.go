@@ -88,11 +88,8 @@ func (v *view) picture(now time.Time) *picture {
 		p.things = append(p.things, thingLine{name, *o.things[name]})
 	}
 	o.mu.Unlock()
-
-	v.demo.mu.Lock()
-	defer v.demo.mu.Unlock()
-	if n := len(v.demo.notes); n > 0 {
-		p.note = v.demo.notes[n-1]
+	if note := v.demo.note.Load(); note != nil {
+		p.note = *note
 	}
 	return p
 }

@@ -20,10 +20,7 @@ import (
 )
 
 func main() {
-	component.Execute(cli.Program{
-		Name: "stage", Version: "dev", Summary: "build the components and lay them out for a deployment",
-		Commands: []cli.Command{{Name: "", Summary: "build and lay out", Run: run}},
-	})
+	component.Tool("stage", "build the components and lay them out for a deployment", run)
 }
 
 func run(ctx context.Context, args []string, s cli.Streams) error {

@@ -138,9 +138,10 @@ const (
 	maxDamageText = 300
 )
 
-// NewDamage notes it now.
+// NewDamage notes it now. While the process runs, At keeps its monotonic reading: a core whose clock is set after the start
+// tells of the damage for a day all the same.
 func NewDamage(now time.Time, text string) *Damage {
-	return &Damage{now.UTC(), strings.ToValidUTF8(text[:min(len(text), maxDamageText)], "")}
+	return &Damage{now, strings.ToValidUTF8(text[:min(len(text), maxDamageText)], "")}
 }
 
 // Told returns what is to be told of it now; nil for nothing.

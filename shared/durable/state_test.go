@@ -150,3 +150,10 @@ func TestDamageIsToldForADay(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Damage that a program finds before the clock is set is told for a day by the monotonic reading, whatever the clock says later.
+func TestDamageIsToldThoughTheClockIsSetLater(t *testing.T) {
+	if now := time.Now(); NewDamage(now, "x").At != now {
+		t.Error("the time of the damage has no monotonic reading")
+	}
+}

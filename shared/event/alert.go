@@ -35,8 +35,10 @@ type AlarmState string
 
 // The alarm states.
 const (
-	AlarmUnacknowledged AlarmState = "UNACKNOWLEDGED" // raised
-	AlarmNormal         AlarmState = "NORMAL"         // over
+	AlarmUnacknowledged         AlarmState = "UNACKNOWLEDGED"          // raised
+	AlarmAcknowledged           AlarmState = "ACKNOWLEDGED"            // raised, and somebody has seen it
+	AlarmReturnedUnacknowledged AlarmState = "RETURNED_UNACKNOWLEDGED" // over, and nobody has seen it
+	AlarmNormal                 AlarmState = "NORMAL"                  // over
 )
 
 // Severity is an alarm's priority in the words of ISA-18.2.
@@ -48,6 +50,18 @@ const (
 	SeverityMedium Severity = "medium"
 	SeverityLow    Severity = "low"
 )
+
+// Rank orders severities: 0 comes first.
+func (s Severity) Rank() int {
+	switch s {
+	case SeverityHigh:
+		return 0
+	case SeverityMedium:
+		return 1
+	default:
+		return 2
+	}
+}
 
 // Alert reports that an alarm was raised or is over.
 type Alert struct {

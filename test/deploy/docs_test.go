@@ -247,3 +247,20 @@ func anchors(page string) (names []string) {
 	}
 	return names
 }
+
+// The table of folders in architecture.md names every folder with programs or packages, and none that is not there.
+func TestArchitectureNamesEveryFolder(t *testing.T) {
+	root := need.Root(t)
+	page := string(read(t, root, "docs", "architecture.md"))
+	for _, top := range []string{"components", "shared", "scripts", "test"} {
+		entries, err := os.ReadDir(filepath.Join(root, top))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			if folder := top + "/" + entry.Name(); entry.IsDir() && !strings.Contains(page, "["+folder+"](../"+folder+")") {
+				t.Errorf("docs/architecture.md has no link to %s", folder)
+			}
+		}
+	}
+}

@@ -64,7 +64,7 @@ func TestAlertsWithoutATopic(t *testing.T) {
 	a := alert("a-1")
 	r.store("alerts-sns", r.record("alerts-sns", a.ID, event.AlertTopic(a.Thing), encode(t, a)))
 	r.start()
-	h := r.awaitState(event.StateDegraded, "alerts-sns deliver: alertTopicArn is not set, and alerts of before wait for a topic: 1")
+	h := r.awaitState(event.StateDegraded, "alerts-sns deliver: alertTopicArn is not set: 1 previous alerts wait for a topic")
 	if h.Counters["stream.alerts-sns.depth"] != 1 {
 		t.Errorf("%+v", h)
 	}

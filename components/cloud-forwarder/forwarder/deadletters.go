@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -149,6 +150,24 @@ func (d *deadLetters) keepLine(line []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.write(append(bytes.TrimSpace(line), '\n'))
+}
+
+// setAside begins new dead letters; the files so far are to be sent again.
+func (d *deadLetters) setAside() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := os.Remove(d.path() + droppedSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("take dead letters: %w", err)
+	}
+	d.dropped = droppedLetters{}
+	kind := strings.TrimSuffix(d.name, replaySuffix)
+	for i, name := range []string{d.name + deadOldSuffix, d.name} {
+		to := fmt.Sprintf("%s%d-%d-%s%s", replayPrefix, d.now().UnixNano(), i, kind, replaySuffix)
+		if err := os.Rename(filepath.Join(d.dir, name), filepath.Join(d.dir, to)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("take dead letters: %w", err)
+		}
+	}
+	return nil
 }
 
 // lost returns how many letters were dropped since somebody took them and since the last call, and when the last was.

@@ -1,7 +1,6 @@
 package forwarder
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,7 +9,6 @@ import (
 
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
-	"edgepdm/shared/ipc"
 	"edgepdm/shared/random"
 	"edgepdm/shared/spool"
 )
@@ -83,35 +81,4 @@ func (d *drops) reported() error {
 		return fmt.Errorf("forget drops: %w", err)
 	}
 	return nil
-}
-
-// reportDrops puts a report of what was dropped beside the alerts, when the cloud can be reached again.
-func (r *run) reportDrops(ctx context.Context) {
-	d, now := r.forwarder.drops, r.forwarder.Now()
-	err := d.keep(now, ctx.Err() != nil)
-	if d.report.Sum() > 0 && r.uplink.works() && r.toIoT.isOpen() && ctx.Err() == nil {
-		if sent := r.sendDrops(ctx, now); sent == nil {
-			err = d.reported()
-		}
-	}
-	r.toIoT.report(placeDrops, err)
-}
-
-func (r *run) sendDrops(ctx context.Context, now time.Time) error {
-	report := r.forwarder.drops.report
-	report.TS = now.UTC()
-	payload, err := event.Encode(report)
-	if err != nil {
-		return err
-	}
-	receipt, err := r.keep(ctx, r.toIoT, ipc.TopicMessage{Topic: event.TopicDropped, Payload: payload}, report.ID, report.TS)
-	if err != nil {
-		return err
-	}
-	select {
-	case <-receipt.Done():
-		return receipt.Err()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -89,7 +89,7 @@ func (l *fastLane) send(ctx context.Context) {
 	}
 	if l.head != nil && l.gone(l.head.record) { // what was said of it is old before the next record comes
 		l.uplink.forget(sender{stream: l.name})
-		l.delivers(l.head.record.Seq)
+		l.clearDelivery(l.head.record.Seq)
 		l.head = nil
 	}
 	err := l.queue.Wait(ctx, 0)
@@ -128,7 +128,7 @@ func (l *fastLane) attemptHead(ctx context.Context) {
 	case result == settled:
 		l.drop(l.head.record)
 		return
-	case l.head.attempts >= asideTries && mayStepAside(kind) && kind != cloud.Unreachable && kind != cloud.Cut:
+	case l.head.attempts >= parkAfter && mayPark(kind) && kind != cloud.Unreachable && kind != cloud.Cut:
 		l.refused = true
 		return
 	case kind == cloud.Throttled:
@@ -184,24 +184,17 @@ func (s *stream) moveOn(ctx context.Context, n int) (moved uint64, err error) {
 		receipts = append(receipts, receipt)
 	}
 	for _, receipt := range receipts { // in the order of the records
-		select {
-		case <-receipt.Done():
-			if failed := receipt.Err(); failed != nil {
-				err = failed
-			} else {
-				moved++
-				continue
-			}
-		case <-ctx.Done():
-			err = ctx.Err()
+		if failed := await(ctx, receipt); failed != nil {
+			err = failed
+			break
 		}
-		break
+		moved++
 	}
 	if moved == 0 {
 		return 0, err
 	}
 	for _, r := range records[:moved] {
-		s.delivers(r.Seq)
+		s.clearDelivery(r.Seq)
 	}
 	s.uplink.forget(sender{stream: s.name})
 	return moved, errors.Join(err, s.queue.Ack(records[moved-1].Seq))

@@ -57,7 +57,7 @@ func TestFreshChangesPassTheBacklog(t *testing.T) {
 			if name == "of samples" {
 				checkOrder(t, r.iot, "/prediction/press-1", ids)
 			}
-			r.await("nothing waits", event.Health.Drained)
+			r.await("nothing waits", func(h event.Health) bool { return h.Drained() })
 		})
 	}
 }
@@ -78,7 +78,7 @@ func TestNothingIsLostBetweenTheStreams(t *testing.T) {
 	r.cloud.SetUplink(true)
 	r.start()
 	r.iot.await(t, "all", has(want...))
-	r.await("nothing waits", event.Health.Drained)
+	r.await("nothing waits", func(h event.Health) bool { return h.Drained() })
 	seen := make(map[string]bool)
 	for _, a := range r.iot.all() {
 		if seen[a.ids[0]] && !a.replayed() {
@@ -165,7 +165,7 @@ func TestLabelChangesLeaveBelowTheFloor(t *testing.T) {
 	ids := r.changes("press-2", 30)
 	r.start()
 	r.iot.await(t, "label changes", has(ids...))
-	h := r.await("nothing waits", event.Health.Drained)
+	h := r.await("nothing waits", func(h event.Health) bool { return h.Drained() })
 	if n := h.Counters["stream.label-changes.dropped"] + h.Counters["stream.predictions.dropped"]; n > 0 {
 		t.Errorf("%d dropped", n)
 	}

@@ -54,11 +54,11 @@ type snsSink struct {
 	client *sns.Client
 	arn    string
 	access *cloud.Access
-	since  func(event.Alert) progress // what has happened to the alarm
+	status func(event.Alert) alertStatus // what has happened to the alarm
 }
 
 func (s *snsSink) send(ctx context.Context, m message) error {
-	subjectLine, text, err := snsMessage(m, s.since)
+	subjectLine, text, err := snsMessage(m, s.status)
 	if err != nil {
 		return fmt.Errorf("%w: %w: %w", errLocal, errPoison, err)
 	}

@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
 	"edgepdm/shared/spool"
 	"edgepdm/shared/wait"
 )
@@ -39,7 +41,7 @@ const (
 	placeExpire  = "expire"
 	placeMove    = "move on"
 	placeDrops   = "drops"
-	placeKnown   = "known alerts"
+	placeDedup   = "known alerts"
 	placeAWS     = "AWS"
 	placeRootCAs = "root certificates"
 )
@@ -52,8 +54,8 @@ const (
 	buryTries   = 10               // until a dead letter goes to the log only
 )
 
-// stream is one queue and the sink that drains it, in order unless parallel is above 1 or the sink does not take a record (promise F4). Streams do not wait for each other, so that
-// alerts overtake predictions and neither starves (F6).
+// stream is one queue and the sink that drains it: in order, unless parallel is above 1 or the sink does not take a record
+// (promise F4). Streams do not wait for each other, so that alerts overtake predictions and neither starves (F6).
 type stream struct {
 	name    string
 	dir     string
@@ -74,8 +76,8 @@ type stream struct {
 
 	ahead   atomic.Pointer[window]  // what is under way; nil before there is a sink
 	drops   *drops                  // of all streams
-	buried  occasions               // messages that became dead letters
-	failing occasions               // messages whose first attempt failed
+	buried  logLimiter              // messages that became dead letters
+	failing logLimiter              // messages whose first attempt failed
 	dropped map[spool.Reason]uint64 // as counted
 	lost    uint64                  // as counted
 }
@@ -84,6 +86,47 @@ type stream struct {
 type envelope struct {
 	Topic   string          `json:"topic"`
 	Message json.RawMessage `json:"message"`
+}
+
+// encode is json.Marshal without the escapes for HTML: a message is kept as it came.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// put begins to put a message on disk.
+func (s *stream) put(ctx context.Context, m ipc.TopicMessage, id string, ts time.Time) (*spool.Receipt, error) {
+	payload, err := encode(envelope{m.Topic, m.Payload})
+	if err != nil {
+		return nil, fmt.Errorf("encode record: %w", err)
+	}
+	if ts.IsZero() {
+		ts = s.options.Now()
+	}
+	return s.queue.AppendAsync(ctx, spool.Record{Stream: s.name, ID: id, Time: ts.UnixNano(), Payload: payload})
+}
+
+// accepted counts a message that is on disk.
+func (s *stream) accepted() {
+	s.count(counterAccepted, 1)
+	s.report(placeReceive, nil)
+}
+
+// refused counts a message that is not.
+func (s *stream) refused(err error) {
+	reason := ".disk" // it does not take it
+	switch {
+	case errors.Is(err, spool.ErrFull):
+		reason = ".full" // the stream's bound in bytes
+	case errors.Is(err, spool.ErrNoSpace):
+		reason = ".free-space" // the disk's floor
+	}
+	s.rt.Counter(CounterRefused).Add(1)
+	s.rt.Counter(CounterRefused + reason).Add(1)
+	s.report(placeReceive, fmt.Errorf("not put on disk: %w", err))
 }
 
 // report says what is wrong with the disk at a place of the stream; nil: it works.
@@ -114,10 +157,7 @@ func (s *stream) expire(now time.Time) {
 func (s *stream) measure(now time.Time) {
 	stats := s.queue.Stats()
 	set := func(what string, n uint64) { s.rt.Counter(event.CounterStream + s.name + what).Store(n) }
-	depth := stats.Depth
-	if w := s.ahead.Load(); w != nil {
-		depth -= min(depth, uint64(w.delivered()))
-	}
+	depth := s.waiting()
 	set(event.CounterStreamDepth, depth)
 	set(counterBytes, uint64(stats.Bytes))
 	age := time.Duration(0)

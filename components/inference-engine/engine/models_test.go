@@ -23,6 +23,7 @@ import (
 
 // publisher makes signed deliveries of the shipped model, under other versions, and puts them into the engine's inbox.
 type publisher struct {
+	rig   *rig
 	t     *testing.T
 	key   ed25519.PrivateKey
 	inbox inbox.Inbox
@@ -42,13 +43,22 @@ func newPublisher(r *rig) *publisher {
 	coretest.Configure(r.t, r.core, engineName, map[string]any{
 		"inbox": box.Dir, "publicKeys": []any{base64.StdEncoding.EncodeToString(public)},
 	})
-	return &publisher{r.t, key, box}
+	return &publisher{r, r.t, key, box}
 }
 
 // deliver delivers a version; spoil, if not nil, changes the manifest before it is signed, or the envelope after.
 func (p *publisher) deliver(version string, spoil func(*envelope.Manifest), tamper func([]byte) []byte) {
 	p.t.Helper()
 	p.deliverFile(shippedModel, "../model/golden.csv", version, spoil, tamper)
+}
+
+// gone waits until the inbox is empty.
+func (p *publisher) gone() {
+	p.t.Helper()
+	p.rig.await("an empty inbox", func(event.Health) bool {
+		ready, err := p.inbox.Ready()
+		return err == nil && len(ready) == 0
+	})
 }
 
 // deliverFile does that with another model.
@@ -167,9 +177,7 @@ func TestModelsAreDeliveredRefusedAndRolledBack(t *testing.T) {
 			t.Errorf("%s: %+v", c.why, e)
 		}
 		scoredBy("1.1.0")
-		if ready, err := p.inbox.Ready(); err != nil || len(ready) != 0 {
-			t.Errorf("%s: the delivery is still in the inbox: %v, %v", c.why, ready, err)
-		}
+		p.gone()
 	}
 
 	if text, err := r.ask(event.CommandRollback, "too many false alarms"); err != nil || !strings.Contains(text, "1.1.0 to simulated-compressor "+shipped) {
@@ -196,18 +204,11 @@ func TestTheActiveModelDeliveredAgain(t *testing.T) {
 	same := func(m *envelope.Manifest) { m.Created, m.Expires = created, created.Add(time.Hour) }
 	p.deliver("1.1.0", same, nil)
 	r.modelEvent(event.ModelActivated)
-	gone := func() {
-		t.Helper()
-		r.await("an empty inbox", func(event.Health) bool {
-			ready, err := p.inbox.Ready()
-			return err == nil && len(ready) == 0
-		})
-	}
-	gone()
+	p.gone()
 	p.deliver("1.1.0", same, nil)
-	gone()
+	p.gone()
 	p.deliver("1.1.0", nil, nil)
-	gone()
+	p.gone()
 	p.deliver("1.2.0", nil, nil)
 	if e := r.modelEvent(event.ModelActivated); e.Version != "1.2.0" {
 		t.Errorf("%+v", e)

@@ -63,7 +63,7 @@ type Progress struct {
 	Done, Total int64 // bytes in the file, and of the object
 	Received    int64 // bytes that came since the last report
 	Resumed     bool  // a download begins with bytes that were there
-	Restarted   bool  // a download started over, for the object has changed
+	Restarted   bool  // a download started over: the object has changed, or the service ignores Range
 }
 
 // File is what a download writes to.
@@ -92,7 +92,8 @@ type Downloader struct {
 
 const (
 	defaultTimeout = 30 * time.Second
-	maxRestarts    = 3 // in one Fetch: an object that changes all the time is tried again later
+	maxRestarts    = 3    // in one Fetch: an object that changes all the time is tried again later
+	maxTag         = 1024 // bytes of an ETag or a version id, which is sent back to the service
 	buffer         = 64 << 10
 )
 
@@ -123,19 +124,18 @@ func (d *Downloader) Fetch(ctx context.Context, w Want, path string) (Got, error
 
 // fetch sends requests until the object is complete.
 func (d *Downloader) fetch(ctx context.Context, w Want, p *partial) (Got, error) {
-	for restarts := 0; p.state.ETag == "" || p.bytes < p.state.Size; {
+	for p.state.ETag == "" || p.bytes < p.state.Size {
 		before := p.bytes
 		err := d.request(ctx, w, p)
 		switch {
-		case errors.Is(err, errChanged) && restarts < maxRestarts:
-			restarts++
+		case errors.Is(err, errChanged) && p.restarts < maxRestarts:
 			d.log().Warn("the object has changed: the download starts over", "bucket", w.Bucket, "key", w.Key, "error", err)
 			if err := p.reset(w); err != nil {
 				return Got{}, err
 			}
-			d.report(Progress{Restarted: true})
-		case err != nil && p.bytes > before && !final(err) && !errors.Is(err, errStalled) && ctx.Err() == nil:
-			d.log().Info("the download was interrupted, and goes on", "bytes", p.bytes, "of", p.state.Size, "error", err)
+			d.startOver(p)
+		case err != nil && p.bytes > before && p.restarts <= maxRestarts && !final(err) && !errors.Is(err, errStalled) && ctx.Err() == nil:
+			d.log().Info("the download was interrupted and resumes", "bytes", p.bytes, "of", p.state.Size, "error", err)
 			if err := p.checkpoint(); err != nil {
 				return Got{}, err
 			}
@@ -145,6 +145,12 @@ func (d *Downloader) fetch(ctx context.Context, w Want, p *partial) (Got, error)
 		}
 	}
 	return p.finish(w)
+}
+
+// startOver counts that the bytes come from the beginning once more.
+func (d *Downloader) startOver(p *partial) {
+	p.restarts++
+	d.report(Progress{Restarted: true})
 }
 
 // final tells whether a request's error is not a matter of the line.

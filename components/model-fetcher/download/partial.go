@@ -64,6 +64,8 @@ type partial struct {
 	bytes int64 // in the file
 	hash  hash.Hash
 	saved time.Time // when the last checkpoint was
+
+	restarts int // how often the bytes came from the beginning once more
 }
 
 // openPartial opens the file and goes on with it, if its bytes are of the object that is wanted.

@@ -91,7 +91,7 @@ func (a *asked) wanted() {
 func (a *asked) late(before time.Time) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	text := "a look is under way, and goes on"
+	text := "a look is under way"
 	if a.step != "" {
 		text += ": " + a.step
 	}
@@ -146,14 +146,14 @@ func (r *run) command(m ipc.TopicMessage) bool {
 		total := r.rt.Counter(CounterInvalid).Add(1)
 		if now := r.Now(); now.Sub(r.strange).Abs() >= logEvery {
 			r.strange = now
-			r.rt.Log.Warn("a command is not understood", "topic", m.Topic, "error", err, "total", total)
+			r.rt.Log.Warn("the command is not valid", "topic", m.Topic, "error", err, "total", total)
 		}
 		r.reply(c.ID, "", err)
 		return false
 	}
 	if now := r.Now(); now.Sub(r.commanded).Abs() >= logEvery {
 		r.commanded = now
-		r.rt.Log.Info("looking for a model, as commanded", "by", c.By, "again", c.Again)
+		r.rt.Log.Info("looking for a model by command", "by", c.By, "again", c.Again)
 	}
 	r.again = r.again || c.Again // also if the configuration changes now, and the next Run looks
 	if len(r.replies) < maxReplies {
@@ -183,16 +183,16 @@ func (r *run) found(err error) (string, error) {
 	if r.config.Bucket == "" {
 		return "", errors.New("no model is fetched: bucket is not configured")
 	}
-	last := r.record.Last
-	if r.detail != "" || last == nil {
-		return "nothing is to be fetched: " + r.detail, nil
+	last := r.looker.record.Last
+	if r.looker.detail != "" || last == nil {
+		return "nothing is to be fetched: " + r.looker.detail, nil
 	}
 	model := strings.TrimSpace(last.Name + " " + last.Version)
 	if model == "" {
 		model = "one without a valid manifest"
 	}
 	text := fmt.Sprintf("the published model is %s: %s at %s", model, last.Event, last.TS.Local().Format(time.DateTime))
-	if r.record.Outcome == OutcomeRefused {
+	if r.looker.record.Outcome == OutcomeRefused {
 		return "", fmt.Errorf("%s: %s", text, last.Detail)
 	}
 	return text, nil
@@ -205,6 +205,6 @@ func (r *run) reply(id, text string, err error) {
 		err = r.answers.Send(event.ReplyTopic(event.TopicModelFetch), payload)
 	}
 	if err != nil {
-		r.rt.Log.Warn("the reply to a command is not published", "error", err)
+		r.rt.Log.Warn("the reply to a command could not be published", "error", err)
 	}
 }

@@ -9,18 +9,15 @@ package fetcher
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"edgepdm/components/model-fetcher/download"
-	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
@@ -28,6 +25,7 @@ import (
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/request"
 	"edgepdm/shared/wait"
+	"golang.org/x/sync/errgroup"
 )
 
 // Names of counters in the health messages. Refusals are counted as model.refused.<reason>.
@@ -38,7 +36,7 @@ const (
 	CounterRefused   = "model.refused"      // in all
 	CounterBytes     = "download.bytes"     // of archives, as they came
 	CounterResumed   = "download.resumed"   // went on where an earlier process, or an earlier look, ended
-	CounterRestarted = "download.restarted" // started over, for the object had changed
+	CounterRestarted = "download.restarted" // started over: the object had changed, or the service ignored Range
 	CounterDiskFull  = "disk.full"
 	CounterInvalid   = "message.invalid"
 	CounterLost      = "event.lost" // made room for newer ones while no forwarder took them
@@ -55,7 +53,7 @@ const (
 )
 
 var (
-	errLong  = errors.New("the look took too long, and is ended; the next one goes on with its download")
+	errLong  = errors.New("the look took too long and was stopped: the next look resumes its download")
 	errEnded = errors.New("the nucleus ended the subscription")
 )
 
@@ -72,11 +70,7 @@ type Fetcher struct {
 	// Open opens the files of downloads; nil for os.OpenFile.
 	Open func(name string, flag int, perm os.FileMode) (download.File, error)
 
-	news    *modelnews.Outbox // events that the forwarder does not have
-	record  *Record           // nil until it was read
-	doubts  doubts
-	unsaved bool    // the record in memory is newer than the file
-	seen    string  // delivery whose finding was told
+	memory  memory
 	again   bool    // a command asks for what was dealt with before; until a look has obeyed
 	replies []reply // to the commands over IPC that the next look answers
 }
@@ -88,34 +82,35 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	if err != nil {
 		return err
 	}
-	box := config.Inbox
-	if !filepath.IsAbs(box) {
-		box = filepath.Join(rt.WorkDir, box)
+	dir := config.Inbox
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(rt.WorkDir, dir)
 	}
 	commands, err := rt.Subscribe(ctx, event.TopicModelFetch)
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", event.TopicModelFetch, err)
 	}
-	if f.news == nil {
-		f.news = modelnews.Open(filepath.Join(rt.WorkDir, newsFile), f.Now)
+	if f.memory.news == nil {
+		f.memory.news = modelnews.Open(filepath.Join(rt.WorkDir, newsFile), f.Now)
 	}
-	stopNews, err := modelnews.Start(ctx, rt, f.news)
+	stopNews, err := modelnews.Start(ctx, rt, f.memory.news)
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", event.TopicAckModel, err)
 	}
 	defer stopNews()
-	r := &run{
-		Fetcher: f, rt: rt, config: config, keys: keys, policy: config.policy(box), inboxDir: box,
-		inbox: inbox.Inbox{Dir: box}, commands: commands, answers: rt.Publication(event.ReplyTopic(event.TopicModelFetch)),
+	asked := newAsked(request.NewDesk(event.ModelFetcher, rt.WorkDir, f.Now, rt.Log), f.Now)
+	looker := &looker{
+		Fetcher: f, memory: &f.memory, rt: rt, config: config, keys: keys, policy: config.policy(dir), inboxDir: dir,
+		inbox: inbox.Inbox{Dir: dir}, progress: asked.progress,
 	}
-	defer r.access.Close()
-	asking, stop := context.WithCancel(ctx)
-	var taking sync.WaitGroup
-	r.asked = newAsked(request.NewDesk(event.ModelFetcher, rt.WorkDir, f.Now, rt.Log), f.Now)
-	taking.Go(func() { r.asked.take(asking) })
-	defer taking.Wait()
-	defer stop()
-	return r.run(ctx)
+	defer func() { looker.access.Close() }()
+	r := &run{
+		Fetcher: f, rt: rt, config: config, looker: looker, commands: commands, asked: asked, answers: rt.Publication(event.ReplyTopic(event.TopicModelFetch)),
+	}
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error { asked.take(ctx); return nil })
+	work.Go(func() error { return r.run(ctx) })
+	return work.Wait()
 }
 
 // reply is owed to a command over IPC.
@@ -124,26 +119,18 @@ type reply struct {
 	since time.Time
 }
 
-// run is one Run of the fetcher.
+// run is one Run of the fetcher: it decides when to look, and obeys and answers commands. Its goroutine waits for that of
+// each look.
 type run struct {
 	*Fetcher
 	rt        *component.Runtime
 	config    Config
-	keys      []ed25519.PublicKey
-	policy    string
-	inboxDir  string
-	inbox     inbox.Inbox
+	looker    *looker // run uses it between two looks only
 	commands  *ipc.Subscription[ipc.TopicMessage]
 	asked     *asked                 // on the device
 	strange   time.Time              // when a command was logged that is not understood
 	commanded time.Time              // when one was that is
 	answers   *component.Publication // replies to commands over IPC
-
-	loader   *download.Downloader // nil until AWS can be used
-	access   *cloud.Access        // nil until AWS can be used
-	detail   string               // what the last look found, where that needs a word
-	progress bool                 // bytes came during this look
-	noted    time.Time            // when a download's progress was logged last
 }
 
 // run looks, waits, and looks again, until ctx ends or the nucleus ends the subscription.
@@ -153,7 +140,7 @@ func (r *run) run(ctx context.Context) error {
 		backoff.Min, backoff.Max = retryMin, min(retryMax, r.config.Poll)
 	}
 	for failures := 0; ; {
-		r.progress, r.detail = false, ""
+		r.looker.headway, r.looker.detail = headway{}, ""
 		again, begun := r.asked.begin() || r.again, r.Now()
 		r.again = false
 		r.rt.Counter(CounterLooks).Add(1)
@@ -171,9 +158,7 @@ func (r *run) run(ctx context.Context) error {
 		if err != nil {
 			r.again = r.again || again
 			r.rt.Counter(CounterFailed).Add(1)
-			if failures++; r.progress {
-				failures = 1
-			}
+			failures = r.looker.headway.failures(failures)
 			wait = backoff.Delay(failures)
 		} else {
 			failures = 0
@@ -194,7 +179,7 @@ func (r *run) lookWithin(ctx context.Context, again bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w: %v", errLong, limit))
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- r.look(ctx, again) }()
+	go func() { done <- r.looker.look(ctx, again) }()
 	ticker := time.NewTicker(min(patience, time.Second))
 	defer ticker.Stop()
 	commands := r.commands.Events()
@@ -283,32 +268,32 @@ func (r *run) ended() error {
 
 // tell reports how the last look went.
 func (r *run) tell(err error) {
-	r.rt.Conditions().Set(event.CodeStateOnDisk, newsFile, r.news.Problem())
+	r.rt.Conditions().Set(event.CodeStateOnDisk, newsFile, r.looker.news.Problem())
 	var frozen, damaged error
-	if r.record != nil {
-		damaged = r.record.Damage.Told(r.Now())
+	if r.looker.record != nil {
+		damaged = r.looker.record.Damage.Told(r.Now())
 	}
 	r.rt.Conditions().Set(event.CodeStateOnDisk, RecordFile, damaged)
-	if r.record != nil && r.config.Bucket != "" && !r.config.AllowDowngrade {
-		frozen = r.record.frozen(r.Now())
+	if r.looker.record != nil && r.config.Bucket != "" && !r.config.AllowDowngrade {
+		frozen = r.looker.record.frozen(r.Now())
 	}
 	r.rt.Conditions().Set(event.CodeModelStore, placeManifest, frozen)
 	if err != nil {
-		r.access.Denied(err)
+		r.looker.access.Denied(err)
 		r.rt.Conditions().Set(event.CodeModelStore, placeBucket, errors.New(explain(r.config, err)))
 		r.rt.SetState(event.StateOK, "")
 		return
 	}
 	r.rt.Conditions().Set(event.CodeModelStore, placeBucket, nil)
 	var refused error
-	switch last := r.record.Last; {
+	switch last := r.looker.record.Last; {
 	case r.config.Bucket == "":
 		r.rt.SetState(event.StateNotConfigured, "bucket: not configured: no model is fetched")
-	case r.record.Outcome == OutcomeRefused && last != nil:
+	case r.looker.record.Outcome == OutcomeRefused && last != nil:
 		refused = errors.New("the published model is refused: " + last.Detail)
 		r.rt.SetState(event.StateOK, "")
 	default:
-		r.rt.SetState(event.StateOK, r.detail)
+		r.rt.SetState(event.StateOK, r.looker.detail)
 	}
 	r.rt.Conditions().Set(event.CodeModelRefused, placeBucket, refused)
 }

@@ -221,3 +221,18 @@ func TestAPageIsNoAnswerOfS3(t *testing.T) {
 		})
 	}
 }
+
+// The end of a run, as by a new configuration, closes the connections that it kept.
+func TestTheEndOfARunLeavesNoConnection(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.state(event.StateOK, "no model is published")
+	r.stop()
+	for r.line.open.Load() > 0 {
+		select {
+		case <-r.line.idle:
+		case <-time.After(patience):
+			t.Fatalf("%d connections are open", r.line.open.Load())
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
+	"edgepdm/shared/modelstore"
 	"edgepdm/shared/modelstore/envelope"
 )
 
@@ -40,12 +41,13 @@ type Record struct {
 	Outcome   Outcome            `json:"outcome,omitempty"`   // the decision
 	Last      *event.ModelEvent  `json:"last,omitempty"`      // the decision's event
 	Envelope  string             `json:"envelope,omitempty"`  // hash of the envelope that was delivered last
-	Content   string             `json:"content,omitempty"`   // modelstore.Signed.Content of its manifest
+	Content   string             `json:"content,omitempty"`   // envelope.Signed.Content of its manifest
 	Created   time.Time          `json:"created,omitzero"`    // of its manifest
 	Expires   time.Time          `json:"expires,omitzero"`    // of its manifest
 	Signers   map[string]string  `json:"signers,omitempty"`   // id of the key that signed the version in Delivered, by the model's name
 	Inbox     string             `json:"inbox,omitempty"`     // to which it was
 	Delivered map[string]string  `json:"delivered,omitempty"` // version that was delivered last, by the model's name
+	Expired   time.Time          `json:"expired,omitzero"`    // expiry of the manifest that was refused for it
 	Damage    *durable.Damage    `json:"damage,omitempty"`    // of the record before this one
 	Announce  []event.ModelEvent `json:"announce,omitempty"`  // of a version before 0.2: events that no nucleus has taken
 }
@@ -69,25 +71,32 @@ func ReadRecord(dir string) (Record, error) {
 func openRecord(dir string, now time.Time) (Record, error) {
 	r, damage, err := recordIn(dir).Open()
 	if r.Format = recordFormat; damage != nil {
-		r.Damage = durable.NewDamage(now, fmt.Sprintf("what is published is fetched once more; %v", damage))
+		r.Damage = durable.NewDamage(now, fmt.Sprintf("the published model is fetched again: %v", damage))
 	}
 	return r, err
 }
 
 func (r Record) write(dir string) error { return recordIn(dir).Save(r) }
 
-// settled returns the ETag of what was decided already, signed or not, under the policy; "" = nothing was.
-func (r Record) settled(policy string, unsigned bool) string {
-	if r.Outcome == "" || r.Policy != policy || r.Unsigned != unsigned {
+// settled returns the ETag of what was decided already, signed or not, under the policy; "" = nothing was. What was refused
+// as expired is decided again when the clock says that it is not: it was ahead.
+func (r Record) settled(policy string, unsigned bool, now time.Time) string {
+	if r.Outcome == "" || r.Policy != policy || r.Unsigned != unsigned || now.Before(r.Expired) {
 		return ""
 	}
 	return r.ETag
 }
 
-// settle writes down a decision.
-func (r *Record) settle(policy, etag string, unsigned bool, outcome Outcome, e event.ModelEvent) {
-	r.Policy, r.ETag, r.Unsigned, r.Outcome, r.Last = policy, etag, unsigned, outcome, &e
-	if outcome != OutcomeDelivered || e.Name == "" {
+// settle writes down a decision about an offer: a refusal, or a delivery if that is nil.
+func (r *Record) settle(policy string, o offer, refused *refusal, e event.ModelEvent) {
+	r.Policy, r.ETag, r.Unsigned, r.Outcome, r.Last, r.Expired = policy, o.etag, o.unsigned, OutcomeDelivered, &e, time.Time{}
+	if refused != nil {
+		if r.Outcome = OutcomeRefused; refused.reason == modelstore.ReasonExpired {
+			r.Expired = o.expires
+		}
+		return
+	}
+	if e.Name == "" {
 		return
 	}
 	if r.Delivered == nil {
@@ -136,7 +145,7 @@ func (r Record) frozen(now time.Time) error {
 	if r.Expires.IsZero() || now.Before(r.Expires) {
 		return nil
 	}
-	return fmt.Errorf("no newer manifest since %s, and that one expired on %s: publish one, or see who withholds it",
+	return fmt.Errorf("no newer manifest since %s, and that one expired on %s: publish a new one, or find out what blocks it",
 		r.Created.UTC().Format(time.DateTime), r.Expires.UTC().Format(time.DateTime))
 }
 

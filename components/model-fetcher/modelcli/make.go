@@ -141,7 +141,7 @@ func pack(_ context.Context, args []string, s cli.Streams) error {
 	return nil
 }
 
-// ofFlag names the flag that is to blame for an error of modelstore.BuildManifest.
+// ofFlag names the flag that is to blame for an error of envelope.BuildManifest.
 func ofFlag(err error, name string) error {
 	part, ok := errors.AsType[*envelope.PartError](err)
 	switch {

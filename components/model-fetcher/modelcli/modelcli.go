@@ -21,7 +21,7 @@ import (
 	"edgepdm/shared/modelstore/inbox"
 )
 
-// Files of a model's folder, besides modelstore.ArchiveFile and modelstore.EnvelopeFile.
+// Files of a model's folder, besides inbox.ArchiveFile and envelope.EnvelopeFile.
 const (
 	manifestFile = "manifest.json" // not signed yet
 	privateFile  = "model-key.pem"

@@ -10,12 +10,12 @@ import (
 	"edgepdm/shared/event"
 )
 
-// lateAfter is the age from which an alert that is delivered says how old it is. A retry or two is no delay that matters to
+// delayedAfter is the age from which an alert that is delivered says how old it is. A retry or two is no delay that matters to
 // a person.
-const lateAfter = 3 * time.Minute
+const delayedAfter = 3 * time.Minute
 
-// progress is what has happened to an alert's alarm by the time of delivery.
-type progress struct {
+// alertStatus is what has happened to an alert's alarm by the time of delivery.
+type alertStatus struct {
 	now      time.Time     // of the delivery
 	raised   time.Duration // since the alert was made; with aged
 	aged     bool
@@ -30,17 +30,17 @@ const waited = 10 * time.Second
 
 // reconnects reports whether an alert that the cloud cannot be reached arrives because it can be again. It is not over for
 // that: the alarm manager tells when it is.
-func (p progress) reconnects(a event.Alert, replayed bool) bool {
+func (p alertStatus) reconnects(a event.Alert, replayed bool) bool {
 	return a.Fault == event.FaultUplinkDown && a.State != event.AlarmNormal && !p.over && (replayed || p.aged && p.raised > waited)
 }
 
-// late reports whether the alert is so old that this has to be said.
-func (p progress) late() bool { return p.aged && p.raised > lateAfter }
+// delayed reports whether the alert is so old that this has to be said.
+func (p alertStatus) delayed() bool { return p.aged && p.raised > delayedAfter }
 
 // mark begins a subject.
-func (p progress) mark() string {
+func (p alertStatus) mark() string {
 	var mark string
-	if p.late() {
+	if p.delayed() {
 		mark = "[LATE " + shortDuration(p.raised) + "] "
 	}
 	if p.over {
@@ -54,8 +54,8 @@ func (p progress) mark() string {
 
 // note is the sentence that tells when the alarm was raised, delivered and over; "" for an alert that is delivered as it should be.
 // Times are those of a clock that is right now.
-func (p progress) note(state event.AlarmState) string {
-	if !p.late() && !p.over {
+func (p alertStatus) note(state event.AlarmState) string {
+	if !p.delayed() && !p.over {
 		return ""
 	}
 	at := func(age time.Duration) string {
@@ -86,9 +86,9 @@ func (p progress) note(state event.AlarmState) string {
 }
 
 // delivery is what programs get of it, beside the alert.
-func (p progress) delivery() event.AlertDelivery {
+func (p alertStatus) delivery() event.AlertDelivery {
 	d := event.AlertDelivery{Over: p.over, Reconnected: p.back}
-	if p.late() {
+	if p.delayed() {
 		d.Late = math.Trunc(p.raised.Seconds())
 	}
 	if p.over && p.endKnown && !p.now.Before(sensible()) {

@@ -18,30 +18,31 @@ import (
 )
 
 const (
-	knownName = "known-alerts.jsonl"
-	// knownLines is how many lines the file may have for each id that is remembered, until it is written again.
-	knownLines   = 4
-	maxKnownLine = 64 << 10
-	maxKnownSize = 256 << 20 // of a file that is read at all
+	dedupName    = "known-alerts.jsonl"
+	recentAlerts = 10_000
+	// dedupLines is how many lines the file may have for each id that is remembered, until it is written again.
+	dedupLines   = 4
+	maxDedupLine = 64 << 10
+	maxDedupSize = 256 << 20 // of a file that is read at all
 )
 
-// known remembers the alerts and events of models that were heard last, also those of an earlier process: in which streams they
-// are on disk, so that one which is published again is acknowledged again but not kept twice, and which alarms are
-// over. The file has a sealed line for each, synced before the alert goes into a stream: no alert leaves that the file
-// does not name. Its methods may be called from several goroutines.
-type known struct {
+// dedup remembers the newest alerts and events of models, also those of an earlier process: in which streams they are on disk, so
+// that one which is published again is acknowledged again but not kept twice, and which alarms are over. The file has a sealed
+// line for each, synced before the alert goes into a stream: no alert leaves that the file does not name. Its methods may be
+// called from several goroutines.
+type dedup struct {
 	path  string
 	limit int
 
 	mu    sync.Mutex
 	lines int
-	byID  map[string]*heard
-	order []*heard // oldest first
-	over  map[alarm]*heard
+	byID  map[string]*seen
+	order []*seen // oldest first
+	over  map[alarm]*seen
 }
 
-// heard is what is known of an alert or an event of a model. In the file, the last line of an id counts.
-type heard struct {
+// seen is what is known of an alert or an event of a model. In the file, the last line of an id counts.
+type seen struct {
 	ID    string           `json:"id"`
 	Thing string           `json:"thing,omitempty"`
 	Fault event.Fault      `json:"fault,omitempty"`
@@ -50,7 +51,7 @@ type heard struct {
 	TS    time.Time        `json:"ts,omitzero"`
 	On    []string         `json:"on,omitempty"` // streams that have it on disk
 
-	at time.Time // when this process heard it, with its monotonic clock; zero: an earlier one did
+	at time.Time // when this process received it, with its monotonic clock; zero: an earlier one did
 }
 
 // alarm is what a raise and its end have in common.
@@ -60,16 +61,16 @@ type alarm struct {
 	since int64
 }
 
-func (h *heard) alarm() alarm { return alarm{h.Thing, h.Fault, h.Since.UnixNano()} }
+func (h *seen) alarm() alarm { return alarm{h.Thing, h.Fault, h.Since.UnixNano()} }
 
-func heardAlert(a event.Alert) heard {
-	return heard{ID: a.ID, Thing: a.Thing, Fault: a.Fault, State: a.State, Since: a.Since, TS: a.TS}
+func seenAlert(a event.Alert) seen {
+	return seen{ID: a.ID, Thing: a.Thing, Fault: a.Fault, State: a.State, Since: a.Since, TS: a.TS}
 }
 
-// openKnown reads what earlier processes have heard. Lines that are damaged are left out, and said in the error; the
+// openDedup reads what earlier processes received. Damaged lines are left out, and counted in the error; the
 // others count.
-func openKnown(dir string, limit int) (*known, error) {
-	k := &known{path: filepath.Join(dir, knownName), limit: limit, byID: make(map[string]*heard), over: make(map[alarm]*heard)}
+func openDedup(dir string, limit int) (*dedup, error) {
+	k := &dedup{path: filepath.Join(dir, dedupName), limit: limit, byID: make(map[string]*seen), over: make(map[alarm]*seen)}
 	f, err := os.Open(k.path)
 	if errors.Is(err, os.ErrNotExist) {
 		return k, nil
@@ -79,9 +80,9 @@ func openKnown(dir string, limit int) (*known, error) {
 	}
 	defer func() { _ = f.Close() }()
 	damaged := 0
-	err = eachLine(io.LimitReader(f, maxKnownSize), maxKnownLine, func(line []byte) {
+	err = eachLine(io.LimitReader(f, maxDedupSize), maxDedupLine, func(line []byte) {
 		k.lines++
-		var h heard
+		var h seen
 		body, sealed, err := durable.Open(line)
 		if err != nil || !sealed || json.Unmarshal(body, &h) != nil || h.ID == "" {
 			damaged++
@@ -97,7 +98,7 @@ func openKnown(dir string, limit int) (*known, error) {
 		err = errors.Join(err, fmt.Errorf("%d lines are damaged", damaged))
 	}
 	if err != nil {
-		k.lines = knownLines * limit // the next line writes the file again
+		k.lines = dedupLines * limit // the next line writes the file again
 		return k, fmt.Errorf("read known alerts: %w", err)
 	}
 	return k, nil
@@ -124,7 +125,7 @@ func eachLine(from io.Reader, limit int, do func(line []byte)) error {
 }
 
 // add remembers another alert, and forgets the oldest where there are too many. mu is held, or nobody else has k.
-func (k *known) add(h *heard) {
+func (k *dedup) add(h *seen) {
 	if len(k.order) >= k.limit {
 		oldest := k.order[0]
 		k.order = slices.Delete(k.order, 0, 1)
@@ -144,9 +145,9 @@ func (k *known) add(h *heard) {
 	}
 }
 
-// hear notes an alert that comes. With earlier, a process before this one has heard it and may have sent it. After
-// an error the alert is known, but not to the next process.
-func (k *known) hear(h heard, now time.Time) (earlier bool, err error) {
+// note remembers an alert that arrives. With earlier, a process before this one received it and may have sent it. After an
+// error the alert is known, but not to the next process.
+func (k *dedup) note(h seen, now time.Time) (earlier bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if before := k.byID[h.ID]; before != nil {
@@ -157,9 +158,9 @@ func (k *known) hear(h heard, now time.Time) (earlier bool, err error) {
 	return false, k.write(&h, true)
 }
 
-// doubt notes that nobody waited until the disk had answered: the alert may be in a stream, and bears the mark when it comes
-// again, as after a restart.
-func (k *known) doubt(id string) {
+// doubt notes that nobody waited for the disk's answer: the alert may be in a stream, and has the mark when it comes again,
+// as after a restart.
+func (k *dedup) doubt(id string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if h := k.byID[id]; h != nil {
@@ -168,7 +169,7 @@ func (k *known) doubt(id string) {
 }
 
 // has reports whether a stream has the alert on disk.
-func (k *known) has(id, stream string) bool {
+func (k *dedup) has(id, stream string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	h := k.byID[id]
@@ -177,7 +178,7 @@ func (k *known) has(id, stream string) bool {
 
 // accept notes that a stream has the alert on disk. That is not synced: after a loss of power the alert comes
 // again, and is marked.
-func (k *known) accept(id, stream string) error {
+func (k *dedup) accept(id, stream string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	h := k.byID[id]
@@ -189,13 +190,13 @@ func (k *known) accept(id, stream string) error {
 }
 
 // write appends a line, or writes the file again when it is long. mu is held.
-func (k *known) write(h *heard, sync bool) (err error) {
+func (k *dedup) write(h *seen, sync bool) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("write known alerts: %w", err)
 		}
 	}()
-	if k.lines >= knownLines*k.limit {
+	if k.lines >= dedupLines*k.limit {
 		return k.rewrite()
 	}
 	line, err := durable.Marshal(h)
@@ -231,7 +232,7 @@ func (k *known) write(h *heard, sync bool) (err error) {
 }
 
 // rewrite writes the file with one line for each alert. mu is held.
-func (k *known) rewrite() error {
+func (k *dedup) rewrite() error {
 	var file bytes.Buffer
 	for _, h := range k.order {
 		line, err := durable.Marshal(h)
@@ -247,15 +248,15 @@ func (k *known) rewrite() error {
 	return nil
 }
 
-// progress tells, at the moment of its delivery, how old an alert is and whether its alarm is over.
-func (k *known) progress(a event.Alert, now time.Time) progress {
+// status tells, at the moment of its delivery, how old an alert is and whether its alarm is over.
+func (k *dedup) status(a event.Alert, now time.Time) alertStatus {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	self := heardAlert(a)
+	self := seenAlert(a)
 	if h := k.byID[a.ID]; h != nil {
 		self = *h
 	}
-	p := progress{now: now}
+	p := alertStatus{now: now}
 	p.raised, p.aged = self.age(now)
 	if end := k.over[self.alarm()]; end != nil && a.State != event.AlarmNormal && !a.Since.IsZero() {
 		p.over = true
@@ -264,9 +265,9 @@ func (k *known) progress(a event.Alert, now time.Time) progress {
 	return p
 }
 
-// age returns how old an alert is. What this process has heard it knows by a clock that nobody sets; of others
+// age returns how old an alert is. What this process received it knows by a clock that nobody sets; of others
 // a time before which no clock is right, and one that is still to come, say nothing.
-func (h *heard) age(now time.Time) (age time.Duration, known bool) {
+func (h *seen) age(now time.Time) (age time.Duration, known bool) {
 	at := h.at
 	if at.IsZero() {
 		at = now

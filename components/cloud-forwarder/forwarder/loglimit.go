@@ -8,15 +8,15 @@ import (
 // logEvery is the least time between two log lines that many messages may cause.
 const logEvery = 10 * time.Second
 
-// occasions bounds the log lines of one kind.
-type occasions struct {
+// logLimiter bounds the log lines of one kind.
+type logLimiter struct {
 	mu      sync.Mutex
 	last    time.Time
 	skipped int
 }
 
-// now reports whether it is time for a line, and how many were left out since the one before.
-func (o *occasions) now(at time.Time) (skipped int, log bool) {
+// allow reports whether it is time for a line, and how many were left out since the previous one.
+func (o *logLimiter) allow(at time.Time) (skipped int, log bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.last.IsZero() && at.Sub(o.last).Abs() < logEvery {

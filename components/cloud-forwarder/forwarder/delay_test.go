@@ -78,7 +78,7 @@ func TestLateAlertSaysSo(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			subject, text, err := snsMessage(message{payload: payload, replayed: true}, func(a event.Alert) progress { return k.progress(a, c.now) })
+			subject, text, err := snsMessage(message{payload: payload, replayed: true}, func(a event.Alert) alertStatus { return k.status(a, c.now) })
 			if err != nil || subject != c.subject {
 				t.Errorf("subject %q, want %q: %v", subject, c.subject, err)
 			}
@@ -122,8 +122,8 @@ func TestUplinkAlertThatHadToWait(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		subject, text, err := snsMessage(message{payload: payload, replayed: c.replayed}, func(event.Alert) progress {
-			return progress{now: a.TS.Add(c.age), raised: c.age, aged: true}
+		subject, text, err := snsMessage(message{payload: payload, replayed: c.replayed}, func(event.Alert) alertStatus {
+			return alertStatus{now: a.TS.Add(c.age), raised: c.age, aged: true}
 		})
 		if err != nil || strings.HasPrefix(subject, "[CONNECTED AGAIN] [HIGH] ") != c.back || strings.Contains(text, "a connection again.") != c.back ||
 			strings.Contains(text, `\"reconnected\":true,`) != c.back {
@@ -133,23 +133,23 @@ func TestUplinkAlertThatHadToWait(t *testing.T) {
 }
 
 // fileOf returns what a process knows that was started after another one had heard an alert, and its end.
-func fileOf(t *testing.T, dir string, ts time.Time, end *event.Alert) *known {
+func fileOf(t *testing.T, dir string, ts time.Time, end *event.Alert) *dedup {
 	t.Helper()
-	before, err := openKnown(dir, 10)
+	before, err := openDedup(dir, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	a := raised()
 	a.TS = ts
-	if _, err := before.hear(heardAlert(a), ts); err != nil {
+	if _, err := before.note(seenAlert(a), ts); err != nil {
 		t.Fatal(err)
 	}
 	if end != nil {
-		if _, err := before.hear(heardAlert(*end), end.TS); err != nil {
+		if _, err := before.note(seenAlert(*end), end.TS); err != nil {
 			t.Fatal(err)
 		}
 	}
-	k, err := openKnown(dir, 10)
+	k, err := openDedup(dir, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,32 +158,32 @@ func fileOf(t *testing.T, dir string, ts time.Time, end *event.Alert) *known {
 
 // A clock that is set while an alert waits makes it no older than it is.
 func TestAgeByAClockThatIsSet(t *testing.T) {
-	k, err := openKnown(t.TempDir(), 10)
+	k, err := openDedup(t.TempDir(), 10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	heardAt := time.Now()
 	a := raised()
 	a.TS = heardAt.Add(-time.Second).UTC()
-	if _, err := k.hear(heardAlert(a), heardAt); err != nil {
+	if _, err := k.note(seenAlert(a), heardAt); err != nil {
 		t.Fatal(err)
 	}
-	if p := k.progress(a, heardAt.Add(time.Minute)); p.raised != 61*time.Second || !p.aged || p.late() {
+	if p := k.status(a, heardAt.Add(time.Minute)); p.raised != 61*time.Second || !p.aged || p.delayed() {
 		t.Errorf("%+v", p)
 	}
 	// The alert manager's clock, and this one's, was of 1970 when it was heard: its age is known all the same.
 	b := raised()
 	b.ID, b.TS = "b", time.Unix(60, 0).UTC()
-	if _, err := k.hear(heardAlert(b), heardAt); err != nil {
+	if _, err := k.note(seenAlert(b), heardAt); err != nil {
 		t.Fatal(err)
 	}
-	if p := k.progress(b, heardAt.Add(time.Hour)); p.raised != time.Hour || !p.late() {
+	if p := k.status(b, heardAt.Add(time.Hour)); p.raised != time.Hour || !p.delayed() {
 		t.Errorf("%+v", p)
 	}
 }
 
 func TestAlarmThatIsRaisedAgainIsNotOver(t *testing.T) {
-	k, err := openKnown(t.TempDir(), 10)
+	k, err := openDedup(t.TempDir(), 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestAlarmThatIsRaisedAgainIsNotOver(t *testing.T) {
 	alert := func(id string, state event.AlarmState, since time.Time) event.Alert {
 		a := raised()
 		a.ID, a.State, a.Since = id, state, since
-		if _, err := k.hear(heardAlert(a), now); err != nil {
+		if _, err := k.note(seenAlert(a), now); err != nil {
 			t.Fatal(err)
 		}
 		return a
@@ -201,19 +201,19 @@ func TestAlarmThatIsRaisedAgainIsNotOver(t *testing.T) {
 	alert("2", event.AlarmNormal, first)
 	three := alert("3", event.AlarmUnacknowledged, first.Add(time.Hour))
 	for id, want := range map[*event.Alert]bool{&one: true, &three: false} {
-		if p := k.progress(*id, now); p.over != want {
+		if p := k.status(*id, now); p.over != want {
 			t.Errorf("%s: over is %v", id.ID, p.over)
 		}
 	}
 	alert("4", event.AlarmUnacknowledged, first)
-	if k.progress(one, now).over {
+	if k.status(one, now).over {
 		t.Error("over, although it was raised again")
 	}
 }
 
 // Where the clock is not set there are no times to tell.
 func TestNoteByAClockThatIsNotSet(t *testing.T) {
-	p := progress{now: time.Date(1970, 1, 1, 1, 0, 0, 0, time.UTC), raised: time.Hour, aged: true}
+	p := alertStatus{now: time.Date(1970, 1, 1, 1, 0, 0, 0, time.UTC), raised: time.Hour, aged: true}
 	if note := p.note(event.AlarmUnacknowledged); note != "" {
 		t.Errorf("%q", note)
 	}

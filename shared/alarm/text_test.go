@@ -1,0 +1,51 @@
+package alarm_test
+
+import (
+	"testing"
+
+	"edgepdm/shared/alarm"
+	"edgepdm/shared/event"
+)
+
+func TestTexts(t *testing.T) {
+	c := alarm.Default()
+	c.TimeZone = "Europe/Berlin"
+	c.Rules = []alarm.Rule{{Fault: "oil-temp-high", Text: map[string]string{
+		"en": "Oil of {thing} on {line} is too hot: {detail}. Priority {priority}, since {since}.", "de": "Öl von {thing} zu heiß: {detail}. Priorität {priority}.",
+	}}}
+	p := newSiteOf(t, c)
+	say := func(kind alarm.Kind, language string, a alarm.Alarm) string {
+		return p.s.Text(alarm.Change{Kind: kind, Alarm: a, Count: 12}, language)
+	}
+	hot := alarm.Alarm{
+		Key: alarm.Key{Thing: "press-4", Fault: "oil-temp-high"}, Line: "line-2", Priority: event.SeverityHigh, Detail: "118 > {line}", Since: t0,
+		Text: "of the observation", Lasted: 3 * minute,
+	}
+	plain := alarm.Alarm{Key: alarm.Key{Thing: "pump_1", Fault: "f"}, Priority: event.SeverityLow}
+	own := plain
+	own.Text, own.Simulated, own.Lasted = "Nothing is heard of {thing}.", true, second
+	for _, c := range []struct {
+		kind     alarm.Kind
+		language string
+		a        alarm.Alarm
+		want     string
+	}{
+		{alarm.Raised, "en", hot, "Oil of press 4 on line 2 is too hot: 118 > {line}. Priority high, since 09:00."},
+		{alarm.Raised, "de", hot, "Öl von press 4 zu heiß: 118 > {line}. Priorität hoch."},
+		{alarm.Raised, "it", hot, "Oil of press 4 on line 2 is too hot: 118 > {line}. Priority high, since 09:00."},
+		{alarm.Returned, "de", hot, "line 2, press 4 ist nach 3 Minuten wieder normal."},
+		{alarm.Raised, "en", plain, "Alarm f on pump 1."},
+		{alarm.Raised, "fr", plain, "Alarme f sur pump 1."},
+		{alarm.Raised, "de", own, "Simulation: Nothing is heard of {thing}."},
+		{alarm.Returned, "es", own, "Simulation: pump 1 vuelve a la normalidad después de 1 segundo."},
+		{alarm.Chattering, "en", plain, "The alarm f on pump 1 keeps coming and going."},
+		{alarm.Escalated, "en", plain, "Not acknowledged: Alarm f on pump 1."},
+		{alarm.Unshelved, "en", plain, "Still: Alarm f on pump 1."},
+		{alarm.Summary, "en", alarm.Alarm{Line: "line-3"}, "12 more alarms on line 3."},
+		{alarm.Summary, "de", alarm.Alarm{}, "12 weitere Alarme."},
+	} {
+		if got := say(c.kind, c.language, c.a); got != c.want {
+			t.Errorf("%s in %s: %q, want %q", c.kind, c.language, got, c.want)
+		}
+	}
+}
