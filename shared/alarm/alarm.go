@@ -53,7 +53,7 @@ const (
 	maxLine   = 512
 	maxText   = 1000
 	maxDetail = 500
-	maxData   = 4000
+	maxData   = 2000
 )
 
 func (o *Observation) check() error {

@@ -193,7 +193,7 @@ func (s *System) KPIs(now time.Time) KPIs {
 			actors = append(actors, Actor{a.Key, a.Line, n})
 		}
 	}
-	slices.SortFunc(actors, func(a, b Actor) int { return cmp.Or(cmp.Compare(b.Count, a.Count), a.Key.compare(b.Key)) })
+	slices.SortFunc(actors, func(a, b Actor) int { return cmp.Or(cmp.Compare(b.Count, a.Count), a.compare(b.Key)) })
 	k.Worst = slices.Clone(actors[:min(len(actors), worst)])
 	return k
 }

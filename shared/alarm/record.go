@@ -209,8 +209,10 @@ func (a *saved) check(run time.Duration) error {
 		return errors.New("state: does not fit")
 	case (a.Suppressed || a.ReleaseRun > 0) && !a.Active, a.ReleaseRun > 0 && !a.Suppressed:
 		return errors.New("suppressed: does not fit")
-	case (a.State != event.AlarmNormal || a.Active) && rank(a.Priority) == 0:
+	case rank(a.Priority) == 0 && (a.Priority != "" || a.State != event.AlarmNormal || a.Condition || a.Level):
 		return fmt.Errorf("priority: %q is none", a.Priority)
+	case rank(a.ToldPriority) == 0 && a.ToldPriority != "":
+		return fmt.Errorf("told_priority: %q is none", a.ToldPriority)
 	case !a.Chatters && a.Level != a.Active:
 		return errors.New("level: does not fit")
 	case slices.ContainsFunc(append(past, a.Edges...), wrong(run)), slices.ContainsFunc(ahead, wrong(run+maxSetting)):

@@ -3,6 +3,7 @@ package alarm_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"testing"
 
 	"edgepdm/shared/alarm"
@@ -158,4 +159,26 @@ func FuzzConfig(f *testing.F) {
 		}
 		p.restart(p.now)
 	})
+}
+
+// Whatever comes, what is kept is bounded.
+func TestBounds(t *testing.T) {
+	c := alarm.Default()
+	c.MaxAlarms, c.MaxPerSite = 100, 1000
+	c.Rules = []alarm.Rule{{Group: "thing"}}
+	p := newSiteOf(t, c)
+	most := 0
+	for i := range 20_000 {
+		thing := fmt.Sprintf("l%d-%d", i%5000, i)
+		if _, err := p.s.Observe(alarm.Observation{Thing: thing, Line: lineOf(thing), Fault: "f", Active: i%3 > 0}, p.now); err != nil {
+			p.observe(p.s.List()[50].Thing, "f", false)
+		}
+		p.now = p.now.Add(second)
+		if i%500 == 0 {
+			most = max(most, len(p.s.Snapshot()))
+		}
+	}
+	if most > 2500 { // 100 alarms, and the floods of ten minutes
+		t.Errorf("%d records", most)
+	}
 }

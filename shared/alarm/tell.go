@@ -158,8 +158,16 @@ func (s *System) pass(a *item, to Audience) bool {
 	if a.policy.group != "" {
 		names = append([]string{a.policy.group + " " + placeOf(a.policy.same, a.Line, a.Key.Thing)}, names...)
 	}
+	if len(s.floods) >= maxFloods {
+		maps.DeleteFunc(s.floods, func(_ string, f *flood) bool { return s.rests(f) })
+	}
 	for _, name := range names {
-		f := s.flood(name)
+		f := s.floods[name]
+		if f == nil {
+			f = &flood{Name: name}
+			s.floods[name] = f
+		}
+		s.age(f)
 		if limit, _ := s.config.bounds(name); len(f.Times) >= limit {
 			s.hold(f, a, to)
 			return false
@@ -171,22 +179,6 @@ func (s *System) pass(a *item, to Audience) bool {
 		s.changed.flood(f)
 	}
 	return true
-}
-
-// flood returns the flood of that name, as it is now.
-func (s *System) flood(name string) *flood {
-	f := s.floods[name]
-	if f == nil {
-		if len(s.floods) >= maxFloods {
-			maps.DeleteFunc(s.floods, func(_ string, f *flood) bool {
-				return s.rests(f)
-			})
-		}
-		f = &flood{Name: name}
-		s.floods[name] = f
-	}
-	s.age(f)
-	return f
 }
 
 // age leaves out what is older than the flood's window.

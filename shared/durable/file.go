@@ -3,6 +3,7 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,6 +58,37 @@ func fill(f *os.File, data []byte, perm os.FileMode) (err error) {
 		return fmt.Errorf("sync: %w", err)
 	}
 	return nil
+}
+
+// AppendLine adds a line, with its newline, to a file, which it makes if there is none; with sync, the line survives a loss
+// of power. What a killed process left of a line before is ended; what a disk that fails takes of this one is cut off.
+func AppendLine(path string, line []byte, sync bool) (err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	last := []byte{'\n'}
+	if _, err := f.ReadAt(last, max(size-1, 0)); err != nil && size > 0 {
+		return err
+	}
+	if last[0] != '\n' {
+		line = append([]byte{'\n'}, line...)
+	}
+	if _, err := f.Write(line); err != nil {
+		return errors.Join(err, f.Truncate(size))
+	}
+	if !sync {
+		return nil
+	}
+	if err := f.Sync(); err != nil || size > 0 {
+		return err
+	}
+	return Sync(filepath.Dir(path))
 }
 
 // Rename gives a file, whose content is synced, another name in the same folder: it survives a loss of power.

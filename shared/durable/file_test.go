@@ -74,3 +74,21 @@ func TestWriteNew(t *testing.T) {
 		t.Errorf("%q, %v, %v", data, err, statErr)
 	}
 }
+
+// Lines are whole, whatever a killed process left behind the last one.
+func TestAppendLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lines")
+	add := func(line string, sync bool) {
+		t.Helper()
+		if err := AppendLine(path, []byte(line), sync); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("one\n", true)
+	add("tw", false)
+	add("three\n", true)
+	add("four\n", false)
+	if data, err := os.ReadFile(path); err != nil || string(data) != "one\ntw\nthree\nfour\n" {
+		t.Errorf("%q, %v", data, err)
+	}
+}

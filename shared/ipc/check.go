@@ -37,6 +37,15 @@ func demand(field string, good bool, problem string) error {
 	return &fieldError{field, problem}
 }
 
+// demandName is demand for the name of a thing or a shadow, of at most so many bytes.
+func demandName(field, name string, most int) error {
+	if len(name) > most {
+		return &fieldError{field, fmt.Sprintf("longer than %d bytes", most)}
+	}
+	const characters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-"
+	return demand(field, strings.Trim(name, characters) == "", "has other characters than a-zA-Z0-9:_-")
+}
+
 // within tells where err is from.
 func within(outer string, err error) error {
 	if err == nil {
@@ -69,11 +78,6 @@ func values[T checker](field string, m map[string]T) error {
 		}
 	}
 	return nil
-}
-
-// isName tells whether s has only characters that the names of things and shadows may have.
-func isName(s string) bool {
-	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-") == ""
 }
 
 // exactlyOne fails unless one of a union's members is set.

@@ -86,38 +86,31 @@ func (s GetSecretValueRequest) check() error {
 func (s GetThingShadowRequest) check() error {
 	return first(
 		demand("thingName", s.ThingName != "", "required"),
-		demand("thingName", len(s.ThingName) <= 128, "longer than 128 bytes"),
-		demand("thingName", isName(s.ThingName), "has other characters than a-zA-Z0-9:_-"),
-		demand("shadowName", len(s.ShadowName) <= 64, "longer than 64 bytes"),
-		demand("shadowName", isName(s.ShadowName), "has other characters than a-zA-Z0-9:_-"),
+		demandName("thingName", s.ThingName, 128),
+		demandName("shadowName", s.ShadowName, 64),
 	)
 }
 
 func (s UpdateThingShadowRequest) check() error {
 	return first(
 		demand("thingName", s.ThingName != "", "required"),
-		demand("thingName", len(s.ThingName) <= 128, "longer than 128 bytes"),
-		demand("thingName", isName(s.ThingName), "has other characters than a-zA-Z0-9:_-"),
-		demand("shadowName", len(s.ShadowName) <= 64, "longer than 64 bytes"),
-		demand("shadowName", isName(s.ShadowName), "has other characters than a-zA-Z0-9:_-"),
+		demandName("thingName", s.ThingName, 128),
+		demandName("shadowName", s.ShadowName, 64),
 	)
 }
 
 func (s DeleteThingShadowRequest) check() error {
 	return first(
 		demand("thingName", s.ThingName != "", "required"),
-		demand("thingName", len(s.ThingName) <= 128, "longer than 128 bytes"),
-		demand("thingName", isName(s.ThingName), "has other characters than a-zA-Z0-9:_-"),
-		demand("shadowName", len(s.ShadowName) <= 64, "longer than 64 bytes"),
-		demand("shadowName", isName(s.ShadowName), "has other characters than a-zA-Z0-9:_-"),
+		demandName("thingName", s.ThingName, 128),
+		demandName("shadowName", s.ShadowName, 64),
 	)
 }
 
 func (s ListNamedShadowsForThingRequest) check() error {
 	return first(
 		demand("thingName", s.ThingName != "", "required"),
-		demand("thingName", len(s.ThingName) <= 128, "longer than 128 bytes"),
-		demand("thingName", isName(s.ThingName), "has other characters than a-zA-Z0-9:_-"),
+		demandName("thingName", s.ThingName, 128),
 		demand("pageSize", s.PageSize == 0 || s.PageSize >= 1 && s.PageSize <= 100, "must be 1 to 100"),
 	)
 }

@@ -117,8 +117,8 @@ func WithVersion(project []byte, version string) []byte {
 // fromYAML turns a YAML node into the types of the configuration store, or all its scalars into strings.
 func fromYAML(at string, n *yaml.Node, text bool) (any, error) {
 	switch n.Kind {
-	case yaml.AliasNode:
-		return fromYAML(at, n.Alias, text)
+	case yaml.AliasNode: // a few of them, each of others, would fill the memory
+		return nil, fmt.Errorf("%s: an alias, *%s: write the value", cmp.Or(at, "recipe"), n.Value)
 	case yaml.SequenceNode:
 		list := make([]any, len(n.Content))
 		for i, c := range n.Content {
@@ -147,7 +147,12 @@ func fromYAML(at string, n *yaml.Node, text bool) (any, error) {
 			m[key] = v
 		}
 		return m, nil
+	default:
+		return fromScalar(at, n, text)
 	}
+}
+
+func fromScalar(at string, n *yaml.Node, text bool) (any, error) {
 	if tag := n.ShortTag(); text || tag == "!!timestamp" || tag == "!!binary" || tag == "!!str" {
 		return n.Value, nil
 	}

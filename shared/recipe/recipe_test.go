@@ -1,11 +1,14 @@
 package recipe
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"reflect"
 	"strings"
 	"testing"
+
+	"gopkg.in/yaml.v3"
 )
 
 const goodRecipe = `RecipeFormatVersion: '2020-01-25'
@@ -68,6 +71,22 @@ func TestRecipe(t *testing.T) {
 	}
 }
 
+// JSON is YAML: a recipe may be written in either.
+func TestRecipeInJSON(t *testing.T) {
+	var document any
+	if err := yaml.Unmarshal([]byte(goodRecipe), &document); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.MarshalIndent(document, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Parse(text)
+	if err != nil || r.Name != "com.test.A" || len(r.Manifests) != 1 || r.Manifests[0].Run.Script != "exec x" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 func TestRecipeErrorsNameThePlace(t *testing.T) {
 	for _, c := range []struct{ old, new, want string }{
 		{goodRecipe, "", "empty"},
@@ -85,6 +104,7 @@ func TestRecipeErrorsNameThePlace(t *testing.T) {
 		{"  DefaultConfiguration:", "  Default:", "ComponentConfiguration.Default: unknown key"},
 		{"    n: 5\n", "    n: 5\n    n: 6\n", "ComponentConfiguration.DefaultConfiguration.n: given twice"},
 		{"    n: 5\n", "    n: .inf\n", "ComponentConfiguration.DefaultConfiguration.n: .inf is not JSON"},
+		{"    n: 5\n", "    n: &n [*n]\n", "ComponentConfiguration.DefaultConfiguration.n[0]: an alias, *n"},
 		{"    n: 5\n", "    <<: {a: 1}\n", "a key must be a plain scalar"},
 		{`operations: ["*"]`, `operations: []`, "accessControl.aws.greengrass.ipc.pubsub.one.operations: must be a list that is not empty"},
 		{`resources: ["*"]`, `resources: [5]`, "accessControl.aws.greengrass.ipc.pubsub.one.resources[0]: must be a string"},

@@ -33,12 +33,17 @@ func (b Backoff) Delay(attempt int) time.Duration {
 }
 
 // Wait waits before attempt n+1, or until ctx ends.
-func (b Backoff) Wait(ctx context.Context, attempt int) {
-	timer := time.NewTimer(b.Delay(attempt))
+func (b Backoff) Wait(ctx context.Context, attempt int) { For(ctx, b.Delay(attempt)) }
+
+// For waits, and reports whether it did so for the whole time: ctx may end before.
+func For(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-ctx.Done():
 	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

@@ -1,6 +1,7 @@
 package wait
 
 import (
+	"context"
 	"testing"
 	"time"
 )
@@ -16,5 +17,16 @@ func TestBackoff(t *testing.T) {
 	b.Rand = func(int64) int64 { return 0 }
 	if got := b.Delay(9); got != 1 {
 		t.Errorf("least delay %v", got)
+	}
+}
+
+func TestForEndsWithItsContext(t *testing.T) {
+	if !For(t.Context(), time.Nanosecond) {
+		t.Error("it did not wait for the whole time")
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if For(ended, time.Hour) {
+		t.Error("it waited for the whole time")
 	}
 }

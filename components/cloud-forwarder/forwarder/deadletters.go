@@ -106,15 +106,13 @@ func sealLine(object []byte) []byte {
 	return fmt.Appendf(object[:len(object)-1:len(object)-1], sealEnd, crc32.Checksum(object, castagnoli))
 }
 
-var errNewerLetter = errors.New("written by a newer version")
-
 // openLine reads a letter, and says what is wrong with a line that is none.
 func openLine(line []byte) (letter deadLetter, err error) {
 	line = bytes.TrimSpace(line)
 	err = json.Unmarshal(line, &letter)
 	switch end := len(line) - len(fmt.Sprintf(sealEnd, 0)); {
 	case letter.V > deadLetterFormat: // its other members may have other types
-		return letter, fmt.Errorf("format %d: %w", letter.V, errNewerLetter)
+		return letter, fmt.Errorf("format %d: %w", letter.V, durable.ErrNewerFormat)
 	case err != nil:
 		return letter, err
 	case letter.V == 0 && (end < 1 || !bytes.HasPrefix(line[end:], []byte(`,"crc":"`))):
@@ -126,23 +124,17 @@ func openLine(line []byte) (letter deadLetter, err error) {
 }
 
 // keepDamaged keeps a line that is no letter, for a person to look at; not more of them than damagedSize.
-func (d *deadLetters) keepDamaged(line []byte) (err error) {
+func (d *deadLetters) keepDamaged(line []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	f, err := os.OpenFile(filepath.Join(d.dir, damagedName), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
+	path := filepath.Join(d.dir, damagedName)
+	if info, err := os.Stat(path); err == nil && info.Size() > damagedSize {
+		return nil
+	}
+	if err := durable.AppendLine(path, append(bytes.TrimSpace(line), '\n'), true); err != nil {
 		return fmt.Errorf("keep damaged letter: %w", err)
 	}
-	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
-			err = fmt.Errorf("keep damaged letter: %w", err)
-		}
-	}()
-	if info, err := f.Stat(); err != nil || info.Size() > damagedSize {
-		return err
-	}
-	_, err = f.Write(append(bytes.TrimSpace(line), '\n'))
-	return errors.Join(err, f.Sync())
+	return nil
 }
 
 // keepLine puts a line back as it is.
@@ -198,44 +190,15 @@ func (d *deadLetters) rotate(path string) error {
 	return nil
 }
 
-func (d *deadLetters) write(line []byte) (err error) {
+func (d *deadLetters) write(line []byte) error {
 	path := d.path()
-	size := int64(0)
-	if info, err := os.Stat(path); err == nil {
-		size = info.Size()
-	}
-	if size > 0 && size+int64(len(line)) > d.limit {
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 && info.Size()+int64(len(line)) > d.limit {
 		if err := d.rotate(path); err != nil {
 			return err
 		}
-		size = 0
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("open dead letters: %w", err)
-	}
-	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
-			err = fmt.Errorf("write dead letter: %w", err)
-		}
-	}()
-	if size > 0 {
-		last := make([]byte, 1)
-		if _, err := f.ReadAt(last, size-1); err != nil {
-			return err
-		}
-		if last[0] != '\n' { // a process was killed while it wrote
-			line = append([]byte{'\n'}, line...)
-		}
-	}
-	if _, err := f.WriteAt(line, size); err != nil {
-		return errors.Join(err, f.Truncate(size))
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if size == 0 {
-		return syncDir(d.dir)
+	if err := durable.AppendLine(path, line, true); err != nil {
+		return fmt.Errorf("write dead letter: %w", err)
 	}
 	return nil
 }

@@ -203,32 +203,8 @@ func (k *dedup) write(h *seen, sync bool) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(k.path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if size := info.Size(); size > 0 {
-		last := make([]byte, 1)
-		if _, err := f.ReadAt(last, size-1); err != nil {
-			return err
-		}
-		if last[0] != '\n' { // a process was killed while it wrote
-			line = append([]byte{'\n'}, line...)
-		}
-	}
 	k.lines++
-	if _, err := f.Write(line); err != nil || !sync {
-		return err
-	}
-	if err := f.Sync(); err != nil || info.Size() > 0 {
-		return err
-	}
-	return syncDir(filepath.Dir(k.path))
+	return durable.AppendLine(k.path, line, sync)
 }
 
 // rewrite writes the file with one line for each alert. mu is held.

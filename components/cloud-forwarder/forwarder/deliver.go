@@ -131,7 +131,7 @@ func (s *stream) deliver(ctx context.Context, to sink, part int, w *window, r sp
 			w.park(i, s.options.Now().Add(delay))
 			return
 		}
-		if !pause(ctx, delay) {
+		if !wait.For(ctx, delay) {
 			return
 		}
 	}
@@ -315,20 +315,8 @@ func (s *stream) bury(ctx context.Context, r spool.Record, reason error) bool {
 			return true
 		}
 		s.reportPart(placeBury, int(r.Seq), err)
-		if !pause(ctx, s.backoff.Delay(attempt)) {
+		if !wait.For(ctx, s.backoff.Delay(attempt)) {
 			return false
 		}
-	}
-}
-
-// pause waits, and reports whether ctx let it.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"edgepdm/shared/cloud"
 	"edgepdm/shared/spool"
+	"edgepdm/shared/wait"
 )
 
 const (
@@ -39,14 +40,14 @@ func (s *stream) fastLane(ctx context.Context) {
 	l := fastLane{stream: s, left: s.queue.Depth()}
 	for ctx.Err() == nil {
 		excess := l.excess()
-		wait := time.Until(l.moveAt)
+		left := time.Until(l.moveAt)
 		switch {
 		case excess == 0:
 			l.report(placeMove, nil)
 			l.send(ctx)
-		case wait > 0 && l.maySend():
+		case left > 0 && l.maySend():
 			l.send(ctx)
-		case pause(ctx, wait):
+		case wait.For(ctx, left):
 			l.move(ctx, excess)
 		}
 	}

@@ -96,7 +96,7 @@ func TestDeadLetterThatTheDiskDoesNotTake(t *testing.T) {
 		r.record("alerts-sns", "bad", event.AlertTopic("press-1"), json.RawMessage(`{"v":1,"text":"the last word"}`)),
 		r.record("alerts-sns", good.ID, event.AlertTopic("press-1"), encode(t, good)))
 	r.start()
-	r.awaitState(event.StateDegraded, "alerts-sns dead letters: open dead letters")
+	r.awaitState(event.StateDegraded, "alerts-sns dead letters: write dead letter")
 	r.awaitSNS(has("good"))
 	r.awaitState(event.StateOK, "")
 	log, err := os.ReadFile(r.log)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"edgepdm/shared/component"
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/request"
 	"edgepdm/shared/spool"
@@ -206,7 +207,7 @@ func (r *replayer) replayLetter(ctx context.Context, line []byte) (*spool.Receip
 	if letter.Stream == streamPredictions || letter.Stream == streamChanges {
 		dead = r.state.deadPredictions
 	}
-	if errors.Is(err, errNewerLetter) {
+	if errors.Is(err, durable.ErrNewerFormat) {
 		return nil, dead.keepLine(line)
 	}
 	if err != nil {

@@ -6,12 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	"edgepdm/shared/component"
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/spool"
@@ -211,20 +211,12 @@ func (s *stream) open() error {
 	}
 	// The folders that Open made are on disk only with their names.
 	spools := filepath.Dir(s.dir)
-	if err := errors.Join(syncDir(spools), syncDir(filepath.Dir(spools))); err != nil {
+	if err := errors.Join(durable.Sync(spools), durable.Sync(filepath.Dir(spools))); err != nil {
 		return errors.Join(err, queue.Close())
 	}
 	s.queue = queue
 	close(s.opened)
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync folder: %w", err)
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // waiting returns how many records are to be sent.

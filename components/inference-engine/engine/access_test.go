@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"edgepdm/components/inference-engine/engine"
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
 )
@@ -42,7 +43,7 @@ func (r *rig) whichScores(version string, code event.Code, texts ...string) {
 // A store that cannot be opened leaves the last active model in force, which is said; once it can, all goes on without a
 // restart, deliveries too.
 func TestAClosedStoreIsSaidAndTriedAgain(t *testing.T) {
-	newer := []byte(`{"format":2}`)
+	newer := durable.Seal([]byte(`{"format":2}`))
 	for name, c := range map[string]struct {
 		err   error             // of the open; nil: close says what is wrong
 		close func(*rig) func() // breaks the store, and returns what mends it
@@ -80,7 +81,7 @@ func TestAClosedStoreIsSaidAndTriedAgain(t *testing.T) {
 					r.t.Error(err)
 				}
 			}
-		}, event.CodeStateOnDisk, "newer than this release"},
+		}, event.CodeStateOnDisk, "newer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // it waits for the next try

@@ -170,11 +170,11 @@ func (m *model) ownChecks(f member, value string) (all []string) {
 			demand("!"+value+".missing()", "required")
 		}
 	}
-	if f.MaxBytes > 0 {
+	switch {
+	case f.IsName:
+		all = append(all, fmt.Sprintf("demandName(%q, %s, %d)", f.Name, value, f.MaxBytes))
+	case f.MaxBytes > 0:
 		demand(fmt.Sprintf("len(%s) <= %d", value, f.MaxBytes), "longer than %d bytes", f.MaxBytes)
-	}
-	if f.IsName {
-		demand("isName("+value+")", "has other characters than a-zA-Z0-9:_-")
 	}
 	switch {
 	case f.Max != nil: // 0 is absent
