@@ -74,7 +74,7 @@ func (p *predictionIntake) acknowledge(ctx context.Context) {
 			}
 		}
 		if err := n.settle(received); err != nil && p.rt.Counter(CounterLedger).Add(1) == 1 {
-			p.rt.Log.Error("gaps may be counted wrong", "error", err)
+			p.rt.Log.Error("sequence number could not be recorded: gaps may be miscounted", "error", err)
 		}
 		if len(ids) > 0 && (len(ids) == maxAckIDs || len(p.pending) == 0) {
 			p.acks.publish(ctx, event.TopicAckPrediction, ids)

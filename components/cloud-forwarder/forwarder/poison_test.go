@@ -96,11 +96,11 @@ func TestDeadLetterThatTheDiskDoesNotTake(t *testing.T) {
 		r.record("alerts-sns", "bad", event.AlertTopic("press-1"), json.RawMessage(`{"v":1,"text":"the last word"}`)),
 		r.record("alerts-sns", good.ID, event.AlertTopic("press-1"), encode(t, good)))
 	r.start()
-	r.awaitState(event.StateDegraded, "alerts-sns dead letters: write dead letter")
+	r.awaitState(event.StateDegraded, "alerts-sns dead letters: write dead letter: open ")
 	r.awaitSNS(has("good"))
 	r.awaitState(event.StateOK, "")
 	log, err := os.ReadFile(r.log)
-	if err != nil || !bytes.Contains(log, []byte("dead letter is lost, but for this line")) || !bytes.Contains(log, []byte("the last word")) {
+	if err != nil || !bytes.Contains(log, []byte("dead letter could not be written; this line is its only copy")) || !bytes.Contains(log, []byte("the last word")) {
 		t.Errorf("%v, log %s", err, log)
 	}
 }

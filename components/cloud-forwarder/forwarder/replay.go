@@ -212,7 +212,7 @@ func (r *replayer) replayLetter(ctx context.Context, line []byte) (*spool.Receip
 	}
 	if err != nil {
 		if skipped, log := r.damaged.allow(r.now()); log {
-			r.rt.Log.Error("a line of the dead letters is damaged, and is not sent", "error", err, "kept_in", damagedName, "others", skipped)
+			r.rt.Log.Error("damaged dead letter is not sent", "error", err, "kept_in", damagedName, "others", skipped)
 		}
 		return nil, dead.keepDamaged(line)
 	}
