@@ -1,4 +1,4 @@
-package modelstore
+package envelope
 
 import (
 	"crypto/ed25519"
@@ -101,9 +101,9 @@ func VerifySigned(data []byte, trusted []ed25519.PublicKey) (s Signed, err error
 	if s.Key, err = e.signer(payload, trusted); err != nil {
 		return Signed{}, err
 	}
-	s.Manifest, err = decodeManifest(payload)
-	if s.Content = s.Manifest.content(); s.Manifest.Format == 0 { // it cannot be read as one
-		s.Content = hashOf(payload)
+	s.Manifest, err = DecodeManifest(payload)
+	if s.Content = s.Manifest.Content(); s.Manifest.Format == 0 { // it cannot be read as one
+		s.Content = HashOf(payload)
 	}
 	return s, err
 }
