@@ -36,7 +36,7 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 		core = "greengrass-core"
 	}
 	return component.Main(ctx, component.Spec[alarms.Config]{
-		Name: alarms.Component, Version: version, Default: alarms.Default,
+		Name: event.AlarmManager, Version: version, Default: alarms.Default,
 		Run: alarms.Manager{CoreThing: core, Now: time.Now}.Run,
 	})
 }
@@ -48,12 +48,12 @@ func testAlarm(ctx context.Context, args []string, s cli.Streams) error {
 	fs.StringVar(&c.Line, "line", "", "`NAME` of its line")
 	fs.StringVar(&c.Text, "text", "", "`TEXT` that is spoken after the words that say it is a test")
 	var flags request.Flags
-	flags.Define(fs, alarms.Component)
+	flags.Define(fs, event.AlarmManager)
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
 	if err := c.Check(); err != nil {
 		return cli.Usagef("%v", err)
 	}
-	return flags.Do(ctx, s, request.Ask{Component: alarms.Component, Command: alarms.CommandTest, Arguments: c})
+	return flags.Do(ctx, s, request.Call{Component: event.AlarmManager, Command: event.CommandTestAlarm, Arguments: c})
 }

@@ -9,6 +9,7 @@ import (
 	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/component"
+	"edgepdm/shared/event"
 	"edgepdm/shared/request"
 )
 
@@ -35,7 +36,7 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 		core = "greengrass-core"
 	}
 	return component.Main(ctx, component.Spec[forwarder.Config]{
-		Name: forwarder.Component, Version: version, Default: forwarder.Default,
+		Name: event.CloudForwarder, Version: version, Default: forwarder.Default,
 		Run: (&forwarder.Forwarder{Core: core, Getenv: os.Getenv, Now: time.Now}).Run,
 	})
 }
@@ -46,9 +47,9 @@ const replayKeep = 24 * time.Hour
 func replay(ctx context.Context, args []string, s cli.Streams) error {
 	fs := cli.NewFlagSet("cloud-forwarder replay", s)
 	var flags request.Flags
-	flags.Define(fs, forwarder.Component)
+	flags.Define(fs, event.CloudForwarder)
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
-	return flags.Do(ctx, s, request.Ask{Component: forwarder.Component, Command: forwarder.CommandReplay, Keep: replayKeep})
+	return flags.Do(ctx, s, request.Call{Component: event.CloudForwarder, Command: event.CommandReplay, Keep: replayKeep})
 }

@@ -9,6 +9,7 @@ import (
 	"edgepdm/components/inference-engine/offline"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/component"
+	"edgepdm/shared/event"
 	"edgepdm/shared/memory"
 )
 
@@ -33,9 +34,9 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
-	memory.Respect()
+	memory.ApplyLimit()
 	return component.Main(ctx, component.Spec[engine.Config]{
-		Name: engine.Component, Version: version, Default: engine.Default,
+		Name: event.InferenceEngine, Version: version, Default: engine.Default,
 		Run: (&engine.Engine{ShippedModel: *model, Now: time.Now}).Run,
 	})
 }

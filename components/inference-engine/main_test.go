@@ -52,7 +52,7 @@ func newPlant(t *testing.T) *plant {
 		t.Fatalf("%v: %s", err, out)
 	}
 	core := coretest.Start(t)
-	p.env = coretest.Environment(t, core, engine.Component, "inference-engine", slog.New(slog.DiscardHandler))
+	p.env = coretest.Environment(t, core, event.InferenceEngine, "inference-engine", slog.New(slog.DiscardHandler))
 	var err error
 	if p.key, err = modelstore.GenerateKey(nil); err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func newPlant(t *testing.T) *plant {
 	if err := modelstore.Check(p.inbox.Dir); err != nil {
 		t.Fatal(err)
 	}
-	coretest.Configure(t, core, engine.Component, map[string]any{
+	coretest.Configure(t, core, event.InferenceEngine, map[string]any{
 		"inbox": p.inbox.Dir, "publicKeys": []any{base64.StdEncoding.EncodeToString(p.key.Public().(ed25519.PublicKey))}, "healthInterval": "100ms",
 	})
 	client := coretest.Client(t, core)

@@ -10,6 +10,7 @@ import (
 	"edgepdm/components/model-fetcher/modelcli"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/component"
+	"edgepdm/shared/event"
 )
 
 // version is set by the build: -ldflags "-X main.version=1.2.3".
@@ -28,7 +29,7 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 		return err
 	}
 	return component.Main(ctx, component.Spec[fetcher.Config]{
-		Name: fetcher.Component, Version: version, Default: fetcher.Default,
+		Name: event.ModelFetcher, Version: version, Default: fetcher.Default,
 		Run: (&fetcher.Fetcher{Getenv: os.Getenv, Now: time.Now}).Run,
 	})
 }

@@ -63,7 +63,7 @@ func TestTheProgramSurvivesAKill(t *testing.T) {
 		"bucket": ends.Bucket, "publicKeys": []any{base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))},
 		"endpoints": map[string]any{"s3": "http://" + line.address},
 	})
-	events, err := coretest.Client(t, core).Subscribe(t.Context(), event.ModelTopic(fetcher.StepDelivered), "")
+	events, err := coretest.Client(t, core).Subscribe(t.Context(), event.ModelTopic(event.ModelDelivered), "")
 	if err != nil {
 		t.Fatal(err)
 	}

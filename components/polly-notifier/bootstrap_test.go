@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"edgepdm/components/polly-notifier/notifier"
+	"edgepdm/shared/event"
 )
 
 // buildBootstrap builds the program as it is deployed, for this machine.
@@ -69,8 +70,8 @@ func lambdaEnv(api *runtimeAPI, settings ...string) []string {
 	}, settings...)
 }
 
-// event is an SNS event with an alert and a plain text.
-func event(t *testing.T) string {
+// snsEvent is an SNS event with an alert and a plain text.
+func snsEvent(t *testing.T) string {
 	t.Helper()
 	alert := `{"v":1,"id":"pump-1-5f3a-7","thing":"pump-1","line":"line-7","state":"UNACKNOWLEDGED","text":"Line 7: pump 1 & its motor run hot."}`
 	type sns struct{ MessageId, Message string }
@@ -105,7 +106,7 @@ func TestBootstrap(t *testing.T) {
 		p := startProcess(t, bootstrap, lambdaEnv(api,
 			"AWS_ENDPOINT_URL_S3="+cloud.listen("s3"), "AWS_ENDPOINT_URL_POLLY="+cloud.listen("polly"),
 			"AWS_ENDPOINT_URL_IOT_DATA_PLANE="+cloud.listen("iotdata")))
-		checkResponse(t, api.invoke(t, p, event(t)), notifier.Result{Records: 2, Spoken: 2, Announced: 1})
+		checkResponse(t, api.invoke(t, p, snsEvent(t)), notifier.Result{Records: 2, Spoken: 2, Announced: 1})
 
 		objects, speeches, messages := cloud.seen()
 		want := speech{
@@ -118,7 +119,7 @@ func TestBootstrap(t *testing.T) {
 		if len(messages) != 1 || messages[0].path != "/topics/pdm/v1/audio/pump-1" || messages[0].query != "qos=1" {
 			t.Fatalf("announced %+v", messages)
 		}
-		var a notifier.Announcement
+		var a event.Announcement
 		if err := json.Unmarshal([]byte(messages[0].body), &a); err != nil || a.AlertID != "pump-1-5f3a-7" || a.Bucket != "clips" {
 			t.Errorf("announced %s: %v", messages[0].body, err)
 		}
@@ -131,9 +132,9 @@ func TestBootstrap(t *testing.T) {
 		}
 
 		// SNS delivers it again; then S3 does not find what another execution is writing.
-		checkResponse(t, api.invoke(t, p, event(t)), notifier.Result{Records: 2, Reused: 2, Announced: 1})
+		checkResponse(t, api.invoke(t, p, snsEvent(t)), notifier.Result{Records: 2, Reused: 2, Announced: 1})
 		cloud.fail("HEAD s3", fault{http.StatusNotFound, ""})
-		checkResponse(t, api.invoke(t, p, event(t)), notifier.Result{Records: 2, Reused: 2, Announced: 1})
+		checkResponse(t, api.invoke(t, p, snsEvent(t)), notifier.Result{Records: 2, Reused: 2, Announced: 1})
 		if objects, speeches, _ := cloud.seen(); len(speeches) != 3 || len(objects) != 2 {
 			t.Errorf("%d syntheses and %d objects after repeats", len(speeches), len(objects))
 		}
@@ -175,15 +176,15 @@ func TestBootstrap(t *testing.T) {
 			{"POST iotdata", fault{http.StatusInternalServerError, "InternalFailureException"}, "(retryable): record 0: announce the audio"},
 		} {
 			cloud.fail(c.what, c.fault)
-			a := api.invoke(t, p, event(t))
+			a := api.invoke(t, p, snsEvent(t))
 			if kind, message := a.failure(t); a.kind != "error" || kind != "EventError" || !strings.Contains(message, c.detail) {
 				t.Errorf("%s %s: %s %s", c.what, c.fault.code, a.kind, a.body)
 			}
 		}
-		checkResponse(t, api.invoke(t, p, event(t)), notifier.Result{Records: 2, Reused: 2, Announced: 1})
+		checkResponse(t, api.invoke(t, p, snsEvent(t)), notifier.Result{Records: 2, Reused: 2, Announced: 1})
 
 		cloud.fail("POST polly", fault{http.StatusBadRequest, "InvalidSsmlException"})
-		checkResponse(t, api.invoke(t, p, strings.ReplaceAll(event(t), "Line", "Hall")), notifier.Result{Records: 2, Spoken: 2, Announced: 1})
+		checkResponse(t, api.invoke(t, p, strings.ReplaceAll(snsEvent(t), "Line", "Hall")), notifier.Result{Records: 2, Spoken: 2, Announced: 1})
 		if _, speeches, _ := cloud.seen(); speeches[len(speeches)-2].TextType != "text" || speeches[len(speeches)-2].Text != "Alert! Hall 7: pump 1 & its motor run hot." {
 			t.Errorf("speeches %+v", speeches)
 		}
@@ -194,7 +195,7 @@ func TestBootstrap(t *testing.T) {
 		api, cloud := startRuntimeAPI(t), newServices(t)
 		p := startProcess(t, bootstrap, lambdaEnv(api, "AWS_ENDPOINT_URL="+cloud.listen("s3", "polly", "iotdata")))
 		cloud.breakAudio(2)
-		checkResponse(t, api.invoke(t, p, event(t)), notifier.Result{Records: 2, Spoken: 2, Announced: 1})
+		checkResponse(t, api.invoke(t, p, snsEvent(t)), notifier.Result{Records: 2, Spoken: 2, Announced: 1})
 		objects, speeches, _ := cloud.seen()
 		if len(speeches) != 4 || len(objects) != 2 {
 			t.Errorf("%d syntheses, %d objects", len(speeches), len(objects))
@@ -205,7 +206,7 @@ func TestBootstrap(t *testing.T) {
 			}
 		}
 		cloud.breakAudio(3) // each attempt of the first record
-		a := api.invoke(t, p, strings.ReplaceAll(event(t), "Line", "Hall"))
+		a := api.invoke(t, p, strings.ReplaceAll(snsEvent(t), "Line", "Hall"))
 		if kind, message := a.failure(t); a.kind != "error" || kind != "EventError" || !strings.Contains(message, "1 of 2 records failed (retryable): record 0: synthesize speech: read the audio") {
 			t.Errorf("%s %s", a.kind, a.body)
 		}

@@ -25,14 +25,14 @@ func reportInitError(ctx context.Context, api string, reason error) error {
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+api+"/2018-06-01/runtime/init/error", bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+api+"/2018-06-01/runtime/init/error", bytes.NewReader(body)) //nolint:gosec // the address is Lambda's own
 	if err != nil {
 		return fmt.Errorf("report the failed start: %w", err)
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Lambda-Runtime-Function-Error-Type", errorType)
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // never through a proxy
-	response, err := client.Do(request)
+	response, err := client.Do(request)                                        //nolint:gosec // as above
 	if err != nil {
 		return fmt.Errorf("report the failed start: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"edgepdm/components/polly-notifier/notifier"
+	"edgepdm/shared/event"
 	"edgepdm/test/moto"
 )
 
@@ -37,19 +38,19 @@ func TestS3OfMoto(t *testing.T) {
 		"AWS_ENDPOINT_URL_IOT_DATA_PLANE="+cloud.listen("iotdata")))
 
 	// Without the bucket it is a failure to be tried again, or to land in the dead-letter queue, not a success.
-	if kind, _ := api.invoke(t, p, event(t)).failure(t); kind != "EventError" {
+	if kind, _ := api.invoke(t, p, snsEvent(t)).failure(t); kind != "EventError" {
 		t.Errorf("without the bucket: %s", kind)
 	}
 	if status, _ := request(http.MethodPut, "/clips"); status != http.StatusOK {
 		t.Fatalf("create bucket: %d", status)
 	}
-	checkResponse(t, api.invoke(t, p, event(t)), notifier.Result{Records: 2, Spoken: 2, Announced: 1})
-	checkResponse(t, api.invoke(t, p, event(t)), notifier.Result{Records: 2, Reused: 2, Announced: 1})
+	checkResponse(t, api.invoke(t, p, snsEvent(t)), notifier.Result{Records: 2, Spoken: 2, Announced: 1})
+	checkResponse(t, api.invoke(t, p, snsEvent(t)), notifier.Result{Records: 2, Reused: 2, Announced: 1})
 	_, _, messages := cloud.seen()
 	if len(messages) == 0 {
 		t.Fatal("nothing is announced")
 	}
-	var a notifier.Announcement
+	var a event.Announcement
 	if err := json.Unmarshal([]byte(messages[0].body), &a); err != nil {
 		t.Fatal(err)
 	}

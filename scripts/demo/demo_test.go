@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"edgepdm/components/inference-engine/engine"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/test/localcloud"
@@ -46,12 +45,12 @@ func prediction(seq uint64, probability float64) event.Prediction {
 }
 
 func health(run string, counters map[string]uint64) event.Health {
-	return event.Health{V: 1, Component: engineName, Run: run, TS: begin, Counters: counters}
+	return event.Health{V: 1, Component: event.InferenceEngine, Run: run, TS: begin, Counters: counters}
 }
 
 func TestObserverKeepsAccount(t *testing.T) {
 	o := newObserver()
-	topic, predicted, healthTopic := event.TelemetryTopic("p"), event.PredictionTopic("p"), event.HealthTopic(engineName)
+	topic, predicted, healthTopic := event.TelemetryTopic("p"), event.PredictionTopic("p"), event.HealthTopic(event.InferenceEngine)
 	tell(t, o, topic, row(1))
 	tell(t, o, predicted, prediction(1, 0.1))
 	tell(t, o, predicted, prediction(2, 0.9)) // seen before its row
@@ -60,11 +59,11 @@ func TestObserverKeepsAccount(t *testing.T) {
 	if got, want := o.balance(), (account{published: 4, predictions: 2, unscored: 2}); got != want || got.settled() {
 		t.Errorf("%+v, want %+v, not settled", got, want)
 	}
-	tell(t, o, healthTopic, health("r1", map[string]uint64{engine.CounterInvalid + "malformed": 1}))
+	tell(t, o, healthTopic, health("r1", map[string]uint64{event.CounterTelemetryInvalid + "malformed": 1}))
 	if got := o.balance(); got.unscored != 1 || got.settled() {
 		t.Errorf("%+v: row 3 is neither scored nor counted", got)
 	}
-	tell(t, o, healthTopic, health("r2", map[string]uint64{engine.CounterMissed: 1})) // after a restart
+	tell(t, o, healthTopic, health("r2", map[string]uint64{event.CounterTelemetryMissed: 1})) // after a restart
 	if got, want := o.balance(), (account{published: 4, predictions: 2, invalid: 1, unscored: 1, missed: 1}); got != want || !got.settled() {
 		t.Errorf("%+v, want %+v, settled", got, want)
 	}

@@ -42,7 +42,7 @@ func (d *demo) judge(r report, ended bool) error {
 // whyFew says why the plant published little, as far as its components tell.
 func (d *demo) whyFew() string {
 	var reasons []string
-	for _, name := range []string{simulatorName, engineName} {
+	for _, name := range []string{event.SensorSimulator, event.InferenceEngine} {
 		h, known := d.observer.health(name)
 		switch {
 		case !known:

@@ -11,10 +11,10 @@ import (
 
 // A run that shows nothing, or loses something, fails and says why.
 func TestJudge(t *testing.T) {
-	waits := event.Health{V: 1, Component: simulatorName, Run: "s", TS: begin, State: event.StateDegraded, Detail: "waits for the engine"}
-	fine := event.Health{V: 1, Component: simulatorName, Run: "s", TS: begin, State: event.StateOK, Counters: map[string]uint64{}}
-	unread := event.Health{V: 1, Component: simulatorName, Run: "s", TS: begin, State: event.StateOK, Counters: map[string]uint64{"input.unreadable": 7}}
-	engine := event.Health{V: 1, Component: engineName, Run: "e", TS: begin, State: event.StateOK}
+	waits := event.Health{V: 1, Component: event.SensorSimulator, Run: "s", TS: begin, State: event.StateDegraded, Detail: "waits for the engine"}
+	fine := event.Health{V: 1, Component: event.SensorSimulator, Run: "s", TS: begin, State: event.StateOK, Counters: map[string]uint64{}}
+	unread := event.Health{V: 1, Component: event.SensorSimulator, Run: "s", TS: begin, State: event.StateOK, Counters: map[string]uint64{"input.unreadable": 7}}
+	engine := event.Health{V: 1, Component: event.InferenceEngine, Run: "e", TS: begin, State: event.StateOK}
 	for _, test := range []struct {
 		name      string
 		published int // all scored and accepted
@@ -27,7 +27,7 @@ func TestJudge(t *testing.T) {
 		want      string // in the error; "" = none
 	}{
 		{name: "all is well", published: 100, ran: 10 * time.Second, simulator: fine},
-		{name: "nothing", ran: 25 * time.Second, simulator: waits, want: "0 of about 250 rows were published, 2 machines at 5 rows a second for 25s: " + simulatorName + " is DEGRADED (waits for the engine)"},
+		{name: "nothing", ran: 25 * time.Second, simulator: waits, want: "0 of about 250 rows were published, 2 machines at 5 rows a second for 25s: " + event.SensorSimulator + " is DEGRADED (waits for the engine)"},
 		{name: "little", published: 40, ran: 10 * time.Second, simulator: fine, want: "40 of about 100 rows were published, 2 machines at 5 rows a second for 10s: this machine is too slow or too busy"},
 		{name: "input", published: 40, ran: 10 * time.Second, simulator: unread, want: "7 rows of the input could not be read"},
 		{name: "half", published: 50, ran: 10 * time.Second, simulator: fine},
@@ -51,8 +51,8 @@ func TestJudge(t *testing.T) {
 					journal = append(journal, localcloud.Entry{Kind: localcloud.KindIoT, IDs: []string{p.ID}})
 				}
 			}
-			tell(t, d.observer, event.HealthTopic(simulatorName), test.simulator)
-			tell(t, d.observer, event.HealthTopic(engineName), engine)
+			tell(t, d.observer, event.HealthTopic(event.SensorSimulator), test.simulator)
+			tell(t, d.observer, event.HealthTopic(event.InferenceEngine), engine)
 			r := makeReport(d.observer, nil, journal)
 			r.Asked = d.asked()
 			err := d.judge(r, test.ended)

@@ -16,10 +16,7 @@ import (
 )
 
 func main() {
-	component.Execute(cli.Program{
-		Name: "demo", Version: "dev", Summary: "the suite on an embedded Greengrass core",
-		Commands: []cli.Command{{Name: "", Summary: "run the demo", Run: runDemo}},
-	})
+	component.Tool("demo", "the suite on an embedded Greengrass core", runDemo)
 }
 
 // shippedModel is the model that the engine uses when -model names no other.

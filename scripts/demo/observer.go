@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"edgepdm/components/inference-engine/engine"
-	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/test/localcloud"
@@ -96,7 +94,7 @@ func (o *observer) handle(m ipc.TopicMessage, now time.Time) {
 			switch e.Event {
 			case event.ModelActivated:
 				o.swaps++
-			case event.ModelRejected, fetcher.StepRefused:
+			case event.ModelRejected, event.ModelRefused:
 				o.refused = append(o.refused, e.Detail)
 			}
 		}
@@ -231,9 +229,9 @@ func (o *observer) balance() account {
 	for _, h := range o.runs {
 		for name, n := range h.Counters {
 			switch {
-			case strings.HasPrefix(name, engine.CounterInvalid):
+			case strings.HasPrefix(name, event.CounterTelemetryInvalid):
 				a.invalid += n
-			case name == engine.CounterMissed || name == engine.CounterUnheard:
+			case name == event.CounterTelemetryMissed || name == event.CounterTelemetryUnheard:
 				a.missed += n
 			}
 		}

@@ -107,7 +107,7 @@ func (p *picture) figures() []string {
 	if p.engineKnown {
 		model := "none"
 		if p.engine.Model != nil {
-			model = p.engine.Model.Version + " (" + p.engine.Model.SHA256[:12] + ")"
+			model = p.engine.Model.Version + " (" + event.Cut(p.engine.Model.SHA256, 12) + ")"
 		}
 		state := p.style("32", string(p.engine.State))
 		if p.engine.State != event.StateOK {
@@ -221,7 +221,7 @@ func (p *picture) componentTable(width int) []string {
 	const format = "%-28.28s %-9s %8s %8s %7s %8s"
 	lines := []string{p.style("2", fmt.Sprintf(format, "component", "state", "pid", "RSS MiB", "CPU s", "restarts"))}
 	for _, c := range p.components {
-		if c.Name == suiteName && width < wide {
+		if c.Name == event.Suite && width < wide {
 			continue // it has no program
 		}
 		state := fmt.Sprintf("%-9s", c.State)
@@ -238,7 +238,7 @@ func (p *picture) componentLine() string {
 	running, restarts := 0, 0
 	var others []string
 	for _, c := range p.components {
-		if c.Name == suiteName {
+		if c.Name == event.Suite {
 			continue // it has no program
 		}
 		restarts += c.Restarts

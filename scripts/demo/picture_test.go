@@ -27,7 +27,7 @@ func busyPicture(things int) *picture {
 	for i := range 20 {
 		p.alerts = append(p.alerts, event.Alert{State: event.AlarmUnacknowledged, Text: fmt.Sprintf("Fault %d found. %s", i, strings.Repeat("Attention required. ", 10))})
 	}
-	for _, name := range []string{"com.edgepdm.Suite", alarmName, forwarderName, engineName, fetcherName, simulatorName} {
+	for _, name := range []string{"com.edgepdm.Suite", event.AlarmManager, event.CloudForwarder, event.InferenceEngine, event.ModelFetcher, event.SensorSimulator} {
 		p.components = append(p.components, localcore.Status{Name: name, State: localcore.StateRunning, PID: 1234567, PeakRSS: 123 << 20, CPU: 1234.5, Restarts: 1})
 	}
 	p.components[2].State = localcore.StateBroken

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 
+	"edgepdm/shared/event"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
 )
@@ -55,7 +56,7 @@ func makeReport(o *observer, components []localcore.Status, journal localcloud.J
 		Refused: append([]string{}, o.refused...),
 	}
 	for _, c := range components {
-		if c.Name == suiteName {
+		if c.Name == event.Suite {
 			continue // it has no program
 		}
 		r.Components = append(r.Components, componentReport{

@@ -3,17 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
+	"edgepdm/shared/durable"
 )
 
 // rootMark is a file by which the demo knows a folder as its own, and may empty it.
 const rootMark = ".edgepdm-demo"
 
 // takeRoot makes root this demo's own until the file that it returns is closed, and empties it.
-func takeRoot(root string) (*os.File, error) {
+func takeRoot(root string) (io.Closer, error) {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return nil, fmt.Errorf("make -root: %w", err)
 	}
@@ -25,12 +26,12 @@ func takeRoot(root string) (*os.File, error) {
 	if _, err := os.Stat(mark); err != nil && len(entries) > 0 {
 		return nil, fmt.Errorf("-root: %s is not empty and not of an earlier demo", root)
 	}
-	lock, err := os.OpenFile(mark, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("mark -root: %w", err)
+	lock, err := durable.Lock(mark)
+	if errors.Is(err, durable.ErrLocked) {
+		return nil, fmt.Errorf("-root: another demo runs in %s: %w", root, err)
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("-root: another demo runs in %s: %w", root, err), lock.Close())
+	if err != nil {
+		return nil, fmt.Errorf("lock -root: %w", err)
 	}
 	for _, entry := range entries {
 		if entry.Name() == rootMark {

@@ -10,12 +10,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"edgepdm/components/alarm-manager/alarms"
-	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/test/localcloud"
@@ -23,13 +20,7 @@ import (
 )
 
 const (
-	engineName    = "com.edgepdm.InferenceEngine"
-	alarmName     = "com.edgepdm.AlarmManager"
-	simulatorName = "com.edgepdm.SensorSimulator"
-	forwarderName = "com.edgepdm.CloudForwarder"
-	fetcherName   = "com.edgepdm.ModelFetcher"
-	observerName  = "com.edgepdm.DemoObserver"
-	suiteName     = "com.edgepdm.Suite"
+	observerName = "com.edgepdm.DemoObserver"
 )
 
 const (
@@ -51,7 +42,7 @@ var observerRecipe []byte
 // demo is a run of the demo.
 type demo struct {
 	options   options
-	lock      *os.File // of the root
+	lock      io.Closer // of the root
 	core      *localcore.Core
 	cloud     *localcloud.Cloud
 	publisher *publisher
@@ -65,9 +56,8 @@ type demo struct {
 	saved     map[string]string // sound files by their key in the cloud
 	newest    string            // sound file
 
-	mu    sync.Mutex
-	notes []string // what the demo did, for the view
-	live  bool
+	live bool
+	note atomic.Pointer[string] // what the demo did last, for the view
 }
 
 // run runs the demo and returns an error when a row was neither scored nor counted, or a message was lost.
@@ -211,34 +201,34 @@ func (d *demo) deploy(ctx context.Context) error {
 	keys := []any{d.publisher.publicKey()}
 	update := make(map[string]any)
 	for name, merge := range map[string]map[string]any{
-		engineName: {"model": d.options.model, "publicKeys": keys},
-		fetcherName: {
+		event.InferenceEngine: {"model": d.options.model, "publicKeys": keys},
+		event.ModelFetcher: {
 			"bucket": cloud.Bucket, "prefix": modelPrefix, "publicKeys": keys, "poll": "1s", "timeout": "2s",
 			"endpoints": map[string]any{"s3": cloud.S3},
 		},
-		alarmName:     {"silence": "20s", "uplinkDown": "10s", "republish": "1s"},
-		simulatorName: simulator, forwarderName: forwarder,
+		event.AlarmManager:    {"silence": "20s", "uplinkDown": "10s", "republish": "1s"},
+		event.SensorSimulator: simulator, event.CloudForwarder: forwarder,
 	} {
 		merge["healthInterval"] = "500ms"
 		update[name] = map[string]any{"merge": merge}
 	}
 	// The plant comes last: what it publishes before the suite listens would be lost on the way.
-	suite, plant := maps.Clone(versions), map[string]string{simulatorName: versions[simulatorName]}
-	delete(suite, simulatorName)
-	plantUpdate := map[string]any{simulatorName: update[simulatorName]}
-	delete(update, simulatorName)
+	suite, plant := maps.Clone(versions), map[string]string{event.SensorSimulator: versions[event.SensorSimulator]}
+	delete(suite, event.SensorSimulator)
+	plantUpdate := map[string]any{event.SensorSimulator: update[event.SensorSimulator]}
+	delete(update, event.SensorSimulator)
 	within, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := d.core.Deploy(within, localcore.Deployment{Components: suite, ConfigurationUpdate: update}); err != nil {
 		return err
 	}
-	for _, name := range []string{forwarderName, alarmName, engineName} {
+	for _, name := range []string{event.CloudForwarder, event.AlarmManager, event.InferenceEngine} {
 		if err := d.awaitHealth(ctx, name); err != nil {
 			return err
 		}
 	}
 	tree := filepath.Join(d.options.root, "plant")
-	if err := treeOf(d.options.stage, simulatorName, plant[simulatorName], tree); err != nil {
+	if err := treeOf(d.options.stage, event.SensorSimulator, plant[event.SensorSimulator], tree); err != nil {
 		return err
 	}
 	within, cancel = context.WithTimeout(ctx, startTimeout)
@@ -315,14 +305,12 @@ func (d *demo) show(ctx context.Context) error {
 	}
 }
 
-// note records what the demo did, and prints it where there is no live view.
-func (d *demo) note(what string, err error) {
+// did notes what the demo did, and prints it where there is no live view.
+func (d *demo) did(what string, err error) {
 	if err != nil {
 		what += " failed: " + err.Error()
 	}
-	d.mu.Lock()
-	d.notes = append(d.notes, what)
-	d.mu.Unlock()
+	d.note.Store(&what)
 	if !d.live {
 		d.print("%s", what)
 	}
@@ -338,13 +326,16 @@ func (d *demo) drain(ctx context.Context) ([]localcore.Status, error) {
 	if err := d.setUplink(true); err != nil {
 		return nil, err
 	}
-	if err := d.core.StopComponent(ctx, simulatorName); err != nil {
+	if err := d.core.StopComponent(ctx, event.SensorSimulator); err != nil {
 		return nil, err
 	}
 	d.until(settleTimeout, func() bool { return d.observer.balance().unscored == 0 })
-	for _, name := range []string{fetcherName, engineName, alarmName} {
-		if name == alarmName { // whose alerts must be taken by the forwarder first
-			d.until(deliverTimeout, func() bool { h, _ := d.observer.health(alarmName); return h.Counters[alarms.CounterPending] == 0 })
+	for _, name := range []string{event.ModelFetcher, event.InferenceEngine, event.AlarmManager} {
+		if name == event.AlarmManager { // whose alerts must be taken by the forwarder first
+			d.until(deliverTimeout, func() bool {
+				h, _ := d.observer.health(event.AlarmManager)
+				return h.Counters[event.CounterAlertPending] == 0
+			})
 		}
 		if err := d.core.StopComponent(ctx, name); err != nil {
 			return nil, err
@@ -353,17 +344,17 @@ func (d *demo) drain(ctx context.Context) ([]localcore.Status, error) {
 	// What the forwarder received last is on disk, and acknowledged, after flushTime.
 	flushed := time.Now().Add(flushTime)
 	d.until(deliverTimeout, func() bool {
-		h, _ := d.observer.health(forwarderName)
+		h, _ := d.observer.health(event.CloudForwarder)
 		delivery := d.observer.delivery(d.cloud.Journal())
-		return h.TS.After(flushed) && forwarder.Empty(h.Counters) && delivery.lost == 0 &&
+		return h.TS.After(flushed) && h.Drained() && delivery.lost == 0 &&
 			(delivery.unaccepted == 0 || time.Since(flushed) > settleTimeout) && (delivery.alerts == 0 || delivery.audio > 0)
 	})
 	components := d.core.Components()
-	if err := d.core.StopComponent(ctx, forwarderName); err != nil {
+	if err := d.core.StopComponent(ctx, event.CloudForwarder); err != nil {
 		return nil, err
 	}
 	// The components' last words are before the answer to this on the connection: then the observer has seen all.
-	if _, err := d.client.ComponentConfiguration(ctx, engineName); err != nil {
+	if _, err := d.client.ComponentConfiguration(ctx, event.InferenceEngine); err != nil {
 		return nil, fmt.Errorf("wait for the last messages: %w", err)
 	}
 	if err := d.messages.Close(); err != nil {

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
+
+	"edgepdm/shared/event"
 )
 
 // chapter is what the demo tells in a minute; runs of another length tell it faster or slower.
@@ -55,7 +59,7 @@ func (d *demo) acts(length time.Duration) []act {
 			act{part(end), "uplink back", func(context.Context) error { return d.setUplink(true) }})
 	}
 	if d.options.kill {
-		names := []string{engineName, alarmName, simulatorName, forwarderName, fetcherName}
+		names := []string{event.InferenceEngine, event.AlarmManager, event.SensorSimulator, event.CloudForwarder, event.ModelFetcher}
 		for i, name := range names {
 			at := part(0.15 + 0.7*float64(i)/float64(len(names)))
 			acts = append(acts, act{at, "kill -9 of " + name, func(context.Context) error { return d.kill(name) }})
@@ -90,22 +94,14 @@ func (d *demo) tell(ctx context.Context, acts []act) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	<-timer.C
-	for len(acts) > 0 {
-		next := 0
-		for i, a := range acts {
-			if a.at < acts[next].at {
-				next = i
-			}
-		}
-		a := acts[next]
-		acts = append(acts[:next], acts[next+1:]...)
+	slices.SortStableFunc(acts, func(a, b act) int { return cmp.Compare(a.at, b.at) })
+	for _, a := range acts {
 		timer.Reset(time.Until(begin.Add(a.at)))
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
-		err := a.do(ctx)
-		d.note(a.what, err)
+		d.did(a.what, a.do(ctx))
 	}
 }

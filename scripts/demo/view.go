@@ -9,8 +9,7 @@ import (
 
 	"golang.org/x/term"
 
-	"edgepdm/components/cloud-forwarder/forwarder"
-	"edgepdm/components/inference-engine/engine"
+	"edgepdm/shared/event"
 )
 
 // Escape sequences of ECMA-48 terminals.
@@ -77,9 +76,9 @@ func (v *view) picture(now time.Time) *picture {
 		p.scored = float64(a.predictions-v.last.predictions) / seconds
 	}
 	v.last, v.lastAt = a, now
-	p.engine, p.engineKnown = o.health(engineName)
-	h, _ := o.health(forwarderName)
-	p.waiting = forwarder.Waiting(h.Counters)
+	p.engine, p.engineKnown = o.health(event.InferenceEngine)
+	h, _ := o.health(event.CloudForwarder)
+	p.waiting = h.Waiting()
 
 	o.mu.Lock()
 	recent := o.latencies[max(0, len(o.latencies)-1000):]
@@ -89,11 +88,8 @@ func (v *view) picture(now time.Time) *picture {
 		p.things = append(p.things, thingLine{name, *o.things[name]})
 	}
 	o.mu.Unlock()
-
-	v.demo.mu.Lock()
-	defer v.demo.mu.Unlock()
-	if n := len(v.demo.notes); n > 0 {
-		p.note = v.demo.notes[n-1]
+	if note := v.demo.note.Load(); note != nil {
+		p.note = *note
 	}
 	return p
 }
@@ -105,7 +101,7 @@ func (d *demo) summarise(r report, audio string) {
 		r.Published, r.Asked, r.Predictions, r.Unscored, r.Invalid, r.LatencyMS.P50, r.LatencyMS.P99)
 	a := d.observer.balance()
 	if r.Unscored > 0 {
-		line("the engine counted %d rows that it missed (%s)", a.missed, engine.CounterMissed)
+		line("the engine counted %d rows that it missed (%s)", a.missed, event.CounterTelemetryMissed)
 	}
 	if c := d.observer.right; c != (confusion{}) {
 		line("against the truth in the rows: %d faulty rows found, %d not found, %d false alarms, %d sound rows passed",

@@ -12,13 +12,11 @@ import (
 
 	"edgepdm/shared/cli"
 	"edgepdm/shared/component"
+	"edgepdm/shared/durable"
 )
 
 func main() {
-	component.Execute(cli.Program{
-		Name: "docker", Version: "dev", Summary: "render the nucleus's initial configuration from the staged recipes",
-		Commands: []cli.Command{{Name: "", Summary: "render", Run: run}},
-	})
+	component.Tool("docker", "render the nucleus's initial configuration from the staged recipes", run)
 }
 
 func run(_ context.Context, args []string, s cli.Streams) error {
@@ -44,11 +42,7 @@ func run(_ context.Context, args []string, s cli.Streams) error {
 	if err := os.MkdirAll(filepath.Dir(*out), 0o755); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
-	err = os.WriteFile(*out, text, 0o644)
-	if err == nil {
-		err = os.Chmod(*out, 0o644) // the nucleus's user reads it, whatever the umask is
-	}
-	if err != nil {
+	if err := durable.WriteFileAtomic(*out, text, 0o644); err != nil { // the nucleus's user reads it, whatever the umask is
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	_, err = fmt.Fprintf(s.Out, "%s: %d components\n", *out, len(names))

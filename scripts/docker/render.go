@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -12,6 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"edgepdm/shared/cli"
+	"edgepdm/shared/recipe"
 )
 
 const (
@@ -20,36 +20,22 @@ const (
 	mountedStage = "/edgepdm/stage"
 )
 
-// platforms are a manifest's Platform by Go's name of the architecture.
+// platforms are what a manifest's Platform is compared with, by Go's name of the architecture.
 var platforms = map[string]map[string]string{
-	"amd64": {"architecture": "amd64"},
-	"arm64": {"architecture": "aarch64"},
-	"arm":   {"architecture": "arm", "architecture.detail": "armv7l"},
-	"armv7": {"architecture": "arm", "architecture.detail": "armv7l"}, // as staging calls it
+	"amd64": platform("amd64", ""),
+	"arm64": platform("aarch64", ""),
+	"arm":   platform("arm", "armv7l"),
+	"armv7": platform("arm", "armv7l"), // as staging calls it
+}
+
+func platform(architecture, detail string) map[string]string {
+	return map[string]string{"os": "linux", "architecture": architecture, "architecture.detail": detail, "runtime": "aws_nucleus_classic"}
 }
 
 // settings say what is rendered.
 type settings struct {
 	stage, version, arch, thing, region string
 	updates                             map[string]update
-}
-
-// recipe is a component's recipe as far as the configuration of a nucleus has it.
-type recipe struct {
-	Name          string `yaml:"ComponentName"`
-	Version       string `yaml:"ComponentVersion"`
-	Configuration struct {
-		Default map[string]any `yaml:"DefaultConfiguration"`
-	} `yaml:"ComponentConfiguration"`
-	Dependencies map[string]struct {
-		Type string `yaml:"DependencyType"`
-	} `yaml:"ComponentDependencies"`
-	Manifests []manifest `yaml:"Manifests"`
-}
-
-type manifest struct {
-	Platform  map[string]string `yaml:"Platform"`
-	Lifecycle map[string]any    `yaml:"Lifecycle"`
 }
 
 // service is a component in the nucleus's configuration, where KernelConfigResolver.getServiceConfig of the classic nucleus
@@ -78,7 +64,7 @@ func render(set settings) (text []byte, names []string, err error) {
 		}},
 	}
 	for _, r := range recipes {
-		s, err := r.service(set, recipes)
+		s, err := newService(r, set, recipes)
 		if err != nil {
 			return nil, nil, fmt.Errorf("render %s: %w", r.Name, err)
 		}
@@ -99,7 +85,7 @@ func render(set settings) (text []byte, names []string, err error) {
 }
 
 // readRecipes reads the staged recipes of a version, sorted by name; with "" there must be one version of each component.
-func readRecipes(stage, version string) ([]*recipe, error) {
+func readRecipes(stage, version string) ([]*recipe.Recipe, error) {
 	pattern := "*.yaml"
 	if version != "" {
 		pattern = "*-" + version + ".yaml"
@@ -108,17 +94,13 @@ func readRecipes(stage, version string) ([]*recipe, error) {
 	if err != nil || len(files) == 0 {
 		return nil, fmt.Errorf("there is no recipe %s in %s: run make stage", pattern, filepath.Join(stage, "recipes"))
 	}
-	var recipes []*recipe
+	var recipes []*recipe.Recipe
 	for _, file := range files {
-		text, err := os.ReadFile(file)
+		r, err := recipe.Read(file)
 		if err != nil {
-			return nil, fmt.Errorf("read recipe: %w", err)
+			return nil, err
 		}
-		r := &recipe{}
-		if err := yaml.Unmarshal(text, r); err != nil {
-			return nil, fmt.Errorf("read recipe %s: %w", file, err)
-		}
-		if slices.ContainsFunc(recipes, func(o *recipe) bool { return o.Name == r.Name }) {
+		if slices.ContainsFunc(recipes, func(o *recipe.Recipe) bool { return o.Name == r.Name }) {
 			return nil, fmt.Errorf("%s is staged in more than one version: name the one to run with -version", r.Name)
 		}
 		recipes = append(recipes, r)
@@ -126,9 +108,9 @@ func readRecipes(stage, version string) ([]*recipe, error) {
 	return recipes, nil
 }
 
-// service is the component in the nucleus's configuration.
-func (r *recipe) service(set settings, all []*recipe) (service, error) {
-	m, err := r.manifestFor(platforms[set.arch])
+// newService returns the component as the nucleus's configuration has it.
+func newService(r *recipe.Recipe, set settings, all []*recipe.Recipe) (service, error) {
+	m, err := r.ManifestFor(platforms[set.arch], false)
 	if err != nil {
 		return service{}, err
 	}
@@ -138,26 +120,13 @@ func (r *recipe) service(set settings, all []*recipe) (service, error) {
 		return service{}, err
 	}
 	s := service{Type: "GENERIC", Version: r.Version, Lifecycle: lifecycle.(map[string]any)} // fill keeps the type
-	s.Configuration = merged(r.Configuration.Default, set.updates[r.Name].Merge)
+	s.Configuration = merged(r.Defaults, set.updates[r.Name].Merge)
 	for _, other := range all { // those of AWS are not there: without an account there are no credentials to exchange
 		if d, depends := r.Dependencies[other.Name]; depends {
 			s.Dependencies = append(s.Dependencies, other.Name+":"+d.Type)
 		}
 	}
 	return s, nil
-}
-
-func (r *recipe) manifestFor(host map[string]string) (*manifest, error) {
-	for i, m := range r.Manifests {
-		fits := true
-		for _, key := range []string{"architecture", "architecture.detail"} {
-			fits = fits && (m.Platform[key] == "" || m.Platform[key] == host[key])
-		}
-		if fits {
-			return &r.Manifests[i], nil
-		}
-	}
-	return nil, fmt.Errorf("no manifest for architecture %s", host["architecture"])
 }
 
 var variable = regexp.MustCompile(`\{[a-zA-Z.]+:[^{}]*\}`)

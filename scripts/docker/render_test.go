@@ -2,10 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"edgepdm/shared/cli"
+	"edgepdm/shared/recipe"
 	"edgepdm/test/need"
 )
 
@@ -34,9 +35,9 @@ func stageRecipes(t *testing.T) (stage string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text = bytes.ReplaceAll(text, []byte("{COMPONENT_VERSION}"), []byte("1.2.3"))
-		var r recipe
-		if err := yaml.Unmarshal(text, &r); err != nil {
+		text = recipe.WithVersion(text, "1.2.3")
+		r, err := recipe.Parse(text)
+		if err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(filepath.Join(stage, "recipes", r.Name+"-1.2.3.yaml"), text, 0o600); err != nil {
@@ -90,20 +91,20 @@ func TestRenderedConfiguration(t *testing.T) {
 	if r.Services["aws.greengrass.Nucleus"].Configuration["awsRegion"] != "eu-west-1" || r.System["thingName"] != "core" {
 		t.Errorf("nucleus %v, system %v", r.Services["aws.greengrass.Nucleus"], r.System)
 	}
-	for _, recipe := range recipes {
-		s := r.Services[recipe.Name]
-		if !slices.Contains(main, recipe.Name) || s.Type != "GENERIC" || s.Version != "1.2.3" {
-			t.Errorf("%s: %+v", recipe.Name, s)
+	for _, staged := range recipes {
+		s := r.Services[staged.Name]
+		if !slices.Contains(main, staged.Name) || s.Type != "GENERIC" || s.Version != "1.2.3" {
+			t.Errorf("%s: %+v", staged.Name, s)
 		}
-		if len(s.Configuration) != len(recipe.Configuration.Default) || len(s.Configuration) > 0 && !reflect.DeepEqual(s.Configuration, recipe.Configuration.Default) {
-			t.Errorf("%s: configuration\n%v, the recipe's\n%v", recipe.Name, s.Configuration, recipe.Configuration.Default)
+		if got, want := asJSON(t, s.Configuration), asJSON(t, staged.Defaults); got != want {
+			t.Errorf("%s: configuration\n%s, the recipe's\n%s", staged.Name, got, want)
 		}
-		if _, granted := s.Configuration["accessControl"]; !granted && recipe.Name != "com.edgepdm.Suite" {
-			t.Errorf("%s: no accessControl", recipe.Name)
+		if _, granted := s.Configuration["accessControl"]; !granted && staged.Name != "com.edgepdm.Suite" {
+			t.Errorf("%s: no accessControl", staged.Name)
 		}
 		for _, d := range s.Dependencies { // without an account the token exchange service fails, and all that need it
 			if name, _, _ := strings.Cut(d, ":"); !slices.Contains(main, name) {
-				t.Errorf("%s: depends on %s, which nobody starts", recipe.Name, d)
+				t.Errorf("%s: depends on %s, which nobody starts", staged.Name, d)
 			}
 		}
 	}
@@ -118,6 +119,15 @@ func TestRenderedConfiguration(t *testing.T) {
 	if script := renderFor(t, settings{stage: stage, arch: "arm"}).Services["com.edgepdm.AlarmManager"].Lifecycle["run"]["Script"]; !strings.Contains(script.(string), "-linux-armv7") {
 		t.Errorf("on arm: %s", script)
 	}
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func TestCommand(t *testing.T) {

@@ -18,10 +18,7 @@ import (
 )
 
 func main() {
-	component.Execute(cli.Program{
-		Name: "lambdazip", Version: "dev", Summary: "build the Polly notifier for AWS Lambda",
-		Commands: []cli.Command{{Name: "", Summary: "build and pack", Run: run}},
-	})
+	component.Tool("lambdazip", "build the Polly notifier for AWS Lambda", run)
 }
 
 func run(ctx context.Context, args []string, s cli.Streams) (err error) {

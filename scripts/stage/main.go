@@ -20,10 +20,7 @@ import (
 )
 
 func main() {
-	component.Execute(cli.Program{
-		Name: "stage", Version: "dev", Summary: "build the components and lay them out for a deployment",
-		Commands: []cli.Command{{Name: "", Summary: "build and lay out", Run: run}},
-	})
+	component.Tool("stage", "build the components and lay them out for a deployment", run)
 }
 
 func run(ctx context.Context, args []string, s cli.Streams) error {
@@ -59,19 +56,19 @@ func run(ctx context.Context, args []string, s cli.Streams) error {
 		return cli.Usagef("-offline: a core without an account gets nothing from the bucket %s", *bucket)
 	}
 	for _, name := range names {
-		recipe, err := readRecipe(name)
+		p, err := readSource(name)
 		if err != nil {
 			return err
 		}
-		recipe.pin(*version)
+		p.pin(*version)
 		if *offline {
-			recipe.dropTokenExchange()
+			p.dropTokenExchange()
 		}
 		if *bucket != "" {
-			recipe.only(archs)
-			recipe.uploadTo(*bucket, *version)
+			p.only(archs)
+			p.uploadTo(*bucket, *version)
 		}
-		if err := recipe.stage(ctx, stagePlace(*out, recipe.name, *version), *version, archs, s); err != nil {
+		if err := p.stage(ctx, stagePlace(*out, p.name, *version), *version, archs, s); err != nil {
 			return fmt.Errorf("stage %s: %w", name, err)
 		}
 	}
@@ -84,15 +81,15 @@ func stageForGDK(ctx context.Context, project string, names, archs []string, s c
 	if len(names) != 1 {
 		return cli.Usagef("-gdk: a GDK project has one component, -only names %d", len(names))
 	}
-	recipe, err := readRecipe(names[0])
+	p, err := readSource(names[0])
 	if err != nil {
 		return err
 	}
-	version, err := gdkVersion(project, recipe.name)
+	version, err := gdkVersion(project, p.name)
 	if err != nil {
 		return err
 	}
-	if err := recipe.stage(ctx, gdkPlace(project, recipe.name, version), version, archs, s); err != nil {
+	if err := p.stage(ctx, gdkPlace(project, p.name, version), version, archs, s); err != nil {
 		return fmt.Errorf("stage %s: %w", names[0], err)
 	}
 	return writeSums(filepath.Join(project, buildFolder))

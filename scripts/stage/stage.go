@@ -16,9 +16,8 @@ import (
 	"slices"
 	"strings"
 
-	"gopkg.in/yaml.v3"
-
 	"edgepdm/shared/cli"
+	"edgepdm/shared/recipe"
 )
 
 // goEnv is how Go calls an architecture that a recipe's artifact names carry.
@@ -95,15 +94,15 @@ func gdkVersion(project, name string) (string, error) {
 	return version, nil
 }
 
-// recipe is a component's recipe as far as staging needs it.
-type recipe struct {
+// source is a component's recipe and artifacts, before they are staged.
+type source struct {
 	dir   string // folder below recipes/ and components/, or suite
 	name  string
-	text  []byte
+	text  []byte   // of the recipe
 	files []string // artifacts' file names
 }
 
-func readRecipe(dir string) (*recipe, error) {
+func readSource(dir string) (*source, error) {
 	file := filepath.Join("recipes", dir, "recipe.yaml")
 	if dir == suite {
 		file = "recipe.yaml"
@@ -112,70 +111,63 @@ func readRecipe(dir string) (*recipe, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read recipe: %w", err)
 	}
-	var doc struct {
-		ComponentName string `yaml:"ComponentName"`
-		Manifests     []struct {
-			Artifacts []struct {
-				URI string `yaml:"Uri"`
-			} `yaml:"Artifacts"`
-		} `yaml:"Manifests"`
-	}
-	if err := yaml.Unmarshal(text, &doc); err != nil {
+	r, err := recipe.Parse(recipe.WithVersion(text, "0.0.0"))
+	if err != nil {
 		return nil, fmt.Errorf("read recipe of %s: %w", dir, err)
 	}
-	r := &recipe{dir: dir, name: doc.ComponentName, text: text}
-	for _, m := range doc.Manifests {
+	p := &source{dir: dir, name: r.Name, text: text}
+	for _, m := range r.Manifests {
 		for _, a := range m.Artifacts {
-			if file := path.Base(a.URI); !slices.Contains(r.files, file) {
-				r.files = append(r.files, file)
+			if file := a.File(); !slices.Contains(p.files, file) {
+				p.files = append(p.files, file)
 			}
 		}
 	}
-	return r, nil
+	return p, nil
 }
 
 // pin makes the suite's recipe name exact versions of its components, which are staged together. Nucleus lite takes the first
 // recipe file that fits a range, and both nuclei keep a running version that does.
-func (r *recipe) pin(version string) {
-	if r.dir != suite {
+func (p *source) pin(version string) {
+	if p.dir != suite {
 		return
 	}
 	dependency := regexp.MustCompile(`(?m)^(  com\.edgepdm\.\w+:\n    VersionRequirement: )">=0\.0\.0"$`)
-	r.text = dependency.ReplaceAll(r.text, []byte(`${1}"=`+version+`"`))
+	p.text = dependency.ReplaceAll(p.text, []byte(`${1}"=`+version+`"`))
 }
 
 // dropTokenExchange makes the recipe one for a core that is not registered in an account, where nothing gives credentials and
 // the classic nucleus refuses what depends on them.
-func (r *recipe) dropTokenExchange() {
+func (p *source) dropTokenExchange() {
 	dependency := regexp.MustCompile(`(?m)^  aws\.greengrass\.TokenExchangeService:\n(    .*\n)+`)
-	r.text = dependency.ReplaceAll(r.text, nil)
-	r.text = regexp.MustCompile(`(?m)^ComponentDependencies:\n(Manifests:)`).ReplaceAll(r.text, []byte("$1"))
+	p.text = dependency.ReplaceAll(p.text, nil)
+	p.text = regexp.MustCompile(`(?m)^ComponentDependencies:\n(Manifests:)`).ReplaceAll(p.text, []byte("$1"))
 }
 
 // only leaves out the manifests of architectures that are not built: a deployment to such a core then says that there is no
 // manifest for it, and not that an artifact is missing.
-func (r *recipe) only(archs []string) {
+func (p *source) only(archs []string) {
 	const manifest = "\n  - Platform:"
-	parts := strings.Split(string(r.text), manifest)
+	parts := strings.Split(string(p.text), manifest)
 	kept := parts[:1]
 	for _, part := range parts[1:] {
-		program := regexp.MustCompile(regexp.QuoteMeta(r.dir) + `-linux-(\w+)`).FindStringSubmatch(part)
+		program := regexp.MustCompile(regexp.QuoteMeta(p.dir) + `-linux-(\w+)`).FindStringSubmatch(part)
 		if program == nil || slices.Contains(archs, program[1]) {
 			kept = append(kept, part)
 		}
 	}
-	r.text = []byte(strings.TrimRight(strings.Join(kept, manifest), "\n") + "\n")
+	p.text = []byte(strings.TrimRight(strings.Join(kept, manifest), "\n") + "\n")
 }
 
 // uploadTo makes the recipe say where its artifacts are after `aws s3 sync artifacts-build/artifacts s3://<bucket>`.
-func (r *recipe) uploadTo(bucket, version string) {
-	from, to := "s3://BUCKET_NAME/COMPONENT_NAME/COMPONENT_VERSION/", "s3://"+path.Join(bucket, r.name, version)+"/"
-	r.text = bytes.ReplaceAll(r.text, []byte(from), []byte(to))
+func (p *source) uploadTo(bucket, version string) {
+	from, to := "s3://BUCKET_NAME/COMPONENT_NAME/COMPONENT_VERSION/", "s3://"+path.Join(bucket, p.name, version)+"/"
+	p.text = bytes.ReplaceAll(p.text, []byte(from), []byte(to))
 }
 
 // stage builds the component's programs for the architectures, copies its other artifacts, and writes its recipe and its
 // bill of materials.
-func (r *recipe) stage(ctx context.Context, to place, version string, archs []string, s cli.Streams) error {
+func (p *source) stage(ctx context.Context, to place, version string, archs []string, s cli.Streams) error {
 	if err := os.RemoveAll(to.artifacts); err != nil { // of an earlier run; other versions stay, to go back to
 		return fmt.Errorf("empty %s: %w", to.artifacts, err)
 	}
@@ -185,34 +177,33 @@ func (r *recipe) stage(ctx context.Context, to place, version string, archs []st
 		}
 	}
 	var programs []string
-	for _, file := range r.files {
+	for _, file := range p.files {
 		target := filepath.Join(to.artifacts, file)
-		arch, isProgram := strings.CutPrefix(file, r.dir+"-linux-")
+		arch, isProgram := strings.CutPrefix(file, p.dir+"-linux-")
 		var err error
 		switch {
 		case isProgram && slices.Contains(archs, arch):
-			err = build(ctx, r.dir, arch, version, target, s.Err)
+			err = build(ctx, p.dir, arch, version, target, s.Err)
 			programs = append(programs, target)
 		case !isProgram:
-			err = r.copyArtifact(file, target)
+			err = p.copyArtifact(file, target)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	if len(programs) > 0 {
-		if err := writeBill(to.sbom, r.name, version, programs); err != nil {
+		if err := writeBill(to.sbom, p.name, version, programs); err != nil {
 			return err
 		}
 	}
-	text := strings.ReplaceAll(string(r.text), "{COMPONENT_VERSION}", version)
-	if err := os.WriteFile(to.recipe, []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(to.recipe, recipe.WithVersion(p.text, version), 0o644); err != nil {
 		return fmt.Errorf("write recipe: %w", err)
 	}
 	if err := readable(to, programs); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(s.Out, "staged %s %s: %s\n", r.name, version, to.recipe); err != nil {
+	if _, err := fmt.Fprintf(s.Out, "staged %s %s: %s\n", p.name, version, to.recipe); err != nil {
 		return err
 	}
 	return nil
@@ -258,8 +249,8 @@ func build(ctx context.Context, dir, arch, version, target string, log io.Writer
 }
 
 // copyArtifact copies the one file of that name in the component's folder or a folder below it.
-func (r *recipe) copyArtifact(file, target string) error {
-	root := filepath.Join("components", r.dir)
+func (p *source) copyArtifact(file, target string) error {
+	root := filepath.Join("components", p.dir)
 	var found []string
 	for _, pattern := range []string{filepath.Join(root, file), filepath.Join(root, "*", file)} {
 		matches, err := filepath.Glob(pattern)

@@ -12,9 +12,8 @@ import (
 	"syscall"
 	"testing"
 
-	"gopkg.in/yaml.v3"
-
 	"edgepdm/shared/cli"
+	"edgepdm/shared/recipe"
 	"edgepdm/test/need"
 )
 
@@ -134,13 +133,8 @@ func TestStageForTheCloudOfOneArchitecture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var recipe struct {
-		Manifests []struct {
-			Platform map[string]string `yaml:"Platform"`
-		} `yaml:"Manifests"`
-	}
-	if err := yaml.Unmarshal(text, &recipe); err != nil || len(recipe.Manifests) != 1 || recipe.Manifests[0].Platform["architecture"] != "aarch64" {
-		t.Errorf("%v: %+v in\n%s", err, recipe, text)
+	if r, err := recipe.Parse(text); err != nil || len(r.Manifests) != 1 || r.Manifests[0].Platform["architecture"] != "aarch64" {
+		t.Errorf("%v: %+v in\n%s", err, r, text)
 	}
 }
 
@@ -216,17 +210,13 @@ func requirements(t *testing.T, file string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var recipe struct {
-		ComponentDependencies map[string]struct {
-			VersionRequirement string `yaml:"VersionRequirement"`
-		} `yaml:"ComponentDependencies"`
-	}
-	if err := yaml.Unmarshal(data, &recipe); err != nil {
+	r, err := recipe.Parse(recipe.WithVersion(data, "0.0.0"))
+	if err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
 	all := make(map[string]string)
-	for name, d := range recipe.ComponentDependencies {
-		all[name] = d.VersionRequirement
+	for name, d := range r.Dependencies {
+		all[name] = d.Requirement
 	}
 	return all
 }

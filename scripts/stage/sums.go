@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"edgepdm/shared/durable"
 )
 
 // sumsFile has the SHA-256 of every other file in the tree, in the form that `sha256sum -c` reads.
@@ -31,10 +33,7 @@ func writeSums(root string) error {
 		return nil
 	})
 	if err == nil {
-		err = os.WriteFile(filepath.Join(root, sumsFile), []byte(text.String()), 0o644)
-	}
-	if err == nil {
-		err = os.Chmod(filepath.Join(root, sumsFile), 0o644) // whatever the umask is
+		err = durable.WriteFileAtomic(filepath.Join(root, sumsFile), []byte(text.String()), 0o644) // whatever the umask is
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", sumsFile, err)

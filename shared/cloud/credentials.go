@@ -13,6 +13,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go"
+
+	"edgepdm/shared/event"
 )
 
 const (
@@ -150,11 +152,11 @@ func parseCredentials(body []byte) (c aws.Credentials, problem string) {
 // plain makes a text for a person of what a service answers: one line of bounded length.
 func plain(body []byte) string {
 	text := strings.Join(strings.Fields(strings.ToValidUTF8(string(body), "")), " ")
-	if len(text) > maxTokenExchange {
-		text = strings.ToValidUTF8(text[:maxTokenExchange], "") + "…"
-	}
-	if text == "" {
-		text = "without a word"
+	switch {
+	case text == "":
+		return "without a word"
+	case len(text) > maxTokenExchange:
+		return event.Cut(text, maxTokenExchange) + "…"
 	}
 	return text
 }

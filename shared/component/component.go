@@ -10,8 +10,8 @@ import (
 	"os"
 	"time"
 
-	"edgepdm/shared/durable"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/wait"
 )
 
 // Spec describes a component whose configuration has the type C. C's fields carry `json` tags; a Validate method on C or
@@ -29,16 +29,16 @@ type Spec[C any] struct {
 
 // Environment is what a component finds around it.
 type Environment struct {
-	Getenv   func(string) string
-	WorkDir  string // the component's own directory, kept between runs
-	Log      *slog.Logger
-	Level    *slog.LevelVar   // level of Log, set from the configuration
-	Now      func() time.Time // nil for time.Now
-	Settle   time.Duration    // wait for further configuration events before reading; a change of n leaves makes n events
-	Backoff  Backoff          // between attempts to reconnect
-	Farewell time.Duration    // wait for the end of the process after the nucleus refused its token: a stop of the nucleus looks so
-	Stop     time.Duration    // for Run, to end after ctx ended: a file operation may hang; 0 for ever
-	Deaf     time.Duration    // without word of its own health messages, which the nucleus took, before subscriptions are made again
+	Getenv  func(string) string
+	WorkDir string // the component's own directory, kept between runs
+	Log     *slog.Logger
+	Level   *slog.LevelVar   // level of Log, set from the configuration
+	Now     func() time.Time // nil for time.Now
+	Settle  time.Duration    // wait for further configuration events before reading; a change of n leaves makes n events
+	Backoff wait.Backoff     // between attempts to reconnect
+	Grace   time.Duration    // wait for the end of the process after the nucleus refused its token: a stop of the nucleus looks so
+	Stop    time.Duration    // for Run, to end after ctx ended: a file operation may hang; 0 for ever
+	Deaf    time.Duration    // without word of its own health messages, which the nucleus took, before subscriptions are made again
 }
 
 // OSEnvironment is the environment of a process that a nucleus started: its working directory is the work directory.
@@ -47,7 +47,7 @@ func OSEnvironment() Environment {
 	return Environment{
 		Getenv: os.Getenv, WorkDir: ".", Level: level,
 		Log:    slog.New(NewLogHandler(os.Stdout, os.Stderr, level)),
-		Settle: 200 * time.Millisecond, Farewell: 5 * time.Second, Stop: 4500 * time.Millisecond, Deaf: 15 * time.Second, Backoff: Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
+		Settle: 200 * time.Millisecond, Grace: 5 * time.Second, Stop: 4500 * time.Millisecond, Deaf: 15 * time.Second, Backoff: wait.Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
 	}
 }
 
@@ -84,7 +84,8 @@ func run[C any](ctx context.Context, spec Spec[C], env Environment) error {
 	if err != nil {
 		return err
 	}
-	store := lastGood{dir: env.WorkDir}
+	options.Logger = env.Log
+	store := newLastGood(env.WorkDir)
 	rt := newRuntime(spec.Name, spec.Version, env)
 	wait := func(ctx context.Context, attempt int, err error) {
 		env.Log.Warn("no connection to the nucleus; trying again", "error", err, "attempt", attempt)
@@ -94,14 +95,14 @@ func run[C any](ctx context.Context, spec Spec[C], env Environment) error {
 		client, err := connect(ctx, spec.Name, options, wait)
 		if errors.Is(err, ipc.ErrRefused) {
 			env.Log.Info("the nucleus refuses the token; it may be stopping", "error", err)
-			return farewell(ctx, env.Farewell, err)
+			return awaitEnd(ctx, env.Grace, err)
 		}
 		if err == nil {
 			options.AuthToken = client.Token()
 			begun := time.Now()
-			err = session(ctx, spec, env, rt, client, &store)
+			err = session(ctx, spec, env, rt, client, store)
 			_ = client.Close()
-			rt.sent.Wait() // the connection's end is an answer
+			rt.inFlight.Wait() // the connection's end is an answer
 			if time.Since(begun) > env.Backoff.Max {
 				failed = 0
 			}
@@ -124,16 +125,17 @@ func connect(ctx context.Context, name string, o ipc.Options, wait func(context.
 	if !errors.Is(err, ipc.ErrRefused) {
 		return client, err
 	}
-	named, nameErr := ipc.Dial(ctx, ipc.Options{Socket: o.Socket, ComponentName: name})
+	o.AuthToken, o.ComponentName = "", name
+	named, nameErr := ipc.Dial(ctx, o)
 	if nameErr != nil {
 		return nil, fmt.Errorf("connect by token: %w; by name: %w", err, nameErr)
 	}
 	return named, nil
 }
 
-// farewell gives the nucleus time to end the process, and returns nil when it does: a nucleus that stops breaks the
+// awaitEnd gives the nucleus time to end the process, and returns nil when it does: a nucleus that stops breaks the
 // connections and refuses the tokens before it ends its components.
-func farewell(ctx context.Context, wait time.Duration, refused error) error {
+func awaitEnd(ctx context.Context, wait time.Duration, refused error) error {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -142,121 +144,4 @@ func farewell(ctx context.Context, wait time.Duration, refused error) error {
 	case <-timer.C:
 		return refused
 	}
-}
-
-// errUnready marks an error of the nucleus, at the beginning of a session, that may pass.
-var errUnready = errors.New("the nucleus is not ready")
-
-// session does the component's work over one connection. It returns nil when ctx ends or the work is done.
-func session[C any](ctx context.Context, spec Spec[C], env Environment, rt *Runtime, client *ipc.Client, store *lastGood) error {
-	rt.connected(client)
-	hearing := rt.listen(ctx, client, env.Deaf, env.Backoff.Max)
-	defer hearing.stop()
-	stopHealth := rt.startHealth(ctx, hearing)
-	defer stopHealth()
-
-	stopJudging := judge(ctx, spec, rt, client, env.Backoff)
-	defer stopJudging()
-	granted, stopRetrying := rt.retrySubscriptions(ctx, client, env.Backoff.Max)
-	defer stopRetrying()
-	changes := &watcher{client: client, log: rt.Log, backoff: env.Backoff, settle: env.Settle, granted: granted}
-	if err := changes.subscribe(ctx); err != nil {
-		changes.again(err)
-	}
-	current, err := initialConfig(ctx, spec, rt, client, store)
-	if err != nil {
-		return err
-	}
-	for {
-		work := startWork(ctx, spec, rt, current)
-		next, err := watch(ctx, spec, rt, changes, current, work.done)
-		workErr := work.stop()
-		switch {
-		case hearing.deaf.Load():
-			return errDeaf
-		case client.Err() != nil:
-			return client.Err() // whatever else failed, failed because there is no connection
-		case workErr != nil:
-			return workErr
-		case err != nil || next == nil:
-			return err
-		}
-		if next != current {
-			store.keep(next.raw, rt.Log)
-			rt.setConfigProblem("")
-			rt.Log.Info("configuration changed: starting work with the new one")
-			current = next
-		}
-		rt.endGeneration()
-	}
-}
-
-// configuration is one that was read and found valid.
-type configuration[C any] struct {
-	raw    map[string]any
-	common Common
-	value  C
-}
-
-// initialConfig reads the configuration at the start. A bad one gives the last good one, kept on disk; without one it
-// returns nil, and the work waits for a change.
-func initialConfig[C any](ctx context.Context, spec Spec[C], rt *Runtime, client *ipc.Client, store *lastGood) (*configuration[C], error) {
-	config, err := readConfig(ctx, spec, rt.Log, client)
-	if err == nil {
-		store.keep(config.raw, rt.Log)
-		rt.setConfigProblem("")
-		return config, nil
-	}
-	if !errors.Is(err, errBadConfig) {
-		return nil, fmt.Errorf("%w: %w", errUnready, err)
-	}
-	rt.setConfigProblem(err.Error())
-	raw, loadErr := store.load()
-	if errors.Is(loadErr, durable.ErrDamaged) {
-		rt.setConfigProblem(fmt.Sprintf("%v; the last good configuration is damaged, so that none is in force", err))
-	}
-	if loadErr != nil {
-		rt.Log.Error("the configuration is refused, and there is no last good one: waiting for a change", "error", err, "last_good", loadErr)
-		return nil, nil
-	}
-	config, loadErr = parseConfig(spec, rt.Log, raw)
-	if loadErr != nil {
-		rt.Log.Error("the configuration is refused, and so is the last good one: waiting for a change", "error", err, "last_good", loadErr)
-		return nil, nil
-	}
-	rt.Log.Error("the configuration is refused: the last good one stays in force", "error", err)
-	return config, nil
-}
-
-// work is the component's Run under way.
-type work struct {
-	cancel context.CancelFunc
-	done   chan struct{}
-	err    error
-}
-
-// startWork enters the component's Run, or with no configuration something that only waits.
-func startWork[C any](ctx context.Context, spec Spec[C], rt *Runtime, config *configuration[C]) *work {
-	ctx, cancel := context.WithCancel(ctx)
-	w := &work{cancel: cancel, done: make(chan struct{})}
-	go func() {
-		defer close(w.done)
-		if config == nil {
-			<-ctx.Done()
-			return
-		}
-		rt.applyCommon(config.common)
-		rt.beginWork()
-		w.err = spec.Run(ctx, rt, config.value)
-		if ctx.Err() != nil && errors.Is(w.err, ctx.Err()) {
-			w.err = nil
-		}
-	}()
-	return w
-}
-
-func (w *work) stop() error {
-	w.cancel()
-	<-w.done
-	return w.err
 }

@@ -14,7 +14,6 @@ import (
 
 // Bounds of what a health message, which is a local message, says about conditions.
 const (
-	maxDetail          = 600 // bytes of all that is wrong
 	maxConditionDetail = 300 // bytes of one condition
 	maxConditions      = 8
 )
@@ -43,12 +42,12 @@ type place struct {
 
 // condition is what is wrong at a place.
 type condition struct {
-	parts  map[int]string // by part of the place; part 0 where it has none
-	since  time.Time
-	logged time.Time
-	text   string // of the lowest part
-	told   bool   // text was logged
-	own    bool   // of the framework: outlives a change of the configuration
+	parts    map[int]string // by part of the place; part 0 where it has none
+	since    time.Time
+	logged   time.Time
+	text     string // of the lowest part
+	isLogged bool   // text was
+	lasting  bool   // of the framework: outlives a change of the configuration
 }
 
 func newConditions(log *slog.Logger, now func() time.Time, grace time.Duration, notify func()) *Conditions {
@@ -76,12 +75,12 @@ func (c *Conditions) SetPart(code event.Code, name string, part int, problem err
 
 // setDeaf is Set for a condition of the framework, which outlives a change of the configuration.
 func (c *Conditions) setDeaf(problem error) {
-	c.set(place{event.CodePubSubDeaf, placeLocal}, 0, problem, true)
+	c.set(place{event.CodePubSubDeaf, event.PlaceLocal}, 0, problem, true)
 }
 
-func (c *Conditions) set(at place, part int, problem error, own bool) {
+func (c *Conditions) set(at place, part int, problem error, lasting bool) {
 	c.mu.Lock()
-	changed := c.change(at, part, problem, own)
+	changed := c.change(at, part, problem, lasting)
 	c.mu.Unlock()
 	if changed {
 		c.notify()
@@ -89,7 +88,7 @@ func (c *Conditions) set(at place, part int, problem error, own bool) {
 }
 
 // change does what set does, and tells whether that changes anything. mu is held.
-func (c *Conditions) change(at place, part int, problem error, own bool) bool {
+func (c *Conditions) change(at place, part int, problem error, lasting bool) bool {
 	awaited := c.expected[at]
 	delete(c.expected, at)
 	is := c.wrong[at]
@@ -107,36 +106,36 @@ func (c *Conditions) change(at place, part int, problem error, own bool) bool {
 		}
 	} else {
 		if is == nil {
-			is = &condition{parts: make(map[int]string), since: c.now(), own: own}
+			is = &condition{parts: make(map[int]string), since: c.now(), lasting: lasting}
 			c.wrong[at] = is
 		}
-		is.parts[part] = problem.Error()
+		is.parts[part] = event.Cut(problem.Error(), event.MaxDetail)
 	}
 	text := is.parts[slices.Min(slices.Collect(maps.Keys(is.parts)))]
 	if text == is.text {
 		return awaited
 	}
-	is.text, is.told = text, false
-	c.tell(at, is, c.now())
+	is.text, is.isLogged = text, false
+	c.write(at, is, c.now())
 	return true
 }
 
-// tell logs what is wrong at a place, if it is time to. mu is held.
-func (c *Conditions) tell(at place, is *condition, now time.Time) {
+// write logs what is wrong at a place, if it is time to. mu is held.
+func (c *Conditions) write(at place, is *condition, now time.Time) {
 	early := at.code == event.CodeNotAuthorized && now.Sub(is.since) < c.grace
-	if is.told || early || !is.logged.IsZero() && now.Sub(is.logged) < logConditionEvery {
+	if is.isLogged || early || !is.logged.IsZero() && now.Sub(is.logged) < logConditionEvery {
 		return
 	}
-	is.told, is.logged = true, now
+	is.isLogged, is.logged = true, now
 	c.log.Error("something does not work; it will be tried again", "code", at.code, "place", at.name, "error", is.text)
 }
 
-// begin forgets what the work said before it was entered again.
-func (c *Conditions) begin() {
+// reset forgets what the work said before it was entered again.
+func (c *Conditions) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.expected)
-	maps.DeleteFunc(c.wrong, func(_ place, is *condition) bool { return !is.own })
+	maps.DeleteFunc(c.wrong, func(_ place, is *condition) bool { return !is.lasting })
 }
 
 // report gives what is wrong, the oldest first, and tells whether word is awaited from a place.
@@ -144,8 +143,8 @@ func (c *Conditions) report() (list []event.Condition, awaited bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for at, is := range c.wrong {
-		c.tell(at, is, c.now())
-		list = append(list, event.Condition{Code: at.code, Place: at.name, Detail: cut(is.text, maxConditionDetail), Since: is.since.UTC()})
+		c.write(at, is, c.now())
+		list = append(list, event.Condition{Code: at.code, Place: at.name, Detail: event.Cut(is.text, maxConditionDetail), Since: is.since.UTC()})
 	}
 	slices.SortFunc(list, func(a, b event.Condition) int {
 		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Place, b.Place))
@@ -159,17 +158,12 @@ func detail(list []event.Condition) string {
 	for _, c := range list {
 		parts = append(parts, c.Place+": "+c.Detail)
 	}
-	return cut(strings.Join(parts, "; "), maxDetail)
-}
-
-// cut returns at most size bytes of text, and no half character.
-func cut(text string, size int) string {
-	return strings.ToValidUTF8(text[:min(len(text), size)], "")
+	return event.Cut(strings.Join(parts, "; "), event.MaxDetail)
 }
 
 // beginWork forgets what the work said before its Run was entered again.
 func (rt *Runtime) beginWork() {
-	rt.conditions.begin()
+	rt.conditions.reset()
 	rt.mu.Lock()
 	rt.state, rt.detail = event.StateStarting, ""
 	rt.mu.Unlock()

@@ -82,7 +82,7 @@ func TestBeginForgets(t *testing.T) {
 	c.Expect(event.CodeDisk, "other")
 	c.setDeaf(errDeaf)
 	b.rt.beginWork()
-	b.is(t, "entered again", event.StateDegraded, placeLocal+": "+errDeaf.Error(), 1)
+	b.is(t, "entered again", event.StateDegraded, event.PlaceLocal+": "+errDeaf.Error(), 1)
 	c.setDeaf(nil)
 	b.is(t, "not at work yet", event.StateStarting, "", 0)
 }
@@ -112,13 +112,21 @@ func TestConditionsAreLogged(t *testing.T) {
 func TestConditionsAreBounded(t *testing.T) {
 	b := newBench()
 	for i := range 50 {
-		b.rt.Conditions().Set(event.CodeDisk, fmt.Sprintf("place %02d", i), errors.New(strings.Repeat("ä", 5000)))
+		b.rt.Conditions().Set(event.CodeDisk, fmt.Sprintf("place %02d", i), errors.New(strings.Repeat("<ä", 5000)))
 	}
 	h := b.rt.health()
-	if len(h.Conditions) != maxConditions || len(h.Detail) > maxDetail || len(h.Conditions[0].Detail) > maxConditionDetail {
+	if len(h.Conditions) != maxConditions || len(h.Detail) > event.MaxDetail || len(h.Conditions[0].Detail) > maxConditionDetail {
 		t.Errorf("%d conditions, %d bytes of detail", len(h.Conditions), len(h.Detail))
 	}
-	if _, err := event.Encode(h); err != nil {
+	payload, err := encodeHealth(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := event.DecodeHealth(payload); err != nil || len(got.Conditions) == 0 || got.Conditions[0] != h.Conditions[0] {
+		t.Errorf("%s: %v", payload, err)
+	}
+	b.rt.setConfigProblem(strings.Repeat("no text, ", 1000))
+	if _, err := encodeHealth(b.rt.health()); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,15 +1,11 @@
 package component
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -18,7 +14,6 @@ import (
 
 	"github.com/go-viper/mapstructure/v2"
 
-	"edgepdm/shared/durable"
 	"edgepdm/shared/ipc"
 )
 
@@ -220,80 +215,4 @@ func duration(from, to reflect.Type, data any) (any, error) {
 		return nil, fmt.Errorf("%v is longer than %v", data, longest)
 	}
 	return d, nil
-}
-
-// lastGood keeps the last valid configuration in the work directory.
-type lastGood struct{ dir string }
-
-const (
-	lastGoodName   = "last-good-configuration.json"
-	lastGoodFormat = 1
-)
-
-type lastGoodFile struct {
-	Format        int            `json:"format"`
-	Configuration map[string]any `json:"configuration"`
-}
-
-// keep is save, which no work fails for.
-func (l lastGood) keep(raw map[string]any, log *slog.Logger) {
-	switch healed, err := l.save(raw); {
-	case err != nil:
-		log.Warn("the configuration is not kept as last good", "error", err)
-	case healed:
-		log.Error("the last good configuration on disk was damaged; the one in force is written in its place")
-	}
-}
-
-// save keeps a configuration, and reports whether what was kept before was damaged.
-func (l lastGood) save(raw map[string]any) (healed bool, err error) {
-	path := filepath.Join(l.dir, lastGoodName)
-	_, err = l.read(path)
-	if errors.Is(err, errNewerFormat) {
-		return false, err
-	}
-	healed = errors.Is(err, durable.ErrDamaged)
-	data, err := durable.Marshal(lastGoodFile{lastGoodFormat, raw})
-	if err != nil {
-		return false, fmt.Errorf("encode configuration: %w", err)
-	}
-	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
-		return false, nil // no write at every start
-	}
-	if err := WriteFileAtomic(path, data, 0o600); err != nil {
-		return false, fmt.Errorf("keep configuration: %w", err)
-	}
-	return healed, nil
-}
-
-func (l lastGood) load() (map[string]any, error) {
-	file, err := l.read(filepath.Join(l.dir, lastGoodName))
-	return file.Configuration, err
-}
-
-var errNewerFormat = errors.New("written by a newer version")
-
-func (l lastGood) read(path string) (lastGoodFile, error) {
-	var file lastGoodFile
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return file, fmt.Errorf("read last good configuration: %w", err)
-	}
-	if _, _, err := durable.Open(data); err != nil { // before its format is believed
-		return file, fmt.Errorf("read last good configuration: %w", err)
-	}
-	var header struct {
-		Format int `json:"format"`
-	}
-	if err := json.Unmarshal(data, &header); err == nil && header.Format > lastGoodFormat {
-		return file, fmt.Errorf("last good configuration, format %d: %w", header.Format, errNewerFormat)
-	}
-	err = durable.Unmarshal(data, &file)
-	if err == nil && (file.Format != lastGoodFormat || file.Configuration == nil) {
-		err = durable.ErrDamaged
-	}
-	if err != nil {
-		return lastGoodFile{}, fmt.Errorf("read last good configuration: %w", err)
-	}
-	return file, nil
 }

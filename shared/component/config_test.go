@@ -117,28 +117,27 @@ func TestUnknownKeysAreLoggedNotRefused(t *testing.T) {
 }
 
 func TestLastGood(t *testing.T) {
-	store := lastGood{dir: t.TempDir()}
+	store := newLastGood(t.TempDir())
 	if _, err := store.load(); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without a file: %v", err)
 	}
 	want := map[string]any{"things": 3.0}
-	if _, err := store.save(want); err != nil {
-		t.Fatal(err)
-	}
+	store.keep(want, slog.New(slog.DiscardHandler))
 	if got, err := store.load(); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, %v", got, err)
 	}
 	// A file of a newer version is neither used nor harmed.
-	newer := []byte(`{"format":2,"configuration":{"things":4}}`)
-	path := filepath.Join(store.dir, lastGoodName)
+	newer := durable.Seal([]byte(`{"format":2,"configuration":{"things":4}}`))
+	path := store.Path
 	if err := os.WriteFile(path, newer, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.load(); !errors.Is(err, errNewerFormat) {
+	if _, err := store.load(); !errors.Is(err, durable.ErrNewerFormat) {
 		t.Errorf("newer format: %v", err)
 	}
-	if _, err := store.save(want); !errors.Is(err, errNewerFormat) {
-		t.Errorf("save over a newer format: %v", err)
+	log, said := captured()
+	if store.keep(want, log); !strings.Contains(said(), "written by a newer version") {
+		t.Errorf("kept over a newer format: log %q", said())
 	}
 	if got, _ := os.ReadFile(path); string(got) != string(newer) {
 		t.Errorf("the newer file became %s", got)
@@ -148,12 +147,10 @@ func TestLastGood(t *testing.T) {
 // No flipped bit, and no cut, makes another configuration of the last good one; the next one that is kept heals it, which is
 // said. One that a program before 0.2 kept, without a checksum, is read.
 func TestLastGoodIsSealed(t *testing.T) {
-	store := lastGood{dir: t.TempDir()}
-	path := filepath.Join(store.dir, lastGoodName)
+	store := newLastGood(t.TempDir())
+	path := store.Path
 	want := map[string]any{"threshold": 0.5, "bucket": "models", "nested": map[string]any{"sum": "12345678", "list": []any{1.0, "a"}}}
-	if _, err := store.save(want); err != nil {
-		t.Fatal(err)
-	}
+	store.keep(want, slog.New(slog.DiscardHandler))
 	good, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -181,6 +178,9 @@ func TestLastGoodIsSealed(t *testing.T) {
 	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, good) || !strings.Contains(read(), "was damaged") {
 		t.Errorf("%s, %v, log %q", got, err, read())
 	}
+	if aside, err := filepath.Glob(path + ".damaged-*"); err != nil || len(aside) != 1 {
+		t.Errorf("set aside: %v, %v", aside, err)
+	}
 	before, said := captured()
 	store.keep(want, before)
 	if said() != "" {
@@ -198,35 +198,6 @@ func TestLastGoodIsSealed(t *testing.T) {
 func captured() (*slog.Logger, func() string) {
 	var b bytes.Buffer
 	return slog.New(slog.NewTextHandler(&b, nil)), b.String
-}
-
-func TestWriteFileAtomicLeavesNothingBehindOnFailure(t *testing.T) {
-	dir := t.TempDir()
-	target := filepath.Join(dir, "taken")
-	if err := os.MkdirAll(filepath.Join(target, "child"), 0o700); err != nil { // a rename onto it fails
-		t.Fatal(err)
-	}
-	if err := WriteFileAtomic(target, []byte("x"), 0o600); err == nil {
-		t.Fatal("replaced a directory")
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 1 {
-		t.Errorf("%v, %v", entries, err)
-	}
-}
-
-func TestBackoff(t *testing.T) {
-	largest := func(n int64) int64 { return n - 1 }
-	b := Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second, Rand: largest}
-	for attempt, want := range map[int]time.Duration{1: 200 * time.Millisecond, 3: 800 * time.Millisecond, 7: 10 * time.Second, 1000: 10 * time.Second} {
-		if got := b.Delay(attempt); got != want {
-			t.Errorf("attempt %d: %v, want %v", attempt, got, want)
-		}
-	}
-	b.Rand = func(int64) int64 { return 0 }
-	if got := b.Delay(9); got != 1 {
-		t.Errorf("least delay %v", got)
-	}
 }
 
 // What a field cannot hold is refused, never bent into something else.

@@ -2,7 +2,6 @@ package component
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"edgepdm/shared/event"
@@ -58,7 +57,7 @@ func (rt *Runtime) ReportHealth() {
 }
 
 // startHealth sends health messages until the returned function is called, and a last one then.
-func (rt *Runtime) startHealth(ctx context.Context, hearing *hearing) (stop func()) {
+func (rt *Runtime) startHealth(ctx context.Context, loopback *loopback) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the work may still have something to count
 	done := make(chan struct{})
 	go func() {
@@ -66,7 +65,7 @@ func (rt *Runtime) startHealth(ctx context.Context, hearing *hearing) (stop func
 		failed := false
 		for {
 			err := rt.publishHealth()
-			hearing.published(err)
+			loopback.sent(err)
 			if (err != nil) != failed {
 				failed = err != nil
 				if failed {
@@ -96,13 +95,25 @@ func (rt *Runtime) startHealth(ctx context.Context, hearing *hearing) (stop func
 const healthTimeout = 2 * time.Second
 
 func (rt *Runtime) publishHealth() error {
-	payload, err := json.Marshal(rt.health())
+	payload, err := encodeHealth(rt.health())
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
 	defer cancel()
 	return rt.IPC().Publish(ctx, event.HealthTopic(rt.name), payload)
+}
+
+// encodeHealth leaves out the newest conditions as long as the message is too large for a local one: quotes and the like take
+// several bytes each in JSON.
+func encodeHealth(h event.Health) ([]byte, error) {
+	for {
+		payload, err := event.Encode(h)
+		if err == nil || len(h.Conditions) == 0 {
+			return payload, err
+		}
+		h.Conditions = h.Conditions[:len(h.Conditions)-1]
+	}
 }
 
 func (rt *Runtime) health() event.Health {
@@ -126,6 +137,7 @@ func (rt *Runtime) health() event.Health {
 	if rt.configProblem != "" {
 		h.State, h.Detail = event.StateBadConfig, rt.configProblem
 	}
+	h.Detail = event.Cut(h.Detail, event.MaxDetail)
 	for name, c := range rt.counters {
 		h.Counters[name] = c.Load()
 	}

@@ -50,3 +50,8 @@ func Execute(p cli.Program) {
 	stop()
 	os.Exit(code)
 }
+
+// Tool is Execute for a program of this repository that has one command and no version.
+func Tool(name, summary string, run func(context.Context, []string, cli.Streams) error) {
+	Execute(cli.Program{Name: name, Version: "dev", Summary: summary, Commands: []cli.Command{{Summary: summary, Run: run}}})
+}

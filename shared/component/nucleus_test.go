@@ -17,6 +17,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/ipc/eventstream"
+	"edgepdm/shared/wait"
 )
 
 // nucleus is one that misbehaves as a test wants it to, which the embedded core does not.
@@ -60,7 +61,7 @@ func startNucleus(t *testing.T) (*nucleus, component.Environment) {
 	return n, component.Environment{
 		Getenv:  func(k string) string { return map[string]string{ipc.EnvSocket: socket, ipc.EnvAuthToken: "t"}[k] },
 		WorkDir: t.TempDir(), Log: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar),
-		Settle: 10 * time.Millisecond, Backoff: component.Backoff{Min: time.Millisecond, Max: 10 * time.Millisecond},
+		Settle: 10 * time.Millisecond, Backoff: wait.Backoff{Min: time.Millisecond, Max: 10 * time.Millisecond},
 	}
 }
 

@@ -8,12 +8,6 @@ import (
 	"edgepdm/shared/ipc"
 )
 
-// Names of operations, as a recipe's accessControl has them.
-const (
-	operationSubscribe = "SubscribeToTopic"
-	operationPublish   = "PublishToTopic"
-)
-
 var errUngranted = errors.New("the nucleus does not grant it: the recipe's accessControl is overridden")
 
 // Publication is what the nucleus says to messages on a topic. For several goroutines.
@@ -24,7 +18,7 @@ type Publication struct {
 
 // Publication begins to watch a topic, or those that a filter stands for.
 func (rt *Runtime) Publication(filter string) *Publication {
-	return &Publication{rt: rt, place: operationPublish + " " + filter}
+	return &Publication{rt: rt, place: event.PlacePublish(filter)}
 }
 
 // Answered takes the nucleus's answer to a message. While it takes none, the component is DEGRADED, and the condition names
@@ -45,11 +39,11 @@ func (p *Publication) Answered(err error) {
 
 // Send publishes a message without waiting for the answer, which is taken when it comes.
 func (p *Publication) Send(topic string, payload []byte) error {
-	call, err := p.rt.IPC().StartPublish(topic, payload)
+	call, err := p.rt.IPC().StartPublish(context.Background(), topic, payload)
 	if err != nil {
 		return err
 	}
-	p.rt.sent.Go(func() { p.Answered(call.Wait(context.Background())) })
+	p.rt.inFlight.Go(func() { p.Answered(call.Wait(context.Background())) })
 	return nil
 }
 

@@ -1,8 +1,6 @@
 package component
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -10,6 +8,7 @@ import (
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/random"
 )
 
 // Runtime is what a component's Run works with. It lives as long as the process.
@@ -22,8 +21,8 @@ type Runtime struct {
 	wakeHealth         chan struct{}
 	now                func() time.Time
 	conditions         *Conditions
-	hearing            atomic.Pointer[hearing] // of the connection
-	sent               sync.WaitGroup          // messages whose answers are awaited
+	loopback           atomic.Pointer[loopback] // of the connection
+	inFlight           sync.WaitGroup           // messages whose answers are awaited
 
 	mu             sync.Mutex // guards what follows
 	client         *ipc.Client
@@ -41,26 +40,19 @@ type Runtime struct {
 
 func newRuntime(name, version string, env Environment) *Runtime {
 	rt := &Runtime{
-		Log: env.Log, WorkDir: env.WorkDir, name: name, version: version, run: RandomID(), level: env.Level,
+		Log: env.Log, WorkDir: env.WorkDir, name: name, version: version, run: random.ID(), level: env.Level,
 		wakeHealth: make(chan struct{}, 1), state: event.StateStarting, counters: make(map[string]*atomic.Uint64),
 		healthInterval: 5 * time.Second, now: env.Now,
 	}
 	if rt.now == nil {
 		rt.now = time.Now
 	}
-	rt.conditions = newConditions(env.Log, rt.now, env.Farewell, rt.ReportHealth)
+	rt.conditions = newConditions(env.Log, rt.now, env.Grace, rt.ReportHealth)
 	return rt
 }
 
 // Conditions are what is wrong with the component at the moment. They are forgotten when Run is entered again.
 func (rt *Runtime) Conditions() *Conditions { return rt.conditions }
-
-// RandomID returns 8 random hexadecimal digits: the epoch of a producer, the name of a run.
-func RandomID() string {
-	var b [4]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand
-	return hex.EncodeToString(b[:])
-}
 
 // Version returns the component's version.
 func (rt *Runtime) Version() string { return rt.version }

@@ -58,7 +58,7 @@ func (rt *Runtime) subscribe(ctx context.Context, client *ipc.Client, filter str
 }
 
 // subscribed notes the nucleus's answer to a subscription.
-func (c *Conditions) subscribed(filter string, err error, own bool) {
+func (c *Conditions) subscribed(filter string, err error, lasting bool) {
 	_, unauthorized := errors.AsType[*ipc.UnauthorizedError](err)
 	var refused, failed error
 	if unauthorized {
@@ -66,8 +66,8 @@ func (c *Conditions) subscribed(filter string, err error, own bool) {
 	} else {
 		failed = err
 	}
-	c.set(place{event.CodeNotAuthorized, operationSubscribe + " " + filter}, 0, refused, own)
-	c.set(place{event.CodePubSubDeaf, operationSubscribe + " " + filter}, 0, failed, own)
+	c.set(place{event.CodeNotAuthorized, event.PlaceSubscribe(filter)}, 0, refused, lasting)
+	c.set(place{event.CodePubSubDeaf, event.PlaceSubscribe(filter)}, 0, failed, lasting)
 }
 
 // retrySubscriptions tries, now and then, to make what the nucleus has refused, until stop is called. It sends on granted

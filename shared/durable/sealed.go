@@ -1,4 +1,5 @@
-// Package durable keeps small state on disk such that damage is noticed: JSON documents with a checksum.
+// Package durable keeps small state on disk: files that are replaced whole and survive a loss of power, and documents whose
+// damage is noticed. It also has what else the disk is asked for: locks and free space.
 package durable
 
 import (

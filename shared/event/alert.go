@@ -1,12 +1,7 @@
 package event
 
 import (
-	"encoding/json"
-	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
 
 // Topics of alerts and of what concerns them.
@@ -15,8 +10,6 @@ const (
 	// TopicAckAlert and TopicAckPrediction are where the forwarder acknowledges what it has on disk.
 	TopicAckAlert      = "pdm/v1/ack/alert"
 	TopicAckPrediction = "pdm/v1/ack/prediction"
-	// TopicTestAlarm raises a test alarm, from end to end.
-	TopicTestAlarm = "pdm/v1/command/operator/test-alarm"
 
 	prefixAlert = "pdm/v1/alert/"
 )
@@ -58,6 +51,18 @@ const (
 	SeverityLow    Severity = "low"
 )
 
+// Rank orders severities: 0 comes first.
+func (s Severity) Rank() int {
+	switch s {
+	case SeverityHigh:
+		return 0
+	case SeverityMedium:
+		return 1
+	default:
+		return 2
+	}
+}
+
 // Alert reports that an alarm was raised or is over.
 type Alert struct {
 	Replayed    bool       `json:"replayed,omitempty"` // it may have arrived before; the first member, as in all messages that are repeated
@@ -86,16 +91,14 @@ func DecodeAlert(payload []byte) (Alert, error) {
 	if err := checkVersion(a.V); err != nil {
 		return a, err
 	}
-	if err := CheckName(a.Thing); err != nil {
-		return a, &InvalidError{ReasonName, "thing: " + err.Error()}
+	if err := checkThing(a.Thing, a.Line); err != nil {
+		return a, err
 	}
-	if a.ID == "" || len(a.ID) > maxAlertID {
-		return a, &InvalidError{ReasonName, fmt.Sprintf("id has %d characters, must have 1 to %d", len(a.ID), maxAlertID)}
+	if err := checkID(a.ID); err != nil {
+		return a, err
 	}
 	return a, checkClock(a.TS, a.Since, a.RowTS)
 }
-
-const maxAlertID = 256
 
 // Ack acknowledges that what has the ids is on disk.
 type Ack struct {
@@ -110,58 +113,4 @@ func DecodeAck(payload []byte) (Ack, error) {
 		return a, err
 	}
 	return a, checkVersion(a.V)
-}
-
-// TestAlarm is the command to raise a test alarm. All members but V may be missing.
-type TestAlarm struct {
-	V     int    `json:"v"`
-	Thing string `json:"thing,omitempty"` // default: the core
-	Line  string `json:"line,omitempty"`
-	Text  string `json:"text,omitempty"` // is spoken after the words that say it is a test
-	By    string `json:"by,omitempty"`   // who asks for it, as claimed
-	ID    string `json:"id,omitempty"`   // is repeated in the reply
-}
-
-const maxTestText = 300 // characters
-
-// Check says whether the command can be obeyed. The error is an *InvalidError.
-func (c *TestAlarm) Check() error {
-	if err := checkVersion(c.V); err != nil {
-		return err
-	}
-	if c.Thing != "" {
-		if err := CheckName(c.Thing); err != nil {
-			return &InvalidError{ReasonName, err.Error()}
-		}
-	}
-	if c.Line != "" {
-		if err := CheckLine(c.Line); err != nil {
-			return &InvalidError{ReasonName, err.Error()}
-		}
-	}
-	if n := utf8.RuneCountInString(c.Text); n > maxTestText {
-		return &InvalidError{ReasonOversized, fmt.Sprintf("text has %d characters, at most %d", n, maxTestText)}
-	}
-	if strings.ContainsFunc(c.Text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return &InvalidError{ReasonMalformed, "text has characters that cannot be printed"}
-	}
-	return CheckCommandID(c.ID)
-}
-
-// DecodeTestAlarm reads a message of TopicTestAlarm. The error is an *InvalidError.
-func DecodeTestAlarm(payload []byte) (TestAlarm, error) {
-	var c TestAlarm
-	if err := decode(payload, &c); err != nil {
-		return c, err
-	}
-	return c, c.Check()
-}
-
-// Encode returns the message for local topics. It fails with an InvalidError when the message is larger than they carry.
-func Encode(message any) ([]byte, error) {
-	payload, err := json.Marshal(message)
-	if err != nil {
-		return nil, fmt.Errorf("encode message: %w", err)
-	}
-	return payload, Local.Check(payload)
 }

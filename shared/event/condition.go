@@ -22,6 +22,15 @@ const (
 	CodeWaitsForOthers Code = "WAITS_FOR_OTHER" // another component is not at work
 )
 
+// PlaceLocal is the place of the condition that the nucleus delivers a component no local messages at all.
+const PlaceLocal = "local messages"
+
+// PlaceSubscribe is the place of what is wrong with a subscription: the operation, as a recipe's accessControl has it, and the filter.
+func PlaceSubscribe(filter string) string { return "SubscribeToTopic " + filter }
+
+// PlacePublish is likewise the place of what is wrong with messages on a topic, or on those that a filter stands for.
+func PlacePublish(filter string) string { return "PublishToTopic " + filter }
+
 // Condition is something that is wrong at the moment.
 type Condition struct {
 	Code   Code      `json:"code"`

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -267,11 +268,11 @@ func TestTimesThatCannotBe(t *testing.T) {
 			return err
 		},
 		"prediction": func(ts string) error {
-			_, err := event.DecodePrediction([]byte(`{"v":1,"thing":"p","ts":"` + ts + `"}`))
+			_, err := event.DecodePrediction([]byte(`{"v":1,"id":"a","thing":"p","ts":"` + ts + `"}`))
 			return err
 		},
 		"prediction in a batch": func(ts string) error {
-			rows, err := event.DecodePredictionBatch([]byte(`{"v":1,"predictions":[{"v":1,"thing":"p","ts":"` + ts + `"}]}`))
+			rows, err := event.DecodePredictionBatch([]byte(`{"v":1,"predictions":[{"v":1,"id":"a","thing":"p","ts":"` + ts + `"}]}`))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -349,7 +350,7 @@ func TestPredictionBatch(t *testing.T) {
 		}
 		left = left[taken:]
 	}
-	predictions, err := event.DecodePredictionBatch([]byte(`{"v":1,"predictions":[7,{"v":2},{"v":1,"id":"x"}]}`))
+	predictions, err := event.DecodePredictionBatch([]byte(`{"v":1,"predictions":[7,{"v":2},{"v":1,"id":"x","thing":"p"}]}`))
 	if err != nil || reasonOf(predictions[0].Err) != event.ReasonMalformed || reasonOf(predictions[1].Err) != event.ReasonVersion || predictions[2].Err != nil {
 		t.Errorf("%+v, %v", predictions, err)
 	}
@@ -448,5 +449,76 @@ func TestCut(t *testing.T) {
 		if !utf8.ValidString(got) || !strings.HasPrefix(text, got) || len(got) > size || len(got)+4 <= min(size, len(text)) {
 			t.Errorf("%d bytes: %q", size, got)
 		}
+	}
+}
+
+// What names a machine, a line or a message is checked where it is decoded, so that receivers need not.
+func TestNamesAreChecked(t *testing.T) {
+	long := func(n int) string { return strings.Repeat("x", n) }
+	messages := map[string]struct {
+		members map[string]any
+		decode  func([]byte) error
+	}{
+		"alert": {map[string]any{"v": 1, "id": "a", "thing": "p"}, func(b []byte) error { _, err := event.DecodeAlert(b); return err }},
+		"prediction": {map[string]any{"v": 1, "id": "a", "thing": "p", "epoch": "e1", "seq": 1},
+			func(b []byte) error { _, err := event.DecodePrediction(b); return err }},
+		"telemetry": {map[string]any{"v": 1, "thing": "p", "epoch": "e1", "seq": 1, "ts": "2026-11-28T00:00:00Z", "values": []int{1}},
+			func(b []byte) error { _, err := event.DecodeTelemetry(b); return err }},
+	}
+	for _, c := range []struct {
+		member string
+		value  any
+		of     string // the messages that have it
+		want   event.Reason
+	}{
+		{"thing", "a/b", "alert prediction telemetry", event.ReasonName},
+		{"thing", "", "alert prediction telemetry", event.ReasonName},
+		{"thing", long(129), "alert prediction telemetry", event.ReasonName},
+		{"line", "a\tb", "alert prediction telemetry", event.ReasonName},
+		{"line", long(129), "alert prediction telemetry", event.ReasonName},
+		{"line", strings.Repeat("線", 128), "alert prediction telemetry", ""},
+		{"id", "", "alert prediction", event.ReasonName},
+		{"id", long(257), "alert prediction", event.ReasonName},
+		{"id", long(256), "alert prediction", ""},
+		{"epoch", "E 1", "prediction telemetry", event.ReasonName},
+		{"epoch", long(17), "prediction telemetry", event.ReasonName},
+		{"epoch", "", "prediction", ""}, // of a sender that does not number its rows
+		{"label", long(65), "prediction", event.ReasonOversized},
+		{"missing", long(1501), "prediction", event.ReasonOversized},
+		{"model", map[string]string{"version": long(129)}, "prediction", event.ReasonOversized},
+		{"model", map[string]string{"sha256": long(129)}, "prediction", event.ReasonOversized},
+	} {
+		for _, name := range strings.Fields(c.of) {
+			members := maps.Clone(messages[name].members)
+			members[c.member] = c.value
+			payload, err := json.Marshal(members)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := messages[name].decode(payload); reasonOf(err) != c.want {
+				t.Errorf("%s of %.30v of %s: %v, want %q", c.member, c.value, name, err, c.want)
+			}
+		}
+	}
+}
+
+// A model's event has an id and a detail that fits, whatever it says.
+func TestModelEvent(t *testing.T) {
+	one := event.NewModelEvent(event.ModelRefused, event.ModelEvent{Detail: strings.Repeat("<", 2000)}, time.Now())
+	payload, err := event.Encode(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := event.DecodeModelEvent(payload); err != nil || got != one {
+		t.Errorf("%+v, want %+v (%v)", got, one, err)
+	}
+	if two := event.NewModelEvent(event.ModelRefused, event.ModelEvent{}, time.Now()); two.ID == one.ID {
+		t.Errorf("two events of the id %s", two.ID)
+	}
+	stranger, err := event.DecodeModelEvent([]byte(`{"v":1,"event":"available"}`))
+	other, otherErr := event.DecodeModelEvent([]byte(`{"v":1,"event":"refused"}`))
+	again, againErr := event.DecodeModelEvent([]byte(`{"v":1,"event":"available"}`))
+	if err := errors.Join(err, otherErr, againErr); err != nil || stranger.ID == "" || stranger.ID != again.ID || stranger.ID == other.ID {
+		t.Errorf("ids %q, %q, %q (%v)", stranger.ID, again.ID, other.ID, err)
 	}
 }

@@ -39,6 +39,9 @@ func (t Transport) Check(payload []byte) error {
 	return &InvalidError{ReasonOversized, fmt.Sprintf("message of %d bytes, %v carries %d", len(payload), t, t.Limit())}
 }
 
+// MaxDetail is the longest text for a person in a message, in bytes: with what JSON escapes of it, it fits into a local one.
+const MaxDetail = 600
+
 // Cut shortens a text to so many bytes, whole characters of UTF-8.
 func Cut(text string, size int) string {
 	return strings.ToValidUTF8(text[:min(len(text), size)], "")

@@ -1,6 +1,11 @@
 package event
 
-import "time"
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+)
 
 const (
 	// FilterModel covers the events of models.
@@ -11,6 +16,14 @@ const (
 
 // ModelStep is what happened to a model.
 type ModelStep string
+
+// The steps of the fetcher.
+const (
+	ModelAvailable   ModelStep = "available"   // a model that is acceptable so far was found
+	ModelDownloading ModelStep = "downloading" // its download begins, or goes on after a restart of the process
+	ModelDelivered   ModelStep = "delivered"   // it is in the inbox, for the engine to take
+	ModelRefused     ModelStep = "refused"     // it is not acceptable: Detail begins with the reason
+)
 
 // The steps of the engine, which owns the active model.
 const (
@@ -32,10 +45,19 @@ type ModelEvent struct {
 	TS       time.Time `json:"ts"`
 }
 
+// NewModelEvent makes the event of a step of a model. It keeps its id however often it is published.
+func NewModelEvent(step ModelStep, model ModelEvent, at time.Time) ModelEvent {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails: crypto/rand
+	model.V, model.ID, model.Event, model.TS = Version, "model-"+hex.EncodeToString(id[:]), step, at.UTC()
+	model.Detail = Cut(model.Detail, MaxDetail)
+	return model
+}
+
 // ModelTopic is where events of that step are published.
 func ModelTopic(step ModelStep) string { return "pdm/v1/model/" + string(step) }
 
-// DecodeModelEvent reads a message of a model topic. The error is an *InvalidError.
+// DecodeModelEvent reads a message of a model topic. An event without an id gets one of what it says. The error is an *InvalidError.
 func DecodeModelEvent(payload []byte) (ModelEvent, error) {
 	var e ModelEvent
 	if err := decode(payload, &e); err != nil {
@@ -43,6 +65,10 @@ func DecodeModelEvent(payload []byte) (ModelEvent, error) {
 	}
 	if err := checkVersion(e.V); err != nil {
 		return e, err
+	}
+	if checkID(e.ID) != nil {
+		sum := sha256.Sum256(payload)
+		e.ID = "model-" + hex.EncodeToString(sum[:8])
 	}
 	return e, checkClock(e.TS)
 }

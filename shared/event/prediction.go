@@ -62,68 +62,41 @@ func decodePrediction(payload []byte) (Prediction, error) {
 	if err := Unmarshal(payload, &p); err != nil {
 		return p, jsonError(payload, err)
 	}
+	return p, p.check()
+}
+
+// Bounds of what others repeat or remember of a prediction, in bytes.
+const (
+	maxLabel   = 64
+	maxModel   = 128 // its version, its hash
+	maxMissing = 1500
+)
+
+func (p *Prediction) check() error {
 	if err := checkVersion(p.V); err != nil {
-		return p, err
-	}
-	return p, checkRowTime(p.TS)
-}
-
-// State is a component's own view of its condition; the nucleus only knows that the process runs.
-type State string
-
-// The states.
-const (
-	StateStarting      State = "STARTING" // not at work yet
-	StateOK            State = "OK"
-	StateNoModel       State = "NO_MODEL"       // waits for a model
-	StateBadConfig     State = "BAD_CONFIG"     // waits for a configuration that is valid
-	StateNotConfigured State = "NOT_CONFIGURED" // what it is for is not configured: nothing to do, and no fault
-	StateDegraded      State = "DEGRADED"       // works, but not fully: Detail says what is wrong
-)
-
-// Health is a component's report about itself.
-type Health struct {
-	V          int               `json:"v"`
-	Component  string            `json:"component"`
-	Version    string            `json:"version"`
-	Run        string            `json:"run"` // random at the component's start: counters begin again at zero with it
-	TS         time.Time         `json:"ts"`
-	IntervalMS int64             `json:"interval_ms,omitempty"` // between such reports, milliseconds; changes are reported at once
-	State      State             `json:"state"`
-	Detail     string            `json:"detail,omitempty"`
-	Conditions []Condition       `json:"conditions,omitempty"` // what is wrong, the oldest first, at most eight
-	Counters   map[string]uint64 `json:"counters,omitempty"`
-	Model      *ModelRef         `json:"model,omitempty"`
-	Uplink     Uplink            `json:"uplink,omitempty"` // of the component that keeps the way to the cloud
-}
-
-// Uplink says whether the cloud can be reached.
-type Uplink string
-
-// The states of the uplink.
-const (
-	UplinkUp   Uplink = "up"
-	UplinkDown Uplink = "down"
-)
-
-// DecodeHealth reads a message of a health topic. The error is an *InvalidError.
-func DecodeHealth(payload []byte) (Health, error) {
-	var h Health
-	if err := decode(payload, &h); err != nil {
-		return h, err
-	}
-	if err := checkVersion(h.V); err != nil {
-		return h, err
-	}
-	return h, checkClock(h.TS)
-}
-
-func decode(payload []byte, message any) error {
-	if err := Local.Check(payload); err != nil {
 		return err
 	}
-	if err := Unmarshal(payload, message); err != nil {
-		return jsonError(payload, err)
+	if err := checkID(p.ID); err != nil {
+		return err
 	}
-	return nil
+	if err := checkThing(p.Thing, p.Line); err != nil {
+		return err
+	}
+	if p.Epoch != "" {
+		if err := CheckEpoch(p.Epoch); err != nil {
+			return &InvalidError{ReasonName, err.Error()}
+		}
+	}
+	for _, text := range [...]struct {
+		name, value string
+		most        int
+	}{
+		{"label", p.Label, maxLabel}, {"model version", p.Model.Version, maxModel}, {"model sha256", p.Model.SHA256, maxModel},
+		{"missing", p.Missing, maxMissing},
+	} {
+		if len(text.value) > text.most {
+			return &InvalidError{ReasonOversized, fmt.Sprintf("%s has %d bytes, may have %d", text.name, len(text.value), text.most)}
+		}
+	}
+	return checkRowTime(p.TS)
 }

@@ -1,11 +1,9 @@
 package event
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -139,13 +137,8 @@ func (t *Telemetry) normalise() error {
 	if err := checkVersion(t.V); err != nil {
 		return err
 	}
-	if err := CheckName(t.Thing); err != nil {
-		return &InvalidError{ReasonName, "thing: " + err.Error()}
-	}
-	if t.Line != "" {
-		if err := CheckLine(t.Line); err != nil {
-			return &InvalidError{ReasonName, err.Error()}
-		}
+	if err := checkThing(t.Thing, t.Line); err != nil {
+		return err
 	}
 	if err := CheckEpoch(t.Epoch); err != nil {
 		return &InvalidError{ReasonName, err.Error()}
@@ -183,29 +176,4 @@ func CheckEpoch(s string) error {
 		return fmt.Errorf("epoch %.32q must be 1 to %d of 0-9 and a-z", s, MaxEpoch)
 	}
 	return nil
-}
-
-func checkVersion(v int) error {
-	if v != Version {
-		return &InvalidError{ReasonVersion, fmt.Sprintf("v is %d, must be %d", v, Version)}
-	}
-	return nil
-}
-
-// jsonError makes an InvalidError of what encoding/json says of payload.
-func jsonError(payload []byte, err error) error {
-	if invalid, ok := errors.AsType[*InvalidError](err); ok {
-		return invalid
-	}
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok && syntax.Offset > 0 && syntax.Offset <= int64(len(payload)) {
-		// Some writers put Infinity and NaN, which are not JSON.
-		rest := bytes.TrimPrefix(payload[syntax.Offset-1:], []byte("-"))
-		if bytes.HasPrefix(rest, []byte("I")) && bytes.Contains(payload, []byte("Infinity")) {
-			return &InvalidError{ReasonInfinity, "a value is Infinity; write null for a missing value"}
-		}
-		if bytes.Contains(payload, []byte("NaN")) {
-			return &InvalidError{ReasonMalformed, "a value is NaN; write null for a missing value"}
-		}
-	}
-	return &InvalidError{ReasonMalformed, err.Error()}
 }

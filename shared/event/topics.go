@@ -59,6 +59,30 @@ func ShadowThing(topic string) string {
 	return thing
 }
 
+// MaxID is the longest id of a message, in bytes.
+const MaxID = 256
+
+func checkID(id string) error {
+	if id == "" || len(id) > MaxID {
+		return &InvalidError{ReasonName, fmt.Sprintf("id has %d bytes, must have 1 to %d", len(id), MaxID)}
+	}
+	return nil
+}
+
+// checkThing checks the thing that a message is about, and its line, which may be missing.
+func checkThing(thing, line string) error {
+	if err := CheckName(thing); err != nil {
+		return &InvalidError{ReasonName, "thing: " + err.Error()}
+	}
+	if line == "" {
+		return nil
+	}
+	if err := CheckLine(line); err != nil {
+		return &InvalidError{ReasonName, err.Error()}
+	}
+	return nil
+}
+
 // maxName is the longest name of an AWS IoT thing, in bytes.
 const maxName = 128
 

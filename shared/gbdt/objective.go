@@ -106,8 +106,9 @@ func (o objective) margin(score float32) float32 {
 		return -logf(odds)
 	case linkLog:
 		return logf(score)
+	default:
+		return score
 	}
-	return score
 }
 
 // predict writes the predictions for one row's margins into dst, which has room for them and may be margin itself.

@@ -71,7 +71,7 @@ func (c *Client) start(ctx context.Context, op operationName, keep bool, events 
 	c.writeMu.Lock()
 	defer c.writeMu.Unlock()
 	frame, err := c.encode(op, appendPayload)
-	if err == nil && len(frame) > eventstream.MaxFrameLite && Runtime(c.runtime.Load()) != Classic {
+	if err == nil && len(frame) > eventstream.MaxFrameLite && NucleusKind(c.nucleus.Load()) != Classic {
 		c.writeMu.Unlock() // to ask which runtime it is needs a call
 		err = c.checkFrame(ctx, len(frame))
 		c.writeMu.Lock()
@@ -194,28 +194,45 @@ func (k *Call) block(ctx context.Context, w *waiter) answer {
 	return answer{err: fmt.Errorf("%s: %w", k.operation, err)}
 }
 
-// call sends a request and decodes its response into response, unless that is nil.
-func (c *Client) call(ctx context.Context, operation string, request, response any) error {
+// call sends a request and returns its response if it is to be kept.
+func (c *Client) call(ctx context.Context, operation string, request any, keep bool) ([]byte, error) {
 	payload, err := c.marshal(ctx, operation, request)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	k, err := c.start(ctx, named(operation), response != nil, nil, func(b []byte) []byte { return append(b, payload...) })
+	k, err := c.start(ctx, named(operation), keep, nil, func(b []byte) []byte { return append(b, payload...) })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	answer, err := k.wait(ctx)
-	if err != nil || response == nil {
-		return err
-	}
-	if err := json.Unmarshal(answer, response); err != nil {
-		return fmt.Errorf("%s: decode response: %w", operation, err)
-	}
-	return nil
+	return k.wait(ctx)
 }
 
-// marshal encodes a request after a look at what this runtime can take.
+// perform calls an operation whose response says no more than that there was no error.
+func (c *Client) perform(ctx context.Context, operation string, request any) error {
+	_, err := c.call(ctx, operation, request, false)
+	return err
+}
+
+// answered calls an operation with a response.
+func answered[R any](ctx context.Context, c *Client, operation string, request any) (*R, error) {
+	payload, err := c.call(ctx, operation, request, true)
+	if err != nil {
+		return nil, err
+	}
+	response := new(R)
+	if err := json.Unmarshal(payload, response); err != nil {
+		return nil, fmt.Errorf("%s: decode response: %w", operation, err)
+	}
+	return response, nil
+}
+
+// marshal encodes a request after a look at what the model demands and what this runtime can take.
 func (c *Client) marshal(ctx context.Context, operation string, request any) ([]byte, error) {
+	if r, is := request.(checker); is {
+		if err := r.check(); err != nil {
+			return nil, within(operation, err)
+		}
+	}
 	if err := c.checkRequest(ctx, request); err != nil {
 		return nil, fmt.Errorf("send %s: %w", operation, err)
 	}

@@ -69,7 +69,7 @@ func TestWaitTwice(t *testing.T) {
 		}
 		p.respond(m, "{}", 0)
 	}))
-	call, err := client.StartPublish("t", nil)
+	call, err := client.StartPublish(t.Context(), "t", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

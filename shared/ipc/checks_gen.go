@@ -2,347 +2,193 @@
 
 package ipc
 
-import (
-	"maps"
-	"math"
-	"slices"
-	"strings"
-)
+import "math"
 
-func (s *PublishToTopicRequest) check() error {
-	if s.Topic == "" {
-		return &fieldError{"topic", "required"}
-	}
-	if err := within("publishMessage", s.PublishMessage.check()); err != nil {
-		return err
-	}
-	return nil
+func (s PublishToTopicRequest) check() error {
+	return first(
+		demand("topic", s.Topic != "", "required"),
+		within("publishMessage", s.PublishMessage.check()),
+	)
 }
 
-func (s *SubscribeToTopicRequest) check() error {
-	if s.Topic == "" {
-		return &fieldError{"topic", "required"}
-	}
-	return nil
+func (s SubscribeToTopicRequest) check() error {
+	return demand("topic", s.Topic != "", "required")
 }
 
-func (s *PublishToIoTCoreRequest) check() error {
-	if s.TopicName == "" {
-		return &fieldError{"topicName", "required"}
-	}
-	if s.QoS == "" {
-		return &fieldError{"qos", "required"}
-	}
-	return nil
+func (s PublishToIoTCoreRequest) check() error {
+	return first(
+		demand("topicName", s.TopicName != "", "required"),
+		demand("qos", s.QoS != "", "required"),
+	)
 }
 
-func (s *SubscribeToIoTCoreRequest) check() error {
-	if s.TopicName == "" {
-		return &fieldError{"topicName", "required"}
-	}
-	if s.QoS == "" {
-		return &fieldError{"qos", "required"}
-	}
-	return nil
+func (s SubscribeToIoTCoreRequest) check() error {
+	return first(
+		demand("topicName", s.TopicName != "", "required"),
+		demand("qos", s.QoS != "", "required"),
+	)
 }
 
-func (s *UpdateConfigurationRequest) check() error {
-	if s.Timestamp.IsZero() {
-		return &fieldError{"timestamp", "required"}
-	}
-	if s.ValueToMerge.missing() {
-		return &fieldError{"valueToMerge", "required"}
-	}
-	return nil
+func (s UpdateConfigurationRequest) check() error {
+	return first(
+		demand("timestamp", !s.Timestamp.IsZero(), "required"),
+		demand("valueToMerge", !s.ValueToMerge.missing(), "required"),
+	)
 }
 
-func (s *SendConfigurationValidityReportRequest) check() error {
-	if err := within("configurationValidityReport", s.ConfigurationValidityReport.check()); err != nil {
-		return err
-	}
-	return nil
+func (s SendConfigurationValidityReportRequest) check() error {
+	return within("configurationValidityReport", s.ConfigurationValidityReport.check())
 }
 
-func (s *UpdateStateRequest) check() error {
-	if s.State == "" {
-		return &fieldError{"state", "required"}
-	}
-	return nil
+func (s UpdateStateRequest) check() error {
+	return demand("state", s.State != "", "required")
 }
 
-func (s *DeferComponentUpdateRequest) check() error {
-	if s.DeploymentID == "" {
-		return &fieldError{"deploymentId", "required"}
-	}
-	if s.RecheckAfterMs < 0 {
-		return &fieldError{"recheckAfterMs", "must be at least 0"}
-	}
-	return nil
+func (s DeferComponentUpdateRequest) check() error {
+	return first(
+		demand("deploymentId", s.DeploymentID != "", "required"),
+		demand("recheckAfterMs", s.RecheckAfterMs >= 0, "must be at least 0"),
+	)
 }
 
-func (s *PauseComponentRequest) check() error {
-	if s.ComponentName == "" {
-		return &fieldError{"componentName", "required"}
-	}
-	return nil
+func (s PauseComponentRequest) check() error {
+	return demand("componentName", s.ComponentName != "", "required")
 }
 
-func (s *ResumeComponentRequest) check() error {
-	if s.ComponentName == "" {
-		return &fieldError{"componentName", "required"}
-	}
-	return nil
+func (s ResumeComponentRequest) check() error {
+	return demand("componentName", s.ComponentName != "", "required")
 }
 
-func (s *GetComponentDetailsRequest) check() error {
-	if s.ComponentName == "" {
-		return &fieldError{"componentName", "required"}
-	}
-	return nil
+func (s GetComponentDetailsRequest) check() error {
+	return demand("componentName", s.ComponentName != "", "required")
 }
 
-func (s *RestartComponentRequest) check() error {
-	if s.ComponentName == "" {
-		return &fieldError{"componentName", "required"}
-	}
-	return nil
+func (s RestartComponentRequest) check() error {
+	return demand("componentName", s.ComponentName != "", "required")
 }
 
-func (s *StopComponentRequest) check() error {
-	if s.ComponentName == "" {
-		return &fieldError{"componentName", "required"}
-	}
-	return nil
+func (s StopComponentRequest) check() error {
+	return demand("componentName", s.ComponentName != "", "required")
 }
 
-func (s *CreateLocalDeploymentRequest) check() error {
-	for _, key := range slices.Sorted(maps.Keys(s.ComponentToRunWithInfo)) {
-		value := s.ComponentToRunWithInfo[key]
-		if err := within("componentToRunWithInfo."+key, value.check()); err != nil {
-			return err
-		}
-	}
-	return nil
+func (s CreateLocalDeploymentRequest) check() error {
+	return values("componentToRunWithInfo", s.ComponentToRunWithInfo)
 }
 
-func (s *GetLocalDeploymentStatusRequest) check() error {
-	if s.DeploymentID == "" {
-		return &fieldError{"deploymentId", "required"}
-	}
-	return nil
+func (s GetLocalDeploymentStatusRequest) check() error {
+	return demand("deploymentId", s.DeploymentID != "", "required")
 }
 
-func (s *GetSecretValueRequest) check() error {
-	if s.SecretID == "" {
-		return &fieldError{"secretId", "required"}
-	}
-	return nil
+func (s GetSecretValueRequest) check() error {
+	return demand("secretId", s.SecretID != "", "required")
 }
 
-func (s *GetThingShadowRequest) check() error {
-	if s.ThingName == "" {
-		return &fieldError{"thingName", "required"}
-	}
-	if len(s.ThingName) > 128 {
-		return &fieldError{"thingName", "longer than 128 bytes"}
-	}
-	if strings.Trim(s.ThingName, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-") != "" {
-		return &fieldError{"thingName", "has other characters than a-zA-Z0-9:_-"}
-	}
-	if len(s.ShadowName) > 64 {
-		return &fieldError{"shadowName", "longer than 64 bytes"}
-	}
-	if strings.Trim(s.ShadowName, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-") != "" {
-		return &fieldError{"shadowName", "has other characters than a-zA-Z0-9:_-"}
-	}
-	return nil
+func (s GetThingShadowRequest) check() error {
+	return first(
+		demand("thingName", s.ThingName != "", "required"),
+		demandName("thingName", s.ThingName, 128),
+		demandName("shadowName", s.ShadowName, 64),
+	)
 }
 
-func (s *UpdateThingShadowRequest) check() error {
-	if s.ThingName == "" {
-		return &fieldError{"thingName", "required"}
-	}
-	if len(s.ThingName) > 128 {
-		return &fieldError{"thingName", "longer than 128 bytes"}
-	}
-	if strings.Trim(s.ThingName, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-") != "" {
-		return &fieldError{"thingName", "has other characters than a-zA-Z0-9:_-"}
-	}
-	if len(s.ShadowName) > 64 {
-		return &fieldError{"shadowName", "longer than 64 bytes"}
-	}
-	if strings.Trim(s.ShadowName, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-") != "" {
-		return &fieldError{"shadowName", "has other characters than a-zA-Z0-9:_-"}
-	}
-	return nil
+func (s UpdateThingShadowRequest) check() error {
+	return first(
+		demand("thingName", s.ThingName != "", "required"),
+		demandName("thingName", s.ThingName, 128),
+		demandName("shadowName", s.ShadowName, 64),
+	)
 }
 
-func (s *DeleteThingShadowRequest) check() error {
-	if s.ThingName == "" {
-		return &fieldError{"thingName", "required"}
-	}
-	if len(s.ThingName) > 128 {
-		return &fieldError{"thingName", "longer than 128 bytes"}
-	}
-	if strings.Trim(s.ThingName, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-") != "" {
-		return &fieldError{"thingName", "has other characters than a-zA-Z0-9:_-"}
-	}
-	if len(s.ShadowName) > 64 {
-		return &fieldError{"shadowName", "longer than 64 bytes"}
-	}
-	if strings.Trim(s.ShadowName, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-") != "" {
-		return &fieldError{"shadowName", "has other characters than a-zA-Z0-9:_-"}
-	}
-	return nil
+func (s DeleteThingShadowRequest) check() error {
+	return first(
+		demand("thingName", s.ThingName != "", "required"),
+		demandName("thingName", s.ThingName, 128),
+		demandName("shadowName", s.ShadowName, 64),
+	)
 }
 
-func (s *ListNamedShadowsForThingRequest) check() error {
-	if s.ThingName == "" {
-		return &fieldError{"thingName", "required"}
-	}
-	if len(s.ThingName) > 128 {
-		return &fieldError{"thingName", "longer than 128 bytes"}
-	}
-	if strings.Trim(s.ThingName, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-") != "" {
-		return &fieldError{"thingName", "has other characters than a-zA-Z0-9:_-"}
-	}
-	if s.PageSize != 0 && (s.PageSize < 1 || s.PageSize > 100) {
-		return &fieldError{"pageSize", "must be 1 to 100"}
-	}
-	return nil
+func (s ListNamedShadowsForThingRequest) check() error {
+	return first(
+		demand("thingName", s.ThingName != "", "required"),
+		demandName("thingName", s.ThingName, 128),
+		demand("pageSize", s.PageSize == 0 || s.PageSize >= 1 && s.PageSize <= 100, "must be 1 to 100"),
+	)
 }
 
-func (s *SubscribeToCertificateUpdatesRequest) check() error {
-	if err := within("certificateOptions", s.CertificateOptions.check()); err != nil {
-		return err
-	}
-	return nil
+func (s SubscribeToCertificateUpdatesRequest) check() error {
+	return within("certificateOptions", s.CertificateOptions.check())
 }
 
-func (s *VerifyClientDeviceIdentityRequest) check() error {
-	if err := within("credential", s.Credential.check()); err != nil {
-		return err
-	}
-	return nil
+func (s VerifyClientDeviceIdentityRequest) check() error {
+	return within("credential", s.Credential.check())
 }
 
-func (s *GetClientDeviceAuthTokenRequest) check() error {
-	if err := within("credential", s.Credential.check()); err != nil {
-		return err
-	}
-	return nil
+func (s GetClientDeviceAuthTokenRequest) check() error {
+	return within("credential", s.Credential.check())
 }
 
-func (s *AuthorizeClientDeviceActionRequest) check() error {
-	if s.ClientDeviceAuthToken == "" {
-		return &fieldError{"clientDeviceAuthToken", "required"}
-	}
-	if s.Operation == "" {
-		return &fieldError{"operation", "required"}
-	}
-	if s.Resource == "" {
-		return &fieldError{"resource", "required"}
-	}
-	return nil
+func (s AuthorizeClientDeviceActionRequest) check() error {
+	return first(
+		demand("clientDeviceAuthToken", s.ClientDeviceAuthToken != "", "required"),
+		demand("operation", s.Operation != "", "required"),
+		demand("resource", s.Resource != "", "required"),
+	)
 }
 
-func (s *ValidateAuthorizationTokenRequest) check() error {
-	if s.Token == "" {
-		return &fieldError{"token", "required"}
-	}
-	return nil
+func (s ValidateAuthorizationTokenRequest) check() error {
+	return demand("token", s.Token != "", "required")
 }
 
-func (s *PutComponentMetricRequest) check() error {
-	for i := range s.Metrics {
-		if err := within(element("metrics", i), s.Metrics[i].check()); err != nil {
-			return err
-		}
-	}
-	return nil
+func (s PutComponentMetricRequest) check() error {
+	return elements("metrics", s.Metrics)
 }
 
-func (s *JSONMessage) check() error {
-	if s.Message.missing() {
-		return &fieldError{"message", "required"}
-	}
-	return nil
+func (s JSONMessage) check() error {
+	return demand("message", !s.Message.missing(), "required")
 }
 
-func (s *ConfigurationValidityReport) check() error {
-	if s.Status == "" {
-		return &fieldError{"status", "required"}
-	}
-	if s.DeploymentID == "" {
-		return &fieldError{"deploymentId", "required"}
-	}
-	return nil
+func (s ConfigurationValidityReport) check() error {
+	return first(
+		demand("status", s.Status != "", "required"),
+		demand("deploymentId", s.DeploymentID != "", "required"),
+	)
 }
 
-func (s *RunWithInfo) check() error {
-	if s.SystemResourceLimits != nil {
-		if err := within("systemResourceLimits", s.SystemResourceLimits.check()); err != nil {
-			return err
-		}
-	}
-	return nil
+func (s RunWithInfo) check() error {
+	return optional("systemResourceLimits", s.SystemResourceLimits)
 }
 
-func (s *SystemResourceLimits) check() error {
-	if s.Memory < 0 {
-		return &fieldError{"memory", "must be at least 0"}
-	}
-	if !(s.CPUs >= 0) || math.IsInf(s.CPUs, 0) {
-		return &fieldError{"cpus", "must be a number of at least 0"}
-	}
-	return nil
+func (s SystemResourceLimits) check() error {
+	return first(
+		demand("memory", s.Memory >= 0, "must be at least 0"),
+		demand("cpus", s.CPUs >= 0 && !math.IsInf(s.CPUs, 0), "must be a number of at least 0"),
+	)
 }
 
-func (s *CertificateOptions) check() error {
-	if s.CertificateType == "" {
-		return &fieldError{"certificateType", "required"}
-	}
-	return nil
+func (s CertificateOptions) check() error {
+	return demand("certificateType", s.CertificateType != "", "required")
 }
 
-func (s *Metric) check() error {
-	if s.Name == "" {
-		return &fieldError{"name", "required"}
-	}
-	if len(s.Name) > 32 {
-		return &fieldError{"name", "longer than 32 bytes"}
-	}
-	if s.Unit == "" {
-		return &fieldError{"unit", "required"}
-	}
-	if !(s.Value >= 0) || math.IsInf(s.Value, 0) {
-		return &fieldError{"value", "must be a number of at least 0"}
-	}
-	return nil
+func (s Metric) check() error {
+	return first(
+		demand("name", s.Name != "", "required"),
+		demand("name", len(s.Name) <= 32, "longer than 32 bytes"),
+		demand("unit", s.Unit != "", "required"),
+		demand("value", s.Value >= 0 && !math.IsInf(s.Value, 0), "must be a number of at least 0"),
+	)
 }
 
-func (s *PublishMessage) check() error {
-	if err := s.one(); err != nil {
-		return err
-	}
-	if s.JSONMessage != nil {
-		if err := within("jsonMessage", s.JSONMessage.check()); err != nil {
-			return err
-		}
-	}
-	return nil
+func (s PublishMessage) check() error {
+	return first(
+		exactlyOne(s),
+		optional("jsonMessage", s.JSONMessage),
+	)
 }
 
-func (s *CredentialDocument) check() error {
-	if err := s.one(); err != nil {
-		return err
-	}
-	return nil
+func (s CredentialDocument) check() error {
+	return exactlyOne(s)
 }
 
-func (s *ClientDeviceCredential) check() error {
-	if err := s.one(); err != nil {
-		return err
-	}
-	return nil
+func (s ClientDeviceCredential) check() error {
+	return exactlyOne(s)
 }

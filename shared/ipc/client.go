@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -43,6 +44,20 @@ type Options struct {
 	CallTimeout time.Duration
 	// Queue is how many events a subscription holds for a slow reader before it drops the oldest; 1,024 by default.
 	Queue int
+
+	// Logger gets what no call returns: warnings of events that are dropped, and the connection's life at level debug.
+	// nil: nothing is logged.
+	Logger *slog.Logger
+	// OnDrop is called for every event that a subscription loses, beside the Subscription's counters. The goroutine that
+	// reads the connection calls it: it must return soon and must not wait for the Client.
+	OnDrop func(Drop)
+}
+
+// Drop tells of an event that a subscription has lost.
+type Drop struct {
+	Operation string // such as SubscribeToTopic
+	Request   any    // what the subscription was made with, such as a SubscribeToTopicRequest
+	Err       error  // ErrSlowReader, or why the event could not be decoded
 }
 
 // FromEnvironment returns the Options that the nucleus put into the component's environment.
@@ -63,9 +78,11 @@ type Client struct {
 	writeTimeout time.Duration
 	callTimeout  time.Duration
 	queue        int
+	log          *slog.Logger
+	onDrop       func(Drop)
 	waiters      sync.Pool    // of *waiter
 	slab         slab         // the reader's own
-	runtime      atomic.Int32 // a Runtime; 0 until the nucleus was asked
+	nucleus      atomic.Int32 // a NucleusKind; 0 until the nucleus was asked
 	token        string       // that the nucleus knows this connection by
 
 	// writeMu orders frames: a stream id is allocated and its first frame written under it, as a classic nucleus
@@ -95,6 +112,9 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if o.Queue <= 0 {
 		o.Queue = defaultQueue
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	within, cancel := context.WithTimeoutCause(ctx, o.CallTimeout, fmt.Errorf("%w for %v", ErrTimeout, o.CallTimeout))
 	defer cancel()
 	var dialer net.Dialer
@@ -103,7 +123,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 		return nil, fmt.Errorf("connect to the nucleus: %w", err)
 	}
 	c := &Client{
-		conn: conn, writeTimeout: o.WriteTimeout, callTimeout: o.CallTimeout, queue: o.Queue,
+		conn: conn, writeTimeout: o.WriteTimeout, callTimeout: o.CallTimeout, queue: o.Queue, log: o.Logger, onDrop: o.OnDrop,
 		streams: make(map[int32]*Call), done: make(chan struct{}),
 	}
 	c.waiters.New = func() any { return newWaiter() }
@@ -118,6 +138,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("authenticate with the nucleus: %w", err)
 	}
+	c.log.Debug("connected to the nucleus", "socket", o.Socket)
 	go c.read(decoder)
 	return c, nil
 }
@@ -242,8 +263,19 @@ func (c *Client) read(decoder *eventstream.Decoder) {
 	c.streams = nil
 	err = c.err
 	c.mu.Unlock()
+	c.log.Debug("the connection to the nucleus ended", "error", err, "streams", len(streams))
 	for _, k := range streams {
 		k.end(err)
+	}
+}
+
+// lost tells of an event that a subscription has lost, the n-th for this reason. Of many the 1st, 2nd, 4th, 8th … are logged.
+func (c *Client) lost(d Drop, n uint64) {
+	if n&(n-1) == 0 {
+		c.log.Warn("event dropped", "operation", d.Operation, "request", d.Request, "error", d.Err, "count", n)
+	}
+	if c.onDrop != nil {
+		c.onDrop(d)
 	}
 }
 

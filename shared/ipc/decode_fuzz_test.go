@@ -16,7 +16,7 @@ func answers() []reflect.Type {
 	client := reflect.TypeFor[*Client]()
 	for i := range client.NumMethod() {
 		m := client.Method(i)
-		if m.Type.NumIn() != 3 || m.Type.In(2).Name() != m.Name+"Request" {
+		if m.Type.NumIn() != 3 || m.Type.In(2).Name() != m.Name+"Request" || m.Type.NumOut() != 2 {
 			continue
 		}
 		answer := m.Type.Out(0)
@@ -31,7 +31,7 @@ func answers() []reflect.Type {
 // Whatever a nucleus sends is decoded or refused, and what was decoded can be encoded and decoded again.
 func FuzzDecodeResponse(f *testing.F) {
 	types := answers()
-	if len(types) != 35 {
+	if len(types) != 26 {
 		f.Fatalf("%d answers", len(types))
 	}
 	for _, seed := range []string{
@@ -51,7 +51,7 @@ func FuzzDecodeResponse(f *testing.F) {
 			}
 			text, err := json.Marshal(v)
 			if err != nil {
-				if !errors.Is(err, ErrInvalidRequest) { // a union, or a null document
+				if !errors.Is(err, ErrInvalidRequest) { // a null document
 					t.Errorf("%v: encode again: %v", answer, err)
 				}
 				continue

@@ -15,6 +15,22 @@
 // A Client is one connection, for all goroutines of the component. Calls take a context, and end after [Options.CallTimeout]
 // where that has no deadline.
 //
+// # The common eight
+//
+// Of the 35 operations most components need eight:
+//
+//   - [Client.Publish] and [Client.Subscribe]: messages to and from components on the same core; [Client.StartPublish] for
+//     many of them, as it does not wait for the answers.
+//   - [Client.PublishToIoTCore] and [Client.SubscribeToIoTCore]: messages to and from the cloud.
+//   - [Client.Configuration]: what the component is to do; [Client.SubscribeToConfigurationUpdate] tells when it changes, and
+//     [Client.UpdateConfiguration] changes it.
+//   - [Client.UpdateState]: the component works, or does not.
+//
+// All others are methods of the same shape: a context, a request, and what comes back. In requests a member that is empty is
+// left out; one that the model requires is checked, and the error, which wraps [ErrInvalidRequest], names it: nothing was
+// sent then. Unions are structs of pointers of which exactly one is set, which holds in every event that a Subscription
+// delivers.
+//
 // # Publish and subscribe
 //
 //	err := client.Publish(ctx, "pdm/v1/state/press-1", payload)
@@ -26,22 +42,18 @@
 //	}
 //	return sub.Err()
 //
-// [Client.StartPublish] does not wait for the answer, for messages one after another at full speed. Local messages are
-// not queued for anybody: what is published while nobody is subscribed is gone. A subscriber that is too slow loses its
-// oldest events, which [Subscription.Dropped] counts, and holds up nobody else.
-//
-// For AWS IoT Core there are [Client.PublishToIoTCore] and [Client.SubscribeToIoTCore]; for all else, one method with a
-// request and a response an operation. In requests a member that is empty is left out; one that the model requires is
-// checked, and the error, which wraps [ErrInvalidRequest], names it: nothing was sent then. Unions are structs of
-// pointers of which exactly one is set, which holds in every event that a Subscription delivers.
+// Local messages are not queued for anybody: what is published while nobody is subscribed is gone. A subscriber that is
+// too slow loses its oldest events and holds up nobody else: [Subscription.Dropped] counts them, [Options.OnDrop] tells of
+// each, and [Options.Logger] gets a line.
 //
 // # Configuration
 //
-//	all, err := client.Configuration(ctx)                      // a map
+//	all, err := client.Configuration(ctx)                       // a map
 //	limits, err := client.Configuration(ctx, "alarm", "limits") // the map below a key
 //
-// [Client.SubscribeToConfigurationUpdate] tells that keys have changed; read them again then. Scalars may arrive as
-// strings (nucleus lite, YAML recipes) and whole numbers as doubles (classic, after UpdateConfiguration): accept both.
+// Scalars may arrive as strings (nucleus lite, YAML recipes) and whole numbers as doubles (classic, after
+// UpdateConfiguration): accept both. An event of [Client.SubscribeToConfigurationUpdate] names the key that has changed;
+// read it again then.
 //
 // # Errors
 //
@@ -63,7 +75,7 @@
 //
 // # Classic and lite
 //
-// [Client.Runtime] tells them apart, where it matters:
+// [Client.Nucleus] tells them apart, where it matters:
 //
 //   - Lite has 12 of the 35 operations: no shadows, secrets, component updates, validation of configurations.
 //   - Lite closes the connection on a frame of more than 10,000 bytes: some 7.2 kB of payload in a binary message.

@@ -19,6 +19,8 @@ var (
 	ErrRefused = errors.New("the nucleus refused the connection")
 	// ErrClosed is returned for calls on a Client or Subscription that was closed.
 	ErrClosed = errors.New("closed")
+	// ErrSlowReader is why events are dropped that wait for a slow reader: Options.Queue of them wait.
+	ErrSlowReader = errors.New("the reader is slower than the events come")
 	// ErrEnded is why a Subscription ended that the nucleus ended without an error: subscribe again.
 	ErrEnded = errors.New("the nucleus ended the subscription")
 )
@@ -58,6 +60,15 @@ func (e *OperationError) Error() string {
 
 // Is reports whether target is ErrNotSupported and the nucleus does not have the operation.
 func (e *OperationError) Is(target error) bool { return target == ErrNotSupported && e.notSupported }
+
+// As lets errors.As find the OperationError that each of the typed errors has in it.
+func (e *OperationError) As(target any) bool {
+	base, is := target.(**OperationError)
+	if is {
+		*base = e
+	}
+	return is
+}
 
 // errorBody is the payload of an APPLICATION_ERROR.
 type errorBody struct {

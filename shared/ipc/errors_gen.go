@@ -9,9 +9,6 @@ type UnauthorizedError struct {
 	OperationError
 }
 
-// Unwrap returns the error as an *OperationError.
-func (e *UnauthorizedError) Unwrap() error { return &e.OperationError }
-
 // ResourceNotFoundError means that what the request names does not exist: a configuration key, a component, a secret, a
 // shadow.
 type ResourceNotFoundError struct {
@@ -22,16 +19,10 @@ type ResourceNotFoundError struct {
 	ResourceName string `json:"resourceName,omitempty"`
 }
 
-// Unwrap returns the error as an *OperationError.
-func (e *ResourceNotFoundError) Unwrap() error { return &e.OperationError }
-
 // InvalidArgumentsError means that the nucleus does not accept a value of the request.
 type InvalidArgumentsError struct {
 	OperationError
 }
-
-// Unwrap returns the error as an *OperationError.
-func (e *InvalidArgumentsError) Unwrap() error { return &e.OperationError }
 
 // ServiceError means that the nucleus failed: for lack of a connection, of a component, or by an error of its own.
 type ServiceError struct {
@@ -40,72 +31,45 @@ type ServiceError struct {
 	Context Document `json:"context,omitempty"`
 }
 
-// Unwrap returns the error as an *OperationError.
-func (e *ServiceError) Unwrap() error { return &e.OperationError }
-
 // ConflictError means that the shadow, or the configuration, has another version than the request names.
 type ConflictError struct {
 	OperationError
 }
-
-// Unwrap returns the error as an *OperationError.
-func (e *ConflictError) Unwrap() error { return &e.OperationError }
 
 // FailedUpdateConditionCheckError means that the configuration has a younger value than the request.
 type FailedUpdateConditionCheckError struct {
 	OperationError
 }
 
-// Unwrap returns the error as an *OperationError.
-func (e *FailedUpdateConditionCheckError) Unwrap() error { return &e.OperationError }
-
 // ComponentNotFoundError means that there is no such component. The nuclei send ResourceNotFoundError instead.
 type ComponentNotFoundError struct {
 	OperationError
 }
-
-// Unwrap returns the error as an *OperationError.
-func (e *ComponentNotFoundError) Unwrap() error { return &e.OperationError }
 
 // InvalidRecipeDirectoryPathError means that the nucleus cannot use the folder of recipes.
 type InvalidRecipeDirectoryPathError struct {
 	OperationError
 }
 
-// Unwrap returns the error as an *OperationError.
-func (e *InvalidRecipeDirectoryPathError) Unwrap() error { return &e.OperationError }
-
 // InvalidArtifactsDirectoryPathError means that the nucleus cannot use the folder of artifacts.
 type InvalidArtifactsDirectoryPathError struct {
 	OperationError
 }
-
-// Unwrap returns the error as an *OperationError.
-func (e *InvalidArtifactsDirectoryPathError) Unwrap() error { return &e.OperationError }
 
 // InvalidTokenError means that the token to validate has no valid form.
 type InvalidTokenError struct {
 	OperationError
 }
 
-// Unwrap returns the error as an *OperationError.
-func (e *InvalidTokenError) Unwrap() error { return &e.OperationError }
-
 // InvalidCredentialError means that the client device's credential is not accepted.
 type InvalidCredentialError struct {
 	OperationError
 }
 
-// Unwrap returns the error as an *OperationError.
-func (e *InvalidCredentialError) Unwrap() error { return &e.OperationError }
-
 // InvalidClientDeviceAuthTokenError means that the client device's session does not exist or has ended.
 type InvalidClientDeviceAuthTokenError struct {
 	OperationError
 }
-
-// Unwrap returns the error as an *OperationError.
-func (e *InvalidClientDeviceAuthTokenError) Unwrap() error { return &e.OperationError }
 
 // typedError gives an error the type that its code names. Members that cannot be decoded stay empty.
 func typedError(base OperationError, payload []byte) error {

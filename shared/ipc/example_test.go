@@ -14,7 +14,7 @@ import (
 	"edgepdm/test/localcore"
 )
 
-// The recipe of the component that the examples are: it may use local topics that begin with demo/.
+// The recipe of the component that the examples are: it may use topics that begin with demo/.
 const exampleRecipe = `
 RecipeFormatVersion: "2020-01-25"
 ComponentName: com.example.Component
@@ -27,6 +27,10 @@ ComponentConfiguration:
       aws.greengrass.ipc.pubsub:
         one:
           operations: ["aws.greengrass#PublishToTopic", "aws.greengrass#SubscribeToTopic"]
+          resources: ["demo/*"]
+      aws.greengrass.ipc.mqttproxy:
+        one:
+          operations: ["aws.greengrass#PublishToIoTCore", "aws.greengrass#SubscribeToIoTCore"]
           resources: ["demo/*"]
 Manifests:
   - Platform: {os: linux}
@@ -119,7 +123,7 @@ func ExampleClient_StartPublish() {
 
 	var calls []*ipc.Call
 	for i := range 3 {
-		call, err := client.StartPublish("demo/rows", fmt.Append(nil, i))
+		call, err := client.StartPublish(ctx, "demo/rows", fmt.Append(nil, i))
 		if err != nil {
 			fmt.Println(err)
 			return
@@ -152,7 +156,7 @@ func ExampleClient_PublishToTopic() {
 		fmt.Println(err)
 		return
 	}
-	_, err = client.PublishToTopic(ctx, ipc.PublishToTopicRequest{
+	err = client.PublishToTopic(ctx, ipc.PublishToTopicRequest{
 		Topic:          "demo/reading",
 		PublishMessage: ipc.PublishMessage{JSONMessage: &ipc.JSONMessage{Message: document}},
 	})
@@ -163,6 +167,39 @@ func ExampleClient_PublishToTopic() {
 	event := <-sub.Events()
 	fmt.Printf("%s: %s\n", event.JSONMessage.Context.Topic, event.JSONMessage.Message) // a classic nucleus makes doubles
 	// Output: demo/reading: {"oil":71.0}
+}
+
+// Messages to and from the cloud. Success is not delivery: the nucleus has the message.
+func ExampleClient_PublishToIoTCore() {
+	ctx := context.Background()
+	client, stop := connect()
+	defer stop()
+
+	sub, err := client.SubscribeToIoTCore(ctx, ipc.SubscribeToIoTCoreRequest{TopicName: "demo/+", QoS: ipc.AtLeastOnce})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = client.PublishToIoTCore(ctx, ipc.PublishToIoTCoreRequest{TopicName: "demo/press-1", QoS: ipc.AtLeastOnce, Payload: []byte("hot")})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	m := (<-sub.Events()).Message
+	fmt.Printf("%s: %s\n", m.TopicName, m.Payload)
+	// Output: demo/press-1: hot
+}
+
+// A component that cannot work says so; the nucleus restarts it then. RUNNING it need not say.
+func ExampleClient_UpdateState() {
+	ctx := context.Background()
+	client, stop := connect()
+	defer stop()
+
+	err := client.UpdateState(ctx, ipc.UpdateStateRequest{State: ipc.StateErrored})
+	_, external := errors.AsType[*ipc.ResourceNotFoundError](err)
+	fmt.Println("a program that the nucleus did not start has no state:", external)
+	// Output: a program that the nucleus did not start has no state: true
 }
 
 func ExampleClient_Configuration() {
@@ -197,7 +234,7 @@ func ExampleClient_SubscribeToConfigurationUpdate() {
 		fmt.Println(err)
 		return
 	}
-	_, err = client.UpdateConfiguration(ctx, ipc.UpdateConfigurationRequest{
+	err = client.UpdateConfiguration(ctx, ipc.UpdateConfigurationRequest{
 		KeyPath: []string{"limits"}, ValueToMerge: ipc.Document(`{"high": 12}`), Timestamp: ipc.Timestamp{Time: time.Now()},
 	})
 	if err != nil {

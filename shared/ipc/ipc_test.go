@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"strings"
@@ -166,10 +167,10 @@ func TestRequestsOnTheWire(t *testing.T) {
 		}},
 		{"SubscribeToTopic", `{"topic":"a"}`, func(c *ipc.Client) error { return subscribed(c.Subscribe(t.Context(), "a", "")) }},
 		{"PublishToIoTCore", `{"topicName":"a","qos":"1","payload":""}`, func(c *ipc.Client) error {
-			return subscribed(c.PublishToIoTCore(t.Context(), ipc.PublishToIoTCoreRequest{TopicName: "a", QoS: ipc.AtLeastOnce}))
+			return c.PublishToIoTCore(t.Context(), ipc.PublishToIoTCoreRequest{TopicName: "a", QoS: ipc.AtLeastOnce})
 		}},
 		{"PublishToIoTCore", `{"topicName":"a","qos":"0","payload":"eA==","retain":true}`, func(c *ipc.Client) error {
-			return subscribed(c.PublishToIoTCore(t.Context(), ipc.PublishToIoTCoreRequest{TopicName: "a", Payload: []byte("x"), QoS: ipc.AtMostOnce, Retain: true}))
+			return c.PublishToIoTCore(t.Context(), ipc.PublishToIoTCoreRequest{TopicName: "a", Payload: []byte("x"), QoS: ipc.AtMostOnce, Retain: true})
 		}},
 		{"SubscribeToIoTCore", `{"topicName":"a/+","qos":"1"}`, func(c *ipc.Client) error {
 			return subscribed(c.SubscribeToIoTCore(t.Context(), ipc.SubscribeToIoTCoreRequest{TopicName: "a/+", QoS: ipc.AtLeastOnce}))
@@ -182,7 +183,7 @@ func TestRequestsOnTheWire(t *testing.T) {
 			return subscribed(c.SubscribeToConfigurationUpdate(t.Context(), ipc.SubscribeToConfigurationUpdateRequest{}))
 		}},
 		{"UpdateState", `{"state":"RUNNING"}`, func(c *ipc.Client) error {
-			return subscribed(c.UpdateState(t.Context(), ipc.UpdateStateRequest{State: ipc.StateRunning}))
+			return c.UpdateState(t.Context(), ipc.UpdateStateRequest{State: ipc.StateRunning})
 		}},
 	} {
 		t.Run(c.operation, func(t *testing.T) {
@@ -288,6 +289,10 @@ func TestSlowSubscriberDropsItsOldest(t *testing.T) {
 		}
 	})
 	o.Queue = queue
+	var drops []ipc.Drop
+	var log strings.Builder
+	o.OnDrop = func(d ipc.Drop) { drops = append(drops, d) }
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	client := dial(t, o)
 	sub, err := client.Subscribe(t.Context(), "+", "")
 	if err != nil {
@@ -296,8 +301,16 @@ func TestSlowSubscriberDropsItsOldest(t *testing.T) {
 	if err := client.Publish(t.Context(), "t", nil); err != nil { // its answer comes after all events
 		t.Fatal(err)
 	}
-	if n := sub.Dropped(); n != sent-queue {
-		t.Errorf("dropped %d, want %d", n, sent-queue)
+	if n := sub.Dropped(); n != sent-queue || len(drops) != sent-queue {
+		t.Fatalf("dropped %d, told of %d, want %d", n, len(drops), sent-queue)
+	}
+	for _, d := range drops {
+		if d.Operation != "SubscribeToTopic" || d.Request != (ipc.SubscribeToTopicRequest{Topic: "+"}) || !errors.Is(d.Err, ipc.ErrSlowReader) {
+			t.Errorf("drop %+v", d)
+		}
+	}
+	if lines := strings.Count(log.String(), `msg="event dropped" operation=SubscribeToTopic request="{Topic:+ ReceiveMode:}"`); lines != 3 {
+		t.Errorf("%d lines of the 1st, 2nd and 4th event in\n%s", lines, &log)
 	}
 	for i := range queue {
 		if m := <-sub.Events(); m.Topic != fmt.Sprint(sent-queue+i) {
@@ -326,7 +339,7 @@ func TestConnectionLossEndsEverything(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := client.UpdateState(t.Context(), ipc.UpdateStateRequest{State: ipc.StateRunning}); !errors.Is(err, ipc.ErrConnectionLost) {
+			if err := client.UpdateState(t.Context(), ipc.UpdateStateRequest{State: ipc.StateRunning}); !errors.Is(err, ipc.ErrConnectionLost) {
 				t.Errorf("pending call: %v", err)
 			}
 			if _, open := <-sub.Events(); open || !errors.Is(sub.Err(), ipc.ErrConnectionLost) {
@@ -348,7 +361,7 @@ func TestCallEndsWithItsContextAndTheConnectionGoesOn(t *testing.T) {
 	}))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if _, err := client.UpdateState(ctx, ipc.UpdateStateRequest{State: ipc.StateRunning}); !errors.Is(err, context.DeadlineExceeded) {
+	if err := client.UpdateState(ctx, ipc.UpdateStateRequest{State: ipc.StateRunning}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
 	if err := client.Publish(t.Context(), "t", nil); err != nil {
@@ -365,7 +378,7 @@ func TestWriteTimeoutEndsTheConnection(t *testing.T) {
 	client := dial(t, o)
 	var err error
 	for err == nil { // until the socket's buffers are full
-		_, err = client.StartPublish("t", make([]byte, 4<<10))
+		_, err = client.StartPublish(t.Context(), "t", make([]byte, 4<<10))
 	}
 	if !errors.Is(err, ipc.ErrConnectionLost) {
 		t.Errorf("%v", err)
@@ -393,7 +406,7 @@ func TestPingIsAnswered(t *testing.T) {
 
 func TestCloseEndsCallsWithErrClosed(t *testing.T) {
 	client := dial(t, listen(t, true, func(*peer, *eventstream.Message) {}))
-	call, err := client.StartPublish("t", nil)
+	call, err := client.StartPublish(t.Context(), "t", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -407,17 +420,23 @@ func TestCloseEndsCallsWithErrClosed(t *testing.T) {
 
 // What a nucleus passes on damaged is counted, and the subscription goes on.
 func TestAGarbledEventDoesNotEndTheSubscription(t *testing.T) {
-	client := dial(t, listen(t, true, func(p *peer, m *eventstream.Message) {
+	o := listen(t, true, func(p *peer, m *eventstream.Message) {
 		p.respond(m, "{}", 0)
 		p.event(m.StreamID, `{"binaryMessage":{"message":"%%%","context":{"topic":"a"}}}`)
 		p.event(m.StreamID, "{\"jsonMessage\":{\"message\":17\x00,\"context\":{\"topic\":\"a\"}}}")
 		p.event(m.StreamID, `{"binaryMessage":{"message":"eA==","context":{"topic":"a"}}}`)
-	}))
+	})
+	var drops []ipc.Drop
+	o.OnDrop = func(d ipc.Drop) { drops = append(drops, d) }
+	client := dial(t, o)
 	sub, err := client.Subscribe(t.Context(), "a", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if m := <-sub.Events(); string(m.Payload) != "x" || sub.Garbled() != 2 {
 		t.Errorf("received %+v after %d garbled events", m, sub.Garbled())
+	}
+	if len(drops) != 2 || drops[0].Err == nil || drops[0].Request != (ipc.SubscribeToTopicRequest{Topic: "a"}) {
+		t.Errorf("told of %+v", drops)
 	}
 }

@@ -15,12 +15,10 @@ import (
 // Limits of nucleus lite that it does not tell of: beyond them it closes the connection, ends the receiver's
 // subscription without a word, delivers other data, or loses the message. A Client refuses such requests.
 const (
-	// LiteMaxFrame is the longest frame, in bytes; a binaryMessage of some 7,200 bytes fits.
-	LiteMaxFrame = eventstream.MaxFrameLite
-	// LiteMaxInteger is how many characters an integer may have in a document, its sign counted.
-	LiteMaxInteger = 18
-	// LiteMaxPacket is the longest MQTT packet to AWS IoT Core, in bytes.
-	LiteMaxPacket = 5000
+	// liteMaxInteger is how many characters an integer may have in a document, its sign counted.
+	liteMaxInteger = 18
+	// liteMaxPacket is the longest MQTT packet to AWS IoT Core, in bytes.
+	liteMaxPacket = 5000
 )
 
 // Nucleus lite decodes an event into a fixed room, of which an array's element takes one piece and an object's member
@@ -41,7 +39,7 @@ var ErrTooLarge = errors.New("more than the nucleus can carry")
 // checkFrame refuses a frame of n bytes that the nucleus would close the connection for. It is called for frames over
 // lite's limit only: smaller ones need no question.
 func (c *Client) checkFrame(ctx context.Context, n int) error {
-	return c.unlessClassic(ctx, fmt.Errorf("%w: frame of %d bytes, nucleus lite takes %d", ErrTooLarge, n, LiteMaxFrame))
+	return c.unlessClassic(ctx, fmt.Errorf("%w: frame of %d bytes, nucleus lite takes %d", ErrTooLarge, n, eventstream.MaxFrameLite))
 }
 
 // checkRequest refuses a request that the nucleus would accept and not carry out as it stands.
@@ -55,8 +53,8 @@ func (c *Client) checkRequest(ctx context.Context, request any) error {
 	case UpdateConfigurationRequest:
 		problem = checkDocument("valueToMerge", r.ValueToMerge, math.MaxInt)
 	case PublishToIoTCoreRequest:
-		if n := len(r.TopicName) + len(r.Payload) + mqttOverhead; n > LiteMaxPacket {
-			problem = fmt.Errorf("%w: payload: MQTT packet of %d bytes, nucleus lite loses those over %d", ErrTooLarge, n, LiteMaxPacket)
+		if n := len(r.TopicName) + len(r.Payload) + mqttOverhead; n > liteMaxPacket {
+			problem = fmt.Errorf("%w: payload: MQTT packet of %d bytes, nucleus lite loses those over %d", ErrTooLarge, n, liteMaxPacket)
 		}
 	}
 	if problem == nil {
@@ -67,10 +65,10 @@ func (c *Client) checkRequest(ctx context.Context, request any) error {
 
 // unlessClassic returns the problem that nucleus lite would have.
 func (c *Client) unlessClassic(ctx context.Context, problem error) error {
-	switch runtime, err := c.Runtime(ctx); {
+	switch kind, err := c.Nucleus(ctx); {
 	case err != nil:
 		return err
-	case runtime == Classic:
+	case kind == Classic:
 		return nil
 	default:
 		return problem
@@ -87,7 +85,7 @@ func checkDocument(field string, d Document, room int) error {
 	for {
 		token, err := decoder.Token()
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // the encoder tells what is wrong with it
 		}
 		if _, is := token.(string); is && name {
 			name = false
@@ -113,8 +111,8 @@ func checkDocument(field string, d Document, room int) error {
 		case json.Delim:
 			inObject = append(inObject, t == '{')
 		case json.Number:
-			if text := t.String(); len(text) > LiteMaxInteger && !strings.ContainsAny(text, ".eE") {
-				return fmt.Errorf("%w: %s: nucleus lite corrupts integers of more than %d characters, such as %s", ErrTooLarge, field, LiteMaxInteger, text)
+			if text := t.String(); len(text) > liteMaxInteger && !strings.ContainsAny(text, ".eE") {
+				return fmt.Errorf("%w: %s: nucleus lite corrupts integers of more than %d characters, such as %s", ErrTooLarge, field, liteMaxInteger, text)
 			}
 		}
 		name = len(inObject) > 0 && inObject[len(inObject)-1]

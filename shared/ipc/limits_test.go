@@ -1,6 +1,7 @@
 package ipc_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -30,11 +31,11 @@ func nucleus(t *testing.T, lite bool) (client *ipc.Client, sent *atomic.Int32) {
 	})), sent
 }
 
-func TestRuntime(t *testing.T) {
-	for lite, want := range map[bool]ipc.Runtime{true: ipc.Lite, false: ipc.Classic} {
+func TestNucleus(t *testing.T) {
+	for lite, want := range map[bool]ipc.NucleusKind{true: ipc.Lite, false: ipc.Classic} {
 		client, _ := nucleus(t, lite)
 		for range 2 {
-			if got, err := client.Runtime(t.Context()); got != want || err != nil {
+			if got, err := client.Nucleus(t.Context()); got != want || err != nil {
 				t.Errorf("%v, %v; want %v", got, err, want)
 			}
 		}
@@ -45,9 +46,8 @@ func TestRuntime(t *testing.T) {
 func TestLimitsOfLite(t *testing.T) {
 	publish := func(document string) func(c *ipc.Client) error {
 		return func(c *ipc.Client) error {
-			_, err := c.PublishToTopic(t.Context(), ipc.PublishToTopicRequest{Topic: "t",
+			return c.PublishToTopic(t.Context(), ipc.PublishToTopicRequest{Topic: "t",
 				PublishMessage: ipc.PublishMessage{JSONMessage: &ipc.JSONMessage{Message: ipc.Document(document)}}})
-			return err
 		}
 	}
 	binary := func(n int) func(c *ipc.Client) error {
@@ -55,14 +55,12 @@ func TestLimitsOfLite(t *testing.T) {
 	}
 	cloud := func(n int) func(c *ipc.Client) error {
 		return func(c *ipc.Client) error {
-			_, err := c.PublishToIoTCore(t.Context(), ipc.PublishToIoTCoreRequest{TopicName: "t", QoS: "1", Payload: make([]byte, n)})
-			return err
+			return c.PublishToIoTCore(t.Context(), ipc.PublishToIoTCoreRequest{TopicName: "t", QoS: "1", Payload: make([]byte, n)})
 		}
 	}
 	update := func(document string) func(c *ipc.Client) error {
 		return func(c *ipc.Client) error {
-			_, err := c.UpdateConfiguration(t.Context(), ipc.UpdateConfigurationRequest{Timestamp: ipc.Timestamp{Time: time.Unix(1, 0)}, ValueToMerge: ipc.Document(document)})
-			return err
+			return c.UpdateConfiguration(t.Context(), ipc.UpdateConfigurationRequest{Timestamp: ipc.Timestamp{Time: time.Unix(1, 0)}, ValueToMerge: ipc.Document(document)})
 		}
 	}
 	object := func(n int) string {
@@ -115,7 +113,7 @@ func TestLimitsOfLite(t *testing.T) {
 }
 
 // Small messages cost no question about the runtime.
-func TestRuntimeIsAskedOnlyWhenItMatters(t *testing.T) {
+func TestKindOfNucleusIsAskedOnlyWhenItMatters(t *testing.T) {
 	client := dial(t, listen(t, true, func(p *peer, m *eventstream.Message) {
 		if strings.HasSuffix(m.Operation, "GetConfiguration") {
 			t.Error("the nucleus was asked")
@@ -124,5 +122,20 @@ func TestRuntimeIsAskedOnlyWhenItMatters(t *testing.T) {
 	}))
 	if err := client.Publish(t.Context(), "t", make([]byte, 7000)); err != nil {
 		t.Error(err)
+	}
+}
+
+// What StartPublish may have to ask before it sends a large payload ends with its context.
+func TestStartPublishEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	client := dial(t, listen(t, true, func(*peer, *eventstream.Message) { cancel() })) // it never answers
+	if call, err := client.StartPublish(ctx, "t", make([]byte, 10<<10)); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, %v, want Canceled", call, err)
+	}
+	if call, err := client.StartPublish(ctx, "t", nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a context that has ended: %v, %v", call, err)
+	}
+	if _, err := client.StartPublish(t.Context(), "t", nil); err != nil {
+		t.Errorf("the connection goes on: %v", err)
 	}
 }

@@ -73,9 +73,9 @@ func cloudCases() []operationCase {
 			ipc.ValidateAuthorizationTokenResponse{IsValid: true}),
 		unary((*ipc.Client).ValidateAuthorizationToken, ipc.ValidateAuthorizationTokenRequest{Token: "a/b+c=="}, `{"token":"a/b+c=="}`, `{}`,
 			ipc.ValidateAuthorizationTokenResponse{}),
-		unary((*ipc.Client).PutComponentMetric, ipc.PutComponentMetricRequest{}, `{"metrics":[]}`, `{}`, ipc.PutComponentMetricResponse{}),
-		unary((*ipc.Client).PutComponentMetric, ipc.PutComponentMetricRequest{Metrics: []ipc.Metric{
+		done((*ipc.Client).PutComponentMetric, ipc.PutComponentMetricRequest{}, `{"metrics":[]}`, `{}`),
+		done((*ipc.Client).PutComponentMetric, ipc.PutComponentMetricRequest{Metrics: []ipc.Metric{
 			{Name: "m", Unit: ipc.UnitBytesPerSecond, Value: 0}, {Name: "n", Unit: ipc.UnitCount, Value: 1.5}}},
-			`{"metrics":[{"name":"m","unit":"BYTES_PER_SECOND","value":0},{"name":"n","unit":"COUNT","value":1.5}]}`, `{}`, ipc.PutComponentMetricResponse{}),
+			`{"metrics":[{"name":"m","unit":"BYTES_PER_SECOND","value":0},{"name":"n","unit":"COUNT","value":1.5}]}`, `{}`),
 	}
 }

@@ -12,14 +12,8 @@ import "context"
 // ErrTooLarge. A binaryMessage has no such limit.
 //
 // Supported by classic and lite. Errors: *ServiceError, *UnauthorizedError.
-func (c *Client) PublishToTopic(ctx context.Context, r PublishToTopicRequest) (*PublishToTopicResponse, error) {
-	if err := within("PublishToTopic", r.check()); err != nil {
-		return nil, err
-	}
-	if err := c.call(ctx, "PublishToTopic", r, nil); err != nil {
-		return nil, err
-	}
-	return new(PublishToTopicResponse), nil
+func (c *Client) PublishToTopic(ctx context.Context, r PublishToTopicRequest) error {
+	return c.perform(ctx, "PublishToTopic", r)
 }
 
 // SubscribeToTopic receives the messages of local topics. Client.Subscribe is shorter and faster.
@@ -30,9 +24,6 @@ func (c *Client) PublishToTopic(ctx context.Context, r PublishToTopicRequest) (*
 //
 // Supported by classic and lite. Errors: *InvalidArgumentsError, *ServiceError, *UnauthorizedError.
 func (c *Client) SubscribeToTopic(ctx context.Context, r SubscribeToTopicRequest) (*Subscription[SubscriptionResponseMessage], error) {
-	if err := within("SubscribeToTopic", r.check()); err != nil {
-		return nil, err
-	}
 	return subscribe(ctx, c, "SubscribeToTopic", r, decodeEvent[SubscriptionResponseMessage])
 }
 
@@ -44,14 +35,8 @@ func (c *Client) SubscribeToTopic(ctx context.Context, r SubscribeToTopicRequest
 // (ServiceError).
 //
 // Supported by classic and lite. Errors: *ServiceError, *UnauthorizedError.
-func (c *Client) PublishToIoTCore(ctx context.Context, r PublishToIoTCoreRequest) (*PublishToIoTCoreResponse, error) {
-	if err := within("PublishToIoTCore", r.check()); err != nil {
-		return nil, err
-	}
-	if err := c.call(ctx, "PublishToIoTCore", r, nil); err != nil {
-		return nil, err
-	}
-	return new(PublishToIoTCoreResponse), nil
+func (c *Client) PublishToIoTCore(ctx context.Context, r PublishToIoTCoreRequest) error {
+	return c.perform(ctx, "PublishToIoTCore", r)
 }
 
 // SubscribeToIoTCore receives the messages of topics of AWS IoT Core.
@@ -61,9 +46,6 @@ func (c *Client) PublishToIoTCore(ctx context.Context, r PublishToIoTCoreRequest
 //
 // Supported by classic and lite. Errors: *ServiceError, *UnauthorizedError.
 func (c *Client) SubscribeToIoTCore(ctx context.Context, r SubscribeToIoTCoreRequest) (*Subscription[IoTCoreMessage], error) {
-	if err := within("SubscribeToIoTCore", r.check()); err != nil {
-		return nil, err
-	}
 	return subscribe(ctx, c, "SubscribeToIoTCore", r, decodeEvent[IoTCoreMessage])
 }
 
@@ -85,11 +67,7 @@ func (c *Client) SubscribeToIoTCoreConnectionStatus(ctx context.Context, r Subsc
 //
 // Supported by classic and lite. Errors: *ServiceError, *ResourceNotFoundError.
 func (c *Client) GetConfiguration(ctx context.Context, r GetConfigurationRequest) (*GetConfigurationResponse, error) {
-	response := new(GetConfigurationResponse)
-	if err := c.call(ctx, "GetConfiguration", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[GetConfigurationResponse](ctx, c, "GetConfiguration", r)
 }
 
 // UpdateConfiguration merges values into the caller's own configuration.
@@ -99,14 +77,8 @@ func (c *Client) GetConfiguration(ctx context.Context, r GetConfigurationRequest
 //
 // Supported by classic and lite. Errors: *ServiceError, *UnauthorizedError, *ConflictError,
 // *FailedUpdateConditionCheckError, *InvalidArgumentsError.
-func (c *Client) UpdateConfiguration(ctx context.Context, r UpdateConfigurationRequest) (*UpdateConfigurationResponse, error) {
-	if err := within("UpdateConfiguration", r.check()); err != nil {
-		return nil, err
-	}
-	if err := c.call(ctx, "UpdateConfiguration", r, nil); err != nil {
-		return nil, err
-	}
-	return new(UpdateConfigurationResponse), nil
+func (c *Client) UpdateConfiguration(ctx context.Context, r UpdateConfigurationRequest) error {
+	return c.perform(ctx, "UpdateConfiguration", r)
 }
 
 // SubscribeToConfigurationUpdate tells when values at and below a key change, one event for each value. It does not
@@ -135,14 +107,8 @@ func (c *Client) SubscribeToValidateConfigurationUpdates(ctx context.Context, r 
 // An answer that comes too late is an InvalidArgumentsError.
 //
 // Supported by classic; on lite it is ErrNotSupported. Errors: *InvalidArgumentsError, *ServiceError.
-func (c *Client) SendConfigurationValidityReport(ctx context.Context, r SendConfigurationValidityReportRequest) (*SendConfigurationValidityReportResponse, error) {
-	if err := within("SendConfigurationValidityReport", r.check()); err != nil {
-		return nil, err
-	}
-	if err := c.call(ctx, "SendConfigurationValidityReport", r, nil); err != nil {
-		return nil, err
-	}
-	return new(SendConfigurationValidityReportResponse), nil
+func (c *Client) SendConfigurationValidityReport(ctx context.Context, r SendConfigurationValidityReportRequest) error {
+	return c.perform(ctx, "SendConfigurationValidityReport", r)
 }
 
 // UpdateState reports the component's state.
@@ -151,14 +117,8 @@ func (c *Client) SendConfigurationValidityReport(ctx context.Context, r SendConf
 // Nucleus lite wants the call from a process of the component's systemd unit (ServiceError otherwise).
 //
 // Supported by classic and lite. Errors: *ServiceError, *ResourceNotFoundError.
-func (c *Client) UpdateState(ctx context.Context, r UpdateStateRequest) (*UpdateStateResponse, error) {
-	if err := within("UpdateState", r.check()); err != nil {
-		return nil, err
-	}
-	if err := c.call(ctx, "UpdateState", r, nil); err != nil {
-		return nil, err
-	}
-	return new(UpdateStateResponse), nil
+func (c *Client) UpdateState(ctx context.Context, r UpdateStateRequest) error {
+	return c.perform(ctx, "UpdateState", r)
 }
 
 // SubscribeToComponentUpdates tells before and after a deployment that updates components.
@@ -177,53 +137,31 @@ func (c *Client) SubscribeToComponentUpdates(ctx context.Context, r SubscribeToC
 //
 // Supported by classic; on lite it is ErrNotSupported. Errors: *ServiceError, *ResourceNotFoundError,
 // *InvalidArgumentsError.
-func (c *Client) DeferComponentUpdate(ctx context.Context, r DeferComponentUpdateRequest) (*DeferComponentUpdateResponse, error) {
-	if err := within("DeferComponentUpdate", r.check()); err != nil {
-		return nil, err
-	}
-	if err := c.call(ctx, "DeferComponentUpdate", r, nil); err != nil {
-		return nil, err
-	}
-	return new(DeferComponentUpdateResponse), nil
+func (c *Client) DeferComponentUpdate(ctx context.Context, r DeferComponentUpdateRequest) error {
+	return c.perform(ctx, "DeferComponentUpdate", r)
 }
 
 // PauseComponent stops the processes of a component from running until ResumeComponent, by Linux control groups.
 //
 // Supported by classic; on lite it is ErrNotSupported. Errors: *UnauthorizedError, *ServiceError,
 // *ResourceNotFoundError.
-func (c *Client) PauseComponent(ctx context.Context, r PauseComponentRequest) (*PauseComponentResponse, error) {
-	if err := within("PauseComponent", r.check()); err != nil {
-		return nil, err
-	}
-	if err := c.call(ctx, "PauseComponent", r, nil); err != nil {
-		return nil, err
-	}
-	return new(PauseComponentResponse), nil
+func (c *Client) PauseComponent(ctx context.Context, r PauseComponentRequest) error {
+	return c.perform(ctx, "PauseComponent", r)
 }
 
 // ResumeComponent lets the processes of a component go on after PauseComponent.
 //
 // Supported by classic; on lite it is ErrNotSupported. Errors: *UnauthorizedError, *ServiceError,
 // *ResourceNotFoundError.
-func (c *Client) ResumeComponent(ctx context.Context, r ResumeComponentRequest) (*ResumeComponentResponse, error) {
-	if err := within("ResumeComponent", r.check()); err != nil {
-		return nil, err
-	}
-	if err := c.call(ctx, "ResumeComponent", r, nil); err != nil {
-		return nil, err
-	}
-	return new(ResumeComponentResponse), nil
+func (c *Client) ResumeComponent(ctx context.Context, r ResumeComponentRequest) error {
+	return c.perform(ctx, "ResumeComponent", r)
 }
 
 // ListComponents lists the components on the core.
 //
 // Supported by classic with the component aws.greengrass.Cli; elsewhere it is ErrNotSupported. Errors: *ServiceError.
 func (c *Client) ListComponents(ctx context.Context, r ListComponentsRequest) (*ListComponentsResponse, error) {
-	response := new(ListComponentsResponse)
-	if err := c.call(ctx, "ListComponents", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[ListComponentsResponse](ctx, c, "ListComponents", r)
 }
 
 // GetComponentDetails tells version, state and configuration of a component.
@@ -231,14 +169,7 @@ func (c *Client) ListComponents(ctx context.Context, r ListComponentsRequest) (*
 // Supported by classic with the component aws.greengrass.Cli; elsewhere it is ErrNotSupported. Errors: *ServiceError,
 // *ResourceNotFoundError, *InvalidArgumentsError.
 func (c *Client) GetComponentDetails(ctx context.Context, r GetComponentDetailsRequest) (*GetComponentDetailsResponse, error) {
-	if err := within("GetComponentDetails", r.check()); err != nil {
-		return nil, err
-	}
-	response := new(GetComponentDetailsResponse)
-	if err := c.call(ctx, "GetComponentDetails", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[GetComponentDetailsResponse](ctx, c, "GetComponentDetails", r)
 }
 
 // RestartComponent restarts a component.
@@ -248,14 +179,7 @@ func (c *Client) GetComponentDetails(ctx context.Context, r GetComponentDetailsR
 // Supported by lite, and by classic with the component aws.greengrass.Cli. Errors: *ServiceError,
 // *ComponentNotFoundError, *InvalidArgumentsError.
 func (c *Client) RestartComponent(ctx context.Context, r RestartComponentRequest) (*RestartComponentResponse, error) {
-	if err := within("RestartComponent", r.check()); err != nil {
-		return nil, err
-	}
-	response := new(RestartComponentResponse)
-	if err := c.call(ctx, "RestartComponent", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[RestartComponentResponse](ctx, c, "RestartComponent", r)
 }
 
 // StopComponent stops a component.
@@ -265,14 +189,7 @@ func (c *Client) RestartComponent(ctx context.Context, r RestartComponentRequest
 // Supported by classic with the component aws.greengrass.Cli; elsewhere it is ErrNotSupported. Errors: *ServiceError,
 // *ComponentNotFoundError, *InvalidArgumentsError.
 func (c *Client) StopComponent(ctx context.Context, r StopComponentRequest) (*StopComponentResponse, error) {
-	if err := within("StopComponent", r.check()); err != nil {
-		return nil, err
-	}
-	response := new(StopComponentResponse)
-	if err := c.call(ctx, "StopComponent", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[StopComponentResponse](ctx, c, "StopComponent", r)
 }
 
 // CreateLocalDeployment starts a deployment from files on the device. At least one member must be set.
@@ -282,14 +199,7 @@ func (c *Client) StopComponent(ctx context.Context, r StopComponentRequest) (*St
 // Supported by lite, and by classic with the component aws.greengrass.Cli. Errors: *ServiceError,
 // *InvalidRecipeDirectoryPathError, *InvalidArtifactsDirectoryPathError, *InvalidArgumentsError.
 func (c *Client) CreateLocalDeployment(ctx context.Context, r CreateLocalDeploymentRequest) (*CreateLocalDeploymentResponse, error) {
-	if err := within("CreateLocalDeployment", r.check()); err != nil {
-		return nil, err
-	}
-	response := new(CreateLocalDeploymentResponse)
-	if err := c.call(ctx, "CreateLocalDeployment", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[CreateLocalDeploymentResponse](ctx, c, "CreateLocalDeployment", r)
 }
 
 // CancelLocalDeployment ends a local deployment that is under way.
@@ -297,11 +207,7 @@ func (c *Client) CreateLocalDeployment(ctx context.Context, r CreateLocalDeploym
 // Supported by classic with the component aws.greengrass.Cli; elsewhere it is ErrNotSupported. Errors: *ServiceError,
 // *ResourceNotFoundError, *InvalidArgumentsError.
 func (c *Client) CancelLocalDeployment(ctx context.Context, r CancelLocalDeploymentRequest) (*CancelLocalDeploymentResponse, error) {
-	response := new(CancelLocalDeploymentResponse)
-	if err := c.call(ctx, "CancelLocalDeployment", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[CancelLocalDeploymentResponse](ctx, c, "CancelLocalDeployment", r)
 }
 
 // GetLocalDeploymentStatus tells how far a local deployment is.
@@ -309,25 +215,14 @@ func (c *Client) CancelLocalDeployment(ctx context.Context, r CancelLocalDeploym
 // Supported by classic with the component aws.greengrass.Cli; elsewhere it is ErrNotSupported. Errors: *ServiceError,
 // *ResourceNotFoundError.
 func (c *Client) GetLocalDeploymentStatus(ctx context.Context, r GetLocalDeploymentStatusRequest) (*GetLocalDeploymentStatusResponse, error) {
-	if err := within("GetLocalDeploymentStatus", r.check()); err != nil {
-		return nil, err
-	}
-	response := new(GetLocalDeploymentStatusResponse)
-	if err := c.call(ctx, "GetLocalDeploymentStatus", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[GetLocalDeploymentStatusResponse](ctx, c, "GetLocalDeploymentStatus", r)
 }
 
 // ListLocalDeployments lists the last five local deployments.
 //
 // Supported by classic with the component aws.greengrass.Cli; elsewhere it is ErrNotSupported. Errors: *ServiceError.
 func (c *Client) ListLocalDeployments(ctx context.Context, r ListLocalDeploymentsRequest) (*ListLocalDeploymentsResponse, error) {
-	response := new(ListLocalDeploymentsResponse)
-	if err := c.call(ctx, "ListLocalDeployments", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[ListLocalDeploymentsResponse](ctx, c, "ListLocalDeployments", r)
 }
 
 // CreateDebugPassword makes a password for the local debug console.
@@ -335,11 +230,7 @@ func (c *Client) ListLocalDeployments(ctx context.Context, r ListLocalDeployment
 // Supported by classic with the component aws.greengrass.Cli; elsewhere it is ErrNotSupported. Errors:
 // *UnauthorizedError, *ServiceError.
 func (c *Client) CreateDebugPassword(ctx context.Context, r CreateDebugPasswordRequest) (*CreateDebugPasswordResponse, error) {
-	response := new(CreateDebugPasswordResponse)
-	if err := c.call(ctx, "CreateDebugPassword", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[CreateDebugPasswordResponse](ctx, c, "CreateDebugPassword", r)
 }
 
 // GetSecretValue reads a secret of AWS Secrets Manager that was deployed to the core.
@@ -347,14 +238,7 @@ func (c *Client) CreateDebugPassword(ctx context.Context, r CreateDebugPasswordR
 // Supported by classic with the component aws.greengrass.SecretManager; elsewhere it is ErrNotSupported. Errors:
 // *UnauthorizedError, *ResourceNotFoundError, *ServiceError.
 func (c *Client) GetSecretValue(ctx context.Context, r GetSecretValueRequest) (*GetSecretValueResponse, error) {
-	if err := within("GetSecretValue", r.check()); err != nil {
-		return nil, err
-	}
-	response := new(GetSecretValueResponse)
-	if err := c.call(ctx, "GetSecretValue", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[GetSecretValueResponse](ctx, c, "GetSecretValue", r)
 }
 
 // GetThingShadow reads a device shadow.
@@ -364,14 +248,7 @@ func (c *Client) GetSecretValue(ctx context.Context, r GetSecretValueRequest) (*
 // Supported by classic with the component aws.greengrass.ShadowManager; elsewhere it is ErrNotSupported. Errors:
 // *InvalidArgumentsError, *ResourceNotFoundError, *ServiceError, *UnauthorizedError.
 func (c *Client) GetThingShadow(ctx context.Context, r GetThingShadowRequest) (*GetThingShadowResponse, error) {
-	if err := within("GetThingShadow", r.check()); err != nil {
-		return nil, err
-	}
-	response := new(GetThingShadowResponse)
-	if err := c.call(ctx, "GetThingShadow", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[GetThingShadowResponse](ctx, c, "GetThingShadow", r)
 }
 
 // UpdateThingShadow merges a state into a device shadow, which it makes when there is none.
@@ -382,14 +259,7 @@ func (c *Client) GetThingShadow(ctx context.Context, r GetThingShadowRequest) (*
 // Supported by classic with the component aws.greengrass.ShadowManager; elsewhere it is ErrNotSupported. Errors:
 // *InvalidArgumentsError, *ConflictError, *ServiceError, *UnauthorizedError.
 func (c *Client) UpdateThingShadow(ctx context.Context, r UpdateThingShadowRequest) (*UpdateThingShadowResponse, error) {
-	if err := within("UpdateThingShadow", r.check()); err != nil {
-		return nil, err
-	}
-	response := new(UpdateThingShadowResponse)
-	if err := c.call(ctx, "UpdateThingShadow", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[UpdateThingShadowResponse](ctx, c, "UpdateThingShadow", r)
 }
 
 // DeleteThingShadow deletes a device shadow.
@@ -399,14 +269,7 @@ func (c *Client) UpdateThingShadow(ctx context.Context, r UpdateThingShadowReque
 // Supported by classic with the component aws.greengrass.ShadowManager; elsewhere it is ErrNotSupported. Errors:
 // *InvalidArgumentsError, *ResourceNotFoundError, *ServiceError, *UnauthorizedError.
 func (c *Client) DeleteThingShadow(ctx context.Context, r DeleteThingShadowRequest) (*DeleteThingShadowResponse, error) {
-	if err := within("DeleteThingShadow", r.check()); err != nil {
-		return nil, err
-	}
-	response := new(DeleteThingShadowResponse)
-	if err := c.call(ctx, "DeleteThingShadow", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[DeleteThingShadowResponse](ctx, c, "DeleteThingShadow", r)
 }
 
 // ListNamedShadowsForThing lists a page of a thing's named shadows.
@@ -416,14 +279,7 @@ func (c *Client) DeleteThingShadow(ctx context.Context, r DeleteThingShadowReque
 // Supported by classic with the component aws.greengrass.ShadowManager; elsewhere it is ErrNotSupported. Errors:
 // *InvalidArgumentsError, *ResourceNotFoundError, *ServiceError, *UnauthorizedError.
 func (c *Client) ListNamedShadowsForThing(ctx context.Context, r ListNamedShadowsForThingRequest) (*ListNamedShadowsForThingResponse, error) {
-	if err := within("ListNamedShadowsForThing", r.check()); err != nil {
-		return nil, err
-	}
-	response := new(ListNamedShadowsForThingResponse)
-	if err := c.call(ctx, "ListNamedShadowsForThing", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[ListNamedShadowsForThingResponse](ctx, c, "ListNamedShadowsForThing", r)
 }
 
 // SubscribeToCertificateUpdates receives the certificates of a server for client devices, the present one at once and
@@ -432,9 +288,6 @@ func (c *Client) ListNamedShadowsForThing(ctx context.Context, r ListNamedShadow
 // Supported by classic with the component aws.greengrass.clientdevices.Auth; elsewhere it is ErrNotSupported. Errors:
 // *ServiceError, *UnauthorizedError, *InvalidArgumentsError.
 func (c *Client) SubscribeToCertificateUpdates(ctx context.Context, r SubscribeToCertificateUpdatesRequest) (*Subscription[CertificateUpdateEvent], error) {
-	if err := within("SubscribeToCertificateUpdates", r.check()); err != nil {
-		return nil, err
-	}
 	return subscribe(ctx, c, "SubscribeToCertificateUpdates", r, decodeEvent[CertificateUpdateEvent])
 }
 
@@ -443,14 +296,7 @@ func (c *Client) SubscribeToCertificateUpdates(ctx context.Context, r SubscribeT
 // Supported by classic with the component aws.greengrass.clientdevices.Auth; elsewhere it is ErrNotSupported. Errors:
 // *UnauthorizedError, *ServiceError, *InvalidArgumentsError.
 func (c *Client) VerifyClientDeviceIdentity(ctx context.Context, r VerifyClientDeviceIdentityRequest) (*VerifyClientDeviceIdentityResponse, error) {
-	if err := within("VerifyClientDeviceIdentity", r.check()); err != nil {
-		return nil, err
-	}
-	response := new(VerifyClientDeviceIdentityResponse)
-	if err := c.call(ctx, "VerifyClientDeviceIdentity", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[VerifyClientDeviceIdentityResponse](ctx, c, "VerifyClientDeviceIdentity", r)
 }
 
 // GetClientDeviceAuthToken opens a session for a client device.
@@ -458,14 +304,7 @@ func (c *Client) VerifyClientDeviceIdentity(ctx context.Context, r VerifyClientD
 // Supported by classic with the component aws.greengrass.clientdevices.Auth; elsewhere it is ErrNotSupported. Errors:
 // *UnauthorizedError, *ServiceError, *InvalidArgumentsError, *InvalidCredentialError.
 func (c *Client) GetClientDeviceAuthToken(ctx context.Context, r GetClientDeviceAuthTokenRequest) (*GetClientDeviceAuthTokenResponse, error) {
-	if err := within("GetClientDeviceAuthToken", r.check()); err != nil {
-		return nil, err
-	}
-	response := new(GetClientDeviceAuthTokenResponse)
-	if err := c.call(ctx, "GetClientDeviceAuthToken", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[GetClientDeviceAuthTokenResponse](ctx, c, "GetClientDeviceAuthToken", r)
 }
 
 // AuthorizeClientDeviceAction tells whether a client device may do something.
@@ -473,14 +312,7 @@ func (c *Client) GetClientDeviceAuthToken(ctx context.Context, r GetClientDevice
 // Supported by classic with the component aws.greengrass.clientdevices.Auth; elsewhere it is ErrNotSupported. Errors:
 // *UnauthorizedError, *ServiceError, *InvalidArgumentsError, *InvalidClientDeviceAuthTokenError.
 func (c *Client) AuthorizeClientDeviceAction(ctx context.Context, r AuthorizeClientDeviceActionRequest) (*AuthorizeClientDeviceActionResponse, error) {
-	if err := within("AuthorizeClientDeviceAction", r.check()); err != nil {
-		return nil, err
-	}
-	response := new(AuthorizeClientDeviceActionResponse)
-	if err := c.call(ctx, "AuthorizeClientDeviceAction", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[AuthorizeClientDeviceActionResponse](ctx, c, "AuthorizeClientDeviceAction", r)
 }
 
 // ValidateAuthorizationToken tells whether an authentication token is a component's.
@@ -489,14 +321,7 @@ func (c *Client) AuthorizeClientDeviceAction(ctx context.Context, r AuthorizeCli
 //
 // Supported by classic and lite. Errors: *InvalidTokenError, *UnauthorizedError, *ServiceError.
 func (c *Client) ValidateAuthorizationToken(ctx context.Context, r ValidateAuthorizationTokenRequest) (*ValidateAuthorizationTokenResponse, error) {
-	if err := within("ValidateAuthorizationToken", r.check()); err != nil {
-		return nil, err
-	}
-	response := new(ValidateAuthorizationTokenResponse)
-	if err := c.call(ctx, "ValidateAuthorizationToken", r, response); err != nil {
-		return nil, err
-	}
-	return response, nil
+	return answered[ValidateAuthorizationTokenResponse](ctx, c, "ValidateAuthorizationToken", r)
 }
 
 // PutComponentMetric adds to the telemetry of the nucleus.
@@ -505,14 +330,8 @@ func (c *Client) ValidateAuthorizationToken(ctx context.Context, r ValidateAutho
 //
 // Supported by classic; on lite it is ErrNotSupported. Errors: *UnauthorizedError, *ServiceError,
 // *InvalidArgumentsError.
-func (c *Client) PutComponentMetric(ctx context.Context, r PutComponentMetricRequest) (*PutComponentMetricResponse, error) {
-	if err := within("PutComponentMetric", r.check()); err != nil {
-		return nil, err
-	}
-	if err := c.call(ctx, "PutComponentMetric", r, nil); err != nil {
-		return nil, err
-	}
-	return new(PutComponentMetricResponse), nil
+func (c *Client) PutComponentMetric(ctx context.Context, r PutComponentMetricRequest) error {
+	return c.perform(ctx, "PutComponentMetric", r)
 }
 
 // lacksOnLite reports whether nucleus lite does not have the operation.

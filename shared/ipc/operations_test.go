@@ -32,6 +32,13 @@ func unary[Q, R any](call func(*ipc.Client, context.Context, Q) (*R, error), req
 	}, wire, answer, want}
 }
 
+// done is a case of an operation whose response says no more than that there was no error.
+func done[Q any](call func(*ipc.Client, context.Context, Q) error, request Q, wire, answer string) operationCase {
+	return operationCase{strings.TrimSuffix(reflect.TypeFor[Q]().Name(), "Request"), func(ctx context.Context, c *ipc.Client) (any, error) {
+		return nil, call(c, ctx, request)
+	}, wire, answer, nil}
+}
+
 // stream is a case of a subscription.
 func stream[Q, E any](call func(*ipc.Client, context.Context, Q) (*ipc.Subscription[E], error), request Q, wire, event string, want E) operationCase {
 	return operationCase{strings.TrimSuffix(reflect.TypeFor[Q]().Name(), "Request"), func(ctx context.Context, c *ipc.Client) (any, error) {

@@ -17,22 +17,10 @@ type TopicMessage struct {
 }
 
 // StartPublish sends payload as a binaryMessage to the local topic and returns without waiting for the response: call
-// Wait for that. Messages of one goroutine arrive in the order in which they were started. payload is not kept. The first
-// payload of more than some 7 kB waits for the nucleus to say which Runtime it is, if nobody has asked before.
-func (c *Client) StartPublish(topic string, payload []byte) (*Call, error) {
-	return c.startPublish(context.Background(), topic, payload)
-}
-
-// Publish sends payload as a binaryMessage to the local topic. Nothing tells whether anybody receives it.
-func (c *Client) Publish(ctx context.Context, topic string, payload []byte) error {
-	k, err := c.startPublish(ctx, topic, payload)
-	if err != nil {
-		return err
-	}
-	return k.Wait(ctx)
-}
-
-func (c *Client) startPublish(ctx context.Context, topic string, payload []byte) (*Call, error) {
+// Wait for that. Messages of one goroutine arrive in the order in which they were started. payload is not kept. ctx counts
+// until it returns: nothing is sent when it has ended, and the first payload of more than some 7 kB waits for the nucleus
+// to say which NucleusKind it is, if nobody has asked before.
+func (c *Client) StartPublish(ctx context.Context, topic string, payload []byte) (*Call, error) {
 	op := operationName{"PublishToTopic", modelPrefix + "PublishToTopic", modelPrefix + "PublishToTopicRequest"}
 	return c.start(ctx, op, false, nil, func(b []byte) []byte {
 		b = append(b, `{"topic":`...)
@@ -41,6 +29,15 @@ func (c *Client) startPublish(ctx context.Context, topic string, payload []byte)
 		b = base64.StdEncoding.AppendEncode(b, payload)
 		return append(b, `"}}}`...)
 	})
+}
+
+// Publish sends payload as a binaryMessage to the local topic. Nothing tells whether anybody receives it.
+func (c *Client) Publish(ctx context.Context, topic string, payload []byte) error {
+	k, err := c.StartPublish(ctx, topic, payload)
+	if err != nil {
+		return err
+	}
+	return k.Wait(ctx)
 }
 
 // Subscribe subscribes to the local topics that match filter (MQTT wildcards + and #). An empty mode leaves the choice to

@@ -2,18 +2,12 @@
 
 package ipc
 
-import "encoding/json"
-
 // PublishToTopicRequest is the request of Client.PublishToTopic.
 type PublishToTopicRequest struct {
 	// Topic, without wildcards; at most 256 bytes on nucleus lite.
 	Topic string `json:"topic"`
 	// The message.
 	PublishMessage PublishMessage `json:"publishMessage"`
-}
-
-// PublishToTopicResponse is the response of Client.PublishToTopic. It says no more than that there was no error.
-type PublishToTopicResponse struct {
 }
 
 // SubscribeToTopicRequest is the request of Client.SubscribeToTopic.
@@ -48,10 +42,6 @@ type PublishToIoTCoreRequest struct {
 	ContentType string `json:"contentType,omitempty"`
 }
 
-// PublishToIoTCoreResponse is the response of Client.PublishToIoTCore. It says no more than that there was no error.
-type PublishToIoTCoreResponse struct {
-}
-
 // SubscribeToIoTCoreRequest is the request of Client.SubscribeToIoTCore.
 type SubscribeToIoTCoreRequest struct {
 	// Filter, with the MQTT wildcards + and #.
@@ -69,16 +59,7 @@ type GetConfigurationRequest struct {
 	// Whose; the caller's own when empty. Any component may read any other's.
 	ComponentName string `json:"componentName,omitempty"`
 	// One key a level; empty for all of the configuration.
-	KeyPath []string `json:"keyPath"`
-}
-
-// MarshalJSON encodes a list that the model requires as an empty one when it is nil.
-func (s GetConfigurationRequest) MarshalJSON() ([]byte, error) {
-	if s.KeyPath == nil {
-		s.KeyPath = []string{}
-	}
-	type members GetConfigurationRequest
-	return json.Marshal(members(s))
+	KeyPath List[string] `json:"keyPath"`
 }
 
 // GetConfigurationResponse is the response of Client.GetConfiguration.
@@ -99,25 +80,12 @@ type UpdateConfigurationRequest struct {
 	ValueToMerge Document `json:"valueToMerge"`
 }
 
-// UpdateConfigurationResponse is the response of Client.UpdateConfiguration. It says no more than that there was no error.
-type UpdateConfigurationResponse struct {
-}
-
 // SubscribeToConfigurationUpdateRequest is the request of Client.SubscribeToConfigurationUpdate.
 type SubscribeToConfigurationUpdateRequest struct {
 	// Whose; the caller's own when empty.
 	ComponentName string `json:"componentName,omitempty"`
 	// One key a level; empty for all of the configuration.
-	KeyPath []string `json:"keyPath"`
-}
-
-// MarshalJSON encodes a list that the model requires as an empty one when it is nil.
-func (s SubscribeToConfigurationUpdateRequest) MarshalJSON() ([]byte, error) {
-	if s.KeyPath == nil {
-		s.KeyPath = []string{}
-	}
-	type members SubscribeToConfigurationUpdateRequest
-	return json.Marshal(members(s))
+	KeyPath List[string] `json:"keyPath"`
 }
 
 // SubscribeToValidateConfigurationUpdatesRequest is the request of Client.SubscribeToValidateConfigurationUpdates.
@@ -130,18 +98,10 @@ type SendConfigurationValidityReportRequest struct {
 	ConfigurationValidityReport ConfigurationValidityReport `json:"configurationValidityReport"`
 }
 
-// SendConfigurationValidityReportResponse is the response of Client.SendConfigurationValidityReport. It says no more than that there was no error.
-type SendConfigurationValidityReportResponse struct {
-}
-
 // UpdateStateRequest is the request of Client.UpdateState.
 type UpdateStateRequest struct {
 	// The state.
 	State ReportedLifecycleState `json:"state"`
-}
-
-// UpdateStateResponse is the response of Client.UpdateState. It says no more than that there was no error.
-type UpdateStateResponse struct {
 }
 
 // SubscribeToComponentUpdatesRequest is the request of Client.SubscribeToComponentUpdates.
@@ -158,28 +118,16 @@ type DeferComponentUpdateRequest struct {
 	RecheckAfterMs int64 `json:"recheckAfterMs,omitempty"`
 }
 
-// DeferComponentUpdateResponse is the response of Client.DeferComponentUpdate. It says no more than that there was no error.
-type DeferComponentUpdateResponse struct {
-}
-
 // PauseComponentRequest is the request of Client.PauseComponent.
 type PauseComponentRequest struct {
 	// Which; a generic component, not a plugin.
 	ComponentName string `json:"componentName"`
 }
 
-// PauseComponentResponse is the response of Client.PauseComponent. It says no more than that there was no error.
-type PauseComponentResponse struct {
-}
-
 // ResumeComponentRequest is the request of Client.ResumeComponent.
 type ResumeComponentRequest struct {
 	// Which.
 	ComponentName string `json:"componentName"`
-}
-
-// ResumeComponentResponse is the response of Client.ResumeComponent. It says no more than that there was no error.
-type ResumeComponentResponse struct {
 }
 
 // ListComponentsRequest is the request of Client.ListComponents.
@@ -334,15 +282,6 @@ type GetSecretValueResponse struct {
 	SecretValue SecretValue `json:"secretValue"`
 }
 
-// MarshalJSON encodes a list that the model requires as an empty one when it is nil.
-func (s GetSecretValueResponse) MarshalJSON() ([]byte, error) {
-	if s.VersionStage == nil {
-		s.VersionStage = []string{}
-	}
-	type members GetSecretValueResponse
-	return json.Marshal(members(s))
-}
-
 // GetThingShadowRequest is the request of Client.GetThingShadow.
 type GetThingShadowRequest struct {
 	// At most 128 of the characters a-z, A-Z, 0-9, colon, _ and -.
@@ -407,15 +346,6 @@ type ListNamedShadowsForThingResponse struct {
 	NextToken string `json:"nextToken,omitempty"`
 }
 
-// MarshalJSON encodes a list that the model requires as an empty one when it is nil.
-func (s ListNamedShadowsForThingResponse) MarshalJSON() ([]byte, error) {
-	if s.Results == nil {
-		s.Results = []string{}
-	}
-	type members ListNamedShadowsForThingResponse
-	return json.Marshal(members(s))
-}
-
 // SubscribeToCertificateUpdatesRequest is the request of Client.SubscribeToCertificateUpdates.
 type SubscribeToCertificateUpdatesRequest struct {
 	// What kind of certificate.
@@ -477,18 +407,5 @@ type ValidateAuthorizationTokenResponse struct {
 // PutComponentMetricRequest is the request of Client.PutComponentMetric.
 type PutComponentMetricRequest struct {
 	// The measurements.
-	Metrics []Metric `json:"metrics"`
-}
-
-// MarshalJSON encodes a list that the model requires as an empty one when it is nil.
-func (s PutComponentMetricRequest) MarshalJSON() ([]byte, error) {
-	if s.Metrics == nil {
-		s.Metrics = []Metric{}
-	}
-	type members PutComponentMetricRequest
-	return json.Marshal(members(s))
-}
-
-// PutComponentMetricResponse is the response of Client.PutComponentMetric. It says no more than that there was no error.
-type PutComponentMetricResponse struct {
+	Metrics List[Metric] `json:"metrics"`
 }

@@ -2,8 +2,6 @@
 
 package ipc
 
-import "encoding/json"
-
 // MessageContext tells where a message came from. A nucleus ignores it in requests.
 type MessageContext struct {
 	// Topic that the message was published on.
@@ -62,15 +60,6 @@ type ConfigurationUpdateEvent struct {
 	ComponentName string `json:"componentName"`
 	// Its whole path below the component's configuration.
 	KeyPath []string `json:"keyPath"`
-}
-
-// MarshalJSON encodes a list that the model requires as an empty one when it is nil.
-func (s ConfigurationUpdateEvent) MarshalJSON() ([]byte, error) {
-	if s.KeyPath == nil {
-		s.KeyPath = []string{}
-	}
-	type members ConfigurationUpdateEvent
-	return json.Marshal(members(s))
 }
 
 // ValidateConfigurationUpdateEvent is a configuration that a deployment is about to apply.
@@ -213,19 +202,6 @@ type PublishMessage struct {
 	BinaryMessage *BinaryMessage `json:"binaryMessage,omitzero"`
 }
 
-func (u PublishMessage) one() error {
-	return exactlyOne("PublishMessage", "jsonMessage, binaryMessage", u.JSONMessage != nil, u.BinaryMessage != nil)
-}
-
-// MarshalJSON fails unless exactly one member is set.
-func (u PublishMessage) MarshalJSON() ([]byte, error) {
-	if err := u.one(); err != nil {
-		return nil, err
-	}
-	type members PublishMessage
-	return json.Marshal(members(u))
-}
-
 // SubscriptionResponseMessage is an event of SubscribeToTopic. Exactly one member is set.
 type SubscriptionResponseMessage struct {
 	// JSON.
@@ -234,36 +210,10 @@ type SubscriptionResponseMessage struct {
 	BinaryMessage *BinaryMessage `json:"binaryMessage,omitzero"`
 }
 
-func (u SubscriptionResponseMessage) one() error {
-	return exactlyOne("SubscriptionResponseMessage", "jsonMessage, binaryMessage", u.JSONMessage != nil, u.BinaryMessage != nil)
-}
-
-// MarshalJSON fails unless exactly one member is set.
-func (u SubscriptionResponseMessage) MarshalJSON() ([]byte, error) {
-	if err := u.one(); err != nil {
-		return nil, err
-	}
-	type members SubscriptionResponseMessage
-	return json.Marshal(members(u))
-}
-
 // IoTCoreMessage is an event of SubscribeToIoTCore. Exactly one member is set.
 type IoTCoreMessage struct {
 	// A message.
 	Message *MQTTMessage `json:"message,omitzero"`
-}
-
-func (u IoTCoreMessage) one() error {
-	return exactlyOne("IoTCoreMessage", "message", u.Message != nil)
-}
-
-// MarshalJSON fails unless exactly one member is set.
-func (u IoTCoreMessage) MarshalJSON() ([]byte, error) {
-	if err := u.one(); err != nil {
-		return nil, err
-	}
-	type members IoTCoreMessage
-	return json.Marshal(members(u))
 }
 
 // IoTCoreConnectionStatusEvent is an event of SubscribeToIoTCoreConnectionStatus. Exactly one member is set.
@@ -272,55 +222,16 @@ type IoTCoreConnectionStatusEvent struct {
 	ConnectionStatusEvent *ConnectionStatusEvent `json:"connectionStatusEvent,omitzero"`
 }
 
-func (u IoTCoreConnectionStatusEvent) one() error {
-	return exactlyOne("IoTCoreConnectionStatusEvent", "connectionStatusEvent", u.ConnectionStatusEvent != nil)
-}
-
-// MarshalJSON fails unless exactly one member is set.
-func (u IoTCoreConnectionStatusEvent) MarshalJSON() ([]byte, error) {
-	if err := u.one(); err != nil {
-		return nil, err
-	}
-	type members IoTCoreConnectionStatusEvent
-	return json.Marshal(members(u))
-}
-
 // ConfigurationUpdateEvents is an event of SubscribeToConfigurationUpdate. Exactly one member is set.
 type ConfigurationUpdateEvents struct {
 	// A value changed.
 	ConfigurationUpdateEvent *ConfigurationUpdateEvent `json:"configurationUpdateEvent,omitzero"`
 }
 
-func (u ConfigurationUpdateEvents) one() error {
-	return exactlyOne("ConfigurationUpdateEvents", "configurationUpdateEvent", u.ConfigurationUpdateEvent != nil)
-}
-
-// MarshalJSON fails unless exactly one member is set.
-func (u ConfigurationUpdateEvents) MarshalJSON() ([]byte, error) {
-	if err := u.one(); err != nil {
-		return nil, err
-	}
-	type members ConfigurationUpdateEvents
-	return json.Marshal(members(u))
-}
-
 // ValidateConfigurationUpdateEvents is an event of SubscribeToValidateConfigurationUpdates. Exactly one member is set.
 type ValidateConfigurationUpdateEvents struct {
 	// A configuration is to be judged.
 	ValidateConfigurationUpdateEvent *ValidateConfigurationUpdateEvent `json:"validateConfigurationUpdateEvent,omitzero"`
-}
-
-func (u ValidateConfigurationUpdateEvents) one() error {
-	return exactlyOne("ValidateConfigurationUpdateEvents", "validateConfigurationUpdateEvent", u.ValidateConfigurationUpdateEvent != nil)
-}
-
-// MarshalJSON fails unless exactly one member is set.
-func (u ValidateConfigurationUpdateEvents) MarshalJSON() ([]byte, error) {
-	if err := u.one(); err != nil {
-		return nil, err
-	}
-	type members ValidateConfigurationUpdateEvents
-	return json.Marshal(members(u))
 }
 
 // ComponentUpdatePolicyEvents is an event of SubscribeToComponentUpdates. Exactly one member is set.
@@ -331,36 +242,10 @@ type ComponentUpdatePolicyEvents struct {
 	PostUpdateEvent *PostComponentUpdateEvent `json:"postUpdateEvent,omitzero"`
 }
 
-func (u ComponentUpdatePolicyEvents) one() error {
-	return exactlyOne("ComponentUpdatePolicyEvents", "preUpdateEvent, postUpdateEvent", u.PreUpdateEvent != nil, u.PostUpdateEvent != nil)
-}
-
-// MarshalJSON fails unless exactly one member is set.
-func (u ComponentUpdatePolicyEvents) MarshalJSON() ([]byte, error) {
-	if err := u.one(); err != nil {
-		return nil, err
-	}
-	type members ComponentUpdatePolicyEvents
-	return json.Marshal(members(u))
-}
-
 // CertificateUpdateEvent is an event of SubscribeToCertificateUpdates. Exactly one member is set.
 type CertificateUpdateEvent struct {
 	// A certificate.
 	CertificateUpdate *CertificateUpdate `json:"certificateUpdate,omitzero"`
-}
-
-func (u CertificateUpdateEvent) one() error {
-	return exactlyOne("CertificateUpdateEvent", "certificateUpdate", u.CertificateUpdate != nil)
-}
-
-// MarshalJSON fails unless exactly one member is set.
-func (u CertificateUpdateEvent) MarshalJSON() ([]byte, error) {
-	if err := u.one(); err != nil {
-		return nil, err
-	}
-	type members CertificateUpdateEvent
-	return json.Marshal(members(u))
 }
 
 // SecretValue is a secret. Exactly one member is set.
@@ -371,53 +256,14 @@ type SecretValue struct {
 	SecretBinary Blob `json:"secretBinary,omitzero"`
 }
 
-func (u SecretValue) one() error {
-	return exactlyOne("SecretValue", "secretString, secretBinary", u.SecretString != nil, u.SecretBinary != nil)
-}
-
-// MarshalJSON fails unless exactly one member is set.
-func (u SecretValue) MarshalJSON() ([]byte, error) {
-	if err := u.one(); err != nil {
-		return nil, err
-	}
-	type members SecretValue
-	return json.Marshal(members(u))
-}
-
 // CredentialDocument is what a client device connected with. Exactly one member is set.
 type CredentialDocument struct {
 	// Over MQTT.
 	MQTTCredential *MQTTCredential `json:"mqttCredential,omitzero"`
 }
 
-func (u CredentialDocument) one() error {
-	return exactlyOne("CredentialDocument", "mqttCredential", u.MQTTCredential != nil)
-}
-
-// MarshalJSON fails unless exactly one member is set.
-func (u CredentialDocument) MarshalJSON() ([]byte, error) {
-	if err := u.one(); err != nil {
-		return nil, err
-	}
-	type members CredentialDocument
-	return json.Marshal(members(u))
-}
-
 // ClientDeviceCredential is how a client device shows who it is. Exactly one member is set.
 type ClientDeviceCredential struct {
 	// X.509 certificate in PEM.
 	ClientDeviceCertificate *string `json:"clientDeviceCertificate,omitzero"`
-}
-
-func (u ClientDeviceCredential) one() error {
-	return exactlyOne("ClientDeviceCredential", "clientDeviceCertificate", u.ClientDeviceCertificate != nil)
-}
-
-// MarshalJSON fails unless exactly one member is set.
-func (u ClientDeviceCredential) MarshalJSON() ([]byte, error) {
-	if err := u.one(); err != nil {
-		return nil, err
-	}
-	type members ClientDeviceCredential
-	return json.Marshal(members(u))
 }

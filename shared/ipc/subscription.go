@@ -12,6 +12,7 @@ import (
 type Subscription[T any] struct {
 	client  *Client
 	call    *Call
+	loss    Drop // what is the same in all of them
 	decode  func(payload []byte) (T, error)
 	events  chan T
 	dropped atomic.Uint64
@@ -29,7 +30,7 @@ func subscribe[T any](ctx context.Context, c *Client, operation string, request 
 	if err != nil {
 		return nil, err
 	}
-	s := &Subscription[T]{client: c, decode: decode, events: make(chan T, c.queue)}
+	s := &Subscription[T]{client: c, loss: Drop{Operation: operation, Request: request}, decode: decode, events: make(chan T, c.queue)}
 	s.call, err = c.start(ctx, named(operation), false, s, func(b []byte) []byte { return append(b, payload...) })
 	if err != nil {
 		return nil, err
@@ -72,9 +73,24 @@ func (s *Subscription[T]) Close() error {
 func (s *Subscription[T]) event(payload []byte) {
 	v, err := s.decode(payload)
 	if err != nil {
-		s.garbled.Add(1)
+		s.lost(err, s.garbled.Add(1))
 		return
 	}
+	before := s.dropped.Load()
+	s.put(v)
+	for n := before; n < s.dropped.Load(); n++ {
+		s.lost(ErrSlowReader, n+1)
+	}
+}
+
+func (s *Subscription[T]) lost(err error, n uint64) {
+	d := s.loss
+	d.Err = err
+	s.client.lost(d, n)
+}
+
+// put appends an event to those that wait, and drops the oldest where there is no room. The reader alone calls it.
+func (s *Subscription[T]) put(v T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {

@@ -22,6 +22,17 @@ func (b Blob) MarshalJSON() ([]byte, error) {
 	return append(text, '"'), nil
 }
 
+// List is a list that a request must have: in JSON it is [] when nil.
+type List[T any] []T
+
+// MarshalJSON encodes l.
+func (l List[T]) MarshalJSON() ([]byte, error) {
+	if l == nil {
+		return []byte("[]"), nil
+	}
+	return json.Marshal([]T(l))
+}
+
 // Document is the text of a JSON value. A classic nucleus turns every number in it into a double: 1 comes back as 1.0, and
 // integers beyond 2^53 lose digits. Nucleus lite corrupts integers of 19 characters and more, such as UNIX nanoseconds.
 type Document json.RawMessage

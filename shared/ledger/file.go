@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 )
 
@@ -146,11 +147,7 @@ func (l *Ledger) convert(path string) error {
 		s.offset, s.named = int64(len(data)), true
 		data = append(data, encodeSlot(name, s)...)
 	}
-	made := path + ".new"
-	if err := os.WriteFile(made, data, 0o600); err != nil {
-		return err
-	}
-	if err := os.Rename(made, path); err != nil {
+	if err := durable.WriteFileAtomic(path, data, 0o600); err != nil {
 		return err
 	}
 	if err := l.file.Close(); err != nil {

@@ -10,7 +10,7 @@ func (s *Store) Activate(c Candidate) error {
 	if err := s.activate(c.ID); err != nil {
 		return err
 	}
-	if err := s.endAttempt(); err != nil { // it is active, and not tried again
+	if err := s.endAttempt(c.Source); err != nil { // it is active, and not tried again
 		s.options.Log.Warn("model store: end the attempt", "error", err)
 	}
 	s.mu.Lock()
@@ -23,13 +23,8 @@ func (s *Store) Activate(c Candidate) error {
 func (s *Store) Drop(c Candidate) error {
 	s.work.Lock()
 	defer s.work.Unlock()
-	if s.attempted().Source != c.Source {
-		return nil
-	}
-	return s.endAttempt()
+	return s.endAttempt(c.Source)
 }
-
-func (s *Store) endAttempt() error { return s.disk.remove(s.path(attemptFile)) }
 
 func (s *Store) activate(id string) error {
 	next, err := s.load(id)
@@ -39,16 +34,24 @@ func (s *Store) activate(id string) error {
 	if s.current != nil && s.current.ID == id {
 		return nil
 	}
-	if err := s.point(&next, s.current); err != nil {
-		return fmt.Errorf("activate model %s: %w", id, err)
+	before := s.current
+	if before != nil && s.rolledBack(*before) { // the pointer could not be moved then
+		before = s.previous
 	}
-	if err := s.pardon(next.Source, next.content()); err != nil {
+	pointing := s.point(&next, before)
+	if pointing != nil {
+		pointing = fmt.Errorf("activate model %s: %w", id, pointing)
+		if s.current == nil || s.current.ID != id {
+			return pointing
+		}
+	}
+	if err := s.pardon(next); err != nil { // done again when the store is opened
 		s.options.Log.Error("model store: write quarantine", "error", err)
 	}
 	if err := s.prune(); err != nil { // done again when the store is opened
 		s.options.Log.Warn("model store: remove old models", "error", err)
 	}
-	return nil
+	return pointing
 }
 
 // point makes current and previous what the store and its currentFile say.

@@ -33,7 +33,7 @@ func (b *bench) latest() Delivery {
 
 // takeLatest takes and activates the delivery that was made last.
 func takeLatest(b *bench, s *Store) error {
-	c, err := s.Take(b.latest(), nil)
+	c, err := s.Take(b.latest())
 	if errors.Is(err, ErrActive) {
 		return nil
 	}
@@ -46,9 +46,14 @@ func takeLatest(b *bench, s *Store) error {
 func scenarios(t testing.TB) []scenario {
 	model := write(t, t.TempDir(), "model.json", []byte(tinyModel))
 	shippedVersion := hashOf([]byte(tinyModel))[:12]
-	deliverVersion := func(b *bench, version string) {
-		p := publish(t, tinyModel, version)
-		b.deliver(&p.manifest, p.archive)
+	refusal := func(kind error) func(b *bench, s *Store) error {
+		return func(b *bench, s *Store) error {
+			_, err := s.Take(b.latest())
+			if errors.Is(err, kind) {
+				return nil
+			}
+			return fmt.Errorf("not refused: %w", err)
+		}
 	}
 	return []scenario{
 		{
@@ -60,14 +65,14 @@ func scenarios(t testing.TB) []scenario {
 		},
 		{
 			name: "first model", before: " ", after: "1.0.0 ", run: takeLatest,
-			prepare: func(b *bench) { deliverVersion(b, "1.0.0") },
+			prepare: func(b *bench) { b.deliverVersion("1.0.0") },
 		},
 		{
 			name: "third model", before: "1.1.0 1.0.0", after: "1.2.0 1.1.0", run: takeLatest,
 			prepare: func(b *bench) {
 				b.install("1.0.0")
 				b.install("1.1.0")
-				deliverVersion(b, "1.2.0")
+				b.deliverVersion("1.2.0")
 			},
 		},
 		{
@@ -103,12 +108,27 @@ func scenarios(t testing.TB) []scenario {
 				p.manifest.Golden[0].Margin = 7
 				b.deliver(&p.manifest, p.archive)
 			},
-			run: func(b *bench, s *Store) error {
-				_, err := s.Take(b.latest(), nil)
-				if errors.Is(err, ErrGolden) {
-					return nil
+			run: refusal(ErrGolden),
+		},
+		{
+			name: "refusal of what ended the process", before: "1.0.0 ", after: "1.0.0 ", quarantine: 1,
+			prepare: func(b *bench) {
+				b.install("1.0.0")
+				d := b.deliverVersion("1.1.0")
+				for range maxDeaths {
+					b.die(d)
 				}
-				return fmt.Errorf("not refused: %w", err)
+			},
+			run: refusal(ErrCrashed),
+		},
+		{
+			name: "refused before", before: "1.0.0 ", after: "1.1.0 1.0.0", run: takeLatest,
+			prepare: func(b *bench) {
+				b.install("1.0.0")
+				p := publish(t, tinyModel, "1.1.0")
+				_ = b.refused(b.deliverRaw(sign(t, encodeJSON(t, p.manifest), testKey(t, 9)), p.archive), ReasonUntrusted, ErrUntrusted, "")
+				b.options.Keys = append(b.options.Keys, publicOf(testKey(t, 9)))
+				b.open()
 			},
 		},
 	}
@@ -154,7 +174,7 @@ func files(t testing.TB, dir string) []string {
 func tidy(t testing.TB, s *Store) {
 	t.Helper()
 	want := []string{formatFile}
-	if len(s.Quarantined()) > 0 {
+	if _, err := os.Lstat(s.path(quarantineFile)); len(s.Quarantined()) > 0 || err == nil { // it may be empty
 		want = append(want, quarantineFile, quarantineFile+copySuffix)
 	}
 	for _, get := range []func() (Installed, bool){s.Current, s.Previous} {
@@ -307,84 +327,4 @@ func TestFullDiskAtEachStep(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestCrashingModel has the process end again and again while it tries a model.
-func TestCrashingModel(t *testing.T) {
-	b := newBench(t)
-	b.install("1.0.0")
-	p := publish(t, tinyModel, "1.1.0")
-	d := b.deliver(&p.manifest, p.archive)
-	for range maxAttempts {
-		k := &killer{at: 1 << 30}
-		b.store.disk = disk{before: k.before}
-		_, err := b.store.Take(d, func(Manifest, string) error {
-			k.at = 0 // out of memory
-			return errKilled
-		})
-		if err == nil {
-			t.Fatal("taken")
-		}
-		b.open()
-		b.store.mu.Lock()
-		b.store.quarantine = nil // what the dead process thought
-		b.store.mu.Unlock()
-	}
-	_, err := b.store.Take(d, func(Manifest, string) error {
-		t.Error("tried again")
-		return nil
-	})
-	wants(t, err, ErrCrashed, "2 times in a row")
-	b.open()
-	_, err = b.store.Take(d, nil)
-	wants(t, err, ErrQuarantined, "2 times in a row")
-	b.active("1.0.0", "")
-	// Another one is not concerned.
-	b.install("1.2.0")
-	b.active("1.2.0", "1.0.0")
-}
-
-// What is dropped, or comes to nothing for the disk's sake, is no death: it may be taken again, however often.
-func TestNoDeath(t *testing.T) {
-	b := newBench(t)
-	p := publish(t, tinyModel, "1.1.0")
-	d := b.deliver(&p.manifest, p.archive)
-	for range maxAttempts + 2 {
-		c, err := b.store.Take(d, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := b.store.Drop(c); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := b.store.Take(d, func(Manifest, string) error { return ErrTransient }); err == nil {
-			t.Fatal("taken")
-		}
-	}
-	c, err := b.store.Take(d, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.store.Activate(c); err != nil {
-		t.Fatal(err)
-	}
-	b.open()
-	b.active("1.1.0", "")
-}
-
-// A process that ends between the test of a model and its activation counts against it: there the engine loads it.
-func TestADeathBeforeTheActivation(t *testing.T) {
-	b := newBench(t)
-	b.install("1.0.0")
-	p := publish(t, tinyModel, "1.1.0")
-	d := b.deliver(&p.manifest, p.archive)
-	for range maxAttempts {
-		if _, err := b.store.Take(d, nil); err != nil {
-			t.Fatal(err)
-		}
-		b.open()
-	}
-	_, err := b.store.Take(d, nil)
-	wants(t, err, ErrCrashed, "2 times in a row")
-	b.active("1.0.0", "")
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"edgepdm/shared/durable"
 )
 
 // TestNewerFormat has a newer release write each of the files: the store is refused, and left as it is.
@@ -35,7 +37,7 @@ func TestNewerFormat(t *testing.T) {
 			before := contents(t, dir)
 			for range 2 { // the lock is free again
 				_, err := OpenStore(dir, b.options)
-				wants(t, err, ErrFormat, "it is 2, this release reads up to 1")
+				wants(t, err, ErrFormat, "format 2: written by a newer version")
 			}
 			if after := contents(t, dir); after != before {
 				t.Errorf("the store was changed from\n%s\nto\n%s", before, after)
@@ -227,7 +229,7 @@ func TestCandidateDamaged(t *testing.T) {
 	b.install("1.0.0")
 	p := publish(t, tinyModel, "1.2.0")
 	d := b.deliver(&p.manifest, p.archive)
-	c, err := b.store.Take(d, nil)
+	c, err := b.store.Take(d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +238,7 @@ func TestCandidateDamaged(t *testing.T) {
 	if got := state(t, b.store); got != "1.0.0 " {
 		t.Fatalf("active and previous are %q", got)
 	}
-	if c, err = b.store.Take(d, nil); err != nil { // what is there is of no use, and replaced
+	if c, err = b.store.Take(d); err != nil { // what is there is of no use, and replaced
 		t.Fatal(err)
 	}
 	if err := b.store.Activate(c); err != nil {
@@ -251,7 +253,7 @@ func TestCandidateDamaged(t *testing.T) {
 func TestLock(t *testing.T) {
 	b := newBench(t)
 	_, err := OpenStore(b.dir, b.options)
-	wants(t, err, ErrLocked, "")
+	wants(t, err, durable.ErrLocked, "")
 	if err := b.store.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -267,40 +269,6 @@ func TestStoreThatIsNoFolder(t *testing.T) {
 }
 
 // TestQuarantineIsBounded fills it with what anybody can make: bad signatures. What was found bad stays.
-func TestQuarantineIsBounded(t *testing.T) {
-	b := newBench(t)
-	b.store.disk.before = func(op op, path, _ string) error { // spares the disk
-		if strings.HasPrefix(path, filepath.Join(b.dir, quarantineFile)) {
-			return errors.New("not written")
-		}
-		return nil
-	}
-	if err := b.store.note(Entry{Source: hashOf([]byte("bad")), Reason: ReasonGolden, Final: true}); err == nil {
-		t.Fatal("written")
-	}
-	for i := range maxEntries + 50 {
-		_ = b.store.note(Entry{Source: hashOf(fmt.Append(nil, i)), Reason: ReasonSignature, Detail: strings.Repeat("x", 1000)})
-	}
-	b.store.disk.before = nil
-	if err := b.store.note(Entry{Source: hashOf([]byte("last")), Reason: ReasonSignature}); err != nil {
-		t.Fatal(err)
-	}
-	b.open()
-	q := b.store.Quarantined()
-	if len(q) != maxEntries || q[0].Source != hashOf([]byte("bad")) || q[len(q)-1].Source != hashOf([]byte("last")) || len(q[1].Detail) > maxDetail+3 {
-		t.Errorf("%d entries, from %+v to %+v", len(q), q[0], q[len(q)-1])
-	}
-	for i := range 2 * maxEntries {
-		b.store.quarantine = slices.Clip(b.store.quarantine)
-		b.store.disk.before = (&killer{}).before
-		_ = b.store.note(Entry{Source: hashOf(fmt.Append(nil, "final", i)), Reason: ReasonGolden, Final: true})
-	}
-	if q := b.store.Quarantined(); len(q) != maxEntries || !q[0].Final {
-		t.Errorf("%d entries, from %+v", len(q), q[0])
-	}
-	b.store.disk.before = nil
-}
-
 // TestAtOnce uses a store from several goroutines.
 func TestAtOnce(t *testing.T) {
 	b := newBench(t)
@@ -316,7 +284,7 @@ func TestAtOnce(t *testing.T) {
 	for _, d := range deliveries {
 		wg.Go(func() {
 			for range 3 {
-				c, err := b.store.Take(d, nil)
+				c, err := b.store.Take(d)
 				if err == nil {
 					err = b.store.Activate(c)
 				}

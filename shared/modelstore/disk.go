@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"edgepdm/shared/durable"
 )
 
 // op is a step on disk.
@@ -91,12 +93,7 @@ func (d disk) sync(path string) error {
 	if err := d.step(opSync, path); err != nil {
 		return err
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	return f.Sync()
+	return durable.Sync(path)
 }
 
 // syncDir makes the names in a folder survive a loss of power.
@@ -104,12 +101,7 @@ func (d disk) syncDir(path string) error {
 	if err := d.step(opSyncDir, path); err != nil {
 		return err
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	return f.Sync()
+	return durable.Sync(path)
 }
 
 func (d disk) rename(from, to string) error {

@@ -12,7 +12,7 @@
 //
 // The Store is the engine's own. It trusts nothing in the inbox:
 //
-//	candidate, err := store.Take(deliveries[0], selfTest) // verified, unpacked, tested, on disk
+//	candidate, err := store.Take(deliveries[0])           // verified, unpacked, tested, on disk
 //	err = store.Activate(candidate)                       // one rename makes it the active one
 //	err = inbox.Remove(deliveries[0].ID)                  // also when Take gave a *RefusedError
 //	active, ok := store.Current()
@@ -31,8 +31,9 @@
 //   - M5: see Unpack.
 //   - M6: hashes, parsing, agreement with the manifest and the golden rows (float32 margins, bit for bit) come before the
 //     model is in the store at all; then fsync; then one rename makes it active.
-//     Before the model is parsed there has to be memory for it, and the attempt is on disk: two that end the process are
-//     enough to refuse it.
+//     Before the model is parsed there has to be memory for it, and the attempt is on disk: two that end the process, or
+//     five that end with the machine, are enough to refuse it. Power that fails is not the model's fault; a machine that
+//     restarts each time may be.
 //   - M7: the model before the active one is kept.
 //   - M8: what was found bad is in quarantine, by what its manifest says, in whatever envelope it comes, and not tried
 //     again until that changes; new times are no change. A version that was rolled back does not come back under any
@@ -54,7 +55,7 @@
 //	current                {"format":1,"current":"<id>","previous":"<id>"}: which model is active, which was before it
 //	versions/<id>/         a model: its file, installed.json (where it comes from, its manifest), manifest.dsse.json if signed
 //	quarantine.json        what was refused or rolled back
-//	attempt.json           which delivery is being tried, and how often that began without an end
+//	attempt.json           which deliveries are being tried, and how often that began without an end
 //	staging/               a model that is being tested
 //
 // Each JSON file has a member format, which stays the same in all versions; a program that finds a higher one than it

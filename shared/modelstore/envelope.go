@@ -20,6 +20,11 @@ const (
 )
 
 // envelope is a DSSE envelope, https://github.com/secure-systems-lab/dsse/blob/v1.0.0/envelope.md
+//
+// It is read here and not by github.com/secure-systems-lab/go-securesystemslib: that accepts both base64 alphabets, too, but
+// leaves the bounds, the payload type and repeated JSON keys to the caller, and its base64 is not strict, so that one
+// signature has several spellings. It also passes over a key whose id is not the signature's keyid, an unsigned hint, and
+// brings golang.org/x/crypto/ssh into the programs.
 type envelope struct {
 	PayloadType string      `json:"payloadType"`
 	Payload     string      `json:"payload"` // base64

@@ -16,43 +16,8 @@ import (
 
 const (
 	shortHash     = 12 // hexadecimal digits of a SHA-256 that name something
-	maxAttempts   = 2  // below the three deaths after which a nucleus starts a component no more
 	unsignedModel = "unsigned"
 )
-
-// attempt is the content of attemptFile: which source is being tried, and how often that was begun without an end.
-type attempt struct {
-	Format int    `json:"format"`
-	Source string `json:"source"`
-	Count  int    `json:"count"`
-}
-
-// attempted returns the attempt that was not ended. Where that cannot be read there is none.
-func (s *Store) attempted() attempt {
-	var a attempt
-	if err := readJSON(s.path(attemptFile), maxStateFile, &a); err != nil {
-		return attempt{}
-	}
-	return a
-}
-
-// begin records the attempt, for good, before the model is parsed. It ends when the model is active, or was refused. A model
-// that takes the process down with it, say for its memory, would otherwise do so at every start.
-func (t *taking) begin() error {
-	s := t.store
-	last := s.attempted()
-	next := attempt{Format: storeFormat, Source: t.model.Source, Count: 1}
-	if last.Source == next.Source {
-		next.Count += last.Count
-	}
-	if next.Count > maxAttempts {
-		if err := s.disk.remove(s.path(attemptFile)); err != nil {
-			return err
-		}
-		return refuse(ErrCrashed, "%d times in a row", maxAttempts)
-	}
-	return s.writeJSON(s.path(attemptFile), next)
-}
 
 // install unpacks and tests the model in staging and moves it to versions.
 func (t *taking) install() error {
@@ -70,7 +35,8 @@ func (t *taking) install() error {
 	if err != nil {
 		return err
 	}
-	if err := t.begin(); err != nil {
+	err = s.begin(t.model.Source)
+	if t.began = err == nil || errors.Is(err, ErrCrashed); err != nil {
 		return err
 	}
 	model, err := s.readBack(staging, file)
@@ -85,11 +51,6 @@ func (t *taking) install() error {
 	}
 	if err := checkModel(t.model.Manifest, model); err != nil {
 		return err
-	}
-	if t.selfTest != nil {
-		if err := t.selfTest(t.model.Manifest, filepath.Join(staging, file.File)); err != nil {
-			return fmt.Errorf("%w: %w", ErrSelfTest, err)
-		}
 	}
 	if t.envelope != nil {
 		if err := s.disk.writeSynced(filepath.Join(staging, EnvelopeFile), t.envelope); err != nil {

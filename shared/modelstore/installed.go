@@ -1,7 +1,6 @@
 package modelstore
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -130,6 +129,11 @@ type record struct {
 	Installed
 }
 
+// numbered is what all state files have.
+type numbered struct {
+	Format int `json:"format"`
+}
+
 // readJSON reads a file of the store, whose member format says how to read the rest.
 func readJSON(path string, limit int64, into any) error {
 	data, err := readBounded(path, limit)
@@ -139,22 +143,11 @@ func readJSON(path string, limit int64, into any) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := durable.Open(data); err != nil { // before its format is believed
-		return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
+	err = durable.Decode(data, storeFormat, into)
+	if errors.Is(err, durable.ErrNewerFormat) {
+		return fmt.Errorf("%s: %w: %w", path, ErrFormat, err)
 	}
-	var header struct {
-		Format int `json:"format"`
-	}
-	if err := json.Unmarshal(data, &header); err != nil || header.Format < 1 {
-		return fmt.Errorf("%w: %s", ErrDamaged, path)
-	}
-	if header.Format > storeFormat {
-		return fmt.Errorf("%s: %w: it is %d, this release reads up to %d", path, ErrFormat, header.Format, storeFormat)
-	}
-	if into == nil {
-		return nil
-	}
-	if err := durable.Unmarshal(data, into); err != nil {
+	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
 	}
 	return nil

@@ -12,6 +12,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"edgepdm/shared/durable"
 )
 
 const (
@@ -144,17 +146,7 @@ func SavePrivateKey(path string, key ed25519.PrivateKey) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("create private key: %w", err)
-	}
-	if _, err = f.Write(text); err == nil {
-		err = f.Sync()
-	}
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
+	if err := durable.WriteNew(path, text, 0o600); err != nil {
 		return fmt.Errorf("write private key: %w", err)
 	}
 	return nil

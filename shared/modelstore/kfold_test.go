@@ -48,7 +48,7 @@ func TestKFoldArchives(t *testing.T) {
 				}
 				manifest = &m
 			}
-			taken, err := b.store.Take(b.deliver(manifest, c.archive), nil)
+			taken, err := b.store.Take(b.deliver(manifest, c.archive))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -148,7 +148,7 @@ func TestKillChild(t *testing.T) {
 			t.Fatal(err)
 		}
 		say("begun", Installed{Manifest: p.manifest})
-		c, err := s.Take(*d, nil)
+		c, err := s.Take(*d)
 		if err != nil {
 			t.Fatal(err)
 		}

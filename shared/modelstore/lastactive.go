@@ -21,7 +21,7 @@ func LastActive(dir string, options Options) []Installed {
 		if err != nil {
 			return
 		}
-		if e, ok := s.entry(i.Source); ok && e.Reason == ReasonRolledBack { // an interrupted roll-back
+		if s.rolledBack(i) { // an interrupted roll-back
 			return
 		}
 		models = append(models, i)

@@ -86,7 +86,7 @@ func TestBadManifestInAnotherEnvelope(t *testing.T) {
 					if _, err := VerifySigned(envelope, b.options.Keys); err != nil && !errors.Is(err, ErrManifest) {
 						t.Fatalf("%s: %v", how, err)
 					}
-					_, err := b.store.Take(b.deliverRaw(envelope, p.archive), nil)
+					_, err := b.store.Take(b.deliverRaw(envelope, p.archive))
 					if wants(t, err, refusal.why, ""); !errors.Is(err, ErrQuarantined) {
 						t.Errorf("%s is tried: %v", how, err)
 					}
@@ -137,7 +137,7 @@ func TestAModelWhoseKeyIsTrustedNoMore(t *testing.T) {
 		t.Error("trusted")
 	}
 	p := publish(t, tinyModel, "1.1.0")
-	c, err := b.store.Take(b.deliverRaw(sign(t, encodeJSON(t, p.manifest), key), p.archive), nil)
+	c, err := b.store.Take(b.deliverRaw(sign(t, encodeJSON(t, p.manifest), key), p.archive))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,6 +148,6 @@ func TestAModelWhoseKeyIsTrustedNoMore(t *testing.T) {
 		t.Errorf("active is %+v", now)
 	}
 	lower := publish(t, tinyModel, "1.0.9")
-	_, err = b.store.Take(b.deliverRaw(sign(t, encodeJSON(t, lower.manifest), key), lower.archive), nil)
+	_, err = b.store.Take(b.deliverRaw(sign(t, encodeJSON(t, lower.manifest), key), lower.archive))
 	wants(t, err, ErrVersion, "1.0.9 is not above 1.1.0")
 }

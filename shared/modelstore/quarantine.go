@@ -96,8 +96,26 @@ func (s *Store) barredManifest(content string, m Manifest) (Entry, bool) {
 	return Entry{}, false
 }
 
-// note puts an entry into the quarantine. When it is full, the oldest entry that bars nothing makes room, so that bad
-// signatures, which anyone can make, do not push out what was found.
+// rank orders entries by what they are worth when the quarantine is full: what bars nothing, such as bad signatures, which
+// anyone can make; what was found; what was rolled back, which no other test would find again.
+func (e Entry) rank() int {
+	switch {
+	case !e.Final:
+		return 0
+	case e.Reason != ReasonRolledBack:
+		return 1
+	}
+	return 2
+}
+
+// rolledBack says whether a model was rolled back.
+func (s *Store) rolledBack(i Installed) bool {
+	e, ok := s.entry(i.Source)
+	return ok && e.Reason == ReasonRolledBack
+}
+
+// note puts an entry into the quarantine. When it is full, the oldest entry of the lowest rank makes room, unless the new
+// one ranks lower still: then it is not kept.
 func (s *Store) note(e Entry) error {
 	e.Release, e.Since = s.options.Release, s.options.Now().UTC()
 	if len(e.Detail) > maxDetail {
@@ -107,36 +125,56 @@ func (s *Store) note(e Entry) error {
 	at := slices.IndexFunc(s.quarantine, func(old Entry) bool { return old.Source == e.Source })
 	if at >= 0 && s.quarantine[at].Reason == e.Reason && s.quarantine[at].Release == e.Release {
 		s.mu.Unlock()
-		return nil // it is known: no write, however often it comes
+		return s.keepQuarantine() // it is known: no write, however often it comes
 	}
 	next := slices.Clone(s.quarantine)
 	if at >= 0 {
 		next = slices.Delete(next, at, at+1)
 	}
-	for len(next) >= maxEntries {
-		out := max(0, slices.IndexFunc(next, func(old Entry) bool { return !old.Final }))
+	next = append(next, e)
+	for len(next) > maxEntries {
+		out := 0
+		for i := range next {
+			if next[i].rank() < next[out].rank() {
+				out = i
+			}
+		}
 		next = slices.Delete(next, out, out+1)
 	}
-	s.quarantine = append(next, e)
+	s.setQuarantine(next)
 	s.mu.Unlock()
-	return s.writeQuarantine()
+	return s.keepQuarantine()
 }
 
-// pardon takes a source, and what said the same, out of the quarantine.
-func (s *Store) pardon(source, content string) error {
+func (s *Store) setQuarantine(entries []Entry) {
+	s.unwritten = s.unwritten || !slices.Equal(entries, s.quarantine)
+	s.quarantine = entries
+}
+
+// pardon takes a model, and what said the same, out of the quarantine.
+func (s *Store) pardon(i Installed) error {
+	content := i.content()
 	s.mu.Lock()
-	before := len(s.quarantine)
-	s.quarantine = slices.DeleteFunc(slices.Clone(s.quarantine), func(e Entry) bool {
-		return e.Source == source || content != "" && e.Content == content
-	})
-	changed := len(s.quarantine) != before
+	s.setQuarantine(slices.DeleteFunc(slices.Clone(s.quarantine), func(e Entry) bool {
+		return e.Source == i.Source || content != "" && e.Content == content
+	}))
 	s.mu.Unlock()
-	if !changed {
+	return s.keepQuarantine()
+}
+
+// keepQuarantine writes the quarantine if the disk has an older one.
+func (s *Store) keepQuarantine() error {
+	s.mu.Lock()
+	q, unwritten := quarantined{Format: storeFormat, Entries: s.quarantine}, s.unwritten
+	s.mu.Unlock()
+	if !unwritten {
 		return nil
 	}
-	return s.writeQuarantine()
-}
-
-func (s *Store) writeQuarantine() error {
-	return s.writeCopied(quarantineFile, quarantined{Format: storeFormat, Entries: s.Quarantined()})
+	if err := s.writeCopied(quarantineFile, q); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unwritten = false
+	return nil
 }

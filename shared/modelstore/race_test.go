@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -31,7 +32,7 @@ func TestAnArchiveThatChangesWhileItIsRead(t *testing.T) {
 					}
 					return nil
 				}
-				_, err := b.store.Take(d, nil)
+				_, err := b.store.Take(d)
 				var r *RefusedError
 				if wants(t, err, ErrDelivery, "changed while it was read"); !errors.As(err, &r) || r.Final {
 					t.Fatalf("%+v", err)
@@ -40,12 +41,52 @@ func TestAnArchiveThatChangesWhileItIsRead(t *testing.T) {
 				if err := os.WriteFile(d.Path(ArchiveFile), good.archive, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := b.store.Take(d, nil); err != nil {
+				if _, err := b.store.Take(d); err != nil {
 					t.Errorf("the good one: %v", err)
 				}
 			})
 		}
 	}
+}
+
+// A file that is replaced by a named pipe, or by a link, at any moment keeps nobody waiting and leads nowhere.
+func TestOpenWhatIsReplaced(t *testing.T) {
+	dir := t.TempDir()
+	path, secret := write(t, dir, "file", []byte("x")), write(t, dir, "secret", []byte("y"))
+	makers := []func(to string) error{
+		func(to string) error { return syscall.Mkfifo(to, 0o600) },
+		func(to string) error { return os.Symlink(secret, to) },
+		func(to string) error { return os.WriteFile(to, []byte("x"), 0o600) },
+	}
+	stop := make(chan struct{})
+	var replacing sync.WaitGroup
+	replacing.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			next := filepath.Join(dir, "next")
+			if err := makers[i%3](next); err != nil {
+				t.Error(err)
+				return
+			}
+			if err := os.Rename(next, path); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for range 5000 {
+		data, err := readBounded(path, 10)
+		if err != nil && !errors.Is(err, errNotRegular) || err == nil && string(data) != "x" && len(data) > 0 {
+			t.Errorf("read %q, %v", data, err)
+			break
+		}
+	}
+	close(stop)
+	replacing.Wait()
 }
 
 // Deliveries whose files are replaced all the time leave the good model good.
@@ -78,7 +119,7 @@ func TestReplacedFilesQuarantineNothing(t *testing.T) {
 		}
 	})
 	for range 300 {
-		if c, err := b.store.Take(d, nil); err == nil {
+		if c, err := b.store.Take(d); err == nil {
 			if err := b.store.Drop(c); err != nil {
 				t.Error(err)
 			}
@@ -96,7 +137,7 @@ func TestReplacedFilesQuarantineNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := b.store.Take(d, nil); err != nil {
+	if _, err := b.store.Take(d); err != nil {
 		t.Errorf("the good one: %v", err)
 	}
 }

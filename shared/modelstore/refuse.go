@@ -17,8 +17,6 @@ var (
 	ErrVersion = errors.New("version is not acceptable")
 	// ErrDelivery says that the delivered archive is missing or not the one that the manifest names.
 	ErrDelivery = errors.New("not the archive that was signed")
-	// ErrSelfTest says that the engine's own check did not pass.
-	ErrSelfTest = errors.New("self-test failed")
 	// ErrMemory says that the model needs more memory to load than the process may take.
 	ErrMemory = errors.New("too large for the memory limit")
 	// ErrCrashed says that the process ended again and again while it tried this model.
@@ -27,12 +25,8 @@ var (
 	ErrQuarantined = errors.New("quarantined")
 	// ErrRolledBack is why a model that was active is in quarantine.
 	ErrRolledBack = errors.New("rolled back")
-	// ErrTransient is for a self-test that could not be made, and says nothing of the model: see Store.Take.
-	ErrTransient = errors.New("could not be tried")
 	// ErrNoPrevious says that there is no model to roll back to.
 	ErrNoPrevious = errors.New("no previous model")
-	// ErrLocked says that another process has the store open.
-	ErrLocked = errors.New("model store is in use by another process")
 	// ErrDamaged says that a file of the store is not as it was written.
 	ErrDamaged = errors.New("damaged file")
 )
@@ -54,7 +48,6 @@ const (
 	ReasonArchive    Reason = "archive"     // ErrArchive
 	ReasonModel      Reason = "model"       // ErrModel
 	ReasonGolden     Reason = "golden"      // ErrGolden
-	ReasonSelfTest   Reason = "self-test"   // ErrSelfTest
 	ReasonMemory     Reason = "memory"      // ErrMemory
 	ReasonCrashed    Reason = "crashed"     // ErrCrashed
 	ReasonRolledBack Reason = "rolled-back" // ErrRolledBack
@@ -86,7 +79,6 @@ func verdicts() []verdict {
 		{ErrArchive, ReasonArchive, true},
 		{ErrModel, ReasonModel, true},
 		{ErrGolden, ReasonGolden, true},
-		{ErrSelfTest, ReasonSelfTest, true},
 		{ErrCrashed, ReasonCrashed, true},
 		{ErrRolledBack, ReasonRolledBack, true},
 	}
@@ -113,9 +105,6 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 
 // judge returns the RefusedError for an error, nil if it is none of the model's fault.
 func judge(err error, source string, m Manifest) *RefusedError {
-	if errors.Is(err, ErrTransient) {
-		return nil
-	}
 	for _, v := range verdicts() {
 		if errors.Is(err, v.kind) {
 			return &RefusedError{Reason: v.reason, Source: source, Name: m.Name, Version: m.Version, Final: v.final, Err: err}

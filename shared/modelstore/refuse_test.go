@@ -117,7 +117,7 @@ func TestTakeRefuses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = b.store.Take(deliveries[len(deliveries)-1], nil)
+			_, err = b.store.Take(deliveries[len(deliveries)-1])
 			if wants(t, err, test.kind, test.says); errors.Is(err, ErrQuarantined) != test.final {
 				t.Errorf("again: %v", err)
 			}
@@ -147,7 +147,7 @@ func TestMalformedDelivery(t *testing.T) {
 	for _, d := range []Delivery{
 		spoil(ArchiveFile, ""), spoil(ArchiveFile, "in-a-folder"), spoil(EnvelopeFile, "in-a-folder"), spoil(".", ""),
 	} {
-		_, err := b.store.Take(d, nil)
+		_, err := b.store.Take(d)
 		var r *RefusedError
 		if wants(t, err, ErrDelivery, ""); !errors.As(err, &r) || r.Reason != ReasonDelivery || r.Final {
 			t.Errorf("%+v", err)
@@ -169,7 +169,7 @@ func TestActiveSignedOnceMore(t *testing.T) {
 	active := b.install("1.0.0")
 	p := publish(t, tinyModel, "1.0.0")
 	p.manifest.Created = testTime
-	_, err := b.store.Take(b.deliver(&p.manifest, p.archive), nil)
+	_, err := b.store.Take(b.deliver(&p.manifest, p.archive))
 	wants(t, err, ErrActive, "already active")
 	if current, ok := b.store.Current(); !ok || current.ID != active.ID || len(b.store.Quarantined()) != 0 {
 		t.Errorf("active is %+v, in quarantine are %v", current, b.store.Quarantined())

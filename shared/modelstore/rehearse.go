@@ -42,7 +42,7 @@ func Rehearse(archive string, m Manifest) (err error) {
 	if err != nil {
 		return fmt.Errorf("try the model: %w", err)
 	}
-	_, err = store.Take(d, nil)
+	_, err = store.Take(d)
 	return errors.Join(err, store.Close())
 }
 

@@ -34,7 +34,7 @@ func TestSageMakersArchives(t *testing.T) {
 			b := newBench(t)
 			b.options.AllowUnsigned = true
 			b.open()
-			c, err := b.store.Take(b.deliver(nil, archive), nil)
+			c, err := b.store.Take(b.deliver(nil, archive))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,7 +65,7 @@ func TestSageMakersArchiveSigned(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := newBench(t)
-	c, err := b.store.Take(b.deliver(&m, archive), nil)
+	c, err := b.store.Take(b.deliver(&m, archive))
 	if err != nil {
 		t.Fatal(err)
 	}

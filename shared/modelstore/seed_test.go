@@ -49,7 +49,7 @@ func TestSeed(t *testing.T) {
 
 	// A shipped model gives way to one of any name, and does not come back.
 	p := publish(t, edit(t, tinyModel, `"edgepdm.name":"tiny"`, `"edgepdm.name":"press"`), "0.1.0")
-	c, err := b.store.Take(b.deliver(&p.manifest, p.archive), nil)
+	c, err := b.store.Take(b.deliver(&p.manifest, p.archive))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestShippedModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := b.store.Take(b.deliverRaw(envelope, archive.Bytes()), nil)
+	c, err := b.store.Take(b.deliverRaw(envelope, archive.Bytes()))
 	if err != nil {
 		t.Fatal(err)
 	}

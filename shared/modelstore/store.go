@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"edgepdm/shared/durable"
 	"edgepdm/shared/memory"
 )
 
@@ -21,6 +22,7 @@ type Options struct {
 	AllowUnsigned  bool                   // accept a model.tar.gz without a manifest
 	AllowDowngrade bool                   // accept lower, equal and expired versions, and a model of another name
 	Memory         func(need int64) error // says whether so many bytes can be taken; default: memory.Admit
+	Boot           string                 // names the running of the machine; default: Linux's boot id
 	Release        string                 // of this program: what another release could not use is tried again
 	Now            func() time.Time       // default: time.Now
 	Log            *slog.Logger           // default: none
@@ -39,7 +41,12 @@ type Store struct {
 	current    *Installed
 	previous   *Installed
 	quarantine []Entry
+	unwritten  bool   // the quarantine on disk is an older one
 	lost       string // what was lost of which model is active, for a person; "" = nothing
+
+	trying   sync.Mutex // guards attemptFile and what follows
+	tried    string     // the source of the trial under way
+	stopping bool
 }
 
 // pointers is the content of currentFile: one file, so that one rename changes both.
@@ -50,7 +57,7 @@ type pointers struct {
 }
 
 // OpenStore opens the store in the folder dir, or makes one. It repairs what a process that was stopped left behind:
-// an unfinished installation is dropped, an unfinished roll-back is completed. The error wraps ErrLocked, or ErrFormat
+// an unfinished installation is dropped, an unfinished roll-back is completed. The error wraps durable.ErrLocked, or ErrFormat
 // for the store of a newer release, which is left as it is. Damage is no error: what cannot be used is reported to
 // Options.Log and done without.
 func OpenStore(dir string, options Options) (*Store, error) { return openStore(disk{}, dir, options) }
@@ -61,6 +68,9 @@ func newStore(d disk, dir string, options Options) *Store {
 	}
 	if options.Memory == nil {
 		options.Memory = memory.Admit
+	}
+	if options.Boot == "" {
+		options.Boot = bootID()
 	}
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
@@ -73,7 +83,7 @@ func openStore(d disk, dir string, options Options) (_ *Store, err error) {
 	if err := d.mkdir(dir); err != nil {
 		return nil, fmt.Errorf("open model store: %w", err)
 	}
-	if s.lock, err = lockDir(dir); err != nil {
+	if s.lock, err = durable.Lock(dir); err != nil {
 		return nil, fmt.Errorf("open model store: %w", err)
 	}
 	defer func() {
@@ -90,7 +100,7 @@ func openStore(d disk, dir string, options Options) (_ *Store, err error) {
 // open reads everything before it changes anything, so that a store of a newer release stays as it is.
 func (s *Store) open() error {
 	newStore := false
-	err := readJSON(s.path(formatFile), maxStateFile, nil)
+	err := readJSON(s.path(formatFile), maxStateFile, new(numbered))
 	switch {
 	case missing(err):
 		newStore = true
@@ -107,7 +117,7 @@ func (s *Store) open() error {
 	if err := s.readQuarantine(); err != nil {
 		return err
 	}
-	if err := readJSON(s.path(attemptFile), maxStateFile, nil); errors.Is(err, ErrFormat) {
+	if err := readJSON(s.path(attemptFile), maxStateFile, new(numbered)); errors.Is(err, ErrFormat) {
 		return err
 	}
 	if s.current, err = s.loadOrNone(p.Current); err != nil {
@@ -120,7 +130,7 @@ func (s *Store) open() error {
 		if err := s.disk.mkdir(s.path(versionsDir)); err != nil {
 			return err
 		}
-		if err := s.writeJSON(s.path(formatFile), map[string]int{"format": storeFormat}); err != nil {
+		if err := s.writeJSON(s.path(formatFile), numbered{storeFormat}); err != nil {
 			return err
 		}
 		if err := s.disk.syncDir(filepath.Dir(s.dir)); err != nil { // the folder's own name
@@ -190,7 +200,7 @@ func (s *Store) repair(p pointers) error {
 		s.current, s.previous = s.previous, nil
 	}
 	if s.current != nil && s.previous != nil {
-		if e, ok := s.entry(s.current.Source); ok && e.Reason == ReasonRolledBack {
+		if s.rolledBack(*s.current) {
 			s.options.Log.Warn("model store: completing a roll-back that was interrupted", "from", s.current.ID, "to", s.previous.ID)
 			s.current, s.previous = s.previous, nil
 		}
@@ -210,9 +220,15 @@ func (s *Store) repair(p pointers) error {
 			return err
 		}
 	}
-	tried := s.attempted().Source
-	if _, barred := s.barred(tried); barred || s.current != nil && s.current.Source == tried { // it is over, only not ended
-		if err := s.disk.remove(s.path(attemptFile)); err != nil {
+	over := func(source string) bool { // only not ended
+		_, barred := s.barred(source)
+		return barred || s.current != nil && s.current.Source == source
+	}
+	if err := s.end(over); err != nil {
+		return err
+	}
+	if s.current != nil && !s.rolledBack(*s.current) {
+		if err := s.pardon(*s.current); err != nil {
 			return err
 		}
 	}
@@ -252,7 +268,7 @@ func (s *Store) prune() error {
 func (s *Store) Close() error {
 	s.work.Lock()
 	defer s.work.Unlock()
-	return s.lock.Close()
+	return errors.Join(s.keepQuarantine(), s.lock.Close())
 }
 
 // Current returns the active model.

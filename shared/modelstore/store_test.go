@@ -73,7 +73,7 @@ func (b *bench) deliverRaw(envelope, archive []byte) Delivery {
 func (b *bench) install(version string) Installed {
 	b.t.Helper()
 	p := publish(b.t, tinyModel, version)
-	c, err := b.store.Take(b.deliver(&p.manifest, p.archive), nil)
+	c, err := b.store.Take(b.deliver(&p.manifest, p.archive))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func (b *bench) active(current, previous string) {
 // refused checks that a delivery is refused, and that the quarantine says so, now and after the store was opened again.
 func (b *bench) refused(d Delivery, reason Reason, kind error, says string) RefusedError {
 	b.t.Helper()
-	_, err := b.store.Take(d, nil)
+	_, err := b.store.Take(d)
 	wants(b.t, err, kind, says)
 	var r *RefusedError
 	if !errors.As(err, &r) || r.Reason != reason {
@@ -148,20 +148,9 @@ func TestTakeAndActivate(t *testing.T) {
 	b.active("", "")
 	p := publish(t, tinyModel, "1.2.0")
 	d := b.deliver(&p.manifest, p.archive)
-	tested := ""
-	c, err := b.store.Take(d, func(m Manifest, path string) error {
-		tested = path
-		if m.Version != "1.2.0" || m.Threshold != 0.25 {
-			t.Errorf("self-test is given %+v", m)
-		}
-		data, err := os.ReadFile(path)
-		if err != nil || hashOf(data) != m.Model.SHA256 {
-			t.Errorf("self-test is given another file: %v", err)
-		}
-		return nil
-	})
-	if err != nil || tested == "" {
-		t.Fatalf("tested %q, %v", tested, err)
+	c, err := b.store.Take(d)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if c.Origin != OriginSigned || c.Key != KeyID(publicOf(b.key)) || !c.Accepted.Equal(testTime) || c.Ref().Version != "1.2.0" || c.Ref().SHA256 != hashOf([]byte(tinyModel)) {
 		t.Errorf("%+v", c)
@@ -180,7 +169,7 @@ func TestTakeAndActivate(t *testing.T) {
 	if err != nil || hashOf(kept) != i.Source {
 		t.Errorf("envelope kept: %v", err)
 	}
-	_, err = b.store.Take(d, nil)
+	_, err = b.store.Take(d)
 	var r *RefusedError
 	if wants(t, err, ErrActive, ""); !errors.As(err, &r) || r.Reason != ReasonActive || r.Version != "1.2.0" || len(b.store.Quarantined()) != 0 {
 		t.Errorf("taken again: %+v", err)
@@ -194,29 +183,6 @@ func TestTakeAndActivate(t *testing.T) {
 	}
 }
 
-// TestSelfTest has the engine's own check fail, and then fail to be made.
-func TestSelfTest(t *testing.T) {
-	b := newBench(t)
-	p := publish(t, tinyModel, "1.2.0")
-	d := b.deliver(&p.manifest, p.archive)
-	slow := errors.New("a row takes 3 s")
-	_, err := b.store.Take(d, func(Manifest, string) error { return fmt.Errorf("%w: stopping", ErrTransient) })
-	var r *RefusedError
-	if wants(t, err, ErrTransient, ""); errors.As(err, &r) || len(b.store.Quarantined()) != 0 {
-		t.Fatalf("%v is a judgement", err)
-	}
-	_, err = b.store.Take(d, func(Manifest, string) error { return slow })
-	if wants(t, err, slow, "3 s"); !errors.As(err, &r) || r.Reason != ReasonSelfTest || !r.Final {
-		t.Fatalf("%#v", err)
-	}
-	_, err = b.store.Take(d, func(Manifest, string) error {
-		t.Error("tested again")
-		return nil
-	})
-	wants(t, err, ErrQuarantined, "3 s")
-	b.active("", "")
-}
-
 // TestQuarantineLifted gives a refused version a new manifest, and then the program a new release.
 func TestQuarantineLifted(t *testing.T) {
 	b := newBench(t)
@@ -225,7 +191,7 @@ func TestQuarantineLifted(t *testing.T) {
 	bad.Golden = []GoldenRow{{Values: bad.Golden[0].Values, Margin: 7}}
 	refused := b.deliver(&bad, good.archive)
 	_ = b.refused(refused, ReasonGolden, ErrGolden, "row 1")
-	_, err := b.store.Take(refused, nil)
+	_, err := b.store.Take(refused)
 	wants(t, err, ErrQuarantined, "since 2026-11-23 12:00: golden row mismatch")
 
 	t.Run("new manifest", func(t *testing.T) {
@@ -238,11 +204,11 @@ func TestQuarantineLifted(t *testing.T) {
 	t.Run("new release", func(t *testing.T) {
 		b.options.Release, b.options.AllowDowngrade = "1.1.0", true
 		b.open()
-		if _, err = b.store.Take(refused, nil); errors.Is(err, ErrQuarantined) {
+		if _, err = b.store.Take(refused); errors.Is(err, ErrQuarantined) {
 			t.Fatal("not tried again")
 		}
 		wants(t, err, ErrGolden, "row 1")
-		_, err = b.store.Take(refused, nil)
+		_, err = b.store.Take(refused)
 		wants(t, err, ErrQuarantined, "")
 	})
 	t.Run("key and unsigned allowed", func(t *testing.T) {
@@ -251,7 +217,7 @@ func TestQuarantineLifted(t *testing.T) {
 		_ = b.refused(signed, ReasonUntrusted, ErrUntrusted, "")
 		b.options.Keys = append(b.options.Keys, publicOf(testKey(t, 9)))
 		b.open()
-		c, err := b.store.Take(signed, nil)
+		c, err := b.store.Take(signed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -269,7 +235,7 @@ func TestDowngradeAllowed(t *testing.T) {
 	b := newBench(t)
 	old := publish(t, tinyModel, "1.0.0")
 	d := b.deliver(&old.manifest, old.archive)
-	c, err := b.store.Take(d, nil)
+	c, err := b.store.Take(d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +247,7 @@ func TestDowngradeAllowed(t *testing.T) {
 	b.options.Now = func() time.Time { return testTime.AddDate(1, 0, 0) }
 	b.open()
 	b.active("1.2.0", "1.0.0")
-	if c, err = b.store.Take(d, nil); err != nil { // it is the previous one: its folder is replaced
+	if c, err = b.store.Take(d); err != nil { // it is the previous one: its folder is replaced
 		t.Fatal(err)
 	}
 	b.store.mu.Lock()
@@ -316,7 +282,7 @@ func TestRollback(t *testing.T) {
 	b.active("1.0.0", "")
 	bad := publish(t, tinyModel, "1.2.0")
 	d := b.deliver(&bad.manifest, bad.archive)
-	c, err := b.store.Take(d, nil)
+	c, err := b.store.Take(d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,16 +300,16 @@ func TestRollback(t *testing.T) {
 	b.active("1.0.0", "")
 	b.options.Release = "2.0.0" // no release makes it good
 	b.open()
-	_, err = b.store.Take(d, nil)
+	_, err = b.store.Take(d)
 	wants(t, err, ErrQuarantined, "latency of 80 ms")
 	wants(t, err, ErrRolledBack, "")
 	b.active("1.0.0", "")
 	bad.manifest.Created = bad.manifest.Created.Add(time.Second)
 	bad.manifest.Threshold = 0.75
-	_, err = b.store.Take(b.deliver(&bad.manifest, bad.archive), nil)
+	_, err = b.store.Take(b.deliver(&bad.manifest, bad.archive))
 	wants(t, err, ErrRolledBack, "") // the version is taken
 	corrected := publish(t, edit(t, tinyModel, "4E0", "4E0 "), "1.2.0")
-	_, err = b.store.Take(b.deliver(&corrected.manifest, corrected.archive), nil)
+	_, err = b.store.Take(b.deliver(&corrected.manifest, corrected.archive))
 	wants(t, err, ErrRolledBack, "")
 	b.install("1.2.1")
 	b.active("1.2.1", "1.0.0")
@@ -353,7 +319,7 @@ func TestUnsigned(t *testing.T) {
 	b := newBench(t)
 	b.options.AllowUnsigned = true
 	b.open()
-	take := func(archive []byte) (Candidate, error) { return b.store.Take(b.deliver(nil, archive), nil) }
+	take := func(archive []byte) (Candidate, error) { return b.store.Take(b.deliver(nil, archive)) }
 	nameless := edit(t, tinyModel, `"feature_names":["a","b"]`, `"feature_names":[]`, `"edgepdm.name":"tiny","edgepdm.threshold":"0.25"`, ``)
 	c, err := take(archiveOf(t, special(tar.TypeDir, "./", ""), file("./xgboost-model", nameless), file("./metrics.json", "{}")))
 	if err != nil {

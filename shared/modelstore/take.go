@@ -10,32 +10,40 @@ import (
 )
 
 // Take verifies a delivery, tests the model and puts it into the store, beside the active one (promises M2, M3, M5, M6).
-// selfTest, which may be nil, is an additional check of the model file, such as of its latency; an error of it refuses
-// the model, unless it wraps ErrTransient.
 //
 // The attempt goes on until Activate, or Drop: a process that ends before counts against the model.
 //
 // An error that is a *RefusedError is a judgement: it is in the quarantine now, and the delivery can be removed from the
 // inbox. Any other error is transient, such as a full disk: the delivery should stay and be taken again later.
-func (s *Store) Take(d Delivery, selfTest func(m Manifest, modelPath string) error) (Candidate, error) {
+func (s *Store) Take(d Delivery) (Candidate, error) {
 	s.work.Lock()
 	defer s.work.Unlock()
-	t := taking{store: s, delivery: d, selfTest: selfTest}
+	if err := s.keepQuarantine(); err != nil {
+		s.options.Log.Warn("model store: write quarantine", "error", err)
+	}
+	t := taking{store: s, delivery: d}
 	defer t.close()
 	err := t.take()
 	if err == nil {
 		return Candidate{t.model}, nil
 	}
-	if refused := judge(err, t.model.Source, t.model.Manifest); refused != nil {
-		if t.model.Source != "" && !errors.Is(err, ErrQuarantined) && !errors.Is(err, ErrActive) {
-			err := s.note(Entry{
-				Source: refused.Source, Content: t.content, Name: refused.Name, Version: refused.Version, Reason: refused.Reason, Detail: err.Error(),
-				Final: refused.Final,
-			})
-			if err != nil { // it is refused all the same; after a restart it may be tried again
-				s.options.Log.Error("model store: write quarantine", "error", err)
-			}
+	refused := judge(err, t.model.Source, t.model.Manifest)
+	var noting error
+	if refused != nil && refused.Source != "" && !errors.Is(err, ErrQuarantined) && !errors.Is(err, ErrActive) {
+		noting = s.note(Entry{
+			Source: refused.Source, Content: t.content, Name: refused.Name, Version: refused.Version, Reason: refused.Reason, Detail: err.Error(),
+			Final: refused.Final,
+		})
+		if noting != nil { // it is refused all the same
+			s.options.Log.Error("model store: write quarantine", "error", noting)
 		}
+	}
+	if t.began && (noting == nil || !errors.Is(err, ErrCrashed)) { // deaths count until the quarantine tells of them
+		if err := s.endAttempt(t.model.Source); err != nil {
+			s.options.Log.Warn("model store: end the attempt", "error", err)
+		}
+	}
+	if refused != nil {
 		return Candidate{}, refused
 	}
 	return Candidate{}, fmt.Errorf("take model %s: %w", d.ID, err)
@@ -45,12 +53,12 @@ func (s *Store) Take(d Delivery, selfTest func(m Manifest, modelPath string) err
 type taking struct {
 	store    *Store
 	delivery Delivery
-	selfTest func(Manifest, string) error
 
 	envelope []byte
 	archive  *os.File
 	model    Installed // as far as it is known
 	sum      string    // SHA-256 of the archive
+	began    bool      // the attempt is recorded
 	content  string    // Signed.Content, once the signature is verified
 }
 
@@ -83,9 +91,6 @@ func (t *taking) take() error {
 	// What is left in staging is also removed when the store is opened.
 	if cleaning := s.disk.remove(s.path(stagingDir)); err == nil {
 		err = cleaning
-	}
-	if err != nil {
-		err = errors.Join(err, s.endAttempt())
 	}
 	return err
 }

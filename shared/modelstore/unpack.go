@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 )
 
@@ -286,17 +287,25 @@ func chooseModel(files []ModelFile) (ModelFile, error) {
 // errFolds says that an archive is the model, for it holds those of a k-fold training.
 var errFolds = errors.New("a k-fold training")
 
-// openRegular opens a file for reading if it is a regular one; opening a named pipe would wait for its writer.
+// openRegular opens a file for reading if it is a regular one, and no link. It looks at what it has opened, so that the file
+// may be replaced meanwhile; opening a named pipe does not wait for its writer.
 func openRegular(path string) (*os.File, int64, error) {
-	info, err := os.Lstat(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) { // a link, a socket
+		return nil, 0, &os.PathError{Op: "open", Path: path, Err: errNotRegular}
+	}
 	if err != nil {
 		return nil, 0, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, 0, &os.PathError{Op: "open", Path: path, Err: errNotRegular}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &os.PathError{Op: "open", Path: path, Err: errNotRegular}
 	}
-	f, err := os.Open(path)
-	return f, info.Size(), err
+	if err != nil {
+		_ = f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
 }
 
 var errNotRegular = errors.New("not a regular file")

@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"time"
 	"unicode"
+
+	"edgepdm/shared/event"
 )
 
 const (
@@ -151,11 +153,10 @@ func syncFolder(dir *os.Root) error {
 
 // printable makes a text of somebody else fit for a terminal and a log: without control characters, and not too long.
 func printable(text string) string {
-	text = strings.ToValidUTF8(text[:min(len(text), maxText)], "")
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
-	}, text)
+	}, event.Cut(text, maxText))
 }

@@ -14,6 +14,7 @@ import (
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/wait"
 )
 
 // Unsupported is the problem that a Writer reports where the nucleus has no shadows.
@@ -53,7 +54,7 @@ type Writer struct {
 	log       *slog.Logger
 
 	wake     chan struct{} // something waits
-	backoff  component.Backoff
+	backoff  wait.Backoff
 	failures map[string]int // in a row, by thing; Run's
 
 	mu      sync.Mutex // guards what follows
@@ -70,8 +71,8 @@ func NewWriter(rt *component.Runtime, name string, onProblem func(problem string
 	w := newWriter()
 	w.counter, w.onProblem, w.log = rt.Counter, onProblem, rt.Log
 	w.supported = func(ctx context.Context) bool {
-		runtime, err := client.Runtime(ctx)
-		return err != nil || runtime != ipc.Lite
+		kind, err := client.Nucleus(ctx)
+		return err != nil || kind != ipc.Lite
 	}
 	w.update = func(ctx context.Context, thing string, document []byte) error {
 		_, err := client.UpdateThingShadow(ctx, ipc.UpdateThingShadowRequest{ThingName: thing, ShadowName: name, Payload: document})
@@ -82,7 +83,7 @@ func NewWriter(rt *component.Runtime, name string, onProblem func(problem string
 
 func newWriter() *Writer {
 	return &Writer{
-		wake: make(chan struct{}, 1), backoff: component.Backoff{Min: retryMin, Max: retryMax}, failures: make(map[string]int),
+		wake: make(chan struct{}, 1), backoff: wait.Backoff{Min: retryMin, Max: retryMax}, failures: make(map[string]int),
 		waiting: make(map[string][]byte), due: make(map[string]time.Time),
 	}
 }

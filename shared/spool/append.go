@@ -65,7 +65,7 @@ func (q *Queue) AppendAsync(ctx context.Context, records ...Record) (*Receipt, e
 	r := &Receipt{done: make(chan struct{}), left: len(records)}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if err := q.admit(ctx, size, len(records)); err != nil {
+	if err := q.admit(ctx, size); err != nil {
 		return nil, fmt.Errorf("append: %w", err)
 	}
 	if len(records) == 0 {
@@ -85,7 +85,7 @@ func (q *Queue) AppendAsync(ctx context.Context, records ...Record) (*Receipt, e
 }
 
 // admit refuses what cannot be appended at all. mu is held.
-func (q *Queue) admit(ctx context.Context, size int64, records int) error {
+func (q *Queue) admit(ctx context.Context, size int64) error {
 	switch {
 	case q.closed:
 		return ErrClosed
@@ -102,7 +102,6 @@ func (q *Queue) admit(ctx context.Context, size int64, records int) error {
 		}
 	}
 	if used+size > q.o.MaxBytes {
-		q.stats.Rejected += uint64(records)
 		return fmt.Errorf("%w: %d of %d bytes used, %d needed", ErrFull, used, q.o.MaxBytes, size)
 	}
 	return nil

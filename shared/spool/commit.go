@@ -93,11 +93,6 @@ func (q *Queue) commit(b *batch) {
 func (q *Queue) fail(b *batch, start, first int, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if errors.Is(err, ErrNoSpace) {
-		q.stats.NoSpace += uint64(len(b.items) - first + len(q.pending.items))
-	} else {
-		q.stats.WriteErrors++
-	}
 	q.queued -= int64(len(b.buf) - start + len(q.pending.buf))
 	q.answer(b.items[first:], err)
 	q.answer(q.pending.items, err)
@@ -135,9 +130,6 @@ func (q *Queue) store(b []byte, n int) error {
 	}
 	err := q.write(b)
 	if errors.Is(err, errSync) {
-		q.mu.Lock()
-		q.stats.WriteErrors++
-		q.mu.Unlock()
 		err = q.write(b) // to a new segment
 	}
 	if err != nil {
@@ -156,8 +148,6 @@ func (q *Queue) store(b []byte, n int) error {
 		q.bytes += int64(len(b))
 	}
 	q.last += uint64(n)
-	q.stats.Appended += uint64(n)
-	q.stats.Syncs++
 	q.more.fire()
 	return nil
 }
@@ -203,7 +193,7 @@ func (q *Queue) startSegment() error {
 		return fmt.Errorf("create segment: %w", err)
 	}
 	q.writer = writer{file: f, segment: s, fresh: true}
-	if _, err := f.WriteAt(s.header(), 0); err != nil {
+	if _, err := f.WriteAt(s.header(formatVersion), 0); err != nil {
 		q.abandon()
 		return fmt.Errorf("write header of segment: %w", err)
 	}
@@ -246,9 +236,9 @@ func (q *Queue) keepFree(size int64) error {
 	if q.o.MinFree == 0 {
 		return nil
 	}
-	if free, err := q.o.files.Free(q.dir); err != nil || free-size >= q.o.MinFree { // without an answer, the write will tell
+	if free, err := q.o.files.Free(q.dir); err != nil || free-size >= q.o.MinFree {
 		q.credit = 0
-		return nil
+		return nil //nolint:nilerr // without an answer, the write tells
 	}
 	if q.writer.file == nil {
 		size += segmentHeader
@@ -303,7 +293,7 @@ func (q *Queue) dropOldest(why Reason, wanted func() bool) (freed int64, done bo
 		_ = q.writer.file.Close() // all of it is synced
 		q.writer.file = nil
 	}
-	_ = q.saveCursor(q.cursor.handed, true) // counted; at worst the next Open takes the segment for a missing one
+	_ = q.saveCursor(q.cursor.handed, true) // at worst the next Open takes the segment for a missing one
 	if err := q.removeSegment(s); err != nil {
 		return 0, false, err
 	}

@@ -60,12 +60,12 @@ func TestCrash(t *testing.T) {
 					first, last, appended, removed, removing)
 			}
 		}
-		s := q.Stats()
-		if s.LostRecords != 0 || s.CorruptBytes != 0 || s.CursorLost {
+		s := look(q)
+		if s.LostRecords != 0 || s.damaged != 0 || s.cursorLost {
 			t.Fatalf("round %d: %+v", round, s)
 		}
-		if s.Last > 0 {
-			if err := q.Ack(s.Last); err != nil {
+		if q.last > 0 {
+			if err := q.Ack(q.last); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"edgepdm/shared/durable"
 )
 
 const (
@@ -70,7 +72,7 @@ func parseSlot(b []byte) (m marks, ok bool, err error) {
 		return marks{}, false, nil
 	}
 	if v := binary.LittleEndian.Uint32(b[8:]); v > formatVersion {
-		return marks{}, false, fmt.Errorf("cursor: %w: version %d, this program knows %d", ErrNewerFormat, v, formatVersion)
+		return marks{}, false, fmt.Errorf("cursor: %w: version %d, this program knows %d", durable.ErrNewerFormat, v, formatVersion)
 	}
 	m.salt = binary.LittleEndian.Uint32(b[12:])
 	m.generation = binary.LittleEndian.Uint64(b[16:])

@@ -49,13 +49,13 @@ func TestCursorDamage(t *testing.T) {
 				t.Fatalf("resend is not marked: %v, %v", r, err)
 			}
 			equal(t, "records", ids(t, q), span(c.acked+1, 300))
-			if s := q.Stats(); s.CursorLost != c.lost || s.LostRecords != 0 || s.Depth != uint64(300-c.acked) {
+			if s := look(q); s.cursorLost != c.lost || s.LostRecords != 0 || s.Depth != uint64(300-c.acked) {
 				t.Fatalf("stats: %+v", s)
 			}
 			closeQueue(t, q)
 			q = open(t, dir, Options{})
 			equal(t, "after a restart", ids(t, q), span(c.acked+1, 300))
-			if s := q.Stats(); s.CursorLost {
+			if s := look(q); s.cursorLost {
 				t.Fatal("still lost")
 			}
 		})
@@ -83,7 +83,7 @@ func TestCursorBehind(t *testing.T) {
 	edit(t, filepath.Join(left, cursorName), func([]byte) []byte { return old })
 	q = open(t, left, Options{})
 	equal(t, "records", ids(t, q), span(101, 300))
-	if s := q.Stats(); s.LostRecords != 0 || s.CursorLost {
+	if s := look(q); s.LostRecords != 0 || s.cursorLost {
 		t.Fatalf("stats: %+v", s)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"edgepdm/shared/durable"
 )
 
 // aged makes a queue's folder with 300 records in several segments, of which 130 are acknowledged, after a crash.
@@ -55,7 +57,7 @@ func TestMissingSegments(t *testing.T) {
 			if err := q.Ack(300); err != nil {
 				t.Fatal(err)
 			}
-			if s := q.Stats(); s.Removed != uint64(len(want)) || s.Depth != 0 {
+			if s := q.Stats(); s.Depth != 0 {
 				t.Fatalf("%d: %+v", len(want), s)
 			}
 		})
@@ -81,7 +83,7 @@ func TestOnlyDamage(t *testing.T) {
 		t.Fatalf("stats: %+v", s)
 	}
 	equal(t, "records", ids(t, q), nil)
-	if s := q.Stats(); s.Depth != 0 || s.Segments != 1 || s.LostRecords == 0 || s.CorruptBytes == 0 || q.beyond(0) {
+	if s := look(q); s.Depth != 0 || s.segments != 1 || s.LostRecords == 0 || s.damaged == 0 || q.beyond(0) {
 		t.Fatalf("stats: %+v", s)
 	}
 	fill(t, q, 1, 10)
@@ -108,7 +110,7 @@ func TestGapAhead(t *testing.T) {
 	if err := q.Ack(10); err != nil {
 		t.Fatal(err)
 	}
-	if s := q.Stats(); s.Depth != 0 || s.Acked != 20 || s.Removed != 10 {
+	if s := q.Stats(); s.Depth != 0 || q.Acked() != 20 {
 		t.Fatalf("stats: %+v", s)
 	}
 }
@@ -135,7 +137,7 @@ func TestNewerFormat(t *testing.T) {
 			edit(t, c.file(dir), c.change)
 			// A torn end would be cut, had this program any business here.
 			before := snapshot(t, dir)
-			if _, err := Open(dir, Options{}); !errors.Is(err, ErrNewerFormat) {
+			if _, err := Open(dir, Options{}); !errors.Is(err, durable.ErrNewerFormat) {
 				t.Fatalf("open: %v", err)
 			}
 			if !maps.Equal(before, snapshot(t, dir)) {
@@ -156,7 +158,7 @@ func TestNewerFormat(t *testing.T) {
 		if err := q.Ack(records[len(records)-1].Seq); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := q.Peek(1000, 1<<20); !errors.Is(err, ErrNewerFormat) {
+		if _, err := q.Peek(1000, 1<<20); !errors.Is(err, durable.ErrNewerFormat) {
 			t.Fatalf("peek: %v", err)
 		}
 		fill(t, q, 301, 310)
@@ -190,7 +192,7 @@ func TestNoPhantom(t *testing.T) {
 	off, _ := locate(t, segmentPaths(t, dir)[0], 3)
 	edit(t, segmentPaths(t, dir)[0], func(b []byte) []byte { b[off+13]++; return b }) // its length: the search goes through it
 	equal(t, "records", ids(t, q), span(1, 6))
-	if s := q.Stats(); s.LostRecords != 1 || s.CorruptBytes != uint64(carrier.size()) {
+	if s := look(q); s.LostRecords != 1 || s.damaged != int64(carrier.size()) {
 		t.Fatalf("stats: %+v", s)
 	}
 }
@@ -214,7 +216,7 @@ func TestQuarantine(t *testing.T) {
 			return b
 		})
 	}
-	bad := uint64(0)
+	bad := int64(0)
 	for range 3 { // crashes
 		left := copyDir(t, dir)
 		q = open(t, left, o)
@@ -223,15 +225,15 @@ func TestQuarantine(t *testing.T) {
 				t.Fatalf("%d records, %v", len(records), err)
 			}
 		}
-		s := q.Stats()
+		s := look(q)
 		if bad == 0 {
-			bad = s.CorruptBytes
+			bad = s.damaged
 		}
 		info, err := os.Stat(filepath.Join(left, quarantineName))
 		if err != nil || info.Size() > o.QuarantineBytes || info.Size() < 250<<10 {
 			t.Fatalf("quarantine: %v, %v", info, err)
 		}
-		if s.CorruptBytes != bad || s.QuarantinedBytes >= bad || s.QuarantinedBytes < 250<<10 {
+		if s.damaged != bad || s.kept >= bad || s.kept < 250<<10 {
 			t.Fatalf("stats: %+v", s)
 		}
 		b, err := os.ReadFile(filepath.Join(left, quarantineName))
@@ -249,7 +251,7 @@ func TestQuarantine(t *testing.T) {
 	if records, err := q.Peek(10, 1<<30); err != nil || len(records) != 0 {
 		t.Fatalf("%d records, %v", len(records), err)
 	}
-	if s := q.Stats(); s.QuarantinedBytes != 0 || s.CorruptBytes != bad || snapshot(t, dir)[quarantineName] != before {
+	if s := look(q); s.kept != 0 || s.damaged != bad || snapshot(t, dir)[quarantineName] != before {
 		t.Fatalf("stats: %+v", s)
 	}
 }
@@ -270,8 +272,8 @@ func TestOpenReadsLittle(t *testing.T) {
 		q = open(t, dir, o)
 		reads, opens = append(reads, f.count("read")), append(opens, f.count("open")+f.count("openread"))
 	}
-	if reads[0] != reads[1] || opens[0] != opens[1] || q.Stats().Segments < 100 {
-		t.Fatalf("reads %v, opened files %v, %d segments", reads, opens, q.Stats().Segments)
+	if reads[0] != reads[1] || opens[0] != opens[1] || look(q).segments < 100 {
+		t.Fatalf("reads %v, opened files %v, %d segments", reads, opens, look(q).segments)
 	}
 }
 
@@ -350,10 +352,10 @@ func TestRandomDamage(t *testing.T) {
 		closeQueue(t, q)
 		q = open(t, "/queue", o)
 		equal(t, fmt.Sprint("seed ", seed), ids(t, q), append(want, span(n+1, n+5)...))
-		if err := q.Ack(q.Stats().Last); err != nil {
+		if err := q.Ack(q.last); err != nil {
 			t.Fatal(err)
 		}
-		if s := q.Stats(); s.Depth != 0 || s.Removed != uint64(len(want)+5) || s.Segments != 1 {
+		if s := look(q); s.Depth != 0 || s.segments != 1 {
 			t.Fatalf("seed %d: %+v", seed, s)
 		}
 	}

@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
+
+	"edgepdm/shared/durable"
 )
 
 const sector = 512
@@ -21,6 +22,7 @@ type disk struct {
 	random  *rand.Rand
 	names   map[string]*content // what programs see
 	durable map[string]*content // the names that were synced
+	locked  bool
 }
 
 type content struct {
@@ -79,9 +81,38 @@ func (c *content) afterCrash() []byte {
 	return data
 }
 
-func (d *disk) MakeDir(string) error           { return nil }
-func (d *disk) Free(string) (int64, error)     { return 1 << 40, nil }
-func (d *disk) Lock(string) (io.Closer, error) { return io.NopCloser(nil), nil }
+func (d *disk) MakeDir(string) error       { return nil }
+func (d *disk) Free(string) (int64, error) { return 1 << 40, nil }
+
+func (d *disk) Lock(string) (io.Closer, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.locked {
+		return nil, durable.ErrLocked
+	}
+	d.locked = true
+	return unlock{d}, nil
+}
+
+type unlock struct{ disk *disk }
+
+func (u unlock) Close() error {
+	u.disk.mu.Lock()
+	defer u.disk.mu.Unlock()
+	u.disk.locked = false
+	return nil
+}
+
+// clone returns the disk as programs see it, without a lock.
+func (d *disk) clone() *disk {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	other := newDisk(d.random)
+	for name, c := range d.names {
+		other.names[name] = &content{disk: other, data: slices.Clone(c.data), saved: slices.Clone(c.saved), dirty: maps.Clone(c.dirty)}
+	}
+	return other
+}
 
 func (d *disk) List(string) ([]os.FileInfo, error) {
 	d.mu.Lock()
@@ -187,10 +218,7 @@ func (c *content) touch(from, to int) {
 func (c *content) Sync() error { return c.sync(func() bool { return true }) }
 
 // failSync is a sync that fails: part of the data is on the disk, the rest is dropped and forgotten.
-func (c *content) failSync() error {
-	_ = c.sync(func() bool { return c.disk.random.IntN(2) == 0 })
-	return syscall.EIO
-}
+func (c *content) failSync() { _ = c.sync(func() bool { return c.disk.random.IntN(2) == 0 }) }
 
 func (c *content) sync(keep func() bool) error {
 	c.disk.mu.Lock()

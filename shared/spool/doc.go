@@ -19,7 +19,7 @@
 //     Options.MinFree. What goes for that is counted by reason.
 //   - F8: every byte of a record is under a checksum. What an interrupted write leaves at the end is cut when the queue is
 //     opened. Other bad bytes, also at the end, are stepped over when Peek comes to them, copied to a side file of
-//     bounded size and counted; the records whose bytes are as they were all come.
+//     bounded size and logged, and lost records are counted; the records whose bytes are as they were all come.
 //   - F9: Open reads the cursor and the newest segment, whatever the backlog's length. Older ones are checked when read.
 //   - F10: a full or read-only disk, or one that fails to sync, makes Append return an error and nothing else: what is in
 //     the queue can be read, and Append works again when the disk does.
@@ -32,15 +32,15 @@
 //	cursor                          what has been acknowledged
 //	quarantine                      bad bytes, as they were found; absent until there are some
 //
-// The folder itself is locked (flock) while a queue is open: a second Open fails with ErrLocked. Files of other names are
+// The folder itself is locked (flock) while a queue is open: a second Open fails with durable.ErrLocked. Files of other names are
 // left alone. Segments with another salt are those of another queue, such as a spool that was rescued from a broken device
 // and copied here: Open appends their records to this queue, and then removes them.
 //
 // Segment, header of 32 bytes, then records without space between them until the end of the file:
 //
 //	 0  8  "EPSPOOL\n"
-//	 8  4  format version, 1. This header stays the same in all versions, so that an older program can refuse a newer
-//	       file without harming it (ErrNewerFormat); a version whose CRC is wrong is damage, not a version
+//	 8  4  format version, 2; 1 is read too, and differs in one byte of a record. This header stays the same in all versions, so that an older program can refuse a newer
+//	       file without harming it (durable.ErrNewerFormat); a version whose CRC is wrong is damage, not a version
 //	12  4  salt
 //	16  8  sequence number of the first record
 //	24  4  reserved, 0
@@ -54,7 +54,7 @@
 //	12  4  length of the record with its header
 //	16  8  sequence number: no gap goes unnoticed (F8), no record comes twice or out of order (F4)
 //	24  8  time of the original message, Unix nanoseconds, signed (F3)
-//	32  1  priority
+//	32  1  reserved, 0; a priority in format 1, which is ignored
 //	33  1  reserved, 0
 //	34  2  length of the stream's name
 //	36  2  length of the id
@@ -72,7 +72,7 @@
 // Cursor, two slots at 0 and 4096, written in turn; the valid one with the higher generation counts (F2, F3):
 //
 //	 0  8  "EPCURSR\n"
-//	 8  4  format version, 1
+//	 8  4  format version, 2; 1 is read too
 //	12  4  salt of the queue; 0 when a program before 0.2 wrote it
 //	16  8  generation
 //	24  8  acknowledged: the highest sequence number that is removed
@@ -83,7 +83,7 @@
 // out" moves. A kill of the process loses none of it. A loss of power may lose acknowledgements within the newest
 // segments, and a lost or damaged cursor all of them: their records are sent again, with Replayed set. None is lost.
 //
-// Quarantine, header of 16 bytes ("EPQUARN\n", format version 4 bytes, reserved 4 bytes), then pieces of at most 64 KiB:
+// Quarantine, header of 16 bytes ("EPQUARN\n", format version 4 bytes, 1, reserved 4 bytes), then pieces of at most 64 KiB:
 //
 //	 0  4  F5 53 51 F6
 //	 4  4  CRC of bytes 8-31

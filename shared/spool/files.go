@@ -2,15 +2,16 @@ package spool
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
+
+	"edgepdm/shared/durable"
 )
 
 // files is what the queue asks of the operating system. Tests inject faults through it.
 type files interface {
 	MakeDir(dir string) error
-	Lock(dir string) (io.Closer, error) // ErrLocked when somebody else holds it
+	Lock(dir string) (io.Closer, error) // durable.ErrLocked when somebody else holds it
 	List(dir string) ([]os.FileInfo, error)
 	Open(path string, flag int) (file, error)
 	Remove(path string) error
@@ -35,17 +36,7 @@ type osFiles struct{}
 func (osFiles) MakeDir(dir string) error { return os.MkdirAll(dir, 0o700) }
 
 // Lock locks the folder itself: there is no lock file that could stay behind, and a read-only disk is no obstacle.
-func (osFiles) Lock(dir string) (io.Closer, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := lock(f); err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
-}
+func (osFiles) Lock(dir string) (io.Closer, error) { return durable.Lock(dir) }
 
 func (osFiles) List(dir string) ([]os.FileInfo, error) {
 	entries, err := os.ReadDir(dir)
@@ -76,28 +67,18 @@ func (osFiles) Open(path string, flag int) (file, error) {
 	return osFile{f}, nil
 }
 
-func (osFiles) Free(dir string) (int64, error) { return freeSpace(dir) }
+func (osFiles) Free(dir string) (int64, error) { return durable.FreeSpace(dir) }
 
 func (osFiles) Remove(path string) error { return os.Remove(path) }
 
 func (osFiles) Rename(from, to string) error { return os.Rename(from, to) }
 
-func (osFiles) SyncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("open directory: %w", err)
-	}
-	defer func() { _ = d.Close() }()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	return nil
-}
+func (osFiles) SyncDir(dir string) error { return durable.Sync(dir) }
 
 // osFile is a file of the operating system.
 type osFile struct{ *os.File }
 
-func (f osFile) Sync() error { return syncData(f.File) }
+func (f osFile) Sync() error { return durable.SyncData(f.File) }
 
 func (f osFile) Size() (int64, error) {
 	info, err := f.Stat()

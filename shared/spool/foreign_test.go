@@ -59,14 +59,14 @@ func TestForeignSegments(t *testing.T) {
 			rescue(t, filled(t, c.messages[0], c.messages[1], 0), dir)
 			q := open(t, dir, Options{SegmentSize: minSegmentSize})
 			equal(t, "records", ids(t, q), c.want)
-			s := q.Stats()
-			if s.LostRecords != 0 || s.CorruptBytes != 0 || s.Depth != uint64(len(c.want)) {
+			s := look(q)
+			if s.LostRecords != 0 || s.damaged != 0 || s.Depth != uint64(len(c.want)) {
 				t.Errorf("%+v", s)
 			}
 			closeQueue(t, q)
 			q = open(t, dir, Options{SegmentSize: minSegmentSize})
 			equal(t, "records after another start", ids(t, q), c.want)
-			if err := q.Ack(q.Stats().Last); err != nil {
+			if err := q.Ack(q.last); err != nil {
 				t.Fatal(err)
 			}
 			fill(t, q, 900, 901)

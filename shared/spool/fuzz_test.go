@@ -83,7 +83,7 @@ func FuzzOpen(f *testing.F) {
 		d := newDisk(nil)
 		s := segment{base: 1, salt: fuzzSalt}
 		for name, b := range map[string][]byte{
-			s.name(): append(s.header(), segmentBytes...), cursorName: cursorBytes, quarantineName: quarantineBytes,
+			s.name(): append(s.header(formatVersion), segmentBytes...), cursorName: cursorBytes, quarantineName: quarantineBytes,
 		} {
 			d.names[name] = &content{disk: d, data: bytes.Clone(b), dirty: make(map[int]bool)}
 		}

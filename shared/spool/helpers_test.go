@@ -1,9 +1,12 @@
 package spool
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -140,6 +143,9 @@ func (f *faultFile) Truncate(size int64) error {
 
 func (f *faultFile) Sync() error {
 	if _, err := f.faults.do("sync", f.path, 0); err != nil {
+		if c, ok := f.file.(*content); ok {
+			c.failSync()
+		}
 		return err
 	}
 	return f.file.Sync()
@@ -155,15 +161,113 @@ func readOnly(op, _ string, _ int) (int, error) {
 	return 0, syscall.EROFS
 }
 
-// open opens a queue that the test closes at its end.
+// open opens a queue that the test closes at its end. What it logs is counted, unless the test has a log.
 func open(t testing.TB, dir string, o Options) *Queue {
 	t.Helper()
+	if o.Log == nil {
+		o.Log = slog.New(&told{})
+	}
 	q, err := Open(dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = q.Close() })
 	return q
+}
+
+// told is a log that counts what a queue says of its files.
+type told struct {
+	mu            sync.Mutex
+	damaged, kept int64 // bytes that are no records, and those of them that the quarantine has
+	torn          int64 // bytes that were cut off
+	cursorLost    bool
+}
+
+func (l *told) Enabled(context.Context, slog.Level) bool { return true }
+func (l *told) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l *told) WithGroup(string) slog.Handler            { return l }
+
+func (l *told) Handle(_ context.Context, r slog.Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	attrs := make(map[string]slog.Value)
+	r.Attrs(func(a slog.Attr) bool { attrs[a.Key] = a.Value; return true })
+	switch {
+	case r.Message == "spool: damaged bytes":
+		l.damaged += attrs["bytes"].Int64()
+		l.kept += attrs["kept"].Int64()
+	case strings.Contains(r.Message, "ended within a record"):
+		l.torn += attrs["bytes"].Int64()
+	case strings.Contains(r.Message, "cursor is lost"):
+		l.cursorLost = true
+	}
+	return nil
+}
+
+// seen is what a queue that open opened tells of itself.
+type seen struct {
+	Stats
+	damaged, kept, torn int64
+	cursorLost          bool
+	segments            int
+}
+
+func look(q *Queue) seen {
+	s := seen{Stats: q.Stats()}
+	q.mu.Lock()
+	s.segments = len(q.segments)
+	q.mu.Unlock()
+	l := q.log.Handler().(*told)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.damaged, s.kept, s.torn, s.cursorLost = l.damaged, l.kept, l.torn, l.cursorLost
+	return s
+}
+
+// site is where a queue's files are: a folder, or the disk in memory that can fail and lose power. What a queue does is the
+// same on both.
+type site struct {
+	dir    string
+	faults *faults
+}
+
+// onBoth runs a test, which may be one of several, on each.
+func onBoth(t *testing.T, name string, test func(t *testing.T, s site)) {
+	t.Helper()
+	t.Run(name+"folder", func(t *testing.T) { test(t, site{filepath.Join(t.TempDir(), "new", "queue"), newFaults()}) })
+	t.Run(name+"memory", func(t *testing.T) {
+		test(t, site{"/queue", &faults{files: newDisk(rand.New(rand.NewPCG(1, 2))), counts: make(map[string]int)}})
+	})
+}
+
+func (s site) open(t *testing.T, o Options) *Queue {
+	t.Helper()
+	o.files = s.faults
+	return open(t, s.dir, o)
+}
+
+// killed returns what a process leaves that is killed now.
+func (s site) killed(t *testing.T) site {
+	t.Helper()
+	if d, ok := s.faults.files.(*disk); ok {
+		return site{s.dir, &faults{files: d.clone(), counts: make(map[string]int)}}
+	}
+	return site{copyDir(t, s.dir), newFaults()}
+}
+
+// segments returns how many segment files there are.
+func (s site) segments(t *testing.T) (n int) {
+	t.Helper()
+	infos, err := s.faults.List(s.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, info := range infos {
+		if segmentFile(info.Name()) {
+			n++
+		}
+	}
+	return n
 }
 
 func closeQueue(t testing.TB, q *Queue) {
@@ -177,7 +281,7 @@ func closeQueue(t testing.TB, q *Queue) {
 func message(i int) Record {
 	id := fmt.Sprintf("press-1-5f3a-%d", i)
 	return Record{
-		Priority: uint8(i % 3), Time: int64(i) * 1e9, Stream: "telemetry", ID: id,
+		Time: int64(i) * 1e9, Stream: "telemetry", ID: id,
 		Payload: []byte(fmt.Sprintf(`{"v":1,"id":%q,"fill":"%s"}`, id, strings.Repeat(string(rune('a'+i%26)), 60+i%50))),
 	}
 }
@@ -225,7 +329,7 @@ func number1(t testing.TB, r Record) int {
 		t.Fatalf("phantom record %+v", r)
 	}
 	want := message(i)
-	if r.Priority != want.Priority || r.Time != want.Time || r.Stream != want.Stream || r.ID != want.ID ||
+	if r.Time != want.Time || r.Stream != want.Stream || r.ID != want.ID ||
 		string(r.Payload) != string(want.Payload) {
 		t.Fatalf("record %+v, want %+v", r, want)
 	}

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"edgepdm/shared/durable"
 )
 
 const (
@@ -173,7 +175,7 @@ func (q *Queue) checkVersion() error {
 		}
 		intact, err := s.checkHeader(f)
 		_ = f.Close() // opened for reading only
-		if intact || errors.Is(err, ErrNewerFormat) {
+		if intact || errors.Is(err, durable.ErrNewerFormat) {
 			return err
 		}
 	}
@@ -252,10 +254,9 @@ func (q *Queue) adopt(s *segment, size int64, f file, writable bool) error {
 	return q.o.files.SyncDir(q.dir)
 }
 
-// tellTorn counts and logs what is cut. An interrupted write leaves such an end, and was not acknowledged; if instead the end
+// tellTorn logs what is cut. An interrupted write leaves such an end, and was not acknowledged; if instead the end
 // of the file is missing, nothing else tells.
 func (q *Queue) tellTorn(s segment, bytes int64) {
-	q.stats.TornBytes += uint64(bytes)
 	if bytes > 0 {
 		q.log.Warn("spool: the newest segment ended within a record, which is cut off", "dir", q.dir, "segment", s.name(), "bytes", bytes)
 	}
@@ -269,7 +270,6 @@ func (q *Queue) forgetNewest() {
 	q.bytes -= s.size
 	q.tellTorn(s, max(s.size-segmentHeader, 0))
 	if err := q.o.files.Remove(q.path(s)); err != nil {
-		q.stats.RemoveErrors++
 		q.log.Warn("spool: empty segment not removed", "dir", q.dir, "segment", s.name(), "error", err)
 	}
 }
@@ -304,7 +304,6 @@ func (q *Queue) place(slots int) {
 	acked, handed := q.cursor.acked, q.cursor.handed
 	found := len(q.segments) > 0
 	if slots == 0 && found {
-		q.stats.CursorLost = true
 		handed = q.last // all of it may have been
 		q.log.Error("spool: cursor is lost: what is in the queue comes again", "dir", q.dir)
 	}

@@ -4,84 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"syscall"
 	"testing"
 )
 
-// flaky is a disk that fails at random while it is armed.
-type flaky struct {
-	*disk
-	armed bool
-}
-
-func (f *flaky) unlucky() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.armed && f.random.IntN(3) == 0
-}
-
-func (f *flaky) Open(path string, flag int) (file, error) {
-	if flag != os.O_RDONLY && f.unlucky() {
-		return nil, syscall.EMFILE
-	}
-	c, err := f.disk.Open(path, flag)
-	if err != nil {
-		return nil, err
-	}
-	return &flakyFile{c.(*content), f}, nil
-}
-
-func (f *flaky) Remove(path string) error {
-	if f.unlucky() {
-		return syscall.EIO
-	}
-	return f.disk.Remove(path)
-}
-
-func (f *flaky) SyncDir(dir string) error {
-	if f.unlucky() {
-		return syscall.EIO
-	}
-	return f.disk.SyncDir(dir)
-}
-
-type flakyFile struct {
-	*content
-	flaky *flaky
-}
-
-func (f *flakyFile) WriteAt(b []byte, off int64) (int, error) {
-	if f.flaky.unlucky() {
-		n := f.disk.random.IntN(len(b))
-		if n > 0 {
-			_, _ = f.content.WriteAt(b[:n], off)
-		}
-		return n, syscall.ENOSPC
-	}
-	return f.content.WriteAt(b, off)
-}
-
-func (f *flakyFile) Truncate(size int64) error {
-	if f.flaky.unlucky() {
-		return syscall.EIO
-	}
-	return f.content.Truncate(size)
-}
-
-func (f *flakyFile) Sync() error {
-	if f.flaky.unlucky() {
-		return f.failSync()
-	}
-	return f.content.Sync()
-}
-
 // life is a queue through restarts, and what must be in it.
 type life struct {
 	t        *testing.T
 	random   *rand.Rand
-	disk     *flaky
+	disk     *disk
+	faults   *faults // of the disk
+	failing  bool
 	q        *Queue
 	next     int          // the next message
 	accepted []int        // messages whose Append returned nil
@@ -101,12 +35,13 @@ func TestPowerLoss(t *testing.T) {
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(uint64(seed), 7))
-			l := &life{t: t, random: random, disk: &flaky{disk: newDisk(random)}, maybe: make(map[int]bool), next: 1}
+			l := &life{t: t, random: random, maybe: make(map[int]bool), next: 1}
+			l.insert(newDisk(random))
 			l.open()
 			for range 60 {
 				l.step()
 			}
-			l.disk.armed = false
+			l.fail(false)
 			l.restart()
 			l.check(true)
 			closeQueue(t, l.q)
@@ -114,8 +49,34 @@ func TestPowerLoss(t *testing.T) {
 	}
 }
 
+// insert gives the next queue a disk.
+func (l *life) insert(d *disk) {
+	l.disk, l.faults = d, &faults{files: d, counts: make(map[string]int)}
+}
+
+// fail makes the disk fail at random, or no more.
+func (l *life) fail(on bool) {
+	l.failing = on
+	if !on {
+		l.faults.set(nil)
+		return
+	}
+	l.faults.set(func(op, _ string, n int) (int, error) {
+		if op == "read" || op == "openread" || l.random.IntN(3) > 0 {
+			return n, nil
+		}
+		switch op {
+		case "open":
+			return 0, syscall.EMFILE
+		case "write":
+			return l.random.IntN(n), syscall.ENOSPC
+		}
+		return 0, syscall.EIO
+	})
+}
+
 func (l *life) open() {
-	q, err := Open("/queue", Options{files: l.disk, SegmentSize: minSegmentSize})
+	q, err := Open("/queue", Options{files: l.faults, SegmentSize: minSegmentSize})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -129,16 +90,17 @@ func (l *life) step() {
 	case n < 13:
 		l.ack()
 	case n < 15:
-		l.disk.armed = !l.disk.armed
+		l.fail(!l.failing)
 	case n < 17:
 		l.check(false)
 	case n < 18:
 		l.restart()
 	default:
 		after := l.disk.crash()
-		l.disk.armed = false // the old queue ends in peace, on a disk that is gone
+		l.fail(false) // the old queue ends in peace, on a disk that is gone
 		closeQueue(l.t, l.q)
-		l.disk = &flaky{disk: after, armed: l.random.IntN(4) == 0}
+		l.insert(after)
+		l.fail(l.random.IntN(4) == 0)
 		l.open()
 		l.resent()
 	}
@@ -188,7 +150,7 @@ func (l *life) ack() {
 
 func (l *life) restart() {
 	err := l.q.Close()
-	if err != nil && !l.disk.armed {
+	if err != nil && !l.failing {
 		l.t.Fatal(err)
 	}
 	l.open()

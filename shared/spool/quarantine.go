@@ -8,11 +8,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"edgepdm/shared/durable"
 )
 
 const (
 	quarantineName   = "quarantine"
 	quarantineMagic  = "EPQUARN\n"
+	quarantineFormat = 1
 	quarantineHeader = 16
 	pieceMarker      = "\xF5SQ\xF6"
 	pieceHeader      = 32
@@ -106,7 +109,7 @@ func (c *quarantine) start(f file) error {
 	if err != nil {
 		return err
 	}
-	want := append([]byte(quarantineMagic), formatVersion, 0, 0, 0, 0, 0, 0, 0)
+	want := append([]byte(quarantineMagic), quarantineFormat, 0, 0, 0, 0, 0, 0, 0)
 	if size < quarantineHeader { // new, or a crash came between its creation and its header
 		if _, err := f.WriteAt(want, 0); err != nil {
 			return err
@@ -121,7 +124,7 @@ func (c *quarantine) start(f file) error {
 		return err
 	}
 	if string(b[:quarantineHeader]) != string(want) {
-		return fmt.Errorf("%w, or damaged", ErrNewerFormat)
+		return fmt.Errorf("%w, or damaged", durable.ErrNewerFormat)
 	}
 	c.size, c.known = size, make(map[piece]struct{})
 	for off := int64(quarantineHeader); off < size && len(c.known) < maxPieces; {
@@ -136,7 +139,7 @@ func (c *quarantine) start(f file) error {
 		}] = struct{}{}
 		off += pieceHeader + int64(binary.LittleEndian.Uint32(b[24:]))
 	}
-	return nil
+	return nil //nolint:nilerr // a damaged piece ends what is known
 }
 
 func (c *quarantine) close() error {

@@ -13,10 +13,6 @@ import (
 var (
 	// ErrClosed is returned by every method of a queue that was closed.
 	ErrClosed = errors.New("queue is closed")
-	// ErrLocked is returned by Open when another process, or another Queue of this one, has the folder open.
-	ErrLocked = errors.New("queue is open elsewhere")
-	// ErrNewerFormat is returned when a newer program wrote the files. They are left as they are.
-	ErrNewerFormat = errors.New("newer format")
 	// ErrRecord is returned by Append for a record that is larger than the limits. It can never be appended.
 	ErrRecord = errors.New("record exceeds the limits")
 	// ErrFull is returned by Append when Options.MaxBytes is reached.
@@ -63,7 +59,7 @@ type Options struct {
 	WhenFull Policy
 	// MaxPending bounds the bytes that wait for a sync in memory; 1 MiB by default. Beyond it Append blocks.
 	MaxPending int
-	// QuarantineBytes bounds the file of bad bytes; 16 MiB by default. What does not fit is only counted.
+	// QuarantineBytes bounds the file of bad bytes; 16 MiB by default. What does not fit is only logged.
 	QuarantineBytes int64
 	// Log gets a line for each damage found and each file that could not be deleted; nil for none.
 	Log *slog.Logger

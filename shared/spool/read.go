@@ -110,7 +110,7 @@ func (q *Queue) Ack(seq uint64) error {
 		q.mu.Unlock()
 		return nil
 	}
-	q.stats.Removed += q.remove(seq)
+	q.remove(seq)
 	acked := q.acked
 	q.mu.Unlock()
 	if q.reader.ahead.next <= acked+1 && q.reader.ahead.next > q.reader.head.next {
@@ -140,11 +140,6 @@ func (q *Queue) saveCursor(handed uint64, sync bool) error {
 	err := q.cursor.write(q.salt, acked, handed)
 	if err == nil && sync {
 		err = q.cursor.sync()
-	}
-	if err != nil {
-		q.mu.Lock()
-		q.stats.CursorErrors++
-		q.mu.Unlock()
 	}
 	return err
 }
@@ -181,8 +176,6 @@ func (q *Queue) removeSegment(s segment) error {
 	if gone {
 		q.segments = slices.Delete(q.segments, 0, 1)
 		q.bytes -= s.size
-	} else {
-		q.stats.RemoveErrors++
 	}
 	q.mu.Unlock()
 	if !gone {
@@ -203,7 +196,7 @@ func (q *Queue) read(after uint64, maxRecords, maxBytes int) ([]Record, place, e
 	moved := q.acked != acked
 	q.mu.Unlock()
 	if moved {
-		_ = q.settle() // counted; the next Ack does it again
+		_ = q.settle() // the next Ack does it again
 	}
 	return records, p, err
 }

@@ -18,7 +18,6 @@ const (
 // Record is one message of the queue.
 type Record struct {
 	Seq      uint64 // set by the queue, from 1; ignored by Append
-	Priority uint8
 	Time     int64  // of the original message, Unix nanoseconds
 	Stream   string // at most MaxStream bytes
 	ID       string // at most MaxID bytes; the queue does not look into it
@@ -62,7 +61,7 @@ func appendRecord(b []byte, r *Record) []byte {
 	b = binary.LittleEndian.AppendUint32(b, uint32(r.size()))
 	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0) // sequence number
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.Time))
-	b = append(b, r.Priority, 0)
+	b = append(b, 0, 0)
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(r.Stream)))
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(r.ID)))
 	b = append(b, 0, 0)
@@ -91,7 +90,6 @@ type header struct {
 	bodyCRC    uint32
 	length     int // of the whole record
 	stream, id int // lengths
-	priority   uint8
 }
 
 // parseHeader reads the header at the start of b. It is not ok when b is too short or has no header of this queue there.
@@ -102,13 +100,12 @@ func parseHeader(b []byte, salt uint32) (h header, ok bool) {
 	}
 	length := binary.LittleEndian.Uint32(b[12:])
 	h = header{
-		seq:      binary.LittleEndian.Uint64(b[16:]),
-		time:     int64(binary.LittleEndian.Uint64(b[24:])),
-		bodyCRC:  binary.LittleEndian.Uint32(b[8:]),
-		length:   int(length),
-		stream:   int(binary.LittleEndian.Uint16(b[34:])),
-		id:       int(binary.LittleEndian.Uint16(b[36:])),
-		priority: b[32],
+		seq:     binary.LittleEndian.Uint64(b[16:]),
+		time:    int64(binary.LittleEndian.Uint64(b[24:])),
+		bodyCRC: binary.LittleEndian.Uint32(b[8:]),
+		length:  int(length),
+		stream:  int(binary.LittleEndian.Uint16(b[34:])),
+		id:      int(binary.LittleEndian.Uint16(b[36:])),
 	}
 	body := int(length) - recordHeader - h.stream - h.id
 	sane := length <= maxRecord && body >= 0 && body <= MaxPayload && h.stream <= MaxStream && h.id <= MaxID &&
@@ -128,7 +125,7 @@ func (h *header) record(b []byte, stream string) (r Record, ok bool) {
 		stream = string(name)
 	}
 	return Record{
-		Seq: h.seq, Priority: h.priority, Time: h.time,
+		Seq: h.seq, Time: h.time,
 		Stream: stream, ID: string(rest[:h.id]), Payload: rest[h.id:],
 	}, true
 }

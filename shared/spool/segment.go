@@ -8,10 +8,12 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"edgepdm/shared/durable"
 )
 
 const (
-	formatVersion = 1
+	formatVersion = 2
 	segmentMagic  = "EPSPOOL\n"
 	segmentSuffix = ".seg"
 	segmentHeader = 32
@@ -44,11 +46,11 @@ func parseName(name string) (s segment, ok bool) {
 	return s, s.name() == name
 }
 
-// header returns the first bytes of the segment's file.
-func (s segment) header() []byte {
+// header returns the first bytes of the segment's file in a version of the format.
+func (s segment) header(version uint32) []byte {
 	b := make([]byte, 0, segmentHeader)
 	b = append(b, segmentMagic...)
-	b = binary.LittleEndian.AppendUint32(b, formatVersion)
+	b = binary.LittleEndian.AppendUint32(b, version)
 	b = binary.LittleEndian.AppendUint32(b, s.salt)
 	b = binary.LittleEndian.AppendUint64(b, s.base)
 	b = append(b, 0, 0, 0, 0)
@@ -56,7 +58,7 @@ func (s segment) header() []byte {
 }
 
 // checkHeader reads the header of the segment's file. A damaged one is not intact: the file's name says the same. The
-// error wraps ErrNewerFormat when a newer program wrote the file.
+// error wraps durable.ErrNewerFormat when a newer program wrote the file.
 func (s segment) checkHeader(file io.ReaderAt) (intact bool, err error) {
 	var b [segmentHeader]byte
 	if _, err := file.ReadAt(b[:], 0); err != nil && !errors.Is(err, io.EOF) {
@@ -65,8 +67,9 @@ func (s segment) checkHeader(file io.ReaderAt) (intact bool, err error) {
 	if string(b[:8]) != segmentMagic || crc32.Checksum(b[:28], castagnoli()) != binary.LittleEndian.Uint32(b[28:]) {
 		return false, nil
 	}
-	if v := binary.LittleEndian.Uint32(b[8:]); v > formatVersion {
-		return false, fmt.Errorf("segment %s: %w: version %d, this program knows %d", s.name(), ErrNewerFormat, v, formatVersion)
+	v := binary.LittleEndian.Uint32(b[8:])
+	if v > formatVersion {
+		return false, fmt.Errorf("segment %s: %w: version %d, this program knows %d", s.name(), durable.ErrNewerFormat, v, formatVersion)
 	}
-	return string(b[:]) == string(s.header()), nil
+	return v > 0 && string(b[:]) == string(s.header(v)), nil
 }

@@ -7,29 +7,11 @@ import (
 
 // Stats describes a queue. Counters count since Open.
 type Stats struct {
-	Depth    uint64 // records that are not acknowledged; until a damaged place is read, with those that it cost
-	Bytes    int64  // what the segments take on disk
-	Segments int
-	Oldest   int64  // time of the oldest record that is not acknowledged, Unix nanoseconds; 0 when there is none
-	Acked    uint64 // the highest sequence number that is removed
-	Last     uint64 // the newest sequence number
-
-	Appended uint64            // records that Append accepted
-	Removed  uint64            // records that Ack removed
-	Rejected uint64            // records that Append refused with ErrFull
-	NoSpace  uint64            // records that Append refused with ErrNoSpace
-	Dropped  map[Reason]uint64 // accepted records that are gone without an acknowledgement
-
-	LostRecords      uint64 // found to be damaged or missing; after a loss of power also some that were never accepted
-	CorruptBytes     uint64 // stepped over
-	QuarantinedBytes uint64 // of those, copied to the quarantine
-	TornBytes        uint64 // cut by Open: the rest of a write that was interrupted, or zeros; no damage
-	CursorLost       bool   // Open found segments and no good cursor: records come again
-
-	Syncs        uint64 // group commits
-	WriteErrors  uint64 // writes and syncs of records that failed
-	CursorErrors uint64 // cursor updates that failed: after a restart, records would come again
-	RemoveErrors uint64 // segments that could not be deleted; it is tried again
+	Depth       uint64            // records that are not acknowledged; until a damaged place is read, with those that it cost
+	Bytes       int64             // what the segments take on disk
+	Oldest      int64             // time of the oldest record that is not acknowledged, Unix nanoseconds; 0 when there is none
+	Dropped     map[Reason]uint64 // accepted records that are gone without an acknowledgement
+	LostRecords uint64            // found to be damaged or missing; after a loss of power also some that were never accepted
 }
 
 // Stats returns the state and the counters. It reads the oldest record when that has changed.
@@ -41,9 +23,7 @@ func (q *Queue) Stats() Stats {
 	defer q.mu.Unlock()
 	s := q.stats
 	s.Dropped = maps.Clone(s.Dropped)
-	s.Oldest, s.Acked, s.Last = oldest, q.acked, q.last
-	s.Depth = q.depth()
-	s.Bytes, s.Segments = q.bytes, len(q.segments)
+	s.Depth, s.Bytes, s.Oldest = q.depth(), q.bytes, oldest
 	return s
 }
 
@@ -125,14 +105,10 @@ func (q *Queue) miss(from, to uint64) {
 
 // damage notes bytes of a segment that are no records, and copies them to the quarantine. readMu is held.
 func (q *Queue) damage(s segment, from file, off, size int64) {
-	saved, err := q.quarantine.save(s.base, from, off, size)
-	q.mu.Lock()
-	q.stats.CorruptBytes += uint64(size)
-	q.stats.QuarantinedBytes += uint64(saved)
-	q.mu.Unlock()
+	kept, err := q.quarantine.save(s.base, from, off, size)
 	detail := "kept in the quarantine"
 	if err != nil {
 		detail = fmt.Sprintf("not kept: %v", err)
 	}
-	q.log.Error("spool: damaged bytes", "dir", q.dir, "segment", s.name(), "offset", off, "bytes", size, "detail", detail)
+	q.log.Error("spool: damaged bytes", "dir", q.dir, "segment", s.name(), "offset", off, "bytes", size, "kept", kept, "detail", detail)
 }

@@ -20,7 +20,7 @@ func merge(ctx context.Context, s *session, key string, value any, at time.Time)
 	if err != nil {
 		return err
 	}
-	_, err = s.client.UpdateConfiguration(ctx, ipc.UpdateConfigurationRequest{
+	err = s.client.UpdateConfiguration(ctx, ipc.UpdateConfigurationRequest{
 		KeyPath: []string{OwnKey}, ValueToMerge: object, Timestamp: ipc.Timestamp{Time: at},
 	})
 	return noComponent(err)

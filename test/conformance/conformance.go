@@ -73,7 +73,7 @@ type testCase struct {
 
 // Run asks the nucleus every case that is of its kind and hands each result to report at once. The error is that of the
 // connection, without which no case can run.
-func Run(ctx context.Context, o Options, report func(Result)) (ipc.Runtime, error) {
+func Run(ctx context.Context, o Options, report func(Result)) (ipc.NucleusKind, error) {
 	if o.Patience <= 0 {
 		o.Patience = 5 * time.Second
 	}
@@ -86,7 +86,7 @@ func Run(ctx context.Context, o Options, report func(Result)) (ipc.Runtime, erro
 	if err != nil {
 		return 0, err
 	}
-	runtime, err := client.Runtime(ctx)
+	runtime, err := client.Nucleus(ctx)
 	if closeErr := client.Close(); err == nil {
 		err = closeErr
 	}
@@ -137,7 +137,7 @@ func lostRights(ctx context.Context, o Options) (bool, error) {
 }
 
 // judge runs a case on a connection of its own.
-func (c testCase) judge(ctx context.Context, o Options, runtime ipc.Runtime, clock *clock, expected string) Result {
+func (c testCase) judge(ctx context.Context, o Options, runtime ipc.NucleusKind, clock *clock, expected string) Result {
 	r := Result{Operation: c.operation, Case: c.name, Expected: expected}
 	ctx, cancel := context.WithTimeout(ctx, 4*o.Patience)
 	defer cancel()
@@ -212,7 +212,7 @@ var errPatience = errors.New("nothing came")
 type session struct {
 	client  *ipc.Client
 	options Options
-	runtime ipc.Runtime
+	runtime ipc.NucleusKind
 	clock   *clock
 }
 

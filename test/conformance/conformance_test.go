@@ -50,7 +50,7 @@ func TestEmbeddedCore(t *testing.T) {
 	for _, kind := range []struct {
 		name    string
 		options localcore.Options
-		runtime ipc.Runtime
+		runtime ipc.NucleusKind
 		lacks   []string // operations
 	}{
 		{"classic", localcore.Options{ShadowManager: true}, ipc.Classic, []string{"ListComponents", "GetComponentDetails", "RestartComponent", "StopComponent", "ListLocalDeployments",
@@ -220,7 +220,7 @@ func TestFromCLI(t *testing.T) {
 		switch {
 		case step.want != "" && (err == nil || !strings.Contains(err.Error(), step.want)):
 			t.Errorf("%s: got %v, want %s", step.text, err, step.want)
-		case step.want == "" && (err != nil || got != ipc.Options{Socket: "/gg/ipc.socket", AuthToken: "T"}):
+		case step.want == "" && (err != nil || got.Socket != "/gg/ipc.socket" || got.AuthToken != "T"):
 			t.Errorf("got %+v, %v", got, err)
 		}
 	}

@@ -26,7 +26,7 @@ func throughIoTCore(topic string, request ipc.PublishToIoTCoreRequest, see func(
 		if err != nil {
 			return "", offline(err)
 		}
-		if _, err := s.client.PublishToIoTCore(ctx, request); err != nil {
+		if err := s.client.PublishToIoTCore(ctx, request); err != nil {
 			return "", offline(err)
 		}
 		event, err := next(ctx, s, events)

@@ -19,6 +19,13 @@ func answered[Request, Response any](operation func(*ipc.Client, context.Context
 	}
 }
 
+// done is a case of one request whose response says nothing.
+func done[Request any](operation func(*ipc.Client, context.Context, Request) error, r Request) func(context.Context, *session) (string, error) {
+	return func(ctx context.Context, s *session) (string, error) {
+		return accepted, operation(s.client, ctx, r)
+	}
+}
+
 // opened is a case of one subscription.
 func opened[Request, Event any](operation func(*ipc.Client, context.Context, Request) (*ipc.Subscription[Event], error), r Request) func(context.Context, *session) (string, error) {
 	return func(ctx context.Context, s *session) (string, error) {
@@ -37,7 +44,7 @@ func managementCases() []testCase {
 	return []testCase{
 		{"UpdateState", "state that does not exist", "ServiceError | " + missing, "ServiceError", asked("UpdateState", `{"state":"EDGEPDM"}`)},
 		{"UpdateState", "RUNNING", accepted + " | " + missing, accepted + " | ServiceError",
-			answered((*ipc.Client).UpdateState, ipc.UpdateStateRequest{State: ipc.StateRunning})},
+			done((*ipc.Client).UpdateState, ipc.UpdateStateRequest{State: ipc.StateRunning})},
 		{"ListComponents", "all", accepted, notSupported, answered((*ipc.Client).ListComponents, ipc.ListComponentsRequest{})},
 		{"GetComponentDetails", "component that is missing", missing, notSupported,
 			answered((*ipc.Client).GetComponentDetails, ipc.GetComponentDetailsRequest{ComponentName: noComponentName})},
@@ -63,20 +70,20 @@ func managementCases() []testCase {
 		{"CancelLocalDeployment", "deployment that is missing", missing, notSupported,
 			answered((*ipc.Client).CancelLocalDeployment, ipc.CancelLocalDeploymentRequest{DeploymentID: noDeployment})},
 		{"PauseComponent", "component that is missing", missing, notSupported,
-			answered((*ipc.Client).PauseComponent, ipc.PauseComponentRequest{ComponentName: noComponentName})},
+			done((*ipc.Client).PauseComponent, ipc.PauseComponentRequest{ComponentName: noComponentName})},
 		{"ResumeComponent", "component that is missing", missing, notSupported,
-			answered((*ipc.Client).ResumeComponent, ipc.ResumeComponentRequest{ComponentName: noComponentName})},
+			done((*ipc.Client).ResumeComponent, ipc.ResumeComponentRequest{ComponentName: noComponentName})},
 		{"DeferComponentUpdate", "without a subscription", invalid + " | " + missing, notSupported,
-			answered((*ipc.Client).DeferComponentUpdate, ipc.DeferComponentUpdateRequest{DeploymentID: noDeployment})},
+			done((*ipc.Client).DeferComponentUpdate, ipc.DeferComponentUpdateRequest{DeploymentID: noDeployment})},
 		{"SendConfigurationValidityReport", "without a subscription", invalid, notSupported,
-			answered((*ipc.Client).SendConfigurationValidityReport, ipc.SendConfigurationValidityReportRequest{ConfigurationValidityReport: report})},
+			done((*ipc.Client).SendConfigurationValidityReport, ipc.SendConfigurationValidityReportRequest{ConfigurationValidityReport: report})},
 		{"ValidateAuthorizationToken", "by another than the stream manager", unauthorized, unauthorized,
 			answered((*ipc.Client).ValidateAuthorizationToken, ipc.ValidateAuthorizationTokenRequest{Token: "x"})},
 		{"GetSecretValue", "secret that is missing", missing, notSupported,
 			answered((*ipc.Client).GetSecretValue, ipc.GetSecretValueRequest{SecretID: "edgepdm-no-such-secret"})},
 
 		{"CreateDebugPassword", "a password", "", notSupported, answered((*ipc.Client).CreateDebugPassword, ipc.CreateDebugPasswordRequest{})},
-		{"PutComponentMetric", "a count", "", notSupported, answered((*ipc.Client).PutComponentMetric,
+		{"PutComponentMetric", "a count", "", notSupported, done((*ipc.Client).PutComponentMetric,
 			ipc.PutComponentMetricRequest{Metrics: []ipc.Metric{{Name: "x", Unit: ipc.UnitCount, Value: 1}}})},
 		{"SubscribeToComponentUpdates", "all", "", notSupported,
 			opened((*ipc.Client).SubscribeToComponentUpdates, ipc.SubscribeToComponentUpdatesRequest{})},

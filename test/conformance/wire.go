@@ -134,7 +134,7 @@ func readNucleus(id int32) func(*session) *eventstream.Message {
 }
 
 // nucleusName is the component that has the nucleus's configuration.
-func nucleusName(runtime ipc.Runtime) string {
+func nucleusName(runtime ipc.NucleusKind) string {
 	if runtime == ipc.Lite {
 		return "aws.greengrass.NucleusLite"
 	}

@@ -14,6 +14,8 @@ import (
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/recipe"
+	"edgepdm/shared/wait"
 	"edgepdm/test/localcore"
 	"edgepdm/test/need"
 )
@@ -49,17 +51,17 @@ func Environment(t testing.TB, core *localcore.Core, name, dir string, log *slog
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := external(t, core, name, strings.ReplaceAll(string(text), "{COMPONENT_VERSION}", "0.0.1"))
+	env := external(t, core, name, recipe.WithVersion(text, "0.0.1"))
 	return component.Environment{
 		Getenv: func(name string) string { return env[name] }, WorkDir: t.TempDir(), Log: log, Level: new(slog.LevelVar),
-		Settle: time.Millisecond, Backoff: component.Backoff{Min: time.Millisecond, Max: 10 * time.Millisecond},
+		Settle: time.Millisecond, Backoff: wait.Backoff{Min: time.Millisecond, Max: 10 * time.Millisecond},
 	}
 }
 
 // Client connects as a client that may publish and subscribe to every local topic.
 func Client(t testing.TB, core *localcore.Core) *ipc.Client {
 	t.Helper()
-	env := external(t, core, "com.edgepdm.Test", `
+	env := external(t, core, "com.edgepdm.Test", []byte(`
 RecipeFormatVersion: "2020-01-25"
 ComponentName: com.edgepdm.Test
 ComponentVersion: 0.0.1
@@ -72,7 +74,7 @@ Manifests:
   - Platform: {os: linux}
     Lifecycle: {run: {Script: exit 0}}
     Artifacts: []
-`)
+`))
 	options, err := ipc.FromEnvironment(func(name string) string { return env[name] })
 	if err != nil {
 		t.Fatal(err)
@@ -85,10 +87,10 @@ Manifests:
 	return client
 }
 
-func external(t testing.TB, core *localcore.Core, name, recipe string) map[string]string {
+func external(t testing.TB, core *localcore.Core, name string, recipe []byte) map[string]string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "recipe.yaml")
-	if err := os.WriteFile(file, []byte(recipe), 0o600); err != nil {
+	if err := os.WriteFile(file, recipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	env, err := core.AddExternal(name, file)

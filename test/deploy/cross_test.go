@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"edgepdm/shared/event"
 	"edgepdm/test/need"
 )
 
@@ -49,7 +50,7 @@ func TestProgramsRunOnEveryArchitecture(t *testing.T) {
 	for _, arch := range []string{"amd64", "arm64", "armv7"} {
 		t.Run(arch, func(t *testing.T) {
 			for project, name := range projects {
-				if name == suiteName {
+				if name == event.Suite {
 					continue
 				}
 				program := filepath.Base(project)
@@ -61,7 +62,7 @@ func TestProgramsRunOnEveryArchitecture(t *testing.T) {
 					t.Errorf("%s -help says %q", program, got)
 				}
 			}
-			folder := filepath.Join(tree, "artifacts", engineName, "0.1.0")
+			folder := filepath.Join(tree, "artifacts", event.InferenceEngine, "0.1.0")
 			scores := runOn(t, arch, rows, filepath.Join(folder, "inference-engine-linux-"+arch), "score", "-model", filepath.Join(folder, "model.ubj"))
 			table, err := csv.NewReader(strings.NewReader(scores)).ReadAll()
 			if err != nil || len(table) != len(margins)+1 {

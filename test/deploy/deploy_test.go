@@ -9,23 +9,19 @@ import (
 	"path/filepath"
 	"testing"
 
+	"edgepdm/shared/event"
 	"edgepdm/test/need"
 )
 
 // projects are the GDK projects by the folder they lie in, below the root, with their component.
 var projects = map[string]string{
-	"recipes/alarm-manager":    "com.edgepdm.AlarmManager",
-	"recipes/cloud-forwarder":  "com.edgepdm.CloudForwarder",
-	"recipes/inference-engine": "com.edgepdm.InferenceEngine",
-	"recipes/model-fetcher":    "com.edgepdm.ModelFetcher",
-	"recipes/sensor-simulator": "com.edgepdm.SensorSimulator",
-	".":                        suiteName,
+	"recipes/alarm-manager":    event.AlarmManager,
+	"recipes/cloud-forwarder":  event.CloudForwarder,
+	"recipes/inference-engine": event.InferenceEngine,
+	"recipes/model-fetcher":    event.ModelFetcher,
+	"recipes/sensor-simulator": event.SensorSimulator,
+	".":                        event.Suite,
 }
-
-const (
-	suiteName     = "com.edgepdm.Suite"
-	simulatorName = "com.edgepdm.SensorSimulator"
-)
 
 // stage fills a folder with the staged tree.
 func stage(t *testing.T, args ...string) (dir string) {

@@ -13,8 +13,6 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"edgepdm/components/alarm-manager/alarms"
-	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/test/localcloud"
@@ -73,7 +71,7 @@ func TestStagedTreeOnTheDevice(t *testing.T) {
 			}
 			for _, c := range p.core.Components() {
 				want := localcore.StateRunning
-				if c.Name == suiteName {
+				if c.Name == event.Suite {
 					want = localcore.StateFinished
 				}
 				if err := p.core.WaitState(t.Context(), c.Name, want); err != nil {
@@ -89,7 +87,7 @@ func TestStagedTreeOnTheDevice(t *testing.T) {
 			changeConfiguration(t, p, 0.75, true, m.restarts)
 			refuseBadConfiguration(t, p, m.rejects)
 			p.cloud.SetUplink(false)
-			p.await("predictions wait on disk", func() bool { return forwarder.Waiting(p.health[forwarderName].Counters) >= 50 })
+			p.await("predictions wait on disk", func() bool { return p.health[event.CloudForwarder].Waiting() >= 50 })
 			for _, version := range []string{"1.1.0", "1.0.0"} {
 				bringTo(t, p, trees[version], version)
 			}
@@ -111,13 +109,13 @@ func TestStagedTreeOnTheDevice(t *testing.T) {
 // changeConfiguration lowers the engine's threshold by a deployment.
 func changeConfiguration(t *testing.T, p *plant, threshold float64, fromCloud, restarts bool) {
 	t.Helper()
-	before := p.pid(engineName)
-	d := localcore.Deployment{FromCloud: fromCloud, ConfigurationUpdate: updates(map[string]map[string]any{engineName: {"threshold": threshold}})}
+	before := p.pid(event.InferenceEngine)
+	d := localcore.Deployment{FromCloud: fromCloud, ConfigurationUpdate: updates(map[string]map[string]any{event.InferenceEngine: {"threshold": threshold}})}
 	if err := p.carryOut(d); err != nil {
 		t.Fatal(err)
 	}
 	p.await("the new threshold is in force", func() bool { return p.prediction.Threshold == threshold })
-	if restarted := p.pid(engineName) != before; restarted != restarts {
+	if restarted := p.pid(event.InferenceEngine) != before; restarted != restarts {
 		t.Errorf("the engine was restarted by a change of configuration: %v, want %v", restarted, restarts)
 	}
 }
@@ -127,25 +125,25 @@ func changeConfiguration(t *testing.T, p *plant, threshold float64, fromCloud, r
 func refuseBadConfiguration(t *testing.T, p *plant, rejects bool) {
 	t.Helper()
 	const problem = "threshold: 7 is not between 0 and 1"
-	err := p.deploy(nil, map[string]map[string]any{engineName: {"threshold": 7}})
+	err := p.deploy(nil, map[string]map[string]any{event.InferenceEngine: {"threshold": 7}})
 	if rejects != (err != nil && strings.Contains(err.Error(), problem)) {
 		t.Errorf("deployment of a bad configuration: %v", err)
 	}
 	bad := func() bool {
-		h := p.health[engineName]
+		h := p.health[event.InferenceEngine]
 		return h.State == event.StateBadConfig && strings.Contains(h.Detail, problem)
 	}
 	if !rejects {
 		p.await("the engine refuses its configuration", bad)
 	}
 	p.mu.Lock()
-	seen, run := p.prediction.Seq, p.health[engineName].Run
+	seen, run := p.prediction.Seq, p.health[event.InferenceEngine].Run
 	p.mu.Unlock()
 	p.await("the last good configuration stays in force", func() bool { return p.prediction.Seq > seen+2 && p.prediction.Threshold == 0.75 })
-	if err := p.core.RestartComponent(t.Context(), engineName); err != nil {
+	if err := p.core.RestartComponent(t.Context(), event.InferenceEngine); err != nil {
 		t.Fatal(err)
 	}
-	p.await("the engine runs again", func() bool { return p.health[engineName].Run != run })
+	p.await("the engine runs again", func() bool { return p.health[event.InferenceEngine].Run != run })
 	if !rejects {
 		p.await("the restarted engine refuses its configuration", bad)
 	}
@@ -153,11 +151,11 @@ func refuseBadConfiguration(t *testing.T, p *plant, rejects bool) {
 	seen = p.prediction.Seq
 	p.mu.Unlock()
 	p.await("the last good configuration is in force after a restart", func() bool { return p.prediction.Seq > seen+2 && p.prediction.Threshold == 0.75 })
-	if err := p.deploy(nil, map[string]map[string]any{engineName: {"threshold": 0.5}}); err != nil {
+	if err := p.deploy(nil, map[string]map[string]any{event.InferenceEngine: {"threshold": 0.5}}); err != nil {
 		t.Fatal(err)
 	}
 	p.await("a good configuration is taken again", func() bool {
-		return p.health[engineName].State == event.StateOK && p.prediction.Threshold == 0.5
+		return p.health[event.InferenceEngine].State == event.StateOK && p.prediction.Threshold == 0.5
 	})
 }
 
@@ -165,25 +163,25 @@ func refuseBadConfiguration(t *testing.T, p *plant, rejects bool) {
 func bringTo(t *testing.T, p *plant, tree, version string) {
 	t.Helper()
 	p.mu.Lock()
-	waiting, raised := forwarder.Waiting(p.health[forwarderName].Counters), p.alarms()
+	waiting, raised := p.health[event.CloudForwarder].Waiting(), p.alarms()
 	p.mu.Unlock()
 	if err := p.carryOut(localcore.Deployment{Components: all(version), Stage: tree}); err != nil {
 		t.Fatal(err)
 	}
 	p.await("all components run in version "+version, func() bool {
 		for _, name := range projects {
-			if h := p.health[name]; name != suiteName && (h.Version != version || h.State != event.StateOK && h.State != event.StateDegraded) {
+			if h := p.health[name]; name != event.Suite && (h.Version != version || h.State != event.StateOK && h.State != event.StateDegraded) {
 				return false
 			}
 		}
 		return true
 	})
 	p.await("the alarm manager has seen rows enough to raise alarms again", func() bool {
-		return p.health[alarmName].Counters[alarms.CounterPredictions] > 100
+		return p.health[event.AlarmManager].Counters[event.CounterPredictions] > 100
 	})
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if got := forwarder.Waiting(p.health[forwarderName].Counters); got < waiting {
+	if got := p.health[event.CloudForwarder].Waiting(); got < waiting {
 		t.Errorf("%s: %d messages wait, before the change %d", version, got, waiting)
 	}
 	if p.prediction.Model.Version != "2.0.0" || p.prediction.Threshold != 0.5 {
@@ -219,14 +217,14 @@ func TestFilesOfANewerVersion(t *testing.T) {
 		}
 	}
 	p.await("the shipped model scores", func() bool { return p.prediction.Model.Version != "2.0.0" })
-	for _, name := range []string{alarmName, fetcherName} {
+	for _, name := range []string{event.AlarmManager, event.ModelFetcher} {
 		p.await(name+" says why it does not work", func() bool {
 			h := p.health[name]
 			return h.State == event.StateDegraded && strings.Contains(h.Detail, "format 9")
 		})
 	}
 	for _, c := range p.core.Components() {
-		if c.Name != suiteName && (c.State != localcore.StateRunning || c.Restarts != 1) {
+		if c.Name != event.Suite && (c.State != localcore.StateRunning || c.Restarts != 1) {
 			t.Errorf("%s is %s after %d restarts", c.Name, c.State, c.Restarts)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/shared/event"
 	"edgepdm/test/need"
 )
 
@@ -165,9 +166,9 @@ func TestConsoleConfigurationIsValid(t *testing.T) {
 	if err := json.Unmarshal(heredoc(t, "console.md", "deployment.json"), &deployment); err != nil {
 		t.Fatal(err)
 	}
-	pasted := map[string][]string{forwarderName: {texts[0]}, fetcherName: {texts[1]}, engineName: {texts[2]}}
+	pasted := map[string][]string{event.CloudForwarder: {texts[0]}, event.ModelFetcher: {texts[1]}, event.InferenceEngine: {texts[2]}}
 	for name, component := range deployment {
-		if !slices.Contains([]string{suiteName, forwarderName, fetcherName, engineName, simulatorName}, name) || component.Version != "1.0.0" {
+		if !slices.Contains([]string{event.Suite, event.CloudForwarder, event.ModelFetcher, event.InferenceEngine, event.SensorSimulator}, name) || component.Version != "1.0.0" {
 			t.Errorf("deployment has %s %s", name, component.Version)
 		}
 		if component.Update.Merge != "" {
@@ -187,15 +188,15 @@ func TestConsoleConfigurationIsValid(t *testing.T) {
 				err = decoder.Decode(into)
 			}
 			switch name {
-			case forwarderName:
+			case event.CloudForwarder:
 				if decode(&forwarderConfig); err == nil {
 					err = forwarderConfig.Validate()
 				}
-			case fetcherName:
+			case event.ModelFetcher:
 				if decode(&fetcherConfig); err == nil {
 					err = fetcherConfig.Validate()
 				}
-			case engineName:
+			case event.InferenceEngine:
 				if decode(&engineConfig); err == nil {
 					err = engineConfig.Validate()
 				}
@@ -245,4 +246,21 @@ func anchors(page string) (names []string) {
 		}
 	}
 	return names
+}
+
+// The table of folders in architecture.md names every folder with programs or packages, and none that is not there.
+func TestArchitectureNamesEveryFolder(t *testing.T) {
+	root := need.Root(t)
+	page := string(read(t, root, "docs", "architecture.md"))
+	for _, top := range []string{"components", "shared", "scripts", "test"} {
+		entries, err := os.ReadDir(filepath.Join(root, top))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			if folder := top + "/" + entry.Name(); entry.IsDir() && !strings.Contains(page, "["+folder+"](../"+folder+")") {
+				t.Errorf("docs/architecture.md has no link to %s", folder)
+			}
+		}
+	}
 }

@@ -13,7 +13,8 @@ import (
 	"sync"
 	"testing"
 
-	"gopkg.in/yaml.v3"
+	"edgepdm/shared/event"
+	"edgepdm/shared/recipe"
 )
 
 // greengrassCloud stands in for the service AWS IoT Greengrass, which moto lacks, as far as the pages use it.
@@ -46,7 +47,7 @@ func (c *greengrassCloud) state() (components, deployments, devices []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, d := range c.deployments {
-		deployments = append(deployments, d.components[suiteName].Version+" "+d.Status)
+		deployments = append(deployments, d.components[event.Suite].Version+" "+d.Status)
 	}
 	return slices.Sorted(maps.Keys(c.components)), deployments, slices.Sorted(maps.Keys(c.devices))
 }
@@ -113,18 +114,15 @@ func (c *greengrassCloud) arn(body []byte) string {
 	var request struct {
 		Recipe []byte `json:"inlineRecipe"`
 	}
-	var recipe struct {
-		Name    string `yaml:"ComponentName"`
-		Version string `yaml:"ComponentVersion"`
+	if err := json.Unmarshal(body, &request); err != nil {
+		c.t.Errorf("read request: %v", err)
 	}
-	err := json.Unmarshal(body, &request)
-	if err == nil {
-		err = yaml.Unmarshal(request.Recipe, &recipe)
+	r, err := recipe.Parse(request.Recipe)
+	if err != nil {
+		c.t.Errorf("read recipe: %v", err)
+		return ""
 	}
-	if err != nil || recipe.Name == "" {
-		c.t.Errorf("a recipe that cannot be read: %v", err)
-	}
-	return "arn:aws:greengrass:eu-west-1:123456789012:components:" + recipe.Name + ":versions:" + recipe.Version
+	return "arn:aws:greengrass:eu-west-1:123456789012:components:" + r.Name + ":versions:" + r.Version
 }
 
 // deployment creates, lists, cancels or deletes deployments, of which one is active.

@@ -28,11 +28,6 @@ import (
 )
 
 const (
-	alarmName     = "com.edgepdm.AlarmManager"
-	engineName    = "com.edgepdm.InferenceEngine"
-	fetcherName   = "com.edgepdm.ModelFetcher"
-	forwarderName = "com.edgepdm.CloudForwarder"
-
 	modelPrefix = "models/compressor"
 	patience    = 90 * time.Second
 )
@@ -252,17 +247,17 @@ func (p *plant) configuration() map[string]map[string]any {
 	cloud := p.cloud.Endpoints()
 	keys := []any{base64.StdEncoding.EncodeToString(p.key.Public().(ed25519.PublicKey))}
 	update := map[string]map[string]any{
-		alarmName:  {"raise": 0.000001, "silence": "0s", "uplinkDown": "0s", "republish": "1s"},
-		engineName: {"publicKeys": keys},
-		fetcherName: {
+		event.AlarmManager:    {"raise": 0.000001, "silence": "0s", "uplinkDown": "0s", "republish": "1s"},
+		event.InferenceEngine: {"publicKeys": keys},
+		event.ModelFetcher: {
 			"bucket": cloud.Bucket, "prefix": modelPrefix, "publicKeys": keys, "poll": "1s", "timeout": "2s",
 			"endpoints": map[string]any{"s3": cloud.S3},
 		},
-		forwarderName: {
+		event.CloudForwarder: {
 			"alertTopicArn": cloud.TopicARN, "sample": "0s", "retryMax": "1s", "timeout": "2s",
 			"endpoints": map[string]any{"iotData": cloud.IoTData, "sns": cloud.SNS, "caFile": cloud.CAFile},
 		},
-		simulatorName: {"rate": 10},
+		event.SensorSimulator: {"rate": 10},
 	}
 	for _, merge := range update {
 		merge["healthInterval"] = "300ms"

@@ -18,46 +18,24 @@ import (
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/components/sensor-simulator/simulator"
+	"edgepdm/shared/event"
+	"edgepdm/shared/recipe"
 	"edgepdm/test/need"
 )
-
-// maxRecipe is the largest recipe that AWS and nucleus lite accept, in bytes.
-const maxRecipe = 16_000
 
 // recipeText is a project's recipe with a version in it, as it is deployed.
 func recipeText(t *testing.T, project string) string {
 	t.Helper()
-	return strings.ReplaceAll(string(read(t, need.Root(t), project, "recipe.yaml")), "{COMPONENT_VERSION}", "1.2.3")
+	return string(recipe.WithVersion(read(t, need.Root(t), project, "recipe.yaml"), "1.2.3"))
 }
 
-// document is a recipe as far as the tests look into it.
-type document struct {
-	ComponentName          string                       `yaml:"ComponentName"`
-	ComponentVersion       string                       `yaml:"ComponentVersion"`
-	ComponentDependencies  map[string]map[string]string `yaml:"ComponentDependencies"`
-	ComponentConfiguration struct {
-		DefaultConfiguration yaml.Node `yaml:"DefaultConfiguration"`
-	} `yaml:"ComponentConfiguration"`
-	Manifests []struct {
-		Platform  map[string]string `yaml:"Platform"`
-		Lifecycle struct {
-			Run struct {
-				Script string `yaml:"Script"`
-			} `yaml:"run"`
-		} `yaml:"Lifecycle"`
-		Artifacts []struct {
-			URI        string            `yaml:"Uri"`
-			Permission map[string]string `yaml:"Permission"`
-		} `yaml:"Artifacts"`
-	} `yaml:"Manifests"`
-}
-
-func parse(t *testing.T, text string) (d document) {
+func parse(t *testing.T, text string) *recipe.Recipe {
 	t.Helper()
-	if err := yaml.Unmarshal([]byte(text), &d); err != nil {
+	r, err := recipe.Parse([]byte(text))
+	if err != nil {
 		t.Fatal(err)
 	}
-	return d
+	return r
 }
 
 func schema(t *testing.T) *jsonschema.Schema {
@@ -101,11 +79,8 @@ func TestRecipesFollowTheSchema(t *testing.T) {
 		if err := s.Validate(instance(t, text)); err != nil {
 			t.Errorf("%s: %v", project, err)
 		}
-		if got := parse(t, text).ComponentName; got != name {
+		if got := parse(t, text).Name; got != name {
 			t.Errorf("%s: ComponentName %q, want %q", project, got, name)
-		}
-		if len(text) > maxRecipe {
-			t.Errorf("%s: %d bytes, a recipe has at most %d", project, len(text), maxRecipe)
 		}
 	}
 }
@@ -142,21 +117,21 @@ func TestManifestsCoverAllArchitectures(t *testing.T) {
 	platforms := []string{"amd64 ", "aarch64 ", "arm armv7l"}
 	suffixes := []string{"amd64", "arm64", "armv7"}
 	for project, name := range projects {
-		d := parse(t, recipeText(t, project))
-		if name == suiteName {
+		r := parse(t, recipeText(t, project))
+		if name == event.Suite {
 			continue
 		}
 		var got []string
-		for i, m := range d.Manifests {
+		for i, m := range r.Manifests {
 			got = append(got, m.Platform["architecture"]+" "+m.Platform["architecture.detail"])
 			program := filepath.Base(project) + "-linux-" + suffixes[min(i, len(suffixes)-1)]
-			if want := `exec "{artifacts:path}/` + program + `"`; !strings.HasPrefix(m.Lifecycle.Run.Script, want) {
-				t.Errorf("%s: script %q, want %s", name, m.Lifecycle.Run.Script, want)
+			if want := `exec "{artifacts:path}/` + program + `"`; !strings.HasPrefix(m.Run.Script, want) {
+				t.Errorf("%s: script %q, want %s", name, m.Run.Script, want)
 			}
 			for _, a := range m.Artifacts {
 				isProgram := strings.HasSuffix(a.URI, "/"+program)
-				if (a.Permission["Execute"] == "OWNER") != isProgram {
-					t.Errorf("%s: artifact %s has Execute %s", name, a.URI, a.Permission["Execute"])
+				if a.Executable != isProgram {
+					t.Errorf("%s: artifact %s is executable: %v", name, a.URI, a.Executable)
 				}
 			}
 		}
@@ -167,21 +142,21 @@ func TestManifestsCoverAllArchitectures(t *testing.T) {
 }
 
 func TestSuiteDependsOnProductionComponents(t *testing.T) {
-	d := parse(t, recipeText(t, "."))
+	r := parse(t, recipeText(t, "."))
 	for _, name := range projects {
-		dependency, depends := d.ComponentDependencies[name]
-		if want := name != suiteName && name != simulatorName; depends != want {
+		dependency, depends := r.Dependencies[name]
+		if want := name != event.Suite && name != event.SensorSimulator; depends != want {
 			t.Errorf("the suite depends on %s: %v", name, depends)
 		}
-		if depends && dependency["DependencyType"] != "SOFT" {
-			t.Errorf("the suite depends %s on %s", dependency["DependencyType"], name)
+		if depends && dependency.Type != "SOFT" {
+			t.Errorf("the suite depends %s on %s", dependency.Type, name)
 		}
 	}
-	if len(d.ComponentDependencies) != len(projects)-2 {
-		t.Errorf("the suite depends on something else: %v", d.ComponentDependencies)
+	if len(r.Dependencies) != len(projects)-2 {
+		t.Errorf("the suite depends on something else: %v", r.Dependencies)
 	}
-	if len(d.Manifests) != 1 || len(d.Manifests[0].Artifacts) != 0 || d.Manifests[0].Lifecycle.Run.Script != "exit 0" {
-		t.Errorf("the suite's manifests %+v", d.Manifests)
+	if len(r.Manifests) != 1 || len(r.Manifests[0].Artifacts) != 0 || r.Manifests[0].Run.Script != "exit 0" {
+		t.Errorf("the suite's manifests %+v", r.Manifests)
 	}
 }
 
@@ -195,14 +170,21 @@ func TestConfigurationIsDocumentedAndTrue(t *testing.T) {
 		"recipes/model-fetcher":    fetcher.Default(),
 		"recipes/sensor-simulator": simulator.Default(),
 	} {
-		d := parse(t, recipeText(t, project))
+		var withComments struct {
+			Configuration struct {
+				Default yaml.Node `yaml:"DefaultConfiguration"`
+			} `yaml:"ComponentConfiguration"`
+		}
+		if err := yaml.Unmarshal([]byte(recipeText(t, project)), &withComments); err != nil {
+			t.Fatal(err)
+		}
 		want := make(map[string]string)
 		flattenStruct(want, "", reflect.ValueOf(defaults))
 		for key, value := range common {
 			want[key] = value
 		}
 		got := make(map[string]string)
-		flattenYAML(t, got, "", &d.ComponentConfiguration.DefaultConfiguration, project)
+		flattenYAML(t, got, "", &withComments.Configuration.Default, project)
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: defaults\n%v, the program's\n%v", project, got, want)
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"edgepdm/shared/event"
 	"edgepdm/test/need"
 )
 
@@ -126,8 +127,8 @@ func TestLocalDeploy(t *testing.T) {
 		},
 		{
 			"a given version and the newest", []string{"greengrass-cli"},
-			[]string{"com.edgepdm.AlarmManager=1.9.0", simulatorName}, "greengrass-cli",
-			slices.Concat([]string{"  deployment", "  create"}, dirs, merge("com.edgepdm.AlarmManager=1.9.0", simulatorName+"=1.2.3")),
+			[]string{"com.edgepdm.AlarmManager=1.9.0", event.SensorSimulator}, "greengrass-cli",
+			slices.Concat([]string{"  deployment", "  create"}, dirs, merge("com.edgepdm.AlarmManager=1.9.0", event.SensorSimulator+"=1.2.3")),
 		},
 		{
 			"configuration", []string{"greengrass-cli"},
@@ -137,13 +138,13 @@ func TestLocalDeploy(t *testing.T) {
 		},
 		{
 			"removal alone", []string{"greengrass-cli"},
-			[]string{"--remove", "com.edgepdm.Suite", "-d", simulatorName}, "greengrass-cli",
-			[]string{"  deployment", "  create", "  --remove", "  com.edgepdm.Suite", "  --remove", "  " + simulatorName},
+			[]string{"--remove", "com.edgepdm.Suite", "-d", event.SensorSimulator}, "greengrass-cli",
+			[]string{"  deployment", "  create", "  --remove", "  com.edgepdm.Suite", "  --remove", "  " + event.SensorSimulator},
 		},
 		{
 			"lite", []string{"ggl-cli"},
-			[]string{"--remove", simulatorName, "com.edgepdm.Suite"}, "ggl-cli",
-			[]string{"  deploy", "  -r", "  TREE/recipes", "  -a", "  TREE/artifacts", "  -c", "  com.edgepdm.Suite=1.2.3", "  -d", "  " + simulatorName},
+			[]string{"--remove", event.SensorSimulator, "com.edgepdm.Suite"}, "ggl-cli",
+			[]string{"  deploy", "  -r", "  TREE/recipes", "  -a", "  TREE/artifacts", "  -c", "  com.edgepdm.Suite=1.2.3", "  -d", "  " + event.SensorSimulator},
 		},
 		{
 			"both there, one chosen", []string{"greengrass-cli", "ggl-cli"},

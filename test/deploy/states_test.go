@@ -16,7 +16,7 @@ import (
 // The page of states and codes has a row for each that a component can say, and for nothing else.
 func TestStatesPageIsComplete(t *testing.T) {
 	root := need.Root(t)
-	declared := append(constants(t, filepath.Join(root, "shared/event/prediction.go"), "State"),
+	declared := append(constants(t, filepath.Join(root, "shared/event/health.go"), "State"),
 		constants(t, filepath.Join(root, "shared/event/condition.go"), "Code")...)
 	if len(declared) < 10 {
 		t.Fatalf("constants found: %v", declared)

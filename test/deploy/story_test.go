@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"edgepdm/components/cloud-forwarder/forwarder"
-	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
@@ -25,8 +23,8 @@ func TestSuiteBringsItsDependencies(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			p := newPlant(t, tree, m.mode)
 			merges := p.configuration()
-			delete(merges, simulatorName) // no dependency
-			if err := p.deploy(map[string]string{suiteName: "1.0.0"}, merges); err != nil {
+			delete(merges, event.SensorSimulator) // no dependency
+			if err := p.deploy(map[string]string{event.Suite: "1.0.0"}, merges); err != nil {
 				t.Fatal(err)
 			}
 			var there []string
@@ -36,7 +34,7 @@ func TestSuiteBringsItsDependencies(t *testing.T) {
 					t.Errorf("%s %s is there", c.Name, c.Version)
 				}
 			}
-			for _, name := range []string{suiteName, alarmName, engineName, fetcherName, forwarderName} {
+			for _, name := range []string{event.Suite, event.AlarmManager, event.InferenceEngine, event.ModelFetcher, event.CloudForwarder} {
 				if !slices.Contains(there, name) {
 					t.Errorf("%s is not there: %v", name, there)
 				}
@@ -47,7 +45,7 @@ func TestSuiteBringsItsDependencies(t *testing.T) {
 			if m.mode == localcore.Lite {
 				return // the tree that is handed over again is another story
 			}
-			if err := p.deploy(map[string]string{alarmName: "1.0.0"}, map[string]map[string]any{alarmName: merges[alarmName]}); err != nil {
+			if err := p.deploy(map[string]string{event.AlarmManager: "1.0.0"}, map[string]map[string]any{event.AlarmManager: merges[event.AlarmManager]}); err != nil {
 				t.Fatal(err)
 			}
 			if got := p.silence(); got != "0s" {
@@ -59,7 +57,7 @@ func TestSuiteBringsItsDependencies(t *testing.T) {
 
 // silence is the alarm manager's, as it is configured.
 func (p *plant) silence() any {
-	configuration, _ := p.core.Configuration(alarmName)
+	configuration, _ := p.core.Configuration(event.AlarmManager)
 	return configuration["silence"]
 }
 
@@ -72,7 +70,7 @@ func TestSecondDeploymentOnLite(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.await("rows are scored", func() bool { return p.prediction.Seq > 3 })
-	before := p.pid(engineName)
+	before := p.pid(event.InferenceEngine)
 	for _, tree := range []string{first, joined(t, first, second)} {
 		err := p.carryOut(localcore.Deployment{Components: all("1.0.0"), Stage: tree})
 		if err == nil || !strings.Contains(err.Error(), "text file busy") {
@@ -83,14 +81,14 @@ func TestSecondDeploymentOnLite(t *testing.T) {
 	seen := p.prediction.Seq
 	p.mu.Unlock()
 	p.await("rows are scored after it", func() bool { return p.prediction.Seq > seen+3 })
-	if p.pid(engineName) != before {
+	if p.pid(event.InferenceEngine) != before {
 		t.Error("a deployment that failed restarted the engine")
 	}
 	if err := p.carryOut(localcore.Deployment{Components: all("1.1.0"), Stage: second}); err != nil {
 		t.Fatal(err)
 	}
-	p.await("the engine runs in the new version", func() bool { return p.health[engineName].Version == "1.1.0" })
-	old := filepath.Join(p.root, "packages", "artifacts", engineName, "1.0.0")
+	p.await("the engine runs in the new version", func() bool { return p.health[event.InferenceEngine].Version == "1.1.0" })
+	old := filepath.Join(p.root, "packages", "artifacts", event.InferenceEngine, "1.0.0")
 	if _, err := os.Stat(old); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%s: %v", old, err)
 	}
@@ -107,7 +105,7 @@ func TestOfflineCore(t *testing.T) {
 				o.Builtins = []string{"aws.greengrass.TokenExchangeService"}
 			}
 		})
-		err := p.deploy(map[string]string{suiteName: "1.0.0", simulatorName: "1.0.0"}, map[string]map[string]any{simulatorName: {"rate": 10}})
+		err := p.deploy(map[string]string{event.Suite: "1.0.0", event.SensorSimulator: "1.0.0"}, map[string]map[string]any{event.SensorSimulator: {"rate": 10}})
 		switch {
 		case !named && (err == nil || !strings.Contains(err.Error(), "configured to run offline")):
 			t.Errorf("without the service: %v", err)
@@ -123,7 +121,7 @@ func TestOfflineCore(t *testing.T) {
 func (p *plant) checkStarts() {
 	p.t.Helper()
 	for _, c := range p.core.Components() {
-		if c.Name != suiteName && (c.State != localcore.StateRunning || c.Restarts != 0) {
+		if c.Name != event.Suite && (c.State != localcore.StateRunning || c.Restarts != 0) {
 			p.t.Errorf("%s is %s after %d restarts", c.Name, c.State, c.Restarts)
 		}
 	}
@@ -149,7 +147,7 @@ func TestDaemonsOfLiteCrash(t *testing.T) {
 	}
 	p.listen()
 	p.await("the engine and the forwarder noticed that they hear nothing", func() bool {
-		return p.health[engineName].Counters[component.CounterDeaf] > 0 && p.health[forwarderName].Counters[component.CounterDeaf] > 0
+		return p.health[event.InferenceEngine].Counters[event.CounterDeaf] > 0 && p.health[event.CloudForwarder].Counters[event.CounterDeaf] > 0
 	})
 	scored("a crash of ggpubsubd")
 	for range 3 { // more often than systemd starts a component again
@@ -176,9 +174,9 @@ func TestNoCredentials(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.await("the forwarder tells what it lacks", func() bool {
-				h := p.health[forwarderName]
+				h := p.health[event.CloudForwarder]
 				told := strings.Contains(h.Detail, "token exchange service: 403") || m.mode == localcore.Lite
-				return forwarder.Waiting(h.Counters) >= 20 && h.Uplink == event.UplinkDown && told
+				return h.Waiting() >= 20 && h.Uplink == event.UplinkDown && told
 			})
 			p.checkStarts()
 			p.cloud.RefuseCredentials(0)
@@ -199,15 +197,17 @@ func TestHotDeploymentOnClassic(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.await("rows are scored", func() bool { return p.prediction.Seq > 3 })
-	before := p.pid(engineName)
-	if err := p.deploy(all("1.0.0"), map[string]map[string]any{engineName: {"threshold": 0.75}}); err != nil {
+	before := p.pid(event.InferenceEngine)
+	if err := p.deploy(all("1.0.0"), map[string]map[string]any{event.InferenceEngine: {"threshold": 0.75}}); err != nil {
 		t.Fatal(err)
 	}
-	p.await("the new threshold is in force", func() bool { return p.prediction.Threshold == 0.75 && p.health[engineName].State == event.StateOK })
-	if p.pid(engineName) != before {
+	p.await("the new threshold is in force", func() bool {
+		return p.prediction.Threshold == 0.75 && p.health[event.InferenceEngine].State == event.StateOK
+	})
+	if p.pid(event.InferenceEngine) != before {
 		t.Error("the engine was started again")
 	}
-	files, err := filepath.Glob(filepath.Join(p.root, "packages", "artifacts", engineName, "1.0.0", "*"))
+	files, err := filepath.Glob(filepath.Join(p.root, "packages", "artifacts", event.InferenceEngine, "1.0.0", "*"))
 	if err != nil || len(files) < 2 {
 		t.Fatalf("artifacts %v, %v", files, err)
 	}
@@ -216,11 +216,13 @@ func TestHotDeploymentOnClassic(t *testing.T) {
 			t.Errorf("%s can be read: %v, %v", file, info, err)
 		}
 	}
-	if text := string(read(t, filepath.Join(p.root, "logs", engineName+".log"))); strings.Contains(text, "level=ERROR") {
+	if text := string(read(t, filepath.Join(p.root, "logs", event.InferenceEngine+".log"))); strings.Contains(text, "level=ERROR") {
 		t.Errorf("the engine tells an error:\n%s", text)
 	}
-	if err := p.core.RestartComponent(t.Context(), engineName); err != nil {
+	if err := p.core.RestartComponent(t.Context(), event.InferenceEngine); err != nil {
 		t.Fatal(err)
 	}
-	p.await("the engine runs after its next start", func() bool { return p.prediction.Threshold == 0.75 && p.health[engineName].State == event.StateOK })
+	p.await("the engine runs after its next start", func() bool {
+		return p.prediction.Threshold == 0.75 && p.health[event.InferenceEngine].State == event.StateOK
+	})
 }

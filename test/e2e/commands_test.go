@@ -71,7 +71,7 @@ func TestCommandsOfAPerson(t *testing.T) {
 	expect(0, "there are no dead letters", forwarder, "replay")
 
 	expect(0, "model before: none", fetcher, "status")
-	expect(1, "no roll-back: there is no model before", fetcher, "rollback")
+	expect(1, "rollback failed: there is no model before", fetcher, "rollback")
 	expect(0, "no model is published", fetcher, "look")
 	p.PublishModel("1.1.0")
 	expect(0, "simulated-compressor 1.1.0: delivered at", fetcher, "look")

@@ -154,7 +154,7 @@ func publish(ctx context.Context, client *ipc.Client, topic string, m message) e
 	if err != nil {
 		return err
 	}
-	_, err = client.PublishToTopic(ctx, ipc.PublishToTopicRequest{
+	err = client.PublishToTopic(ctx, ipc.PublishToTopicRequest{
 		Topic: topic, PublishMessage: ipc.PublishMessage{JSONMessage: &ipc.JSONMessage{Message: document}},
 	})
 	return err

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"edgepdm/shared/wait"
 )
 
 // maxTries is how often Lambda runs a function on an asynchronous event.
@@ -89,7 +91,7 @@ func (s *subscription) run(ctx context.Context) {
 func (s *subscription) deliver(ctx context.Context, event []byte, n notification) {
 	var err error
 	for try := 1; try <= maxTries; try++ {
-		if try > 1 && !pause(ctx, s.retryDelay<<(try-2)) {
+		if try > 1 && !wait.For(ctx, s.retryDelay<<(try-2)) {
 			return
 		}
 		if err = s.invoke(ctx, event); err == nil || ctx.Err() != nil {
@@ -107,18 +109,6 @@ func (s *subscription) deadLetters() []DeadLetter {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.dead)
-}
-
-// pause waits, and reports whether ctx let it.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // mailbox keeps what subscribers by e-mail get.

@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"edgepdm/shared/durable"
+	"edgepdm/shared/recipe"
 )
 
 // A nucleus keeps recipes and artifacts of what was handed over to it below packages/; only there it looks for versions.
@@ -27,7 +30,7 @@ func (c *Core) handOver(stage string) error {
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err == nil {
-			err = writeFile(filepath.Join(c.recipesDir(), filepath.Base(file)), data, 0o600)
+			err = durable.WriteFileAtomic(filepath.Join(c.recipesDir(), filepath.Base(file)), data, 0o600)
 		}
 		if err != nil {
 			return fmt.Errorf("copy recipe: %w", err)
@@ -55,42 +58,42 @@ func (c *Core) installed(name string) ([]string, error) {
 func splitRecipe(file string) (name, version string) {
 	base := strings.TrimSuffix(filepath.Base(file), ".yaml")
 	for i, r := range base {
-		if r == '-' && versionPattern.MatchString(base[i+1:]) {
+		if r == '-' && recipe.ValidVersion(base[i+1:]) {
 			return base[:i], base[i+1:]
 		}
 	}
 	return base, ""
 }
 
-func (c *Core) installedRecipe(name, version string) (*recipe, error) {
-	r, err := readRecipe(filepath.Join(c.recipesDir(), name+"-"+version+".yaml"))
+func (c *Core) installedRecipe(name, version string) (*recipe.Recipe, error) {
+	r, err := recipe.Read(filepath.Join(c.recipesDir(), name+"-"+version+".yaml"))
 	if err != nil {
 		return nil, fmt.Errorf("deploy %s: %w", name, err)
 	}
-	if r.name != name || r.version != version {
-		return nil, fmt.Errorf("deploy %s: its recipe is of %s %s", name, r.name, r.version)
+	if r.Name != name || r.Version != version {
+		return nil, fmt.Errorf("deploy %s: its recipe is of %s %s", name, r.Name, r.Version)
 	}
 	return r, nil
 }
 
 // fetchClassic copies the artifacts of a component that is to be there. They are root's own: the component can read them
 // only after its next start, which gives them the permissions that the recipe says (unlock).
-func (c *Core) fetchClassic(stage string, r *recipe, m *manifest) error {
-	dir := c.artifactDir(r.name, r.version)
+func (c *Core) fetchClassic(stage string, r *recipe.Recipe, m *recipe.Manifest) error {
+	dir := c.artifactDir(r.Name, r.Version)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("deploy %s: %w", r.name, err)
+		return fmt.Errorf("deploy %s: %w", r.Name, err)
 	}
-	for _, a := range m.artifacts {
-		to := filepath.Join(dir, a.file())
-		data, err := os.ReadFile(filepath.Join(stage, "artifacts", r.name, r.version, a.file()))
+	for _, a := range m.Artifacts {
+		to := filepath.Join(dir, a.File())
+		data, err := os.ReadFile(filepath.Join(stage, "artifacts", r.Name, r.Version, a.File()))
 		if errors.Is(err, fs.ErrNotExist) && exists(to) {
 			continue // handed over before
 		}
 		if err == nil {
-			err = writeFile(to, data, 0)
+			err = durable.WriteFileAtomic(to, data, 0)
 		}
 		if err != nil {
-			return fmt.Errorf("deploy %s: artifact %s: %w", r.name, a.uri, err)
+			return fmt.Errorf("deploy %s: artifact %s: %w", r.Name, a.URI, err)
 		}
 	}
 	return nil
@@ -100,10 +103,10 @@ func (c *Core) fetchClassic(stage string, r *recipe, m *manifest) error {
 func (c *Core) unlock(s *spec) error {
 	for _, a := range s.artifacts {
 		mode := os.FileMode(0o400)
-		if a.executable {
+		if a.Executable {
 			mode = 0o500
 		}
-		if err := os.Chmod(filepath.Join(c.artifactDir(s.name, s.version), a.file()), mode); err != nil {
+		if err := os.Chmod(filepath.Join(c.artifactDir(s.name, s.version), a.File()), mode); err != nil {
 			return fmt.Errorf("set permissions of an artifact: %w", err)
 		}
 	}
@@ -158,10 +161,10 @@ func overwrite(to, from string) error {
 }
 
 // present makes sure that a component's artifacts were handed over.
-func (c *Core) present(r *recipe, m *manifest) error {
-	for _, a := range m.artifacts {
-		if _, err := os.Stat(filepath.Join(c.artifactDir(r.name, r.version), a.file())); err != nil {
-			return fmt.Errorf("deploy %s: artifact %s: %w", r.name, a.uri, err)
+func (c *Core) present(r *recipe.Recipe, m *recipe.Manifest) error {
+	for _, a := range m.Artifacts {
+		if _, err := os.Stat(filepath.Join(c.artifactDir(r.Name, r.Version), a.File())); err != nil {
+			return fmt.Errorf("deploy %s: artifact %s: %w", r.Name, a.URI, err)
 		}
 	}
 	return nil
@@ -174,10 +177,10 @@ func exists(path string) bool {
 
 // cleanUp removes the recipes and artifacts of all versions but those that are there and, on a classic nucleus, those
 // that were there before.
-func (c *Core) cleanUp(recipes map[string]*recipe) error {
+func (c *Core) cleanUp(recipes map[string]*recipe.Recipe) error {
 	keep := func(name, version string) bool {
 		r := recipes[name]
-		return r != nil && (r.version == version || c.dialect.keepsPrevious && c.previous[name] == version)
+		return r != nil && (r.Version == version || !c.lite && c.previous[name] == version)
 	}
 	files, err := filepath.Glob(filepath.Join(c.recipesDir(), "*.yaml"))
 	if err != nil {

@@ -6,6 +6,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"edgepdm/shared/recipe"
+	"edgepdm/test/localcore/classic"
 )
 
 // What the nuclei say when no version fits.
@@ -16,14 +19,14 @@ const (
 
 // plan is what is to be there after a deployment.
 type plan struct {
-	roots   map[string]string  // the version of each component that a deployment named
-	recipes map[string]*recipe // of the roots and all that they depend on
+	roots   map[string]string         // the version of each component that a deployment named
+	recipes map[string]*recipe.Recipe // of the roots and all that they depend on
 }
 
 // plan resolves a deployment: what earlier deployments named stays, and dependencies of both kinds come with it. What no
 // root depends on any more goes.
 func (c *Core) plan(d Deployment) (*plan, error) {
-	p := &plan{roots: maps.Clone(c.roots), recipes: make(map[string]*recipe)}
+	p := &plan{roots: maps.Clone(c.roots), recipes: make(map[string]*recipe.Recipe)}
 	for _, name := range d.Remove {
 		_, isRoot := p.roots[name]
 		if _, there := c.component(name); !there {
@@ -40,15 +43,15 @@ func (c *Core) plan(d Deployment) (*plan, error) {
 		}
 		p.roots[name] = d.Components[name]
 	}
-	if err := c.dialect.resolve(p); err != nil {
-		return nil, err
+	if c.lite {
+		return p, c.resolveLite(p)
 	}
-	return p, nil
+	return p, c.resolveClassic(p)
 }
 
 // rootRange is the requirement that a root's version makes.
-func rootRange(name, version string) (versionRange, error) {
-	r, err := parseRange(version)
+func rootRange(name, version string) (recipe.Range, error) {
+	r, err := recipe.ParseRange(version)
 	if err != nil {
 		return nil, fmt.Errorf("deploy %s: %w", name, err)
 	}
@@ -56,7 +59,7 @@ func rootRange(name, version string) (versionRange, error) {
 }
 
 // running returns the recipe of a component that is there, if its version fits.
-func (c *Core) running(name string, fits func(version) bool) *recipe {
+func (c *Core) running(name string, fits func(version string) bool) *recipe.Recipe {
 	comp, ok := c.component(name)
 	if !ok {
 		return nil
@@ -64,7 +67,7 @@ func (c *Core) running(name string, fits func(version) bool) *recipe {
 	c.mu.Lock()
 	r := comp.recipe
 	c.mu.Unlock()
-	if v, err := parseVersion(r.version); err != nil || !fits(v) {
+	if !fits(r.Version) {
 		return nil
 	}
 	return r
@@ -82,7 +85,7 @@ func (c *Core) resolveClassic(p *plan) error {
 		if err != nil {
 			return err
 		}
-		maps.DeleteFunc(p.recipes, func(name string, _ *recipe) bool { return demands[name] == nil })
+		maps.DeleteFunc(p.recipes, func(name string, _ *recipe.Recipe) bool { return demands[name] == nil })
 		changed = false
 		for _, name := range slices.Sorted(maps.Keys(demands)) {
 			if c.externals[name] {
@@ -98,7 +101,7 @@ func (c *Core) resolveClassic(p *plan) error {
 			if err != nil {
 				return err
 			}
-			if now := p.recipes[name]; now == nil || now.version != r.version {
+			if now := p.recipes[name]; now == nil || now.Version != r.Version {
 				p.recipes[name], changed = r, true
 			}
 		}
@@ -106,7 +109,7 @@ func (c *Core) resolveClassic(p *plan) error {
 	return errors.New("deploy: the components' demands of each other's versions have no solution")
 }
 
-func (c *Core) bestClassic(name string, d demand, root string) (*recipe, error) {
+func (c *Core) bestClassic(name string, d demand, root string) (*recipe.Recipe, error) {
 	staged, err := c.installed(name)
 	if err != nil {
 		return nil, err
@@ -114,22 +117,14 @@ func (c *Core) bestClassic(name string, d demand, root string) (*recipe, error) 
 	if root != "" && slices.Contains(staged, root) {
 		staged = []string{root} // a root's version is exact
 	} else if r := c.running(name, d.allows); r != nil {
-		if slices.Contains(staged, r.version) {
-			return c.installedRecipe(name, r.version) // may be another text
+		if slices.Contains(staged, r.Version) {
+			return c.installedRecipe(name, r.Version) // may be another text
 		}
 		return r, nil
 	}
-	var best *version
-	var text string
-	for _, s := range staged {
-		v, err := parseVersion(s)
-		if err != nil || !d.allows(v) || best != nil && v.compare(*best) < 0 {
-			continue
-		}
-		best, text = &v, s
-	}
-	if best != nil {
-		return c.installedRecipe(name, text)
+	staged = slices.DeleteFunc(staged, func(v string) bool { return !d.allows(v) })
+	if len(staged) > 0 {
+		return c.installedRecipe(name, slices.MaxFunc(staged, recipe.CompareVersions))
 	}
 	why := noVersion
 	if c.opts.Offline {
@@ -139,11 +134,11 @@ func (c *Core) bestClassic(name string, d demand, root string) (*recipe, error) 
 }
 
 // demand is what is demanded of a component's version, by who demands it.
-type demand map[string]versionRange
+type demand map[string]recipe.Range
 
-func (d demand) allows(v version) bool {
+func (d demand) allows(version string) bool {
 	for _, r := range d {
-		if !r.allows(v) {
+		if !r.Allows(version) {
 			return false
 		}
 	}
@@ -170,11 +165,11 @@ func (p *plan) demands() (map[string]demand, error) {
 			continue
 		}
 		seen[name] = true
-		for _, on := range slices.Sorted(maps.Keys(r.dependencies)) {
+		for _, on := range slices.Sorted(maps.Keys(r.Dependencies)) {
 			if all[on] == nil {
 				all[on] = make(demand)
 			}
-			all[on][name] = r.dependencies[on].requirement
+			all[on][name] = r.Dependencies[on].Range
 			todo = append(todo, on)
 		}
 	}
@@ -182,7 +177,7 @@ func (p *plan) demands() (map[string]demand, error) {
 }
 
 // liteBuiltins are the components that nucleus lite does not look for when another depends on them.
-var liteBuiltins = []string{classicNucleus, tokenExchange, "aws.greengrass.Cli"}
+var liteBuiltins = []string{classic.Name, tokenExchange, "aws.greengrass.Cli"}
 
 // resolveLite chooses versions as ggdeploymentd does: each component once, the roots first, the running one if it fits,
 // else the first that fits in the folder of recipes. What is demanded later of a component that was chosen must fit. The
@@ -204,14 +199,14 @@ func (c *Core) resolveLite(p *plan) error {
 			return err
 		}
 		p.recipes[name] = r
-		for _, on := range slices.Sorted(maps.Keys(r.dependencies)) {
+		for _, on := range slices.Sorted(maps.Keys(r.Dependencies)) {
 			if slices.Contains(liteBuiltins, on) || c.externals[on] {
 				continue
 			}
-			requirement := r.dependencies[on].requirement
+			requirement := r.Dependencies[on].Range
 			if chosen := p.recipes[on]; chosen != nil {
-				if v, err := parseVersion(chosen.version); err != nil || !requirement.allows(v) {
-					return fmt.Errorf("deploy %s: it does not accept version %s of %s", name, chosen.version, on)
+				if !requirement.Allows(chosen.Version) {
+					return fmt.Errorf("deploy %s: it does not accept version %s of %s", name, chosen.Version, on)
 				}
 				continue
 			}
@@ -225,7 +220,7 @@ func (c *Core) resolveLite(p *plan) error {
 	return nil
 }
 
-func (c *Core) firstLite(name string, d demand) (*recipe, error) {
+func (c *Core) firstLite(name string, d demand) (*recipe.Recipe, error) {
 	if r := c.running(name, d.allows); r != nil {
 		if comp, ok := c.component(name); ok && slices.Contains([]State{StateRunning, StateFinished}, comp.state()) {
 			return r, nil
@@ -236,7 +231,7 @@ func (c *Core) firstLite(name string, d demand) (*recipe, error) {
 		return nil, err
 	}
 	for _, s := range staged {
-		if v, err := parseVersion(s); err == nil && d.allows(v) {
+		if d.allows(s) {
 			return c.installedRecipe(name, s)
 		}
 	}
@@ -244,7 +239,7 @@ func (c *Core) firstLite(name string, d demand) (*recipe, error) {
 }
 
 // startOrder sorts components so that each comes after those it depends on, of both kinds.
-func startOrder(recipes map[string]*recipe) ([]string, error) {
+func startOrder(recipes map[string]*recipe.Recipe) ([]string, error) {
 	var order, path []string
 	done := make(map[string]bool)
 	var visit func(name string) error
@@ -256,7 +251,7 @@ func startOrder(recipes map[string]*recipe) ([]string, error) {
 			return errors.New("dependencies form a cycle: " + strings.Join(append(path[i:], name), " -> "))
 		}
 		path = append(path, name)
-		for _, on := range slices.Sorted(maps.Keys(recipes[name].dependencies)) {
+		for _, on := range slices.Sorted(maps.Keys(recipes[name].Dependencies)) {
 			if err := visit(on); err != nil {
 				return err
 			}

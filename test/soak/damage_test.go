@@ -73,13 +73,13 @@ func prepareDamage(t *testing.T, name string) *damageTest {
 	})}
 	w.watch(t, d.Plant)
 	c := quick(d.Plant)
-	c[managerName]["silence"], c[managerName]["uplinkDown"] = "0s", "0s"
+	c[event.AlarmManager]["silence"], c[event.AlarmManager]["uplinkDown"] = "0s", "0s"
 	begun := time.Now()
 	d.Deploy(c, names...)
 	d.PublishModel("1.1.0")
 	d.until("model 1.1.0 is active", func() bool {
 		d.Command("model-fetch", `{"v":1}`)
-		h, _ := w.state(engineName, begun)
+		h, _ := w.state(event.InferenceEngine, begun)
 		return h.Model != nil && h.Model.Version == "1.1.0"
 	})
 	d.l = startLoad(t, d.Plant, w)
@@ -87,7 +87,7 @@ func prepareDamage(t *testing.T, name string) *damageTest {
 	d.Cloud.SetUplink(false)
 	before := w.figures()
 	d.until("records wait", func() bool { return w.figures().accepted > before.accepted+40 })
-	d.stop(forwarderName)
+	d.stop(event.CloudForwarder)
 	d.l.failing.Store(true) // each thing has an alarm in the end
 	before = w.figures()
 	d.Command("test-alarm", `{"v":1,"thing":"press-1"}`)
@@ -98,7 +98,7 @@ func prepareDamage(t *testing.T, name string) *damageTest {
 		t.Fatal(d.l.err)
 	}
 	d.until("the last rows are scored", func() bool { return w.figures().unscored == 0 })
-	for _, other := range []string{fetcherName, managerName, engineName} {
+	for _, other := range []string{event.ModelFetcher, event.AlarmManager, event.InferenceEngine} {
 		d.stop(other)
 	}
 	if err := os.CopyFS(d.pristine, os.DirFS(d.work())); err != nil {
@@ -277,7 +277,7 @@ func (d *damageTest) start(replaced map[string][]byte) outcome {
 		d.T.Fatal(err)
 	}
 	d.w.forget()
-	d.Cloud.SetUplink(d.name == forwarderName || d.name == fetcherName)
+	d.Cloud.SetUplink(d.name == event.CloudForwarder || d.name == event.ModelFetcher)
 	begun := time.Now()
 	if err := d.Core.RestartComponent(d.T.Context(), d.name); err != nil {
 		d.T.Fatal(err)
@@ -345,11 +345,11 @@ func (d *damageTest) report(begun time.Time) string {
 		return fmt.Sprintf("it does not come to work: %+v", h)
 	}
 	switch d.name {
-	case engineName:
+	case event.InferenceEngine:
 		return d.engineReport(begun)
-	case managerName:
+	case event.AlarmManager:
 		return d.managerReport(begun)
-	case forwarderName:
+	case event.CloudForwarder:
 		return d.forwarderReport(begun)
 	}
 	return d.fetcherReport(begun)

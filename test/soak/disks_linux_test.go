@@ -72,7 +72,7 @@ func TestDisks(t *testing.T) {
 	}
 	w.watch(t, d.Plant)
 	c := quick(d.Plant)
-	c[forwarderName]["minFreeMB"] = 0 // the disk is to be full
+	c[event.CloudForwarder]["minFreeMB"] = 0 // the disk is to be full
 	d.Deploy(c, names...)
 	d.PublishModel("1.0.1")
 	l := startLoad(t, d.Plant, w)
@@ -91,10 +91,10 @@ func TestDisks(t *testing.T) {
 	l.finish(t)
 	newest := d.newest()
 	if !plant.Until(toldWithin, func() bool {
-		h, _ := w.state(engineName, begun)
+		h, _ := w.state(event.InferenceEngine, begun)
 		return h.Model != nil && h.Model.Version == newest
 	}) {
-		t.Errorf("model %s is not active in the end: %+v", newest, w.newest[engineName])
+		t.Errorf("model %s is not active in the end: %+v", newest, w.newest[event.InferenceEngine])
 	}
 	ended := time.Now()
 	drained := plant.Until(2*time.Minute, func() bool {

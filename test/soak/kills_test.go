@@ -87,10 +87,10 @@ func TestKills(t *testing.T) {
 	newest := fmt.Sprintf("1.%d.0", models)
 	if !plant.Until(2*time.Minute, func() bool {
 		p.Command("model-fetch", `{"v":1}`)
-		h, _ := w.state(engineName, begun)
+		h, _ := w.state(event.InferenceEngine, begun)
 		return h.Model != nil && h.Model.Version == newest
 	}) {
-		t.Errorf("model %s is not active in the end: %+v", newest, w.newest[engineName])
+		t.Errorf("model %s is not active in the end: %+v", newest, w.newest[event.InferenceEngine])
 	}
 	ended := time.Now()
 	drained := plant.Until(5*time.Minute, func() bool {
@@ -116,9 +116,9 @@ func quick(p *plant.Plant) map[string]map[string]any {
 	for _, merge := range c {
 		merge["healthInterval"] = "100ms"
 	}
-	c[managerName]["republish"] = "500ms"
-	c[managerName]["silence"] = "3s"
-	c[forwarderName]["retryMax"] = "1s"
+	c[event.AlarmManager]["republish"] = "500ms"
+	c[event.AlarmManager]["silence"] = "3s"
+	c[event.CloudForwarder]["retryMax"] = "1s"
 	return c
 }
 

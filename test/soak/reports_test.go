@@ -59,7 +59,7 @@ func (d *damageTest) forwarderReport(begun time.Time) string {
 	plant.Until(patience, func() bool { return d.w.has(d.w.accepted, ids...) })
 	at := time.Now()
 	plant.Until(patience, func() bool {
-		h, known := d.w.state(forwarderName, at)
+		h, known := d.w.state(event.CloudForwarder, at)
 		return known && emptied(h)
 	})
 	h := d.counted("prediction.missed", things*skipped, begun)

@@ -17,14 +17,7 @@ import (
 	"edgepdm/test/need"
 )
 
-const (
-	engineName    = "com.edgepdm.InferenceEngine"
-	managerName   = "com.edgepdm.AlarmManager"
-	forwarderName = "com.edgepdm.CloudForwarder"
-	fetcherName   = "com.edgepdm.ModelFetcher"
-)
-
-var names = []string{engineName, managerName, forwarderName, fetcherName}
+var names = []string{event.InferenceEngine, event.AlarmManager, event.CloudForwarder, event.ModelFetcher}
 
 // staged is the tree that all tests deploy.
 var staged = sync.OnceValues(func() (dir string, err error) {

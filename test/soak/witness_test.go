@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"edgepdm/components/cloud-forwarder/forwarder"
-	"edgepdm/components/inference-engine/engine"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/test/plant"
@@ -179,14 +177,14 @@ func (w *witness) figures() figures {
 	f.unmarked = slices.Sorted(maps.Keys(w.unmarked))
 	for _, h := range w.health {
 		f.runs[h.Component]++
-		if h.Component != engineName {
+		if h.Component != event.InferenceEngine {
 			continue
 		}
 		for name, n := range h.Counters {
 			switch {
-			case name == engine.CounterMissed, name == engine.CounterUnheard:
+			case name == event.CounterTelemetryMissed, name == event.CounterTelemetryUnheard:
 				f.missed += n
-			case strings.HasPrefix(name, engine.CounterInvalid):
+			case strings.HasPrefix(name, event.CounterTelemetryInvalid):
 				f.invalid += n
 			}
 		}
@@ -212,11 +210,11 @@ func (w *witness) has(set map[string]bool, ids ...string) bool {
 }
 
 // emptied tells whether nothing waits in the forwarder.
-func emptied(h event.Health) bool { return forwarder.Empty(h.Counters) }
+func emptied(h event.Health) bool { return h.Drained() }
 
 // drained tells whether nothing waits in the forwarder or the alarm manager, by their words after a time.
 func (w *witness) drained(after time.Time) bool {
-	f, known := w.state(forwarderName, after)
-	m, alsoKnown := w.state(managerName, after)
+	f, known := w.state(event.CloudForwarder, after)
+	m, alsoKnown := w.state(event.AlarmManager, after)
 	return known && alsoKnown && emptied(f) && m.Counters["alert.pending"] == 0
 }

@@ -12,7 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
+
+	"edgepdm/shared/durable"
 )
 
 // HowToGet tells how to get every tool of this package.
@@ -132,14 +133,11 @@ func (t Tool) Install(ctx context.Context, root string) (err error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return fmt.Errorf("make cache: %w", err)
 	}
-	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := durable.LockWait(dir + ".lock")
 	if err != nil {
-		return fmt.Errorf("open lock: %w", err)
+		return fmt.Errorf("lock the cache of %s: %w", filepath.Base(dir), err)
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return fmt.Errorf("lock %s: %w", lock.Name(), err)
-	}
 	if t.Installed(root) {
 		return nil
 	}

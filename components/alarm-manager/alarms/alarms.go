@@ -21,10 +21,8 @@ const (
 	CounterPublished   = "alert.published"   // first publications
 	CounterRepublished = "alert.republished" // as they were not acknowledged
 	CounterAcked       = "alert.acknowledged"
-	CounterPending     = "alert.pending" // alerts that wait for the forwarder now
 	CounterDropped     = "alert.dropped" // too many waited, or entries were damaged on disk
 	CounterInvalid     = "message.invalid"
-	CounterPredictions = "prediction.received"
 	CounterUnwatched   = "prediction.unwatched" // of things beyond maxThings
 	CounterUplinkDown  = "uplink.down"          // 1 while the forwarder cannot reach the cloud
 	CounterGaps        = "prediction.missed"    // predictions that never arrived, by their sequence numbers
@@ -34,17 +32,12 @@ const (
 	CounterLedger      = "ledger.failed"        // predictions whose number could not be recorded
 )
 
-// Component is the component's name.
-const Component = "com.edgepdm.AlarmManager"
-
 const (
-	listName      = "alarms.log"
-	watchName     = "watched.json"
-	ledgerName    = "sequence-numbers"
-	forwarderName = "com.edgepdm.CloudForwarder"  // a component whose silence is an alarm
-	engineName    = "com.edgepdm.InferenceEngine" // likewise
-	tickTime      = time.Second
-	stallTime     = 3 * time.Second // between two ticks: the disk or the machine kept the manager from listening
+	listName   = "alarms.log"
+	watchName  = "watched.json"
+	ledgerName = "sequence-numbers"
+	tickTime   = time.Second
+	stallTime  = 3 * time.Second // between two ticks: the disk or the machine kept the manager from listening
 )
 
 // Manager decides on alarms. New things come from predictions.
@@ -59,7 +52,7 @@ type Manager struct {
 func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	r := &run{
 		rt: rt, config: config, now: m.Now, core: m.CoreThing, publish: m.publish,
-		desk: request.NewDesk(Component, rt.WorkDir, m.Now, rt.Log), tests: make(map[string]test),
+		requests: request.NewServer(event.AlarmManager, rt.WorkDir, m.Now, rt.Log), tests: make(map[string]test),
 	}
 	r.taken, r.replies = rt.Publication(event.FilterAlert), rt.Publication(event.ReplyTopic(event.TopicTestAlarm))
 	if r.publish == nil {
@@ -84,20 +77,20 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 
 // run is one Run of the manager.
 type run struct {
-	rt      *component.Runtime
-	config  Config
-	now     func() time.Time
-	core    string
-	publish func(ctx context.Context, topic string, payload []byte) error
-	list    *alarmList
-	outbox  *outbox
-	courier *courier
-	taken   *component.Publication // of alerts
-	replies *component.Publication
-	watch   *watch
-	ledger  *ledger.Ledger
-	desk    *request.Desk   // where commands given on the device wait
-	tests   map[string]test // test alarms that such commands wait for, by the alert's id
+	rt       *component.Runtime
+	config   Config
+	now      func() time.Time
+	core     string
+	publish  func(ctx context.Context, topic string, payload []byte) error
+	list     *alarmList
+	outbox   *outbox
+	courier  *courier
+	taken    *component.Publication // of alerts
+	replies  *component.Publication
+	watch    *watch
+	ledger   *ledger.Ledger
+	requests *request.Server // where commands given on the device wait
+	tests    map[string]test // test alarms that such commands wait for, by the alert's id
 
 	misdatedAt time.Time // when a row's time was wrong; zero: none is told
 	ignored    time.Time // when an invalid message was logged
@@ -216,7 +209,8 @@ func (r *run) prediction(payload []byte, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return r.predicted(p, now)
+	r.predicted(p, now)
+	return nil
 }
 
 // predictions takes those of a batch. A bad one does not spoil the others.
@@ -228,9 +222,7 @@ func (r *run) predictions(payload []byte, now time.Time) error {
 	var bad error
 	for _, p := range batch {
 		if p.Err == nil {
-			p.Err = r.predicted(p.Prediction, now)
-		}
-		if p.Err == nil {
+			r.predicted(p.Prediction, now)
 			continue
 		}
 		if bad != nil { // the last one is counted with the message
@@ -241,17 +233,14 @@ func (r *run) predictions(payload []byte, now time.Time) error {
 	return bad
 }
 
-func (r *run) predicted(p event.Prediction, now time.Time) error {
-	if err := checkPrediction(&p); err != nil {
-		return err
-	}
-	r.rt.Counter(CounterPredictions).Add(1)
+func (r *run) predicted(p event.Prediction, now time.Time) {
+	r.rt.Counter(event.CounterPredictions).Add(1)
 	t := r.watch.things[p.Thing]
 	if t == nil {
 		silent := func(name string) bool { _, raised := r.list.find(name, event.FaultSilence); return raised }
 		if len(r.watch.things) >= r.config.MaxThings && !r.watch.forget(silent) {
 			r.rt.Counter(CounterUnwatched).Add(1)
-			return nil
+			return
 		}
 		t = &thing{}
 		r.restore(p.Thing, t)
@@ -266,27 +255,6 @@ func (r *run) predicted(p event.Prediction, now time.Time) error {
 		r.vote(t, &p, now)
 	}
 	r.keep(&p, gap)
-	return nil
-}
-
-// Bounds of what an alert repeats of a prediction, in characters.
-const (
-	maxText    = 128
-	maxMissing = 1000
-)
-
-// checkPrediction refuses what would make an alert larger than a message may be.
-func checkPrediction(p *event.Prediction) error {
-	if err := event.CheckName(p.Thing); err != nil {
-		return fmt.Errorf("thing: %w", err)
-	}
-	if n := max(len(p.Line), len(p.Model.Version), len(p.Model.SHA256)); n > maxText {
-		return fmt.Errorf("line or model has %d characters, at most %d", n, maxText)
-	}
-	if n := len(p.Missing); n > maxMissing {
-		return fmt.Errorf("missing has %d characters, at most %d", n, maxMissing)
-	}
-	return nil
 }
 
 // health watches the engine, and the uplink, of which the forwarder's health messages tell.
@@ -296,9 +264,9 @@ func (r *run) health(payload []byte, now time.Time) error {
 		return err
 	}
 	switch h.Component {
-	case engineName:
+	case event.InferenceEngine:
 		r.engineHealth(h, now)
-	case forwarderName:
+	case event.CloudForwarder:
 		r.forwarderHealth(h, now)
 	}
 	return nil
@@ -357,7 +325,7 @@ func (r *run) tick(now time.Time, elapsed time.Duration) {
 	case elapsed >= stallTime:
 		r.rt.Log.Warn("the manager did not get to listen; that time does not count as silence", "elapsed", elapsed)
 		r.watch.skip(elapsed-tickTime, now)
-	case r.deaf, !r.rt.Hears():
+	case r.deaf, !r.rt.Receives():
 		r.watch.skip(elapsed, now)
 	}
 	r.tellDamage(now)

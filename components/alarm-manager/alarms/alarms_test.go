@@ -21,8 +21,6 @@ import (
 	"edgepdm/test/localcore"
 )
 
-const managerName = "com.edgepdm.AlarmManager"
-
 // lines is a log that a test can read while it is written.
 type lines struct {
 	mu   sync.Mutex
@@ -75,14 +73,14 @@ func stoppedRig(t *testing.T, set ...func(*localcore.Options)) *rig {
 	log := new(lines)
 	r := &rig{
 		t: t, core: core, client: coretest.Client(t, core), ended: make(map[string]bool), stop: func() {}, log: log,
-		env: coretest.Environment(t, core, managerName, "alarm-manager", slog.New(slog.NewTextHandler(log, nil))),
+		env: coretest.Environment(t, core, event.AlarmManager, "alarm-manager", slog.New(slog.NewTextHandler(log, nil))),
 	}
-	coretest.Configure(t, core, managerName, map[string]any{"healthInterval": "100ms", "republish": "1h"})
+	coretest.Configure(t, core, event.AlarmManager, map[string]any{"healthInterval": "100ms", "republish": "1h"})
 	var err error
 	if r.alerts, err = r.client.Subscribe(t.Context(), event.FilterAlert, ""); err != nil {
 		t.Fatal(err)
 	}
-	if r.health, err = r.client.Subscribe(t.Context(), event.HealthTopic(managerName), ""); err != nil {
+	if r.health, err = r.client.Subscribe(t.Context(), event.HealthTopic(event.AlarmManager), ""); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -118,7 +116,7 @@ func (r *rig) begin() {
 	now := func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
 	go func() {
 		done <- component.Run(ctx, component.Spec[alarms.Config]{
-			Name: managerName, Default: alarms.Default, Run: alarms.Manager{CoreThing: "core-1", Now: now}.Publishing(r.publishAlert).Run,
+			Name: event.AlarmManager, Default: alarms.Default, Run: alarms.Manager{CoreThing: "core-1", Now: now}.Publishing(r.publishAlert).Run,
 		}, r.env)
 	}()
 	r.stop = func() {
@@ -284,7 +282,7 @@ func TestAlertIsRepublishedUntilAcknowledged(t *testing.T) {
 // While the forwarder is away, and after a restart, what happens to an alarm waits in its order; another alarm does not wait.
 func TestAlertsKeepTheirOrderWhileTheForwarderIsAway(t *testing.T) {
 	r := stoppedRig(t)
-	coretest.Configure(t, r.core, managerName, map[string]any{"republish": "300ms"})
+	coretest.Configure(t, r.core, event.AlarmManager, map[string]any{"republish": "300ms"})
 	r.start()
 	r.predict(0.9, 0.9, 0.9)
 	raised := r.alert()
@@ -301,7 +299,7 @@ func TestAlertsKeepTheirOrderWhileTheForwarderIsAway(t *testing.T) {
 		}
 	}
 	r.await("all alerts wait", func(h event.Health) bool {
-		return h.Counters[alarms.CounterRaised] == 3 && h.Counters[alarms.CounterCleared] == 1 && h.Counters[alarms.CounterPending] == 3
+		return h.Counters[alarms.CounterRaised] == 3 && h.Counters[alarms.CounterCleared] == 1 && h.Counters[event.CounterAlertPending] == 3
 	})
 	r.stop()
 	r.start()
@@ -341,7 +339,7 @@ func TestPredictionsInBatches(t *testing.T) {
 	r.publish(event.TopicPredictionBatch, batch)
 	r.publish(event.TopicPredictionBatch, map[string]any{"v": 2})
 	h := r.await("the bad ones", func(h event.Health) bool { return h.Counters[alarms.CounterInvalid] == 4 })
-	if h.Counters[alarms.CounterPredictions] != 2 || h.Counters[alarms.CounterGaps] != 1 {
+	if h.Counters[event.CounterPredictions] != 2 || h.Counters[alarms.CounterGaps] != 1 {
 		t.Errorf("%v", h.Counters)
 	}
 	r.seq = 3
@@ -364,7 +362,7 @@ func TestNoiseIsLoggedSeldom(t *testing.T) {
 func TestSilenceIsAnAlarm(t *testing.T) {
 	r := newRig(t)
 	r.predict(0.1)
-	r.await("the prediction", func(h event.Health) bool { return h.Counters[alarms.CounterPredictions] == 1 })
+	r.await("the prediction", func(h event.Health) bool { return h.Counters[event.CounterPredictions] == 1 })
 	r.advance(31 * time.Second)
 	if a := r.expect(event.FaultSilence, event.AlarmUnacknowledged); a.Thing != "press-1" || a.Severity != event.SeverityMedium {
 		t.Errorf("%+v", a)
@@ -395,14 +393,14 @@ func TestTheUplinkAlarmFitsItsCause(t *testing.T) {
 				V: 1, Component: "com.edgepdm.CloudForwarder", TS: time.Now(), State: event.StateDegraded, Uplink: c.uplink,
 				Conditions: []event.Condition{{Code: c.code, Place: "x", Detail: "y", Since: time.Now()}},
 			}
-			r.publish(event.HealthTopic(forwarder.Component), forwarder)
+			r.publish(event.HealthTopic(event.CloudForwarder), forwarder)
 			r.await("the news", func(h event.Health) bool { return h.Counters[alarms.CounterUplinkDown] == 1 })
 			r.advance(6 * time.Minute)
 			if a := r.expect(event.FaultUplinkDown, event.AlarmUnacknowledged); !strings.Contains(a.Text, c.want) {
 				t.Errorf("%s", a.Text)
 			}
 			forwarder.State, forwarder.Uplink, forwarder.Conditions = event.StateOK, event.UplinkUp, nil
-			r.publish(event.HealthTopic(forwarder.Component), forwarder)
+			r.publish(event.HealthTopic(event.CloudForwarder), forwarder)
 			r.expect(event.FaultUplinkDown, event.AlarmNormal)
 		})
 	}
@@ -411,7 +409,7 @@ func TestTheUplinkAlarmFitsItsCause(t *testing.T) {
 func TestUplinkDownIsAnAlarm(t *testing.T) {
 	r := newRig(t)
 	forwarder := event.Health{V: 1, Component: "com.edgepdm.CloudForwarder", TS: time.Now(), State: event.StateOK, Uplink: event.UplinkDown}
-	r.publish(event.HealthTopic(forwarder.Component), forwarder)
+	r.publish(event.HealthTopic(event.CloudForwarder), forwarder)
 	r.await("the news", func(h event.Health) bool { return h.Counters[alarms.CounterUplinkDown] == 1 })
 	r.advance(4 * time.Minute) // not yet
 	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})
@@ -421,7 +419,7 @@ func TestUplinkDownIsAnAlarm(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	forwarder.Uplink = event.UplinkUp
-	r.publish(event.HealthTopic(forwarder.Component), forwarder)
+	r.publish(event.HealthTopic(event.CloudForwarder), forwarder)
 	r.expect(event.FaultUplinkDown, event.AlarmNormal)
 }
 

@@ -9,9 +9,6 @@ import (
 	"edgepdm/shared/request"
 )
 
-// CommandTest is the command, given on the device, to raise a test alarm. Its arguments are an event.TestAlarm.
-const CommandTest = "test-alarm"
-
 // test is a test alarm that somebody on the device waits for.
 type test struct {
 	request *request.Request
@@ -52,8 +49,8 @@ func (r *run) testAlarm(c event.TestAlarm, now time.Time) (id, outcome string) {
 
 // commands obeys what was asked for on the device.
 func (r *run) commands(now time.Time) {
-	for _, q := range r.desk.Take() {
-		if q.Command != CommandTest {
+	for _, q := range r.requests.Take() {
+		if q.Command != event.CommandTestAlarm {
 			q.Unknown()
 			continue
 		}

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"edgepdm/components/alarm-manager/alarms"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/request"
@@ -19,8 +18,8 @@ import (
 func (r *rig) ask(command string, arguments any, timeout time.Duration, heard func(string)) <-chan error {
 	done := make(chan error, 1)
 	go func() {
-		text, err := request.Ask{
-			Component: alarms.Component, WorkDir: r.env.WorkDir, Command: command, Arguments: arguments, Timeout: timeout, Progress: heard,
+		text, err := request.Call{
+			Component: event.AlarmManager, WorkDir: r.env.WorkDir, Command: command, Arguments: arguments, Timeout: timeout, Progress: heard,
 		}.Do(r.t.Context())
 		if err == nil && !strings.HasSuffix(text, "the cloud forwarder has it") {
 			err = errors.New("answered " + text)
@@ -34,7 +33,7 @@ func (r *rig) ask(command string, arguments any, timeout time.Duration, heard fu
 func TestATestAlarmOfTheDevice(t *testing.T) {
 	r := newRig(t)
 	r.folder()
-	done := r.ask(alarms.CommandTest, event.TestAlarm{V: 1, Thing: "press-9", Line: "line-2", Text: "Hello, Ann."}, time.Minute, nil)
+	done := r.ask(event.CommandTestAlarm, event.TestAlarm{V: 1, Thing: "press-9", Line: "line-2", Text: "Hello, Ann."}, time.Minute, nil)
 	a := r.expect(event.FaultTest, event.AlarmUnacknowledged)
 	if want := "This is a test alarm of line 2, press 9. No action is required. Hello, Ann."; a.Thing != "press-9" || a.Text != want {
 		t.Errorf("%+v", a)
@@ -46,7 +45,7 @@ func TestATestAlarmOfTheDevice(t *testing.T) {
 
 	// Without a forwarder it says how far it is.
 	heard := make(chan string, 1)
-	err := <-r.ask(alarms.CommandTest, event.TestAlarm{V: 1}, 2*time.Second, func(text string) { heard <- text })
+	err := <-r.ask(event.CommandTestAlarm, event.TestAlarm{V: 1}, 2*time.Second, func(text string) { heard <- text })
 	a = r.expect(event.FaultTest, event.AlarmUnacknowledged)
 	if !errors.Is(err, request.ErrNoAnswer) || !strings.Contains(<-heard, a.ID+" of core-1 is raised and on disk; it waits for the cloud forwarder") {
 		t.Errorf("%v", err)
@@ -56,8 +55,8 @@ func TestATestAlarmOfTheDevice(t *testing.T) {
 		arguments any
 		why       string
 	}{
-		alarms.CommandTest: {event.TestAlarm{V: 1, Thing: "a/b"}, "name"},
-		"real-alarm":       {nil, "does not know the command"},
+		event.CommandTestAlarm: {event.TestAlarm{V: 1, Thing: "a/b"}, "name"},
+		"real-alarm":           {nil, "does not know the command"},
 	} {
 		if err := <-r.ask(command, c.arguments, time.Minute, nil); err == nil || !strings.Contains(err.Error(), c.why) {
 			t.Errorf("%s: %v", command, err)

@@ -3,16 +3,12 @@ package alarms
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"edgepdm/shared/event"
 )
 
 // An engine that does not work is one alarm with its cause. No machine is heard of meanwhile: that is no silence of theirs.
-
-// placeLocal is where a component says that it hears no local messages at all.
-const placeLocal = "local messages"
 
 // The time between the engine's health messages: usualInterval while it does not tell it, and maxInterval at most.
 const (
@@ -35,9 +31,9 @@ func (r *run) engineHealth(h event.Health, now time.Time) {
 // idle returns why an engine does not work, "" if it does.
 func idle(h event.Health) string {
 	said := func(text string) string {
-		const most = 200 // characters of the detail
-		if detail := []rune(h.Detail); len(detail) > 0 {
-			text += ": " + string(detail[:min(len(detail), most)])
+		const most = 200 // bytes of the detail
+		if h.Detail != "" {
+			text += ": " + event.Cut(h.Detail, most)
 		}
 		return text
 	}
@@ -49,17 +45,17 @@ func idle(h event.Health) string {
 	case h.State == event.StateBadConfig && h.Model == nil: // with a model, the last good configuration is in force
 		return said("its configuration is refused")
 	}
-	refused := func(filter string) bool {
+	refused := func(place string) bool {
 		return slices.ContainsFunc(h.Conditions, func(c event.Condition) bool {
-			return (c.Code == event.CodeNotAuthorized || c.Code == event.CodePubSubDeaf) && strings.HasSuffix(c.Place, " "+filter)
+			return (c.Code == event.CodeNotAuthorized || c.Code == event.CodePubSubDeaf) && c.Place == place
 		})
 	}
 	switch {
-	case slices.ContainsFunc(h.Conditions, func(c event.Condition) bool { return c.Code == event.CodePubSubDeaf && c.Place == placeLocal }):
+	case refused(event.PlaceLocal):
 		return "the nucleus delivers it no messages"
-	case refused(event.FilterPrediction):
+	case refused(event.PlacePublish(event.FilterPrediction)):
 		return "the nucleus refuses its predictions"
-	case refused(event.FilterTelemetry) && refused(event.TopicTelemetryBatch):
+	case refused(event.PlaceSubscribe(event.FilterTelemetry)) && refused(event.PlaceSubscribe(event.TopicTelemetryBatch)):
 		return "the nucleus refuses it telemetry"
 	}
 	return ""

@@ -7,20 +7,17 @@ import (
 	"time"
 
 	"edgepdm/components/alarm-manager/alarms"
-	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
 )
 
-const engineName = "com.edgepdm.InferenceEngine"
-
 // engineRig returns a rig whose manager watches engine and machines only.
 func engineRig(t *testing.T) *rig {
 	t.Helper()
 	r := stoppedRig(t)
-	coretest.Configure(t, r.core, managerName, map[string]any{"uplinkDown": "0s"})
+	coretest.Configure(t, r.core, event.AlarmManager, map[string]any{"uplinkDown": "0s"})
 	r.start()
 	return r
 }
@@ -28,8 +25,8 @@ func engineRig(t *testing.T) *rig {
 // says publishes a health message of the engine, which sends one every second.
 func (r *rig) says(h event.Health) {
 	r.t.Helper()
-	h.V, h.Component, h.TS, h.IntervalMS = 1, engineName, time.Now(), 1000
-	r.publish(event.HealthTopic(engineName), h)
+	h.V, h.Component, h.TS, h.IntervalMS = 1, event.InferenceEngine, time.Now(), 1000
+	r.publish(event.HealthTopic(event.InferenceEngine), h)
 }
 
 // rows publishes a row of each machine, and waits until all that were published are heard.
@@ -41,7 +38,7 @@ func (r *rig) rows(from, to int) {
 		})
 	}
 	r.heard += uint64(to - from)
-	r.await("the rows", func(h event.Health) bool { return h.Counters[alarms.CounterPredictions] == r.heard })
+	r.await("the rows", func(h event.Health) bool { return h.Counters[event.CounterPredictions] == r.heard })
 }
 
 // ticked reports whether there was time for a look at all that is absent.
@@ -104,7 +101,7 @@ func TestAnEngineThatIsDownIsOneAlarm(t *testing.T) {
 			r.nothingElse()
 			if c.stop {
 				r.await("the acknowledgement", func(h event.Health) bool {
-					return h.Counters[alarms.CounterAcked] > 0 && h.Counters[alarms.CounterPending] == 0
+					return h.Counters[alarms.CounterAcked] > 0 && h.Counters[event.CounterAlertPending] == 0
 				})
 				r.stop()
 				r.begin()
@@ -175,7 +172,7 @@ func TestSilenceWaitsForAWordOfTheEngine(t *testing.T) {
 func TestADeafManagerRaisesNothing(t *testing.T) {
 	r := stoppedRig(t, func(o *localcore.Options) { o.Mode = localcore.Lite })
 	r.env.Deaf = 8 * time.Second
-	coretest.Configure(t, r.core, managerName, map[string]any{"uplinkDown": "0s", "silence": "3s"})
+	coretest.Configure(t, r.core, event.AlarmManager, map[string]any{"uplinkDown": "0s", "silence": "3s"})
 	r.start()
 	r.says(event.Health{Run: "1", State: event.StateOK})
 	r.rows(0, 3)
@@ -183,14 +180,14 @@ func TestADeafManagerRaisesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	var err error
-	if r.health, err = r.client.Subscribe(t.Context(), event.HealthTopic(managerName), ipc.ReceiveFromOthers); err != nil {
+	if r.health, err = r.client.Subscribe(t.Context(), event.HealthTopic(event.AlarmManager), ipc.ReceiveFromOthers); err != nil {
 		t.Fatal(err)
 	}
 	r.await("a row that is heard after that", func(h event.Health) bool {
-		if h.Counters[component.CounterDeaf] == 1 {
+		if h.Counters[event.CounterDeaf] == 1 {
 			r.publish(event.PredictionTopic("press-0"), event.Prediction{V: 1, ID: "again", Thing: "press-0", TS: time.Now(), Threshold: 0.5})
 		}
-		return h.Counters[alarms.CounterPredictions] > r.heard
+		return h.Counters[event.CounterPredictions] > r.heard
 	})
 	if log := r.log.String(); strings.Contains(log, "msg=alarm") {
 		t.Errorf("%s", log)
@@ -200,16 +197,16 @@ func TestADeafManagerRaisesNothing(t *testing.T) {
 // Machines whose predictions the nucleus does not let the manager hear are not silent.
 func TestARefusedSubscriptionIsNoSilence(t *testing.T) {
 	r := stoppedRig(t)
-	coretest.Configure(t, r.core, managerName, map[string]any{"uplinkDown": "0s", "silence": "2s"})
+	coretest.Configure(t, r.core, event.AlarmManager, map[string]any{"uplinkDown": "0s", "silence": "2s"})
 	r.start()
 	r.rows(0, 3)
 	r.stop()
 	grants := func(topics ...any) {
-		coretest.Configure(t, r.core, managerName, map[string]any{"accessControl": map[string]any{
-			"aws.greengrass.ipc.pubsub": map[string]any{managerName + ":pubsub:1": map[string]any{"resources": topics}},
+		coretest.Configure(t, r.core, event.AlarmManager, map[string]any{"accessControl": map[string]any{
+			"aws.greengrass.ipc.pubsub": map[string]any{event.AlarmManager + ":pubsub:1": map[string]any{"resources": topics}},
 		}})
 	}
-	grants(event.FilterHealth, event.HealthTopic(managerName), event.TopicAckAlert, event.TopicTestAlarm)
+	grants(event.FilterHealth, event.HealthTopic(event.AlarmManager), event.TopicAckAlert, event.TopicTestAlarm)
 	r.begin()
 	begin := time.Now()
 	listens := func(h event.Health) bool {

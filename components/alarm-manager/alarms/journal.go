@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 
-	"edgepdm/shared/component"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
+	"edgepdm/shared/random"
 )
 
 // The alarm list's file: one sealed JSON document a line, each with the file's id and a number that counts from 0. The first is the
@@ -23,6 +23,8 @@ const (
 	journalFormat = 2 // 1 was alarms.json
 	// minGrowth is how much is appended at least before the file is made again. Beyond it, it may double.
 	minGrowth = 1 << 20
+	// maxFile bounds what is read of a file: 10,000 alerts as large as messages may be, and as much of what came after them.
+	maxFile = 1 << 28
 )
 
 // entry is a line of the journal. One member besides log and n is set.
@@ -41,10 +43,10 @@ const entryStart = `{"log":"`
 
 // head is the first entry.
 type head struct {
-	Format  int     `json:"format"`
-	Entries uint64  `json:"entries"`          // of the snapshot
-	From    string  `json:"from,omitempty"`   // checksum of the alarms.json that was taken over
-	Damage  *damage `json:"damage,omitempty"` // of a file before this one
+	Format  int             `json:"format"`
+	Entries uint64          `json:"entries"`          // of the snapshot
+	From    string          `json:"from,omitempty"`   // checksum of the alarms.json that was taken over
+	Damage  *durable.Damage `json:"damage,omitempty"` // of a file before this one
 }
 
 // contents are what a journal has.
@@ -59,7 +61,7 @@ type contents struct {
 	lost    uint64 // entries that are known to be missing
 }
 
-// readJournal returns what a file has. The only error is errNewerFormat.
+// readJournal returns what a file has. The only error is durable.ErrNewerFormat.
 func readJournal(data []byte) (c contents, err error) {
 	headed, size := false, int64(len(data))
 	for len(data) > 0 {
@@ -90,7 +92,7 @@ func readJournal(data []byte) (c contents, err error) {
 				continue
 			}
 			if e.Head.Format > journalFormat {
-				return contents{}, fmt.Errorf("format %d: %w", e.Head.Format, errNewerFormat)
+				return contents{}, fmt.Errorf("format %d: %w", e.Head.Format, durable.ErrNewerFormat)
 			}
 			c.head, headed = *e.Head, true
 		}
@@ -152,7 +154,7 @@ func (osDisk) open(path string) (appender, error) {
 }
 
 func (osDisk) replace(path string, data []byte) error {
-	return component.WriteFileAtomic(path, data, 0o600)
+	return durable.WriteFileAtomic(path, data, 0o600)
 }
 
 // journal writes the file.
@@ -255,7 +257,7 @@ func (j *journal) make(h head, snapshot []entry) error {
 	if err := j.keep(); err != nil {
 		return err
 	}
-	j.id, j.next = component.RandomID(), 0
+	j.id, j.next = random.ID(), 0
 	h.Format, h.Entries = journalFormat, uint64(len(snapshot))
 	var data []byte
 	for _, e := range append([]entry{{Head: &h}}, snapshot...) {
@@ -282,7 +284,7 @@ func (j *journal) keep() error {
 	if err == nil || errors.Is(err, os.ErrExist) {
 		return nil
 	}
-	data, err := readBounded(j.path) // a disk without links
+	data, err := durable.ReadFile(j.path, maxFile) // a disk without links
 	if err == nil {
 		err = j.disk.replace(j.aside, data)
 	}

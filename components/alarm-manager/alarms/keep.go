@@ -55,7 +55,7 @@ func (r *run) enter(a event.Alert, state event.AlarmState, now time.Time) event.
 // save writes the alarm list; when that fails the alarms go on in memory, and the next change or tick tries again.
 func (r *run) save() error {
 	r.due = false
-	r.rt.Counter(CounterPending).Store(uint64(len(r.list.outbox)))
+	r.rt.Counter(event.CounterAlertPending).Store(uint64(len(r.list.outbox)))
 	if err := r.list.save(); err != nil {
 		r.rt.Conditions().Set(event.CodeDisk, listName, err)
 		return err
@@ -73,8 +73,8 @@ func (r *run) ready() {
 
 // tellDamage says what is not known of the alarms and things of before.
 func (r *run) tellDamage(now time.Time) {
-	r.rt.Conditions().Set(event.CodeStateOnDisk, listName, cmp.Or(r.unread, r.list.damage.told(now)))
-	r.rt.Conditions().Set(event.CodeStateOnDisk, watchName, cmp.Or(r.unwatched, r.watch.damage.told(now)))
+	r.rt.Conditions().Set(event.CodeStateOnDisk, listName, cmp.Or(r.unread, r.list.damage.Told(now)))
+	r.rt.Conditions().Set(event.CodeStateOnDisk, watchName, cmp.Or(r.unwatched, r.watch.damage.Told(now)))
 }
 
 // open reads the alarm list.

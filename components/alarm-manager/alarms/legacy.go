@@ -29,7 +29,10 @@ type legacyFile struct {
 // before is not taken again. A damaged one is set aside.
 func (b *alarmList) readLegacy(path string, now time.Time) error {
 	var file legacyFile
-	data, err := load(path, legacyFormat, &file)
+	data, err := durable.ReadFile(path, maxFile)
+	if err == nil {
+		err = durable.Decode(data, legacyFormat, &file)
+	}
 	if err == nil && file.Epoch == "" {
 		err = fmt.Errorf("%w: it has no epoch", durable.ErrDamaged)
 	}
@@ -37,14 +40,14 @@ func (b *alarmList) readLegacy(path string, now time.Time) error {
 	case errors.Is(err, os.ErrNotExist):
 		return nil
 	case errors.Is(err, durable.ErrDamaged):
-		aside, err := setAside(path, b.epoch)
+		aside, err := durable.SetAside(path)
 		if err != nil {
 			return err
 		}
 		b.damaged(fmt.Sprintf("%s was damaged, and its alarms and alerts are not known; it is kept as %s", legacyName, filepath.Base(aside)), now)
 		return nil
 	case err != nil:
-		return err
+		return fmt.Errorf("read %s: %w", legacyName, err)
 	}
 	b.legacy, b.dirty = path, true
 	sum := fmt.Sprintf("%08x", crc32.ChecksumIEEE(data))

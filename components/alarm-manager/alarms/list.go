@@ -8,18 +8,19 @@ import (
 	"slices"
 	"time"
 
-	"edgepdm/shared/component"
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
+	"edgepdm/shared/random"
 )
 
 // alarmList is what survives a restart: the alarms that are raised, and the alerts that the forwarder has not acknowledged. It
 // is one journal, so that an alarm and its alert are on disk together.
 type alarmList struct {
-	journal *journal // nil when the file could not be read: it is left alone, and the alarm list is in memory only
-	dirty   bool     // memory is ahead of the file
-	damage  *damage  // of the files; nil if none is told
-	torn    bool     // the file ended within an entry
-	lost    uint64   // alerts and acknowledgements that the files had, and that cannot be read or delivered
+	journal *journal        // nil when the file could not be read: it is left alone, and the alarm list is in memory only
+	dirty   bool            // memory is ahead of the file
+	damage  *durable.Damage // of the files; nil if none is told
+	torn    bool            // the file ended within an entry
+	lost    uint64          // alerts and acknowledgements that the files had, and that cannot be read or delivered
 
 	from   string // checksum of the alarms.json that was taken over
 	legacy string // path of the one that is to be removed; "": there is none
@@ -76,12 +77,12 @@ func openListOn(d disk, dir string, now time.Time) (b *alarmList, problem error)
 }
 
 func newList() *alarmList {
-	return &alarmList{epoch: component.RandomID(), active: make(map[alarmKey]activeAlarm)}
+	return &alarmList{epoch: random.ID(), active: make(map[alarmKey]activeAlarm)}
 }
 
 // read takes what the journal has. Of a damaged one it takes what is whole; the next save sets it aside, and makes another.
 func (b *alarmList) read(j *journal, now time.Time) error {
-	data, err := readBounded(j.path)
+	data, err := durable.ReadFile(j.path, maxFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -90,18 +91,18 @@ func (b *alarmList) read(j *journal, now time.Time) error {
 	}
 	c, err := readJournal(data)
 	if err != nil {
-		return fmt.Errorf("%s has %w", listName, err)
+		return fmt.Errorf("read %s: %w", listName, err)
 	}
 	for _, e := range c.entries {
 		b.apply(e)
 	}
 	b.from = c.head.From
-	if d := c.head.Damage; d.told(now) != nil {
+	if d := c.head.Damage; d.Told(now) != nil {
 		b.damage = d
 	}
 	switch {
 	case c.damaged:
-		j.aside = asideName(j.path, b.epoch)
+		j.aside = durable.AsideName(j.path)
 		b.lost += c.lost
 		b.damaged(fmt.Sprintf("%s was damaged: alarms or alerts may be missing, %d entries are; what is whole of it is used, and it is kept as %s",
 			listName, c.lost, filepath.Base(j.aside)), now)
@@ -115,7 +116,7 @@ func (b *alarmList) read(j *journal, now time.Time) error {
 
 // damaged notes what is to be told.
 func (b *alarmList) damaged(text string, now time.Time) {
-	b.damage, b.dirty = &damage{At: now.UTC(), Text: text}, true
+	b.damage, b.dirty = durable.NewDamage(now, text), true
 }
 
 // apply does again what an entry of the journal tells.

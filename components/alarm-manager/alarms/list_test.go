@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 )
 
@@ -97,7 +98,7 @@ func TestListOfANewerVersionIsLeftAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		b, err := openList(filepath.Dir(path), time.Now())
-		if !errors.Is(err, errNewerFormat) || !strings.Contains(err.Error(), name+" has format 3: written by a newer version") {
+		if !errors.Is(err, durable.ErrNewerFormat) || !strings.Contains(err.Error(), "read "+name+": format 3: written by a newer version") {
 			t.Errorf("%s: %v", newer, err)
 		}
 		b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged)) // in memory

@@ -127,19 +127,8 @@ func (o *outbox) firstOfEach(waiting []event.Alert) []event.Alert {
 		seen[key] = a.ID
 		first = append(first, a)
 	}
-	slices.SortStableFunc(first, func(a, b event.Alert) int { return cmp.Compare(rank(a.Severity), rank(b.Severity)) })
+	slices.SortStableFunc(first, func(a, b event.Alert) int { return cmp.Compare(a.Severity.Rank(), b.Severity.Rank()) })
 	return first
-}
-
-// rank is 0 for the severity that comes first.
-func rank(s event.Severity) int {
-	switch s {
-	case event.SeverityHigh:
-		return 0
-	case event.SeverityMedium:
-		return 1
-	}
-	return 2
 }
 
 // earliest returns when an alert that was published has to be published again.

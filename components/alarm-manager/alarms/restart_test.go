@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	env := component.OSEnvironment()
 	env.WorkDir, env.Log = dir, slog.New(slog.DiscardHandler)
 	err := component.Run(context.Background(), component.Spec[alarms.Config]{
-		Name: managerName, Default: alarms.Default, Run: alarms.Manager{CoreThing: "core-1", Now: time.Now}.Run,
+		Name: event.AlarmManager, Default: alarms.Default, Run: alarms.Manager{CoreThing: "core-1", Now: time.Now}.Run,
 	}, env)
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
@@ -101,7 +101,7 @@ func TestGapsAreCountedAcrossKills(t *testing.T) {
 func TestSilenceAcrossARestart(t *testing.T) {
 	r := newRig(t)
 	r.predict(0.1)
-	r.await("the prediction", func(h event.Health) bool { return h.Counters[alarms.CounterPredictions] == 1 })
+	r.await("the prediction", func(h event.Health) bool { return h.Counters[event.CounterPredictions] == 1 })
 	r.stop()
 	r.advance(time.Hour)
 	r.start()
@@ -120,7 +120,7 @@ func TestAbsenceGoesOn(t *testing.T) {
 	for name, interrupt := range map[string]func(r *rig){
 		"restart": func(r *rig) { r.stop(); r.start() },
 		"configuration": func(r *rig) {
-			coretest.Configure(r.t, r.core, managerName, map[string]any{"votes": 2})
+			coretest.Configure(r.t, r.core, event.AlarmManager, map[string]any{"votes": 2})
 			r.await("the end of the old work", func(event.Health) bool { return strings.Contains(r.log.String(), "configuration changed") })
 			r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1}) // the new work's first
 			r.expect(event.FaultTest, event.AlarmUnacknowledged)
@@ -128,10 +128,10 @@ func TestAbsenceGoesOn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := stoppedRig(t)
-			coretest.Configure(t, r.core, managerName, map[string]any{"silence": "5m"})
+			coretest.Configure(t, r.core, event.AlarmManager, map[string]any{"silence": "5m"})
 			r.start()
 			r.predict(0.1)
-			r.await("the prediction", func(h event.Health) bool { return h.Counters[alarms.CounterPredictions] == 1 })
+			r.await("the prediction", func(h event.Health) bool { return h.Counters[event.CounterPredictions] == 1 })
 			r.publish(event.HealthTopic("com.edgepdm.CloudForwarder"), event.Health{V: 1, Component: "com.edgepdm.CloudForwarder", Uplink: event.UplinkDown})
 			r.await("the news", func(h event.Health) bool { return h.Counters[alarms.CounterUplinkDown] == 1 })
 			begin := time.Now().Add(time.Duration(r.ahead.Load()))
@@ -197,9 +197,9 @@ func TestSlowNucleusDelaysNoEvent(t *testing.T) {
 	}
 	r.predict(0.9, 0.9, 0.9)
 	h := r.await("the alarm", func(h event.Health) bool {
-		return h.Counters[alarms.CounterPredictions] == 3 && h.Counters[alarms.CounterRaised] == 2
+		return h.Counters[event.CounterPredictions] == 3 && h.Counters[alarms.CounterRaised] == 2
 	})
-	if h.Counters[alarms.CounterPublished] != 0 || h.Counters[alarms.CounterPending] != 2 {
+	if h.Counters[alarms.CounterPublished] != 0 || h.Counters[event.CounterAlertPending] != 2 {
 		t.Errorf("%+v", h.Counters)
 	}
 	close(release)
@@ -230,14 +230,14 @@ func TestStopsWhileTheNucleusHangs(t *testing.T) {
 // Files of newer versions are left unharmed, and the work goes on in memory; for the alarms' that is said all the time.
 func TestFilesOfNewerVersions(t *testing.T) {
 	r := stoppedRig(t)
-	files := map[string]string{"alarms.json": `{"format":9,"outbox":{}}`, "sequence-numbers": "EPDMSEQ9 of the future", "watched.json": `{"format":9}`}
+	files := map[string]string{"alarms.json": `{"format":9,"outbox":{}}`, "sequence-numbers": "EPDMSEQ9 of the future", "watched.json": `{"format":9,"machines":{}}`}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(r.env.WorkDir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	degraded := func(h event.Health) bool {
-		return h.State == event.StateDegraded && strings.Contains(h.Detail, "alarms.json has format 9: written by a newer version")
+		return h.State == event.StateDegraded && strings.Contains(h.Detail, "read alarms.json: format 9: written by a newer version")
 	}
 	r.begin()
 	r.await("DEGRADED", degraded)
@@ -245,7 +245,7 @@ func TestFilesOfNewerVersions(t *testing.T) {
 	a := r.expect(event.FaultMachine, event.AlarmUnacknowledged)
 	r.ack(a.ID)
 	h := r.await("the acknowledgement", func(h event.Health) bool {
-		return h.Counters[alarms.CounterAcked] == 1 && h.Counters[alarms.CounterPending] == 0
+		return h.Counters[alarms.CounterAcked] == 1 && h.Counters[event.CounterAlertPending] == 0
 	})
 	if !degraded(h) {
 		t.Errorf("%s %s", h.State, h.Detail)
@@ -262,7 +262,7 @@ func TestFilesOfNewerVersions(t *testing.T) {
 // damage. What it sends of them later is marked, as the process before may have sent it.
 func TestKilledWhileItWrites(t *testing.T) {
 	r := stoppedRig(t)
-	coretest.Configure(t, r.core, managerName, map[string]any{"silence": "0s", "uplinkDown": "0s"})
+	coretest.Configure(t, r.core, event.AlarmManager, map[string]any{"silence": "0s", "uplinkDown": "0s"})
 	replies, err := r.client.Subscribe(t.Context(), event.ReplyTopic(event.TopicTestAlarm), ipc.ReceiveFromOthers)
 	if err != nil {
 		t.Fatal(err)

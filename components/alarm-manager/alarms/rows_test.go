@@ -63,7 +63,7 @@ func TestOnlyNewsVotes(t *testing.T) {
 			r.votes("a", 2, now)
 			r.votes("b", 1, now)
 			r.votes("b", 2, now)
-		}, alarms.CounterPredictions, 4},
+		}, event.CounterPredictions, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
@@ -87,7 +87,7 @@ func TestOnlyNewsVotes(t *testing.T) {
 // A gap is in a health message at once: the process may be killed before the next one is due.
 func TestAGapIsToldAtOnce(t *testing.T) {
 	r := stoppedRig(t)
-	coretest.Configure(t, r.core, managerName, map[string]any{"healthInterval": "1h"})
+	coretest.Configure(t, r.core, event.AlarmManager, map[string]any{"healthInterval": "1h"})
 	r.start()
 	r.predict(0.1)
 	r.seq += 2
@@ -101,7 +101,7 @@ func TestAWildNumberHidesNoGap(t *testing.T) {
 	for _, seq := range []uint64{1, math.MaxUint64, 2, 5} {
 		r.votes("a", seq, time.Now())
 	}
-	h := r.await("all", func(h event.Health) bool { return h.Counters[alarms.CounterPredictions] == 4 })
+	h := r.await("all", func(h event.Health) bool { return h.Counters[event.CounterPredictions] == 4 })
 	if h.Counters[alarms.CounterJumps] != 1 || h.Counters[alarms.CounterGaps] != 2 {
 		t.Errorf("%v", h.Counters)
 	}
@@ -112,7 +112,7 @@ func TestVotesDoNotOutliveASilence(t *testing.T) {
 	r := newRig(t)
 	r.votes("a", 1, time.Now())
 	r.votes("a", 2, time.Now())
-	r.await("both", func(h event.Health) bool { return h.Counters[alarms.CounterPredictions] == 2 })
+	r.await("both", func(h event.Health) bool { return h.Counters[event.CounterPredictions] == 2 })
 	r.advance(time.Minute)
 	r.expect(event.FaultSilence, event.AlarmUnacknowledged)
 	r.votes("a", 3, time.Now())
@@ -150,7 +150,7 @@ func TestNoDataIsAnAlarmOfItsOwn(t *testing.T) {
 	}
 	publish(func(p *event.Prediction) { p.Missing = strings.Repeat("x", 2000) })
 	r.await("all", func(h event.Health) bool {
-		return h.Counters[alarms.CounterPredictions] == 5 && h.Counters[alarms.CounterInvalid] == 1
+		return h.Counters[event.CounterPredictions] == 5 && h.Counters[alarms.CounterInvalid] == 1
 	})
 	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})
 	r.expect(event.FaultTest, event.AlarmUnacknowledged) // and no other before it

@@ -45,8 +45,9 @@ func uplinkText(core string, held event.Code) string {
 		return fmt.Sprintf("%s has no access to the cloud. %s Check region, endpoint and credentials.", spoken(core), watched)
 	case event.CodeDelivery:
 		return fmt.Sprintf("The cloud does not take messages of %s. %s Check the cloud forwarder's health, which says why.", spoken(core), watched)
+	default:
+		return fmt.Sprintf("%s has no connection to the cloud. %s Check the network.", spoken(core), watched)
 	}
-	return fmt.Sprintf("%s has no connection to the cloud. %s Check the network.", spoken(core), watched)
 }
 
 // noDataText is what is spoken when the rows of a machine have too few values.
@@ -80,8 +81,9 @@ func text(a event.Alert, now time.Time) string {
 		return fmt.Sprintf("No data from %s. Check its sensors and their connection.", place)
 	case event.FaultTest:
 		return fmt.Sprintf("This is a test alarm of %s. No action is required.", place)
+	default:
+		return fmt.Sprintf("Alarm %s on %s.", spoken(string(a.Fault)), place)
 	}
-	return fmt.Sprintf("Alarm %s on %s.", spoken(string(a.Fault)), place)
 }
 
 func spokenDuration(d time.Duration) string {

@@ -1,13 +1,9 @@
 package alarms
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
-	"edgepdm/shared/component"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 )
@@ -15,8 +11,9 @@ import (
 // watch is what is watched for: the things and the way to the cloud. It is on disk as far as a restart must not make it
 // start over: which things there are, and what is absent.
 type watch struct {
-	path   string // "" when a newer version wrote the file, which is left alone
-	damage *damage
+	file   durable.State[watchFile]
+	alone  bool // a newer version wrote the file, or nobody can read it: it is left alone
+	damage *durable.Damage
 	saved  watchFile
 	at     time.Time // when saved was written
 	stale  bool      // the file could not be written
@@ -47,7 +44,7 @@ const watchFormat = 1
 // watchFile is the file.
 type watchFile struct {
 	Format    int                     `json:"format"`
-	Damage    *damage                 `json:"damage,omitempty"`
+	Damage    *durable.Damage         `json:"damage,omitempty"`
 	Things    map[string]watchedThing `json:"things"`
 	Engine    record                  `json:"engine,omitzero"`
 	Forwarder record                  `json:"forwarder,omitzero"`
@@ -62,21 +59,12 @@ type watchedThing struct {
 
 // openWatch reads the file, or starts over. The problem, if there is one, says what is not known for it.
 func openWatch(path string, now time.Time) (w *watch, problem error) {
-	w = &watch{path: path, things: make(map[string]*thing)}
-	file := watchFile{}
-	_, err := load(path, watchFormat, &file)
-	switch {
-	case err == nil:
-		w.saved, w.damage = file, file.Damage
-	case errors.Is(err, os.ErrNotExist):
-	case errors.Is(err, durable.ErrDamaged):
-		aside, asideErr := setAside(path, component.RandomID())
-		file, problem = watchFile{}, asideErr
-		w.damage = &damage{At: now.UTC(), Text: fmt.Sprintf("%s was damaged: things of before are not watched until they are heard again; it is kept as %s",
-			watchName, filepath.Base(aside))}
+	w = &watch{file: durable.State[watchFile]{Path: path, Format: watchFormat, Limit: maxFile}, things: make(map[string]*thing)}
+	file, damage, problem := w.file.Open()
+	w.saved, w.damage, w.alone = file, file.Damage, problem != nil
+	if damage != nil {
+		w.damage = durable.NewDamage(now, fmt.Sprintf("things of before are not watched until they are heard again; %v", damage))
 		w.stale = true
-	default:
-		w.path, problem = "", err
 	}
 	for name, t := range file.Things {
 		if event.CheckName(name) == nil {
@@ -127,7 +115,7 @@ func (w *watch) skipThings(d time.Duration, now time.Time) {
 // save writes the file when it has to say something else; for the things' absence once in a step of it. With exactly it is
 // at once, and has the whole length of what is absent.
 func (w *watch) save(now time.Time, c Config, exactly bool) error {
-	if w.path == "" {
+	if w.alone {
 		return nil
 	}
 	file := watchFile{
@@ -151,12 +139,8 @@ func (w *watch) save(now time.Time, c Config, exactly bool) error {
 		file.Things[name] = t.kept(now, c.Silence, exactly)
 	}
 	w.stale = true
-	data, err := durable.Marshal(file)
-	if err != nil {
-		return fmt.Errorf("encode what is watched: %w", err)
-	}
-	if err := component.WriteFileAtomic(w.path, data, 0o600); err != nil {
-		return fmt.Errorf("keep what is watched: %w", err)
+	if err := w.file.Save(file); err != nil {
+		return err
 	}
 	w.saved, w.at, w.stale = file, now, false
 	return nil

@@ -137,7 +137,7 @@ func TestWatchOfOtherVersions(t *testing.T) {
 			t.Fatal(err)
 		}
 		w, problem := openWatch(path, now)
-		if (problem != nil) != kept || (w.damage.told(now) != nil) == kept || len(w.things) != 0 {
+		if (problem != nil) != kept || (w.damage.Told(now) != nil) == kept || len(w.things) != 0 {
 			t.Errorf("%s: %v, %v, %v", text, problem, w.damage, w.things)
 		}
 		w.things["q"] = &thing{absence: heard(now)}
@@ -170,7 +170,7 @@ func TestWatchTriesAgain(t *testing.T) {
 	if err := w.save(now, Config{}, false); err != nil {
 		t.Fatal(err)
 	}
-	if again := openTestWatch(t, w.path, now); again.things["p"] == nil {
+	if again := openTestWatch(t, w.file.Path, now); again.things["p"] == nil {
 		t.Error("the thing is not there")
 	}
 }

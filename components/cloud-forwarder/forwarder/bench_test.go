@@ -61,7 +61,7 @@ func BenchmarkAccept(b *testing.B) {
 						p.ID = id
 						topic, payload = event.PredictionTopic("press-1"), encode(b, p)
 					}
-					if _, err := r.client.StartPublish(topic, payload); err != nil {
+					if _, err := r.client.StartPublish(b.Context(), topic, payload); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -64,7 +64,7 @@ func TestAlertsWithoutATopic(t *testing.T) {
 	a := alert("a-1")
 	r.store("alerts-sns", r.record("alerts-sns", a.ID, event.AlertTopic(a.Thing), encode(t, a)))
 	r.start()
-	h := r.awaitState(event.StateDegraded, "alerts-sns deliver: alertTopicArn is not set, and alerts of before wait for a topic: 1")
+	h := r.awaitState(event.StateDegraded, "alerts-sns deliver: alertTopicArn is not set: 1 previous alerts wait for a topic")
 	if h.Counters["stream.alerts-sns.depth"] != 1 {
 		t.Errorf("%+v", h)
 	}
@@ -160,13 +160,14 @@ func TestReplayKeepsLettersOfANewerVersion(t *testing.T) {
 	r := newRig(t)
 	first := `{"v":2,"stream":"predictions","id":"newer-1","record":{"a":1},"sum":"x"}` + "\n"
 	second := `{"v":2,"stream":7,"letters":["newer-2"]}` + "\n"
-	writeFile(t, r.path("replay-1-0.jsonl"), first+second)
+	change := `{"v":2,"stream":"label-changes","id":"newer-3"}` + "\n"
+	writeFile(t, r.path("replay-1-0.jsonl"), first+second+change)
 	r.start()
 	r.await("an end", func(event.Health) bool {
 		_, err := os.Stat(r.path("replay-1-0.jsonl"))
 		return os.IsNotExist(err)
 	})
-	for name, want := range map[string]string{"dead-letters.jsonl": first, "dead-alerts.jsonl": second} {
+	for name, want := range map[string]string{"dead-letters.jsonl": first + change, "dead-alerts.jsonl": second} {
 		if got, err := os.ReadFile(r.path(name)); err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}

@@ -8,9 +8,11 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
+	"edgepdm/shared/durable"
 	"edgepdm/shared/spool"
 )
 
@@ -20,6 +22,7 @@ const (
 	deadLettersName = "dead-letters.jsonl"
 	deadAlertsName  = "dead-alerts.jsonl"
 	deadOldSuffix   = ".old"
+	droppedSuffix   = ".dropped"
 	damagedName     = "damaged-letters"
 	damagedSize     = 1 << 20 // bytes
 	replayPrefix    = "replay-"
@@ -27,19 +30,41 @@ const (
 )
 
 // deadLetters is a file of what no sink will take, a JSON line with a checksum each. When it is full it is kept with the suffix
-// .old, in place of the full one before, whose letters are dropped and counted.
+// .old, and replaces the previous full one, whose letters are dropped and counted.
 type deadLetters struct {
 	dir, name string
 	limit     int64 // bytes
 	now       func() time.Time
 
 	mu      sync.Mutex // one writer at a time
-	dropped uint64     // letters, since somebody took them to be sent again
-	last    time.Time  // when the last was
-	counted uint64     // dropped ones since the last look
+	dropped droppedLetters
+	counted uint64 // dropped ones since the last look
 }
 
-// deadLetterFormat is the format of a line. Those of before had no number, and no checksum.
+// droppedLetters is how many letters were dropped since somebody took them to be sent again. It has a file of its own.
+type droppedLetters struct {
+	Format  int       `json:"format"`
+	Dropped uint64    `json:"dropped"`
+	Last    time.Time `json:"last"`
+}
+
+// openDeadLetters reads how many letters earlier processes dropped. After an error that is unknown, and the letters are usable.
+func openDeadLetters(dir, name string, limit int64, now func() time.Time) (*deadLetters, error) {
+	d := &deadLetters{dir: dir, name: name, limit: limit, now: now}
+	dropped, damage, err := d.count().Open()
+	if err = errors.Join(damage, err); err == nil {
+		d.dropped = dropped
+	}
+	return d, err
+}
+
+func (d *deadLetters) count() durable.State[droppedLetters] {
+	return durable.State[droppedLetters]{Path: d.path() + droppedSuffix, Format: 1}
+}
+
+func (d *deadLetters) path() string { return filepath.Join(d.dir, d.name) }
+
+// deadLetterFormat is the format of a line. Older lines have no number and no checksum.
 const deadLetterFormat = 1
 
 type deadLetter struct {
@@ -81,15 +106,13 @@ func sealLine(object []byte) []byte {
 	return fmt.Appendf(object[:len(object)-1:len(object)-1], sealEnd, crc32.Checksum(object, castagnoli))
 }
 
-var errNewerLetter = errors.New("written by a newer version")
-
-// openLine reads a letter, and says what is wrong with a line that is none.
+// openLine reads a letter. The error says why a line is none.
 func openLine(line []byte) (letter deadLetter, err error) {
 	line = bytes.TrimSpace(line)
 	err = json.Unmarshal(line, &letter)
 	switch end := len(line) - len(fmt.Sprintf(sealEnd, 0)); {
 	case letter.V > deadLetterFormat: // its other members may have other types
-		return letter, fmt.Errorf("format %d: %w", letter.V, errNewerLetter)
+		return letter, fmt.Errorf("format %d: %w", letter.V, durable.ErrNewerFormat)
 	case err != nil:
 		return letter, err
 	case letter.V == 0 && (end < 1 || !bytes.HasPrefix(line[end:], []byte(`,"crc":"`))):
@@ -100,24 +123,18 @@ func openLine(line []byte) (letter deadLetter, err error) {
 	return letter, nil
 }
 
-// keepDamaged keeps a line that is no letter, for a person to look at; not more of them than damagedSize.
-func (d *deadLetters) keepDamaged(line []byte) (err error) {
+// keepDamaged keeps a line that is no letter, for a person to look at, while the file has at most damagedSize.
+func (d *deadLetters) keepDamaged(line []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	f, err := os.OpenFile(filepath.Join(d.dir, damagedName), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
+	path := filepath.Join(d.dir, damagedName)
+	if info, err := os.Stat(path); err == nil && info.Size() > damagedSize {
+		return nil
+	}
+	if err := durable.AppendLine(path, append(bytes.TrimSpace(line), '\n'), true); err != nil {
 		return fmt.Errorf("keep damaged letter: %w", err)
 	}
-	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
-			err = fmt.Errorf("keep damaged letter: %w", err)
-		}
-	}()
-	if info, err := f.Stat(); err != nil || info.Size() > damagedSize {
-		return err
-	}
-	_, err = f.Write(append(bytes.TrimSpace(line), '\n'))
-	return errors.Join(err, f.Sync())
+	return nil
 }
 
 // keepLine puts a line back as it is.
@@ -127,12 +144,30 @@ func (d *deadLetters) keepLine(line []byte) error {
 	return d.write(append(bytes.TrimSpace(line), '\n'))
 }
 
+// setAside begins new dead letters; the files so far are to be sent again.
+func (d *deadLetters) setAside() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := os.Remove(d.path() + droppedSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("take dead letters: %w", err)
+	}
+	d.dropped = droppedLetters{}
+	kind := strings.TrimSuffix(d.name, replaySuffix)
+	for i, name := range []string{d.name + deadOldSuffix, d.name} {
+		to := fmt.Sprintf("%s%d-%d-%s%s", replayPrefix, d.now().UnixNano(), i, kind, replaySuffix)
+		if err := os.Rename(filepath.Join(d.dir, name), filepath.Join(d.dir, to)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("take dead letters: %w", err)
+		}
+	}
+	return nil
+}
+
 // lost returns how many letters were dropped since somebody took them and since the last call, and when the last was.
 func (d *deadLetters) lost() (dropped, since uint64, last time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	since, d.counted = d.counted, 0
-	return d.dropped, since, d.last
+	return d.dropped.Dropped, since, d.dropped.Last
 }
 
 // rotate makes room for new letters. mu is held.
@@ -141,55 +176,30 @@ func (d *deadLetters) rotate(path string) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("count dead letters: %w", err)
 	}
+	if n := uint64(bytes.Count(old, []byte{'\n'})); n > 0 {
+		dropped := droppedLetters{1, d.dropped.Dropped + n, d.now().UTC()}
+		if err := d.count().Save(dropped); err != nil {
+			return err
+		}
+		d.dropped = dropped
+		d.counted += n
+	}
 	if err := os.Rename(path, path+deadOldSuffix); err != nil {
 		return fmt.Errorf("begin new dead letters: %w", err)
-	}
-	if n := bytes.Count(old, []byte{'\n'}); n > 0 {
-		d.dropped += uint64(n)
-		d.counted += uint64(n)
-		d.last = d.now()
 	}
 	return nil
 }
 
-func (d *deadLetters) write(line []byte) (err error) {
-	path := filepath.Join(d.dir, d.name)
-	size := int64(0)
-	if info, err := os.Stat(path); err == nil {
-		size = info.Size()
-	}
-	if size > 0 && size+int64(len(line)) > d.limit {
+// write adds a line. mu is held.
+func (d *deadLetters) write(line []byte) error {
+	path := d.path()
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 && info.Size()+int64(len(line)) > d.limit {
 		if err := d.rotate(path); err != nil {
 			return err
 		}
-		size = 0
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("open dead letters: %w", err)
-	}
-	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
-			err = fmt.Errorf("write dead letter: %w", err)
-		}
-	}()
-	if size > 0 {
-		last := make([]byte, 1)
-		if _, err := f.ReadAt(last, size-1); err != nil {
-			return err
-		}
-		if last[0] != '\n' { // a process was killed while it wrote
-			line = append([]byte{'\n'}, line...)
-		}
-	}
-	if _, err := f.WriteAt(line, size); err != nil {
-		return errors.Join(err, f.Truncate(size))
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if size == 0 {
-		return syncDir(d.dir)
+	if err := durable.AppendLine(path, line, true); err != nil {
+		return fmt.Errorf("write dead letter: %w", err)
 	}
 	return nil
 }

@@ -17,7 +17,11 @@ import (
 
 func newDeadLetters(t *testing.T, limit int64) *deadLetters {
 	t.Helper()
-	return &deadLetters{dir: t.TempDir(), name: deadLettersName, limit: limit, now: time.Now}
+	d, err := openDeadLetters(t.TempDir(), deadLettersName, limit, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // ids returns the letters' ids in a file, oldest first. Every line must be a letter.
@@ -67,12 +71,25 @@ func TestDeadLettersAreBounded(t *testing.T) {
 		}
 	}
 	entries, err := os.ReadDir(d.dir)
-	if err != nil || len(entries) != 2 {
+	if err != nil || len(entries) != 3 {
 		t.Errorf("%v, %v", entries, err)
 	}
 	kept := len(d.ids(t, deadLettersName)) + len(d.ids(t, deadLettersName+deadOldSuffix))
-	if dropped, since, last := d.lost(); int(dropped) != 3*each-kept || since != dropped || last.IsZero() {
+	dropped, since, last := d.lost()
+	if int(dropped) != 3*each-kept || since != dropped || last.IsZero() {
 		t.Errorf("%d of %d kept, %d dropped, %d since", kept, 3*each, dropped, since)
+	}
+	// The next process still tells it, until somebody takes the letters.
+	next, err := openDeadLetters(d.dir, d.name, limit, time.Now)
+	if n, since, at := next.lost(); err != nil || n != dropped || since != 0 || !at.Equal(last) {
+		t.Errorf("%d dropped at %v, %d since, %v; want %d at %v", n, at, since, err, dropped, last)
+	}
+	if err := next.setAside(); err != nil {
+		t.Fatal(err)
+	}
+	next, err = openDeadLetters(d.dir, d.name, limit, time.Now)
+	if n, _, _ := next.lost(); err != nil || n != 0 {
+		t.Errorf("%d dropped after they were taken, %v", n, err)
 	}
 	// A letter that is larger than the bound is kept all the same, alone.
 	large := spool.Record{ID: "large", Payload: []byte(`"` + strings.Repeat("x", 2*limit) + `"`)}
@@ -131,5 +148,17 @@ func TestDamagedDeadLetter(t *testing.T) {
 	}
 	if _, err := openLine(sealLine([]byte(`{"v":2,"id":"new"}`))); err == nil || !strings.Contains(err.Error(), "newer") {
 		t.Errorf("%v", err)
+	}
+}
+
+// A count of dropped letters that is damaged is told, and counting goes on from 0.
+func TestDamagedCountOfDroppedLetters(t *testing.T) {
+	d := newDeadLetters(t, 1e6)
+	if err := os.WriteFile(d.path()+droppedSuffix, []byte(`{"format":1,"dropped":7,"sum":"00000000"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := openDeadLetters(d.dir, d.name, d.limit, time.Now)
+	if n, _, _ := d.lost(); err == nil || n != 0 {
+		t.Errorf("%d, %v", n, err)
 	}
 }

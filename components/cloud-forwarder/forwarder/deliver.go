@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"edgepdm/shared/cloud"
-	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/spool"
+	"edgepdm/shared/wait"
 )
 
 // outcome is what an attempt to deliver a record came to.
@@ -23,8 +23,8 @@ const (
 	ended                  // ctx ended, and it stays
 )
 
-// drain sends what the queue holds until ctx ends: in order, but that a record which the sink does not take steps aside
-// while it takes others (promise F4); where the configuration asks for it several at a time, in no order.
+// drain sends what the queue holds until ctx ends: in order, except for parked records (promise F4); several at a time and in no
+// order where the configuration asks for it.
 func (s *stream) drain(ctx context.Context, to sink) {
 	w := newWindow(s.parallel)
 	s.ahead.Store(w)
@@ -74,12 +74,12 @@ func (s *stream) next(ctx context.Context, after uint64) ([]spool.Record, error)
 	return s.queue.PeekAfter(after, peekRecords, peekBytes)
 }
 
-// work delivers records, and what stepped aside, one at a time until ctx ends.
+// work delivers records, and parked ones, one at a time until ctx ends.
 func (s *stream) work(ctx context.Context, to sink, part int, w *window, records <-chan spool.Record) {
 	for ctx.Err() == nil {
-		l, wait, open, changed := w.next(s.options.Now())
-		if l != nil {
-			s.again(ctx, to, part, w, l)
+		g, wait, open, changed := w.next(s.options.Now())
+		if g != nil {
+			s.retry(ctx, to, part, w, g)
 			continue
 		}
 		from := records
@@ -94,7 +94,7 @@ func (s *stream) work(ctx context.Context, to sink, part int, w *window, records
 		}
 		select {
 		case r := <-from:
-			s.first(ctx, to, part, w, r)
+			s.deliver(ctx, to, part, w, r)
 		case <-due:
 		case <-changed:
 		case <-ctx.Done():
@@ -103,8 +103,8 @@ func (s *stream) work(ctx context.Context, to sink, part int, w *window, records
 	}
 }
 
-// first delivers a record that was not tried before, or lets it step aside.
-func (s *stream) first(ctx context.Context, to sink, part int, w *window, r spool.Record) {
+// deliver delivers a record that was not tried before, or parks it.
+func (s *stream) deliver(ctx context.Context, to sink, part int, w *window, r spool.Record) {
 	i, err := s.newItem(r)
 	if err != nil {
 		if s.bury(ctx, r, err) {
@@ -113,7 +113,7 @@ func (s *stream) first(ctx context.Context, to sink, part int, w *window, r spoo
 		return
 	}
 	if s.parallel > 1 {
-		i.lane = ownLane(r.Seq)
+		i.group = ownGroup(r.Seq)
 	}
 	if w.join(i) {
 		return
@@ -124,14 +124,14 @@ func (s *stream) first(ctx context.Context, to sink, part int, w *window, r spoo
 		case result == ended:
 			return
 		case result == settled:
-			w.passes()
+			w.progressed()
 			s.remove(w, r.Seq)
 			return
-		case mayStepAside(kind) && (i.attempts >= asideTries || !w.others()): // where nothing passes one attempt will do
-			w.hold(i, s.options.Now().Add(delay))
+		case mayPark(kind) && (i.attempts >= parkAfter || !w.progressing()): // where nothing passes one attempt will do
+			w.park(i, s.options.Now().Add(delay))
 			return
 		}
-		if !pause(ctx, delay) {
+		if !wait.For(ctx, delay) {
 			return
 		}
 	}
@@ -144,22 +144,22 @@ func (s *stream) newItem(r spool.Record) (*item, error) {
 		return nil, fmt.Errorf("%w: %w", errPoison, err)
 	}
 	return &item{
-		record: r, lane: e.Topic, begun: s.options.Now(),
+		record: r, group: e.Topic, begun: s.options.Now(),
 		message: message{topic: e.Topic, payload: e.Message, replayed: r.Replayed}, // an earlier process may have sent it
 	}, nil
 }
 
-// mayStepAside tells whether others may pass where a message does not. Without credentials none passes, and a service that
+// mayPark tells whether others may pass where a message does not. Without credentials none passes, and a service that
 // is throttled is not asked more.
-func mayStepAside(kind cloud.Kind) bool {
+func mayPark(kind cloud.Kind) bool {
 	return kind != cloud.NoCredentials && kind != cloud.Throttled
 }
 
-// again tries the first record of a lane that stepped aside, and another one when that may pass.
-func (s *stream) again(ctx context.Context, to sink, part int, w *window, l *lane) {
-	i := w.first(l)
-	result, kind, delay := s.try(ctx, to, part, i, w.others())
-	if result == failed && w.full() && i.attempts > asideTries {
+// retry tries the first record of a parked group, and another one when that may overtake.
+func (s *stream) retry(ctx context.Context, to sink, part int, w *window, g *group) {
+	i := w.first(g)
+	result, kind, delay := s.try(ctx, to, part, i, w.progressing())
+	if result == failed && w.full() && i.attempts > parkAfter {
 		if result = ended; s.bury(ctx, i.record, errors.New("others were taken, and this one was not")) {
 			result = settled
 		}
@@ -167,48 +167,48 @@ func (s *stream) again(ctx context.Context, to sink, part int, w *window, l *lan
 	due := s.options.Now()
 	switch result {
 	case settled:
-		w.passes()
-		w.drop(l, i)
+		w.progressed()
+		w.drop(g, i)
 		s.remove(w, i.record.Seq)
 	case failed:
 		due = due.Add(delay)
-		w.fails(l)
-		if s.mayPass(w, i, kind) && s.pass(ctx, to, part, w, l, due) {
+		w.failed(g)
+		if s.mayOvertake(w, i, kind) && s.overtake(ctx, to, part, w, g, due) {
 			due = s.options.Now()
 		}
 	case ended:
 	}
-	w.release(l, due)
+	w.release(g, due)
 }
 
-// pass tries another record of a lane whose first is not taken. It reports whether the lane goes on with those behind it.
-func (s *stream) pass(ctx context.Context, to sink, part int, w *window, l *lane, due time.Time) bool {
-	i, before := w.other(l)
+// overtake tries another record of a group whose first is not taken. It reports whether the group goes on with those behind it.
+func (s *stream) overtake(ctx context.Context, to sink, part int, w *window, g *group, due time.Time) bool {
+	i, before := w.other(g)
 	if i == nil {
 		return false
 	}
 	if result, _, _ := s.try(ctx, to, part, i, true); result != settled {
 		return false
 	}
-	w.passes()
-	w.drop(l, i)
+	w.progressed()
+	w.drop(g, i)
 	s.remove(w, i.record.Seq)
-	w.alone(l, before, due)
+	w.detach(g, before, due)
 	return true
 }
 
-// mayPass tells whether another record of a lane may pass the one that steps aside: predictions when the service itself
+// mayOvertake tells whether another record of a group may pass the parked one: predictions when the service itself
 // refuses that one or others get on, and after a while when its connections are cut, alerts after a long time only.
-func (s *stream) mayPass(w *window, i *item, kind cloud.Kind) bool {
+func (s *stream) mayOvertake(w *window, i *item, kind cloud.Kind) bool {
 	waits := s.options.Now().Sub(i.begun)
 	switch {
-	case !mayStepAside(kind):
+	case !mayPark(kind):
 		return false
-	case waits >= laneWait:
+	case waits >= groupWait:
 		return true
 	case !s.loose:
 		return false
-	case w.others() || kind == cloud.Cut && waits >= stuckAfter:
+	case w.progressing() || kind == cloud.Cut && waits >= stuckAfter:
 		return true
 	}
 	return kind != cloud.Unreachable && kind != cloud.Cut
@@ -231,7 +231,7 @@ func (s *stream) try(ctx context.Context, to sink, part int, i *item, quiet bool
 	by := sender{s.name, part}
 	if s.gone(i.record) { // what this stream said of it may be old before there is another record
 		s.uplink.forget(by)
-		s.delivers(i.record.Seq)
+		s.clearDelivery(i.record.Seq)
 		return settled, 0, 0
 	}
 	err := s.attempt(ctx, to, i.message)
@@ -243,7 +243,7 @@ func (s *stream) try(ctx context.Context, to sink, part int, i *item, quiet bool
 	}
 	switch {
 	case err == nil:
-		s.delivers(i.record.Seq)
+		s.clearDelivery(i.record.Seq)
 		s.count(counterSent, 1)
 		return settled, 0, 0
 	case errors.Is(err, errPoison):
@@ -255,18 +255,18 @@ func (s *stream) try(ctx context.Context, to sink, part int, i *item, quiet bool
 	i.attempts++
 	s.count(counterRetried, 1)
 	if i.attempts == 1 {
-		if skipped, log := s.failing.now(s.options.Now()); log {
+		if skipped, log := s.failing.allow(s.options.Now()); log {
 			s.rt.Log.Warn("not delivered; it will be tried again", "stream", s.name, "id", i.record.ID, "error", err, "others", skipped)
 		}
 	}
-	kind = s.undelivered(i, err, quiet)
+	kind = s.reportDelivery(i, err, quiet)
 	i.message.replayed = true // the failed attempt may have arrived all the same
 	return failed, kind, max(s.backoff.Delay(i.attempts), retryAfter(err))
 }
 
-// undelivered reports what an attempt has failed with, once that does not pass by itself: what is refused, or fails while
+// reportDelivery reports why an attempt failed, once that does not pass by itself: what is refused, or fails while
 // others get on, after a few attempts, and all else after a while.
-func (s *stream) undelivered(i *item, err error, others bool) cloud.Kind {
+func (s *stream) reportDelivery(i *item, err error, others bool) cloud.Kind {
 	kind, why := judge(err)
 	passing := !others && (kind == cloud.Busy || kind == cloud.Throttled || kind == cloud.Unreachable || kind == cloud.Cut)
 	if !passing && i.attempts < patience || passing && s.options.Now().Sub(i.begun) < stuckAfter {
@@ -282,53 +282,41 @@ func (s *stream) undelivered(i *item, err error, others bool) cloud.Kind {
 	return kind
 }
 
-// delivers takes back what was reported of a record.
-func (s *stream) delivers(seq uint64) {
+// clearDelivery takes back what was reported of a record.
+func (s *stream) clearDelivery(seq uint64) {
 	for _, code := range []event.Code{event.CodeDelivery, event.CodeCloudAccess} {
 		s.rt.Conditions().SetPart(code, s.name+" "+placeDeliver, int(seq), nil)
 	}
 }
 
 func (s *stream) attempt(ctx context.Context, to sink, m message) error {
-	ctx, release := component.Outlive(ctx, sendGrace)
+	ctx, release := wait.Outlive(ctx, sendGrace)
 	defer release()
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	return to.send(ctx, m)
 }
 
-// bury puts a record among the dead letters, so that it does not stop its stream (promise F7). When the disk does not take
-// it, it goes to the log in the end: a full disk may be waiting for this very stream to drain.
+// bury adds a record to the dead letters, so that it does not stop its stream (promise F7). When the disk does not take it, it
+// goes to the log in the end: a full disk may be waiting for this very stream to drain.
 func (s *stream) bury(ctx context.Context, r spool.Record, reason error) bool {
-	if skipped, log := s.buried.now(s.options.Now()); log {
+	if skipped, log := s.buried.allow(s.options.Now()); log {
 		s.rt.Log.Error("message is undeliverable: it goes to the dead letters", "stream", s.name, "id", r.ID, "error", reason, "others", skipped)
 	}
 	for attempt := 1; ; attempt++ {
 		err := s.dead.add(s.name, r, reason)
 		if err == nil || attempt == buryTries {
 			if err != nil {
-				s.rt.Log.Error("dead letter is lost, but for this line", "stream", s.name, "id", r.ID, "error", err, "record", string(r.Payload))
+				s.rt.Log.Error("dead letter could not be written; this line is its only copy", "stream", s.name, "id", r.ID, "error", err, "record", string(r.Payload))
 			}
-			s.delivers(r.Seq)
+			s.clearDelivery(r.Seq)
 			s.reportPart(placeBury, int(r.Seq), nil)
 			s.count(counterDead, 1)
 			return true
 		}
 		s.reportPart(placeBury, int(r.Seq), err)
-		if !pause(ctx, s.backoff.Delay(attempt)) {
+		if !wait.For(ctx, s.backoff.Delay(attempt)) {
 			return false
 		}
-	}
-}
-
-// pause waits, and reports whether ctx let it.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

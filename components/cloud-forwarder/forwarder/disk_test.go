@@ -106,7 +106,7 @@ func TestQueueOfAnotherProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.start()
-	r.awaitState(event.StateDegraded, "alerts-iot open: open queue: lock folder: queue is open elsewhere")
+	r.awaitState(event.StateDegraded, "alerts-iot open: open queue: lock folder: in use elsewhere")
 	r.alert("a-1")
 	if err := other.Close(); err != nil {
 		t.Fatal(err)
@@ -142,7 +142,7 @@ func TestDamagedQueue(t *testing.T) {
 	}
 	r.start()
 	h := r.await("a lost record, and the others", func(h event.Health) bool {
-		return h.Counters["stream.predictions.sent"] >= 98 && h.Counters["stream.predictions.lost"] >= 1 && forwarder.Empty(h.Counters)
+		return h.Counters["stream.predictions.sent"] >= 98 && h.Counters["stream.predictions.lost"] >= 1 && h.Drained()
 	})
 	lost := int(h.Counters["stream.predictions.lost"])
 	if lost > 2 || lost+len(r.iot.counts()) != len(ids) {

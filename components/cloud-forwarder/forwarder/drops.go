@@ -1,17 +1,15 @@
 package forwarder
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
-	"edgepdm/shared/component"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
-	"edgepdm/shared/ipc"
+	"edgepdm/shared/random"
 	"edgepdm/shared/spool"
 )
 
@@ -29,7 +27,7 @@ type drops struct {
 	at     time.Time // when they were put there
 }
 
-// openDrops reads what a process before has left. Damaged drops are nobody's loss but the report's.
+// openDrops reads what an earlier process left. When it is damaged, only the report is incomplete.
 func openDrops(dir string) (*drops, error) {
 	d := &drops{path: filepath.Join(dir, dropsName)}
 	data, err := os.ReadFile(d.path)
@@ -53,7 +51,7 @@ func (d *drops) add(stream string, reason spool.Reason, n uint64, now time.Time)
 		return
 	}
 	if d.report.Messages == nil {
-		d.report = event.Dropped{V: event.Version, ID: "dropped-" + component.RandomID(), Since: now.UTC(), Messages: make(map[string]uint64)}
+		d.report = event.Dropped{V: event.Version, ID: "dropped-" + random.ID(), Since: now.UTC(), Messages: make(map[string]uint64)}
 	}
 	d.report.Messages[stream+"."+string(reason)] += n
 }
@@ -67,7 +65,7 @@ func (d *drops) keep(now time.Time, atOnce bool) error {
 	d.at = now
 	data, err := durable.Marshal(d.report)
 	if err == nil {
-		err = component.WriteFileAtomic(d.path, data, 0o600)
+		err = durable.WriteFileAtomic(d.path, data, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("keep drops: %w", err)
@@ -83,35 +81,4 @@ func (d *drops) reported() error {
 		return fmt.Errorf("forget drops: %w", err)
 	}
 	return nil
-}
-
-// reportDrops puts a report of what was dropped beside the alerts, when the cloud can be reached again.
-func (r *run) reportDrops(ctx context.Context) {
-	d, now := r.forwarder.drops, r.forwarder.Now()
-	err := d.keep(now, ctx.Err() != nil)
-	if d.report.Sum() > 0 && r.uplink.works() && r.toIoT.isOpen() && ctx.Err() == nil {
-		if sent := r.sendDrops(ctx, now); sent == nil {
-			err = d.reported()
-		}
-	}
-	r.toIoT.report(placeDrops, err)
-}
-
-func (r *run) sendDrops(ctx context.Context, now time.Time) error {
-	report := r.forwarder.drops.report
-	report.TS = now.UTC()
-	payload, err := event.Encode(report)
-	if err != nil {
-		return err
-	}
-	receipt, err := r.keep(ctx, r.toIoT, ipc.TopicMessage{Topic: event.TopicDropped, Payload: payload}, report.ID, report.TS)
-	if err != nil {
-		return err
-	}
-	select {
-	case <-receipt.Done():
-		return receipt.Err()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

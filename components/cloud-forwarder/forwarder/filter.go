@@ -26,8 +26,11 @@ type sample struct {
 	at     time.Time
 	room   float64   // for so many changes
 	filled time.Time // when room was brought up to date
+	lost   bool      // label did not get to the disk: every label is a change
 	held   *change   // not of label; nil for none
 }
+
+func (s *sample) leaves(label string, now time.Time) { s.label, s.lost, s.at = label, false, now }
 
 // change is a prediction that is held back.
 type change struct {
@@ -63,7 +66,7 @@ func (f *filter) judge(m ipc.TopicMessage, p *event.Prediction, now time.Time) (
 	case s == nil:
 		f.things[p.Thing] = &sample{label: p.Label, at: now, room: float64(f.changes), filled: now}
 		return sampled, false
-	case s.label == p.Label:
+	case s.label == p.Label && !s.lost:
 		dropped = f.drop(p.Thing, s)
 		if now.Sub(s.at) < f.every {
 			return stays, dropped
@@ -72,7 +75,7 @@ func (f *filter) judge(m ipc.TopicMessage, p *event.Prediction, now time.Time) (
 		return sampled, dropped
 	case f.every == 0 || f.changes == 0 || f.takeRoom(s, now):
 		dropped = f.drop(p.Thing, s)
-		s.label, s.at = p.Label, now
+		s.leaves(p.Label, now)
 		return changed, dropped
 	case s.held != nil && s.held.prediction.Label == p.Label:
 		return stays, false
@@ -115,22 +118,29 @@ func (f *filter) due(now time.Time, all bool) []change {
 			continue
 		}
 		due = append(due, *s.held)
-		s.label, s.at = s.held.prediction.Label, now
+		s.leaves(s.held.prediction.Label, now)
 		f.drop(thing, s)
 	}
 	return due
 }
 
-// tick is how often to look for changes that are due.
+// tick is how often to look for changes that are due; 0: none is ever held back.
 func (f *filter) tick() time.Duration {
+	if f.every == 0 || f.changes == 0 {
+		return 0
+	}
 	return min(max(f.every/100, 10*time.Millisecond), time.Second)
 }
 
-// forget makes the filter take the thing's next prediction: one that it took did not get to the disk, and may have been a
-// change of label.
+// forget makes the filter take the thing's next prediction, or the change that is held back: a prediction that it took did not
+// get to the disk, and may have been a change of label.
 func (f *filter) forget(thing string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.things, thing)
-	delete(f.held, thing)
+	s := f.things[thing]
+	if s == nil || s.held == nil {
+		delete(f.things, thing)
+		return
+	}
+	s.lost, s.room = true, max(s.room, 1)
 }

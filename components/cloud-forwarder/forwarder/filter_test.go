@@ -47,14 +47,45 @@ func TestFilterForgets(t *testing.T) {
 	if judged(f, "p", "a", 0) != sampled || judged(f, "p", "a", 0) != stays {
 		t.Error("the filter does not sample")
 	}
-	judged(f, "p", "b", 0)
-	judged(f, "p", "a", 0) // held back
 	f.forget("p")
 	if judged(f, "p", "a", 0) != sampled {
 		t.Error("a prediction that did not get to the disk was counted as sent")
 	}
-	if due := f.due(filterBegin.Add(2*time.Hour), true); len(due) > 0 {
-		t.Errorf("%+v is held back", due)
+	f.forget("never seen")
+}
+
+// A change that is held back outlives a prediction that did not get to the disk: it leaves next, or a newer one does.
+func TestFilterKeepsWhatIsHeldBack(t *testing.T) {
+	begin := func() *filter {
+		f := newFilter(time.Hour, 1)
+		for i, want := range []verdict{sampled, changed, held} {
+			if got := judged(f, "p", []string{"a", "b", "c"}[i], 0); got != want {
+				t.Fatalf("%d: %v, want %v", i, got, want)
+			}
+		}
+		f.forget("p") // b was lost
+		return f
+	}
+	if due := begin().due(filterBegin, false); len(due) != 1 || due[0].prediction.Label != "c" {
+		t.Errorf("%+v left", due)
+	}
+	f := begin()
+	v, dropped := f.judge(ipc.TopicMessage{}, &event.Prediction{Thing: "p", Label: "b"}, filterBegin)
+	if due := f.due(filterBegin, true); v != changed || !dropped || len(due) > 0 {
+		t.Errorf("%v, dropped %v, and %+v left", v, dropped, due)
+	}
+}
+
+// A filter that holds nothing back has nothing to look for.
+func TestFilterTick(t *testing.T) {
+	for _, c := range []struct {
+		every   time.Duration
+		changes int
+		want    time.Duration
+	}{{0, 10, 0}, {time.Hour, 0, 0}, {time.Millisecond, 1, 10 * time.Millisecond}, {10 * time.Second, 1, 100 * time.Millisecond}, {time.Hour, 1, time.Second}} {
+		if got := newFilter(c.every, c.changes).tick(); got != c.want {
+			t.Errorf("%v, %d changes: %v, want %v", c.every, c.changes, got, c.want)
+		}
 	}
 }
 

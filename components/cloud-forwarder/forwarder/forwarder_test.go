@@ -249,7 +249,7 @@ func TestHealthCounters(t *testing.T) {
 		return true
 	}
 	h := r.await("what waits", func(h event.Health) bool {
-		return forwarder.Waiting(h.Counters) == 14 && check(h, map[string]uint64{
+		return h.Waiting() == 14 && check(h, map[string]uint64{
 			"stream.alerts-iot.accepted": 2, "stream.alerts-iot.depth": 2, "stream.alerts-sns.accepted": 2, "stream.alerts-sns.depth": 2,
 			"stream.predictions.accepted": 10, "stream.predictions.depth": 10, "message.invalid": 8, "message.refused": 0,
 		})
@@ -264,7 +264,7 @@ func TestHealthCounters(t *testing.T) {
 	r.cloud.SetUplink(true)
 	r.iot.await(t, "all", has(ids...))
 	h = r.await("all sent", func(h event.Health) bool {
-		return forwarder.Empty(h.Counters) && h.Counters["stream.predictions.retried"] > 0 && check(h, map[string]uint64{
+		return h.Drained() && h.Counters["stream.predictions.retried"] > 0 && check(h, map[string]uint64{
 			"stream.alerts-iot.sent": 2, "stream.alerts-sns.sent": 2, "stream.predictions.sent": 10, "stream.predictions.oldest_s": 0,
 			"stream.predictions.dead": 0, "stream.predictions.dropped": 0, "stream.predictions.lost": 0, "message.overrun": 0,
 		})

@@ -69,3 +69,52 @@ func TestAWildNumberHidesNoGap(t *testing.T) {
 		t.Errorf("%v", h.Counters)
 	}
 }
+
+// A label change that is held back, and lost with the process, is counted as missed by the next one. One that was dropped for
+// the label that was sent last is not, and neither is one that left.
+func TestLostHeldChangeIsCounted(t *testing.T) {
+	r := newRig(t)
+	r.configure(map[string]any{"sample": "1h", "maxLabelChanges": 1})
+	label := func(label string) func(*event.Prediction) { return func(p *event.Prediction) { p.Label = label } }
+	settle := func(thing string) { // all before it is settled
+		r.publish(event.PredictionTopic(thing), prediction(thing, 1))
+		r.acks.await(t, "acknowledgement", has(prediction(thing, 1).ID))
+	}
+	kill := r.spawn()
+	r.predict(1, 1)
+	r.predict(2, 2, label("b"))
+	r.predict(3, 4, label("c")) // held back, and one that stays
+	settle("press-2")
+	kill()
+
+	kill = r.spawn()
+	r.predict(5, 5)
+	r.awaitCounter(forwarder.CounterMissed, 1)
+	r.predict(6, 6, label("b"))
+	r.predict(7, 7, label("c")) // held back
+	r.predict(8, 8, label("d")) // in its place
+	r.predict(9, 9, label("b"))
+	settle("press-3")
+	kill()
+
+	kill = r.spawn()
+	r.predict(10, 10)
+	r.predict(12, 12)
+	if h := r.await("a gap", func(h event.Health) bool { return h.Counters[forwarder.CounterMissed] > 0 }); h.Counters[forwarder.CounterMissed] != 1 {
+		t.Errorf("%d were missed, want 1", h.Counters[forwarder.CounterMissed])
+	}
+	kill()
+
+	r.start()
+	r.predict(13, 13)
+	r.predict(14, 14, label("b"))
+	r.predict(15, 15, label("c")) // held back
+	settle("press-4")
+	r.stop() // it leaves
+	r.start()
+	r.predict(16, 16)
+	r.predict(18, 18)
+	if h := r.await("a gap", func(h event.Health) bool { return h.Counters[forwarder.CounterMissed] > 0 }); h.Counters[forwarder.CounterMissed] != 1 {
+		t.Errorf("%d were missed, want 1", h.Counters[forwarder.CounterMissed])
+	}
+}

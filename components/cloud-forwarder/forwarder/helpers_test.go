@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	forwarderName = "com.edgepdm.CloudForwarder"
+	forwarderName = event.CloudForwarder
 	patience      = time.Minute
 	envURL        = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 	envToken      = "AWS_CONTAINER_AUTHORIZATION_TOKEN"

@@ -49,7 +49,7 @@ func place(a event.Alert) string {
 }
 
 // subject is the subject line of an alert's e-mail.
-func subject(a event.Alert, p progress) string {
+func subject(a event.Alert, p alertStatus) string {
 	kind := strings.ToUpper(string(a.Severity))
 	if a.State == event.AlarmNormal {
 		kind = string(event.AlarmNormal)
@@ -69,7 +69,7 @@ func subject(a event.Alert, p progress) string {
 }
 
 // said is what a person is told: the alert's text, or that its alarm is over, and when that was if it comes late.
-func said(a event.Alert, p progress, replayed bool) string {
+func said(a event.Alert, p alertStatus, replayed bool) string {
 	text := a.Text
 	if p.over {
 		text = overText(a)
@@ -106,7 +106,7 @@ func whatToDo(f event.Fault) string {
 }
 
 // emailText is what a person reads: what, where, since when, what to do.
-func emailText(a event.Alert, p progress, replayed bool) string {
+func emailText(a event.Alert, p alertStatus, replayed bool) string {
 	var b strings.Builder
 	line := func(name, value string) {
 		if value != "" {
@@ -142,16 +142,21 @@ func emailText(a event.Alert, p progress, replayed bool) string {
 }
 
 // snsMessage is the message for a topic with MessageStructure "json": people get text, programs the alert.
-func snsMessage(m message, since func(event.Alert) progress) (subjectLine, text string, err error) {
+func snsMessage(m message, status func(event.Alert) alertStatus) (subjectLine, text string, err error) {
 	a, err := event.DecodeAlert(m.payload)
 	if err != nil {
 		return "", "", err
 	}
-	p := since(a)
+	p := status(a)
 	replayed := m.replayed || a.Replayed
 	p.back = p.reconnects(a, replayed)
 	subjectLine = subject(a, p)
-	email, sms, body := emailText(a, p, replayed), said(a, p, replayed), string(withMembers(m.body(), p.members()))
+	email, sms := emailText(a, p, replayed), said(a, p, replayed)
+	lambda, err := withDelivery(m.body(), p.delivery())
+	if err != nil {
+		return "", "", err
+	}
+	body := string(lambda)
 	if a.Text == "" && !p.over {
 		sms = strings.TrimSpace(subjectLine + " " + sms)
 	}

@@ -32,8 +32,8 @@ func raised() event.Alert {
 	}
 }
 
-// punctual is the progress of an alert that is delivered at once.
-func punctual(event.Alert) progress { return progress{} }
+// punctual is the alertStatus of an alert that is delivered at once.
+func punctual(event.Alert) alertStatus { return alertStatus{} }
 
 // The e-mail tells a person what, where, since when and what to do; programs get the alert itself.
 func TestSNSMessage(t *testing.T) {
@@ -71,15 +71,15 @@ func TestSNSMessage(t *testing.T) {
 func TestSubjectFitsSNS(t *testing.T) {
 	a := raised()
 	a.Thing, a.Line = strings.Repeat("x", 128), strings.Repeat("y", 128)
-	if s := subject(a, progress{}); len(s) != maxSubject {
+	if s := subject(a, alertStatus{}); len(s) != maxSubject {
 		t.Errorf("%d characters", len(s))
 	}
 	a.Line = "Strasse\nß"
-	if s := subject(a, progress{}); strings.ContainsAny(s, "\nß") {
+	if s := subject(a, alertStatus{}); strings.ContainsAny(s, "\nß") {
 		t.Errorf("subject %q", s)
 	}
 	a.Thing, a.Line, a.Simulated = "press-1", "Line 7", true
-	if s := subject(a, progress{}); s != "[SIMULATED] [HIGH] machine-fault: press-1 on Line 7" {
+	if s := subject(a, alertStatus{}); s != "[SIMULATED] [HIGH] machine-fault: press-1 on Line 7" {
 		t.Errorf("subject %q", s)
 	}
 }
@@ -128,7 +128,7 @@ func TestMessageIsKeptAsItCame(t *testing.T) {
 	if err := errors.Join(err, json.Unmarshal([]byte(text), &parts)); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(parts["sms"], subject(a, progress{})) || !strings.HasPrefix(parts["lambda"], `{"replayed":true,`) {
+	if !strings.HasPrefix(parts["sms"], subject(a, alertStatus{})) || !strings.HasPrefix(parts["lambda"], `{"replayed":true,`) {
 		t.Errorf("%v", parts)
 	}
 }

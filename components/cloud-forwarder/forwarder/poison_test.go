@@ -62,7 +62,7 @@ func TestPoisonGoesToTheDeadLetters(t *testing.T) {
 	r.iot.await(t, "good alert", has("good"))
 	r.awaitSNS(has("good"))
 	h := r.await("four dead letters", func(h event.Health) bool {
-		return h.Counters["stream.alerts-iot.dead"] == 2 && h.Counters["stream.alerts-sns.dead"] == 2 && forwarder.Empty(h.Counters)
+		return h.Counters["stream.alerts-iot.dead"] == 2 && h.Counters["stream.alerts-sns.dead"] == 2 && h.Drained()
 	})
 	if h.State != event.StateOK || h.Counters["stream.alerts-iot.sent"] != 1 || h.Uplink != event.UplinkUp {
 		t.Errorf("%+v", h)
@@ -96,11 +96,11 @@ func TestDeadLetterThatTheDiskDoesNotTake(t *testing.T) {
 		r.record("alerts-sns", "bad", event.AlertTopic("press-1"), json.RawMessage(`{"v":1,"text":"the last word"}`)),
 		r.record("alerts-sns", good.ID, event.AlertTopic("press-1"), encode(t, good)))
 	r.start()
-	r.awaitState(event.StateDegraded, "alerts-sns dead letters: open dead letters")
+	r.awaitState(event.StateDegraded, "alerts-sns dead letters: write dead letter: open ")
 	r.awaitSNS(has("good"))
 	r.awaitState(event.StateOK, "")
 	log, err := os.ReadFile(r.log)
-	if err != nil || !bytes.Contains(log, []byte("dead letter is lost, but for this line")) || !bytes.Contains(log, []byte("the last word")) {
+	if err != nil || !bytes.Contains(log, []byte("dead letter could not be written; this line is its only copy")) || !bytes.Contains(log, []byte("the last word")) {
 		t.Errorf("%v, log %s", err, log)
 	}
 }
@@ -149,7 +149,7 @@ func TestDeadLettersAreSentAgain(t *testing.T) {
 	r.configure(map[string]any{"predictionSink": "iotcore-ipc"})
 	r.start()
 	r.awaitState(event.StateOK, "")
-	if text, err := r.ask(forwarder.CommandReplay); err != nil || text != "there are no dead letters" {
+	if text, err := r.ask(event.CommandReplay); err != nil || text != "there are no dead letters" {
 		t.Errorf("%q, %v", text, err)
 	}
 	large := r.predict(1, 3, func(p *event.Prediction) { p.Text = strings.Repeat("x", 5000) }) // 4,500 bytes fit
@@ -173,7 +173,7 @@ func TestDeadLettersAreSentAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "3 dead letters are back in their streams, and will be sent; 2 lines are not"
-	if text, err := r.ask(forwarder.CommandReplay); err != nil || !strings.HasPrefix(text, want) {
+	if text, err := r.ask(event.CommandReplay); err != nil || !strings.HasPrefix(text, want) {
 		t.Fatalf("%q, %v", text, err)
 	}
 	r.iot.await(t, "predictions", has(large...))
@@ -189,7 +189,7 @@ func TestDeadLettersAreSentAgain(t *testing.T) {
 	if len(letters) != 1 || letters[0].ID != "lost" || letters[0].Reason != "there is no such stream; before: before" {
 		t.Errorf("%+v", letters)
 	}
-	if text, err := r.ask(forwarder.CommandReplay); err != nil || !strings.HasPrefix(text, "0 dead letters are back in their streams, and will be sent; 1 lines are not") {
+	if text, err := r.ask(event.CommandReplay); err != nil || !strings.HasPrefix(text, "0 dead letters are back in their streams, and will be sent; 1 lines are not") {
 		t.Errorf("%q, %v", text, err)
 	}
 	if letters = r.deadLetters(); len(letters) != 1 || letters[0].ID != "lost" {
@@ -202,7 +202,7 @@ func TestDeadLettersAreSentAgain(t *testing.T) {
 
 // ask gives the forwarder a command on the device.
 func (r *rig) ask(command string) (string, error) {
-	return request.Ask{Component: forwarder.Component, WorkDir: r.env.WorkDir, Command: command, Timeout: 20 * time.Second}.Do(r.t.Context())
+	return request.Call{Component: event.CloudForwarder, WorkDir: r.env.WorkDir, Command: command, Timeout: 20 * time.Second}.Do(r.t.Context())
 }
 
 // More dead letters than there is room for are dropped, counted and told, until somebody takes the rest; they push out no dead
@@ -235,7 +235,10 @@ func TestDroppedDeadLettersAreTold(t *testing.T) {
 	if n := strings.Count(readFile(t, r.log), "\n"); n > 20 {
 		t.Errorf("%d lines in the log", n)
 	}
-	if text, err := r.ask(forwarder.CommandReplay); err != nil || !strings.HasPrefix(text, fmt.Sprint(kept+1, " dead letters are back")) {
+	r.stop()
+	r.start() // the next process knows it
+	r.awaitState(event.StateDegraded, "dead letters were dropped, as there is room for 20 MB of them")
+	if text, err := r.ask(event.CommandReplay); err != nil || !strings.HasPrefix(text, fmt.Sprint(kept+1, " dead letters are back")) {
 		t.Errorf("%q, %v", text, err)
 	}
 	r.awaitState(event.StateOK, "")

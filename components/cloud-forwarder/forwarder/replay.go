@@ -10,93 +10,87 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
+	"edgepdm/shared/component"
+	"edgepdm/shared/durable"
+	"edgepdm/shared/event"
 	"edgepdm/shared/request"
 	"edgepdm/shared/spool"
 )
 
-// Component is the component's name.
-const Component = "com.edgepdm.CloudForwarder"
+// replayer puts dead letters back into their streams, for those who ask for it on the device.
+type replayer struct {
+	rt    *component.Runtime
+	now   func() time.Time
+	state *state
+	out   *outboxes
 
-// CommandReplay is the command, given on the device, to send the dead letters again.
-const CommandReplay = "replay"
-
-// replays is what was asked for on the device, and how far it is.
-type replays struct {
-	desk  *request.Desk
-	asked []*request.Request // that wait for the end
-	back  int                // letters that are back in their streams since the last end
-	left  int                // lines that are not: damaged, of a newer version, or of a stream that is no more
-	told  time.Time          // when that was told last
+	desk    *request.Server
+	asked   []*request.Request // that wait for the end
+	back    int                // letters that are back in their streams since the last end
+	left    int                // lines that are not: damaged, of a newer version, or of a stream that does not exist
+	told    time.Time          // when that was told last
+	offsets map[string]int64   // how much of a file is back in the streams
+	damaged logLimiter         // lines of dead letters
 }
 
-// takeReplays takes commands. The dead letters of now are set aside, to be sent again also by another process.
-func (r *run) takeReplays() {
-	for _, q := range r.replays.desk.Take() {
-		if q.Command != CommandReplay {
+func newReplayer(rt *component.Runtime, now func() time.Time, state *state, out *outboxes) *replayer {
+	return &replayer{
+		rt: rt, now: now, state: state, out: out, desk: request.NewServer(event.CloudForwarder, rt.WorkDir, now, rt.Log), offsets: make(map[string]int64),
+	}
+}
+
+// takeCommands takes commands. Today's dead letters are set aside, to be sent again also by another process.
+func (r *replayer) takeCommands() {
+	for _, q := range r.desk.Take() {
+		if q.Command != event.CommandReplay {
 			q.Unknown()
 			continue
 		}
-		if err := errors.Join(r.forwarder.deadAlerts.setAside(), r.forwarder.deadPredictions.setAside()); err != nil {
+		if err := errors.Join(r.state.deadAlerts.setAside(), r.state.deadPredictions.setAside()); err != nil {
 			q.Answer("", err)
 			continue
 		}
-		r.replays.asked = append(r.replays.asked, q)
+		r.asked = append(r.asked, q)
 	}
 }
 
 // tell tells those who asked how far it is.
-func (s *replays) tell(text string) {
-	for _, q := range s.asked {
+func (r *replayer) tell(text string) {
+	for _, q := range r.asked {
 		q.Progress(text)
 	}
 }
 
-// progress counts a batch. It tells of it now and then, as each word is a writing to the disk.
-func (s *replays) progress(batch []replaying, now time.Time) {
+// progress counts a batch. It tells of it now and then, since each word is written to the disk.
+func (r *replayer) progress(batch []replaying) {
 	for _, letter := range batch {
 		if letter.receipt != nil {
-			s.back++
+			r.back++
 		} else {
-			s.left++
+			r.left++
 		}
 	}
-	if now.Sub(s.told).Abs() >= measureEvery {
-		s.told = now
-		s.tell(fmt.Sprintf("%d dead letters are back in their streams so far", s.back))
+	if now := r.now(); now.Sub(r.told).Abs() >= measureEvery {
+		r.told = now
+		r.tell(fmt.Sprintf("%d dead letters are back in their streams so far", r.back))
 	}
 }
 
 // end answers those who asked.
-func (s *replays) end() {
+func (r *replayer) end() {
 	text := "there are no dead letters"
-	if s.back+s.left > 0 {
-		text = fmt.Sprintf("%d dead letters are back in their streams, and will be sent", s.back)
+	if r.back+r.left > 0 {
+		text = fmt.Sprintf("%d dead letters are back in their streams, and will be sent", r.back)
 	}
-	if s.left > 0 {
-		text += fmt.Sprintf("; %d lines are not, as they are damaged, of a newer version, or their stream is no more", s.left)
+	if r.left > 0 {
+		text += fmt.Sprintf("; %d lines are not: they are damaged, of a newer version, or their stream does not exist", r.left)
 	}
-	for _, q := range s.asked {
+	for _, q := range r.asked {
 		q.Answer(text, nil)
 	}
-	s.asked, s.back, s.left = nil, 0, 0
-}
-
-// setAside begins new dead letters; those of before are to be sent again.
-func (d *deadLetters) setAside() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.dropped = 0
-	kind := strings.TrimSuffix(d.name, replaySuffix)
-	for i, name := range []string{d.name + deadOldSuffix, d.name} {
-		to := fmt.Sprintf("%s%d-%d-%s%s", replayPrefix, d.now().UnixNano(), i, kind, replaySuffix)
-		if err := os.Rename(filepath.Join(d.dir, name), filepath.Join(d.dir, to)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("take dead letters: %w", err)
-		}
-	}
-	return nil
+	r.asked, r.back, r.left = nil, 0, 0
 }
 
 // toReplay returns the files of dead letters that are to be sent again, oldest first.
@@ -109,28 +103,28 @@ func toReplay(dir string) []string {
 	return files
 }
 
-// replay puts the dead letters that are to be sent again back into their streams, once those are open.
-func (r *run) replay(ctx context.Context) {
-	r.takeReplays()
+// look takes commands, and puts the dead letters that are to be sent again back into their streams, once those are open.
+func (r *replayer) look(ctx context.Context) {
+	r.takeCommands()
 	files := toReplay(r.rt.WorkDir)
 	if len(files) == 0 {
-		r.replays.end()
+		r.end()
 		return
 	}
-	if slices.ContainsFunc(r.streams, func(s *stream) bool { return !s.isOpen() }) {
-		r.replays.tell("a stream is not open yet: see the component's health")
+	if slices.ContainsFunc(r.out.all, func(s *stream) bool { return !s.isOpen() }) {
+		r.tell("a stream is not open yet: see the component's health")
 		return
 	}
 	for _, file := range files {
 		n, err := r.replayFile(ctx, file)
 		if err != nil {
 			r.rt.Log.Error("dead letters are not sent again yet", "file", file, "error", err)
-			r.replays.tell("not all dead letters are back in their streams; it will be tried again: " + err.Error())
+			r.tell("not all dead letters are back in their streams; it will be tried again: " + err.Error())
 			return
 		}
 		r.rt.Log.Info("dead letters will be sent again", "file", file, "letters", n)
 	}
-	r.replays.end()
+	r.end()
 }
 
 const (
@@ -146,7 +140,7 @@ type replaying struct {
 
 // replayFile does that with one file, and removes it. What is back in its stream is marked in the file, so that an
 // interrupted replay goes on where it was: no more than a batch is sent twice.
-func (r *run) replayFile(ctx context.Context, path string) (letters int, err error) {
+func (r *replayer) replayFile(ctx context.Context, path string) (letters int, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
@@ -158,7 +152,7 @@ func (r *run) replayFile(ctx context.Context, path string) (letters int, err err
 		line, readErr := lines.ReadBytes('\n')
 		end := at + int64(len(line))
 		var problem error
-		if len(line) > 1 && line[0] != replayedTag && at >= r.replayed[path] {
+		if len(line) > 1 && line[0] != replayedTag && at >= r.offsets[path] {
 			letter := replaying{at: at, end: end}
 			if letter.receipt, problem = r.replayLetter(ctx, line); problem == nil {
 				batch = append(batch, letter)
@@ -175,7 +169,7 @@ func (r *run) replayFile(ctx context.Context, path string) (letters int, err err
 		case err != nil:
 			return letters, err
 		case errors.Is(readErr, io.EOF):
-			delete(r.replayed, path)
+			delete(r.offsets, path)
 			return letters, os.Remove(path)
 		case readErr != nil:
 			return letters, readErr
@@ -184,25 +178,19 @@ func (r *run) replayFile(ctx context.Context, path string) (letters int, err err
 }
 
 // replayedBatch waits until letters are on disk in their streams, and marks those that are, up to the first that is not.
-func (r *run) replayedBatch(ctx context.Context, f *os.File, batch []replaying) (done int, err error) {
+func (r *replayer) replayedBatch(ctx context.Context, f *os.File, batch []replaying) (done int, err error) {
 	if len(batch) == 0 {
 		return 0, nil
 	}
 	for ; done < len(batch); done++ {
 		if receipt := batch[done].receipt; receipt != nil {
-			select {
-			case <-receipt.Done():
-				err = receipt.Err()
-			case <-ctx.Done():
-				err = ctx.Err()
+			if err = await(ctx, receipt); err != nil {
+				break
 			}
 		}
-		if err != nil {
-			break
-		}
-		r.replayed[f.Name()] = batch[done].end // also if the disk does not take the mark
+		r.offsets[f.Name()] = batch[done].end // also if the disk does not take the mark
 	}
-	r.replays.progress(batch[:done], r.forwarder.Now())
+	r.progress(batch[:done])
 	for _, letter := range batch[:done] {
 		if _, markErr := f.WriteAt([]byte{replayedTag}, letter.at); markErr != nil {
 			return done, errors.Join(err, markErr)
@@ -213,18 +201,18 @@ func (r *run) replayedBatch(ctx context.Context, f *os.File, batch []replaying) 
 
 // replayLetter begins to put one letter back. One that has no stream any more, or that a newer version wrote, stays a dead
 // letter; a line that is none is kept apart.
-func (r *run) replayLetter(ctx context.Context, line []byte) (*spool.Receipt, error) {
+func (r *replayer) replayLetter(ctx context.Context, line []byte) (*spool.Receipt, error) {
 	letter, err := openLine(line)
-	dead := r.forwarder.deadAlerts
-	if letter.Stream == streamPredictions {
-		dead = r.forwarder.deadPredictions
+	dead := r.state.deadAlerts
+	if letter.Stream == streamPredictions || letter.Stream == streamChanges {
+		dead = r.state.deadPredictions
 	}
-	if errors.Is(err, errNewerLetter) {
+	if errors.Is(err, durable.ErrNewerFormat) {
 		return nil, dead.keepLine(line)
 	}
 	if err != nil {
-		if skipped, log := r.damaged.now(r.forwarder.Now()); log {
-			r.rt.Log.Error("a line of the dead letters is damaged, and is not sent", "error", err, "kept_in", damagedName, "others", skipped)
+		if skipped, log := r.damaged.allow(r.now()); log {
+			r.rt.Log.Error("damaged dead letter is not sent", "error", err, "kept_in", damagedName, "others", skipped)
 		}
 		return nil, dead.keepDamaged(line)
 	}
@@ -233,10 +221,8 @@ func (r *run) replayLetter(ctx context.Context, line []byte) (*spool.Receipt, er
 	if json.Unmarshal(letter.Record, &text) == nil {
 		record.Payload = []byte(text)
 	}
-	for _, s := range r.streams {
-		if s.name == letter.Stream {
-			return s.queue.AppendAsync(ctx, record)
-		}
+	if s := r.out.named(letter.Stream); s != nil {
+		return s.queue.AppendAsync(ctx, record)
 	}
 	return nil, dead.add(letter.Stream, record, errors.New("there is no such stream; before: "+letter.Reason))
 }

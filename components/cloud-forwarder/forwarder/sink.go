@@ -54,11 +54,11 @@ type snsSink struct {
 	client *sns.Client
 	arn    string
 	access *cloud.Access
-	since  func(event.Alert) progress // what has happened to the alarm
+	status func(event.Alert) alertStatus // what has happened to the alarm
 }
 
 func (s *snsSink) send(ctx context.Context, m message) error {
-	subjectLine, text, err := snsMessage(m, s.since)
+	subjectLine, text, err := snsMessage(m, s.status)
 	if err != nil {
 		return fmt.Errorf("%w: %w: %w", errLocal, errPoison, err)
 	}
@@ -84,7 +84,7 @@ func (s *iotCoreSink) send(ctx context.Context, m message) error {
 		return fmt.Errorf("%w: %w: %w", errLocal, errPoison, err)
 	}
 	request := ipc.PublishToIoTCoreRequest{TopicName: s.prefix + "/" + m.topic, Payload: m.body(), QoS: ipc.AtLeastOnce}
-	_, err := s.client().PublishToIoTCore(ctx, request)
+	err := s.client().PublishToIoTCore(ctx, request)
 	if _, invalid := errors.AsType[*ipc.InvalidArgumentsError](err); invalid {
 		return fmt.Errorf("%w: %w", errPoison, err)
 	}

@@ -1,26 +1,26 @@
 package forwarder
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"edgepdm/shared/component"
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
 	"edgepdm/shared/spool"
+	"edgepdm/shared/wait"
 )
 
-// Names of a stream's counters in the health messages are counterStream + its name + one of these.
+// Names of a stream's counters in the health messages are event.CounterStream + its name + one of these.
 const (
-	counterStream   = "stream."
 	counterAccepted = ".accepted" // on disk
-	counterDepth    = ".depth"    // records that wait now
 	counterBytes    = ".bytes"    // that they take now
 	counterAge      = ".oldest_s" // age of the oldest of them, seconds
 	counterSent     = ".sent"     // acknowledged by the sink
@@ -29,31 +29,6 @@ const (
 	counterDropped  = ".dropped"  // by a bound; also with "." and the bound: drop-oldest (bytes), free-space or age
 	counterLost     = ".lost"     // damaged on disk
 )
-
-// counterStreams is how many streams there are.
-const counterStreams = "streams"
-
-// Waiting returns how many records wait in the streams that were measured, by the counters of a health message.
-func Waiting(counters map[string]uint64) uint64 {
-	n, _ := depths(counters)
-	return n
-}
-
-// Empty reports whether all streams were measured, and nothing waits in them.
-func Empty(counters map[string]uint64) bool {
-	n, measured := depths(counters)
-	return n == 0 && measured > 0 && measured >= counters[counterStreams]
-}
-
-func depths(counters map[string]uint64) (n, streams uint64) {
-	for name, value := range counters {
-		if strings.HasPrefix(name, counterStream) && strings.HasSuffix(name, counterDepth) {
-			n += value
-			streams++
-		}
-	}
-	return n, streams
-}
 
 // Places of a stream where something can be wrong, and those of access to AWS.
 const (
@@ -66,7 +41,7 @@ const (
 	placeExpire  = "expire"
 	placeMove    = "move on"
 	placeDrops   = "drops"
-	placeKnown   = "known alerts"
+	placeDedup   = "known alerts"
 	placeAWS     = "AWS"
 	placeRootCAs = "root certificates"
 )
@@ -79,8 +54,8 @@ const (
 	buryTries   = 10               // until a dead letter goes to the log only
 )
 
-// stream is one queue and the sink that drains it, in order unless parallel is above 1 or the sink does not take a record (promise F4). Streams do not wait for each other, so that
-// alerts overtake predictions and neither starves (F6).
+// stream is one queue and the sink that drains it: in order, unless parallel is above 1 or the sink does not take a record
+// (promise F4). Streams do not wait for each other, so that alerts overtake predictions and neither starves (F6).
 type stream struct {
 	name    string
 	dir     string
@@ -94,15 +69,15 @@ type stream struct {
 	behind   *stream       // nil, or the stream that takes what this one does not send soon
 	maxAge   time.Duration // at which records are dropped; 0 = never
 	timeout  time.Duration
-	backoff  component.Backoff
+	backoff  wait.Backoff
 	dead     *deadLetters
 	uplink   *uplink
 	rt       *component.Runtime
 
 	ahead   atomic.Pointer[window]  // what is under way; nil before there is a sink
 	drops   *drops                  // of all streams
-	buried  occasions               // messages that became dead letters
-	failing occasions               // messages whose first attempt failed
+	buried  logLimiter              // messages that became dead letters
+	failing logLimiter              // messages whose first attempt failed
 	dropped map[spool.Reason]uint64 // as counted
 	lost    uint64                  // as counted
 }
@@ -111,6 +86,47 @@ type stream struct {
 type envelope struct {
 	Topic   string          `json:"topic"`
 	Message json.RawMessage `json:"message"`
+}
+
+// encode is json.Marshal without the escapes for HTML: a message is kept as it came.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// put begins to put a message on disk.
+func (s *stream) put(ctx context.Context, m ipc.TopicMessage, id string, ts time.Time) (*spool.Receipt, error) {
+	payload, err := encode(envelope{m.Topic, m.Payload})
+	if err != nil {
+		return nil, fmt.Errorf("encode record: %w", err)
+	}
+	if ts.IsZero() {
+		ts = s.options.Now()
+	}
+	return s.queue.AppendAsync(ctx, spool.Record{Stream: s.name, ID: id, Time: ts.UnixNano(), Payload: payload})
+}
+
+// accepted counts a message that is on disk.
+func (s *stream) accepted() {
+	s.count(counterAccepted, 1)
+	s.report(placeReceive, nil)
+}
+
+// refused counts a message that is not.
+func (s *stream) refused(err error) {
+	reason := ".disk" // it does not take it
+	switch {
+	case errors.Is(err, spool.ErrFull):
+		reason = ".full" // the stream's bound in bytes
+	case errors.Is(err, spool.ErrNoSpace):
+		reason = ".free-space" // the disk's floor
+	}
+	s.rt.Counter(CounterRefused).Add(1)
+	s.rt.Counter(CounterRefused + reason).Add(1)
+	s.report(placeReceive, fmt.Errorf("not put on disk: %w", err))
 }
 
 // report says what is wrong with the disk at a place of the stream; nil: it works.
@@ -122,7 +138,7 @@ func (s *stream) reportPart(what string, part int, problem error) {
 }
 
 func (s *stream) count(what string, n uint64) {
-	s.rt.Counter(counterStream + s.name + what).Add(n)
+	s.rt.Counter(event.CounterStream + s.name + what).Add(n)
 }
 
 // sensible is a time before which no clock is right: what carries an earlier one has no age that is known.
@@ -140,12 +156,9 @@ func (s *stream) expire(now time.Time) {
 // measure brings the counters up to date that are the queue's.
 func (s *stream) measure(now time.Time) {
 	stats := s.queue.Stats()
-	set := func(what string, n uint64) { s.rt.Counter(counterStream + s.name + what).Store(n) }
-	depth := stats.Depth
-	if w := s.ahead.Load(); w != nil {
-		depth -= min(depth, uint64(w.delivered()))
-	}
-	set(counterDepth, depth)
+	set := func(what string, n uint64) { s.rt.Counter(event.CounterStream + s.name + what).Store(n) }
+	depth := s.waiting()
+	set(event.CounterStreamDepth, depth)
 	set(counterBytes, uint64(stats.Bytes))
 	age := time.Duration(0)
 	if depth > 0 {
@@ -181,7 +194,7 @@ func (s *stream) run(ctx context.Context) {
 		}
 	}
 	if s.behind != nil {
-		s.express(ctx)
+		s.fastLane(ctx)
 		return
 	}
 	select {
@@ -198,20 +211,12 @@ func (s *stream) open() error {
 	}
 	// The folders that Open made are on disk only with their names.
 	spools := filepath.Dir(s.dir)
-	if err := errors.Join(syncDir(spools), syncDir(filepath.Dir(spools))); err != nil {
+	if err := errors.Join(durable.Sync(spools), durable.Sync(filepath.Dir(spools))); err != nil {
 		return errors.Join(err, queue.Close())
 	}
 	s.queue = queue
 	close(s.opened)
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync folder: %w", err)
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // waiting returns how many records are to be sent.

@@ -47,42 +47,42 @@ func (a *access) code() event.Code {
 
 // openStore opens the store of models, or plans to try again. When it is open, or closed for another reason than before,
 // activate is due.
-func (r *run) openStore() {
-	a := &r.store
+func (m *models) openStore() {
+	a := &m.access
 	before := a.problem
-	keys, err := r.config.keys()
+	keys, err := m.config.keys()
 	if err == nil {
-		a.dir = filepath.Join(r.rt.WorkDir, storeDir)
+		a.dir = filepath.Join(m.rt.WorkDir, storeDir)
 		a.options = modelstore.Options{
-			Keys: keys, AllowUnsigned: r.config.AllowUnsigned, AllowDowngrade: r.config.AllowDowngrade, Release: r.rt.Version(), Now: r.now, Log: r.rt.Log,
+			Keys: keys, AllowUnsigned: m.config.AllowUnsigned, AllowDowngrade: m.config.AllowDowngrade, Release: m.rt.Version(), Now: m.now, Log: m.rt.Log,
 		}
 		var store *modelstore.Store
 		if store, err = a.open(a.dir, a.options); err == nil {
 			a.problem, a.failed = nil, 0
-			r.models = newModels(r.rt, r.config, r.now, store, r.news)
-			r.models.watch(keys)
-			r.loading = loading{again: r.now()}
+			m.registry = newRegistry(m, store)
+			m.registry.watch(keys)
+			m.loading = loading{again: m.now()}
 			return
 		}
 	}
-	a.again = r.now().Add(openAgain << min(a.failed, maxRetries))
+	a.again = m.now().Add(openAgain << min(a.failed, maxRetries))
 	a.failed++
-	a.problem = fmt.Errorf("the models cannot be reached: %w", err)
+	a.problem = fmt.Errorf("the model store cannot be opened: %w", err)
 	if before == nil || before.Error() != a.problem.Error() {
-		r.loading = loading{again: r.now()}
+		m.loading = loading{again: m.now()}
 	}
 }
 
 // sayWhichScores tells, in the health messages, why the model in use is not the one that was active; nil: it is.
-func (r *run) sayWhichScores(problem error) {
-	conditions := r.rt.Conditions()
+func (m *models) sayWhichScores(problem error) {
+	conditions := m.rt.Conditions()
 	ofStore := make(map[event.Code]error)
 	switch {
-	case r.store.problem != nil:
-		ofStore[r.store.code()] = problem
+	case m.access.problem != nil:
+		ofStore[m.access.code()] = problem
 		problem = nil
-	case r.models != nil && r.models.store.Lost() != "":
-		ofStore[event.CodeStateOnDisk] = fmt.Errorf("%s: %s scores until another one is delivered", r.models.store.Lost(), r.model.ref.Version)
+	case m.registry != nil && m.registry.store.Lost() != "":
+		ofStore[event.CodeStateOnDisk] = fmt.Errorf("%s: %s scores until another one is delivered", m.registry.store.Lost(), m.active.ref.Version)
 	}
 	for _, code := range []event.Code{event.CodeModelStore, event.CodeStateOnDisk, event.CodeDisk} {
 		conditions.Set(code, placeStore, ofStore[code])

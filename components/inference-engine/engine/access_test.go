@@ -5,12 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"edgepdm/components/inference-engine/engine"
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
 )
@@ -42,7 +44,7 @@ func (r *rig) whichScores(version string, code event.Code, texts ...string) {
 // A store that cannot be opened leaves the last active model in force, which is said; once it can, all goes on without a
 // restart, deliveries too.
 func TestAClosedStoreIsSaidAndTriedAgain(t *testing.T) {
-	newer := []byte(`{"format":2}`)
+	newer := durable.Seal([]byte(`{"format":2}`))
 	for name, c := range map[string]struct {
 		err   error             // of the open; nil: close says what is wrong
 		close func(*rig) func() // breaks the store, and returns what mends it
@@ -62,7 +64,7 @@ func TestAClosedStoreIsSaidAndTriedAgain(t *testing.T) {
 				r.t.Fatal(err)
 			}
 			return func() { _ = f.Close() }
-		}, event.CodeModelStore, "in use by another process"},
+		}, event.CodeModelStore, "in use elsewhere"},
 		"newer format": {nil, func(r *rig) func() {
 			path := r.storePath("format")
 			before, err := os.ReadFile(path)
@@ -80,7 +82,7 @@ func TestAClosedStoreIsSaidAndTriedAgain(t *testing.T) {
 					r.t.Error(err)
 				}
 			}
-		}, event.CodeStateOnDisk, "newer than this release"},
+		}, event.CodeStateOnDisk, "newer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // it waits for the next try
@@ -105,7 +107,7 @@ func TestAClosedStoreIsSaidAndTriedAgain(t *testing.T) {
 			}}
 			r.startRun(e.Run)
 			r.whichScores("1.1.0", c.code, c.text, "1.1.0 scores")
-			if _, err := r.ask(modelstore.CommandRollback, ""); err == nil || !strings.Contains(err.Error(), c.text) {
+			if _, err := r.ask(event.CommandRollback, ""); err == nil || !strings.Contains(err.Error(), c.text) {
 				t.Errorf("a roll-back is answered with %v", err)
 			}
 			r.status("stands in", c.text)
@@ -118,6 +120,36 @@ func TestAClosedStoreIsSaidAndTriedAgain(t *testing.T) {
 			r.await("the delivered model", func(h event.Health) bool { return ok(h) && h.Model.Version == "1.2.0" && len(h.Conditions) == 0 })
 		})
 	}
+}
+
+// A disk that is slow when the store is opened again holds up no row.
+func TestASlowDiskHoldsUpNoRow(t *testing.T) {
+	r := newRig(t)
+	opening, release := make(chan struct{}), make(chan struct{})
+	opens := 0
+	e := &engine.Engine{ShippedModel: shippedModel, Now: time.Now, OpenStore: func(dir string, o modelstore.Options) (*modelstore.Store, error) {
+		switch opens++; opens {
+		case 1:
+			return nil, &os.PathError{Op: "read", Path: "models/current", Err: syscall.EIO}
+		case 2:
+			close(opening)
+			<-release
+		}
+		return modelstore.OpenStore(dir, o)
+	}}
+	r.startRun(e.Run)
+	mend := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(mend)
+	select {
+	case <-opening:
+	case <-time.After(time.Minute):
+		t.Fatal("the store is not opened again")
+	}
+	_, rows, _ := golden(t)
+	r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(1, rows[0])))
+	r.prediction()
+	mend()
+	r.await("the store", func(h event.Health) bool { return ok(h) && len(h.Conditions) == 0 })
 }
 
 // With no model to be read, the shipped one scores, and that is said too.

@@ -11,36 +11,33 @@ import (
 	"edgepdm/shared/request"
 )
 
-// Component is the component's name.
-const Component = "com.edgepdm.InferenceEngine"
-
-// commands obeys what was asked for on the device. A roll-back waits for the end of a test, which may change what is active.
-func (r *run) commands() {
-	for _, q := range r.desk.Take() {
+// commands obeys what was asked for on the device. A rollback waits for the end of a test, which may change what is active.
+func (m *models) commands() {
+	for _, q := range m.desk.Take() {
 		switch q.Command {
-		case modelstore.CommandStatus:
-			q.Answer(r.status(), nil)
-		case modelstore.CommandRollback:
-			r.back = append(r.back, q)
-			if r.models != nil && r.models.testing {
-				q.Progress("a delivered model is being tested; the roll-back waits for the end of that")
+		case event.CommandStatus:
+			q.Answer(m.status(), nil)
+		case event.CommandRollback:
+			m.back = append(m.back, q)
+			if m.registry != nil && m.registry.testing {
+				q.Progress("a delivered model is being tested; the rollback follows")
 			}
 		default:
 			q.Unknown()
 		}
 	}
-	if r.models != nil && r.models.testing {
+	if m.registry != nil && m.registry.testing {
 		return
 	}
-	for _, q := range r.back {
-		q.Answer(r.goBack(q))
+	for _, q := range m.back {
+		q.Answer(m.goBack(q))
 	}
-	r.back = nil
+	m.back = nil
 }
 
 // goBack goes back to the model before, and says to which.
-func (r *run) goBack(q *request.Request) (string, error) {
-	var arguments modelstore.Rollback
+func (m *models) goBack(q *request.Request) (string, error) {
+	var arguments event.Rollback
 	if err := q.Arguments(&arguments); err != nil {
 		return "", err
 	}
@@ -48,54 +45,54 @@ func (r *run) goBack(q *request.Request) (string, error) {
 		arguments.Reason = "was sent back by " + q.By
 	}
 	switch {
-	case r.store.problem != nil:
-		return "", fmt.Errorf("no roll-back: %w; it is tried again", r.store.problem)
-	case r.models == nil:
-		return "", fmt.Errorf("no roll-back: the model in use is the file %s, which the configuration names", r.config.Model)
+	case m.access.problem != nil:
+		return "", fmt.Errorf("rollback failed: %w; the store will be tried again", m.access.problem)
+	case m.registry == nil:
+		return "", fmt.Errorf("rollback failed: the model in use is the file %s, which the configuration names", m.config.Model)
 	}
-	bad, _ := r.models.store.Current()
-	if _, ok := r.models.store.Previous(); !ok {
-		return "", fmt.Errorf("no roll-back: there is no model before %s, which stays active", describe(bad))
+	bad, _ := m.registry.store.Current()
+	if _, ok := m.registry.store.Previous(); !ok {
+		return "", fmt.Errorf("rollback failed: there is no model before %s, which stays active", describe(bad))
 	}
-	if err := r.rollback(arguments.Reason); err != nil {
+	if err := m.rollback(arguments.Reason); err != nil {
 		return "", err
 	}
-	r.ready()
-	good, _ := r.models.store.Current()
+	m.ready()
+	good, _ := m.registry.store.Current()
 	return fmt.Sprintf("rolled back from %s to %s, which is active now", describe(bad), describe(good)), nil
 }
 
-// status says which model is active, to which one a roll-back goes, and what happened last.
-func (r *run) status() string {
-	if r.model == nil {
-		return "active model: none\n" + r.last()
+// status says which model is active, which one a rollback activates, and what happened last.
+func (m *models) status() string {
+	if m.active == nil {
+		return "active model: none\n" + m.last()
 	}
 	switch {
-	case r.store.problem != nil:
-		return fmt.Sprintf("active model: %s, sha256 %s stands in\n%v", r.model.ref.Version, r.model.ref.SHA256, r.store.problem)
-	case r.models == nil:
-		return fmt.Sprintf("active model: %s, sha256 %s, of the file %s", r.model.ref.Version, r.model.ref.SHA256, r.config.Model)
+	case m.access.problem != nil:
+		return fmt.Sprintf("active model: %s, sha256 %s stands in\n%v", m.active.ref.Version, m.active.ref.SHA256, m.access.problem)
+	case m.registry == nil:
+		return fmt.Sprintf("active model: %s, sha256 %s, of the file %s", m.active.ref.Version, m.active.ref.SHA256, m.config.Model)
 	}
 	before := "none"
-	if previous, ok := r.models.store.Previous(); ok {
+	if previous, ok := m.registry.store.Previous(); ok {
 		before = describe(previous)
 	}
-	current, _ := r.models.store.Current()
+	current, _ := m.registry.store.Current()
 	return fmt.Sprintf("active model: %s, %s, accepted at %s\n  sha256 %s\nmodel before: %s\n%s", describe(current), current.Origin,
-		current.Accepted.Local().Format(time.DateTime), r.model.ref.SHA256, before, r.last())
+		current.Accepted.Local().Format(time.DateTime), m.active.ref.SHA256, before, m.last())
 }
 
 // last says what happened to models last: in this work, else what the store remembers.
-func (r *run) last() string {
+func (m *models) last() string {
 	const none = "last outcome: none"
-	if r.models == nil {
+	if m.registry == nil {
 		return none
 	}
-	if e := r.models.last; e != nil {
+	if e := m.registry.last; e != nil {
 		return outcome(e.Name, e.Version, string(e.Event), e.Detail, e.TS)
 	}
-	current, ok := r.models.store.Current()
-	refused := r.models.store.Quarantined()
+	current, ok := m.registry.store.Current()
+	refused := m.registry.store.Quarantined()
 	if len(refused) == 0 || ok && current.Accepted.After(refused[len(refused)-1].Since) {
 		if !ok || current.Origin == modelstore.OriginShipped {
 			return none
@@ -128,8 +125,8 @@ func naming(name, version string) string {
 }
 
 // refuseCommands answers those that wait when the work ends.
-func (r *run) refuseCommands() {
-	for _, q := range r.back {
-		q.Answer("", errors.New("no roll-back: the engine stops, or has a new configuration"))
+func (m *models) refuseCommands() {
+	for _, q := range m.back {
+		q.Answer("", errors.New("rollback failed: the engine stops, or has a new configuration"))
 	}
 }

@@ -7,9 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"edgepdm/components/inference-engine/engine"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelstore"
 	"edgepdm/shared/request"
 	"edgepdm/test/coretest"
 )
@@ -27,15 +25,15 @@ func (r *rig) ask(command, reason string) (string, error) {
 			r.t.Fatal("the engine takes no requests")
 		}
 	}
-	return request.Ask{
-		Component: engine.Component, WorkDir: r.env.WorkDir, Command: command, Arguments: modelstore.Rollback{Reason: reason}, Timeout: 20 * time.Second,
+	return request.Call{
+		Component: event.InferenceEngine, WorkDir: r.env.WorkDir, Command: command, Arguments: event.Rollback{Reason: reason}, Timeout: 20 * time.Second,
 	}.Do(r.t.Context())
 }
 
 // status asks for the engine's status and checks what it says.
 func (r *rig) status(want ...string) {
 	r.t.Helper()
-	text, err := r.ask(modelstore.CommandStatus, "")
+	text, err := r.ask(event.CommandStatus, "")
 	for _, w := range want {
 		if err != nil || !strings.Contains(text, w) {
 			r.t.Errorf("status is %q, %v, want %q", text, err, w)
@@ -53,7 +51,7 @@ func TestRollbackIsAnswered(t *testing.T) {
 	r.status("active model: simulated-compressor "+shipped+", shipped", "model before: none", "last outcome: none")
 	refused := func(why string) {
 		t.Helper()
-		if text, err := r.ask(modelstore.CommandRollback, ""); err == nil || !strings.Contains(err.Error(), why) {
+		if text, err := r.ask(event.CommandRollback, ""); err == nil || !strings.Contains(err.Error(), why) {
 			t.Errorf("%q, %v, want %q", text, err, why)
 		}
 	}
@@ -70,7 +68,7 @@ func TestRollbackIsAnswered(t *testing.T) {
 	r.await("the delivered model", func(h event.Health) bool { return ok(h) && h.Model.Version == "1.1.0" })
 	r.status("active model: simulated-compressor 1.1.0", "last outcome: simulated-compressor 1.1.0 activated at")
 
-	if text, err := r.ask(modelstore.CommandRollback, ""); err != nil || !strings.Contains(text, "to simulated-compressor "+shipped+", which is active now") {
+	if text, err := r.ask(event.CommandRollback, ""); err != nil || !strings.Contains(text, "to simulated-compressor "+shipped+", which is active now") {
 		t.Errorf("%q, %v", text, err)
 	}
 	if e := r.modelEvent(event.ModelRolledBack); e.Version != "1.1.0" || !strings.HasPrefix(e.Detail, "was sent back by ") {
@@ -94,7 +92,7 @@ func TestCommandsWithoutAStore(t *testing.T) {
 	r.start(shippedModel)
 	r.await("a model", ok)
 	r.status("active model: ", "of the file "+path)
-	if _, err := r.ask(modelstore.CommandRollback, ""); err == nil || !strings.Contains(err.Error(), "which the configuration names") {
+	if _, err := r.ask(event.CommandRollback, ""); err == nil || !strings.Contains(err.Error(), "which the configuration names") {
 		t.Errorf("%v", err)
 	}
 	coretest.Configure(t, r.core, engineName, map[string]any{"model": filepath.Join(t.TempDir(), "none")})

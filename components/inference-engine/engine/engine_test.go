@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	engineName   = "com.edgepdm.InferenceEngine"
+	engineName   = event.InferenceEngine
 	shippedModel = "../model/model.ubj"
 )
 
@@ -250,7 +250,7 @@ func TestInvalidTelemetryIsCountedByReason(t *testing.T) {
 		event.ReasonMalformed: 1, event.ReasonInfinity: 2, event.ReasonOversized: 1, event.ReasonLength: 1,
 		event.ReasonSchema: 1, event.ReasonName: 2, event.ReasonSensor: 1, event.ReasonVersion: 1,
 	} {
-		if got := h.Counters[engine.CounterInvalid+string(reason)]; got != want {
+		if got := h.Counters[event.CounterTelemetryInvalid+string(reason)]; got != want {
 			t.Errorf("%s: %d, want %d (%v)", reason, got, want, h.Counters)
 		}
 	}
@@ -273,7 +273,7 @@ func TestGapsAreCountedAcrossRestarts(t *testing.T) {
 	r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(6, rows[0])))
 	r.prediction()
 	h := r.await("the prediction", func(h event.Health) bool { return h.Counters[engine.CounterPredictions] == 1 })
-	if got := h.Counters[engine.CounterMissed]; got != 2 {
+	if got := h.Counters[event.CounterTelemetryMissed]; got != 2 {
 		t.Errorf("missed %d rows, want 2", got)
 	}
 }
@@ -300,7 +300,7 @@ func TestUnusableModelsAreRefused(t *testing.T) {
 	}
 	_, rows, _ := golden(t)
 	r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(1, rows[0])))
-	r.await("the row counted", func(h event.Health) bool { return h.Counters[engine.CounterInvalid+"no-model"] == 1 })
+	r.await("the row counted", func(h event.Health) bool { return h.Counters[event.CounterTelemetryInvalid+"no-model"] == 1 })
 
 	coretest.Configure(t, r.core, engineName, map[string]any{"model": "/no/such/file"})
 	r.await("the file's name", func(h event.Health) bool {

@@ -52,9 +52,9 @@ func TestTimesEndNothing(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	h := r.await("all counted", func(h event.Health) bool {
-		return h.Counters[engine.CounterInvalid+string(event.ReasonSequence)] == uint64(len(bad))+1+3 && h.Counters[engine.CounterPredictions] == 3
+		return h.Counters[event.CounterTelemetryInvalid+string(event.ReasonSequence)] == uint64(len(bad))+1+3 && h.Counters[engine.CounterPredictions] == 3
 	})
-	if h.Run != first || h.State != event.StateOK || h.Counters[engine.CounterMissed] != 0 {
+	if h.Run != first || h.State != event.StateOK || h.Counters[event.CounterTelemetryMissed] != 0 {
 		t.Errorf("%+v", h)
 	}
 }
@@ -111,7 +111,7 @@ func TestOnlyMissedRowsAreMissed(t *testing.T) {
 				r.publish("$aws/things/press-1/shadow/update/accepted", fmt.Appendf(nil, `{"state":{"reported":{"nothing":1}},"version":%d}`, version))
 			})
 			h := r.await("all rows", func(h event.Health) bool { return h.Counters[engine.CounterPredictions] == n })
-			if h.State != event.StateOK || h.Counters[engine.CounterMissed] != c.missed || h.Counters[engine.CounterUnheard] != 0 {
+			if h.State != event.StateOK || h.Counters[event.CounterTelemetryMissed] != c.missed || h.Counters[event.CounterTelemetryUnheard] != 0 {
 				t.Errorf("%+v", h)
 			}
 			for name, want := range c.count {
@@ -141,7 +141,7 @@ func TestTwoSendersAreTold(t *testing.T) {
 	h := r.await("all rows", func(h event.Health) bool {
 		return h.Counters[engine.CounterRows] == 200 && h.Counters[engine.CounterTwoSenders] > 0
 	})
-	if h.State != event.StateDegraded || !strings.Contains(h.Detail, "press-1") || !strings.Contains(h.Detail, "two senders") || h.Counters[engine.CounterMissed] != 0 {
+	if h.State != event.StateDegraded || !strings.Contains(h.Detail, "press-1") || !strings.Contains(h.Detail, "two senders") || h.Counters[event.CounterTelemetryMissed] != 0 {
 		t.Errorf("%+v", h)
 	}
 	if n := strings.Count(log.String(), "two senders"); n != 1 {
@@ -160,7 +160,7 @@ func TestGapsAreLoggedSeldom(t *testing.T) {
 	for i := range uint64(100) {
 		r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(10*i+10, rows[0])))
 	}
-	r.await("the gaps", func(h event.Health) bool { return h.Counters[engine.CounterMissed] == 99*9 })
+	r.await("the gaps", func(h event.Health) bool { return h.Counters[event.CounterTelemetryMissed] == 99*9 })
 	if n := strings.Count(log.String(), "never arrived"); n != 1 {
 		t.Errorf("%d lines", n)
 	}
@@ -218,7 +218,7 @@ func TestAnArtifactThatComesLate(t *testing.T) {
 	_, rows, _ := golden(t)
 	r.await("the start", func(h event.Health) bool { // rows are heard
 		r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(1, rows[0])))
-		return h.State == event.StateStarting && h.Counters[engine.CounterInvalid+"no-model"] > 0
+		return h.State == event.StateStarting && h.Counters[event.CounterTelemetryInvalid+"no-model"] > 0
 	})
 	data, err := os.ReadFile(shippedModel)
 	if err != nil {
@@ -278,8 +278,8 @@ func TestWhatIsNoSensorIsIgnored(t *testing.T) {
 	shadow(8, fmt.Sprintf(`"desired":{%q:30}`, features[0]))
 	h := r.await("all", func(h event.Health) bool { return h.Counters[engine.CounterRows] == 5 })
 	for name, want := range map[string]uint64{
-		engine.CounterUnknown: 6 + 3 + 1 + 1, engine.CounterInvalid + string(event.ReasonMalformed): 1, engine.CounterInvalid + string(event.ReasonSensor): 2,
-		engine.CounterMissed: 0,
+		engine.CounterUnknown: 6 + 3 + 1 + 1, event.CounterTelemetryInvalid + string(event.ReasonMalformed): 1, event.CounterTelemetryInvalid + string(event.ReasonSensor): 2,
+		event.CounterTelemetryMissed: 0,
 	} {
 		if h.Counters[name] != want {
 			t.Errorf("%s is %d, want %d", name, h.Counters[name], want)

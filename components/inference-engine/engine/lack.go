@@ -23,7 +23,7 @@ type lack struct {
 
 // lacks says whether too few sensors of a row have a value, or parts of it have not come yet: a fault that is seen in that is
 // none of the machine. The workshop's property stands for the whole row.
-func (r *run) lacks(t *event.Telemetry, values []float32, now time.Time) lack {
+func (s *scorer) lacks(t *event.Telemetry, values []float32, now time.Time) lack {
 	if _, workshops := t.Readings[event.PropertyReading]; workshops && t.Epoch == event.ShadowEpoch {
 		return lack{}
 	}
@@ -33,12 +33,12 @@ func (r *run) lacks(t *event.Telemetry, values []float32, now time.Time) lack {
 			absent++
 		}
 	}
-	l := lack{absent: absent, assembling: t.Readings != nil && r.assembler.assembling(t.Thing, now)}
-	if absent == 0 || !l.assembling && float64(len(values)-absent) >= r.config.LeastPresent*float64(len(values)) {
+	l := lack{absent: absent, assembling: t.Readings != nil && s.assembler.assembling(t.Thing, now)}
+	if absent == 0 || !l.assembling && float64(len(values)-absent) >= s.config.LeastPresent*float64(len(values)) {
 		return lack{}
 	}
 	var missing []string
-	for i, name := range r.model.names {
+	for i, name := range s.model.names {
 		if values[i] != values[i] && len(missing) < missingNamed {
 			missing = append(missing, fmt.Sprintf("%.*s", missingLength, name))
 		}

@@ -38,7 +38,7 @@ type loading struct {
 // due reports whether it is to be tried again.
 func (l *loading) due(now time.Time) bool { return !l.again.IsZero() && !now.Before(l.again) }
 
-// retry plans another attempt after a problem that may pass, and reports whether it is not worth a word yet. nil ends it.
+// retry plans another attempt after a problem that may pass, and reports whether it is too early to report it. nil ends it.
 func (l *loading) retry(problem error, now time.Time) (quiet bool) {
 	if !ofFile(problem) {
 		*l = loading{}
@@ -54,21 +54,21 @@ func (l *loading) retry(problem error, now time.Time) (quiet bool) {
 
 // activate makes the model active that the configuration names, or that of the store; where that cannot be used, another
 // one stands in for it. Without a usable one the engine waits.
-func (r *run) activate() {
-	seeding := r.seed()
-	model, err := r.load()
-	if model != nil && (r.model == nil || r.model.ref != model.ref) {
-		r.use(model)
+func (m *models) activate() {
+	seeding := m.seed()
+	model, err := m.load()
+	if model != nil && (m.active == nil || m.active.ref != model.ref) {
+		m.use(model, probation{})
 	}
 	problem := seeding
-	if problem == nil && (model == nil || r.store.problem == nil) { // a closed store is tried again by itself
+	if problem == nil && (model == nil || m.access.problem == nil) { // a closed store is tried again by itself
 		problem = err
 	}
-	quiet := r.loading.retry(problem, r.now())
+	quiet := m.loading.retry(problem, m.now())
 	if model != nil {
-		r.sayWhichScores(err)
+		m.sayWhichScores(err)
 		if !quiet || seeding == nil {
-			r.rt.Conditions().Set(event.CodeModelStore, placeShipped, seeding)
+			m.rt.Conditions().Set(event.CodeModelStore, placeShipped, seeding)
 		}
 		return
 	}
@@ -78,46 +78,46 @@ func (r *run) activate() {
 	if seeding != nil {
 		err = fmt.Errorf("%w: %w", err, seeding)
 	}
-	if r.loading.failed <= quietTries {
-		r.rt.Log.Error("no row is scored: there is no model", "error", err)
+	if m.loading.failed <= quietTries {
+		m.rt.Log.Error("no model loaded: telemetry is not scored", "error", err)
 	}
-	r.rt.SetModel(nil)
-	r.rt.SetState(event.StateNoModel, err.Error())
+	m.rt.SetModel(nil)
+	m.rt.SetState(event.StateNoModel, err.Error())
 }
 
 // seed puts the model that ships with the component into the store, once in a process: its file does not change.
-func (r *run) seed() error {
-	if r.models == nil || *r.seeded {
+func (m *models) seed() error {
+	if m.registry == nil || *m.seeded {
 		return nil
 	}
-	usable := func(m modelstore.Manifest, model *gbdt.Model) error {
-		_, err := readyToScore(modelstore.Installed{Manifest: m}, model, r.config)
+	usable := func(manifest modelstore.Manifest, model *gbdt.Model) error {
+		_, err := readyToScore(modelstore.Installed{Manifest: manifest}, model, m.config)
 		return err
 	}
-	if _, err := r.models.store.Seed(r.shipped, "", usable); err != nil {
+	if _, err := m.registry.store.Seed(m.shipped, "", usable); err != nil {
 		return err
 	}
-	*r.seeded = true
+	*m.seeded = true
 	return nil
 }
 
 // load returns the model that is to score. One that only stands in for it comes with what is wrong.
-func (r *run) load() (*activeModel, error) {
-	if r.config.Model != "" {
-		return r.loadFile(r.config.Model)
+func (m *models) load() (*activeModel, error) {
+	if m.config.Model != "" {
+		return m.loadFile(m.config.Model)
 	}
-	if r.models == nil {
-		return r.standIn(modelstore.LastActive(r.store.dir, r.store.options), r.store.problem)
+	if m.registry == nil {
+		return m.standIn(modelstore.LastActive(m.access.dir, m.access.options), m.access.problem)
 	}
-	model, err := r.models.current()
+	model, err := m.registry.current()
 	if err == nil || !mayPass(err) && !errors.Is(err, modelstore.ErrDamaged) {
 		return model, err
 	}
 	var before []modelstore.Installed
-	if previous, ok := r.models.store.Previous(); ok {
+	if previous, ok := m.registry.store.Previous(); ok {
 		before = append(before, previous)
 	}
-	return r.standIn(before, err)
+	return m.standIn(before, err)
 }
 
 // mayPass reports whether a model could not be loaded for a reason that is neither its own nor the configuration's.
@@ -131,21 +131,21 @@ func ofFile(err error) bool {
 	return is
 }
 
-// standIn returns the first of the models that can be used, or the shipped one. It comes with cause and its own name, for
-// rows are never scored by another model unsaid.
-func (r *run) standIn(models []modelstore.Installed, cause error) (*activeModel, error) {
+// standIn returns the first of the models that can be used, or the shipped one. The error names it and the
+// cause, so that everybody knows which model scores.
+func (m *models) standIn(models []modelstore.Installed, cause error) (*activeModel, error) {
 	problems := cause
 	for _, installed := range models {
-		if r.model != nil && r.model.ref == installed.Ref() { // it stands in already
-			return r.model, standsIn(describe(installed), cause)
+		if m.active != nil && m.active.ref == installed.Ref() { // it stands in already
+			return m.active, standsIn(describe(installed), cause)
 		}
-		model, err := newActiveModel(installed, r.config)
+		model, err := newActiveModel(installed, m.config)
 		if err == nil {
 			return model, standsIn(describe(installed), cause)
 		}
 		problems = errors.Join(problems, err)
 	}
-	model, err := r.loadFile(r.shipped)
+	model, err := m.loadFile(m.shipped)
 	if err != nil {
 		return nil, errors.Join(problems, err)
 	}
@@ -157,17 +157,17 @@ func standsIn(name string, cause error) error {
 }
 
 // loadFile loads a model file that is in no store.
-func (r *run) loadFile(path string) (*activeModel, error) {
-	config := r.config
+func (m *models) loadFile(path string) (*activeModel, error) {
+	config := m.config
 	config.Model = path
 	model, err := loadModel(path, config)
 	if err == nil {
-		r.kept.model, r.kept.config = model, config
+		m.kept.model, m.kept.config = model, config
 		return model, nil
 	}
-	if mayPass(err) && r.kept.fits(config) {
-		r.rt.Log.Info("the model's file cannot be read now: the model that was read before stays", "error", err)
-		return r.kept.model.with(config), nil
+	if mayPass(err) && m.kept.fits(config) {
+		m.rt.Log.Info("the model file cannot be read: the model that was read earlier stays in use", "error", err)
+		return m.kept.model.with(config), nil
 	}
 	return nil, err
 }

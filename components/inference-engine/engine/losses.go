@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,8 +31,11 @@ const (
 	twinTime = 2 * time.Minute
 )
 
-// losses tells what the numbers of rows say: that some never arrived, and that too many did not.
+// losses owns the sequence numbers of rows, and tells what they say: that some rows never arrived, or too many did not. Its
+// methods may be called from several goroutines.
 type losses struct {
+	ledger    *ledger.Ledger
+	now       func() time.Time
 	max       float64 // share that may be missed
 	counter   func(name string) *atomic.Uint64
 	condition func(code event.Code, place string, problem error)
@@ -48,16 +52,40 @@ type losses struct {
 	untold   bool // what was missed before the start is in no health message yet
 }
 
-func newLosses(rt *component.Runtime, most float64, now time.Time) *losses {
-	return &losses{
-		max: most, counter: rt.Counter, condition: rt.Conditions().Set, report: rt.ReportHealth, log: rt.Log, begun: now, rows: rt.Counter(CounterRows).Load(),
+func newLosses(rt *component.Runtime, config Config, now func() time.Time) *losses {
+	l := &losses{
+		ledger: ledger.Begin(filepath.Join(rt.WorkDir, ledgerName), config.MaxThings), now: now, max: config.MaxMissed,
+		counter: rt.Counter, condition: rt.Conditions().Set, report: rt.ReportHealth, log: rt.Log, begun: now(), rows: rt.Counter(CounterRows).Load(),
 	}
+	l.tellLedger()
+	return l
+}
+
+func (l *losses) close() { _ = l.ledger.Close() }
+
+// tellLedger says what is wrong with the file of numbers.
+func (l *losses) tellLedger() {
+	l.condition(event.CodeStateOnDisk, ledgerName, l.ledger.State())
+}
+
+// record records a row's number, and counts the rows that never came. A prediction that the nucleus has not taken when the
+// process is killed is not recorded: its row counts as missed afterwards. Nothing is remembered of a thing that is not known
+// and whose row was refused.
+func (l *losses) record(t handled) {
+	if !t.scored() && !l.ledger.Knows(t.thing) {
+		return
+	}
+	gap, err := l.ledger.Record(t.thing, t.epoch, t.seq)
+	if err != nil && l.counter(CounterLedger).Add(1) == 1 {
+		l.log.Error("gaps may be counted wrong", "error", err)
+	}
+	l.note(t, gap, l.now())
 }
 
 // note counts what the number of a row told.
 func (l *losses) note(t handled, gap ledger.Gap, now time.Time) {
-	gap.Tally(l.counter(CounterMissed))
-	l.counter(CounterUnheard).Add(gap.Unheard)
+	gap.Tally(l.counter(event.CounterTelemetryMissed))
+	l.counter(event.CounterTelemetryUnheard).Add(gap.Unheard)
 	switch {
 	case gap.Repeated:
 		l.counter(CounterRepeated).Add(1)
@@ -90,7 +118,7 @@ func (l *losses) note(t handled, gap ledger.Gap, now time.Time) {
 	if (gap.Missed > 0 || gap.Jump) && now.Sub(l.logged) >= logEvery {
 		l.logged = now
 		l.log.Warn("rows of telemetry never arrived", "thing", t.thing, "missed", gap.Missed, "jump", gap.Jump, "before_seq", t.seq,
-			"total", l.counter(CounterMissed).Load())
+			"total", l.counter(event.CounterTelemetryMissed).Load())
 	}
 }
 

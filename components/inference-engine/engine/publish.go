@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/wait"
 )
 
 const (
@@ -17,6 +19,8 @@ const (
 	pendingLimit = 64
 	// busyAt is from how many on predictions wait for each other, to leave together: the nucleus is slower than the rows.
 	busyAt = 4
+	// confirmGrace is how long the nucleus may take, after the end of a run, to answer what was published before.
+	confirmGrace = 2 * time.Second
 	// waitingLimit bounds the rows that wait for each other; several are refused ones, which have no bytes.
 	waitingLimit = 100
 )
@@ -104,7 +108,7 @@ func (o *outlet) publish() (publication, error) {
 		}
 	}
 	var err error
-	p.call, err = o.rt.IPC().StartPublish(topic, payload)
+	p.call, err = o.rt.IPC().StartPublish(context.Background(), topic, payload) // what was scored leaves, also at the end
 	return p, err
 }
 
@@ -131,7 +135,10 @@ func (o *outlet) join() (batch []byte, taken, rows int) {
 }
 
 // confirm waits for the nucleus's answers and gives settled each row whose fate is known, in order, until pending is closed.
+// It runs in a goroutine of its own, and a little longer than ctx.
 func (o *outlet) confirm(ctx context.Context, settled func(handled)) {
+	ctx, release := wait.Outlive(ctx, confirmGrace)
+	defer release()
 	for p := range o.pending {
 		known := p.call == nil || o.answered(ctx, p)
 		o.underWay.Add(-1)
@@ -160,7 +167,7 @@ func (o *outlet) answered(ctx context.Context, p publication) bool {
 // separate publishes predictions one by one, and all from now on: the nucleus does not grant batches.
 func (o *outlet) separate(ctx context.Context, rows []handled, refusal error) bool {
 	if o.batches.CompareAndSwap(true, false) {
-		o.rt.Log.Warn("predictions leave one by one, as batches are refused", "error", refusal)
+		o.rt.Log.Warn("batches are refused: predictions are published one by one", "error", refusal)
 	}
 	for _, row := range rows {
 		if row.scored() && !o.count(ctx, o.rt.IPC().Publish(ctx, event.PredictionTopic(row.thing), row.prediction), 1) {

@@ -9,7 +9,6 @@ import (
 
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelstore"
 	"edgepdm/test/coretest"
 )
 
@@ -58,7 +57,7 @@ func TestNoRollbackToAModelThatCannotBeUsed(t *testing.T) {
 	}
 	for score() == 0.5 { // until the change has arrived: the best iteration gives 0.38
 	}
-	if text, err := r.ask(modelstore.CommandRollback, "false alarms"); err == nil || !strings.Contains(err.Error(), shipped+", cannot be used: iterations") {
+	if text, err := r.ask(event.CommandRollback, "false alarms"); err == nil || !strings.Contains(err.Error(), shipped+", cannot be used: iterations") {
 		t.Errorf("%q, %v", text, err)
 	}
 	score()
@@ -73,7 +72,7 @@ func TestNoRollbackToAModelThatCannotBeUsed(t *testing.T) {
 	}
 	r.start(shippedModel)
 	r.await("1.2.0", func(h event.Health) bool { return ok(h) && h.Model.Version == "1.2.0" })
-	if text, err := r.ask(modelstore.CommandRollback, ""); err == nil || !strings.Contains(err.Error(), "1.1.0, cannot be used: damaged") {
+	if text, err := r.ask(event.CommandRollback, ""); err == nil || !strings.Contains(err.Error(), "1.1.0, cannot be used: damaged") {
 		t.Errorf("%q, %v", text, err)
 	}
 	h := r.await("all counters", func(h event.Health) bool { return ok(h) && h.Model.Version == "1.2.0" })

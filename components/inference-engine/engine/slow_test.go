@@ -189,7 +189,7 @@ func TestPredictionsLeaveTogetherWhenTheNucleusIsSlow(t *testing.T) {
 				t.Errorf("%d in %d batches", len(c.batched), c.batches)
 			}
 			h := r.await("all", func(h event.Health) bool { return h.Counters[engine.CounterPredictions] == n })
-			if h.Counters[engine.CounterMissed] != 0 || h.Counters[engine.CounterBatches] != uint64(c.batches) {
+			if h.Counters[event.CounterTelemetryMissed] != 0 || h.Counters[engine.CounterBatches] != uint64(c.batches) {
 				t.Errorf("%v", h.Counters)
 			}
 		})
@@ -256,7 +256,7 @@ func TestPredictionsLeaveSinglyWhereBatchesAreNotGranted(t *testing.T) {
 		}
 	}
 	h := r.await("all", func(h event.Health) bool { return h.Counters[engine.CounterPredictions] == 4 })
-	if h.State != event.StateOK || h.Counters[engine.CounterRefused] != 0 || h.Counters[engine.CounterMissed] != 0 {
+	if h.State != event.StateOK || h.Counters[engine.CounterRefused] != 0 || h.Counters[event.CounterTelemetryMissed] != 0 {
 		t.Errorf("%+v", h)
 	}
 }

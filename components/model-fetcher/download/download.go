@@ -17,11 +17,13 @@ import (
 	"syscall"
 	"time"
 
+	"edgepdm/shared/durable"
+
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 // Errors that callers branch on. Every other one is a matter of the line or the service: try again later, and the download
-// goes on where it was.
+// resumes where it was.
 var (
 	// ErrTooLarge says that the object is larger than Want allows. Nothing of it is kept.
 	ErrTooLarge = errors.New("object is too large")
@@ -33,8 +35,6 @@ var (
 	ErrMissing = errors.New("object does not exist")
 	// ErrDiskFull says that the disk has no room. Nothing is kept.
 	ErrDiskFull = errors.New("disk is full")
-	// ErrNewerFormat says that a newer version of the program began the download. Its files are left alone.
-	ErrNewerFormat = errors.New("download was begun by a newer version")
 )
 
 // Source is where objects come from: an S3 client.
@@ -63,7 +63,7 @@ type Progress struct {
 	Done, Total int64 // bytes in the file, and of the object
 	Received    int64 // bytes that came since the last report
 	Resumed     bool  // a download begins with bytes that were there
-	Restarted   bool  // a download started over, for the object has changed
+	Restarted   bool  // a download started over: the object has changed, or the service ignores Range
 }
 
 // File is what a download writes to.
@@ -80,7 +80,7 @@ type Downloader struct {
 	Log    *slog.Logger
 	// Timeout ends a request over which less than 256 bytes a second come for so long. 30 seconds by default.
 	Timeout time.Duration
-	// Pause waits before a dropped download goes on. By default it does so at once.
+	// Pause waits before a dropped download resumes. By default it does so at once.
 	Pause func(ctx context.Context)
 	// Report is told of every step; by default nobody is.
 	Report func(Progress)
@@ -92,11 +92,12 @@ type Downloader struct {
 
 const (
 	defaultTimeout = 30 * time.Second
-	maxRestarts    = 3 // in one Fetch: an object that changes all the time is tried again later
+	maxRestarts    = 3    // in one Fetch: an object that changes all the time is tried again later
+	maxTag         = 1024 // bytes of an ETag or a version id, which is sent back to the service
 	buffer         = 64 << 10
 )
 
-// Fetch downloads the object into the file at path, or goes on with a download that was begun. While bytes come it asks
+// Fetch downloads the object into the file at path, or resumes one. While bytes come it asks
 // again when the line drops; once a request has brought nothing it returns the error.
 func (d *Downloader) Fetch(ctx context.Context, w Want, path string) (Got, error) {
 	if w.Size > w.MaxBytes {
@@ -123,19 +124,18 @@ func (d *Downloader) Fetch(ctx context.Context, w Want, path string) (Got, error
 
 // fetch sends requests until the object is complete.
 func (d *Downloader) fetch(ctx context.Context, w Want, p *partial) (Got, error) {
-	for restarts := 0; p.state.ETag == "" || p.bytes < p.state.Size; {
+	for p.state.ETag == "" || p.bytes < p.state.Size {
 		before := p.bytes
 		err := d.request(ctx, w, p)
 		switch {
-		case errors.Is(err, errChanged) && restarts < maxRestarts:
-			restarts++
+		case errors.Is(err, errChanged) && p.restarts < maxRestarts:
 			d.log().Warn("the object has changed: the download starts over", "bucket", w.Bucket, "key", w.Key, "error", err)
 			if err := p.reset(w); err != nil {
 				return Got{}, err
 			}
-			d.report(Progress{Restarted: true})
-		case err != nil && p.bytes > before && !final(err) && !errors.Is(err, errStalled) && ctx.Err() == nil:
-			d.log().Info("the download was interrupted, and goes on", "bytes", p.bytes, "of", p.state.Size, "error", err)
+			d.startOver(p)
+		case err != nil && p.bytes > before && p.restarts <= maxRestarts && !final(err) && !errors.Is(err, errStalled) && ctx.Err() == nil:
+			d.log().Info("the download was interrupted and resumes", "bytes", p.bytes, "of", p.state.Size, "error", err)
 			if err := p.checkpoint(); err != nil {
 				return Got{}, err
 			}
@@ -145,6 +145,12 @@ func (d *Downloader) fetch(ctx context.Context, w Want, p *partial) (Got, error)
 		}
 	}
 	return p.finish(w)
+}
+
+// startOver counts that the bytes come from the beginning once more.
+func (d *Downloader) startOver(p *partial) {
+	p.restarts++
+	d.report(Progress{Restarted: true})
 }
 
 // final tells whether a request's error is not a matter of the line.
@@ -184,7 +190,7 @@ func Remove(path string) error {
 func (d *Downloader) checkRoom(path string, missing int64) error {
 	free := d.Free
 	if free == nil {
-		free = freeBytes
+		free = durable.FreeSpace
 	}
 	if room, err := free(filepath.Dir(path)); err == nil && room < missing { // not known: writing will tell
 		return fmt.Errorf("%d bytes are missing, %d are free: %w", missing, room, ErrDiskFull)

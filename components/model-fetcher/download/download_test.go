@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"edgepdm/components/model-fetcher/download"
+	"edgepdm/shared/durable"
 )
 
 const mega = 1 << 20
@@ -213,6 +214,25 @@ func TestAServiceThatIgnoresRangeSendsTheObjectAgain(t *testing.T) {
 	checkWhole(t, path, content)
 }
 
+// A service that ignores Range, over a line that drops a little later each time, is not asked for the same bytes without end.
+func TestAServiceThatIgnoresRangeIsTriedLater(t *testing.T) {
+	content, come := noise(t, 6, mega), int64(0)
+	s := &store{versions: [][]byte{content}, ignoresRange: true, cut: func(int64) int64 {
+		come += 1000
+		return come
+	}}
+	restarts := 0
+	d := download.Downloader{Source: s, Report: func(p download.Progress) {
+		if p.Restarted {
+			restarts++
+		}
+	}}
+	_, err := d.Fetch(t.Context(), want(content), filepath.Join(t.TempDir(), "f"))
+	if !errors.Is(err, errDropped) || len(s.asked) > 5 || restarts != len(s.asked)-1 {
+		t.Errorf("%v after %d requests, %d restarts", err, len(s.asked), restarts)
+	}
+}
+
 func TestAnObjectThatChangesAllTheTimeIsTriedLater(t *testing.T) {
 	s := &store{versions: [][]byte{noise(t, 7, mega)}, cut: func(int64) int64 { return 1000 }}
 	s.before = func(s *store, in *s3.GetObjectInput) {
@@ -321,7 +341,7 @@ func TestADownloadOfANewerVersionIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := (&download.Downloader{Source: &store{versions: [][]byte{{1}}}}).Fetch(t.Context(), want([]byte{1}), path)
-	if !errors.Is(err, download.ErrNewerFormat) {
+	if !errors.Is(err, durable.ErrNewerFormat) {
 		t.Errorf("%v", err)
 	}
 	file, err1 := os.ReadFile(path)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
@@ -13,7 +12,6 @@ import (
 	"os"
 	"time"
 
-	"edgepdm/shared/component"
 	"edgepdm/shared/durable"
 )
 
@@ -50,35 +48,12 @@ type Status struct {
 
 // ReadStatus reads how far the download into the file at path came. Without one under way the error is fs.ErrNotExist.
 func ReadStatus(path string) (Status, error) {
-	s, err := readState(path)
+	s, err := stateOf(path).Load()
 	return Status{Key: s.Key, Bytes: s.Bytes, Total: s.Size}, err
 }
 
-func readState(path string) (state, error) {
-	var s state
-	data, err := os.ReadFile(StatePath(path))
-	if err != nil {
-		return s, fmt.Errorf("read state of download: %w", err)
-	}
-	body, sealed, err := durable.Open(data)
-	if err != nil {
-		return s, fmt.Errorf("read state of download: %w", err)
-	}
-	var header struct {
-		Format int `json:"format"`
-	}
-	// A newer version seals what it writes, or has members that this one does not know: otherwise the number is damaged.
-	headErr, err := json.Unmarshal(body, &header), durable.Unmarshal(data, &s)
-	if headErr == nil && header.Format > stateFormat && (sealed || err != nil) {
-		return s, fmt.Errorf("%s has format %d: %w", StatePath(path), header.Format, ErrNewerFormat)
-	}
-	if err != nil {
-		return state{}, fmt.Errorf("read state of download: %w", err)
-	}
-	if s.Format != stateFormat {
-		return state{}, fmt.Errorf("read state of download: %w: format %d", durable.ErrDamaged, s.Format)
-	}
-	return s, nil
+func stateOf(path string) durable.State[state] {
+	return durable.State[state]{Path: StatePath(path), Format: stateFormat}
 }
 
 // partial is a file that is being downloaded.
@@ -89,12 +64,14 @@ type partial struct {
 	bytes int64 // in the file
 	hash  hash.Hash
 	saved time.Time // when the last checkpoint was
+
+	restarts int // how often the bytes came from the beginning once more
 }
 
-// openPartial opens the file and goes on with it, if its bytes are of the object that is wanted.
+// openPartial opens the file and resumes it, if its bytes are of the object that is wanted.
 func openPartial(ctx context.Context, open func(string, int, os.FileMode) (File, error), path string, w Want) (*partial, error) {
-	s, err := readState(path)
-	if errors.Is(err, ErrNewerFormat) {
+	s, err := stateOf(path).Load()
+	if errors.Is(err, durable.ErrNewerFormat) {
 		return nil, err
 	}
 	resumable := err == nil && s.isOf(w) // a state that cannot be read is as good as none
@@ -130,7 +107,7 @@ func (p *partial) rehash(ctx context.Context) (bool, error) {
 		return false, ctx.Err()
 	}
 	if err != nil || n != p.state.Bytes || p.sum() != p.state.Prefix {
-		return false, nil
+		return false, nil //nolint:nilerr // bytes that cannot be read are fetched once more
 	}
 	p.bytes, p.saved = n, time.Now()
 	return true, p.cut()
@@ -181,11 +158,7 @@ func (p *partial) checkpoint() error {
 		return fmt.Errorf("sync %w: %w", errFile, err)
 	}
 	p.state.Bytes, p.state.Prefix = p.bytes, p.sum()
-	data, err := durable.Marshal(p.state)
-	if err != nil {
-		return fmt.Errorf("encode state of download: %w", err)
-	}
-	if err := component.WriteFileAtomic(StatePath(p.path), data, 0o600); err != nil {
+	if err := stateOf(p.path).Save(p.state); err != nil {
 		return fmt.Errorf("keep state of download: %w: %w", errFile, err)
 	}
 	p.saved = time.Now()

@@ -65,7 +65,7 @@ func (d *Downloader) ask(ctx context.Context, w Want, p *partial) (*s3.GetObject
 	answer, err := d.Source.GetObject(ctx, input)
 	if err != nil && p.state.VersionID != "" && StatusCode(err) == http.StatusForbidden {
 		// The role may read objects, but not their versions: If-Match alone guards.
-		d.log().Warn("versions of objects may not be read: the download goes on without", "error", err)
+		d.log().Warn("object versions may not be read: the download continues without them", "error", err)
 		p.state.VersionID, input.VersionId = "", nil
 		answer, err = d.Source.GetObject(ctx, input)
 	}
@@ -85,13 +85,11 @@ func (d *Downloader) ask(ctx context.Context, w Want, p *partial) (*s3.GetObject
 
 // accept checks what the answer's bytes are of, and where they begin, before the first of them is written.
 func (d *Downloader) accept(w Want, p *partial, answer *s3.GetObjectOutput) error {
-	etag := aws.ToString(answer.ETag)
-	start, total, err := extent(answer)
+	etag, err := checkTag(answer.ETag)
+	start, total, extentErr := extent(answer)
 	switch {
-	case err != nil:
-		return fmt.Errorf("download %s: %w", w.Key, err)
-	case etag == "":
-		return fmt.Errorf("download %s: the answer has no ETag", w.Key)
+	case err != nil || extentErr != nil:
+		return fmt.Errorf("download %s: %w", w.Key, errors.Join(err, extentErr))
 	case p.state.ETag != "" && (etag != p.state.ETag || total != p.state.Size): // from a service that ignores If-Match
 		return fmt.Errorf("download %s: %w: ETag %s became %s", w.Key, errChanged, p.state.ETag, etag)
 	case total > w.MaxBytes:
@@ -104,6 +102,7 @@ func (d *Downloader) accept(w Want, p *partial, answer *s3.GetObjectOutput) erro
 		if err := p.cut(); err != nil {
 			return err
 		}
+		d.startOver(p)
 	case start != p.bytes:
 		return fmt.Errorf("download %s: asked for bytes from %d, got them from %d", w.Key, p.bytes, start)
 	}
@@ -116,7 +115,7 @@ func (d *Downloader) accept(w Want, p *partial, answer *s3.GetObjectOutput) erro
 
 // versionID returns the version of the object; "null" is the one of a time without versions, and may be another tomorrow.
 func versionID(answer *s3.GetObjectOutput) string {
-	if v := aws.ToString(answer.VersionId); v != "null" {
+	if v := aws.ToString(answer.VersionId); v != "null" && len(v) <= maxTag {
 		return v
 	}
 	return ""

@@ -29,9 +29,8 @@ func (d *Downloader) Get(ctx context.Context, bucket, key, known string, limit i
 		return nil, "", unavailable(key, because(ctx, err))
 	}
 	defer func() { _ = answer.Body.Close() }()
-	etag = aws.ToString(answer.ETag)
-	if etag == "" {
-		return nil, "", fmt.Errorf("get %s: the answer has no ETag", key)
+	if etag, err = checkTag(answer.ETag); err != nil {
+		return nil, "", fmt.Errorf("get %s: %w", key, err)
 	}
 	if etag == known { // from a service that ignores If-None-Match
 		return nil, etag, fmt.Errorf("get %s: %w", key, ErrUnchanged)
@@ -56,7 +55,21 @@ func (d *Downloader) Find(ctx context.Context, bucket, key string) (etag string,
 	if err != nil {
 		return "", 0, unavailable(key, because(ctx, err))
 	}
-	return aws.ToString(answer.ETag), aws.ToInt64(answer.ContentLength), nil
+	if etag, err = checkTag(answer.ETag); err != nil {
+		return "", 0, fmt.Errorf("find %s: %w", key, err)
+	}
+	return etag, aws.ToInt64(answer.ContentLength), nil
+}
+
+// checkTag returns the ETag of an answer. One that no service would take back in a condition is an error.
+func checkTag(tag *string) (string, error) {
+	switch n := len(aws.ToString(tag)); {
+	case n == 0:
+		return "", errors.New("the answer has no ETag")
+	case n > maxTag:
+		return "", fmt.Errorf("the answer's ETag has %d bytes, allowed are %d", n, maxTag)
+	}
+	return *tag, nil
 }
 
 // unavailable says why an object cannot be had.

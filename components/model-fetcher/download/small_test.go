@@ -114,3 +114,37 @@ func TestGetAndFind(t *testing.T) {
 		t.Errorf("missing: %v", err)
 	}
 }
+
+// An ETag is sent back to the service with each look: one that no service would take again is refused, and so is none.
+func TestETagsThatCannotBeUsed(t *testing.T) {
+	for _, tag := range []string{"", strings.Repeat("x", 2000)} {
+		d := download.Downloader{Source: &tagged{store{versions: [][]byte{noise(t, 1, 10)}}, tag}}
+		if _, _, err := d.Get(t.Context(), "b", "k", "", 10); err == nil || !strings.Contains(err.Error(), "ETag") {
+			t.Errorf("get: %v", err)
+		}
+		if _, _, err := d.Find(t.Context(), "b", "k"); err == nil || !strings.Contains(err.Error(), "ETag") {
+			t.Errorf("find: %v", err)
+		}
+		if _, err := d.Fetch(t.Context(), want(noise(t, 1, 10)), filepath.Join(t.TempDir(), "f")); err == nil || !strings.Contains(err.Error(), "ETag") {
+			t.Errorf("fetch: %v", err)
+		}
+	}
+}
+
+// tagged is a store whose object has another ETag than S3's.
+type tagged struct {
+	store
+	tag string
+}
+
+func (s *tagged) GetObject(ctx context.Context, in *s3.GetObjectInput, o ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
+	out, err := s.store.GetObject(ctx, in, o...)
+	out.ETag = &s.tag
+	return out, err
+}
+
+func (s *tagged) HeadObject(ctx context.Context, in *s3.HeadObjectInput, o ...func(*s3.Options)) (*s3.HeadObjectOutput, error) {
+	out, err := s.store.HeadObject(ctx, in, o...)
+	out.ETag = &s.tag
+	return out, err
+}

@@ -8,15 +8,15 @@ import (
 )
 
 // newStore prepares access to S3. It does not use the network.
-func (r *run) newStore() (*s3.Client, *cloud.Access, error) {
+func (l *looker) newStore() (*s3.Client, *cloud.Access, error) {
 	access, err := cloud.New(cloud.Settings{ // no limit to a request as a whole: a download takes as long as it takes
-		Region: r.config.Region, CAFile: r.config.Endpoints.CAFile, Timeout: r.config.Timeout, Getenv: r.rt.Getenv(r.Getenv),
+		Region: l.config.Region, CAFile: l.config.Endpoints.CAFile, Timeout: l.config.Timeout, Getenv: l.rt.Getenv(l.Getenv),
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	access.Config.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired // the manifest's hash vouches for every byte
-	return s3.NewFromConfig(access.Config, func(o *s3.Options) { UseEndpoint(o, r.config.Endpoints.S3) }), access, nil
+	return s3.NewFromConfig(access.Config, func(o *s3.Options) { UseEndpoint(o, l.config.Endpoints.S3) }), access, nil
 }
 
 // UseEndpoint sends requests to another service than AWS, which need not know buckets by host name.

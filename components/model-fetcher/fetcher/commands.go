@@ -14,12 +14,6 @@ import (
 	"edgepdm/shared/request"
 )
 
-// Component is the component's name.
-const Component = "com.edgepdm.ModelFetcher"
-
-// CommandLook is the command, given on the device, to look for a model now. Its arguments are a Command.
-const CommandLook = "look"
-
 const (
 	takeEvery  = time.Second
 	maxReplies = 100 // commands over IPC that one look answers
@@ -27,9 +21,9 @@ const (
 
 // asked are the commands of this device that are not answered yet. They are taken beside the looks, which may take long.
 type asked struct {
-	desk  *request.Desk
-	clock func() time.Time
-	wake  chan struct{} // a look is wanted
+	requests *request.Server
+	clock    func() time.Time
+	wake     chan struct{} // a look is wanted
 
 	mu    sync.Mutex
 	next  []waiting // to be answered by the next look
@@ -45,8 +39,8 @@ type waiting struct {
 	since time.Time
 }
 
-func newAsked(desk *request.Desk, clock func() time.Time) *asked {
-	return &asked{desk: desk, clock: clock, wake: make(chan struct{}, 1)}
+func newAsked(requests *request.Server, clock func() time.Time) *asked {
+	return &asked{requests: requests, clock: clock, wake: make(chan struct{}, 1)}
 }
 
 // take takes commands until ctx ends.
@@ -54,7 +48,7 @@ func (a *asked) take(ctx context.Context) {
 	ticker := time.NewTicker(takeEvery)
 	defer ticker.Stop()
 	for {
-		for _, q := range a.desk.Take() {
+		for _, q := range a.requests.Take() {
 			a.add(q)
 		}
 		select {
@@ -66,9 +60,9 @@ func (a *asked) take(ctx context.Context) {
 }
 
 func (a *asked) add(q *request.Request) {
-	var c Command
+	var c event.ModelFetch
 	switch err := q.Arguments(&c); {
-	case q.Command != CommandLook:
+	case q.Command != event.CommandLook:
 		q.Unknown()
 		return
 	case err != nil:
@@ -97,7 +91,7 @@ func (a *asked) wanted() {
 func (a *asked) late(before time.Time) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	text := "a look is under way, and goes on"
+	text := "a look is under way"
 	if a.step != "" {
 		text += ": " + a.step
 	}
@@ -147,19 +141,19 @@ const logEvery = 10 * time.Second
 
 // command reads a command over IPC. It reports whether that is understood; if not, it is answered at once.
 func (r *run) command(m ipc.TopicMessage) bool {
-	c, err := decodeCommand(m.Payload)
+	c, err := event.DecodeModelFetch(m.Payload)
 	if err != nil {
 		total := r.rt.Counter(CounterInvalid).Add(1)
 		if now := r.Now(); now.Sub(r.strange).Abs() >= logEvery {
 			r.strange = now
-			r.rt.Log.Warn("a command is not understood", "topic", m.Topic, "error", err, "total", total)
+			r.rt.Log.Warn("the command is not valid", "topic", m.Topic, "error", err, "total", total)
 		}
 		r.reply(c.ID, "", err)
 		return false
 	}
 	if now := r.Now(); now.Sub(r.commanded).Abs() >= logEvery {
 		r.commanded = now
-		r.rt.Log.Info("looking for a model, as commanded", "by", shorten(c.By), "again", c.Again)
+		r.rt.Log.Info("looking for a model by command", "by", c.By, "again", c.Again)
 	}
 	r.again = r.again || c.Again // also if the configuration changes now, and the next Run looks
 	if len(r.replies) < maxReplies {
@@ -189,16 +183,16 @@ func (r *run) found(err error) (string, error) {
 	if r.config.Bucket == "" {
 		return "", errors.New("no model is fetched: bucket is not configured")
 	}
-	last := r.record.Last
-	if r.detail != "" || last == nil {
-		return "nothing is to be fetched: " + r.detail, nil
+	last := r.looker.record.Last
+	if r.looker.detail != "" || last == nil {
+		return "nothing is to be fetched: " + r.looker.detail, nil
 	}
 	model := strings.TrimSpace(last.Name + " " + last.Version)
 	if model == "" {
 		model = "one without a valid manifest"
 	}
 	text := fmt.Sprintf("the published model is %s: %s at %s", model, last.Event, last.TS.Local().Format(time.DateTime))
-	if r.record.Outcome == OutcomeRefused {
+	if r.looker.record.Outcome == OutcomeRefused {
 		return "", fmt.Errorf("%s: %s", text, last.Detail)
 	}
 	return text, nil
@@ -208,9 +202,9 @@ func (r *run) found(err error) (string, error) {
 func (r *run) reply(id, text string, err error) {
 	payload, err := event.EncodeReply(id, text, err, r.Now())
 	if err == nil {
-		err = r.answers.Send(event.ReplyTopic(TopicFetch), payload)
+		err = r.answers.Send(event.ReplyTopic(event.TopicModelFetch), payload)
 	}
 	if err != nil {
-		r.rt.Log.Warn("the reply to a command is not published", "error", err)
+		r.rt.Log.Warn("the reply to a command could not be published", "error", err)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
 	asking "edgepdm/shared/request"
@@ -18,7 +17,7 @@ import (
 // look makes the fetcher look, by a command on the device, and checks what it says; why is part of the error, "" for none.
 func (r *rig) look(again bool, says, why string) {
 	r.t.Helper()
-	text, err := r.ask(fetcher.CommandLook, again)
+	text, err := r.ask(event.CommandLook, again)
 	if why == "" && err != nil || !strings.Contains(text, says) || why != "" && (err == nil || !strings.Contains(err.Error(), why)) {
 		r.t.Errorf("look says %q, %v; want %q, %q", text, err, says, why)
 	}
@@ -36,8 +35,8 @@ func (r *rig) ask(command string, again bool) (string, error) {
 			r.t.Fatal("the fetcher takes no requests")
 		}
 	}
-	return asking.Ask{
-		Component: fetcher.Component, WorkDir: r.env.WorkDir, Command: command, Arguments: fetcher.Command{Again: again}, Timeout: patience,
+	return asking.Call{
+		Component: event.ModelFetcher, WorkDir: r.env.WorkDir, Command: command, Arguments: event.ModelFetch{Again: again}, Timeout: patience,
 	}.Do(r.t.Context())
 }
 
@@ -88,12 +87,12 @@ func TestALookDuringALook(t *testing.T) {
 	})
 	first := make(chan error, 1)
 	go func() {
-		_, err := r.ask(fetcher.CommandLook, false)
+		_, err := r.ask(event.CommandLook, false)
 		first <- err
 	}()
 	<-begun
-	text, err := asking.Ask{
-		Component: fetcher.Component, WorkDir: r.env.WorkDir, Command: fetcher.CommandLook, Timeout: patience,
+	text, err := asking.Call{
+		Component: event.ModelFetcher, WorkDir: r.env.WorkDir, Command: event.CommandLook, Timeout: patience,
 		Progress: func(text string) {
 			if text == "a look is under way; the next one follows at once" {
 				r.line.mend()
@@ -112,7 +111,7 @@ func TestALookDuringALook(t *testing.T) {
 // A command over IPC is answered on its reply topic.
 func TestALookIsReplied(t *testing.T) {
 	r := newRig(t)
-	replies := r.subscribe(event.ReplyTopic(fetcher.TopicFetch))
+	replies := r.subscribe(event.ReplyTopic(event.TopicModelFetch))
 	r.start()
 	r.state(event.StateOK, "no model is published")
 	for _, c := range []struct {
@@ -125,7 +124,7 @@ func TestALookIsReplied(t *testing.T) {
 		{`{"v":1.0,"id":"double"}`, "double", true, "no model is published"}, // as jsonMessage of a classic nucleus
 		{`{"v":2,"id":"two"}`, "two", false, "v is 2"},
 		{`{"v":1,"id":"` + strings.Repeat("x", 129) + `"}`, "", false, "id of the command"},
-		{`look`, "", false, "not a command"},
+		{`look`, "", false, "malformed"},
 	} {
 		r.command(c.command)
 		var got event.Reply

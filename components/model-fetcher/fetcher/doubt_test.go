@@ -57,3 +57,35 @@ func TestDamageOnTheWayIsNoWordOnTheModel(t *testing.T) {
 		})
 	}
 }
+
+// A server that shows another ETag with each answer, and wrong bytes, is asked a few times and not without end: the model is
+// refused, and the next look comes as usual.
+func TestAnETagThatChangesWithEachAnswerKeepsNoLookBusy(t *testing.T) {
+	for _, object := range []string{modelstore.EnvelopeFile, modelstore.ArchiveFile} {
+		t.Run(object, func(t *testing.T) {
+			r := newRig(t)
+			archive := noise(t, 1, 10_000)
+			r.publish(manifest("1.0.0", archive), archive, r.key)
+			answers := 0
+			r.line.spoil = func(q request, answer *http.Response) {
+				answers++
+				answer.Header.Set("ETag", strconv.Quote("tag "+strconv.Itoa(answers)))
+				if q.name != object {
+					return
+				}
+				content, err := io.ReadAll(answer.Body)
+				if err != nil {
+					t.Error(err)
+				}
+				_ = answer.Body.Close()
+				content[len(content)/2] ^= 1
+				answer.Body = io.NopCloser(bytes.NewReader(content))
+			}
+			r.start()
+			h := r.state(event.StateDegraded, "the published model is refused")
+			if n := len(r.line.asked(object)); n != 3 || h.Counters[fetcher.CounterLooks] != 1 {
+				t.Errorf("%d answers in %d looks", n, h.Counters[fetcher.CounterLooks])
+			}
+		})
+	}
+}

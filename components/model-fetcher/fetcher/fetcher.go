@@ -1,7 +1,7 @@
 // Package fetcher is the component that brings models from S3 into the inbox of the inference engine. It never touches the
 // active model: the engine verifies a delivery once more, and decides. Its promises are M2 to M4, M8, M10 to M12 of the
 // suite: what is not signed by a trusted key, too old, too large, or not what its manifest says, does not reach the inbox;
-// a download that is interrupted goes on; what is bad is not tried again until it changes; offline nothing stops.
+// a download that is interrupted resumes; what is bad is not tried again until it changes; offline nothing stops.
 //
 // In S3, <prefix>/manifest.dsse.json is the signed manifest of the current model, whose version names the archive,
 // <prefix>/<version>/model.tar.gz.
@@ -9,24 +9,24 @@ package fetcher
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"edgepdm/components/model-fetcher/download"
-	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
-	"edgepdm/shared/modelnews"
+	"edgepdm/shared/modelevents"
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/request"
+	"edgepdm/shared/wait"
 )
 
 // Names of counters in the health messages. Refusals are counted as model.refused.<reason>.
@@ -37,24 +37,24 @@ const (
 	CounterRefused   = "model.refused"      // in all
 	CounterBytes     = "download.bytes"     // of archives, as they came
 	CounterResumed   = "download.resumed"   // went on where an earlier process, or an earlier look, ended
-	CounterRestarted = "download.restarted" // started over, for the object had changed
+	CounterRestarted = "download.restarted" // started over: the object had changed, or the service ignored Range
 	CounterDiskFull  = "disk.full"
 	CounterInvalid   = "message.invalid"
 	CounterLost      = "event.lost" // made room for newer ones while no forwarder took them
 )
 
 const (
-	lookLimit    = time.Hour        // of a look as a whole: the next one goes on with its download
+	lookLimit    = time.Hour        // of a look as a whole: the next one resumes its download
 	answerWithin = 30 * time.Second // a command is answered, however long a look takes
 
 	retryMin  = time.Second
 	retryMax  = 5 * time.Minute
-	noteEvery = 10 * time.Second // while a download goes on
+	noteEvery = 10 * time.Second // during a download
 	newsFile  = "model-events.json"
 )
 
 var (
-	errLong  = errors.New("the look took too long, and is ended; the next one goes on with its download")
+	errLong  = errors.New("the look took too long and was stopped: the next look resumes its download")
 	errEnded = errors.New("the nucleus ended the subscription")
 )
 
@@ -64,18 +64,14 @@ type Fetcher struct {
 	Now    func() time.Time // time.Now in production
 
 	// Retry is the time between two tries while something does not work; the zero value for production's.
-	Retry component.Backoff
+	Retry wait.Backoff
 	// LookLimit and Patience are how long a look, and the wait of a command for its answer, may take; the zero values for
 	// production's.
 	LookLimit, Patience time.Duration
 	// Open opens the files of downloads; nil for os.OpenFile.
 	Open func(name string, flag int, perm os.FileMode) (download.File, error)
 
-	news    *modelnews.Outbox // events that the forwarder does not have
-	record  *Record           // nil until it was read
-	doubts  doubts
-	unsaved bool    // the record in memory is newer than the file
-	seen    string  // delivery whose finding was told
+	memory  memory
 	again   bool    // a command asks for what was dealt with before; until a look has obeyed
 	replies []reply // to the commands over IPC that the next look answers
 }
@@ -91,30 +87,31 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	if !filepath.IsAbs(inbox) {
 		inbox = filepath.Join(rt.WorkDir, inbox)
 	}
-	commands, err := rt.Subscribe(ctx, TopicFetch)
+	commands, err := rt.Subscribe(ctx, event.TopicModelFetch)
 	if err != nil {
-		return fmt.Errorf("subscribe to %s: %w", TopicFetch, err)
+		return fmt.Errorf("subscribe to %s: %w", event.TopicModelFetch, err)
 	}
-	if f.news == nil {
-		f.news = modelnews.Open(filepath.Join(rt.WorkDir, newsFile), f.Now)
+	if f.memory.news == nil {
+		f.memory.news = modelevents.Open(filepath.Join(rt.WorkDir, newsFile), f.Now)
 	}
-	stopNews, err := modelnews.Start(ctx, rt, f.news)
+	stopNews, err := modelevents.Start(ctx, rt, f.memory.news)
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", event.TopicAckModel, err)
 	}
 	defer stopNews()
-	r := &run{
-		Fetcher: f, rt: rt, config: config, keys: keys, policy: config.policy(inbox), inboxDir: inbox,
-		inbox: modelstore.Inbox{Dir: inbox}, commands: commands, answers: rt.Publication(event.ReplyTopic(TopicFetch)),
+	asked := newAsked(request.NewServer(event.ModelFetcher, rt.WorkDir, f.Now, rt.Log), f.Now)
+	looker := &looker{
+		Fetcher: f, memory: &f.memory, rt: rt, config: config, keys: keys, policy: config.policy(inbox), inboxDir: inbox,
+		inbox: modelstore.Inbox{Dir: inbox}, progress: asked.progress,
 	}
-	defer r.access.Close()
-	asking, stop := context.WithCancel(ctx)
-	var taking sync.WaitGroup
-	r.asked = newAsked(request.NewDesk(Component, rt.WorkDir, f.Now, rt.Log), f.Now)
-	taking.Go(func() { r.asked.take(asking) })
-	defer taking.Wait()
-	defer stop()
-	return r.run(ctx)
+	defer func() { looker.access.Close() }()
+	r := &run{
+		Fetcher: f, rt: rt, config: config, looker: looker, commands: commands, asked: asked, answers: rt.Publication(event.ReplyTopic(event.TopicModelFetch)),
+	}
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error { asked.take(ctx); return nil })
+	work.Go(func() error { return r.run(ctx) })
+	return work.Wait()
 }
 
 // reply is owed to a command over IPC.
@@ -123,26 +120,18 @@ type reply struct {
 	since time.Time
 }
 
-// run is one Run of the fetcher.
+// run is one Run of the fetcher: it decides when to look, and obeys and answers commands. Its goroutine waits for that of
+// each look.
 type run struct {
 	*Fetcher
 	rt        *component.Runtime
 	config    Config
-	keys      []ed25519.PublicKey
-	policy    string
-	inboxDir  string
-	inbox     modelstore.Inbox
+	looker    *looker // run uses it between two looks only
 	commands  *ipc.Subscription[ipc.TopicMessage]
 	asked     *asked                 // on the device
 	strange   time.Time              // when a command was logged that is not understood
 	commanded time.Time              // when one was that is
 	answers   *component.Publication // replies to commands over IPC
-
-	loader   *download.Downloader // nil until AWS can be used
-	access   *cloud.Access        // nil until AWS can be used
-	detail   string               // what the last look found, where that needs a word
-	progress bool                 // bytes came during this look
-	noted    time.Time            // when a download's progress was logged last
 }
 
 // run looks, waits, and looks again, until ctx ends or the nucleus ends the subscription.
@@ -152,7 +141,7 @@ func (r *run) run(ctx context.Context) error {
 		backoff.Min, backoff.Max = retryMin, min(retryMax, r.config.Poll)
 	}
 	for failures := 0; ; {
-		r.progress, r.detail = false, ""
+		r.looker.headway, r.looker.detail = headway{}, ""
 		again, begun := r.asked.begin() || r.again, r.Now()
 		r.again = false
 		r.rt.Counter(CounterLooks).Add(1)
@@ -160,7 +149,7 @@ func (r *run) run(ctx context.Context) error {
 		if ctx.Err() != nil || errors.Is(err, errEnded) {
 			r.again = r.again || again // the next Run obeys
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // a stop ends the look
 			}
 			return err
 		}
@@ -170,9 +159,7 @@ func (r *run) run(ctx context.Context) error {
 		if err != nil {
 			r.again = r.again || again
 			r.rt.Counter(CounterFailed).Add(1)
-			if failures++; r.progress {
-				failures = 1
-			}
+			failures = r.looker.headway.failures(failures)
 			wait = backoff.Delay(failures)
 		} else {
 			failures = 0
@@ -193,7 +180,7 @@ func (r *run) lookWithin(ctx context.Context, again bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w: %v", errLong, limit))
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- r.look(ctx, again) }()
+	go func() { done <- r.looker.look(ctx, again) }()
 	ticker := time.NewTicker(min(patience, time.Second))
 	defer ticker.Stop()
 	commands := r.commands.Events()
@@ -282,32 +269,32 @@ func (r *run) ended() error {
 
 // tell reports how the last look went.
 func (r *run) tell(err error) {
-	r.rt.Conditions().Set(event.CodeStateOnDisk, newsFile, r.news.Problem())
+	r.rt.Conditions().Set(event.CodeStateOnDisk, newsFile, r.looker.news.Problem())
 	var frozen, damaged error
-	if r.record != nil {
-		damaged = r.record.damaged(r.Now())
+	if r.looker.record != nil {
+		damaged = r.looker.record.Damage.Told(r.Now())
 	}
 	r.rt.Conditions().Set(event.CodeStateOnDisk, RecordFile, damaged)
-	if r.record != nil && r.config.Bucket != "" && !r.config.AllowDowngrade {
-		frozen = r.record.frozen(r.Now())
+	if r.looker.record != nil && r.config.Bucket != "" && !r.config.AllowDowngrade {
+		frozen = r.looker.record.frozen(r.Now())
 	}
 	r.rt.Conditions().Set(event.CodeModelStore, placeManifest, frozen)
 	if err != nil {
-		r.access.Denied(err)
-		r.rt.Conditions().Set(event.CodeModelStore, placeBucket, errors.New(shorten(explain(r.config, err))))
+		r.looker.access.Denied(err)
+		r.rt.Conditions().Set(event.CodeModelStore, placeBucket, errors.New(explain(r.config, err)))
 		r.rt.SetState(event.StateOK, "")
 		return
 	}
 	r.rt.Conditions().Set(event.CodeModelStore, placeBucket, nil)
 	var refused error
-	switch last := r.record.Last; {
+	switch last := r.looker.record.Last; {
 	case r.config.Bucket == "":
 		r.rt.SetState(event.StateNotConfigured, "bucket: not configured: no model is fetched")
-	case r.record.Outcome == OutcomeRefused && last != nil:
-		refused = errors.New(shorten("the published model is refused: " + last.Detail))
+	case r.looker.record.Outcome == OutcomeRefused && last != nil:
+		refused = errors.New("the published model is refused: " + last.Detail)
 		r.rt.SetState(event.StateOK, "")
 	default:
-		r.rt.SetState(event.StateOK, r.detail)
+		r.rt.SetState(event.StateOK, r.looker.detail)
 	}
 	r.rt.Conditions().Set(event.CodeModelRefused, placeBucket, refused)
 }

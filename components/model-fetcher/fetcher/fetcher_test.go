@@ -12,9 +12,9 @@ import (
 
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/components/model-fetcher/fetcher"
-	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/wait"
 )
 
 func TestAModelIsDeliveredOnce(t *testing.T) {
@@ -68,9 +68,9 @@ func TestAModelIsDeliveredOnce(t *testing.T) {
 	// And one that is not acceptable, so that every grant of the recipe was used.
 	r.put(modelstore.EnvelopeFile, []byte("{}"))
 	r.command(fetchNow)
-	r.next(fetcher.StepRefused)
+	r.next(event.ModelRefused)
 	for _, g := range r.core.Grants() {
-		if g.Component == fetcherName && !g.Used {
+		if g.Component == event.ModelFetcher && !g.Used {
 			t.Errorf("the recipe grants what is not used: %+v", g)
 		}
 	}
@@ -121,10 +121,10 @@ func TestWhatIsNotAcceptableIsRefusedOnce(t *testing.T) {
 		r.line.asked(modelstore.ArchiveFile)
 		r.command(fetchNow)
 		if c.archives > 0 {
-			r.next(fetcher.StepAvailable)
-			r.next(fetcher.StepDownloading)
+			r.next(event.ModelAvailable)
+			r.next(event.ModelDownloading)
 		}
-		if e := r.next(fetcher.StepRefused); !strings.HasPrefix(e.Detail, string(c.reason)+": ") {
+		if e := r.next(event.ModelRefused); !strings.HasPrefix(e.Detail, string(c.reason)+": ") {
 			t.Errorf("refused with %q, want %s", e.Detail, c.reason)
 		}
 		h := r.state(event.StateDegraded, "refused: "+string(c.reason))
@@ -161,7 +161,7 @@ func TestAChangedConfigurationJudgesAnew(t *testing.T) {
 	r.state(event.StateOK, "no model is published at s3://")
 	envelope := r.publish(manifest("2.0.0", archive), archive, other)
 	r.command(fetchNow)
-	r.next(fetcher.StepRefused)
+	r.next(event.ModelRefused)
 	r.configure(map[string]any{"publicKeys": []any{publicText(r.key), publicText(other)}})
 	r.delivered()
 	r.take(envelope, archive)
@@ -175,7 +175,7 @@ func TestAChangedConfigurationJudgesAnew(t *testing.T) {
 	m.Expires = m.Created.Add(1)
 	envelope = r.publish(m, archive, r.key)
 	r.command(fetchNow)
-	r.next(fetcher.StepRefused)
+	r.next(event.ModelRefused)
 	r.configure(map[string]any{"allowDowngrade": true})
 	r.delivered()
 	r.take(envelope, archive)
@@ -211,7 +211,7 @@ func TestUnsignedModels(t *testing.T) {
 	r.take(nil, archive)
 	r.put(modelstore.ArchiveFile, noise(t, 3, 2*mega+1))
 	r.command(fetchNow)
-	if e := r.next(fetcher.StepRefused); !strings.HasPrefix(e.Detail, string(fetcher.ReasonOversized)) {
+	if e := r.next(event.ModelRefused); !strings.HasPrefix(e.Detail, string(fetcher.ReasonOversized)) {
 		t.Errorf("event %+v", e)
 	}
 	r.quiet(fetchNow)
@@ -222,7 +222,7 @@ func TestUnsignedModels(t *testing.T) {
 	r.take(envelope, archive)
 	r.put(modelstore.EnvelopeFile, []byte("{}"))
 	r.command(fetchNow)
-	r.next(fetcher.StepRefused)
+	r.next(event.ModelRefused)
 	r.delete(modelstore.EnvelopeFile)
 	r.delete(modelstore.ArchiveFile)
 	r.command(fetchNow)
@@ -249,7 +249,7 @@ func TestAFullDiskLeavesNothingInTheInbox(t *testing.T) {
 			}
 			return fullDisk{file}, err
 		}
-		f.Retry = component.Backoff{Max: time.Hour, Rand: func(n int64) int64 { return n - 1 }} // not before it is told to
+		f.Retry = wait.Backoff{Max: time.Hour, Rand: func(n int64) int64 { return n - 1 }} // not before it is told to
 		return f
 	}
 	r.start()
@@ -258,11 +258,11 @@ func TestAFullDiskLeavesNothingInTheInbox(t *testing.T) {
 		t.Errorf("counters %v", h.Counters)
 	}
 	r.untouched()
-	r.next(fetcher.StepAvailable)
-	r.next(fetcher.StepDownloading)
+	r.next(event.ModelAvailable)
+	r.next(event.ModelDownloading)
 	room.Store(true)
 	r.command(fetchNow)
-	r.next(fetcher.StepDelivered)
+	r.next(event.ModelDelivered)
 	r.take(envelope, archive)
 	r.state(event.StateOK, "")
 }
@@ -283,13 +283,13 @@ func TestCommandsThatAreNotUnderstood(t *testing.T) {
 
 func TestDecisionsAreAnnouncedUntilTheyGetThrough(t *testing.T) {
 	r := newRig(t)
-	e := event.ModelEvent{V: 1, ID: "model-1", Event: fetcher.StepDelivered, Version: "1.0.0", TS: manifest("1.0.0", nil).Created}
+	e := event.ModelEvent{V: 1, ID: "model-1", Event: event.ModelDelivered, Version: "1.0.0", TS: manifest("1.0.0", nil).Created}
 	text := jsonOf(t, fetcher.Record{Format: 1, Announce: []event.ModelEvent{e}})
 	if err := os.WriteFile(filepath.Join(r.env.WorkDir, fetcher.RecordFile), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r.start()
-	if got := r.next(fetcher.StepDelivered); got != e {
+	if got := r.next(event.ModelDelivered); got != e {
 		t.Errorf("announced %+v", got)
 	}
 	r.quiet(fetchNow)
@@ -385,7 +385,7 @@ func TestADeliveryThatWasNotNotedIsNotMadeTwice(t *testing.T) {
 	}
 	r.line.asked(modelstore.ArchiveFile)
 	r.start()
-	if e := r.next(fetcher.StepDelivered); e.Version != "1.0.0" {
+	if e := r.next(event.ModelDelivered); e.Version != "1.0.0" {
 		t.Errorf("event %+v", e)
 	}
 	r.take(envelope, archive)

@@ -28,16 +28,16 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/wait"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
 )
 
 const (
-	fetcherName = "com.edgepdm.ModelFetcher"
-	patience    = time.Minute
-	prefix      = "models/compressor"
-	mega        = 1 << 20
+	patience = time.Minute
+	prefix   = "models/compressor"
+	mega     = 1 << 20
 )
 
 // rig is a fetcher on the embedded core, with its real recipe, the embedded cloud as AWS behind a line that a test can cut,
@@ -87,7 +87,7 @@ func newRigOn(t *testing.T, endpoint, bucket string, publisher aws.Credentials) 
 		t.Fatal(err)
 	}
 	log := logFile(t)
-	r.env = coretest.Environment(t, core, fetcherName, "model-fetcher", slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	r.env = coretest.Environment(t, core, event.ModelFetcher, "model-fetcher", slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	r.vars = map[string]string{"AWS_CONTAINER_AUTHORIZATION_TOKEN": "token", "AWS_REGION": "us-east-1"}
 	below := r.env.Getenv
 	r.env.Getenv = func(name string) string {
@@ -98,14 +98,14 @@ func newRigOn(t *testing.T, endpoint, bucket string, publisher aws.Credentials) 
 	}
 	r.make = func() *fetcher.Fetcher {
 		return &fetcher.Fetcher{
-			Getenv: r.env.Getenv, Now: time.Now, Retry: component.Backoff{Min: 5 * time.Millisecond, Max: 50 * time.Millisecond},
+			Getenv: r.env.Getenv, Now: time.Now, Retry: wait.Backoff{Min: 5 * time.Millisecond, Max: 50 * time.Millisecond},
 		}
 	}
 	r.configure(map[string]any{
 		"healthInterval": "100ms", "poll": "1h", "bucket": bucket, "publicKeys": []any{publicText(r.key)}, "timeout": "10s",
 		"endpoints": map[string]any{"s3": r.line.url()},
 	})
-	r.events, r.health = r.subscribe(event.FilterModel), r.subscribe(event.HealthTopic(fetcherName))
+	r.events, r.health = r.subscribe(event.FilterModel), r.subscribe(event.HealthTopic(event.ModelFetcher))
 	return r
 }
 
@@ -146,7 +146,7 @@ func logFile(t *testing.T) *os.File {
 
 func (r *rig) configure(merge map[string]any) {
 	r.t.Helper()
-	coretest.Configure(r.t, r.core, fetcherName, merge)
+	coretest.Configure(r.t, r.core, event.ModelFetcher, merge)
 }
 
 func (r *rig) subscribe(filter string) *ipc.Subscription[ipc.TopicMessage] {
@@ -164,7 +164,7 @@ func (r *rig) start() {
 	done := make(chan error, 1)
 	f, env := r.make(), r.env
 	go func() {
-		done <- component.Run(ctx, component.Spec[fetcher.Config]{Name: fetcherName, Default: fetcher.Default, Run: f.Run}, env)
+		done <- component.Run(ctx, component.Spec[fetcher.Config]{Name: event.ModelFetcher, Default: fetcher.Default, Run: f.Run}, env)
 	}()
 	var once sync.Once
 	r.stop = func() {
@@ -239,9 +239,9 @@ func (r *rig) next(step event.ModelStep) event.ModelEvent {
 // delivered reads the events of a whole delivery.
 func (r *rig) delivered() event.ModelEvent {
 	r.t.Helper()
-	r.next(fetcher.StepAvailable)
-	r.next(fetcher.StepDownloading)
-	return r.next(fetcher.StepDelivered)
+	r.next(event.ModelAvailable)
+	r.next(event.ModelDownloading)
+	return r.next(event.ModelDelivered)
 }
 
 // quiet makes the fetcher look once more, and makes sure that nothing came of it.
@@ -262,7 +262,7 @@ func (r *rig) quiet(command string) {
 
 func (r *rig) command(text string) {
 	r.t.Helper()
-	if err := r.client.Publish(r.t.Context(), fetcher.TopicFetch, []byte(text)); err != nil {
+	if err := r.client.Publish(r.t.Context(), event.TopicModelFetch, []byte(text)); err != nil {
 		r.t.Fatal(err)
 	}
 }

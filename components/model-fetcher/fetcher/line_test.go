@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -18,6 +19,8 @@ import (
 // line lies between the fetcher and S3. It notes the requests, and can drop or hold an answer in its middle.
 type line struct {
 	server *httptest.Server
+	open   atomic.Int64  // connections
+	idle   chan struct{} // gets one when the last is closed
 
 	mu       sync.Mutex
 	target   *url.URL
@@ -38,7 +41,7 @@ type request struct {
 
 func newLine(t *testing.T, target string) *line {
 	t.Helper()
-	l := &line{}
+	l := &line{idle: make(chan struct{}, 1)}
 	l.to(target)
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(p *httputil.ProxyRequest) {
@@ -75,6 +78,19 @@ func newLine(t *testing.T, target string) *line {
 		l.mu.Unlock()
 		proxy.ServeHTTP(w, r)
 	}))
+	l.server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			l.open.Add(1)
+		case http.StateClosed:
+			if l.open.Add(-1) == 0 {
+				select {
+				case l.idle <- struct{}{}:
+				default:
+				}
+			}
+		}
+	}
 	l.server.Start()
 	t.Cleanup(func() {
 		l.server.CloseClientConnections()

@@ -2,6 +2,7 @@ package fetcher
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -15,7 +16,9 @@ import (
 	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
+	"edgepdm/shared/modelevents"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/wait"
 )
 
 // offer is a model that is published and acceptable so far.
@@ -24,81 +27,123 @@ type offer struct {
 	etag     string // of what was looked at: the envelope, or the archive if unsigned
 	unsigned bool
 	envelope []byte
-	content  string    // modelstore.Signed.Content
-	key      string    // id of the key that signed it
-	created  time.Time // of the manifest
-	expires  time.Time // of the manifest
-	event    Event     // says which model it is
+	content  string           // modelstore.Signed.Content
+	key      string           // id of the key that signed it
+	created  time.Time        // of the manifest
+	expires  time.Time        // of the manifest
+	event    event.ModelEvent // says which model it is
 	want     download.Want
+}
+
+// looker looks at what is published. A look has a goroutine of its own, and there is one at a time.
+type looker struct {
+	*Fetcher
+	*memory
+	rt       *component.Runtime
+	config   Config
+	keys     []ed25519.PublicKey
+	policy   string
+	inboxDir string
+	inbox    modelstore.Inbox
+	progress func(text string) // tells those who wait for the look
+
+	loader  *download.Downloader // nil until AWS can be used
+	access  *cloud.Access        // nil until AWS can be used
+	detail  string               // what the last look found, where that needs a word
+	headway headway              // of this look
+	noted   time.Time            // when a download's progress was logged last
+}
+
+// memory is what looks keep from one Run to the next.
+type memory struct {
+	news    *modelevents.Outbox // events that the forwarder does not have
+	record  *Record             // nil until it was read
+	unsaved bool                // the record in memory is newer than the file
+	wrong   int                 // fetches whose bytes were wrong, since the last decision
+	seen    string              // delivery whose finding was told
+}
+
+// headway says whether a look that failed got further all the same.
+type headway struct {
+	bytes bool // of an archive came
+	over  bool // a download started over, or is to: its bytes were not worth their transfer
+}
+
+// failures counts a look that failed after others. One that got further is the first.
+func (h headway) failures(before int) int {
+	if h.bytes && !h.over {
+		return 1
+	}
+	return before + 1
 }
 
 // look looks at what is published, and brings what is new into the inbox. With again it does so with what was dealt with
 // before, too.
-func (r *run) look(ctx context.Context, again bool) error {
-	if err := r.load(); err != nil {
+func (l *looker) look(ctx context.Context, again bool) error {
+	if err := l.load(); err != nil {
 		return err
 	}
-	if r.config.Bucket == "" {
+	if l.config.Bucket == "" {
 		return nil
 	}
-	if err := modelstore.Check(r.inboxDir); err != nil {
+	if err := modelstore.Check(l.inboxDir); err != nil {
 		return err
 	}
-	if err := r.connect(); err != nil {
+	if err := l.connect(); err != nil {
 		return err
 	}
 	known := ""
 	if !again {
-		known = r.record.settled(r.policy, false)
+		known = l.record.settled(l.policy, false, l.Now())
 	}
-	envelope, etag, err := r.loader.Get(ctx, r.config.Bucket, r.key(modelstore.EnvelopeFile), known, modelstore.MaxEnvelope)
+	envelope, etag, err := l.loader.Get(ctx, l.config.Bucket, l.key(modelstore.EnvelopeFile), known, modelstore.MaxEnvelope)
 	switch {
 	case errors.Is(err, download.ErrUnchanged):
 		return nil
-	case errors.Is(err, download.ErrMissing) && r.config.AllowUnsigned:
-		return r.lookUnsigned(ctx, again)
+	case errors.Is(err, download.ErrMissing) && l.config.AllowUnsigned:
+		return l.lookUnsigned(ctx, again)
 	case errors.Is(err, download.ErrMissing):
-		return r.nothing()
+		return l.nothing()
 	case errors.Is(err, download.ErrTooLarge):
-		return r.settle(offer{etag: etag}, judge(err))
+		return l.settle(offer{etag: etag}, judge(err))
 	case err != nil:
 		return err
 	}
 	o := offer{id: hash(envelope), etag: etag, envelope: envelope}
-	signed, err := modelstore.VerifySigned(envelope, r.keys)
+	signed, err := modelstore.VerifySigned(envelope, l.keys)
 	if err != nil {
 		err = judge(err)
-		if r.doubtful(ctx, o, err) {
-			return r.look(ctx, again)
+		if l.doubtful(ctx, err) {
+			return l.look(ctx, again)
 		}
-		return r.settle(o, err)
+		return l.settle(o, err)
 	}
 	m := signed.Manifest
 	o.content, o.key, o.created, o.expires = signed.Content, signed.Key, m.Created, m.Expires
-	o.event = Event{Name: m.Name, Version: m.Version, SHA256: m.Archive.SHA256}
-	if !again && r.record.has(o, r.inboxDir, r.Now()) {
-		return r.resettle(o) // delivered before, under another policy or another ETag, or in another envelope
+	o.event = event.ModelEvent{Name: m.Name, Version: m.Version, SHA256: m.Archive.SHA256}
+	if !again && l.record.has(o, l.inboxDir, l.Now()) {
+		return l.resettle(o) // delivered before, under another policy or another ETag, or in another envelope
 	}
-	if err := r.check(m); err != nil {
-		return r.settle(o, err)
+	if err := l.check(m); err != nil {
+		return l.settle(o, err)
 	}
 	o.want = download.Want{
-		Bucket: r.config.Bucket, Key: r.key(m.Version, modelstore.ArchiveFile),
-		Size: m.Archive.Size, SHA256: m.Archive.SHA256, MaxBytes: r.config.MaxBytes,
+		Bucket: l.config.Bucket, Key: l.key(m.Version, modelstore.ArchiveFile),
+		Size: m.Archive.Size, SHA256: m.Archive.SHA256, MaxBytes: l.config.MaxBytes,
 	}
 	o.event.Detail = fmt.Sprintf("%d bytes, expires %s", m.Archive.Size, m.Expires.UTC().Format(time.DateOnly))
-	return r.deliver(ctx, o, again)
+	return l.deliver(ctx, o, again)
 }
 
 // check refuses a manifest that is signed, but not to be accepted now (promises M3 and M4).
-func (r *run) check(m modelstore.Manifest) error {
-	last := r.record.bound(m.Name, r.keys)
+func (l *looker) check(m modelstore.Manifest) error {
+	last := l.record.bound(m.Name, l.keys)
 	switch {
-	case m.Archive.Size > r.config.MaxBytes:
-		return refuse(ReasonOversized, "version %s has %d bytes, maxBytes is %d", m.Version, m.Archive.Size, r.config.MaxBytes)
-	case r.config.AllowDowngrade:
+	case m.Archive.Size > l.config.MaxBytes:
+		return refuse(ReasonOversized, "version %s has %d bytes, maxBytes is %d", m.Version, m.Archive.Size, l.config.MaxBytes)
+	case l.config.AllowDowngrade:
 		return nil
-	case !r.Now().Before(m.Expires):
+	case !l.Now().Before(m.Expires):
 		return refuse(modelstore.ReasonExpired, "version %s expired at %s", m.Version, m.Expires.UTC().Format(time.RFC3339))
 	case last != "" && modelstore.Compare(m.Version, last) < 0:
 		return refuse(modelstore.ReasonVersion, "version %s is lower than %s, which was delivered", m.Version, last)
@@ -107,105 +152,105 @@ func (r *run) check(m modelstore.Manifest) error {
 }
 
 // lookUnsigned looks for an archive without a manifest, as SageMaker leaves it (promise M11).
-func (r *run) lookUnsigned(ctx context.Context, again bool) error {
-	key := r.key(modelstore.ArchiveFile)
-	etag, size, err := r.loader.Find(ctx, r.config.Bucket, key)
+func (l *looker) lookUnsigned(ctx context.Context, again bool) error {
+	key := l.key(modelstore.ArchiveFile)
+	etag, size, err := l.loader.Find(ctx, l.config.Bucket, key)
 	switch {
 	case errors.Is(err, download.ErrMissing):
-		return r.nothing()
+		return l.nothing()
 	case err != nil:
 		return err
-	case !again && etag == r.record.settled(r.policy, true):
+	case !again && etag == l.record.settled(l.policy, true, l.Now()):
 		return nil
 	}
 	o := offer{
-		id: "unsigned-" + hash([]byte(r.config.Bucket + "/" + key + " " + etag))[:32], etag: etag, unsigned: true,
-		event: Event{Detail: fmt.Sprintf("%d bytes, unsigned", size)},
-		want:  download.Want{Bucket: r.config.Bucket, Key: key, MaxBytes: r.config.MaxBytes},
+		id: "unsigned-" + hash([]byte(l.config.Bucket + "/" + key + " " + etag))[:32], etag: etag, unsigned: true,
+		event: event.ModelEvent{Detail: fmt.Sprintf("%d bytes, unsigned", size)},
+		want:  download.Want{Bucket: l.config.Bucket, Key: key, MaxBytes: l.config.MaxBytes},
 	}
-	if size > r.config.MaxBytes {
-		return r.settle(o, refuse(ReasonOversized, "%s has %d bytes, maxBytes is %d", key, size, r.config.MaxBytes))
+	if size > l.config.MaxBytes {
+		return l.settle(o, refuse(ReasonOversized, "%s has %d bytes, maxBytes is %d", key, size, l.config.MaxBytes))
 	}
-	return r.deliver(ctx, o, again)
+	return l.deliver(ctx, o, again)
 }
 
 // nothing notes that no model is published.
-func (r *run) nothing() error {
-	r.detail = fmt.Sprintf("no model is published at s3://%s/%s", r.config.Bucket, r.config.Prefix)
-	if r.record.ETag == "" {
+func (l *looker) nothing() error {
+	l.detail = fmt.Sprintf("no model is published at s3://%s/%s", l.config.Bucket, l.config.Prefix)
+	if l.record.ETag == "" {
 		return nil
 	}
-	r.record.forget()
-	r.unsaved = true
-	return r.save()
+	l.record.forget()
+	l.unsaved = true
+	return l.save()
 }
 
 // connect prepares access to S3.
-func (r *run) connect() error {
-	if r.loader != nil {
+func (l *looker) connect() error {
+	if l.loader != nil {
 		return nil
 	}
-	store, access, err := r.newStore()
+	store, access, err := l.newStore()
 	if err != nil {
 		return err
 	}
-	r.rt.Conditions().Set(event.CodeConfiguration, placeRootCAs, access.RootCAs)
-	pause := r.Retry
+	l.rt.Conditions().Set(event.CodeConfiguration, placeRootCAs, access.RootCAs)
+	pause := l.Retry
 	if pause.Max == 0 {
-		pause = component.Backoff{Min: retryMin, Max: retryMax}
+		pause = wait.Backoff{Min: retryMin, Max: retryMax}
 	}
-	r.access = access
-	r.loader = &download.Downloader{
-		Source: store, Log: r.rt.Log, Timeout: r.config.Timeout, Report: r.report, Open: r.Open,
+	l.access = access
+	l.loader = &download.Downloader{
+		Source: store, Log: l.rt.Log, Timeout: l.config.Timeout, Report: l.report, Open: l.Open,
 		Pause: func(ctx context.Context) { pause.Wait(ctx, 1) },
 	}
 	return nil
 }
 
 // key returns the key of something below the prefix.
-func (r *run) key(names ...string) string {
-	return path.Join(append([]string{r.config.Prefix}, names...)...)
+func (l *looker) key(names ...string) string {
+	return path.Join(append([]string{l.config.Prefix}, names...)...)
 }
 
-// load reads the record, once.
-func (r *run) load() error {
-	if r.record != nil {
-		return nil
+// load reads the record, once. What could not be written of it is written now.
+func (l *looker) load() error {
+	if l.record != nil {
+		return l.save()
 	}
-	record, err := openRecord(r.rt.WorkDir, r.Now())
+	record, err := openRecord(l.rt.WorkDir, l.Now())
 	if err != nil {
 		return err
 	}
 	if record.Damage != nil {
-		r.rt.Log.Error("the record of what was fetched was damaged", "error", record.Damage.Text)
+		l.rt.Log.Error("the fetch record was damaged", "error", record.Damage.Text)
 	}
 	for _, e := range record.Announce { // a version before 0.2 kept them here
-		r.tellNews(e)
+		l.tellNews(e)
 	}
-	r.unsaved = r.unsaved || len(record.Announce) > 0 || record.Damage != nil
+	l.unsaved = l.unsaved || len(record.Announce) > 0 || record.Damage != nil
 	record.Announce = nil
-	r.record = &record
-	return r.save()
+	l.record = &record
+	return l.save()
 }
 
 // save writes the record, if it has changed.
-func (r *run) save() error {
-	if !r.unsaved {
+func (l *looker) save() error {
+	if !l.unsaved {
 		return nil
 	}
-	if err := r.record.write(r.rt.WorkDir); err != nil {
+	if err := l.record.write(l.rt.WorkDir); err != nil {
 		return err
 	}
-	r.unsaved = false
+	l.unsaved = false
 	return nil
 }
 
 // tellNews hands an event on: it is published until the forwarder has it (promise M12).
-func (r *run) tellNews(e Event) {
-	dropped, err := r.news.Add(e)
-	r.rt.Counter(CounterLost).Add(uint64(dropped))
+func (l *looker) tellNews(e event.ModelEvent) {
+	dropped, err := l.news.Add(e)
+	l.rt.Counter(CounterLost).Add(uint64(dropped))
 	if err != nil {
-		r.rt.Log.Warn("an event is not on disk; it is published all the same", "event", e.Event, "error", err)
+		l.rt.Log.Warn("the model event could not be written to disk: it is published anyway", "event", e.Event, "error", err)
 	}
 }
 

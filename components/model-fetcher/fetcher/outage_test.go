@@ -24,12 +24,12 @@ func TestACutUplinkCostsNoByteTwice(t *testing.T) {
 	envelope := r.publish(manifest("1.0.0", archive), archive, r.key)
 	r.line.drop(3*mega, func(request) { r.cloud.SetUplink(false) })
 	r.start()
-	r.next(fetcher.StepAvailable)
-	r.next(fetcher.StepDownloading)
+	r.next(event.ModelAvailable)
+	r.next(event.ModelDownloading)
 	r.state(event.StateDegraded, "")
 	r.line.mend()
 	r.cloud.SetUplink(true)
-	r.next(fetcher.StepDelivered)
+	r.next(event.ModelDelivered)
 	r.take(envelope, archive)
 	h := r.state(event.StateOK, "")
 	if h.Counters[fetcher.CounterBytes] != 8*mega || h.Counters[fetcher.CounterRestarted] > 0 {
@@ -101,8 +101,8 @@ func TestANewProcessGoesOnWithTheDownload(t *testing.T) {
 			if how == "stopped" && at.Bytes != 9*mega || at.Bytes < 5*mega || at.Total != 12*mega {
 				t.Errorf("on disk are %+v", at)
 			}
-			r.next(fetcher.StepAvailable)
-			r.next(fetcher.StepDownloading)
+			r.next(event.ModelAvailable)
+			r.next(event.ModelDownloading)
 			r.start()
 			r.delivered()
 			r.take(envelope, archive)
@@ -156,8 +156,8 @@ func TestAManifestThatIsReplacedInTheMiddle(t *testing.T) {
 	r.publish(manifest("1.0.0", archive), archive, r.key)
 	r.line.drop(mega, func(request) { r.cloud.SetUplink(false) })
 	r.start()
-	r.next(fetcher.StepAvailable)
-	r.next(fetcher.StepDownloading)
+	r.next(event.ModelAvailable)
+	r.next(event.ModelDownloading)
 	r.state(event.StateDegraded, "")
 	envelope := r.publish(manifest("1.1.0", next), next, r.key)
 	r.line.mend()
@@ -219,5 +219,20 @@ func TestAPageIsNoAnswerOfS3(t *testing.T) {
 			r.take(envelope, archive)
 			r.state(event.StateOK, "")
 		})
+	}
+}
+
+// The end of a run, as by a new configuration, closes the connections that it kept.
+func TestTheEndOfARunLeavesNoConnection(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.state(event.StateOK, "no model is published")
+	r.stop()
+	for r.line.open.Load() > 0 {
+		select {
+		case <-r.line.idle:
+		case <-time.After(patience):
+			t.Fatalf("%d connections are open", r.line.open.Load())
+		}
 	}
 }

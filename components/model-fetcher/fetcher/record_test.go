@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"edgepdm/shared/durable"
+	"edgepdm/shared/event"
 )
 
 // A record with one flipped bit has what was written, or is set aside, told for a day, and begun again: no person has to
 // remove it. That of a version before seals is read without one; then a flip within a text may pass.
 func TestARecordWithAFlippedBit(t *testing.T) {
 	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	last := Event{V: 1, ID: "model-1", Event: StepDelivered, Name: "compressor", Version: "1.2.0", TS: now}
+	last := event.ModelEvent{V: 1, ID: "model-1", Event: event.ModelDelivered, Name: "compressor", Version: "1.2.0", TS: now}
 	written := Record{
 		Format: 1, Policy: "0011223344556677", ETag: `"etag"`, Outcome: OutcomeDelivered, Last: &last, Envelope: hash([]byte("a")), Content: hash([]byte("b")),
 		Created: now, Expires: now.Add(time.Hour), Inbox: "/inbox", Delivered: map[string]string{"compressor": "1.2.0"},
@@ -53,7 +54,7 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 					}
 					continue
 				}
-				if aside++; got.damaged(now) == nil || got.damaged(now.Add(25*time.Hour)) != nil || len(got.Delivered) > 0 {
+				if aside++; got.Damage.Told(now) == nil || got.Damage.Told(now.Add(25*time.Hour)) != nil || len(got.Delivered) > 0 {
 					t.Fatalf("bit %d: %+v", bit, got)
 				}
 				if aside > 20 {
@@ -62,7 +63,7 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 				if err := got.write(dir); err != nil {
 					t.Fatal(err)
 				}
-				if again, err := ReadRecord(dir); err != nil || again.damaged(now) == nil { // it is told after a restart, too
+				if again, err := ReadRecord(dir); err != nil || again.Damage.Told(now) == nil { // it is told after a restart, too
 					t.Fatalf("bit %d: %+v, %v", bit, again, err)
 				}
 			}
@@ -85,6 +86,20 @@ func TestACutRecord(t *testing.T) {
 		}
 		if _, err := ReadRecord(dir); !errors.Is(err, durable.ErrDamaged) {
 			t.Fatalf("%d bytes: %v", n, err)
+		}
+	}
+}
+
+// A look that began a download over makes no headway, and is followed by ever longer pauses.
+func TestHeadway(t *testing.T) {
+	for _, c := range []struct {
+		headway       headway
+		before, after int
+	}{
+		{headway{}, 4, 5}, {headway{bytes: true}, 4, 1}, {headway{bytes: true, over: true}, 4, 5},
+	} {
+		if got := c.headway.failures(c.before); got != c.after {
+			t.Errorf("%+v: %d failures became %d, want %d", c.headway, c.before, got, c.after)
 		}
 	}
 }

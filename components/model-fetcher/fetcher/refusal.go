@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"edgepdm/components/model-fetcher/download"
-	"edgepdm/shared/component"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/wait"
 )
 
 // ReasonOversized says that a model is larger than maxBytes. The other reasons are those of modelstore; a reason begins the
@@ -28,37 +28,28 @@ func refuse(reason modelstore.Reason, format string, args ...any) error {
 	return &refusal{reason, fmt.Errorf(format, args...)}
 }
 
-// maxDoubts is how often bytes that are wrong are fetched before they count as what is published.
-const maxDoubts = 3
+// maxWrong is how often bytes that are wrong are fetched before they count as what is published, whatever their ETags are.
+const maxWrong = 3
 
-const doubtMax = 30 * time.Second // between two of them
-
-// doubts are the fetches of one offer whose bytes were wrong.
-type doubts struct {
-	etag  string
-	count int
-}
+const wrongMax = 30 * time.Second // between two of them
 
 // doubtful tells whether a refusal is for bytes that are not what they should be, the first few times, and waits a little:
 // a bit that was flipped on the way, or an answer that was cut, is fetched again from its beginning.
-func (r *run) doubtful(ctx context.Context, o offer, err error) bool {
+func (l *looker) doubtful(ctx context.Context, err error) bool {
 	refused, ok := errors.AsType[*refusal](err)
 	if !ok || refused.reason != modelstore.ReasonSignature && refused.reason != modelstore.ReasonDelivery {
 		return false
 	}
-	if r.doubts.etag != o.etag {
-		r.doubts = doubts{etag: o.etag}
-	}
-	if r.doubts.count++; r.doubts.count >= maxDoubts {
-		r.doubts = doubts{}
+	l.headway.over = true
+	if l.wrong++; l.wrong >= maxWrong {
 		return false
 	}
-	r.rt.Log.Warn("other bytes came than were published; they are fetched again", "error", err)
-	pause := r.Retry
+	l.rt.Log.Warn("wrong bytes received: fetching them again", "error", err)
+	pause := l.Retry
 	if pause.Max == 0 {
-		pause = component.Backoff{Min: retryMin, Max: doubtMax}
+		pause = wait.Backoff{Min: retryMin, Max: wrongMax}
 	}
-	pause.Wait(ctx, r.doubts.count)
+	pause.Wait(ctx, l.wrong)
 	return true
 }
 

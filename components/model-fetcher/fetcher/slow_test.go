@@ -49,7 +49,7 @@ func TestASlowServerHoldsNoLook(t *testing.T) {
 	r.start()
 	r.look(false, "a look is under way", "")
 	r.state(event.StateDegraded, "the look took too long")
-	replies := r.subscribe(event.ReplyTopic(fetcher.TopicFetch))
+	replies := r.subscribe(event.ReplyTopic(event.TopicModelFetch))
 	r.command(`{"v":1,"id":"c-1"}`)
 	select {
 	case m := <-replies.Events():
@@ -108,7 +108,7 @@ func TestAFastForwardByALostKey(t *testing.T) {
 	r.take(envelope, archive)
 	r.publish(manifest("1.0.0", archive), archive, key)
 	r.command(fetchNow)
-	if e := r.next(fetcher.StepRefused); !strings.Contains(e.Detail, "lower than 1.1.0") {
+	if e := r.next(event.ModelRefused); !strings.Contains(e.Detail, "lower than 1.1.0") {
 		t.Errorf("%+v", e)
 	}
 }

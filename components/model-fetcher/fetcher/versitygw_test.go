@@ -128,9 +128,9 @@ func TestVersitygw(t *testing.T) {
 		}
 	})
 	r.command(fetchNow)
-	r.next(fetcher.StepAvailable)
-	r.next(fetcher.StepDownloading)
-	if e := r.next(fetcher.StepRefused); !strings.Contains(e.Detail, sha(other)) {
+	r.next(event.ModelAvailable)
+	r.next(event.ModelDownloading)
+	if e := r.next(event.ModelRefused); !strings.Contains(e.Detail, sha(other)) {
 		t.Errorf("event %+v: want the whole of the other object", e)
 	}
 	if h := r.state(event.StateDegraded, "refused: delivery"); h.Counters[fetcher.CounterRestarted] != 1 {

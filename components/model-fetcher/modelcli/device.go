@@ -18,18 +18,16 @@ import (
 	"edgepdm/shared/request"
 )
 
-const engineName = "com.edgepdm.InferenceEngine"
-
 // status is the sub-command that shows what a device fetched, and which model is active: of that the engine tells.
 func status(ctx context.Context, args []string, s cli.Streams) error {
 	fs := cli.NewFlagSet("model-fetcher status", s)
 	dir := fs.String("inbox", "", "the inbox `DIR`; default: inbox in the work directory")
 	var flags request.Flags
-	flags.Define(fs, fetcher.Component)
+	flags.Define(fs, event.ModelFetcher)
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
-	work, err := flags.Find(fetcher.Component)
+	work, err := flags.Find(event.ModelFetcher)
 	if err != nil {
 		return err
 	}
@@ -42,7 +40,7 @@ func status(ctx context.Context, args []string, s cli.Streams) error {
 	if err := showInbox(s.Out, modelstore.Inbox{Dir: *dir}); err != nil {
 		return err
 	}
-	engine := request.Ask{Component: engineName, WorkDir: filepath.Join(filepath.Dir(filepath.Clean(work)), engineName), Command: modelstore.CommandStatus}
+	engine := request.Call{Component: event.InferenceEngine, WorkDir: filepath.Join(filepath.Dir(filepath.Clean(work)), event.InferenceEngine), Command: event.CommandStatus}
 	if err := flags.Do(ctx, s, engine); err != nil {
 		return fmt.Errorf("the active model is not known: %w", err)
 	}
@@ -123,14 +121,14 @@ func contents(d modelstore.Delivery) string {
 // look is the sub-command that makes the fetcher look for a model now.
 func look(ctx context.Context, args []string, s cli.Streams) error {
 	fs := cli.NewFlagSet("model-fetcher look [-again]", s)
-	c := fetcher.Command{V: event.Version}
+	c := event.ModelFetch{V: event.Version}
 	fs.BoolVar(&c.Again, "again", false, "also for what was delivered or refused before")
 	var flags request.Flags
-	flags.Define(fs, fetcher.Component)
+	flags.Define(fs, event.ModelFetcher)
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
-	return flags.Do(ctx, s, request.Ask{Component: fetcher.Component, Command: fetcher.CommandLook, Arguments: c})
+	return flags.Do(ctx, s, request.Call{Component: event.ModelFetcher, Command: event.CommandLook, Arguments: c})
 }
 
 const maxReason = 300 // bytes
@@ -140,12 +138,12 @@ func rollback(ctx context.Context, args []string, s cli.Streams) error {
 	fs := cli.NewFlagSet("model-fetcher rollback [-reason TEXT]", s)
 	reason := fs.String("reason", "", "`TEXT` that goes into the engine's events; default: who asks")
 	var flags request.Flags
-	flags.Define(fs, engineName)
+	flags.Define(fs, event.InferenceEngine)
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
 	if len(*reason) > maxReason {
 		return cli.Usagef("-reason: %d bytes, at most %d", len(*reason), maxReason)
 	}
-	return flags.Do(ctx, s, request.Ask{Component: engineName, Command: modelstore.CommandRollback, Arguments: modelstore.Rollback{Reason: *reason}})
+	return flags.Do(ctx, s, request.Call{Component: event.InferenceEngine, Command: event.CommandRollback, Arguments: event.Rollback{Reason: *reason}})
 }

@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"edgepdm/shared/cli"
-	"edgepdm/shared/component"
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
 	"edgepdm/shared/modelstore"
@@ -94,7 +94,7 @@ func golden(ctx context.Context, args []string, s cli.Streams) error {
 		_ = w.Write(append(margins[i], row...))
 	}
 	w.Flush()
-	if err := component.WriteFileAtomic(o.out, table.Bytes(), 0o644); err != nil {
+	if err := durable.WriteFileAtomic(o.out, table.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("-out: %w", err)
 	}
 	printf(s.Out, "%d golden rows of %d features: %s\n", len(rows), len(names), o.out)
@@ -159,8 +159,8 @@ func readRows(o goldenOptions, model *gbdt.Model) (names []string, rows [][]stri
 func runXGBoost(ctx context.Context, o goldenOptions, model *gbdt.Model, rows [][]string) ([][]string, error) {
 	var in, out, complaint bytes.Buffer
 	w := csv.NewWriter(&in)
-	_ = w.WriteAll(rows) // to memory
-	c := exec.CommandContext(ctx, o.python, "-c", goldenScript, o.model)
+	_ = w.WriteAll(rows)                                                 // to memory
+	c := exec.CommandContext(ctx, o.python, "-c", goldenScript, o.model) //nolint:gosec // the operator names the interpreter
 	c.Stdin, c.Stdout, c.Stderr = &in, &out, &complaint
 	if err := c.Run(); err != nil {
 		lines := strings.Split(strings.TrimSpace(complaint.String()), "\n")

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"edgepdm/shared/cli"
-	"edgepdm/shared/component"
+	"edgepdm/shared/durable"
 	"edgepdm/shared/modelstore"
 )
 
@@ -44,7 +44,7 @@ func keygen(_ context.Context, args []string, s cli.Streams) error {
 	if err := modelstore.SavePrivateKey(private, key); err != nil { // does not replace one that is there
 		return err
 	}
-	if err := component.WriteFileAtomic(filepath.Join(*out, publicFile), text, 0o644); err != nil {
+	if err := durable.WriteFileAtomic(filepath.Join(*out, publicFile), text, 0o644); err != nil {
 		return err
 	}
 	printf(s.Out, "key %s\nprivate: %s - keep it off the devices, and out of version control\npublic:  %s, or in one line\n"+
@@ -128,10 +128,10 @@ func pack(_ context.Context, args []string, s cli.Streams) error {
 	if err := remove(filepath.Join(o.out, modelstore.EnvelopeFile)); err != nil { // signs what was here before
 		return err
 	}
-	if err := os.Rename(part, archive); err != nil {
+	if err := durable.Rename(part, archive); err != nil {
 		return err
 	}
-	if err := component.WriteFileAtomic(filepath.Join(o.out, manifestFile), text, 0o644); err != nil {
+	if err := durable.WriteFileAtomic(filepath.Join(o.out, manifestFile), text, 0o644); err != nil {
 		return err
 	}
 	printf(s.Out, "%s %s: %d features, threshold %g, %d golden rows agree, expires %s\n%s: %d bytes, sha256 %s\n",
@@ -199,7 +199,7 @@ func sign(_ context.Context, args []string, s cli.Streams) error {
 		return err
 	}
 	out := filepath.Join(*dir, modelstore.EnvelopeFile)
-	if err := component.WriteFileAtomic(out, envelope, 0o644); err != nil {
+	if err := durable.WriteFileAtomic(out, envelope, 0o644); err != nil {
 		return err
 	}
 	printf(s.Out, "%s %s is signed by key %s: %s\n", m.Name, m.Version, modelstore.KeyID(key.Public().(ed25519.PublicKey)), out)

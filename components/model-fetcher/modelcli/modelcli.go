@@ -62,7 +62,7 @@ func parseAge(text string) (time.Duration, error) {
 
 // makeDir makes the folder that a flag names.
 func makeDir(flag, dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // a published folder is for others to read
 		return fmt.Errorf("-%s: %w", flag, err)
 	}
 	return nil

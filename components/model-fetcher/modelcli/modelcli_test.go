@@ -151,7 +151,7 @@ func TestFromAKeyToTheInbox(t *testing.T) {
 	coretest.Configure(t, core, name, map[string]any{
 		"bucket": ends.Bucket, "publicKeys": []any{string(pem)}, "endpoints": map[string]any{"s3": ends.S3},
 	})
-	events, err := coretest.Client(t, core).Subscribe(t.Context(), event.ModelTopic(fetcher.StepDelivered), "")
+	events, err := coretest.Client(t, core).Subscribe(t.Context(), event.ModelTopic(event.ModelDelivered), "")
 	if err != nil {
 		t.Fatal(err)
 	}

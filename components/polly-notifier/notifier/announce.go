@@ -10,24 +10,12 @@ import (
 	"edgepdm/shared/event"
 )
 
-// Announcement is published on <AUDIO_TOPIC_PREFIX>/<thing> when the audio of an alert exists.
-type Announcement struct {
-	Replayed bool   `json:"replayed,omitempty"` // the alert may have arrived before
-	V        int    `json:"v"`
-	AlertID  string `json:"alertId"` // empty when the alert had no id
-	Thing    string `json:"thing"`
-	Bucket   string `json:"bucket"`
-	Key      string `json:"key"`
-	Format   string `json:"format"` // mp3 or ogg_vorbis
-	Text     string `json:"text"`   // the alert's text, as far as it is spoken
-}
-
 // announce tells the thing's site where the audio of a is. An alert that names no thing is not announced.
 func (n *Notifier) announce(ctx context.Context, a alert, key string) (bool, error) {
 	if n.config.TopicPrefix == "" || a.thing == "" {
 		return false, nil
 	}
-	payload, err := json.Marshal(Announcement{
+	payload, err := json.Marshal(event.Announcement{
 		Replayed: a.replayed, V: event.Version, AlertID: a.id, Thing: a.thing, Bucket: n.config.Bucket, Key: key, Format: n.config.Format, Text: a.text,
 	})
 	if err != nil {

@@ -47,7 +47,7 @@ type object struct {
 type announcement struct {
 	topic string
 	qos   int32
-	notifier.Announcement
+	event.Announcement
 }
 
 func newCloud() *cloud {

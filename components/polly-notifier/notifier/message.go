@@ -26,9 +26,6 @@ func decodeEvent(raw []byte) ([]json.RawMessage, error) {
 	return e.Records, nil
 }
 
-// maxID bounds the alert's id where it is handed on.
-const maxID = 256
-
 // alert is what is said of which machine. A plain text has neither id nor thing.
 type alert struct {
 	messageID string // of SNS, for the log
@@ -107,11 +104,11 @@ func decodeBody(body string) (a alert, wrapped *string, err error) {
 	if m.V != event.Version {
 		return alert{}, nil, fmt.Errorf("%w: not an alert of this version: v is %d, must be %d", errMalformed, m.V, event.Version)
 	}
-	a = alert{id: printable(m.ID, maxID), thing: m.Thing}
-	var c course
-	_ = event.Unmarshal([]byte(body), &c) // what is strange of it is not said: it must not silence an alert
-	a.sign, a.text = c.speech(clean(m.Text), m.Thing)
-	a.replayed = c.Replayed
+	a = alert{id: printable(m.ID, event.MaxID), thing: m.Thing}
+	var facts alarmFacts
+	_ = event.Unmarshal([]byte(body), &facts) // what is strange of it is not said: it must not silence an alert
+	a.sign, a.text = facts.speech(clean(m.Text), m.Thing)
+	a.replayed = facts.Replayed
 	if m.Thing != "" {
 		if err := event.CheckName(m.Thing); err != nil { // it would become a topic: say the alert, but do not announce it
 			a.thing, a.badThing = "", fmt.Errorf("thing: %w", err)
@@ -125,7 +122,7 @@ func decodeBody(body string) (a alert, wrapped *string, err error) {
 func decodeSentence(body string) (string, error) {
 	var value any
 	if err := json.Unmarshal([]byte(body), &value); err != nil {
-		return body, nil
+		return body, nil //nolint:nilerr // what is no JSON is the sentence itself
 	}
 	if text, ok := value.(string); ok {
 		return text, nil

@@ -23,6 +23,7 @@ import (
 	pollytypes "github.com/aws/aws-sdk-go-v2/service/polly/types"
 
 	"edgepdm/components/polly-notifier/notifier"
+	"edgepdm/shared/event"
 )
 
 var (
@@ -235,7 +236,7 @@ func TestRequests(t *testing.T) {
 		if m := o.Metadata; m["thing"] != "pump-1" || m["alert-id"] != id[:256] {
 			t.Errorf("metadata %v", m)
 		}
-		want := announcement{"pdm/v1/audio/pump-1", 1, notifier.Announcement{
+		want := announcement{"pdm/v1/audio/pump-1", 1, event.Announcement{
 			V: 1, AlertID: id[:256], Thing: "pump-1", Bucket: "clips", Key: key, Format: "mp3", Text: "Temperature > 90 °C & rising",
 		}}
 		if len(cloud.announced) != 1 || cloud.announced[0] != want {

@@ -119,6 +119,7 @@ func (r *Reader) parse(text string) (Row, error) {
 			var v float32
 			v, err = parseValue(field)
 			row.Values = append(row.Values, v)
+		case roleDropped:
 		}
 		if err != nil {
 			return Row{}, r.fail("column %s: %w", r.header[column], err)

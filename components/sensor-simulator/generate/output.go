@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"edgepdm/shared/durable"
 )
 
 // toFile lets fill write the file at path, compressed if its name ends in .gz. A regular file appears under its name only
@@ -18,7 +20,7 @@ func toFile(path string, fill func(io.Writer) error) (err error) {
 	if info, statErr := os.Stat(path); statErr != nil || info.Mode().IsRegular() {
 		target = path + ".part" // not so for a device or a pipe
 	}
-	f, err := os.OpenFile(filepath.Clean(target), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	f, err := os.OpenFile(filepath.Clean(target), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644) //nolint:gosec // a data set is for others to read
 	if err != nil {
 		return fmt.Errorf("-out: %w", err)
 	}
@@ -27,11 +29,14 @@ func toFile(path string, fill func(io.Writer) error) (err error) {
 			err = errors.Join(err, os.Remove(target))
 		}
 	}()
-	err = errors.Join(compress(f, strings.HasSuffix(path, ".gz"), fill), f.Close())
-	if err != nil || target == path {
+	err = compress(f, strings.HasSuffix(path, ".gz"), fill)
+	if target == path {
+		return errors.Join(err, f.Close())
+	}
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(target, path); err != nil {
+	if err := durable.Rename(target, path); err != nil {
 		return fmt.Errorf("-out: %w", err)
 	}
 	return nil

@@ -175,6 +175,7 @@ func (m *Machine) harm() harm {
 		h.damage[e.bearing] = share
 	case Overheating:
 		h.blocked = fullBlock * share
+	case None, SensorStuck, SensorDropout: // the machine is well
 	}
 	return h
 }
@@ -207,5 +208,6 @@ func (e *episode) spoil(values, last []float32, severity float64, luck *rand.Ran
 				values[c] = missing
 			}
 		}
+	case None, AirLeak, BearingWear, Overheating: // the sensors are well
 	}
 }

@@ -22,8 +22,7 @@ import (
 )
 
 const (
-	engineName = "com.edgepdm.InferenceEngine"
-	accepted   = "$aws/things/+/shadow/update/accepted"
+	accepted = "$aws/things/+/shadow/update/accepted"
 )
 
 func withShadows(o *localcore.Options) { o.ShadowManager = true }
@@ -74,14 +73,14 @@ func run[C any](s *site, dir string, spec component.Spec[C], config ...map[strin
 
 func (s *site) simulator(config ...map[string]any) {
 	s.t.Helper()
-	run(s, "sensor-simulator", component.Spec[simulator.Config]{Name: simulatorName, Default: simulator.Default, Run: simulator.Run}, config...)
+	run(s, "sensor-simulator", component.Spec[simulator.Config]{Name: event.SensorSimulator, Default: simulator.Default, Run: simulator.Run}, config...)
 }
 
 func (s *site) engine(config ...map[string]any) {
 	s.t.Helper()
 	model := filepath.Join("..", "..", "inference-engine", "model", "model.ubj")
 	run(s, "inference-engine", component.Spec[engine.Config]{
-		Name: engineName, Version: "1.2.3", Default: engine.Default, Run: (&engine.Engine{ShippedModel: model, Now: time.Now}).Run,
+		Name: event.InferenceEngine, Version: "1.2.3", Default: engine.Default, Run: (&engine.Engine{ShippedModel: model, Now: time.Now}).Run,
 	}, config...)
 }
 
@@ -166,7 +165,7 @@ func TestRowsGoThroughShadows(t *testing.T) {
 	if got := result.State.Reported; got.Label == "" || labels[got.ID] != got.Label {
 		t.Errorf("shadow of predictions has %+v, the predictions are %v", got, labels)
 	}
-	for _, name := range []string{simulatorName, engineName} {
+	for _, name := range []string{event.SensorSimulator, event.InferenceEngine} {
 		h := s.await(name, func(h event.Health) bool { return h.Counters[shadow.CounterWritten] >= 8 })
 		if h.State != event.StateOK || h.Counters[shadow.CounterRefused] != 0 {
 			t.Errorf("%+v", h)
@@ -207,7 +206,7 @@ func TestWithoutShadowsRowsAreTelemetry(t *testing.T) {
 					t.Fatalf("prediction %+v, want seq %d", p, i+1)
 				}
 			}
-			for _, name := range []string{simulatorName, engineName} {
+			for _, name := range []string{event.SensorSimulator, event.InferenceEngine} {
 				s.await(name, func(h event.Health) bool {
 					return h.State == event.StateDegraded && len(h.Conditions) > 0 && h.Conditions[0].Code == event.CodeShadow && h.Conditions[0].Detail == shadow.Unsupported
 				})
@@ -221,12 +220,12 @@ func TestAMissingGrantIsTold(t *testing.T) {
 	s := newSite(t, withShadows)
 	rows := s.hear(accepted)
 	s.simulator(map[string]any{"things": 1, "rate": 20, "output": "shadow", "waitFor": ""})
-	s.await(simulatorName, func(h event.Health) bool {
+	s.await(event.SensorSimulator, func(h event.Health) bool {
 		return h.State == event.StateDegraded && strings.Contains(h.Detail, "shadow of compressor-1") &&
 			strings.Contains(h.Detail, "not authorized") && h.Counters[shadow.CounterRefused] > 0
 	})
-	coretest.Configure(t, s.core, simulatorName, coretest.ShownMerge(t, "sensor-simulator"))
-	s.await(simulatorName, func(h event.Health) bool { return h.State == event.StateOK })
+	coretest.Configure(t, s.core, event.SensorSimulator, coretest.ShownMerge(t, "sensor-simulator"))
+	s.await(event.SensorSimulator, func(h event.Health) bool { return h.State == event.StateOK })
 	if m := next(t, rows); event.ShadowThing(m.Topic) != "compressor-1" {
 		t.Errorf("message on %s", m.Topic)
 	}
@@ -241,5 +240,5 @@ func TestRowsTooLargeForAShadowAreCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.simulator(map[string]any{"things": 1, "rate": 20, "input": table, "waitFor": ""}, coretest.ShownMerge(t, "sensor-simulator"))
-	s.await(simulatorName, func(h event.Health) bool { return h.State == event.StateOK && h.Counters["shadow.oversized"] >= 2 })
+	s.await(event.SensorSimulator, func(h event.Health) bool { return h.State == event.StateOK && h.Counters["shadow.oversized"] >= 2 })
 }

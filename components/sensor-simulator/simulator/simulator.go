@@ -11,6 +11,7 @@ import (
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/random"
 	"edgepdm/shared/shadow"
 )
 
@@ -30,18 +31,15 @@ func Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	}
 	defer stop()
 	s := &simulator{
-		config: config, source: src, schema: event.SchemaOf(src.columns()), epoch: component.RandomID(),
+		config: config, source: src, schema: event.SchemaOf(src.columns()), epoch: random.ID(),
 		seq: make([]uint64, config.Things), pending: make(chan *ipc.Call, pendingLimit), rt: rt,
 	}
 	rt.SetState(event.StateOK, "")
 	return s.run(ctx)
 }
 
-// Names of counters in the health messages.
-const (
-	counterUnreadable  = "input.unreadable"
-	counterUnpublished = "telemetry.oversized" // rows that no local message carries
-)
+// counterUnpublished counts in the health messages.
+const counterUnpublished = "telemetry.oversized" // rows that no local message carries
 
 // placeRows is where a condition says what is wrong with the rows.
 const placeRows = "rows"
@@ -116,7 +114,7 @@ func (s *simulator) publishRow(machine int, dt, elapsed time.Duration) error {
 	}
 	if _, ofLine := errors.AsType[*dataset.LineError](err); ofLine {
 		s.unreadable++
-		s.rt.Counter(counterUnreadable).Add(1)
+		s.rt.Counter(event.CounterInputUnreadable).Add(1)
 		switch s.unreadable {
 		case 1:
 			s.rt.Log.Warn("rows of the input are skipped", "error", err)
@@ -183,9 +181,9 @@ func (s *simulator) publish(rows ...event.Telemetry) error {
 	case err != nil:
 		s.rt.Counter(counterUnpublished).Add(1)
 		s.rt.Conditions().Set(event.CodeInput, placeRows, fmt.Errorf("rows of %d sensors are larger than a local message may be", len(s.source.columns())))
-		return nil
+		return nil //nolint:nilerr // the condition tells it
 	}
-	call, err := s.rt.IPC().StartPublish(topic, payload)
+	call, err := s.rt.IPC().StartPublish(context.Background(), topic, payload) // a row that has begun is published
 	if err != nil {
 		return fmt.Errorf("publish telemetry: %w", err)
 	}

@@ -20,16 +20,14 @@ import (
 	"edgepdm/test/coretest"
 )
 
-const simulatorName = "com.edgepdm.SensorSimulator"
-
 // start runs the simulator with its real recipe on the embedded core; the client plays everybody else.
 func start(t *testing.T, config map[string]any) (client *ipc.Client, rows func() event.Telemetry) {
 	t.Helper()
 	core := coretest.Start(t)
 	client = coretest.Client(t, core)
-	env := coretest.Environment(t, core, simulatorName, "sensor-simulator", slog.New(slog.DiscardHandler))
+	env := coretest.Environment(t, core, event.SensorSimulator, "sensor-simulator", slog.New(slog.DiscardHandler))
 	config["healthInterval"] = "100ms"
-	coretest.Configure(t, core, simulatorName, config)
+	coretest.Configure(t, core, event.SensorSimulator, config)
 	sub, err := client.Subscribe(t.Context(), "pdm/v1/#", "")
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +36,7 @@ func start(t *testing.T, config map[string]any) (client *ipc.Client, rows func()
 	done := make(chan error, 1)
 	go func() {
 		done <- component.Run(ctx, component.Spec[simulator.Config]{
-			Name: simulatorName, Default: simulator.Default, Run: simulator.Run,
+			Name: event.SensorSimulator, Default: simulator.Default, Run: simulator.Run,
 		}, env)
 	}()
 	t.Cleanup(func() {
@@ -159,7 +157,7 @@ func TestWaitsForAHealthyConsumer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		health, err := client.Subscribe(t.Context(), event.HealthTopic(simulatorName), "")
+		health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +182,7 @@ func TestWaitsForAHealthyConsumer(t *testing.T) {
 func TestABadConfigurationOfTheConsumerIsNoReasonToWait(t *testing.T) {
 	for state, model := range map[event.State]*event.ModelRef{event.StateBadConfig: {Version: "1"}, event.StateDegraded: {Version: "1"}, event.StateOK: nil} {
 		client, rows := start(t, map[string]any{"things": 1, "rate": 100, "waitFor": "com.example.Consumer", "waitLimit": "1h"})
-		health, err := client.Subscribe(t.Context(), event.HealthTopic(simulatorName), "")
+		health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -209,7 +207,7 @@ func TestABadConfigurationOfTheConsumerIsNoReasonToWait(t *testing.T) {
 // A consumer that never says that it works is waited for so long, and no longer; that it does not work is said until it does.
 func TestWaitsForABoundedTime(t *testing.T) {
 	client, rows := start(t, map[string]any{"things": 1, "rate": 100, "waitFor": "com.example.Consumer", "waitLimit": "200ms"})
-	health, err := client.Subscribe(t.Context(), event.HealthTopic(simulatorName), "")
+	health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +272,7 @@ func TestWideTables(t *testing.T) {
 			}
 		}
 		client, _ := start(t, map[string]any{"things": 1, "rate": 100, "batch": batch, "input": table(2000), "waitFor": ""})
-		health, err := client.Subscribe(t.Context(), event.HealthTopic(simulatorName), "")
+		health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -291,7 +289,7 @@ func TestAnUnreadableInputIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	client, _ := start(t, map[string]any{"things": 1, "rate": 200, "input": table, "waitFor": ""})
-	health, err := client.Subscribe(t.Context(), event.HealthTopic(simulatorName), "")
+	health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,10 +302,10 @@ func TestAnUnreadableInputIsTold(t *testing.T) {
 func TestRefusedRowsAreTold(t *testing.T) {
 	client, _ := start(t, map[string]any{"things": 1, "rate": 200, "waitFor": "", "accessControl": map[string]any{
 		"aws.greengrass.ipc.pubsub": map[string]any{"com.edgepdm.SensorSimulator:pubsub:2": map[string]any{
-			"operations": []any{"aws.greengrass#PublishToTopic"}, "resources": []any{event.HealthTopic(simulatorName)},
+			"operations": []any{"aws.greengrass#PublishToTopic"}, "resources": []any{event.HealthTopic(event.SensorSimulator)},
 		}},
 	}})
-	health, err := client.Subscribe(t.Context(), event.HealthTopic(simulatorName), "")
+	health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,6 +97,7 @@ func (t transform) predict(dst, margin []float32) {
 			x = math.Log1p(math.Exp(x))
 		case square:
 			x = math.Copysign(x*x, x)
+		case identity, softmax:
 		}
 		dst[i] = float32(x)
 	}

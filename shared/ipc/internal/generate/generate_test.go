@@ -123,9 +123,6 @@ func TestNames(t *testing.T) {
 			t.Errorf("%s is %s, want %s", f.Name, got, want)
 		}
 	}
-	if got := characters("a-c:_-"); got != "abc:_-" {
-		t.Errorf("characters %q", got)
-	}
 	long := strings.Repeat("word ", 30)
 	for line := range strings.SplitSeq(comment(1, long+"\n\n"+long), "\n") {
 		if !strings.HasPrefix(line, "\t//") || len(line)+3 > lineLength {

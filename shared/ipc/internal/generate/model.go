@@ -50,17 +50,17 @@ type structure struct {
 }
 
 type member struct {
-	Name       string
-	Go         string
-	Type       string
-	Required   bool
-	Always     bool
-	Pointer    bool
-	Min        *int
-	Max        *int
-	MaxBytes   int `yaml:"maxBytes"`
-	Characters string
-	Doc        string
+	Name     string
+	Go       string
+	Type     string
+	Required bool
+	Always   bool
+	Pointer  bool
+	Min      *int
+	Max      *int
+	MaxBytes int  `yaml:"maxBytes"`
+	IsName   bool `yaml:"isName"`
+	Doc      string
 }
 
 type enum struct {
@@ -160,7 +160,7 @@ func (m *model) markChecked(name string, members []member) bool {
 
 // ownCheck reports whether the member's own value has something to check.
 func (m *model) ownCheck(f member) bool {
-	if f.Min != nil || f.Max != nil || f.MaxBytes > 0 || f.Characters != "" {
+	if f.Min != nil || f.Max != nil || f.MaxBytes > 0 || f.IsName {
 		return true
 	}
 	return (f.Required || f.Always && f.Type == "document") && m.canBeMissing(f.Type)

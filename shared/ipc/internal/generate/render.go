@@ -18,11 +18,9 @@ const lineLength = 120
 // render returns the generated Go files by name.
 func render(m *model) (map[string][]byte, error) {
 	t, err := template.New("").Funcs(template.FuncMap{
-		"comment": comment, "goName": goName, "join": strings.Join, "support": support, "pointers": pointers,
-		"field": m.field, "unionField": m.unionField, "checks": m.checks,
-		"isChecked":     func(name string) bool { return m.checked[name] },
-		"requiredLists": requiredLists, "names": names, "elementType": m.elementType,
-		"structOf": func(name string, members []member) structure { return structure{Name: name, Members: members} },
+		"comment": comment, "join": strings.Join, "support": support, "pointers": pointers,
+		"field": m.field, "requestField": m.requestField, "unionField": m.unionField,
+		"checks": m.checks, "isChecked": func(name string) bool { return m.checked[name] },
 	}).ParseFS(templates, "*.tmpl")
 	if err != nil {
 		return nil, err
@@ -76,14 +74,6 @@ func goName(f member) string {
 	return name
 }
 
-func names(members []member) []string {
-	var all []string
-	for _, f := range members {
-		all = append(all, f.Name)
-	}
-	return all
-}
-
 // pointers names error types as errors.As takes them.
 func pointers(types []string) string { return "*" + strings.Join(types, ", *") }
 
@@ -134,96 +124,81 @@ func (m *model) unionField(f member) (string, error) {
 	return fmt.Sprintf("%s\n\t%s %s `json:%q`", comment(1, f.Doc), goName(f), goType, f.Name+",omitzero"), nil
 }
 
-func (m *model) elementType(f member) (string, error) { return m.goType(element(f.Type)) }
-
-// requiredLists returns the members that must be encoded as a list even when they are nil.
-func requiredLists(members []member) []member {
-	var lists []member
-	for _, f := range members {
-		if f.Required && strings.HasPrefix(f.Type, "list of ") {
-			lists = append(lists, f)
-		}
+// requestField is field for a request: a list that the model requires is encoded even when it is nil.
+func (m *model) requestField(f member) (string, error) {
+	text, err := m.field(f)
+	if f.Required && strings.HasPrefix(f.Type, "list of ") {
+		inner, _ := m.goType(element(f.Type)) // field has found no fault with it
+		text = strings.Replace(text, " []"+inner+" ", " List["+inner+"] ", 1)
 	}
-	return lists
+	return text, err
 }
 
-// checks returns the statements that check the members of s, a pointer to a structure.
-func (m *model) checks(members []member) string {
-	var b strings.Builder
+// checks returns an expression: the first error among those of own, if any, and of the members of s, a structure.
+func (m *model) checks(own string, members []member) string {
+	var all []string
+	if own != "" {
+		all = append(all, own)
+	}
 	for _, f := range members {
 		value := "s." + goName(f)
 		if m.ownCheck(f) {
-			m.ownChecks(&b, f, value)
+			all = append(all, m.ownChecks(f, value)...)
 		}
 		if m.checked[element(f.Type)] {
-			m.innerChecks(&b, f, value)
+			all = append(all, innerCheck(f, value))
 		}
 	}
-	return b.String()
+	if len(all) == 1 {
+		return all[0]
+	}
+	return "first(\n\t\t" + strings.Join(all, ",\n\t\t") + ",\n\t)"
 }
 
-// ownChecks writes the checks of a member's own value.
-func (m *model) ownChecks(b *strings.Builder, f member, value string) {
-	refuse := func(condition, format string, args ...any) {
-		fmt.Fprintf(b, "\tif %s {\n\t\treturn &fieldError{%q, %q}\n\t}\n", condition, f.Name, fmt.Sprintf(format, args...))
+// ownChecks returns the checks of a member's own value.
+func (m *model) ownChecks(f member, value string) (all []string) {
+	demand := func(condition, format string, args ...any) {
+		all = append(all, fmt.Sprintf("demand(%q, %s, %q)", f.Name, condition, fmt.Sprintf(format, args...)))
 	}
 	if f.Required || f.Always {
 		switch {
 		case f.Type == "string" || m.kinds[f.Type] == isEnum:
-			refuse(value+` == ""`, "required")
+			demand(value+` != ""`, "required")
 		case f.Type == "timestamp":
-			refuse(value+".IsZero()", "required")
+			demand("!"+value+".IsZero()", "required")
 		case f.Type == "document":
-			refuse(value+".missing()", "required")
+			demand("!"+value+".missing()", "required")
 		}
 	}
-	if f.MaxBytes > 0 {
-		refuse(fmt.Sprintf("len(%s) > %d", value, f.MaxBytes), "longer than %d bytes", f.MaxBytes)
-	}
-	if f.Characters != "" {
-		refuse(fmt.Sprintf("strings.Trim(%s, %q) != \"\"", value, characters(f.Characters)), "has other characters than %s", f.Characters)
+	switch {
+	case f.IsName:
+		all = append(all, fmt.Sprintf("demandName(%q, %s, %d)", f.Name, value, f.MaxBytes))
+	case f.MaxBytes > 0:
+		demand(fmt.Sprintf("len(%s) <= %d", value, f.MaxBytes), "longer than %d bytes", f.MaxBytes)
 	}
 	switch {
 	case f.Max != nil: // 0 is absent
-		refuse(fmt.Sprintf("%s != 0 && (%s < %d || %s > %d)", value, value, *f.Min, value, *f.Max), "must be %d to %d", *f.Min, *f.Max)
+		demand(fmt.Sprintf("%s == 0 || %s >= %d && %s <= %d", value, value, *f.Min, value, *f.Max), "must be %d to %d", *f.Min, *f.Max)
 	case f.Min != nil && f.Type == "double":
-		refuse(fmt.Sprintf("!(%s >= %d) || math.IsInf(%s, 0)", value, *f.Min, value), "must be a number of at least %d", *f.Min)
+		demand(fmt.Sprintf("%s >= %d && !math.IsInf(%s, 0)", value, *f.Min, value), "must be a number of at least %d", *f.Min)
 	case f.Min != nil:
-		refuse(fmt.Sprintf("%s < %d", value, *f.Min), "must be at least %d", *f.Min)
+		demand(fmt.Sprintf("%s >= %d", value, *f.Min), "must be at least %d", *f.Min)
 	}
+	return all
 }
 
-// innerChecks writes the checks of the shapes that a member consists of.
-func (m *model) innerChecks(b *strings.Builder, f member, value string) {
-	const returned = "err := within(%s, %s.check()); err != nil {\nreturn err\n}\n"
-	name := fmt.Sprintf("%q", f.Name)
+// innerCheck returns the check of the shapes that a member consists of.
+func innerCheck(f member, value string) string {
 	switch {
 	case strings.HasPrefix(f.Type, "list of "):
-		fmt.Fprintf(b, "\tfor i := range %s {\n\tif "+returned+"}\n", value, fmt.Sprintf("element(%q, i)", f.Name), value+"[i]")
+		return fmt.Sprintf("elements(%q, %s)", f.Name, value)
 	case strings.HasPrefix(f.Type, "map of "):
-		fmt.Fprintf(b, "\tfor _, key := range slices.Sorted(maps.Keys(%s)) {\n\tvalue := %s[key]\n\tif "+returned+"}\n",
-			value, value, fmt.Sprintf("%q + key", f.Name+"."), "value")
+		return fmt.Sprintf("values(%q, %s)", f.Name, value)
 	case f.Required || f.Always:
-		fmt.Fprintf(b, "\tif "+returned, name, value)
+		return fmt.Sprintf("within(%q, %s.check())", f.Name, value)
 	default:
-		fmt.Fprintf(b, "\tif %s != nil {\n\tif "+returned+"}\n", value, name, value)
+		return fmt.Sprintf("optional(%q, %s)", f.Name, value)
 	}
-}
-
-// characters expands ranges such as a-z; a hyphen at the end is itself.
-func characters(set string) string {
-	var all strings.Builder
-	for i := 0; i < len(set); i++ {
-		if i+2 >= len(set) || set[i+1] != '-' {
-			all.WriteByte(set[i])
-			continue
-		}
-		for c := set[i]; c <= set[i+2]; c++ {
-			all.WriteByte(c)
-		}
-		i += 2
-	}
-	return all.String()
 }
 
 const (

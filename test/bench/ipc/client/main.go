@@ -107,7 +107,7 @@ func (p *plant) run(count int, latencies []time.Duration) error {
 			continue
 		}
 		p.begun[slot] = time.Now()
-		call, err := p.client.StartPublish(p.topic, p.payload)
+		call, err := p.client.StartPublish(p.ctx, p.topic, p.payload)
 		if err != nil {
 			return err
 		}

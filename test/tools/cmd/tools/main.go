@@ -15,10 +15,7 @@ import (
 )
 
 func main() {
-	component.Execute(cli.Program{
-		Name: "tools", Version: "dev", Summary: "makes what some tests need beyond Go, in .cache",
-		Commands: []cli.Command{{Name: "", Summary: "make every tool that this machine can make", Run: run}},
-	})
+	component.Tool("tools", "makes what some tests need beyond Go, in .cache", run)
 }
 
 func run(ctx context.Context, args []string, s cli.Streams) error {

@@ -1,0 +1,136 @@
+package voice
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"edgepdm/shared/durable"
+)
+
+// Library is a source of clips that were made elsewhere, such as by Polly, and are kept in a folder: one of a text as a whole, or
+// a phrase of a class of alarms. It works without the cloud.
+type Library struct {
+	Dir      string
+	MaxBytes int64 // of all clips; those that were not heard for longest go first
+}
+
+const clipSuffix = ".wav"
+
+// Name is for logs and conditions.
+func (Library) Name() string { return "clips" }
+
+// Clip returns the clip of the announcement's text, or else the phrase of its class.
+func (l Library) Clip(_ context.Context, a Announcement) (Clip, error) {
+	for _, name := range []string{textFile(a.Language, a.Text), phraseFile(a.Language, a.Class)} {
+		path := filepath.Join(l.Dir, name)
+		data, err := durable.ReadFile(path, maxWAV)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return Clip{}, fmt.Errorf("read clip: %w", err)
+		}
+		clip, err := DecodeWAV(data)
+		if err != nil { // damaged: it is fetched again, and another source speaks meanwhile
+			return Clip{}, errors.Join(fmt.Errorf("read clip %s: %w", name, err), os.Remove(path))
+		}
+		now := time.Now()
+		_ = os.Chtimes(path, now, now)
+		return clip, nil
+	}
+	return Clip{}, ErrNoClip
+}
+
+// PutText keeps the clip of a text.
+func (l Library) PutText(language, text string, c Clip) error {
+	return l.put(textFile(language, text), c)
+}
+
+// PutPhrase keeps the phrase of a class of alarms.
+func (l Library) PutPhrase(language, class string, c Clip) error {
+	return l.put(phraseFile(language, class), c)
+}
+
+// HasText reports whether there is a clip of a text.
+func (l Library) HasText(language, text string) bool {
+	_, err := os.Stat(filepath.Join(l.Dir, textFile(language, text)))
+	return err == nil
+}
+
+func (l Library) put(name string, c Clip) error {
+	var file bytes.Buffer
+	if err := c.EncodeWAV(&file); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
+		return fmt.Errorf("keep clip: %w", err)
+	}
+	if err := l.prune(int64(file.Len())); err != nil {
+		return fmt.Errorf("keep clip: %w", err)
+	}
+	if err := durable.WriteFileAtomic(filepath.Join(l.Dir, name), file.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("keep clip: %w", err)
+	}
+	return nil
+}
+
+// prune makes room for a clip. Phrases stay: without the cloud there is nothing else.
+func (l Library) prune(size int64) error {
+	entries, err := os.ReadDir(l.Dir)
+	if err != nil {
+		return err
+	}
+	var clips []fs.FileInfo
+	total := size
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || !strings.HasSuffix(entry.Name(), clipSuffix) {
+			continue
+		}
+		total += info.Size()
+		if strings.HasPrefix(entry.Name(), textPrefix) {
+			clips = append(clips, info)
+		}
+	}
+	slices.SortFunc(clips, func(a, b fs.FileInfo) int {
+		return cmp.Or(a.ModTime().Compare(b.ModTime()), strings.Compare(a.Name(), b.Name()))
+	})
+	for _, clip := range clips {
+		if total <= l.MaxBytes {
+			return nil
+		}
+		if err := os.Remove(filepath.Join(l.Dir, clip.Name())); err != nil {
+			return err
+		}
+		total -= clip.Size()
+	}
+	if total > l.MaxBytes {
+		return fmt.Errorf("clips of %d bytes are more than the %d that there is room for", total, l.MaxBytes)
+	}
+	return nil
+}
+
+const textPrefix = "text-"
+
+// textFile is the name of a text's file. Names are hashes: nothing in a text is a path.
+func textFile(language, text string) string { return textPrefix + hash(language, text) + clipSuffix }
+
+func phraseFile(language, class string) string {
+	return "phrase-" + hash(language, class) + clipSuffix
+}
+
+func hash(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
+	return hex.EncodeToString(sum[:16])
+}

@@ -1,0 +1,75 @@
+package voice
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// Source turns a text into sound.
+type Source interface {
+	// Name is for logs and conditions.
+	Name() string
+	// Clip returns the sound of an announcement, ErrNoClip when the source has none of it.
+	Clip(ctx context.Context, a Announcement) (Clip, error)
+}
+
+// ErrNoClip means that a source has no sound of an announcement. It is no failure: the next source is asked.
+var ErrNoClip = errors.New("no clip of this text")
+
+// Espeak is a source that has the program espeak-ng speak.
+type Espeak struct {
+	Program string // name or path
+}
+
+const (
+	espeakTimeout = 5 * time.Second
+	maxWAV        = int64(waveHeader + 2*maxRate*int(MaxClip/time.Second))
+	maxComplaint  = 300
+)
+
+// Name is the program.
+func (e Espeak) Name() string { return e.Program }
+
+// Clip speaks the text in the announcement's language. The text is given on standard input: nothing in it is an option.
+func (e Espeak) Clip(ctx context.Context, a Announcement) (Clip, error) {
+	ctx, cancel := context.WithTimeout(ctx, espeakTimeout)
+	defer cancel()
+	language := a.Language
+	if language == "" {
+		language = "en"
+	}
+	cmd := exec.CommandContext(ctx, e.Program, "--stdin", "--stdout", "-v", language) //nolint:gosec // the configuration names the program
+	cmd.Stdin, cmd.WaitDelay = strings.NewReader(a.Text), time.Second
+	var out, complaint limited
+	out.room, complaint.room = int(maxWAV), maxComplaint
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	if err := cmd.Run(); err != nil {
+		return Clip{}, fmt.Errorf("run %s: %w: %s", e.Program, err, strings.TrimSpace(complaint.String()))
+	}
+	clip, err := DecodeWAV(out.Bytes())
+	if err != nil {
+		return Clip{}, fmt.Errorf("read what %s wrote: %w", e.Program, err)
+	}
+	return clip, nil
+}
+
+// limited keeps the first bytes that are written to it, and forgets the others.
+type limited struct {
+	bytes.Buffer
+	room int
+}
+
+var _ io.Writer = (*limited)(nil)
+
+func (l *limited) Write(p []byte) (int, error) {
+	n := min(len(p), l.room)
+	l.room -= n
+	_, _ = l.Buffer.Write(p[:n])
+	return len(p), nil
+}

@@ -1,0 +1,270 @@
+package voice
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"edgepdm/shared/event"
+)
+
+// Announcement is what is to be spoken.
+type Announcement struct {
+	Key      string         // names it, such as the id of its alarm; a later one with the same key takes its place
+	Severity event.Severity // a higher one goes first, and interrupts
+	Text     string
+	Language string        // as espeak-ng and Polly name them, such as en-US; "" = en
+	Class    string        // of alarms, such as machine-fault: there may be a phrase of it
+	Repeat   time.Duration // from the end of one to the beginning of the next, until it is silenced; 0 = it is spoken once
+}
+
+// Options are what a Speaker needs.
+type Options struct {
+	Sources []Source // asked in this order
+	Sinks   []Sink   // all of them play
+	Gain    float64  // of the volume: 1 leaves it
+	// Quiet reports whether nothing of a severity may be spoken now. nil: everything may at any time.
+	Quiet func(now time.Time, s event.Severity) bool
+	// Report is told how it went with a source or a sink, by its name; err is nil when it works.
+	Report func(name string, err error)
+	// Spoken is told of each announcement that was heard from at least one sink.
+	Spoken func(a Announcement)
+	// Dropped is told of each announcement that is never spoken: the queue is full, or no source has a sound of it.
+	Dropped func(a Announcement, reason error)
+}
+
+const (
+	// MaxWaiting bounds the queue.
+	MaxWaiting = 200
+
+	sourceTimeout = 10 * time.Second
+	sinkSlack     = 5 * time.Second // beyond a clip's length
+	retryAfter    = 10 * time.Second
+	maxTries      = 3
+	quietCheck    = 30 * time.Second
+)
+
+// errFull means that announcements of no lower severity fill the queue.
+var errFull = errors.New("too many announcements wait")
+
+// Speaker is the queue of announcements. Its methods may be called by several goroutines; none of them waits for a sound.
+type Speaker struct {
+	o    Options
+	wake chan struct{}
+
+	mu      sync.Mutex
+	waiting map[string]*entry
+	seq     uint64
+	current *entry // that is being spoken; it stays in waiting
+	stop    context.CancelFunc
+}
+
+// entry is an announcement in the queue.
+type entry struct {
+	Announcement
+	due   time.Time
+	seq   uint64 // order among equals
+	tries int    // that failed
+}
+
+// New returns a Speaker that speaks while Run runs.
+func New(o Options) *Speaker {
+	return &Speaker{o: o, wake: make(chan struct{}, 1), waiting: make(map[string]*entry)}
+}
+
+// Say puts an announcement into the queue. One that has the same text, language and severity as before keeps its place and the
+// time of its next repeat.
+func (s *Speaker) Say(a Announcement) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old := s.waiting[a.Key]; old != nil {
+		if old.Text == a.Text && old.Language == a.Language && old.Severity == a.Severity {
+			old.Announcement = a
+			return
+		}
+		s.remove(old)
+	}
+	s.seq++
+	e := &entry{Announcement: a, due: time.Now(), seq: s.seq}
+	s.waiting[a.Key] = e
+	if len(s.waiting) > MaxWaiting {
+		last := s.last()
+		s.remove(last)
+		s.o.Dropped(last.Announcement, errFull)
+	}
+	if s.current != nil && e.Severity.Rank() < s.current.Severity.Rank() && !s.quiet(e) {
+		s.stop()
+	}
+	s.signal()
+}
+
+// Silence ends an announcement, at once if it is being spoken. A key that is not known is none's.
+func (s *Speaker) Silence(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.waiting[key]; e != nil {
+		s.remove(e)
+	}
+}
+
+// Waiting returns how many announcements are in the queue, those that repeat included.
+func (s *Speaker) Waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.waiting)
+}
+
+// remove takes an entry out of the queue, and stops it. s is locked.
+func (s *Speaker) remove(e *entry) {
+	delete(s.waiting, e.Key)
+	if s.current == e {
+		s.stop()
+	}
+}
+
+// last is the entry that is given up when there are too many: the youngest of the lowest severity. s is locked.
+func (s *Speaker) last() (last *entry) {
+	for _, e := range s.waiting {
+		if last == nil || before(last, e) {
+			last = e
+		}
+	}
+	return last
+}
+
+// before reports whether a is to be spoken before b.
+func before(a, b *entry) bool {
+	return cmp.Or(cmp.Compare(a.Severity.Rank(), b.Severity.Rank()), cmp.Compare(a.seq, b.seq)) < 0
+}
+
+func (s *Speaker) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Speaker) quiet(e *entry) bool { return s.o.Quiet != nil && s.o.Quiet(time.Now(), e.Severity) }
+
+// Run speaks until ctx is done.
+func (s *Speaker) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		e, play, wait := s.next(ctx)
+		if e != nil {
+			s.speak(ctx, play, e)
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-s.wake:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// next returns the announcement that is to be spoken now, with a context that ends when it is interrupted or silenced; or how
+// long there is none.
+func (s *Speaker) next(ctx context.Context) (first *entry, play context.Context, wait time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	wait = time.Hour
+	for _, e := range s.waiting {
+		switch left := e.due.Sub(now); {
+		case left > 0:
+			wait = min(wait, left)
+		case s.quiet(e):
+			wait = min(wait, quietCheck)
+		case first == nil || before(e, first):
+			first = e
+		}
+	}
+	if first != nil {
+		s.current = first
+		play, s.stop = context.WithCancel(ctx)
+	}
+	return first, play, wait
+}
+
+// speak makes an announcement heard, and decides when it is due again.
+func (s *Speaker) speak(ctx, play context.Context, e *entry) {
+	clip, err := s.clip(play, e.Announcement)
+	heard := false
+	if err == nil {
+		heard = s.play(play, clip.Louder(s.o.Gain))
+	}
+	interrupted := play.Err() != nil
+	s.mu.Lock()
+	s.stop()
+	s.current = nil
+	known := s.waiting[e.Key] == e
+	tries := e.tries + 1
+	dropped := known && !interrupted && !heard && e.Repeat == 0 && tries >= maxTries
+	switch {
+	case !known || interrupted: // silenced or replaced; or it is spoken from its start, soon
+	case heard && e.Repeat == 0 || dropped:
+		delete(s.waiting, e.Key)
+	case heard:
+		e.due, e.tries = time.Now().Add(e.Repeat), 0
+	default:
+		e.due, e.tries = time.Now().Add(retryAfter), tries
+	}
+	s.mu.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
+	if heard && !interrupted {
+		s.o.Spoken(e.Announcement)
+	}
+	if dropped {
+		s.o.Dropped(e.Announcement, cmp.Or(err, errors.New("no sink plays it")))
+	}
+}
+
+// clip asks the sources in their order.
+func (s *Speaker) clip(ctx context.Context, a Announcement) (Clip, error) {
+	ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
+	defer cancel()
+	err := errors.New("no source of sound is configured")
+	for _, source := range s.o.Sources {
+		clip, failed := source.Clip(ctx, a)
+		switch {
+		case failed == nil:
+			s.o.Report(source.Name(), nil)
+			return clip, nil
+		case errors.Is(failed, ErrNoClip):
+			err = failed
+		case ctx.Err() != nil:
+			return Clip{}, ctx.Err()
+		default:
+			err = fmt.Errorf("%s: %w", source.Name(), failed)
+			s.o.Report(source.Name(), failed)
+		}
+	}
+	return Clip{}, err
+}
+
+// play has all sinks play at the same time, and reports whether one of them did.
+func (s *Speaker) play(ctx context.Context, clip Clip) (heard bool) {
+	bounded, cancel := context.WithTimeout(ctx, clip.Duration()+sinkSlack)
+	defer cancel()
+	failures := make([]error, len(s.o.Sinks))
+	var playing sync.WaitGroup
+	for i, sink := range s.o.Sinks {
+		playing.Go(func() { failures[i] = sink.Play(bounded, clip) })
+	}
+	playing.Wait()
+	if ctx.Err() != nil {
+		return false
+	}
+	for i, sink := range s.o.Sinks {
+		s.o.Report(sink.Name(), failures[i])
+	}
+	return slices.Contains(failures, nil)
+}

@@ -1,0 +1,166 @@
+package forwarder
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+
+	"edgepdm/shared/cloud"
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+	"edgepdm/shared/wait"
+)
+
+const (
+	maxAnswer    = 64 << 10  // bytes of an answer of AWS, which says that a message has arrived
+	placeNucleus = "nucleus" // it says whether it is connected to AWS IoT Core, over which predictions go
+)
+
+// gateway gives the streams their sinks once AWS can be used, which does not need the network. To add a sink: write its type
+// in sink.go, add its stream in outboxes.go, and send the sink to it in reach.
+type gateway struct {
+	rt     *component.Runtime
+	config Config
+	getenv func(string) string
+	prefix string // of cloud topics
+	uplink *uplink
+	out    *outboxes
+	status func(event.Alert) alertStatus
+
+	access *cloud.Access // connect's; nil until AWS can be used
+}
+
+// connect tries until every stream has its sink.
+func (g *gateway) connect(ctx context.Context) {
+	g.rt.Conditions().Expect(event.CodeCloudAccess, placeAWS)
+	if g.config.PredictionSink == SinkIoTCoreIPC {
+		g.sinkPredictions(&iotCoreSink{client: g.rt.IPC, prefix: g.prefix})
+	}
+	backoff := wait.Backoff{Min: time.Second, Max: time.Minute}
+	for attempt := 1; ; attempt++ {
+		problem := g.reach(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		g.rt.Conditions().Set(event.CodeCloudAccess, placeAWS, problem)
+		if problem == nil { // the first message tells whether the cloud is there
+			g.uplink.forget(sender{stream: placeAWS})
+			return
+		}
+		g.uplink.set(sender{stream: placeAWS}, false)
+		backoff.Wait(ctx, attempt)
+	}
+}
+
+func (g *gateway) sinkPredictions(to sink) {
+	g.out.predictions.sinks <- to
+	g.out.changes.sinks <- to
+}
+
+// reach gives the streams the sinks that they do not have yet, or says what is missing.
+func (g *gateway) reach(ctx context.Context) error {
+	c := g.config
+	if g.access == nil {
+		access, err := cloud.New(cloud.Settings{
+			Region: c.Region, CAFile: c.Endpoints.CAFile, Timeout: c.Timeout, Whole: c.Timeout, MaxBody: maxAnswer, Idle: c.Parallel,
+			Getenv: g.rt.Getenv(g.getenv),
+		})
+		if err != nil {
+			return err
+		}
+		g.access = access
+		g.rt.Conditions().Set(event.CodeConfiguration, placeRootCAs, access.RootCAs)
+		if g.out.alertsSNS != nil {
+			g.out.alertsSNS.sinks <- &snsSink{client: g.newSNS(), arn: c.AlertTopicARN, access: access, status: g.status}
+		}
+	}
+	client, err := g.iotData(ctx)
+	if err != nil {
+		return err
+	}
+	to := &iotDataSink{client: client, prefix: g.prefix, access: g.access}
+	g.out.alertsIoT.sinks <- to
+	if c.PredictionSink == SinkIoTData {
+		g.sinkPredictions(to)
+	}
+	return nil
+}
+
+// newSNS makes a client of the topic's own region.
+func (g *gateway) newSNS() *sns.Client {
+	return sns.NewFromConfig(g.access.Config, func(o *sns.Options) {
+		o.Region = strings.Split(g.config.AlertTopicARN, ":")[3] // Validate has seen it
+		if g.config.Endpoints.SNS != "" {
+			o.BaseEndpoint = aws.String(g.config.Endpoints.SNS)
+		}
+	})
+}
+
+// iotData makes a client of the account's own data endpoint: the configured one, or that of the nucleus.
+func (g *gateway) iotData(ctx context.Context) (*iotdataplane.Client, error) {
+	endpoint := g.config.Endpoints.IoTData
+	if endpoint == "" {
+		host, err := cloud.NucleusSetting(ctx, g.rt.IPC(), "iotDataEndpoint")
+		if err != nil {
+			return nil, err
+		}
+		if host == "" {
+			return nil, errors.New("endpoints.iotData: not configured, and the nucleus has no iotDataEndpoint")
+		}
+		endpoint = "https://" + host
+	}
+	config := g.access.Config
+	config.BaseEndpoint = aws.String(endpoint)
+	return newIoTData(config), nil
+}
+
+// newIoTData makes a client that takes only the service's own success for one.
+func newIoTData(config aws.Config) *iotdataplane.Client {
+	return iotdataplane.NewFromConfig(config, func(o *iotdataplane.Options) { o.HTTPClient = cloud.OwnAnswers{Client: o.HTTPClient} })
+}
+
+// watchConnection hears from the nucleus whether it is connected to AWS IoT Core, until ctx ends. A nucleus that does not
+// know the operation says nothing: then the results of publishing have to do.
+func (g *gateway) watchConnection(ctx context.Context) {
+	if g.config.PredictionSink != SinkIoTCoreIPC {
+		return
+	}
+	backoff := wait.Backoff{Min: time.Second, Max: time.Minute}
+	for attempt := 1; ctx.Err() == nil; attempt++ {
+		sub, err := g.rt.IPC().SubscribeToIoTCoreConnectionStatus(ctx, ipc.SubscribeToIoTCoreConnectionStatusRequest{})
+		if _, refused := errors.AsType[*ipc.OperationError](err); refused {
+			g.rt.Log.Info("this nucleus does not tell whether it is connected to AWS IoT Core", "error", err)
+			return
+		}
+		if err == nil {
+			g.hearConnection(ctx, sub)
+			attempt = 1
+		}
+		backoff.Wait(ctx, attempt)
+	}
+}
+
+func (g *gateway) hearConnection(ctx context.Context, sub *ipc.Subscription[ipc.IoTCoreConnectionStatusEvent]) {
+	by := sender{stream: placeNucleus}
+	defer g.uplink.forget(by)
+	defer func() { _ = sub.Close() }()
+	for {
+		select {
+		case e, open := <-sub.Events():
+			if !open {
+				return
+			}
+			if e.ConnectionStatusEvent != nil {
+				g.uplink.set(by, e.ConnectionStatusEvent.Status == ipc.Connected)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,264 @@
+package engine
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/modelevents"
+	"edgepdm/shared/modelstore"
+)
+
+const (
+	storeDir   = "models"
+	maxDamaged = 3           // tests of a delivery that is not whole
+	retryAfter = time.Minute // a delivery whose test failed for lack of the disk or the like
+)
+
+// registry takes deliveries from the inbox, tests them in a goroutine of their own, activates them in the store, and goes back
+// to the model before.
+type registry struct {
+	rt     *component.Runtime
+	config Config
+	now    func() time.Time
+	store  *modelstore.Store
+	news   *modelevents.Outbox
+	inbox  *modelstore.Inbox // nil: no model is taken
+	use    func(*activeModel, probation)
+	last   *event.ModelEvent // the last that was published
+
+	trust struct { // the last answer of untrusted, and for which model
+		id      string
+		problem error
+	}
+	testing bool
+	tested  chan testResult
+	retry   map[string]time.Time // deliveries to be tested again, not before
+	damaged map[string]int       // how often a delivery was not whole
+}
+
+// testResult is the outcome of a test.
+type testResult struct {
+	delivery  modelstore.Delivery
+	candidate modelstore.Candidate
+	model     *activeModel
+	err       error
+}
+
+func newRegistry(m *models, store *modelstore.Store) *registry {
+	return &registry{
+		rt: m.rt, config: m.config, now: m.now, store: store, news: m.news, use: m.use, tested: make(chan testResult, 1),
+		retry: make(map[string]time.Time), damaged: make(map[string]int),
+	}
+}
+
+// watch chooses whether models are taken from the inbox.
+func (g *registry) watch(keys []ed25519.PublicKey) {
+	if len(keys) == 0 && !g.config.AllowUnsigned {
+		g.rt.Log.Info("the inbox is not used: publicKeys is empty and allowUnsigned is false")
+		return
+	}
+	dir := g.config.Inbox
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(g.rt.WorkDir, dir)
+	}
+	switch err := modelstore.Check(dir); {
+	case err == nil:
+	case errors.Is(err, fs.ErrNotExist):
+		g.rt.Log.Info("there is no inbox yet: deploy com.edgepdm.ModelFetcher to get new models", "inbox", dir)
+	default:
+		g.rt.Log.Error("the inbox cannot be used", "inbox", dir, "error", err)
+	}
+	g.inbox = &modelstore.Inbox{Dir: dir}
+}
+
+// current returns the active model, ready to score. A model on disk that is damaged gives way to the one before it.
+func (g *registry) current() (*activeModel, error) {
+	installed, ok := g.store.Current()
+	if !ok {
+		return nil, errors.New("no model loaded: neither the shipped nor a delivered model is usable")
+	}
+	model, err := newActiveModel(installed, g.config)
+	if !errors.Is(err, modelstore.ErrDamaged) {
+		return model, err // what else is wrong, such as iterations, is the configuration
+	}
+	before, problem := g.rollback(fmt.Sprintf("cannot be loaded: %v", err))
+	if problem != nil {
+		return nil, fmt.Errorf("%w; %w", err, problem)
+	}
+	return before, nil
+}
+
+// untrusted says that no key of the configuration vouches for the active model any more; nil: one does.
+func (g *registry) untrusted() error {
+	current, ok := g.store.Current()
+	if !ok || current.ID == g.trust.id {
+		return g.trust.problem
+	}
+	g.trust.id, g.trust.problem = current.ID, nil
+	if !g.store.Trusted(current) {
+		g.trust.problem = fmt.Errorf("%s is signed by key %s, which is not in publicKeys any more: publish a model, of any version, that a trusted key signs",
+			describe(current), current.Key)
+	}
+	return g.trust.problem
+}
+
+// look starts the test of a delivery, if one waits and none is being tested.
+func (g *registry) look() {
+	if g.inbox == nil || g.testing {
+		return
+	}
+	ready, err := g.inbox.Ready()
+	if err != nil {
+		return // there is no inbox yet, or a fault that the next look may not meet
+	}
+	now := g.now()
+	for _, d := range ready {
+		if now.Before(g.retry[d.ID]) {
+			continue
+		}
+		g.testing = true
+		go func() { g.tested <- g.test(d) }() // waited for by close
+		break
+	}
+}
+
+// test verifies a delivery, and scores its golden rows.
+func (g *registry) test(d modelstore.Delivery) testResult {
+	r := testResult{delivery: d}
+	if r.candidate, r.err = g.store.Take(d); r.err == nil {
+		r.model, r.err = newActiveModel(r.candidate.Installed, g.config)
+	}
+	return r
+}
+
+// settle ends a delivery whose test is over, and reports whether its model is active now. The delivery stays in the inbox only
+// if it is to be tested again.
+func (g *registry) settle(r testResult) bool {
+	g.testing = false
+	var refused *modelstore.RefusedError
+	switch {
+	case r.err == nil:
+		if r.err = g.store.Activate(r.candidate); r.err != nil && g.isActive(r.candidate.Installed) {
+			g.rt.Log.Warn("the choice of the active model may not survive a power loss", "error", r.err)
+			r.err = nil
+		}
+	case errors.Is(r.err, modelstore.ErrActive): // delivered again: nothing is to be done
+		g.rt.Log.Debug("a delivered model is active already", "delivery", r.delivery.ID)
+		g.remove(r.delivery)
+		g.rt.Conditions().Set(event.CodeModelStore, placeDelivery, nil)
+		return false
+	case errors.As(r.err, &refused) && refused.Reason == modelstore.ReasonDelivery && g.damaged[r.delivery.ID] < maxDamaged:
+		// Its files do not fit together, as while they are replaced: that is no word on the model.
+		g.damaged[r.delivery.ID]++
+		g.rt.Log.Warn("the delivery is incomplete: it will be tested again", "delivery", r.delivery.ID, "error", r.err)
+		g.retry[r.delivery.ID] = g.now().Add(lookEvery << g.damaged[r.delivery.ID])
+		return false
+	case errors.As(r.err, &refused), r.candidate.ID != "" && !ofFile(r.err): // or it does not fit the configuration
+		g.rt.Counter(CounterModelsRejected).Add(1)
+		g.rt.Log.Error("a delivered model is refused", "delivery", r.delivery.ID, "error", r.err)
+		e := event.ModelEvent{Name: r.candidate.Manifest.Name, Version: r.candidate.Manifest.Version, Detail: r.err.Error()}
+		if refused != nil {
+			e.Name, e.Version = refused.Name, refused.Version
+		}
+		g.publish(event.ModelRejected, e)
+		g.drop(r)
+		g.remove(r.delivery)
+		g.rt.Conditions().Set(event.CodeModelStore, placeDelivery, nil)
+		return false
+	}
+	g.rt.Conditions().Set(event.CodeModelStore, placeDelivery, r.err)
+	if r.err != nil {
+		g.rt.Log.Error("a delivered model cannot be tested now; it will be tried again", "delivery", r.delivery.ID, "error", r.err)
+		g.drop(r)
+		g.retry[r.delivery.ID] = g.now().Add(retryAfter)
+		return false
+	}
+	g.remove(r.delivery)
+	g.rt.Counter(CounterModelsActivated).Add(1)
+	g.use(r.model, newProbation(g.config, g.now())) // before it is announced: the next row is scored with it
+	g.announce(event.ModelActivated, r.candidate.Installed, "")
+	return true
+}
+
+// drop ends an attempt that comes to nothing, though not by the end of the process.
+func (g *registry) drop(r testResult) {
+	if r.candidate.ID == "" { // it has ended
+		return
+	}
+	if err := g.store.Drop(r.candidate); err != nil {
+		g.rt.Log.Warn("the attempt could not be ended", "delivery", r.delivery.ID, "error", err)
+	}
+}
+
+func (g *registry) remove(d modelstore.Delivery) {
+	delete(g.retry, d.ID)
+	delete(g.damaged, d.ID)
+	if err := g.inbox.Remove(d.ID); err != nil {
+		g.rt.Log.Warn("the delivery could not be removed from the inbox", "delivery", d.ID, "error", err)
+	}
+}
+
+// rollback makes the model before the active one active again: it loads that, points to it, and then announces that. After
+// an error the active one stays.
+func (g *registry) rollback(reason string) (*activeModel, error) {
+	bad, _ := g.store.Current()
+	good, ok := g.store.Previous()
+	if !ok {
+		return nil, fmt.Errorf("roll back because the model %s: %w", reason, modelstore.ErrNoPrevious)
+	}
+	model, err := newActiveModel(good, g.config)
+	if err != nil {
+		return nil, fmt.Errorf("roll back because the model %s: the model before, %s, cannot be used: %w", reason, describe(good), err)
+	}
+	if _, err := g.store.Rollback(reason); err != nil {
+		if !g.isActive(good) {
+			return nil, fmt.Errorf("roll back because the model %s: %w", reason, err)
+		}
+		g.rt.Log.Warn("the choice of the active model may not survive a power loss", "error", err)
+	}
+	g.rt.Counter(CounterModelsRolledBack).Add(1)
+	g.use(model, probation{})
+	g.announce(event.ModelRolledBack, bad, reason)
+	return model, nil
+}
+
+// isActive reports whether the store points to a model.
+func (g *registry) isActive(i modelstore.Installed) bool {
+	current, ok := g.store.Current()
+	return ok && current.ID == i.ID
+}
+
+func (g *registry) announce(step event.ModelStep, installed modelstore.Installed, detail string) {
+	ref := installed.Ref()
+	g.rt.Log.Info("model "+string(step), "name", installed.Manifest.Name, "version", ref.Version, "sha256", ref.SHA256, "detail", detail)
+	g.publish(step, event.ModelEvent{Name: installed.Manifest.Name, Version: ref.Version, SHA256: ref.SHA256, Detail: detail})
+}
+
+func (g *registry) publish(step event.ModelStep, model event.ModelEvent) {
+	e := event.NewModelEvent(step, model, g.now())
+	g.last = &e
+	dropped, err := g.news.Add(e)
+	g.rt.Counter(CounterModelEventsLost).Add(uint64(dropped))
+	if err != nil {
+		g.rt.Log.Warn("the model event could not be written to disk: it is published anyway", "event", e.Event, "error", err)
+	}
+}
+
+// close waits for a test under way and closes the store.
+func (g *registry) close() {
+	if g.testing {
+		if err := g.store.Stop(); err != nil { // in case this process is killed before the test is over
+			g.rt.Log.Warn("the attempt could not be ended", "error", err)
+		}
+		g.drop(<-g.tested)
+	}
+	if err := g.store.Close(); err != nil {
+		g.rt.Log.Warn("the model store was not closed cleanly", "error", err)
+	}
+}

@@ -1,0 +1,148 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/shadow"
+)
+
+// scorer scores rows with the model in use and hands out predictions. The intake's goroutine owns it.
+type scorer struct {
+	rt        *component.Runtime
+	config    Config
+	now       func() time.Time
+	models    *models
+	losses    *losses
+	outlet    *outlet
+	shadows   *shadow.Writer // nil: predictions go to no shadow
+	platform  string
+	assembler *assembler
+	logged    map[event.Reason]time.Time
+
+	given     *use         // by models
+	model     *activeModel // nil: there is none
+	probation probation
+}
+
+// adopt takes over the model that models gave, if it is another one, and reports whether it is.
+func (s *scorer) adopt() bool {
+	given := s.models.inUse.Load()
+	if given == s.given {
+		return false
+	}
+	if s.model == nil || s.model.schema != given.model.schema || s.model.features != given.model.features {
+		s.assembler = newAssembler(s.config.MaxAge) // its rows are in the order of a model's sensors
+	}
+	s.given, s.model, s.probation = given, given.model, given.probation
+	return true
+}
+
+// score scores a row and hands out its prediction. A bad row is counted and logged.
+func (s *scorer) score(ctx context.Context, row event.Row, arrived time.Time) {
+	s.rt.Counter(CounterRows).Add(1)
+	t := &row.Telemetry
+	if row.Err != nil {
+		var invalid *event.InvalidError
+		if !errors.As(row.Err, &invalid) {
+			invalid = &event.InvalidError{Reason: event.ReasonMalformed, Detail: row.Err.Error()}
+		}
+		s.reject(t, invalid)
+		return
+	}
+	s.adopt()
+	values, invalid := s.values(t, arrived)
+	if invalid != nil {
+		s.reject(t, invalid)
+		return
+	}
+	p, err := s.probability(ctx, values)
+	if s.adopt() { // sent back: the model before scores the row, and may have its sensors in another order
+		if values, invalid = s.values(t, arrived); invalid != nil {
+			s.reject(t, invalid)
+			return
+		}
+		p, err = s.model.probability(values)
+	}
+	if err != nil { // the row was checked: only its values, or the model, can be wrong
+		s.reject(t, &event.InvalidError{Reason: reasonScore, Detail: err.Error()})
+		return
+	}
+	s.predict(t, p, s.lacks(t, values, arrived), s.now().Sub(arrived))
+}
+
+// probability scores a row. A new model that fails at it, or is too slow, is sent back.
+func (s *scorer) probability(ctx context.Context, values []float32) (float64, error) {
+	if s.probation.until.IsZero() {
+		return s.model.probability(values)
+	}
+	begin := s.now()
+	p, err := s.model.probability(values)
+	now := s.now()
+	if reason := s.probation.row(err, now.Sub(begin), now); reason != "" {
+		s.probation = probation{} // one judgement is enough, whatever comes of it
+		s.models.sendBack(ctx, s.model, reason)
+	}
+	return p, err
+}
+
+// values returns the row in the model's order.
+func (s *scorer) values(t *event.Telemetry, arrived time.Time) ([]float32, *event.InvalidError) {
+	if s.model == nil {
+		return nil, &event.InvalidError{Reason: reasonNoModel, Detail: "no model loaded"}
+	}
+	if !s.losses.ledger.Admits(t.Thing) {
+		return nil, &event.InvalidError{Reason: reasonThings, Detail: fmt.Sprintf("thing %s is one more than maxThings (%d)", t.Thing, s.config.MaxThings)}
+	}
+	if invalid := s.model.check(t); invalid != nil {
+		return nil, invalid
+	}
+	if t.Readings == nil {
+		return t.Values, nil
+	}
+	values, unknown, invalid := s.assembler.merge(s.model, t, arrived)
+	s.rt.Counter(CounterUnknown).Add(uint64(unknown))
+	return values, invalid
+}
+
+// predict hands out the prediction for a row.
+func (s *scorer) predict(t *event.Telemetry, probability float64, lack lack, latency time.Duration) {
+	label := event.LabelNotFaulty
+	switch {
+	case lack.absent > 0:
+		label = event.LabelNoData
+		s.rt.Counter(CounterNoVerdict).Add(1)
+	case probability >= s.model.threshold:
+		label = event.LabelFaulty
+	}
+	prediction := event.Prediction{
+		V: event.Version, ID: t.ID(), Thing: t.Thing, Line: t.Line, Epoch: t.Epoch, Seq: t.Seq, TS: t.TS, Model: s.model.ref,
+		Probability: probability, Label: label, Threshold: s.model.threshold, LatencyUS: latency.Microseconds(),
+		Platform: s.platform, Text: event.PredictionText(label, latency, s.platform), Simulated: t.Simulated, Faulty: t.Faulty,
+		Absent: lack.absent, Missing: lack.missing, Assembling: lack.assembling,
+	}
+	payload, err := event.Encode(prediction)
+	if err != nil {
+		s.reject(t, &event.InvalidError{Reason: reasonEncode, Detail: err.Error()})
+		return
+	}
+	s.putShadow(&prediction)
+	s.outlet.add(handled{t.Thing, t.Epoch, t.Seq, payload})
+}
+
+// reject counts and logs an invalid row. If it has a number, it leaves no gap.
+func (s *scorer) reject(t *event.Telemetry, invalid *event.InvalidError) {
+	total := s.rt.Counter(event.CounterTelemetryInvalid + string(invalid.Reason)).Add(1)
+	now := s.now()
+	if last, seen := s.logged[invalid.Reason]; !seen || now.Sub(last) >= logEvery {
+		s.logged[invalid.Reason] = now
+		s.rt.Log.Warn("telemetry is invalid", "reason", invalid.Reason, "detail", invalid.Detail, "thing", t.Thing, "seq", t.Seq, "total", total)
+	}
+	if t.Thing != "" && t.Epoch != "" && t.Seq > 0 {
+		s.outlet.add(handled{t.Thing, t.Epoch, t.Seq, nil})
+	}
+}

@@ -1,0 +1,94 @@
+package durable
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+// What a killed process left is removed with the next write of the same file; what may be another writer's stays, and so do
+// files of other names.
+func TestWriteFileAtomicSweepsWhatAKillLeft(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Now()
+	for name, at := range map[string]time.Time{
+		".alarms.json.1234": now.Add(-time.Hour), ".alarms.json.99": now.Add(time.Hour), // of a clock that was wrong
+		".alarms.json.77": now, ".alarms.json.old.1": now.Add(-time.Hour), ".alarms.json.": now.Add(-time.Hour),
+		".other.json.5": now.Add(-time.Hour), "alarms.json.8": now.Add(-time.Hour),
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := WriteFileAtomic(filepath.Join(dir, "alarms.json"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	want := []string{".alarms.json.", ".alarms.json.77", ".alarms.json.old.1", ".other.json.5", "alarms.json", "alarms.json.8"}
+	if !slices.Equal(left, want) {
+		t.Errorf("left are %v, want %v", left, want)
+	}
+}
+
+func TestWriteFileAtomicLeavesNothingBehindOnFailure(t *testing.T) {
+	dir := t.TempDir()
+	target := filepath.Join(dir, "taken")
+	if err := os.MkdirAll(filepath.Join(target, "child"), 0o700); err != nil { // a rename onto it fails
+		t.Fatal(err)
+	}
+	if err := WriteFileAtomic(target, []byte("x"), 0o600); err == nil {
+		t.Fatal("replaced a directory")
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
+
+// A new file never takes the place of another one.
+func TestWriteNew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key.pem")
+	if err := WriteNew(path, []byte("first"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteNew(path, []byte("second"), 0o600); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("second: %v", err)
+	}
+	data, err := os.ReadFile(path)
+	if info, statErr := os.Stat(path); err != nil || string(data) != "first" || statErr != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%q, %v, %v", data, err, statErr)
+	}
+}
+
+// Lines are whole, whatever a killed process left behind the last one.
+func TestAppendLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lines")
+	add := func(line string, sync bool) {
+		t.Helper()
+		if err := AppendLine(path, []byte(line), sync); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("one\n", true)
+	add("tw", false)
+	add("three\n", true)
+	add("four\n", false)
+	if data, err := os.ReadFile(path); err != nil || string(data) != "one\ntw\nthree\nfour\n" {
+		t.Errorf("%q, %v", data, err)
+	}
+}

@@ -1,0 +1,94 @@
+package event
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Commands that a person gives on the device, with package request.
+const (
+	CommandTestAlarm = "test-alarm" // to AlarmManager: raise a test alarm; the arguments are a TestAlarm
+	CommandLook      = "look"       // to ModelFetcher: look for a model now; the arguments are a ModelFetch
+	CommandReplay    = "replay"     // to CloudForwarder: send the dead letters again
+	CommandStatus    = "status"     // to InferenceEngine: which model is active, and what happened last
+	CommandRollback  = "rollback"   // to InferenceEngine: go back to the model before; the arguments are a Rollback
+)
+
+// Topics of commands that are given over local publish/subscribe. ReplyTopic is where the outcome is published.
+const (
+	TopicTestAlarm  = prefixCommand + "operator/test-alarm"  // a TestAlarm
+	TopicModelFetch = prefixCommand + "operator/model-fetch" // a ModelFetch
+)
+
+// TestAlarm is the command to raise a test alarm, which goes from end to end. All members but V may be missing.
+type TestAlarm struct {
+	V     int    `json:"v"`
+	Thing string `json:"thing,omitempty"` // default: the core
+	Line  string `json:"line,omitempty"`
+	Text  string `json:"text,omitempty"` // is spoken after the words that say it is a test
+	By    string `json:"by,omitempty"`   // who asks for it, as claimed
+	ID    string `json:"id,omitempty"`   // is repeated in the reply
+}
+
+const maxTestText = 300 // characters
+
+// Check says whether the command can be obeyed. The error is an *InvalidError.
+func (c *TestAlarm) Check() error {
+	if err := checkVersion(c.V); err != nil {
+		return err
+	}
+	if c.Thing != "" {
+		if err := CheckName(c.Thing); err != nil {
+			return &InvalidError{ReasonName, err.Error()}
+		}
+	}
+	if c.Line != "" {
+		if err := CheckLine(c.Line); err != nil {
+			return &InvalidError{ReasonName, err.Error()}
+		}
+	}
+	if n := utf8.RuneCountInString(c.Text); n > maxTestText {
+		return &InvalidError{ReasonOversized, fmt.Sprintf("text has %d characters, at most %d", n, maxTestText)}
+	}
+	if strings.ContainsFunc(c.Text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return &InvalidError{ReasonMalformed, "text has characters that cannot be printed"}
+	}
+	return CheckCommandID(c.ID)
+}
+
+// DecodeTestAlarm reads a message of TopicTestAlarm. The error is an *InvalidError.
+func DecodeTestAlarm(payload []byte) (TestAlarm, error) {
+	var c TestAlarm
+	if err := decode(payload, &c); err != nil {
+		return c, err
+	}
+	return c, c.Check()
+}
+
+// ModelFetch is the command to look for a model now. All members but V may be missing.
+type ModelFetch struct {
+	V     int    `json:"v"`
+	Again bool   `json:"again,omitempty"` // even if what is published was delivered or refused before
+	By    string `json:"by,omitempty"`    // who asks for it, as claimed
+	ID    string `json:"id,omitempty"`    // is repeated in the reply
+}
+
+// DecodeModelFetch reads a message of TopicModelFetch. The error is an *InvalidError.
+func DecodeModelFetch(payload []byte) (ModelFetch, error) {
+	var c ModelFetch
+	if err := decode(payload, &c); err != nil {
+		return c, err
+	}
+	if err := checkVersion(c.V); err != nil {
+		return c, err
+	}
+	c.By = Cut(c.By, MaxDetail)
+	return c, CheckCommandID(c.ID)
+}
+
+// Rollback are the arguments of CommandRollback.
+type Rollback struct {
+	Reason string `json:"reason,omitempty"`
+}

@@ -1,0 +1,78 @@
+package event
+
+import (
+	"strings"
+	"time"
+)
+
+// State is a component's own view of its condition; the nucleus only knows that the process runs.
+type State string
+
+// The states.
+const (
+	StateStarting      State = "STARTING" // not at work yet
+	StateOK            State = "OK"
+	StateNoModel       State = "NO_MODEL"       // waits for a model
+	StateBadConfig     State = "BAD_CONFIG"     // waits for a configuration that is valid
+	StateNotConfigured State = "NOT_CONFIGURED" // what it is for is not configured: nothing to do, and no fault
+	StateDegraded      State = "DEGRADED"       // works, but not fully: Detail says what is wrong
+)
+
+// Health is a component's report about itself.
+type Health struct {
+	V          int               `json:"v"`
+	Component  string            `json:"component"`
+	Version    string            `json:"version"`
+	Run        string            `json:"run"` // random at the component's start: counters begin again at zero with it
+	TS         time.Time         `json:"ts"`
+	IntervalMS int64             `json:"interval_ms,omitempty"` // between such reports, milliseconds; changes are reported at once
+	State      State             `json:"state"`
+	Detail     string            `json:"detail,omitempty"`
+	Conditions []Condition       `json:"conditions,omitempty"` // what is wrong, the oldest first, at most eight
+	Counters   map[string]uint64 `json:"counters,omitempty"`
+	Model      *ModelRef         `json:"model,omitempty"`
+	Uplink     Uplink            `json:"uplink,omitempty"` // of the component that keeps the way to the cloud
+}
+
+// Uplink says whether the cloud can be reached.
+type Uplink string
+
+// The states of the uplink.
+const (
+	UplinkUp   Uplink = "up"
+	UplinkDown Uplink = "down"
+)
+
+// DecodeHealth reads a message of a health topic. The error is an *InvalidError.
+func DecodeHealth(payload []byte) (Health, error) {
+	var h Health
+	if err := decode(payload, &h); err != nil {
+		return h, err
+	}
+	if err := checkVersion(h.V); err != nil {
+		return h, err
+	}
+	return h, checkClock(h.TS)
+}
+
+// Waiting returns how many records wait in the forwarder's streams that were measured.
+func (h Health) Waiting() uint64 {
+	n, _ := h.depths()
+	return n
+}
+
+// Drained reports whether all of the forwarder's streams were measured, and nothing waits in them.
+func (h Health) Drained() bool {
+	n, measured := h.depths()
+	return n == 0 && measured > 0 && measured >= h.Counters[CounterStreams]
+}
+
+func (h Health) depths() (n, streams uint64) {
+	for name, value := range h.Counters {
+		if strings.HasPrefix(name, CounterStream) && strings.HasSuffix(name, CounterStreamDepth) {
+			n += value
+			streams++
+		}
+	}
+	return n, streams
+}

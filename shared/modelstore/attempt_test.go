@@ -1,0 +1,232 @@
+package modelstore
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// die has the process end while it tries a delivery, as for lack of memory, and opens the store again.
+func (b *bench) die(d Delivery) {
+	b.t.Helper()
+	k := &killer{at: 1 << 30}
+	b.store.disk.before = func(op op, path, to string) error {
+		if op == opSyncDir && path == b.dir { // the attempt is on disk
+			k.at = 0
+		}
+		return k.before(op, path, to)
+	}
+	if _, err := b.store.Take(d); !errors.Is(err, errKilled) {
+		b.t.Fatal(err)
+	}
+	b.open()
+}
+
+func (b *bench) deliverVersion(version string) Delivery {
+	b.t.Helper()
+	p := publish(b.t, tinyModel, version)
+	return b.deliver(&p.manifest, p.archive)
+}
+
+// takes takes a delivery and activates it.
+func (b *bench) takes(d Delivery) {
+	b.t.Helper()
+	c, err := b.store.Take(d)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.store.Activate(c); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// TestCrashingModel has the process end again and again while it tries a model.
+func TestCrashingModel(t *testing.T) {
+	b := newBench(t)
+	b.install("1.0.0")
+	d := b.deliverVersion("1.1.0")
+	for range maxDeaths {
+		b.die(d)
+	}
+	_, err := b.store.Take(d)
+	wants(t, err, ErrCrashed, "2 times in a row")
+	b.open()
+	_, err = b.store.Take(d)
+	wants(t, err, ErrQuarantined, "2 times in a row")
+	b.active("1.0.0", "")
+	// Another one is not concerned.
+	b.install("1.2.0")
+	b.active("1.2.0", "1.0.0")
+}
+
+// Power that fails, again and again, is not the model's fault; when it fails each time that the model is tried, it is.
+func TestLossOfPowerWhileAModelIsTried(t *testing.T) {
+	b := newBench(t)
+	d := b.deliverVersion("1.1.0")
+	reboot := func(n int) {
+		b.options.Boot = fmt.Sprintf("boot-%d", n)
+		b.open()
+	}
+	for n := range maxReboots {
+		reboot(n)
+		b.die(d)
+	}
+	b.takes(d) // within the same running of the machine: that was one death
+	b.active("1.1.0", "")
+
+	next := b.deliverVersion("1.2.0")
+	for n := range maxReboots {
+		reboot(n)
+		b.die(next)
+	}
+	reboot(maxReboots)
+	_, err := b.store.Take(next)
+	wants(t, err, ErrCrashed, "the machine")
+	b.active("1.1.0", "")
+}
+
+// Deaths of the process count as before, also with a restart of the machine between them.
+func TestDeathsOverARestart(t *testing.T) {
+	b := newBench(t)
+	d := b.deliverVersion("1.1.0")
+	b.options.Boot = "a"
+	b.open()
+	b.die(d)
+	b.die(d) // one death in a
+	b.options.Boot = "b"
+	b.open()
+	b.die(d)
+	_, err := b.store.Take(d) // and one in b
+	wants(t, err, ErrCrashed, "2 times")
+}
+
+// TestOldAttempt takes over what a release wrote that knew nothing of the machine.
+func TestOldAttempt(t *testing.T) {
+	b := newBench(t)
+	d := b.deliverVersion("1.1.0")
+	b.die(d)
+	source := b.store.attempted()[0].Source
+	write(t, b.dir, attemptFile, fmt.Appendf(nil, `{"format":1,"source":%q,"count":2}`, source))
+	b.options.Boot = "a"
+	b.open()
+	_, err := b.store.Take(d)
+	wants(t, err, ErrCrashed, "2 times")
+}
+
+// A delivery that is tried between two deaths does not hide them.
+func TestDeathsOfTwoDeliveries(t *testing.T) {
+	b := newBench(t)
+	b.install("1.0.0")
+	other, d := b.deliverVersion("1.1.0"), b.deliverVersion("1.2.0")
+	for range maxDeaths {
+		b.store.disk.before = fullAt(opCreate, EnvelopeFile)
+		_, err := b.store.Take(other)
+		wants(t, err, syscall.ENOSPC, "")
+		b.die(d)
+	}
+	_, err := b.store.Take(d)
+	wants(t, err, ErrCrashed, "2 times")
+	b.takes(other)
+	b.active("1.1.0", "1.0.0")
+	b.open()
+	tidy(t, b.store)
+}
+
+// fullAt is a disk that is full at one step.
+func fullAt(at op, name string) func(op, string, string) error {
+	return func(op op, path, _ string) error {
+		if op == at && filepath.Base(path) == name {
+			return syscall.ENOSPC
+		}
+		return nil
+	}
+}
+
+// A full disk before the model is tried does not make up for a death.
+func TestFullDiskEndsNoAttempt(t *testing.T) {
+	b := newBench(t)
+	d := b.deliverVersion("1.1.0")
+	for range maxDeaths {
+		b.die(d)
+		b.store.disk.before = fullAt(opMkdir, stagingDir)
+		_, err := b.store.Take(d)
+		wants(t, err, syscall.ENOSPC, "")
+		b.store.disk.before = nil
+	}
+	_, err := b.store.Take(d)
+	wants(t, err, ErrCrashed, "2 times")
+}
+
+// What is dropped, or comes to nothing for the disk's sake, is no death: it may be taken again, however often.
+func TestNoDeath(t *testing.T) {
+	b := newBench(t)
+	d := b.deliverVersion("1.1.0")
+	for range maxDeaths + 2 {
+		c, err := b.store.Take(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.store.Drop(c); err != nil {
+			t.Fatal(err)
+		}
+		b.store.disk.before = fullAt(opCreate, EnvelopeFile)
+		_, err = b.store.Take(d)
+		wants(t, err, syscall.ENOSPC, "")
+		b.store.disk.before = nil
+	}
+	b.takes(d)
+	b.open()
+	b.active("1.1.0", "")
+}
+
+// A process that is told to stop may be killed before the test is over: that is no death either.
+func TestStoppedWhileAModelIsTried(t *testing.T) {
+	b := newBench(t)
+	b.install("1.0.0")
+	d := b.deliverVersion("1.1.0")
+	for range maxDeaths + 1 {
+		k := &killer{at: 1 << 30}
+		b.store.disk.before = func(op op, path, to string) error {
+			if op == opCreate && filepath.Base(path) == EnvelopeFile {
+				b.store.disk.before = nil
+				if err := b.store.Stop(); err != nil {
+					t.Error(err)
+				}
+				b.store.disk.before, k.at = k.before, 0
+			}
+			return k.before(op, path, to)
+		}
+		if _, err := b.store.Take(d); !errors.Is(err, errKilled) {
+			t.Fatal(err)
+		}
+		b.open()
+	}
+	if err := b.store.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	var refused *RefusedError
+	if _, err := b.store.Take(d); !errors.Is(err, errStopping) || errors.As(err, &refused) {
+		t.Errorf("taken after a stop: %v", err)
+	}
+	b.open()
+	b.takes(d)
+	b.active("1.1.0", "1.0.0")
+}
+
+// A process that ends between the test of a model and its activation counts against it: there the engine loads it.
+func TestADeathBeforeTheActivation(t *testing.T) {
+	b := newBench(t)
+	b.install("1.0.0")
+	d := b.deliverVersion("1.1.0")
+	for range maxDeaths {
+		if _, err := b.store.Take(d); err != nil {
+			t.Fatal(err)
+		}
+		b.open()
+	}
+	_, err := b.store.Take(d)
+	wants(t, err, ErrCrashed, "2 times in a row")
+	b.active("1.0.0", "")
+}
