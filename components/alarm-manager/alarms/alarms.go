@@ -53,7 +53,7 @@ type Manager struct {
 func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	r := &run{
 		rt: rt, config: config, now: m.Now, core: m.CoreThing, publish: m.publish, announcer: m.Announcer,
-		desk: request.NewDesk(event.AlarmManager, rt.WorkDir, m.Now, rt.Log), tests: make(map[string]test),
+		requests: request.NewServer(event.AlarmManager, rt.WorkDir, m.Now, rt.Log), tests: make(map[string]test),
 	}
 	r.taken, r.replies = rt.Publication(event.FilterAlert), rt.Publication(event.ReplyTopic(event.TopicTestAlarm))
 	if r.publish == nil {
@@ -91,7 +91,7 @@ type run struct {
 	replies   *component.Publication
 	watch     *watch
 	ledger    *ledger.Ledger
-	desk      *request.Desk   // where commands given on the device wait
+	requests  *request.Server // where commands given on the device wait
 	tests     map[string]test // test alarms that such commands wait for, by the alert's id
 
 	misdatedAt time.Time // when a row's time was wrong; zero: none is told

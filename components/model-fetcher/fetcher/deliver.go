@@ -13,7 +13,7 @@ import (
 	"edgepdm/shared/modelstore"
 )
 
-// deliver downloads a model into the inbox, or goes on with that.
+// deliver downloads a model into the inbox, or resumes that.
 func (l *looker) deliver(ctx context.Context, o offer, again bool) error {
 	if err := l.sweep(o.id); err != nil {
 		return err
