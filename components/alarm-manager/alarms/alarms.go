@@ -44,6 +44,7 @@ const (
 type Manager struct {
 	CoreThing string           // the core's own thing name, for alarms that concern no machine
 	Now       func() time.Time // time.Now in production
+	Announcer Announcer        // speaks of alarms; nil: nobody does
 
 	publish func(ctx context.Context, topic string, payload []byte) error // of alerts; nil: over the connection
 }
@@ -51,7 +52,7 @@ type Manager struct {
 // Run watches the plant until ctx ends. It is the component's Run.
 func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	r := &run{
-		rt: rt, config: config, now: m.Now, core: m.CoreThing, publish: m.publish,
+		rt: rt, config: config, now: m.Now, core: m.CoreThing, publish: m.publish, announcer: m.Announcer,
 		requests: request.NewServer(event.AlarmManager, rt.WorkDir, m.Now, rt.Log), tests: make(map[string]test),
 	}
 	r.taken, r.replies = rt.Publication(event.FilterAlert), rt.Publication(event.ReplyTopic(event.TopicTestAlarm))
@@ -77,20 +78,21 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 
 // run is one Run of the manager.
 type run struct {
-	rt       *component.Runtime
-	config   Config
-	now      func() time.Time
-	core     string
-	publish  func(ctx context.Context, topic string, payload []byte) error
-	list     *alarmList
-	outbox   *outbox
-	courier  *courier
-	taken    *component.Publication // of alerts
-	replies  *component.Publication
-	watch    *watch
-	ledger   *ledger.Ledger
-	requests *request.Server // where commands given on the device wait
-	tests    map[string]test // test alarms that such commands wait for, by the alert's id
+	rt        *component.Runtime
+	config    Config
+	now       func() time.Time
+	core      string
+	publish   func(ctx context.Context, topic string, payload []byte) error
+	announcer Announcer // nil: nobody speaks
+	list      *alarmList
+	outbox    *outbox
+	courier   *courier
+	taken     *component.Publication // of alerts
+	replies   *component.Publication
+	watch     *watch
+	ledger    *ledger.Ledger
+	requests  *request.Server // where commands given on the device wait
+	tests     map[string]test // test alarms that such commands wait for, by the alert's id
 
 	misdatedAt time.Time // when a row's time was wrong; zero: none is told
 	ignored    time.Time // when an invalid message was logged

@@ -49,6 +49,7 @@ func (r *run) enter(a event.Alert, state event.AlarmState, now time.Time) event.
 	r.outbox.entered()
 	r.rt.Log.Info("alarm", "id", a.ID, "thing", a.Thing, "fault", a.Fault, "state", a.State, "text", a.Text)
 	r.due = true
+	r.say(a)
 	return a
 }
 
