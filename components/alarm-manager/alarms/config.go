@@ -5,6 +5,8 @@ package alarms
 import (
 	"fmt"
 	"time"
+
+	"edgepdm/components/alarm-manager/speech"
 )
 
 // Config is the component's configuration.
@@ -17,12 +19,15 @@ type Config struct {
 	UplinkDown time.Duration `json:"uplinkDown"` // without the cloud, or without the forwarder, until that is an alarm; 0 = never
 	Republish  time.Duration `json:"republish"`  // until an alert that is not acknowledged is published again
 	MaxThings  int           `json:"maxThings"`  // things that are watched; bounds memory
+
+	Voice speech.Config `json:"voice"` // how alarms are spoken at the site
 }
 
 // Default returns the configuration with no key set.
 func Default() Config {
 	return Config{
 		Votes: 3, Window: 5, Silence: 30 * time.Second, UplinkDown: 5 * time.Minute, Republish: 5 * time.Second, MaxThings: 1000,
+		Voice: speech.Default(),
 	}
 }
 
@@ -50,6 +55,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("republish: %v is below 100ms", c.Republish)
 	case c.MaxThings < 1 || c.MaxThings > 10_000:
 		return fmt.Errorf("maxThings: %d is not between 1 and 10000", c.MaxThings)
+	}
+	if err := c.Voice.Validate(); err != nil {
+		return fmt.Errorf("voice.%w", err)
 	}
 	return nil
 }
