@@ -133,7 +133,7 @@ func (f *fetcher) announced(payload []byte) {
 		f.refuse(a, err)
 		return
 	}
-	if _, spoken := f.config.speaks(a.Language); !spoken || f.library.HasText(a.Language, a.Text) {
+	if _, spoken := f.config.speaks(a.Language); !spoken {
 		return
 	}
 	select {
@@ -170,7 +170,7 @@ func (f *fetcher) refuse(a event.Announcement, err error) {
 
 // fetch keeps an announced clip. A cloud that is away is tried again a few times: without the clip another source speaks.
 func (f *fetcher) fetch(ctx context.Context, a event.Announcement) {
-	for attempt := 1; ; attempt++ {
+	for attempt := 1; !f.library.HasText(a.Language, a.Text); attempt++ {
 		err := f.keep(ctx, a)
 		switch {
 		case ctx.Err() != nil:
