@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"edgepdm/components/alarm-manager/alarmcli"
 	"edgepdm/components/alarm-manager/alarms"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/component"
@@ -20,10 +21,10 @@ func main() {
 	component.Execute(cli.Program{
 		Name: "alarm-manager", Version: version,
 		Summary: "decides what is an alarm, and keeps each alert until it is safely on its way",
-		Commands: []cli.Command{
+		Commands: append([]cli.Command{
 			{Name: "", Summary: "run as a Greengrass component", Run: runComponent},
 			{Name: "test-alarm", Summary: "raise a test alarm on this device, and wait until the forwarder has it", Run: testAlarm},
-		},
+		}, alarmcli.Commands()...),
 	})
 }
 
