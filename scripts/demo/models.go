@@ -46,9 +46,9 @@ func (p *publisher) publicKey() string {
 	return base64.StdEncoding.EncodeToString(p.key.Public().(ed25519.PublicKey))
 }
 
-// publish publishes the second model as the given version. spoil, if not nil, changes the manifest before it is signed, and
+// publish publishes the second model as the given version. alter, if not nil, changes the manifest before it is signed, and
 // tamper the envelope after it.
-func (p *publisher) publish(ctx context.Context, version string, spoil func(*envelope.Manifest), tamper func([]byte) ([]byte, error)) error {
+func (p *publisher) publish(ctx context.Context, version string, alter func(*envelope.Manifest), tamper func([]byte) ([]byte, error)) error {
 	model := filepath.Join(secondModel, "model.ubj")
 	var archive bytes.Buffer
 	packed, err := envelope.Pack(&archive, model)
@@ -62,8 +62,8 @@ func (p *publisher) publish(ctx context.Context, version string, spoil func(*env
 	if err != nil {
 		return fmt.Errorf("make the manifest: %w", err)
 	}
-	if spoil != nil {
-		spoil(&m)
+	if alter != nil {
+		alter(&m)
 	}
 	sealed, err := envelope.Sign(m, p.key)
 	if err == nil && tamper != nil {
@@ -110,8 +110,8 @@ func (d *demo) modelActs(part func(float64) time.Duration) []act {
 	if d.options.model != "" {
 		return nil
 	}
-	publish := func(version string, spoil func(*envelope.Manifest), tamper func([]byte) ([]byte, error)) func(context.Context) error {
-		return func(ctx context.Context) error { return d.publisher.publish(ctx, version, spoil, tamper) }
+	publish := func(version string, alter func(*envelope.Manifest), tamper func([]byte) ([]byte, error)) func(context.Context) error {
+		return func(ctx context.Context) error { return d.publisher.publish(ctx, version, alter, tamper) }
 	}
 	wrongGolden := func(m *envelope.Manifest) { m.Golden[0].Margin += 0.5 }
 	return []act{

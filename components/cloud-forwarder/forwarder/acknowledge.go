@@ -74,7 +74,7 @@ func (p *predictionIntake) acknowledge(ctx context.Context) {
 			}
 		}
 		if err := n.settle(received); err != nil && p.rt.Counter(CounterLedger).Add(1) == 1 {
-			p.rt.Log.Error("gaps may be counted wrong", "error", err)
+			p.rt.Log.Error("sequence number could not be recorded: gaps may be miscounted", "error", err)
 		}
 		if len(ids) > 0 && (len(ids) == maxAckIDs || len(p.pending) == 0) {
 			p.acks.publish(ctx, event.TopicAckPrediction, ids)
@@ -103,8 +103,8 @@ func (n numbers) settle(p pending) error {
 		return nil
 	}
 	if _, owes := n.owing[p.thing]; !owes && !(p.held && p.numbered) {
-		return n.ledger.Keep(newest.thing, newest.epoch, newest.seq)
+		return n.ledger.Commit(newest.thing, newest.epoch, newest.seq)
 	}
 	n.owing[p.thing] = newest
-	return n.ledger.Keep(newest.thing, newest.epoch, newest.seq-1)
+	return n.ledger.Commit(newest.thing, newest.epoch, newest.seq-1)
 }

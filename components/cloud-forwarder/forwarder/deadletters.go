@@ -30,7 +30,7 @@ const (
 )
 
 // deadLetters is a file of what no sink will take, a JSON line with a checksum each. When it is full it is kept with the suffix
-// .old, in place of the full one before, whose letters are dropped and counted.
+// .old, and replaces the previous full one, whose letters are dropped and counted.
 type deadLetters struct {
 	dir, name string
 	limit     int64 // bytes
@@ -64,7 +64,7 @@ func (d *deadLetters) count() durable.State[droppedLetters] {
 
 func (d *deadLetters) path() string { return filepath.Join(d.dir, d.name) }
 
-// deadLetterFormat is the format of a line. Those of before had no number, and no checksum.
+// deadLetterFormat is the format of a line. Older lines have no number and no checksum.
 const deadLetterFormat = 1
 
 type deadLetter struct {
@@ -106,7 +106,7 @@ func sealLine(object []byte) []byte {
 	return fmt.Appendf(object[:len(object)-1:len(object)-1], sealEnd, crc32.Checksum(object, castagnoli))
 }
 
-// openLine reads a letter, and says what is wrong with a line that is none.
+// openLine reads a letter. The error says why a line is none.
 func openLine(line []byte) (letter deadLetter, err error) {
 	line = bytes.TrimSpace(line)
 	err = json.Unmarshal(line, &letter)
@@ -123,7 +123,7 @@ func openLine(line []byte) (letter deadLetter, err error) {
 	return letter, nil
 }
 
-// keepDamaged keeps a line that is no letter, for a person to look at; not more of them than damagedSize.
+// keepDamaged keeps a line that is no letter, for a person to look at, while the file has at most damagedSize.
 func (d *deadLetters) keepDamaged(line []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -190,6 +190,7 @@ func (d *deadLetters) rotate(path string) error {
 	return nil
 }
 
+// write adds a line. mu is held.
 func (d *deadLetters) write(line []byte) error {
 	path := d.path()
 	if info, err := os.Stat(path); err == nil && info.Size() > 0 && info.Size()+int64(len(line)) > d.limit {

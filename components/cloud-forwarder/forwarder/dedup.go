@@ -115,10 +115,10 @@ func eachLine(from io.Reader, limit int, do func(line []byte)) error {
 		for errors.Is(err, bufio.ErrBufferFull) {
 			_, err = r.ReadSlice('\n')
 		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
 		if err != nil {
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
 			return err
 		}
 	}
@@ -190,21 +190,21 @@ func (k *dedup) accept(id, stream string) error {
 }
 
 // write appends a line, or writes the file again when it is long. mu is held.
-func (k *dedup) write(h *seen, sync bool) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("write known alerts: %w", err)
-		}
-	}()
+func (k *dedup) write(h *seen, sync bool) error {
+	var err error
 	if k.lines >= dedupLines*k.limit {
-		return k.rewrite()
+		err = k.rewrite()
+	} else {
+		var line []byte
+		if line, err = durable.Marshal(h); err == nil {
+			k.lines++
+			err = durable.AppendLine(k.path, line, sync)
+		}
 	}
-	line, err := durable.Marshal(h)
 	if err != nil {
-		return err
+		return fmt.Errorf("write known alerts: %w", err)
 	}
-	k.lines++
-	return durable.AppendLine(k.path, line, sync)
+	return nil
 }
 
 // rewrite writes the file with one line for each alert. mu is held.

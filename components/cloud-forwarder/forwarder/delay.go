@@ -22,14 +22,14 @@ type alertStatus struct {
 	over     bool          // a raised alarm whose end was heard
 	ended    time.Duration // since the end; with endKnown
 	endKnown bool
-	back     bool // it says that the cloud cannot be reached, and had to wait for that: there is a connection again
+	back     bool // it tells of a lost connection, and is delivered because the connection is back
 }
 
 // waited is the age from which an alert that arrives has waited for a connection.
 const waited = 10 * time.Second
 
-// reconnects reports whether an alert that the cloud cannot be reached arrives because it can be again. It is not over for
-// that: the alarm manager tells when it is.
+// reconnects reports whether an alert of a lost connection is delivered because the connection is back. That does not end the
+// alarm: the alarm manager does.
 func (p alertStatus) reconnects(a event.Alert, replayed bool) bool {
 	return a.Fault == event.FaultUplinkDown && a.State != event.AlarmNormal && !p.over && (replayed || p.aged && p.raised > waited)
 }
@@ -52,8 +52,8 @@ func (p alertStatus) mark() string {
 	return mark
 }
 
-// note is the sentence that tells when the alarm was raised, delivered and over; "" for an alert that is delivered as it should be.
-// Times are those of a clock that is right now.
+// note is the sentence that tells when the alarm was raised, delivered and over; "" for a punctual alert. Its times are right if
+// the clock is right now.
 func (p alertStatus) note(state event.AlarmState) string {
 	if !p.delayed() && !p.over {
 		return ""
@@ -85,7 +85,7 @@ func (p alertStatus) note(state event.AlarmState) string {
 	return strings.Join(parts, "; ") + " (UTC)."
 }
 
-// delivery is what programs get of it, beside the alert.
+// delivery is what programs get beside the alert.
 func (p alertStatus) delivery() event.AlertDelivery {
 	d := event.AlertDelivery{Over: p.over, Reconnected: p.back}
 	if p.delayed() {
@@ -116,7 +116,7 @@ func withDelivery(payload []byte, d event.AlertDelivery) ([]byte, error) {
 	return append(b, rest...), nil
 }
 
-// overText is what is said of a raised alarm that is over, in place of its own text, which calls for action.
+// overText replaces the text of a raised alarm that is over, which calls for action.
 func overText(a event.Alert) string {
 	text := fmt.Sprintf("The alarm %s of %s is over.", a.Fault, place(a))
 	if a.Simulated {

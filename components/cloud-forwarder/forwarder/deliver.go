@@ -307,7 +307,7 @@ func (s *stream) bury(ctx context.Context, r spool.Record, reason error) bool {
 		err := s.dead.add(s.name, r, reason)
 		if err == nil || attempt == buryTries {
 			if err != nil {
-				s.rt.Log.Error("dead letter is lost, but for this line", "stream", s.name, "id", r.ID, "error", err, "record", string(r.Payload))
+				s.rt.Log.Error("dead letter could not be written; this line is its only copy", "stream", s.name, "id", r.ID, "error", err, "record", string(r.Payload))
 			}
 			s.clearDelivery(r.Seq)
 			s.reportPart(placeBury, int(r.Seq), nil)

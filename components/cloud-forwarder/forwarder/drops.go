@@ -27,7 +27,7 @@ type drops struct {
 	at     time.Time // when they were put there
 }
 
-// openDrops reads what a process before has left. Damaged drops are nobody's loss but the report's.
+// openDrops reads what an earlier process left. When it is damaged, only the report is incomplete.
 func openDrops(dir string) (*drops, error) {
 	d := &drops{path: filepath.Join(dir, dropsName)}
 	data, err := os.ReadFile(d.path)

@@ -205,11 +205,12 @@ func (s *stream) moveOn(ctx context.Context, n int) (moved uint64, err error) {
 func (s *stream) onward(r spool.Record) (spool.Record, error) {
 	on := spool.Record{Stream: s.behind.name, ID: r.ID, Time: r.Time, Payload: r.Payload}
 	var e envelope
-	if !r.Replayed || json.Unmarshal(r.Payload, &e) != nil {
-		return on, nil
+	if r.Replayed && json.Unmarshal(r.Payload, &e) == nil {
+		var err error
+		e.Message = markReplayed(e.Message)
+		if on.Payload, err = encode(e); err != nil {
+			return on, err
+		}
 	}
-	e.Message = markReplayed(e.Message)
-	var err error
-	on.Payload, err = encode(e)
-	return on, err
+	return on, nil
 }

@@ -96,11 +96,11 @@ func TestDeadLetterThatTheDiskDoesNotTake(t *testing.T) {
 		r.record("alerts-sns", "bad", event.AlertTopic("press-1"), json.RawMessage(`{"v":1,"text":"the last word"}`)),
 		r.record("alerts-sns", good.ID, event.AlertTopic("press-1"), encode(t, good)))
 	r.start()
-	r.awaitState(event.StateDegraded, "alerts-sns dead letters: write dead letter")
+	r.awaitState(event.StateDegraded, "alerts-sns dead letters: write dead letter: open ")
 	r.awaitSNS(has("good"))
 	r.awaitState(event.StateOK, "")
 	log, err := os.ReadFile(r.log)
-	if err != nil || !bytes.Contains(log, []byte("dead letter is lost, but for this line")) || !bytes.Contains(log, []byte("the last word")) {
+	if err != nil || !bytes.Contains(log, []byte("dead letter could not be written; this line is its only copy")) || !bytes.Contains(log, []byte("the last word")) {
 		t.Errorf("%v, log %s", err, log)
 	}
 }
@@ -202,7 +202,7 @@ func TestDeadLettersAreSentAgain(t *testing.T) {
 
 // ask gives the forwarder a command on the device.
 func (r *rig) ask(command string) (string, error) {
-	return request.Ask{Component: event.CloudForwarder, WorkDir: r.env.WorkDir, Command: command, Timeout: 20 * time.Second}.Do(r.t.Context())
+	return request.Call{Component: event.CloudForwarder, WorkDir: r.env.WorkDir, Command: command, Timeout: 20 * time.Second}.Do(r.t.Context())
 }
 
 // More dead letters than there is room for are dropped, counted and told, until somebody takes the rest; they push out no dead

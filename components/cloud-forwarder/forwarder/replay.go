@@ -26,7 +26,7 @@ type replayer struct {
 	state *state
 	out   *outboxes
 
-	desk    *request.Desk
+	desk    *request.Server
 	asked   []*request.Request // that wait for the end
 	back    int                // letters that are back in their streams since the last end
 	left    int                // lines that are not: damaged, of a newer version, or of a stream that does not exist
@@ -37,7 +37,7 @@ type replayer struct {
 
 func newReplayer(rt *component.Runtime, now func() time.Time, state *state, out *outboxes) *replayer {
 	return &replayer{
-		rt: rt, now: now, state: state, out: out, desk: request.NewDesk(event.CloudForwarder, rt.WorkDir, now, rt.Log), offsets: make(map[string]int64),
+		rt: rt, now: now, state: state, out: out, desk: request.NewServer(event.CloudForwarder, rt.WorkDir, now, rt.Log), offsets: make(map[string]int64),
 	}
 }
 
@@ -212,7 +212,7 @@ func (r *replayer) replayLetter(ctx context.Context, line []byte) (*spool.Receip
 	}
 	if err != nil {
 		if skipped, log := r.damaged.allow(r.now()); log {
-			r.rt.Log.Error("a line of the dead letters is damaged, and is not sent", "error", err, "kept_in", damagedName, "others", skipped)
+			r.rt.Log.Error("damaged dead letter is not sent", "error", err, "kept_in", damagedName, "others", skipped)
 		}
 		return nil, dead.keepDamaged(line)
 	}

@@ -7,8 +7,8 @@ import (
 	"edgepdm/shared/event"
 )
 
-// uplink is the state of the way to the cloud: down while a sender finds it so. Such a sender goes on trying, so that what
-// it says is never old; one that has nothing to send says nothing.
+// uplink is the state of the connection to the cloud: down while a sender finds it down. Such a sender keeps trying, so its word
+// is never old; a sender with nothing to send says nothing.
 type uplink struct {
 	rt *component.Runtime
 
@@ -56,8 +56,8 @@ func (u *uplink) set(by sender, up bool) {
 	u.say()
 }
 
-// forget takes back what a sender said that does not try any more. That alone is no sign that the uplink works: without
-// word of another one it counts as down until the next message.
+// forget takes back the word of a sender that stopped trying. That alone does not show that the uplink works: unless another
+// sender has said so, it counts as down until the next message.
 func (u *uplink) forget(by sender) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

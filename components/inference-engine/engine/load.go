@@ -39,7 +39,7 @@ type loading struct {
 // due reports whether it is to be tried again.
 func (l *loading) due(now time.Time) bool { return !l.again.IsZero() && !now.Before(l.again) }
 
-// retry plans another attempt after a problem that may pass, and reports whether it is not worth a word yet. nil ends it.
+// retry plans another attempt after a problem that may pass, and reports whether it is too early to report it. nil ends it.
 func (l *loading) retry(problem error, now time.Time) (quiet bool) {
 	if !ofFile(problem) {
 		*l = loading{}
@@ -132,8 +132,8 @@ func ofFile(err error) bool {
 	return is
 }
 
-// standIn returns the first of the models that can be used, or the shipped one. It comes with cause and its own name, for
-// rows are never scored by another model unsaid.
+// standIn returns the first of the models that can be used, or the shipped one. The error names it and the
+// cause, so that everybody knows which model scores.
 func (m *models) standIn(models []modelstore.Installed, cause error) (*activeModel, error) {
 	problems := cause
 	for _, installed := range models {

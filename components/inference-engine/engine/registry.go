@@ -10,7 +10,7 @@ import (
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelnews"
+	"edgepdm/shared/modelevents"
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/modelstore/inbox"
 )
@@ -28,7 +28,7 @@ type registry struct {
 	config Config
 	now    func() time.Time
 	store  *modelstore.Store
-	news   *modelnews.Outbox
+	news   *modelevents.Outbox
 	inbox  *inbox.Inbox // nil: no model is taken
 	use    func(*activeModel, probation)
 	last   *event.ModelEvent // the last that was published

@@ -35,7 +35,7 @@ func (r *rig) ask(command string, again bool) (string, error) {
 			r.t.Fatal("the fetcher takes no requests")
 		}
 	}
-	return asking.Ask{
+	return asking.Call{
 		Component: event.ModelFetcher, WorkDir: r.env.WorkDir, Command: command, Arguments: event.ModelFetch{Again: again}, Timeout: patience,
 	}.Do(r.t.Context())
 }
@@ -91,7 +91,7 @@ func TestALookDuringALook(t *testing.T) {
 		first <- err
 	}()
 	<-begun
-	text, err := asking.Ask{
+	text, err := asking.Call{
 		Component: event.ModelFetcher, WorkDir: r.env.WorkDir, Command: event.CommandLook, Timeout: patience,
 		Progress: func(text string) {
 			if text == "a look is under way; the next one follows at once" {

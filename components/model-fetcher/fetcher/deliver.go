@@ -14,7 +14,7 @@ import (
 	"edgepdm/shared/modelstore/inbox"
 )
 
-// deliver downloads a model into the inbox, or goes on with that.
+// deliver downloads a model into the inbox, or resumes that.
 func (l *looker) deliver(ctx context.Context, o offer, again bool) error {
 	if err := l.sweep(o.id); err != nil {
 		return err

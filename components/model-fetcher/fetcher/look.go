@@ -14,7 +14,7 @@ import (
 	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelnews"
+	"edgepdm/shared/modelevents"
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
@@ -57,11 +57,11 @@ type looker struct {
 
 // memory is what looks keep from one Run to the next.
 type memory struct {
-	news    *modelnews.Outbox // events that the forwarder does not have
-	record  *Record           // nil until it was read
-	unsaved bool              // the record in memory is newer than the file
-	wrong   int               // fetches whose bytes were wrong, since the last decision
-	seen    string            // delivery whose finding was told
+	news    *modelevents.Outbox // events that the forwarder does not have
+	record  *Record             // nil until it was read
+	unsaved bool                // the record in memory is newer than the file
+	wrong   int                 // fetches whose bytes were wrong, since the last decision
+	seen    string              // delivery whose finding was told
 }
 
 // headway says whether a look that failed got further all the same.

@@ -129,8 +129,8 @@ func (r *Record) deliver(o offer, inbox string) {
 	r.Signers[o.event.Name] = o.key
 }
 
-// bound returns the version below which none of that name is taken, "" if there is none: that which a key signed that is
-// trusted no more bounds nothing.
+// bound returns the version below which none of that name is taken, "" if there is none: a version signed by a key
+// that is no longer trusted is no bound.
 func (r Record) bound(name string, trusted []ed25519.PublicKey) string {
 	signer := r.Signers[name]
 	if signer != "" && !slices.ContainsFunc(trusted, func(key ed25519.PublicKey) bool { return envelope.KeyID(key) == signer }) {

@@ -41,7 +41,7 @@ func status(ctx context.Context, args []string, s cli.Streams) error {
 	if err := showInbox(s.Out, inbox.Inbox{Dir: *dir}); err != nil {
 		return err
 	}
-	engine := request.Ask{Component: event.InferenceEngine, WorkDir: filepath.Join(filepath.Dir(filepath.Clean(work)), event.InferenceEngine), Command: event.CommandStatus}
+	engine := request.Call{Component: event.InferenceEngine, WorkDir: filepath.Join(filepath.Dir(filepath.Clean(work)), event.InferenceEngine), Command: event.CommandStatus}
 	if err := flags.Do(ctx, s, engine); err != nil {
 		return fmt.Errorf("the active model is not known: %w", err)
 	}
@@ -129,7 +129,7 @@ func look(ctx context.Context, args []string, s cli.Streams) error {
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
-	return flags.Do(ctx, s, request.Ask{Component: event.ModelFetcher, Command: event.CommandLook, Arguments: c})
+	return flags.Do(ctx, s, request.Call{Component: event.ModelFetcher, Command: event.CommandLook, Arguments: c})
 }
 
 const maxReason = 300 // bytes
@@ -146,5 +146,5 @@ func rollback(ctx context.Context, args []string, s cli.Streams) error {
 	if len(*reason) > maxReason {
 		return cli.Usagef("-reason: %d bytes, at most %d", len(*reason), maxReason)
 	}
-	return flags.Do(ctx, s, request.Ask{Component: event.InferenceEngine, Command: event.CommandRollback, Arguments: event.Rollback{Reason: *reason}})
+	return flags.Do(ctx, s, request.Call{Component: event.InferenceEngine, Command: event.CommandRollback, Arguments: event.Rollback{Reason: *reason}})
 }
