@@ -55,5 +55,5 @@ func testAlarm(ctx context.Context, args []string, s cli.Streams) error {
 	if err := c.Check(); err != nil {
 		return cli.Usagef("%v", err)
 	}
-	return flags.Do(ctx, s, request.Ask{Component: event.AlarmManager, Command: event.CommandTestAlarm, Arguments: c})
+	return flags.Do(ctx, s, request.Call{Component: event.AlarmManager, Command: event.CommandTestAlarm, Arguments: c})
 }

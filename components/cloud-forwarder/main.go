@@ -51,5 +51,5 @@ func replay(ctx context.Context, args []string, s cli.Streams) error {
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
-	return flags.Do(ctx, s, request.Ask{Component: event.CloudForwarder, Command: event.CommandReplay, Keep: replayKeep})
+	return flags.Do(ctx, s, request.Call{Component: event.CloudForwarder, Command: event.CommandReplay, Keep: replayKeep})
 }

@@ -34,7 +34,7 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
-	memory.Respect()
+	memory.ApplyLimit()
 	return component.Main(ctx, component.Spec[engine.Config]{
 		Name: event.InferenceEngine, Version: version, Default: engine.Default,
 		Run: (&engine.Engine{ShippedModel: *model, Now: time.Now}).Run,

@@ -29,16 +29,16 @@ type Spec[C any] struct {
 
 // Environment is what a component finds around it.
 type Environment struct {
-	Getenv   func(string) string
-	WorkDir  string // the component's own directory, kept between runs
-	Log      *slog.Logger
-	Level    *slog.LevelVar   // level of Log, set from the configuration
-	Now      func() time.Time // nil for time.Now
-	Settle   time.Duration    // wait for further configuration events before reading; a change of n leaves makes n events
-	Backoff  wait.Backoff     // between attempts to reconnect
-	Farewell time.Duration    // wait for the end of the process after the nucleus refused its token: a stop of the nucleus looks so
-	Stop     time.Duration    // for Run, to end after ctx ended: a file operation may hang; 0 for ever
-	Deaf     time.Duration    // without word of its own health messages, which the nucleus took, before subscriptions are made again
+	Getenv  func(string) string
+	WorkDir string // the component's own directory, kept between runs
+	Log     *slog.Logger
+	Level   *slog.LevelVar   // level of Log, set from the configuration
+	Now     func() time.Time // nil for time.Now
+	Settle  time.Duration    // wait for further configuration events before reading; a change of n leaves makes n events
+	Backoff wait.Backoff     // between attempts to reconnect
+	Grace   time.Duration    // wait for the end of the process after the nucleus refused its token: a stop of the nucleus looks so
+	Stop    time.Duration    // for Run, to end after ctx ended: a file operation may hang; 0 for ever
+	Deaf    time.Duration    // without word of its own health messages, which the nucleus took, before subscriptions are made again
 }
 
 // OSEnvironment is the environment of a process that a nucleus started: its working directory is the work directory.
@@ -47,7 +47,7 @@ func OSEnvironment() Environment {
 	return Environment{
 		Getenv: os.Getenv, WorkDir: ".", Level: level,
 		Log:    slog.New(NewLogHandler(os.Stdout, os.Stderr, level)),
-		Settle: 200 * time.Millisecond, Farewell: 5 * time.Second, Stop: 4500 * time.Millisecond, Deaf: 15 * time.Second, Backoff: wait.Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
+		Settle: 200 * time.Millisecond, Grace: 5 * time.Second, Stop: 4500 * time.Millisecond, Deaf: 15 * time.Second, Backoff: wait.Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
 	}
 }
 
@@ -95,7 +95,7 @@ func run[C any](ctx context.Context, spec Spec[C], env Environment) error {
 		client, err := connect(ctx, spec.Name, options, wait)
 		if errors.Is(err, ipc.ErrRefused) {
 			env.Log.Info("the nucleus refuses the token; it may be stopping", "error", err)
-			return farewell(ctx, env.Farewell, err)
+			return awaitEnd(ctx, env.Grace, err)
 		}
 		if err == nil {
 			options.AuthToken = client.Token()
@@ -133,9 +133,9 @@ func connect(ctx context.Context, name string, o ipc.Options, wait func(context.
 	return named, nil
 }
 
-// farewell gives the nucleus time to end the process, and returns nil when it does: a nucleus that stops breaks the
+// awaitEnd gives the nucleus time to end the process, and returns nil when it does: a nucleus that stops breaks the
 // connections and refuses the tokens before it ends its components.
-func farewell(ctx context.Context, wait time.Duration, refused error) error {
+func awaitEnd(ctx context.Context, wait time.Duration, refused error) error {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

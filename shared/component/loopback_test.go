@@ -178,7 +178,7 @@ func TestAStopOfTheNucleusIsNoFailure(t *testing.T) {
 	core := coretest.Start(t)
 	var log lines
 	env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.NewTextHandler(&log, nil)))
-	env.Farewell = patient
+	env.Grace = patient
 	heard := make(chan string, 1)
 	stop := start(t, env, echo(heard))
 	await(t, heard, "ready")
@@ -190,7 +190,7 @@ func TestAStopOfTheNucleusIsNoFailure(t *testing.T) {
 	if strings.Contains(log.String(), "level=ERROR") {
 		t.Error(log.String())
 	}
-	env.Farewell = time.Millisecond
+	env.Grace = time.Millisecond
 	err := component.Run(t.Context(), component.Spec[config]{
 		Name: name, Default: func() config { return config{} },
 		Run: func(context.Context, *component.Runtime, config) error { return nil },

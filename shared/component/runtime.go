@@ -47,7 +47,7 @@ func newRuntime(name, version string, env Environment) *Runtime {
 	if rt.now == nil {
 		rt.now = time.Now
 	}
-	rt.conditions = newConditions(env.Log, rt.now, env.Farewell, rt.ReportHealth)
+	rt.conditions = newConditions(env.Log, rt.now, env.Grace, rt.ReportHealth)
 	return rt
 }
 

@@ -31,7 +31,7 @@ func TestFormat1IsRead(t *testing.T) {
 	}
 	l := open(t, path, 10)
 	hear(t, l, []heard{{"a", 8, Gap{Missed: 2, Resumed: true}}})
-	if g, err := l.Note("press-2", "shadow", 14); err != nil || g.Missed != 1 {
+	if g, err := l.Record("press-2", "shadow", 14); err != nil || g.Missed != 1 {
 		t.Errorf("%+v, %v", g, err)
 	}
 	if l.Knows("no/name") {
@@ -62,7 +62,7 @@ func TestDamageMakesNoGap(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := open(t, path, 10)
-		g, err := l.Note("press-1", "a", 1002)
+		g, err := l.Record("press-1", "a", 1002)
 		if err != nil || g.Missed != 1 && g.Unheard != 1001 {
 			t.Fatalf("bit %d: %+v, %v", bit, g, err)
 		}

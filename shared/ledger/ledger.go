@@ -172,18 +172,18 @@ func (g Gap) Tally(missed *atomic.Uint64) {
 	}
 }
 
-// Note records a message, numbered from 1 in its epoch, and returns what its number tells. It is Hear and Keep in one.
-func (l *Ledger) Note(thing, epoch string, seq uint64) (Gap, error) {
-	g, err := l.Hear(thing, epoch, seq)
+// Record records a message, numbered from 1 in its epoch, and returns what its number tells. It is Observe and Commit in one.
+func (l *Ledger) Record(thing, epoch string, seq uint64) (Gap, error) {
+	g, err := l.Observe(thing, epoch, seq)
 	if err != nil || !g.New() {
 		return g, err
 	}
-	return g, l.Keep(thing, epoch, seq)
+	return g, l.Commit(thing, epoch, seq)
 }
 
-// Hear does what Note does in memory only: a message that was heard and is lost with the process, before Keep, is counted
+// Observe does what Record does in memory only: a message that was heard and is lost with the process, before Commit, is counted
 // as missed by the next one. A message that is not new moves nothing. The only error is ErrFull.
-func (l *Ledger) Hear(thing, epoch string, seq uint64) (Gap, error) {
+func (l *Ledger) Observe(thing, epoch string, seq uint64) (Gap, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.things[thing]
@@ -200,9 +200,9 @@ func (l *Ledger) Hear(thing, epoch string, seq uint64) (Gap, error) {
 	return s.hear(epoch, seq, now), nil
 }
 
-// Keep puts the number of a message that was heard, and is new, into the file. It is called in the order of Hear for each
+// Commit puts the number of a message that was heard, and is new, into the file. It is called in the order of Observe for each
 // thing.
-func (l *Ledger) Keep(thing, epoch string, seq uint64) error {
+func (l *Ledger) Commit(thing, epoch string, seq uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.things[thing]

@@ -48,7 +48,7 @@ func TestLedgerCountsGaps(t *testing.T) {
 		if c.reopen { // as a killed process leaves it: without close
 			l = open(t, path, 10)
 		}
-		got, err := l.Note(c.thing, c.epoch, c.seq)
+		got, err := l.Record(c.thing, c.epoch, c.seq)
 		got.Resumed = false
 		if want := (Gap{Missed: c.missed, Unheard: c.unheard, Repeated: c.repeated, Late: c.late}); err != nil || got != want {
 			t.Errorf("%s: %+v, %v; want %+v", c.what, got, err, want)
@@ -58,13 +58,13 @@ func TestLedgerCountsGaps(t *testing.T) {
 
 func TestLedgerIsBounded(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger"), 1)
-	if _, err := l.Note("p-1", "a", 1); err != nil {
+	if _, err := l.Record("p-1", "a", 1); err != nil {
 		t.Fatal(err)
 	}
 	if l.Admits("p-2") || !l.Admits("p-1") {
 		t.Error("admits the wrong thing")
 	}
-	if _, err := l.Note("p-2", "a", 1); !errors.Is(err, ErrFull) {
+	if _, err := l.Record("p-2", "a", 1); !errors.Is(err, ErrFull) {
 		t.Errorf("%v, want ErrFull", err)
 	}
 }
@@ -77,7 +77,7 @@ func TestASilentThingMakesRoom(t *testing.T) {
 	l.now = func() time.Time { return now }
 	note := func(thing string, seq uint64, want error) {
 		t.Helper()
-		if _, err := l.Note(thing, "a", seq); !errors.Is(err, want) {
+		if _, err := l.Record(thing, "a", seq); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", thing, err, want)
 		}
 	}
@@ -101,7 +101,7 @@ func TestASilentThingMakesRoom(t *testing.T) {
 	}
 	l = open(t, path, 2)
 	for thing, seq := range map[string]uint64{"p-1": 4, "p-3": 10} {
-		if gap, err := l.Note(thing, "a", seq); err != nil || gap != (Gap{Missed: 1, Resumed: true}) {
+		if gap, err := l.Record(thing, "a", seq); err != nil || gap != (Gap{Missed: 1, Resumed: true}) {
 			t.Errorf("%s after a restart: %+v, %v", thing, gap, err)
 		}
 	}
@@ -112,7 +112,7 @@ func TestLedgerSurvivesTornAndForeignFiles(t *testing.T) {
 	path := filepath.Join(dir, "ledger")
 	l := open(t, path, 10)
 	for _, thing := range []string{"p-1", "p-2"} {
-		if _, err := l.Note(thing, "a", 1); err != nil {
+		if _, err := l.Record(thing, "a", 1); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -128,11 +128,11 @@ func TestLedgerSurvivesTornAndForeignFiles(t *testing.T) {
 	for cut := range len(data) { // a torn tail: whole slots are kept, and the file can be extended
 		write(data[:cut])
 		l := open(t, path, 10)
-		if _, err := l.Note("p-3", "a", 7); err != nil {
+		if _, err := l.Record("p-3", "a", 7); err != nil {
 			t.Fatalf("cut at %d: %v", cut, err)
 		}
 		again := open(t, path, 10)
-		if got, err := again.Note("p-3", "a", 9); got.Missed != 1 || err != nil {
+		if got, err := again.Record("p-3", "a", 9); got.Missed != 1 || err != nil {
 			t.Fatalf("cut at %d: %+v, %v", cut, got, err)
 		}
 	}
@@ -140,7 +140,7 @@ func TestLedgerSurvivesTornAndForeignFiles(t *testing.T) {
 	spoiled[len(magic)] = 255 // the first slot's name is too long now
 	write(spoiled)
 	l = open(t, path, 10)
-	if got, err := l.Note("p-2", "a", 3); got.Missed != 1 || err != nil {
+	if got, err := l.Record("p-2", "a", 3); got.Missed != 1 || err != nil {
 		t.Errorf("beside a spoiled slot: %+v, %v", got, err)
 	}
 
@@ -159,20 +159,20 @@ func TestHeardAndNotKept(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger")
 	l := open(t, path, 10)
 	for seq := uint64(1); seq <= 5; seq++ {
-		if g, err := l.Hear("p-1", "a", seq); err != nil || g != (Gap{}) {
+		if g, err := l.Observe("p-1", "a", seq); err != nil || g != (Gap{}) {
 			t.Fatalf("%+v, %v", g, err)
 		}
 		if seq <= 3 {
-			if err := l.Keep("p-1", "a", seq); err != nil {
+			if err := l.Commit("p-1", "a", seq); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if g, err := l.Hear("p-1", "a", 5); err != nil || !g.Repeated {
+	if g, err := l.Observe("p-1", "a", 5); err != nil || !g.Repeated {
 		t.Errorf("%+v, %v", g, err)
 	}
 	l = open(t, path, 10) // as a killed process leaves it
-	if g, err := l.Hear("p-1", "a", 7); err != nil || g.Missed != 3 {
+	if g, err := l.Observe("p-1", "a", 7); err != nil || g.Missed != 3 {
 		t.Errorf("%+v, %v; want 4, 5 and 6 missed", g, err)
 	}
 }
@@ -184,7 +184,7 @@ func TestMemory(t *testing.T) {
 		seq  uint64
 		want Gap
 	}{{2, Gap{Unheard: 1}}, {4, Gap{Missed: 1}}, {4, Gap{Repeated: true}}} {
-		if g, err := l.Note("p-1", "a", c.seq); err != nil || g != c.want {
+		if g, err := l.Record("p-1", "a", c.seq); err != nil || g != c.want {
 			t.Errorf("%d: %+v, %v", c.seq, g, err)
 		}
 	}

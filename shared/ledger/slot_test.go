@@ -25,7 +25,7 @@ type heard struct {
 func hear(t *testing.T, l *Ledger, rows []heard) {
 	t.Helper()
 	for _, c := range rows {
-		got, err := l.Note("press-1", c.epoch, c.seq)
+		got, err := l.Record("press-1", c.epoch, c.seq)
 		if err != nil || got != c.want {
 			t.Errorf("%s %d: %+v, %v; want %+v", c.epoch, c.seq, got, err, c.want)
 		}
@@ -52,7 +52,7 @@ func TestOvertakenRows(t *testing.T) {
 		{1, 0}, {5, 3}, {3, 2}, {3, 2}, {4, 1}, {2, 0}, {2, 0}, {1, 0}, {70, 64}, {6, 63}, {5, 63}, {69, 62}, {200, 62 + 129}, {136, 62 + 128},
 		{135, 62 + 128}, {201, 62 + 128}, {136, 62 + 128}, {199, 62 + 127},
 	} {
-		g, err := l.Note("press-1", "a", c.seq)
+		g, err := l.Record("press-1", "a", c.seq)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +94,7 @@ func TestTwins(t *testing.T) {
 				if i%2 == 1 {
 					epoch, seq = "bbbb", 200_000+uint64(i/2)
 				}
-				g, err := l.Note("press-1", epoch, seq)
+				g, err := l.Record("press-1", epoch, seq)
 				if err != nil || g.Missed != 0 || g.Twin != (i+1 >= c.told) {
 					t.Fatalf("row %d: %+v, %v", i+1, g, err)
 				}
@@ -158,7 +158,7 @@ func TestSequencesAreBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger")
 	l := open(t, path, 1)
 	for i := range uint64(1000) {
-		if _, err := l.Note("press-1", "a", i<<40+1); err != nil {
+		if _, err := l.Record("press-1", "a", i<<40+1); err != nil {
 			t.Fatal(err)
 		}
 	}

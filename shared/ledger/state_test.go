@@ -107,7 +107,7 @@ func TestDamagedNumbersAreTold(t *testing.T) {
 
 func note(t *testing.T, l *Ledger, thing string, seq uint64) Gap {
 	t.Helper()
-	g, err := l.Note(thing, "e", seq)
+	g, err := l.Record(thing, "e", seq)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,13 +47,13 @@ func admit(need int64, all []bound) error {
 	return nil
 }
 
-// own is the soft limit that Respect set; 0 = none. What it was taken from counts, not this.
+// own is the soft limit that ApplyLimit set; 0 = none. What it was taken from counts, not this.
 var own atomic.Int64
 
-// Respect has Go collect garbage before a limit is met that would end the process. A GOMEMLIMIT stays.
-func Respect() { respect(bounds("/")) }
+// ApplyLimit has Go collect garbage before a limit is met that would end the process. A GOMEMLIMIT stays.
+func ApplyLimit() { applyLimit(bounds("/")) }
 
-func respect(all []bound) {
+func applyLimit(all []bound) {
 	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
 		return
 	}

@@ -97,7 +97,7 @@ func TestSoftLimit(t *testing.T) {
 	root := machine(t, map[string]string{
 		"proc/self/statm": "5000 2560 0 0 0 0 0", "proc/self/cgroup": "0::/", "sys/fs/cgroup/memory.max": "1000000000000",
 	})
-	respect(bounds(root))
+	applyLimit(bounds(root))
 	if got := debug.SetMemoryLimit(-1); got != 900_000_000_000 {
 		t.Errorf("the soft limit is %d", got)
 	}
@@ -105,7 +105,7 @@ func TestSoftLimit(t *testing.T) {
 		t.Errorf("the limit that follows from another one counts: %v", err)
 	}
 	debug.SetMemoryLimit(500_000_000_000)
-	respect(bounds(root))
+	applyLimit(bounds(root))
 	if got := debug.SetMemoryLimit(-1); got != 500_000_000_000 {
 		t.Errorf("GOMEMLIMIT became %d", got)
 	}

@@ -41,7 +41,7 @@ func (f *Flags) Find(component string) (string, error) {
 }
 
 // Do asks the component, and prints what it says.
-func (f *Flags) Do(ctx context.Context, s cli.Streams, a Ask) error {
+func (f *Flags) Do(ctx context.Context, s cli.Streams, a Call) error {
 	if f.timeout <= 0 || f.timeout > maxTimeout {
 		return cli.Usagef("-timeout: %v is not more than 0s and at most %v", f.timeout, maxTimeout)
 	}

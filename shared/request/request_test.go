@@ -17,34 +17,34 @@ const component = "com.edgepdm.Test"
 
 // rig is a work directory whose component ran.
 type rig struct {
-	t    *testing.T
-	work string
-	desk *Desk
-	now  time.Time
+	t      *testing.T
+	work   string
+	server *Server
+	now    time.Time
 }
 
 func newRig(t *testing.T) *rig {
 	r := &rig{t: t, work: t.TempDir(), now: time.Now()}
-	r.desk = r.newDesk()
-	if got := r.desk.Take(); len(got) != 0 {
+	r.server = r.newServer()
+	if got := r.server.Take(); len(got) != 0 {
 		t.Fatalf("taken are %v", got)
 	}
 	return r
 }
 
-func (r *rig) newDesk() *Desk {
-	return NewDesk(component, r.work, func() time.Time { return r.now }, slog.New(slog.DiscardHandler))
+func (r *rig) newServer() *Server {
+	return NewServer(component, r.work, func() time.Time { return r.now }, slog.New(slog.DiscardHandler))
 }
 
-func (r *rig) ask(command string, timeout time.Duration) Ask {
-	return Ask{Component: component, WorkDir: r.work, Command: command, Timeout: timeout}
+func (r *rig) call(command string, timeout time.Duration) Call {
+	return Call{Component: component, WorkDir: r.work, Command: command, Timeout: timeout}
 }
 
-// start begins to ask; the channel gets what came of it.
-func (r *rig) start(a Ask) <-chan result {
+// start begins a call; the channel gets what came of it.
+func (r *rig) start(c Call) <-chan result {
 	done := make(chan result, 1)
 	go func() {
-		text, err := a.Do(r.t.Context())
+		text, err := c.Do(r.t.Context())
 		done <- result{text, err}
 	}()
 	return done
@@ -61,7 +61,7 @@ func (r *rig) take() *Request {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-tick.C {
-		if got := r.desk.Take(); len(got) == 1 {
+		if got := r.server.Take(); len(got) == 1 {
 			return got[0]
 		}
 	}
@@ -93,7 +93,7 @@ func (r *rig) write(name, text string) {
 func TestACommandIsDoneAndAnswered(t *testing.T) {
 	r := newRig(t)
 	type arguments struct{ Thing string }
-	a := r.ask("paint", time.Minute)
+	a := r.call("paint", time.Minute)
 	a.Arguments = arguments{"press-1"}
 	var heard []string
 	a.Progress = func(text string) { heard = append(heard, text) }
@@ -103,7 +103,7 @@ func TestACommandIsDoneAndAnswered(t *testing.T) {
 	if err := q.Arguments(&got); err != nil || got.Thing != "press-1" || q.Command != "paint" || q.By == "" {
 		t.Errorf("taken is %+v with %+v, %v", q, got, err)
 	}
-	if again := r.desk.Take(); len(again) != 0 {
+	if again := r.server.Take(); len(again) != 0 {
 		t.Errorf("taken twice: %v", again)
 	}
 	q.Answer("it is \x1b[31mred\x07\nall of it", nil)
@@ -114,12 +114,12 @@ func TestACommandIsDoneAndAnswered(t *testing.T) {
 		t.Errorf("left are %v", left)
 	}
 
-	done = r.start(r.ask("paint", time.Minute))
+	done = r.start(r.call("paint", time.Minute))
 	r.take().Answer("", errors.New("there is no paint"))
 	if end := <-done; end.err == nil || end.err.Error() != "there is no paint" {
 		t.Errorf("%+v", end)
 	}
-	done = r.start(r.ask("sing", time.Minute))
+	done = r.start(r.call("sing", time.Minute))
 	r.take().Unknown()
 	if end := <-done; end.err == nil || !strings.Contains(end.err.Error(), `com.edgepdm.Test does not know the command "sing"`) {
 		t.Errorf("%+v", end)
@@ -129,26 +129,26 @@ func TestACommandIsDoneAndAnswered(t *testing.T) {
 // A command that nobody takes is withdrawn: it must not be done when nobody expects it any more.
 func TestACommandThatNobodyTakes(t *testing.T) {
 	r := newRig(t)
-	_, err := r.ask("paint", time.Millisecond).Do(t.Context())
+	_, err := r.call("paint", time.Millisecond).Do(t.Context())
 	if !errors.Is(err, ErrNotTaken) || !strings.Contains(err.Error(), "is it running") {
 		t.Errorf("%v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := r.ask("paint", time.Hour).Do(ctx); !errors.Is(err, ErrNotTaken) {
+	if _, err := r.call("paint", time.Hour).Do(ctx); !errors.Is(err, ErrNotTaken) {
 		t.Errorf("%v", err)
 	}
-	if left, taken := r.files(), r.desk.Take(); len(left)+len(taken) != 0 {
+	if left, taken := r.files(), r.server.Take(); len(left)+len(taken) != 0 {
 		t.Errorf("left are %v, taken %v", left, taken)
 	}
 
-	keep := r.ask("paint", time.Millisecond)
+	keep := r.call("paint", time.Millisecond)
 	keep.Keep = time.Hour
 	if _, err := keep.Do(t.Context()); !errors.Is(err, ErrWaits) {
 		t.Errorf("%v", err)
 	}
 	r.now = r.now.Add(59 * time.Minute)
-	if taken := r.desk.Take(); len(taken) != 1 {
+	if taken := r.server.Take(); len(taken) != 1 {
 		t.Errorf("taken are %v", taken)
 	}
 }
@@ -156,7 +156,7 @@ func TestACommandThatNobodyTakes(t *testing.T) {
 func TestACommandThatIsNotAnswered(t *testing.T) {
 	r := newRig(t)
 	told := make(chan string)
-	a := r.ask("paint", 500*time.Millisecond)
+	a := r.call("paint", 500*time.Millisecond)
 	a.Progress = func(text string) { told <- text }
 	done := r.start(a)
 	q := r.take()
@@ -175,10 +175,10 @@ func TestACommandThatIsNotAnswered(t *testing.T) {
 // At most once: what a process took and did not answer is not done by the next one, which says so.
 func TestARestartDoesNothingTwice(t *testing.T) {
 	r := newRig(t)
-	done := r.start(r.ask("paint", time.Minute))
+	done := r.start(r.call("paint", time.Minute))
 	r.take().Progress("one wall")
-	r.desk = r.newDesk()
-	if again := r.desk.Take(); len(again) != 0 {
+	r.server = r.newServer()
+	if again := r.server.Take(); len(again) != 0 {
 		t.Errorf("taken twice: %v", again)
 	}
 	end := <-done
@@ -187,11 +187,11 @@ func TestARestartDoesNothingTwice(t *testing.T) {
 	}
 
 	// Killed between the answer and the end: the answer stands.
-	done = r.start(r.ask("paint", time.Minute))
+	done = r.start(r.call("paint", time.Minute))
 	q := r.take()
 	r.write(q.id+suffixAnswer, `{"v":1,"state":"done","text":"painted"}`)
-	r.desk = r.newDesk()
-	r.desk.Take()
+	r.server = r.newServer()
+	r.server.Take()
 	if end := <-done; end.text != "painted" || end.err != nil {
 		t.Errorf("%+v", end)
 	}
@@ -220,7 +220,7 @@ func TestWhatIsNoRequest(t *testing.T) {
 		"LARGE":  {strings.Repeat(" ", maxFile+1), "more than 16384 bytes"},
 	} {
 		r.write(id+suffixRequest, c.text)
-		if taken := r.desk.Take(); len(taken) != 0 {
+		if taken := r.server.Take(); len(taken) != 0 {
 			t.Errorf("%s: taken are %v", id, taken)
 		}
 		var a answer
@@ -239,12 +239,12 @@ func TestWhatIsNoRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.write("not an id"+suffixRequest, encode(message{V: format, ID: "not an id", Created: r.now, Valid: 60}))
-	if taken := r.desk.Take(); len(taken) != 0 {
+	if taken := r.server.Take(); len(taken) != 0 {
 		t.Errorf("taken are %v", taken)
 	}
 	// What nobody fetches goes.
 	r.now = r.now.Add(2 * keepFor)
-	r.desk.Take()
+	r.server.Take()
 	for _, name := range r.files() {
 		if strings.HasSuffix(name, suffixAnswer) {
 			t.Errorf("%s is left", name)
@@ -263,7 +263,7 @@ func TestManyRequestsAreTakenInTurn(t *testing.T) {
 		}
 		r.write(id+suffixRequest, string(text))
 	}
-	if first, second := len(r.desk.Take()), len(r.desk.Take()); first != maxTake || second != 1 {
+	if first, second := len(r.server.Take()), len(r.server.Take()); first != maxTake || second != 1 {
 		t.Errorf("taken are %d, then %d", first, second)
 	}
 }
@@ -271,7 +271,7 @@ func TestManyRequestsAreTakenInTurn(t *testing.T) {
 // A component that has not run has no folder, and none is made. A link does not lead root elsewhere.
 func TestWhereNoComponentRan(t *testing.T) {
 	work, other := t.TempDir(), t.TempDir()
-	a := Ask{Component: component, WorkDir: work, Command: "paint", Timeout: time.Minute}
+	a := Call{Component: component, WorkDir: work, Command: "paint", Timeout: time.Minute}
 	if _, err := a.Do(t.Context()); err == nil || !strings.Contains(err.Error(), "has not run there yet") {
 		t.Errorf("%v", err)
 	}
@@ -299,7 +299,7 @@ func TestRootLeavesWhatTheComponentCanRead(t *testing.T) {
 	if err := os.Chown(dir, 12345, 12346); err != nil {
 		t.Fatal(err)
 	}
-	a := r.ask("paint", time.Millisecond)
+	a := r.call("paint", time.Millisecond)
 	a.Keep = time.Hour
 	if _, err := a.Do(t.Context()); !errors.Is(err, ErrWaits) {
 		t.Fatal(err)

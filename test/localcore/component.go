@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"edgepdm/shared/recipe"
+	"edgepdm/test/localcore/nucleus"
 )
 
 // component runs one component. Its goroutine alone starts and stops processes and changes the state, as the nucleus's
@@ -32,7 +33,7 @@ type component struct {
 	// The goroutine's own.
 	proc      *process
 	step      string // of proc: install or run
-	who       *principal
+	who       *nucleus.Principal
 	deadline  <-chan time.Time // of proc
 	stopTimer func() bool
 	retry     <-chan time.Time      // of the next start after an error
@@ -55,9 +56,9 @@ const (
 type action struct {
 	kind  actionKind
 	spec  *spec
-	state State           // of actReport
-	from  *principal      // of actReport
-	hurry <-chan struct{} // ends the patience of a stop
+	state State              // of actReport
+	from  *nucleus.Principal // of actReport
+	hurry <-chan struct{}    // ends the patience of a stop
 	done  chan struct{}
 }
 
@@ -97,36 +98,24 @@ func (c *component) state() State {
 	return c.status.State
 }
 
-// changeClassic says what a deployment has to do to bring the component to next: a changed version or install script
-// installs it again, changed other lifecycle text restarts it, and one that is BROKEN is taken up again when it is named.
-func changeClassic(c *component, next *spec, named, _ bool) actionKind {
+// change says what a deployment has to do to bring the component to next. Of nucleus lite only another version, or a
+// configuration merged by the cloud, restarts what runs, whatever its scripts are now; they are read again at the next
+// start. On a classic nucleus a changed version or install script installs it again, changed other lifecycle text restarts
+// it, and one that is BROKEN is taken up again when it is named.
+func (c *component) change(next *spec, named, merged bool) actionKind {
 	c.core.mu.Lock()
 	defer c.core.mu.Unlock()
-	now := c.spec
+	now, broken := c.spec, c.status.State == StateBroken
 	switch {
-	case now == nil, now.version != next.version, !reflect.DeepEqual(now.install, next.install):
+	case now == nil || now.version != next.version,
+		broken && (named || c.core.lite),
+		!c.core.lite && !reflect.DeepEqual(now.install, next.install):
 		return actInstall
-	case !reflect.DeepEqual(now.run, next.run), !maps.Equal(now.setenv, next.setenv):
-		if c.status.State == StateBroken {
+	case c.core.lite && merged,
+		!c.core.lite && (!reflect.DeepEqual(now.run, next.run) || !maps.Equal(now.setenv, next.setenv)):
+		if broken {
 			return actInstall
 		}
-		return actStart
-	case named && c.status.State == StateBroken:
-		return actInstall
-	}
-	return actAdopt
-}
-
-// changeLite says the same for nucleus lite: only another version, or a configuration merged by the cloud, restarts what
-// runs, whatever its scripts are now; they are read again at the next start.
-func changeLite(c *component, next *spec, _, merged bool) actionKind {
-	c.core.mu.Lock()
-	defer c.core.mu.Unlock()
-	now := c.spec
-	switch {
-	case now == nil, now.version != next.version, c.status.State == StateBroken:
-		return actInstall
-	case merged:
 		return actStart
 	}
 	return actAdopt
@@ -157,8 +146,17 @@ func (c *component) quit(ctx context.Context) {
 	<-c.done
 }
 
-// report is UpdateState by the process of p; one that has ended meanwhile has nothing to report.
-func (c *component) report(p *principal, s State) { c.send(action{kind: actReport, state: s, from: p}) }
+// Report is UpdateState by the process of p; one that has ended meanwhile has nothing to report.
+func (c *component) Report(p *nucleus.Principal, s string) {
+	c.send(action{kind: actReport, state: State(s), from: p})
+}
+
+// RunsAs tells whether the component's process group is the given one. Its own goroutine must not call it.
+func (c *component) RunsAs(group int) bool {
+	c.core.mu.Lock()
+	defer c.core.mu.Unlock()
+	return group == c.status.PID
+}
 
 func (c *component) loop() {
 	defer close(c.done)
@@ -267,12 +265,12 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 
 // exec starts a step's script under a new token.
 func (c *component) exec(name string, st *recipe.Step, timeout time.Duration) error {
-	if c.core.dialect.unlock != nil {
-		if err := c.core.dialect.unlock(c.spec); err != nil {
+	if !c.core.lite {
+		if err := c.core.unlock(c.spec); err != nil {
 			return err
 		}
 	}
-	who := c.core.server.issue(c.name, c)
+	who := c.core.server.Issue(c.name, c)
 	script := fmt.Sprintf("services.%s.lifecycle.%s", c.name, name)
 	if st.Object {
 		script += ".Script"
@@ -287,7 +285,7 @@ func (c *component) exec(name string, st *recipe.Step, timeout time.Duration) er
 			}
 		})
 	if err != nil {
-		c.core.server.revoke(who)
+		c.core.server.Revoke(who)
 		return err
 	}
 	c.proc, c.step, c.who = proc, name, who
@@ -307,7 +305,7 @@ func (c *component) exec(name string, st *recipe.Step, timeout time.Duration) er
 
 // gone cleans up behind a process that has ended.
 func (c *component) gone(e exit) {
-	c.core.server.revoke(c.who)
+	c.core.server.Revoke(c.who)
 	if c.stopTimer != nil {
 		c.stopTimer()
 	}
@@ -349,8 +347,8 @@ func (c *component) fail() {
 	times := c.errors[from]
 	if len(times) > 0 {
 		since := times[len(times)-1]
-		if c.core.dialect.fixedWindow {
-			since = times[0]
+		if c.core.lite {
+			since = times[0] // StartLimitIntervalSec counts from the first start on
 		}
 		if now.Sub(since) >= c.core.opts.ErrorReset {
 			times = nil

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"edgepdm/shared/ipc/eventstream"
+	"edgepdm/test/localcore/classic"
 )
 
 func TestSlowSubscriberIsClosedAndNobodyElse(t *testing.T) {
@@ -75,7 +76,7 @@ func TestFramesThatAreNotAcceptable(t *testing.T) {
 	}{
 		{"wrong CRC", spoiled, []string{"closed"}, "check message CRC"},
 		{"larger than 24 MiB", tooLarge, []string{"closed"}, "frame exceeds the limit"},
-		{"without its headers", bare, []string{"6 0 0 | " + badMessage, "closed"}, "IPC protocol violated"},
+		{"without its headers", bare, []string{"6 0 0 | " + classic.BadMessage, "closed"}, "IPC protocol violated"},
 		{"half a frame", good[:len(good)/2], nil, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -120,8 +121,6 @@ func TestConnectionsOfOneToken(t *testing.T) {
 	}
 	clients[1].nc.Close()
 	eventually(t, "a connection that ended leaves no subscription", func() bool {
-		f.core.pubsub.mu.Lock()
-		defer f.core.pubsub.mu.Unlock()
-		return len(f.core.pubsub.subs) == len(clients)-1
+		return f.core.pubsub.Count() == len(clients)-1
 	})
 }

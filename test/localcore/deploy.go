@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	"edgepdm/shared/durable"
 	"edgepdm/shared/recipe"
+	"edgepdm/test/localcore/nucleus"
 )
 
 // Deployment is a local deployment, as `greengrass-cli deployment create` and `ggl-cli deploy` make it. What earlier
@@ -85,13 +87,13 @@ func (c *Core) Deploy(ctx context.Context, d Deployment) error {
 	asked := make(map[string]map[string]any) // who is asked about a changed configuration
 	for _, name := range order {
 		r := p.recipes[name]
-		m, err := r.ManifestFor(c.dialect.hostPlatform(), c.dialect.needsRuntime)
+		m, err := r.ManifestFor(c.hostPlatform(), c.lite)
 		if err != nil {
 			return err
 		}
-		configs[name] = c.store.resolve(name, c.defaults(r), changes[name], now)
-		before, _ := c.store.get(name, nil)
-		if comp, running := c.component(name); running && !equal(before, configs[name]) && comp.recipe.Version == r.Version {
+		configs[name] = c.store.Resolve(name, c.defaults(r), changes[name], now)
+		before, _ := c.store.Get(name, nil)
+		if comp, running := c.component(name); running && !reflect.DeepEqual(before, configs[name]) && comp.recipe.Version == r.Version {
 			asked[name] = configs[name] // another version may have other keys
 		}
 		if specs[name], err = c.resolveSpec(r, m, configs[name]); err != nil {
@@ -100,16 +102,16 @@ func (c *Core) Deploy(ctx context.Context, d Deployment) error {
 	}
 	for name := range changes {
 		if c.externals[name] {
-			configs[name] = c.store.resolve(name, nil, changes[name], now)
+			configs[name] = c.store.Resolve(name, nil, changes[name], now)
 			asked[name] = configs[name]
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(configs)) {
-		if err := c.dialect.checkConfiguration(configs[name]); err != nil {
+		if err := c.dialect.CheckConfiguration(configs[name]); err != nil {
 			return fmt.Errorf("deploy %s: %w", name, err)
 		}
 	}
-	if err := c.validate(ctx, asked); err != nil {
+	if err := c.dialect.Validate(ctx, asked); err != nil {
 		return fmt.Errorf("deploy: %w", err)
 	}
 
@@ -128,13 +130,13 @@ func (c *Core) Deploy(ctx context.Context, d Deployment) error {
 }
 
 // checkUpdates drops the changes that the nucleus does not apply: those of components that are no roots.
-func (c *Core) checkUpdates(changes map[string]configChange, p *plan, fromCloud bool) error {
+func (c *Core) checkUpdates(changes map[string]nucleus.Change, p *plan, fromCloud bool) error {
 	for _, name := range slices.Sorted(maps.Keys(changes)) {
 		_, isRoot := p.roots[name]
 		switch {
 		case p.recipes[name] == nil && !c.externals[name]:
 			return fmt.Errorf("update configuration of %s: there is no such component", name)
-		case !isRoot && !c.externals[name] && (fromCloud || !c.dialect.mergesAll):
+		case !isRoot && !c.externals[name] && (fromCloud || !c.lite):
 			c.log.Warn("configuration of a component that is no root of the deployment is dropped", "component", name)
 			delete(changes, name)
 		}
@@ -147,14 +149,14 @@ func (c *Core) fetch(p *plan, d Deployment) error {
 	if len(d.Components) == 0 {
 		return nil
 	}
-	if c.dialect.fetchTree != nil {
-		if err := c.dialect.fetchTree(d.Stage); err != nil {
+	if c.lite {
+		if err := c.fetchLite(d.Stage); err != nil {
 			return err
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.recipes)) {
 		r := p.recipes[name]
-		m, err := r.ManifestFor(c.dialect.hostPlatform(), c.dialect.needsRuntime)
+		m, err := r.ManifestFor(c.hostPlatform(), c.lite)
 		if err != nil {
 			return err
 		}
@@ -163,7 +165,12 @@ func (c *Core) fetch(p *plan, d Deployment) error {
 				return fmt.Errorf("deploy %s: artifact %s: the local core does not unpack archives", name, a.URI)
 			}
 		}
-		if err := c.dialect.fetch(d.Stage, r, m); err != nil {
+		if c.lite {
+			err = c.present(r, m)
+		} else {
+			err = c.fetchClassic(d.Stage, r, m)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -172,7 +179,7 @@ func (c *Core) fetch(p *plan, d Deployment) error {
 
 // defaults returns the configuration that a recipe gives by default.
 func (c *Core) defaults(r *recipe.Recipe) map[string]any {
-	if c.dialect.textScalars {
+	if c.lite {
 		return r.TextDefaults
 	}
 	return r.Defaults
@@ -203,11 +210,11 @@ func Staged(stage string) (map[string]string, error) {
 	return newest, nil
 }
 
-func parseUpdates(updates map[string]any) (map[string]configChange, error) {
-	out := make(map[string]configChange)
+func parseUpdates(updates map[string]any) (map[string]nucleus.Change, error) {
+	out := make(map[string]nucleus.Change)
 	for _, name := range slices.Sorted(maps.Keys(updates)) {
 		at := "configuration update of " + name
-		v, err := normalise(at, updates[name])
+		v, err := nucleus.Normalise(at, updates[name])
 		if err != nil {
 			return nil, err
 		}
@@ -220,17 +227,17 @@ func parseUpdates(updates map[string]any) (map[string]configChange, error) {
 	return out, nil
 }
 
-func parseUpdate(at string, v any) (change configChange, err error) {
+func parseUpdate(at string, v any) (change nucleus.Change, err error) {
 	m, isObject := v.(map[string]any)
 	if !isObject && v != nil {
 		return change, fmt.Errorf("%s: must be an object", at)
 	}
-	for _, key := range sortedKeys(m) {
+	for _, key := range nucleus.SortedKeys(m) {
 		if key != "merge" && key != "reset" {
 			return change, fmt.Errorf("%s.%s: unknown key; known here: merge, reset", at, key)
 		}
 	}
-	if change.merge, isObject = m["merge"].(map[string]any); !isObject && m["merge"] != nil {
+	if change.Merge, isObject = m["merge"].(map[string]any); !isObject && m["merge"] != nil {
 		return change, fmt.Errorf("%s.merge: must be an object", at)
 	}
 	pointers, isList := m["reset"].([]any)
@@ -242,7 +249,7 @@ func parseUpdate(at string, v any) (change configChange, err error) {
 		if !isText || pointer != "" && pointer[0] != '/' {
 			return change, fmt.Errorf("%s.reset[%d]: must be a JSON pointer", at, i)
 		}
-		change.reset = append(change.reset, pointerPath(pointer))
+		change.Reset = append(change.Reset, pointerPath(pointer))
 	}
 	return change, nil
 }
@@ -261,14 +268,14 @@ func pointerPath(pointer string) []string {
 
 // configure makes values the component's configuration, its accessControl its grants, and leaves a copy in config/.
 func (c *Core) configure(name string, values map[string]any, now int64) {
-	c.store.replace(name, values, now)
+	c.store.Replace(name, values, now)
 	var accessControl any
 	for key, v := range values {
-		if isAccessControl(key) {
+		if strings.EqualFold(key, "accessControl") {
 			accessControl = v
 		}
 	}
-	c.authz.load(name, accessControl)
+	c.authz.Load(name, accessControl)
 	text, err := json.MarshalIndent(values, "", "  ")
 	if err == nil {
 		err = durable.WriteFileAtomic(filepath.Join(c.opts.Root, "config", name+".json"), append(text, '\n'), 0o600)
@@ -288,8 +295,8 @@ func (c *Core) remove(ctx context.Context, stay map[string]*recipe.Recipe) error
 			continue
 		}
 		comp, _ := c.component(name)
-		if c.dialect.policiesFirst {
-			c.authz.forget(name)
+		if !c.lite {
+			c.authz.Forget(name)
 		}
 		comp.quit(ctx)
 		c.mu.Lock()
@@ -297,15 +304,15 @@ func (c *Core) remove(ctx context.Context, stay map[string]*recipe.Recipe) error
 		c.order = slices.DeleteFunc(c.order, func(n string) bool { return n == name })
 		c.mu.Unlock()
 		delete(c.previous, name)
-		c.store.remove(name)
-		c.authz.forget(name)
+		c.store.Remove(name)
+		c.authz.Forget(name)
 	}
 	return ctx.Err()
 }
 
 // bringUp starts what is new, and restarts what changed, in order.
 func (c *Core) bringUp(ctx context.Context, order []string, recipes map[string]*recipe.Recipe, specs map[string]*spec,
-	changes map[string]configChange, d Deployment) error {
+	changes map[string]nucleus.Change, d Deployment) error {
 	todo := make(map[string]actionKind)
 	late := false
 	for _, name := range order {
@@ -313,11 +320,11 @@ func (c *Core) bringUp(ctx context.Context, order []string, recipes map[string]*
 		if running {
 			_, named := d.Components[name]
 			_, updated := changes[name]
-			todo[name] = c.dialect.change(comp, specs[name], named, updated && d.FromCloud)
+			todo[name] = comp.change(specs[name], named, updated && d.FromCloud)
 			c.mu.Lock()
 			if old := comp.recipe.Version; old != recipes[name].Version {
 				c.previous[name] = old
-			} else if todo[name] == actStart && c.dialect.hot {
+			} else if todo[name] == actStart && c.lite {
 				late = true
 			}
 			comp.recipe = recipes[name]

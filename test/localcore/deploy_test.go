@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"edgepdm/test/localcore/nucleus"
 )
 
 func TestDeployErrors(t *testing.T) {
@@ -111,7 +113,7 @@ func TestDeployChanges(t *testing.T) {
 	if got := pids(); got[0] == first[0] || got[1] != first[1] {
 		t.Errorf("a change of lifecycle text must restart the component, and only it: %v, then %v", first, got)
 	}
-	if config, _ := f.core.Configuration("com.test.A"); string(appendGson(nil, config)) != `{"deep":{"x":1},"n":2,"text":"b"}` {
+	if config, _ := f.core.Configuration("com.test.A"); string(f.core.dialect.AppendJSON(nil, config)) != `{"deep":{"x":1},"n":2,"text":"b"}` {
 		t.Errorf("configuration is %v", config)
 	}
 
@@ -122,7 +124,7 @@ func TestDeployChanges(t *testing.T) {
 	if got, s := pids(), f.status("com.test.A"); got[0] == second[0] || s.Version != "1.1.0" || s.State != StateRunning {
 		t.Errorf("upgrade: %v, then %v, %+v", second, got, s)
 	}
-	if config, _ := f.core.Configuration("com.test.A"); string(appendGson(nil, config)) != `{"deep":{"x":1},"n":2,"new":true,"text":"b"}` {
+	if config, _ := f.core.Configuration("com.test.A"); string(f.core.dialect.AppendJSON(nil, config)) != `{"deep":{"x":1},"n":2,"new":true,"text":"b"}` {
 		t.Errorf("configuration after the upgrade is %v", config) // what is there stays, new keys get their defaults
 	}
 
@@ -162,7 +164,7 @@ func TestGrantsAreReported(t *testing.T) {
 	report := func() []string {
 		var got []string
 		for _, g := range f.core.Grants() {
-			got = append(got, fmt.Sprint(strings.TrimPrefix(g.Operation, operationPrefix), " ", g.Resource, " ", g.Enforced, " ", g.Used))
+			got = append(got, fmt.Sprint(strings.TrimPrefix(g.Operation, nucleus.OperationPrefix), " ", g.Resource, " ", g.Enforced, " ", g.Used))
 		}
 		return got
 	}
@@ -173,7 +175,7 @@ func TestGrantsAreReported(t *testing.T) {
 		t.Errorf("grants %q\nwant   %q", got, want)
 	}
 	denials := f.core.Denials()
-	if len(denials) != 1 || denials[0] != (Denial{"com.test.A", pubsubService, operationPrefix + "PublishToTopic", "denied", 2}) {
+	if len(denials) != 1 || fmt.Sprint(denials[0]) != "{com.test.A aws.greengrass.ipc.pubsub aws.greengrass#PublishToTopic denied 2}" {
 		t.Errorf("denials %+v", denials)
 	}
 	for _, text := range []string{"operation not registered", "resource is not valid"} {
@@ -205,21 +207,21 @@ func TestConfigurationOperations(t *testing.T) {
 		{"GetConfiguration", `{"keyPath":["a.b/c"],"componentName":null}`, `{"componentName":"com.test.A","value":{"a.b/c":"odd"}}`},
 		{"GetConfiguration", `{"keyPath":["M","K"]}`, `{"componentName":"com.test.A","value":{"d":"\u003d"}}`},
 		{"GetConfiguration", `{"keyPath":["l"]}`, `{"componentName":"com.test.A","value":{"l":[1,{"a":2}]}}`},
-		{"GetConfiguration", `{"keyPath":["l","0"]}`, failed(resourceNotFound, "Key not found")},
+		{"GetConfiguration", `{"keyPath":["l","0"]}`, failed(nucleus.ResourceNotFound, "Key not found")},
 		{"GetConfiguration", `{"componentName":"com.test.Other"}`, `{"componentName":"com.test.Other","value":{"accessControl":{"aws.greengrass.ipc.pubsub":{"p":{"operations":["*"],"resources":["*"]}}},"x":1}}`},
-		{"GetConfiguration", `{"componentName":"com.test.None"}`, failed(resourceNotFound, "Key not found")},
-		{"UpdateConfiguration", `{"valueToMerge":{"num":8}}`, failed(invalidArguments, "Timestamp is required")},
-		{"UpdateConfiguration", `{"timestamp":1.0}`, failed(invalidArguments, "ValueToMerge is required")},
+		{"GetConfiguration", `{"componentName":"com.test.None"}`, failed(nucleus.ResourceNotFound, "Key not found")},
+		{"UpdateConfiguration", `{"valueToMerge":{"num":8}}`, failed(nucleus.InvalidArguments, "Timestamp is required")},
+		{"UpdateConfiguration", `{"timestamp":1.0}`, failed(nucleus.InvalidArguments, "ValueToMerge is required")},
 		{"UpdateConfiguration", `{"timestamp":1.0,"valueToMerge":8}`, "text/plain"},
 		{"UpdateConfiguration", `{"timestamp":"1","valueToMerge":{}}`, "text/plain"},
-		{"UpdateConfiguration", `{"timestamp":1.0,"valueToMerge":{"num":8}}`, failed(failedCondition, "Proposed timestamp is older than the config\\u0027s latest modified timestamp")},
-		{"UpdateConfiguration", `{"timestamp":` + now + `,"valueToMerge":{"accessControl":{}}}`, failed(invalidArguments, "Config update is not allowed for following fields [accessControl]")},
-		{"UpdateConfiguration", `{"timestamp":` + now + `,"keyPath":["accesscontrol","x"],"valueToMerge":{}}`, failed(invalidArguments, "Config update is not allowed for following fields [accessControl]")},
+		{"UpdateConfiguration", `{"timestamp":1.0,"valueToMerge":{"num":8}}`, failed("FailedUpdateConditionCheckError", "Proposed timestamp is older than the config\\u0027s latest modified timestamp")},
+		{"UpdateConfiguration", `{"timestamp":` + now + `,"valueToMerge":{"accessControl":{}}}`, failed(nucleus.InvalidArguments, "Config update is not allowed for following fields [accessControl]")},
+		{"UpdateConfiguration", `{"timestamp":` + now + `,"keyPath":["accesscontrol","x"],"valueToMerge":{}}`, failed(nucleus.InvalidArguments, "Config update is not allowed for following fields [accessControl]")},
 		{"UpdateConfiguration", `{"timestamp":` + now + `,"componentName":"com.test.Other","keyPath":["m"],"valueToMerge":{"k":{"d":8},"accessControl":null}}`, "{}"},
 		{"GetConfiguration", `{"keyPath":["m"]}`, `{"componentName":"com.test.A","value":{"accessControl":null,"k":{"d":8.0}}}`},
-		{"UpdateConfiguration", `{"timestamp":` + now + `,"keyPath":["num"],"valueToMerge":{"x":1}}`, failed(invalidArguments, "num in com.test.A is already a leaf, cannot become a container")},
-		{"SubscribeToConfigurationUpdate", `{"keyPath":["none"]}`, failed(resourceNotFound, "Key not found")},
-		{"SubscribeToConfigurationUpdate", `{"componentName":"com.test.None","keyPath":[]}`, failed(resourceNotFound, "Key not found")},
+		{"UpdateConfiguration", `{"timestamp":` + now + `,"keyPath":["num"],"valueToMerge":{"x":1}}`, failed(nucleus.InvalidArguments, "num in com.test.A is already a leaf, cannot become a container")},
+		{"SubscribeToConfigurationUpdate", `{"keyPath":["none"]}`, failed(nucleus.ResourceNotFound, "Key not found")},
+		{"SubscribeToConfigurationUpdate", `{"componentName":"com.test.None","keyPath":[]}`, failed(nucleus.ResourceNotFound, "Key not found")},
 	} {
 		got := c.call(i+1, s.op, s.request)
 		head, want := fmt.Sprintf("0 2 %d model=%sResponse | ", i+1, s.op), s.want
@@ -252,7 +254,7 @@ func TestExternals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := fmt.Sprintf("SVCUID=%s\n%s=%s\n", token, socketVariable, f.core.SocketPath()); string(text) != want {
+	if want := fmt.Sprintf("SVCUID=%s\n%s=%s\n", token, nucleus.SocketVariable, f.core.SocketPath()); string(text) != want {
 		t.Errorf("environment file is %s, want %s", text, want)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode() != 0o600 {
@@ -327,7 +329,7 @@ func TestLongRoot(t *testing.T) {
 	long := filepath.Join(t.TempDir(), strings.Repeat("long/", 25))
 	f := newFixture(t, func(o *Options) { o.Root = long })
 	out := f.fifo("com.test.A", "out")
-	f.deploy(staged{name: "com.test.A", lifecycle: `{run: 'echo $` + socketVariable + ` > out; test -S $` + socketVariable + ` && exec sleep 1000'}`})
+	f.deploy(staged{name: "com.test.A", lifecycle: `{run: 'echo $` + nucleus.SocketVariable + ` > out; test -S $` + nucleus.SocketVariable + ` && exec sleep 1000'}`})
 	if got := f.hear(out); got != "../../ipc.socket" {
 		t.Errorf("the component gets %s", got)
 	}

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"edgepdm/shared/ipc/eventstream"
+	"edgepdm/test/localcore/nucleus"
 )
 
 // patience bounds every wait of a test; none is expected to come near it.
@@ -85,8 +85,8 @@ func (f *fixture) close() {
 		if err := pprof.Lookup("goroutine").WriteTo(&stacks, 1); err != nil {
 			f.t.Fatal(err)
 		}
-		for _, kind := range []string{"component", "conn", "server", "process"} {
-			if strings.Contains(stacks.String(), "localcore.(*"+kind+")") {
+		for _, kind := range []string{"localcore.(*component)", "localcore.(*process)", "nucleus.(*Conn)", "nucleus.(*Server)"} {
+			if strings.Contains(stacks.String(), kind) {
 				return false
 			}
 		}
@@ -266,8 +266,8 @@ func (c *client) send(text string) {
 		case "version":
 			m.Version = v
 		case "op":
-			m.Operation = operationPrefix + v
-			m.ServiceModelType = operationPrefix + v + "Request"
+			m.Operation = nucleus.OperationPrefix + v
+			m.ServiceModelType = nucleus.OperationPrefix + v + "Request"
 			m.ContentType = eventstream.ContentTypeJSON
 		case "rawop":
 			m.Operation = v
@@ -310,7 +310,7 @@ func (c *client) recv() string {
 	}
 	text := fmt.Sprintf("%d %d %d", m.Type, m.Flags, m.StreamID)
 	for _, h := range [][2]string{{"version", m.Version}, {"rawop", m.Operation}, {"ct", m.ContentType},
-		{"model", strings.TrimPrefix(m.ServiceModelType, operationPrefix)}} {
+		{"model", strings.TrimPrefix(m.ServiceModelType, nucleus.OperationPrefix)}} {
 		if h[1] != "" && h != [2]string{"ct", eventstream.ContentTypeJSON} {
 			text += " " + h[0] + "=" + h[1]
 		}
@@ -328,21 +328,6 @@ func (c *client) expect(want string) {
 	c.t.Helper()
 	if got := c.recv(); got != want {
 		c.t.Fatalf("got  %s\nwant %s", got, want)
-	}
-}
-
-// expectStreams receives as many frames as are wanted. Those of one stream come in the order given; the order of streams is no
-// promise.
-func (c *client) expectStreams(want ...string) {
-	c.t.Helper()
-	stream := func(text string) string { return append(strings.Fields(text), "", "", "")[2] }
-	for range len(want) {
-		got := c.recv()
-		i := slices.IndexFunc(want, func(text string) bool { return stream(text) == stream(got) })
-		if i < 0 || want[i] != got {
-			c.t.Fatalf("got  %s\nwant of each stream the first of %q", got, want)
-		}
-		want = slices.Delete(slices.Clone(want), i, i+1)
 	}
 }
 

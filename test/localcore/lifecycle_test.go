@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"edgepdm/test/localcore/nucleus"
 )
 
 // trace records the states of all components.
@@ -284,15 +286,13 @@ func TestCloseStopsInReverseOrderAndHurries(t *testing.T) {
 	}
 }
 
-func TestEnvironment(t *testing.T) {
-	t.Setenv("SECRET_OF_THE_HOST", "x")
-	f := newFixture(t, func(o *Options) { o.ThingName, o.Region = "thing", "eu-west-1" })
-	f.deploy(staged{name: "com.test.A", config: "{n: 7}",
-		lifecycle: `{Setenv: {FROM_LIFECYCLE: "1", BOTH: lifecycle}, run: {Script: "env > env.txt; ls -ld . > mode.txt", Setenv: {FROM_STEP: "{configuration:/n}", BOTH: step}}}`})
-	f.waitState("com.test.A", StateFinished)
-	text, err := os.ReadFile(filepath.Join(f.root, "work/com.test.A/env.txt"))
+// environment reads what the run step wrote with "env > env.txt".
+func (f *fixture) environment(name string) map[string]string {
+	f.t.Helper()
+	f.waitState(name, StateFinished)
+	text, err := os.ReadFile(filepath.Join(f.root, "work", name, "env.txt"))
 	if err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	got := make(map[string]string)
 	for line := range strings.Lines(string(text)) {
@@ -301,6 +301,15 @@ func TestEnvironment(t *testing.T) {
 			got[k] = v
 		}
 	}
+	return got
+}
+
+func TestEnvironment(t *testing.T) {
+	t.Setenv("SECRET_OF_THE_HOST", "x")
+	f := newFixture(t, func(o *Options) { o.ThingName, o.Region = "thing", "eu-west-1" })
+	f.deploy(staged{name: "com.test.A", config: "{n: 7}",
+		lifecycle: `{Setenv: {FROM_LIFECYCLE: "1", BOTH: lifecycle}, run: {Script: "env > env.txt; ls -ld . > mode.txt", Setenv: {FROM_STEP: "{configuration:/n}", BOTH: step}}}`})
+	got := f.environment("com.test.A")
 	want := strings.Fields(`AWS_CONTAINER_AUTHORIZATION_TOKEN AWS_DEFAULT_REGION AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH
 		AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT AWS_IOT_THING_NAME AWS_REGION AWS_USE_FIPS_ENDPOINT BOTH
 		FROM_LIFECYCLE FROM_STEP GGC_VERSION GG_ROOT_CA_PATH HOME LANG PATH SVCUID USER`)
@@ -309,7 +318,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	socket := filepath.Join(f.root, "ipc.socket")
 	for k, v := range map[string]string{"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", "AWS_IOT_THING_NAME": "thing",
-		"BOTH": "step", "FROM_STEP": "7", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH": socket, socketVariable: socket,
+		"BOTH": "step", "FROM_STEP": "7", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH": socket, nucleus.SocketVariable: socket,
 		"AWS_CONTAINER_AUTHORIZATION_TOKEN": got["SVCUID"]} {
 		if got[k] != v {
 			t.Errorf("%s is %q, want %q", k, got[k], v)

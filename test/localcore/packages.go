@@ -180,7 +180,7 @@ func exists(path string) bool {
 func (c *Core) cleanUp(recipes map[string]*recipe.Recipe) error {
 	keep := func(name, version string) bool {
 		r := recipes[name]
-		return r != nil && (r.Version == version || c.dialect.keepsPrevious && c.previous[name] == version)
+		return r != nil && (r.Version == version || !c.lite && c.previous[name] == version)
 	}
 	files, err := filepath.Glob(filepath.Join(c.recipesDir(), "*.yaml"))
 	if err != nil {

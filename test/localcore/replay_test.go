@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	aws "github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
+
+	"edgepdm/test/localcore/nucleus"
 )
 
 // recordedConfiguration is that of com.example.Mqtt in the recordings.
@@ -154,7 +156,7 @@ func frameText(headers map[string]any, types map[string]int, payload string) str
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		expected, mandatory := want[name]
 		if !mandatory {
-			text += fmt.Sprintf(" %s=%s", name, strings.TrimPrefix(fmt.Sprint(headers[name]), operationPrefix))
+			text += fmt.Sprintf(" %s=%s", name, strings.TrimPrefix(fmt.Sprint(headers[name]), nucleus.OperationPrefix))
 			expected = 7
 		}
 		if types[name] != expected {
@@ -218,7 +220,7 @@ func (r *replayer) nothing(conn string) string {
 	if len(c.waiting) == 0 {
 		id := c.last + 1
 		r.send(recordedFrame{Conn: conn, Headers: map[string]any{":message-type": 0.0, ":message-flags": 0.0, ":stream-id": id,
-			"operation": operationPrefix + "GetConfiguration"}, Payload: `{"keyPath":["str"]}`})
+			"operation": nucleus.OperationPrefix + "GetConfiguration"}, Payload: `{"keyPath":["str"]}`})
 		f := c.read(r.t)
 		if f.stream == fmt.Sprint(id) {
 			return "nothing"
@@ -267,8 +269,8 @@ const (
 	integersKept   = "an integer that nucleus lite spoils is refused, so that no test passes with one"
 )
 
-func refusedInteger(stream int, n string) string {
-	return fmt.Sprintf(`1 2 %d json ServiceError | {"_message":"the integer %s has more than 18 characters: nucleus lite would spoil it","_errorCode":"ServiceError"}`, stream, n)
+func refusedInteger(stream int) string {
+	return fmt.Sprintf(`1 2 %d json ServiceError | {"_message":"","_errorCode":"ServiceError"}`, stream)
 }
 
 const sortedConfiguration = `{"a.b/c":"odd","accessControl":{"aws.greengrass.ipc.mqttproxy":{"com.example.Mqtt:mqttproxy:1":` +
@@ -286,9 +288,9 @@ var liteDeviations = map[string][]deviation{
 		{27, wholeConfiguration(13), membersInOrder},
 	},
 	"integers_of_18_19_and_20_characters": {
-		{10, refusedInteger(2, "1795448147357253123"), integersKept},
+		{10, refusedInteger(2), integersKept},
 		{11, "nothing", integersKept},
-		{13, refusedInteger(3, "-1795448147357253123"), integersKept},
+		{13, refusedInteger(3), integersKept},
 	},
 }
 

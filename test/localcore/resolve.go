@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"edgepdm/shared/recipe"
+	"edgepdm/test/localcore/classic"
 )
 
 // What the nuclei say when no version fits.
@@ -42,10 +43,10 @@ func (c *Core) plan(d Deployment) (*plan, error) {
 		}
 		p.roots[name] = d.Components[name]
 	}
-	if err := c.dialect.resolve(p); err != nil {
-		return nil, err
+	if c.lite {
+		return p, c.resolveLite(p)
 	}
-	return p, nil
+	return p, c.resolveClassic(p)
 }
 
 // rootRange is the requirement that a root's version makes.
@@ -176,7 +177,7 @@ func (p *plan) demands() (map[string]demand, error) {
 }
 
 // liteBuiltins are the components that nucleus lite does not look for when another depends on them.
-var liteBuiltins = []string{classicNucleus, tokenExchange, "aws.greengrass.Cli"}
+var liteBuiltins = []string{classic.Name, tokenExchange, "aws.greengrass.Cli"}
 
 // resolveLite chooses versions as ggdeploymentd does: each component once, the roots first, the running one if it fits,
 // else the first that fits in the folder of recipes. What is demanded later of a component that was chosen must fit. The

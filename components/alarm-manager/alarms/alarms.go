@@ -52,7 +52,7 @@ type Manager struct {
 func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	r := &run{
 		rt: rt, config: config, now: m.Now, core: m.CoreThing, publish: m.publish,
-		desk: request.NewDesk(event.AlarmManager, rt.WorkDir, m.Now, rt.Log), tests: make(map[string]test),
+		requests: request.NewServer(event.AlarmManager, rt.WorkDir, m.Now, rt.Log), tests: make(map[string]test),
 	}
 	r.taken, r.replies = rt.Publication(event.FilterAlert), rt.Publication(event.ReplyTopic(event.TopicTestAlarm))
 	if r.publish == nil {
@@ -77,20 +77,20 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 
 // run is one Run of the manager.
 type run struct {
-	rt      *component.Runtime
-	config  Config
-	now     func() time.Time
-	core    string
-	publish func(ctx context.Context, topic string, payload []byte) error
-	list    *alarmList
-	outbox  *outbox
-	courier *courier
-	taken   *component.Publication // of alerts
-	replies *component.Publication
-	watch   *watch
-	ledger  *ledger.Ledger
-	desk    *request.Desk   // where commands given on the device wait
-	tests   map[string]test // test alarms that such commands wait for, by the alert's id
+	rt       *component.Runtime
+	config   Config
+	now      func() time.Time
+	core     string
+	publish  func(ctx context.Context, topic string, payload []byte) error
+	list     *alarmList
+	outbox   *outbox
+	courier  *courier
+	taken    *component.Publication // of alerts
+	replies  *component.Publication
+	watch    *watch
+	ledger   *ledger.Ledger
+	requests *request.Server // where commands given on the device wait
+	tests    map[string]test // test alarms that such commands wait for, by the alert's id
 
 	misdatedAt time.Time // when a row's time was wrong; zero: none is told
 	ignored    time.Time // when an invalid message was logged

@@ -49,7 +49,7 @@ func (r *run) testAlarm(c event.TestAlarm, now time.Time) (id, outcome string) {
 
 // commands obeys what was asked for on the device.
 func (r *run) commands(now time.Time) {
-	for _, q := range r.desk.Take() {
+	for _, q := range r.requests.Take() {
 		if q.Command != event.CommandTestAlarm {
 			q.Unknown()
 			continue

@@ -18,7 +18,7 @@ import (
 func (r *rig) ask(command string, arguments any, timeout time.Duration, heard func(string)) <-chan error {
 	done := make(chan error, 1)
 	go func() {
-		text, err := request.Ask{
+		text, err := request.Call{
 			Component: event.AlarmManager, WorkDir: r.env.WorkDir, Command: command, Arguments: arguments, Timeout: timeout, Progress: heard,
 		}.Do(r.t.Context())
 		if err == nil && !strings.HasSuffix(text, "the cloud forwarder has it") {

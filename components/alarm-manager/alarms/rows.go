@@ -22,7 +22,7 @@ func (r *run) hear(p *event.Prediction) ledger.Gap {
 	if p.Seq == 0 || p.Epoch == "" {
 		return ledger.Gap{}
 	}
-	gap, err := r.ledger.Hear(p.Thing, p.Epoch, p.Seq)
+	gap, err := r.ledger.Observe(p.Thing, p.Epoch, p.Seq)
 	r.unrecorded(err)
 	gap.Tally(r.rt.Counter(CounterGaps))
 	if gap.Jump {
@@ -42,7 +42,7 @@ func (r *run) hear(p *event.Prediction) ledger.Gap {
 // by the next.
 func (r *run) keep(p *event.Prediction, gap ledger.Gap) {
 	if p.Seq > 0 && p.Epoch != "" && gap.New() {
-		r.unrecorded(r.ledger.Keep(p.Thing, p.Epoch, p.Seq))
+		r.unrecorded(r.ledger.Commit(p.Thing, p.Epoch, p.Seq))
 	}
 }
 

@@ -103,8 +103,8 @@ func (n numbers) settle(p pending) error {
 		return nil
 	}
 	if _, owes := n.owing[p.thing]; !owes && !(p.held && p.numbered) {
-		return n.ledger.Keep(newest.thing, newest.epoch, newest.seq)
+		return n.ledger.Commit(newest.thing, newest.epoch, newest.seq)
 	}
 	n.owing[p.thing] = newest
-	return n.ledger.Keep(newest.thing, newest.epoch, newest.seq-1)
+	return n.ledger.Commit(newest.thing, newest.epoch, newest.seq-1)
 }

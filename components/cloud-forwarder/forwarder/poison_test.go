@@ -202,7 +202,7 @@ func TestDeadLettersAreSentAgain(t *testing.T) {
 
 // ask gives the forwarder a command on the device.
 func (r *rig) ask(command string) (string, error) {
-	return request.Ask{Component: event.CloudForwarder, WorkDir: r.env.WorkDir, Command: command, Timeout: 20 * time.Second}.Do(r.t.Context())
+	return request.Call{Component: event.CloudForwarder, WorkDir: r.env.WorkDir, Command: command, Timeout: 20 * time.Second}.Do(r.t.Context())
 }
 
 // More dead letters than there is room for are dropped, counted and told, until somebody takes the rest; they push out no dead

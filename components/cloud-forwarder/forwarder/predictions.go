@@ -143,7 +143,7 @@ func (p *predictionIntake) countGap(prediction *event.Prediction) bool {
 	if prediction.Seq == 0 || prediction.Epoch == "" {
 		return false
 	}
-	gap, err := p.ledger.Hear(prediction.Thing, prediction.Epoch, prediction.Seq)
+	gap, err := p.ledger.Observe(prediction.Thing, prediction.Epoch, prediction.Seq)
 	gap.Tally(p.rt.Counter(CounterMissed))
 	if gap.Jump {
 		p.rt.Counter(CounterJumps).Add(1)

@@ -26,7 +26,7 @@ type replayer struct {
 	state *state
 	out   *outboxes
 
-	desk    *request.Desk
+	desk    *request.Server
 	asked   []*request.Request // that wait for the end
 	back    int                // letters that are back in their streams since the last end
 	left    int                // lines that are not: damaged, of a newer version, or of a stream that does not exist
@@ -37,7 +37,7 @@ type replayer struct {
 
 func newReplayer(rt *component.Runtime, now func() time.Time, state *state, out *outboxes) *replayer {
 	return &replayer{
-		rt: rt, now: now, state: state, out: out, desk: request.NewDesk(event.CloudForwarder, rt.WorkDir, now, rt.Log), offsets: make(map[string]int64),
+		rt: rt, now: now, state: state, out: out, desk: request.NewServer(event.CloudForwarder, rt.WorkDir, now, rt.Log), offsets: make(map[string]int64),
 	}
 }
 

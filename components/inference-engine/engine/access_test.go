@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -119,6 +120,36 @@ func TestAClosedStoreIsSaidAndTriedAgain(t *testing.T) {
 			r.await("the delivered model", func(h event.Health) bool { return ok(h) && h.Model.Version == "1.2.0" && len(h.Conditions) == 0 })
 		})
 	}
+}
+
+// A disk that is slow when the store is opened again holds up no row.
+func TestASlowDiskHoldsUpNoRow(t *testing.T) {
+	r := newRig(t)
+	opening, release := make(chan struct{}), make(chan struct{})
+	opens := 0
+	e := &engine.Engine{ShippedModel: shippedModel, Now: time.Now, OpenStore: func(dir string, o modelstore.Options) (*modelstore.Store, error) {
+		switch opens++; opens {
+		case 1:
+			return nil, &os.PathError{Op: "read", Path: "models/current", Err: syscall.EIO}
+		case 2:
+			close(opening)
+			<-release
+		}
+		return modelstore.OpenStore(dir, o)
+	}}
+	r.startRun(e.Run)
+	mend := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(mend)
+	select {
+	case <-opening:
+	case <-time.After(time.Minute):
+		t.Fatal("the store is not opened again")
+	}
+	_, rows, _ := golden(t)
+	r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(1, rows[0])))
+	r.prediction()
+	mend()
+	r.await("the store", func(h event.Health) bool { return ok(h) && len(h.Conditions) == 0 })
 }
 
 // With no model to be read, the shipped one scores, and that is said too.

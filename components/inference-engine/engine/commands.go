@@ -11,7 +11,7 @@ import (
 	"edgepdm/shared/request"
 )
 
-// commands obeys what was asked for on the device. A roll-back waits for the end of a test, which may change what is active.
+// commands obeys what was asked for on the device. A rollback waits for the end of a test, which may change what is active.
 func (m *models) commands() {
 	for _, q := range m.desk.Take() {
 		switch q.Command {
@@ -62,7 +62,7 @@ func (m *models) goBack(q *request.Request) (string, error) {
 	return fmt.Sprintf("rolled back from %s to %s, which is active now", describe(bad), describe(good)), nil
 }
 
-// status says which model is active, to which one a roll-back goes, and what happened last.
+// status says which model is active, which one a rollback activates, and what happened last.
 func (m *models) status() string {
 	if m.active == nil {
 		return "active model: none\n" + m.last()

@@ -25,7 +25,7 @@ func (r *rig) ask(command, reason string) (string, error) {
 			r.t.Fatal("the engine takes no requests")
 		}
 	}
-	return request.Ask{
+	return request.Call{
 		Component: event.InferenceEngine, WorkDir: r.env.WorkDir, Command: command, Arguments: event.Rollback{Reason: reason}, Timeout: 20 * time.Second,
 	}.Do(r.t.Context())
 }

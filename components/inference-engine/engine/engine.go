@@ -7,13 +7,12 @@ import (
 	"runtime"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelnews"
+	"edgepdm/shared/modelevents"
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/request"
+	"golang.org/x/sync/errgroup"
 )
 
 // reasonNoModel counts rows that came while there was no model.
@@ -62,8 +61,8 @@ type Engine struct {
 	// OpenStore opens the store of models. Default: modelstore.OpenStore.
 	OpenStore func(dir string, options modelstore.Options) (*modelstore.Store, error)
 
-	news   *modelnews.Outbox // events of models that the forwarder does not have
-	seeded bool              // the store has the shipped model, or a newer one
+	news   *modelevents.Outbox // events of models that the forwarder does not have
+	seeded bool                // the store has the shipped model, or a newer one
 	kept   kept
 }
 
@@ -72,9 +71,9 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	losses := newLosses(rt, config, e.Now)
 	defer losses.close()
 	if e.news == nil {
-		e.news = modelnews.Open(filepath.Join(rt.WorkDir, newsFile), e.Now)
+		e.news = modelevents.Open(filepath.Join(rt.WorkDir, newsFile), e.Now)
 	}
-	stop, err := modelnews.Start(ctx, rt, e.news)
+	stop, err := modelevents.Start(ctx, rt, e.news)
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", event.TopicAckModel, err)
 	}
@@ -106,7 +105,7 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 func (e *Engine) newModels(rt *component.Runtime, config Config) *models {
 	m := &models{
 		rt: rt, config: config, now: e.Now, shipped: e.ShippedModel, seeded: &e.seeded, kept: &e.kept, news: e.news,
-		desk: request.NewDesk(event.InferenceEngine, rt.WorkDir, e.Now, rt.Log), faults: make(chan fault),
+		desk: request.NewServer(event.InferenceEngine, rt.WorkDir, e.Now, rt.Log), faults: make(chan fault),
 	}
 	if m.access.open = e.OpenStore; m.access.open == nil {
 		m.access.open = modelstore.OpenStore

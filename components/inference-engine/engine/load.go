@@ -9,6 +9,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
 )
 
 // A file that cannot be read is tried again: a local deployment on a classic nucleus makes the artifacts of a running
@@ -38,7 +39,7 @@ type loading struct {
 // due reports whether it is to be tried again.
 func (l *loading) due(now time.Time) bool { return !l.again.IsZero() && !now.Before(l.again) }
 
-// retry plans another attempt after a problem that may pass, and reports whether it is not worth a word yet. nil ends it.
+// retry plans another attempt after a problem that may pass, and reports whether it is too early to report it. nil ends it.
 func (l *loading) retry(problem error, now time.Time) (quiet bool) {
 	if !ofFile(problem) {
 		*l = loading{}
@@ -90,7 +91,7 @@ func (m *models) seed() error {
 	if m.registry == nil || *m.seeded {
 		return nil
 	}
-	usable := func(manifest modelstore.Manifest, model *gbdt.Model) error {
+	usable := func(manifest envelope.Manifest, model *gbdt.Model) error {
 		_, err := readyToScore(modelstore.Installed{Manifest: manifest}, model, m.config)
 		return err
 	}
@@ -131,8 +132,8 @@ func ofFile(err error) bool {
 	return is
 }
 
-// standIn returns the first of the models that can be used, or the shipped one. It comes with cause and its own name, for
-// rows are never scored by another model unsaid.
+// standIn returns the first of the models that can be used, or the shipped one. The error names it and the
+// cause, so that everybody knows which model scores.
 func (m *models) standIn(models []modelstore.Installed, cause error) (*activeModel, error) {
 	problems := cause
 	for _, installed := range models {

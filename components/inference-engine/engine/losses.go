@@ -75,7 +75,7 @@ func (l *losses) record(t handled) {
 	if !t.scored() && !l.ledger.Knows(t.thing) {
 		return
 	}
-	gap, err := l.ledger.Note(t.thing, t.epoch, t.seq)
+	gap, err := l.ledger.Record(t.thing, t.epoch, t.seq)
 	if err != nil && l.counter(CounterLedger).Add(1) == 1 {
 		l.log.Error("gaps may be counted wrong", "error", err)
 	}

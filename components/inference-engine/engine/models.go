@@ -7,7 +7,7 @@ import (
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelnews"
+	"edgepdm/shared/modelevents"
 	"edgepdm/shared/request"
 )
 
@@ -23,13 +23,13 @@ type models struct {
 	shipped string // path of the model
 	seeded  *bool  // the store has the shipped model, or a newer one
 	kept    *kept
-	news    *modelnews.Outbox
+	news    *modelevents.Outbox
 
 	access   access    // to the store
 	registry *registry // nil: the configuration names the model, or the store is closed
 	loading  loading
 	active   *activeModel       // nil: there is none
-	desk     *request.Desk      // where commands given on the device wait
+	desk     *request.Server    // where commands given on the device wait
 	back     []*request.Request // commands to roll back, which wait for the end of a test
 
 	inUse  atomic.Pointer[use]

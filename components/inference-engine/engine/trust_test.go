@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelnews"
+	"edgepdm/shared/modelevents"
 )
 
 // An active model whose key is trusted no more is told, and bounds no version that a trusted key signs.
@@ -40,7 +40,7 @@ func TestEventsWaitForTheForwarder(t *testing.T) {
 	e := r.modelEvent(event.ModelActivated)
 	r.stop()
 	path := r.env.WorkDir + "/model-events.json"
-	waiting := modelnews.Open(path, time.Now).Waiting()
+	waiting := modelevents.Open(path, time.Now).Waiting()
 	if len(waiting) != 1 || waiting[0].ID != e.ID || !waiting[0].Replayed {
 		t.Fatalf("%+v waits", waiting)
 	}
@@ -54,7 +54,7 @@ func TestEventsWaitForTheForwarder(t *testing.T) {
 	p.deliver("1.2.0", nil, nil) // what follows is behind the acknowledgement
 	next := r.modelEvent(event.ModelActivated)
 	r.stop()
-	if waiting = modelnews.Open(path, time.Now).Waiting(); len(waiting) != 1 || waiting[0].ID != next.ID {
+	if waiting = modelevents.Open(path, time.Now).Waiting(); len(waiting) != 1 || waiting[0].ID != next.ID {
 		t.Errorf("%+v waits", waiting)
 	}
 }

@@ -23,7 +23,7 @@ import (
 )
 
 // Errors that callers branch on. Every other one is a matter of the line or the service: try again later, and the download
-// goes on where it was.
+// resumes where it was.
 var (
 	// ErrTooLarge says that the object is larger than Want allows. Nothing of it is kept.
 	ErrTooLarge = errors.New("object is too large")
@@ -80,7 +80,7 @@ type Downloader struct {
 	Log    *slog.Logger
 	// Timeout ends a request over which less than 256 bytes a second come for so long. 30 seconds by default.
 	Timeout time.Duration
-	// Pause waits before a dropped download goes on. By default it does so at once.
+	// Pause waits before a dropped download resumes. By default it does so at once.
 	Pause func(ctx context.Context)
 	// Report is told of every step; by default nobody is.
 	Report func(Progress)
@@ -97,7 +97,7 @@ const (
 	buffer         = 64 << 10
 )
 
-// Fetch downloads the object into the file at path, or goes on with a download that was begun. While bytes come it asks
+// Fetch downloads the object into the file at path, or resumes one. While bytes come it asks
 // again when the line drops; once a request has brought nothing it returns the error.
 func (d *Downloader) Fetch(ctx context.Context, w Want, path string) (Got, error) {
 	if w.Size > w.MaxBytes {

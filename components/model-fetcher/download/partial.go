@@ -68,7 +68,7 @@ type partial struct {
 	restarts int // how often the bytes came from the beginning once more
 }
 
-// openPartial opens the file and goes on with it, if its bytes are of the object that is wanted.
+// openPartial opens the file and resumes it, if its bytes are of the object that is wanted.
 func openPartial(ctx context.Context, open func(string, int, os.FileMode) (File, error), path string, w Want) (*partial, error) {
 	s, err := stateOf(path).Load()
 	if errors.Is(err, durable.ErrNewerFormat) {

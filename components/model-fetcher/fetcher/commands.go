@@ -21,9 +21,9 @@ const (
 
 // asked are the commands of this device that are not answered yet. They are taken beside the looks, which may take long.
 type asked struct {
-	desk  *request.Desk
-	clock func() time.Time
-	wake  chan struct{} // a look is wanted
+	requests *request.Server
+	clock    func() time.Time
+	wake     chan struct{} // a look is wanted
 
 	mu    sync.Mutex
 	next  []waiting // to be answered by the next look
@@ -39,8 +39,8 @@ type waiting struct {
 	since time.Time
 }
 
-func newAsked(desk *request.Desk, clock func() time.Time) *asked {
-	return &asked{desk: desk, clock: clock, wake: make(chan struct{}, 1)}
+func newAsked(requests *request.Server, clock func() time.Time) *asked {
+	return &asked{requests: requests, clock: clock, wake: make(chan struct{}, 1)}
 }
 
 // take takes commands until ctx ends.
@@ -48,7 +48,7 @@ func (a *asked) take(ctx context.Context) {
 	ticker := time.NewTicker(takeEvery)
 	defer ticker.Stop()
 	for {
-		for _, q := range a.desk.Take() {
+		for _, q := range a.requests.Take() {
 			a.add(q)
 		}
 		select {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
 	asking "edgepdm/shared/request"
 )
 
@@ -35,7 +35,7 @@ func (r *rig) ask(command string, again bool) (string, error) {
 			r.t.Fatal("the fetcher takes no requests")
 		}
 	}
-	return asking.Ask{
+	return asking.Call{
 		Component: event.ModelFetcher, WorkDir: r.env.WorkDir, Command: command, Arguments: event.ModelFetch{Again: again}, Timeout: patience,
 	}.Do(r.t.Context())
 }
@@ -48,17 +48,17 @@ func TestALookOfTheDevice(t *testing.T) {
 	r.look(false, "nothing is to be fetched: no model is published at s3://", "")
 	archive := noise(t, 1, mega)
 	m := manifest("1.0.0", archive)
-	envelope := r.publish(m, archive, r.key)
+	sealed := r.publish(m, archive, r.key)
 	r.look(false, "the published model is compressor 1.0.0: delivered at", "")
 	r.delivered()
-	r.take(envelope, archive)
+	r.take(sealed, archive)
 	r.look(false, "the published model is compressor 1.0.0: delivered at", "")
 	r.untouched()
 	r.look(true, "the published model is compressor 1.0.0: delivered at", "")
 	r.delivered()
-	r.take(envelope, archive)
+	r.take(sealed, archive)
 
-	r.put(modelstore.EnvelopeFile, []byte("{}"))
+	r.put(envelope.EnvelopeFile, []byte("{}"))
 	r.look(false, "", "the published model is one without a valid manifest: refused at")
 	r.line.to("http://127.0.0.1:1")
 	r.look(true, "", "no model can be fetched; it will be tried again")
@@ -91,7 +91,7 @@ func TestALookDuringALook(t *testing.T) {
 		first <- err
 	}()
 	<-begun
-	text, err := asking.Ask{
+	text, err := asking.Call{
 		Component: event.ModelFetcher, WorkDir: r.env.WorkDir, Command: event.CommandLook, Timeout: patience,
 		Progress: func(text string) {
 			if text == "a look is under way; the next one follows at once" {

@@ -1,7 +1,7 @@
 // Package fetcher is the component that brings models from S3 into the inbox of the inference engine. It never touches the
 // active model: the engine verifies a delivery once more, and decides. Its promises are M2 to M4, M8, M10 to M12 of the
 // suite: what is not signed by a trusted key, too old, too large, or not what its manifest says, does not reach the inbox;
-// a download that is interrupted goes on; what is bad is not tried again until it changes; offline nothing stops.
+// a download that is interrupted resumes; what is bad is not tried again until it changes; offline nothing stops.
 //
 // In S3, <prefix>/manifest.dsse.json is the signed manifest of the current model, whose version names the archive,
 // <prefix>/<version>/model.tar.gz.
@@ -17,16 +17,15 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
-	"edgepdm/shared/modelnews"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelevents"
+	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/request"
 	"edgepdm/shared/wait"
+	"golang.org/x/sync/errgroup"
 )
 
 // Names of counters in the health messages. Refusals are counted as model.refused.<reason>.
@@ -44,12 +43,12 @@ const (
 )
 
 const (
-	lookLimit    = time.Hour        // of a look as a whole: the next one goes on with its download
+	lookLimit    = time.Hour        // of a look as a whole: the next one resumes its download
 	answerWithin = 30 * time.Second // a command is answered, however long a look takes
 
 	retryMin  = time.Second
 	retryMax  = 5 * time.Minute
-	noteEvery = 10 * time.Second // while a download goes on
+	noteEvery = 10 * time.Second // during a download
 	newsFile  = "model-events.json"
 )
 
@@ -83,26 +82,26 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	if err != nil {
 		return err
 	}
-	inbox := config.Inbox
-	if !filepath.IsAbs(inbox) {
-		inbox = filepath.Join(rt.WorkDir, inbox)
+	dir := config.Inbox
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(rt.WorkDir, dir)
 	}
 	commands, err := rt.Subscribe(ctx, event.TopicModelFetch)
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", event.TopicModelFetch, err)
 	}
 	if f.memory.news == nil {
-		f.memory.news = modelnews.Open(filepath.Join(rt.WorkDir, newsFile), f.Now)
+		f.memory.news = modelevents.Open(filepath.Join(rt.WorkDir, newsFile), f.Now)
 	}
-	stopNews, err := modelnews.Start(ctx, rt, f.memory.news)
+	stopNews, err := modelevents.Start(ctx, rt, f.memory.news)
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", event.TopicAckModel, err)
 	}
 	defer stopNews()
-	asked := newAsked(request.NewDesk(event.ModelFetcher, rt.WorkDir, f.Now, rt.Log), f.Now)
+	asked := newAsked(request.NewServer(event.ModelFetcher, rt.WorkDir, f.Now, rt.Log), f.Now)
 	looker := &looker{
-		Fetcher: f, memory: &f.memory, rt: rt, config: config, keys: keys, policy: config.policy(inbox), inboxDir: inbox,
-		inbox: modelstore.Inbox{Dir: inbox}, progress: asked.progress,
+		Fetcher: f, memory: &f.memory, rt: rt, config: config, keys: keys, policy: config.policy(dir), inboxDir: dir,
+		inbox: inbox.Inbox{Dir: dir}, progress: asked.progress,
 	}
 	defer func() { looker.access.Close() }()
 	r := &run{

@@ -105,10 +105,10 @@ func decodeBody(body string) (a alert, wrapped *string, err error) {
 		return alert{}, nil, fmt.Errorf("%w: not an alert of this version: v is %d, must be %d", errMalformed, m.V, event.Version)
 	}
 	a = alert{id: printable(m.ID, event.MaxID), thing: m.Thing}
-	var c course
-	_ = event.Unmarshal([]byte(body), &c) // what is strange of it is not said: it must not silence an alert
-	a.sign, a.text = c.speech(clean(m.Text), m.Thing)
-	a.replayed = c.Replayed
+	var facts alarmFacts
+	_ = event.Unmarshal([]byte(body), &facts) // what is strange of it is not said: it must not silence an alert
+	a.sign, a.text = facts.speech(clean(m.Text), m.Thing)
+	a.replayed = facts.Replayed
 	if m.Thing != "" {
 		if err := event.CheckName(m.Thing); err != nil { // it would become a topic: say the alert, but do not announce it
 			a.thing, a.badThing = "", fmt.Errorf("thing: %w", err)

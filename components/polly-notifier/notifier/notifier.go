@@ -47,7 +47,7 @@ type Notifier struct {
 
 	mu           sync.Mutex
 	voiceChecked bool // guarded by mu
-	done         done
+	spoken       spokenIDs
 }
 
 // New returns a Notifier.
@@ -102,7 +102,7 @@ func (n *Notifier) Handle(ctx context.Context, raw json.RawMessage) (Result, err
 			result.Dropped++
 			continue
 		}
-		if a.replayed && n.done.has(a.id) {
+		if a.replayed && n.spoken.has(a.id) {
 			log.InfoContext(ctx, "the alert was spoken before", "messageId", a.messageID, "alertId", a.id)
 			result.Repeated++
 			continue
@@ -117,7 +117,7 @@ func (n *Notifier) Handle(ctx context.Context, raw json.RawMessage) (Result, err
 		default:
 			result.Spoken++
 		}
-		n.done.add(a.id)
+		n.spoken.add(a.id)
 		if announced {
 			result.Announced++
 		}

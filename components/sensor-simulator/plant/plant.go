@@ -46,7 +46,7 @@ type Row struct {
 
 // Machine is one compressor.
 type Machine struct {
-	world   surroundings
+	world   disturbances
 	process process
 	build   build
 	wear    float64 // 0 fresh from service … 1 due for service
@@ -61,7 +61,7 @@ type Machine struct {
 	last        []float32 // the row before, which a stuck sensor repeats
 
 	// Independent streams: a fault, or another sensor, does not change the weather.
-	nature *rand.Rand // surroundings
+	nature *rand.Rand // disturbances
 	noise  *rand.Rand // sensor noise and natural gaps
 	luck   *rand.Rand // which fault, where, when
 }
@@ -98,7 +98,7 @@ func New(seed uint64, thing string) *Machine {
 		m.calibration[i] = traits.NormFloat64()
 		m.last[i] = missing
 	}
-	m.world = newSurroundings()
+	m.world = newDisturbances()
 	m.process = newProcess()
 	m.elapsed = -warmUp
 	for m.elapsed < 0 {
@@ -135,7 +135,7 @@ func (m *Machine) Step(dt time.Duration) Row {
 	return m.read()
 }
 
-// advance moves machine, surroundings and fault on by dt seconds.
+// advance moves machine, disturbances and fault on by dt seconds.
 func (m *Machine) advance(dt float64) {
 	m.elapsed += dt
 	m.world.advance(dt, startHour+m.elapsed/3600, m.build, m.nature)
@@ -147,7 +147,7 @@ func (m *Machine) advance(dt float64) {
 }
 
 func (m *Machine) conditions() conditions {
-	return conditions{surroundings: &m.world, build: &m.build, wear: m.wear, harm: m.harm()}
+	return conditions{disturbances: &m.world, build: &m.build, wear: m.wear, harm: m.harm()}
 }
 
 // read takes one row. Every sensor draws the same amount of randomness whatever it shows, so that two machines that

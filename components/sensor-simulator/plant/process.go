@@ -31,7 +31,7 @@ const (
 
 // conditions are what acts on the process from outside.
 type conditions struct {
-	*surroundings
+	*disturbances
 	*build
 	wear float64
 	harm harm

@@ -77,7 +77,7 @@ func pressureSensors() []sensor {
 	)
 }
 
-// temperatureSensors are those of surroundings, air and oil.
+// temperatureSensors are those of disturbances, air and oil.
 func temperatureSensors() []sensor {
 	celsius := func(name string, value func(o *observation) float64) sensor {
 		return sensor{name: name, unit: "°C", step: 0.1, noise: 0.7, gap: gapRate, below: true, value: value}

@@ -1,0 +1,327 @@
+package envelope
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"edgepdm/shared/event"
+	"edgepdm/shared/gbdt"
+)
+
+// ManifestFormat is the format version that this release writes, and the newest that it reads.
+const ManifestFormat = 1
+
+// Bounds of a manifest. They are checked before memory is taken for what they bound.
+const (
+	MaxManifest = 1 << 20   // bytes of the manifest's JSON
+	MaxFeatures = 4096      // columns of a row
+	MaxGolden   = 256       // golden rows
+	MaxArchive  = 512 << 20 // bytes of the archive, and of what is in it
+	MaxModel    = 256 << 20 // bytes of the model file: the most that gbdt reads
+	MaxFolds    = gbdt.MaxFolds
+	MaxBins     = 64 // bins of one feature's baseline histogram
+
+	maxNameLength = 64
+	MaxFileLength = 128
+	maxTextLength = 128 // objective, trainer, a feature's name
+)
+
+// Files that stand beside a model in a store, so that it must not have their names.
+const (
+	EnvelopeFile = "manifest.dsse.json" // the signed manifest
+	RecordFile   = "installed.json"     // the store's own
+)
+
+func ReservedFile(name string) bool { return name == EnvelopeFile || name == RecordFile }
+
+// Manifest says what a model is (promise M1). It is what gets signed, so that every byte of the model and the way in
+// which it is used follow from one signature.
+type Manifest struct {
+	Format    int         `json:"format"`  // ManifestFormat
+	Name      string      `json:"name"`    // of the model: "simulated-compressor"
+	Version   string      `json:"version"` // three numbers: "1.2.0"
+	Created   time.Time   `json:"created"`
+	Expires   time.Time   `json:"expires"` // not accepted from then on; what is accepted stays
+	Archive   Archive     `json:"archive"`
+	Model     ModelFile   `json:"model"`
+	Objective string      `json:"objective"` // "binary:logistic"
+	Features  []string    `json:"features"`  // in the model's order
+	Schema    string      `json:"schema"`    // event.SchemaOf(Features)
+	Threshold float64     `json:"threshold"` // probability from which a row is faulty
+	Trainer   string      `json:"trainer"`   // "xgboost 3.0.5"
+	Golden    []GoldenRow `json:"golden"`
+	Baseline  *Baseline   `json:"baseline,omitempty"`
+}
+
+// Archive identifies the model.tar.gz.
+type Archive struct {
+	SHA256 string `json:"sha256"` // lower-case hexadecimal
+	Size   int64  `json:"size"`   // bytes
+}
+
+// ModelFile identifies the member of the archive that is the model.
+type ModelFile struct {
+	File   string `json:"file"`   // its name in the archive
+	SHA256 string `json:"sha256"` // lower-case hexadecimal
+	Size   int64  `json:"size"`   // bytes
+}
+
+// GoldenRow is a row with the margin that the training XGBoost gives it.
+type GoldenRow struct {
+	Values event.Values `json:"values"` // NaN (null in JSON) is a missing value
+	Margin float32      `json:"margin"`
+	// Margins are those of all models of a k-fold training, of which Margin is the first; nil for a single model.
+	Margins event.Values `json:"margins,omitempty"`
+}
+
+func (r *GoldenRow) margins() []float32 {
+	if r.Margins != nil {
+		return r.Margins
+	}
+	return []float32{r.Margin}
+}
+
+// UnmarshalJSON reads a row; a margin that is missing is an error, not 0.
+func (r *GoldenRow) UnmarshalJSON(b []byte) error {
+	var row struct {
+		Values  event.Values `json:"values"`
+		Margin  *float32     `json:"margin"`
+		Margins event.Values `json:"margins"`
+	}
+	if err := json.Unmarshal(b, &row); err != nil {
+		return err
+	}
+	if row.Margin == nil {
+		return fmt.Errorf("golden row has no margin")
+	}
+	r.Values, r.Margin, r.Margins = row.Values, *row.Margin, row.Margins
+	return nil
+}
+
+// Baseline has a histogram of each feature over the training data, in the order of the manifest's features. What differs
+// from it on the machine is drift.
+type Baseline struct {
+	Features []Histogram `json:"features"`
+}
+
+// Histogram counts a feature's values. Bin i has those from Edges[i-1] up to but not at Edges[i]; the first bin has no
+// lower and the last no upper end, so there is one more count than there are edges.
+type Histogram struct {
+	Edges   []float32 `json:"edges"` // ascending
+	Counts  []uint64  `json:"counts"`
+	Missing uint64    `json:"missing"`
+}
+
+// DecodeManifest reads and validates a manifest.
+func DecodeManifest(data []byte) (Manifest, error) {
+	if len(data) > MaxManifest {
+		return Manifest{}, refuse(ErrManifest, "%d bytes, more than %d", len(data), MaxManifest)
+	}
+	if err := checkJSON(data); err != nil {
+		return Manifest{}, refuse(ErrManifest, "%v", err)
+	}
+	// The format decides what the other members mean, so it is read first and alone.
+	var header struct {
+		Format int `json:"format"`
+	}
+	if err := json.Unmarshal(data, &header); err != nil {
+		return Manifest{}, refuse(ErrManifest, "format: %v", err)
+	}
+	if header.Format > ManifestFormat {
+		return Manifest{}, fmt.Errorf("manifest: %w: it is %d, this release reads up to %d", ErrFormat, header.Format, ManifestFormat)
+	}
+	var m Manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		return Manifest{}, refuse(ErrManifest, "%v", err)
+	}
+	return m, m.Validate()
+}
+
+// encode validates the manifest and returns its JSON.
+func (m Manifest) encode() ([]byte, error) {
+	if err := m.Validate(); err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(m)
+	if err != nil {
+		return nil, refuse(ErrManifest, "%v", err)
+	}
+	if len(data) > MaxManifest {
+		return nil, refuse(ErrManifest, "%d bytes, more than %d: give fewer golden rows", len(data), MaxManifest)
+	}
+	return data, nil
+}
+
+// Content names what the manifest says of the model: all of it but the times.
+func (m Manifest) Content() string {
+	m.Created, m.Expires = time.Time{}, time.Time{}
+	data, err := json.Marshal(m)
+	if err != nil { // such as an infinite number, which JSON cannot have brought
+		return ""
+	}
+	return HashOf(data)
+}
+
+// writable reports whether JSON can say the time: it reads offsets, such as +24:00, that it does not write.
+func writable(t time.Time) bool {
+	_, err := t.MarshalJSON()
+	return err == nil
+}
+
+// Validate says whether the manifest keeps the rules. The error wraps ErrManifest and names the field.
+func (m Manifest) Validate() error {
+	if _, ok := parseVersion(m.Version); !ok {
+		return refuse(ErrManifest, "version: %.64q is not three numbers such as 1.2.0", m.Version)
+	}
+	switch {
+	case m.Format != ManifestFormat:
+		return refuse(ErrManifest, "format: %d, this release writes and reads %d", m.Format, ManifestFormat)
+	case !PlainName(m.Name, maxNameLength):
+		return refuse(ErrManifest, "name: %.64q is not 1 to %d of A-Z a-z 0-9 . _ -, beginning with a letter or digit", m.Name, maxNameLength)
+	case m.Created.IsZero():
+		return refuse(ErrManifest, "created: missing")
+	case m.Expires.IsZero():
+		return refuse(ErrManifest, "expires: missing")
+	case !writable(m.Created):
+		return refuse(ErrManifest, "created: %v is no time that can be written again", m.Created)
+	case !writable(m.Expires):
+		return refuse(ErrManifest, "expires: %v is no time that can be written again", m.Expires)
+	case !m.Expires.After(m.Created):
+		return refuse(ErrManifest, "expires: not after created")
+	case !ValidHash(m.Archive.SHA256) || m.Archive.Size < 1 || m.Archive.Size > MaxArchive:
+		return refuse(ErrManifest, "archive: needs sha256, 64 lower-case hexadecimal digits, and size, 1 to %d", MaxArchive)
+	case !PlainName(m.Model.File, MaxFileLength) || ReservedFile(m.Model.File):
+		return refuse(ErrManifest, "model.file: %.64q is not a plain file name", m.Model.File)
+	case !ValidHash(m.Model.SHA256) || m.Model.Size < 1 || m.Model.Size > MaxModel:
+		return refuse(ErrManifest, "model: needs sha256, 64 lower-case hexadecimal digits, and size, 1 to %d", MaxModel)
+	case !plainText(m.Objective):
+		return refuse(ErrManifest, "objective: %.64q", m.Objective)
+	case !(m.Threshold > 0 && m.Threshold <= 1):
+		return refuse(ErrManifest, "threshold: %v is not a probability above 0", m.Threshold)
+	case !plainText(m.Trainer):
+		return refuse(ErrManifest, "trainer: %.64q", m.Trainer)
+	}
+	if err := m.validateFeatures(); err != nil {
+		return err
+	}
+	if err := m.validateGolden(); err != nil {
+		return err
+	}
+	if m.Baseline != nil {
+		return m.Baseline.validate(len(m.Features))
+	}
+	return nil
+}
+
+func (m Manifest) validateFeatures() error {
+	if len(m.Features) < 1 || len(m.Features) > MaxFeatures {
+		return refuse(ErrManifest, "features: %d, need 1 to %d", len(m.Features), MaxFeatures)
+	}
+	seen := make(map[string]bool, len(m.Features))
+	for i, f := range m.Features {
+		if !plainText(f) {
+			return refuse(ErrManifest, "features: number %d is %.64q", i+1, f)
+		}
+		if seen[f] {
+			return refuse(ErrManifest, "features: %.64q comes twice", f)
+		}
+		seen[f] = true
+	}
+	if want := event.SchemaOf(m.Features); m.Schema != want {
+		return refuse(ErrManifest, "schema: %.64q, but that of the features is %s", m.Schema, want)
+	}
+	return nil
+}
+
+func (m Manifest) validateGolden() error {
+	if len(m.Golden) < 1 || len(m.Golden) > MaxGolden {
+		return refuse(ErrManifest, "golden: %d rows, need 1 to %d", len(m.Golden), MaxGolden)
+	}
+	for i, row := range m.Golden {
+		if len(row.Values) != len(m.Features) {
+			return refuse(ErrManifest, "golden: row %d has %d values for %d features", i+1, len(row.Values), len(m.Features))
+		}
+		if len(row.Margins) > MaxFolds || row.Margins != nil && (len(row.Margins) < 2 || row.Margins[0] != row.Margin) {
+			return refuse(ErrManifest, "golden: row %d has %d margins, need 2 to %d, of which the first is margin", i+1, len(row.Margins), MaxFolds)
+		}
+		for _, margin := range row.margins() {
+			if !finite(margin) {
+				return refuse(ErrManifest, "golden: row %d has the margin %v", i+1, margin)
+			}
+		}
+		for _, x := range row.Values {
+			if math.IsInf(float64(x), 0) {
+				return refuse(ErrManifest, "golden: row %d has an infinite value", i+1)
+			}
+		}
+	}
+	return nil
+}
+
+func (b *Baseline) validate(features int) error {
+	if len(b.Features) != features {
+		return refuse(ErrManifest, "baseline: %d histograms for %d features", len(b.Features), features)
+	}
+	for i, h := range b.Features {
+		if len(h.Counts) < 1 || len(h.Counts) > MaxBins || len(h.Edges) != len(h.Counts)-1 {
+			return refuse(ErrManifest, "baseline: feature %d has %d edges and %d counts", i+1, len(h.Edges), len(h.Counts))
+		}
+		for j, e := range h.Edges {
+			if !finite(e) || j > 0 && e <= h.Edges[j-1] {
+				return refuse(ErrManifest, "baseline: feature %d: edges do not ascend", i+1)
+			}
+		}
+		sum := h.Missing
+		for _, n := range h.Counts {
+			if sum += n; sum < n {
+				return refuse(ErrManifest, "baseline: feature %d: counts overflow", i+1)
+			}
+		}
+		if sum == 0 {
+			return refuse(ErrManifest, "baseline: feature %d: no value was counted", i+1)
+		}
+	}
+	return nil
+}
+
+// ValidHash says whether s is a SHA-256 in the one spelling that is used here.
+func ValidHash(s string) bool {
+	raw, err := hex.DecodeString(s)
+	return err == nil && len(raw) == sha256.Size && s == strings.ToLower(s)
+}
+
+func finite(x float32) bool { return !math.IsNaN(float64(x)) && !math.IsInf(float64(x), 0) }
+
+// PlainName says whether s is 1 to limit of A-Z a-z 0-9 . _ - and begins with a letter or digit: a name that is safe in a
+// path, a topic and a log.
+func PlainName(s string, limit int) bool {
+	if len(s) < 1 || len(s) > limit {
+		return false
+	}
+	for i, c := range []byte(s) {
+		alphanumeric := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !alphanumeric && (i == 0 || c != '.' && c != '_' && c != '-') {
+			return false
+		}
+	}
+	return true
+}
+
+// plainText says whether s is short, not empty and without control characters.
+func plainText(s string) bool {
+	if s == "" || len(s) > maxTextLength || !utf8.ValidString(s) {
+		return false
+	}
+	for _, c := range s {
+		if c < ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
