@@ -8,6 +8,7 @@ import (
 	"edgepdm/components/sensor-simulator/simulator"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/component"
+	"edgepdm/shared/event"
 )
 
 // version is set by the build: -ldflags "-X main.version=1.2.3".
@@ -29,6 +30,6 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 		return err
 	}
 	return component.Main(ctx, component.Spec[simulator.Config]{
-		Name: "com.edgepdm.SensorSimulator", Version: version, Default: simulator.Default, Run: simulator.Run,
+		Name: event.SensorSimulator, Version: version, Default: simulator.Default, Run: simulator.Run,
 	})
 }

@@ -57,7 +57,7 @@ func (c *clock) advance(now time.Time) (skipped time.Duration, jumped bool) {
 	}
 	gap := wall.Sub(c.anchor.wall.Add(c.run - c.anchor.run))
 	switch {
-	case c.anchor.wall.IsZero() || gap.Abs() > maxStep || gap < 0 && !measured:
+	case c.anchor.wall.IsZero() || gap.Abs() > maxStep:
 		c.anchor = anchor{wall, c.run}
 	case gap >= slack:
 		skipped = gap

@@ -66,6 +66,7 @@ func TestShelvingOverARestart(t *testing.T) {
 		"with the clock not set":             {down: 30 * minute, length: hour, boot: unset},
 		"long, with the clock not set":       {down: 2 * hour, length: hour, boot: unset, ended: true},
 		"with the clock of before":           {down: 2 * hour, length: hour, boot: t0, ended: true},
+		"a clock that went too slowly":       {down: 2 * hour, length: 90 * minute, boot: t0.Add(-10 * minute), ended: true},
 		"a clock that is years ahead":        {down: 10 * 365 * 24 * hour, length: hour},
 		"a clock that is years behind first": {down: 2 * hour, length: hour, boot: t0.AddDate(-3, 0, 0)},
 	} {
