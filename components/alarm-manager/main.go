@@ -14,12 +14,12 @@ import (
 	"edgepdm/shared/request"
 )
 
-// version is set by the build: -ldflags "-X main.version=1.2.3".
-var version = "dev"
+// version is set by the build: -ldflags "-X main.version=1.2.3". Without it, it is what Go knows of the source.
+var version string
 
 func main() {
 	component.Execute(cli.Program{
-		Name: "alarm-manager", Version: version,
+		Name: "alarm-manager", Version: cli.Version(version),
 		Summary: "decides what is an alarm, and keeps each alert until it is safely on its way",
 		Commands: append([]cli.Command{
 			{Name: "", Summary: "run as a Greengrass component", Run: runComponent},
@@ -37,7 +37,7 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 		core = "greengrass-core"
 	}
 	return component.Main(ctx, component.Spec[alarms.Config]{
-		Name: event.AlarmManager, Version: version, Default: alarms.Default,
+		Name: event.AlarmManager, Version: cli.Version(version), Default: alarms.Default,
 		Run: alarms.Manager{CoreThing: core, Now: time.Now}.Run,
 	})
 }

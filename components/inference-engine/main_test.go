@@ -18,7 +18,8 @@ import (
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/test/coretest"
 	"edgepdm/test/need"
 )
@@ -41,23 +42,23 @@ type plant struct {
 	shell   string // a command that a shell gives before; "" = no shell
 	env     component.Environment
 	key     ed25519.PrivateKey
-	inbox   modelstore.Inbox
+	inbox   inbox.Inbox
 	events  *ipc.Subscription[ipc.TopicMessage]
 	health  *ipc.Subscription[ipc.TopicMessage]
 }
 
 func newPlant(t *testing.T) *plant {
-	p := &plant{t: t, program: filepath.Join(t.TempDir(), "inference-engine"), inbox: modelstore.Inbox{Dir: filepath.Join(t.TempDir(), "inbox")}}
+	p := &plant{t: t, program: filepath.Join(t.TempDir(), "inference-engine"), inbox: inbox.Inbox{Dir: filepath.Join(t.TempDir(), "inbox")}}
 	if out, err := exec.Command(need.Tool(t, "go", "https://go.dev/dl"), "build", "-o", p.program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	core := coretest.Start(t)
 	p.env = coretest.Environment(t, core, event.InferenceEngine, "inference-engine", slog.New(slog.DiscardHandler))
 	var err error
-	if p.key, err = modelstore.GenerateKey(nil); err != nil {
+	if p.key, err = envelope.GenerateKey(nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := modelstore.Check(p.inbox.Dir); err != nil {
+	if err := inbox.Check(p.inbox.Dir); err != nil {
 		t.Fatal(err)
 	}
 	coretest.Configure(t, core, event.InferenceEngine, map[string]any{
@@ -111,25 +112,25 @@ func (p *plant) deliver(padding int) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	archive, err := os.Create(d.Path(modelstore.ArchiveFile))
+	archive, err := os.Create(d.Path(inbox.ArchiveFile))
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	packed, err := modelstore.Pack(archive, model)
+	packed, err := envelope.Pack(archive, model)
 	if err := errors.Join(err, archive.Close()); err != nil {
 		p.t.Fatal(err)
 	}
-	m, err := modelstore.BuildManifest(model, golden, modelstore.Build{
+	m, err := envelope.BuildManifest(model, golden, envelope.Build{
 		Name: "simulated-compressor", Version: "9.0.0", Created: time.Now(), Expires: time.Now().Add(time.Hour), Archive: packed.Archive,
 	})
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	envelope, err := modelstore.Sign(m, p.key)
+	sealed, err := envelope.Sign(m, p.key)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if err := errors.Join(os.WriteFile(d.Path(modelstore.EnvelopeFile), envelope, 0o600), d.Commit()); err != nil {
+	if err := errors.Join(os.WriteFile(d.Path(envelope.EnvelopeFile), sealed, 0o600), d.Commit()); err != nil {
 		p.t.Fatal(err)
 	}
 }

@@ -19,17 +19,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/need"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 const (
@@ -46,7 +46,7 @@ func TestTheProgramSurvivesAKill(t *testing.T) {
 	}
 	cloud := startCloud(t)
 	ends := cloud.Endpoints()
-	key, err := modelstore.GenerateKey(nil)
+	key, err := envelope.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,8 +85,8 @@ func TestTheProgramSurvivesAKill(t *testing.T) {
 		return c
 	}
 	first := start()
-	inbox := modelstore.Inbox{Dir: filepath.Join(env.WorkDir, "inbox")}
-	at := awaitBytes(t, inbox, 8*mega)
+	box := inbox.Inbox{Dir: filepath.Join(env.WorkDir, "inbox")}
+	at := awaitBytes(t, box, 8*mega)
 	if err := first.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -98,11 +98,11 @@ func TestTheProgramSurvivesAKill(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("nothing is delivered")
 	}
-	ready, err := inbox.Ready()
+	ready, err := box.Ready()
 	if err != nil || len(ready) != 1 {
 		t.Fatalf("ready are %v, %v", ready, err)
 	}
-	if got, err := os.ReadFile(ready[0].Path(modelstore.ArchiveFile)); err != nil || !bytes.Equal(got, archive) {
+	if got, err := os.ReadFile(ready[0].Path(inbox.ArchiveFile)); err != nil || !bytes.Equal(got, archive) {
 		t.Errorf("%d bytes of %d: %v", len(got), len(archive), err)
 	}
 	if rest := line.passed(); rest > 20*mega-at+mega {
@@ -142,11 +142,11 @@ func publish(t *testing.T, cloud *localcloud.Cloud, key ed25519.PrivateKey, arch
 	sum := sha256.Sum256(archive)
 	id := hex.EncodeToString(sum[:])
 	now := time.Now()
-	envelope, err := modelstore.Sign(modelstore.Manifest{
-		Format: modelstore.ManifestFormat, Name: "compressor", Version: "1.0.0", Created: now, Expires: now.Add(time.Hour),
-		Archive: modelstore.Archive{SHA256: id, Size: int64(len(archive))}, Model: modelstore.ModelFile{File: "model.ubj", SHA256: id, Size: 1},
+	sealed, err := envelope.Sign(envelope.Manifest{
+		Format: envelope.ManifestFormat, Name: "compressor", Version: "1.0.0", Created: now, Expires: now.Add(time.Hour),
+		Archive: envelope.Archive{SHA256: id, Size: int64(len(archive))}, Model: envelope.ModelFile{File: "model.ubj", SHA256: id, Size: 1},
 		Objective: "binary:logistic", Features: features, Schema: event.SchemaOf(features), Threshold: 0.5, Trainer: "xgboost 3.0.5",
-		Golden: []modelstore.GoldenRow{{Values: event.Values{1}, Margin: 0.25}},
+		Golden: []envelope.GoldenRow{{Values: event.Values{1}, Margin: 0.25}},
 	}, key)
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func publish(t *testing.T, cloud *localcloud.Cloud, key ed25519.PrivateKey, arch
 		Region: ends.Region, BaseEndpoint: &ends.S3, UsePathStyle: true,
 		Credentials: credentials.StaticCredentialsProvider{Value: cloud.Credentials()},
 	})
-	for object, content := range map[string][]byte{"1.0.0/" + modelstore.ArchiveFile: archive, modelstore.EnvelopeFile: envelope} {
+	for object, content := range map[string][]byte{"1.0.0/" + inbox.ArchiveFile: archive, envelope.EnvelopeFile: sealed} {
 		in := &s3.PutObjectInput{Bucket: &ends.Bucket, Key: aws.String(fetcher.Default().Prefix + "/" + object), Body: bytes.NewReader(content)}
 		if _, err := client.PutObject(t.Context(), in); err != nil {
 			t.Fatal(err)
@@ -165,16 +165,16 @@ func publish(t *testing.T, cloud *localcloud.Cloud, key ed25519.PrivateKey, arch
 }
 
 // awaitBytes waits until so many bytes of the download are on disk, and returns how many are.
-func awaitBytes(t *testing.T, inbox modelstore.Inbox, n int64) int64 {
+func awaitBytes(t *testing.T, box inbox.Inbox, n int64) int64 {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
-		begun, err := inbox.Incoming()
+		begun, err := box.Incoming()
 		if err != nil || len(begun) != 1 {
 			continue
 		}
-		at, err := download.ReadStatus(filepath.Join(inbox.Dir, "incoming", begun[0], modelstore.ArchiveFile))
+		at, err := download.ReadStatus(filepath.Join(box.Dir, "incoming", begun[0], inbox.ArchiveFile))
 		if err == nil && at.Bytes >= n {
 			return at.Bytes
 		}

@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 	"time"
 
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-
-	"edgepdm/shared/modelstore"
 )
 
 // secondModel is the model that is published during the run, trained on other simulated machines than the shipped one.
@@ -30,7 +30,7 @@ type publisher struct {
 }
 
 func newPublisher(d *demo) (*publisher, error) {
-	key, err := modelstore.GenerateKey(nil)
+	key, err := envelope.GenerateKey(nil)
 	if err != nil {
 		return nil, fmt.Errorf("make a key: %w", err)
 	}
@@ -48,15 +48,15 @@ func (p *publisher) publicKey() string {
 
 // publish publishes the second model as the given version. alter, if not nil, changes the manifest before it is signed, and
 // tamper the envelope after it.
-func (p *publisher) publish(ctx context.Context, version string, alter func(*modelstore.Manifest), tamper func([]byte) ([]byte, error)) error {
+func (p *publisher) publish(ctx context.Context, version string, alter func(*envelope.Manifest), tamper func([]byte) ([]byte, error)) error {
 	model := filepath.Join(secondModel, "model.ubj")
 	var archive bytes.Buffer
-	packed, err := modelstore.Pack(&archive, model)
+	packed, err := envelope.Pack(&archive, model)
 	if err != nil {
 		return fmt.Errorf("pack the model: %w", err)
 	}
 	now := time.Now()
-	m, err := modelstore.BuildManifest(model, filepath.Join(secondModel, "golden.csv"), modelstore.Build{
+	m, err := envelope.BuildManifest(model, filepath.Join(secondModel, "golden.csv"), envelope.Build{
 		Version: version, Created: now, Expires: now.Add(24 * time.Hour), Archive: packed.Archive,
 	})
 	if err != nil {
@@ -65,9 +65,9 @@ func (p *publisher) publish(ctx context.Context, version string, alter func(*mod
 	if alter != nil {
 		alter(&m)
 	}
-	envelope, err := modelstore.Sign(m, p.key)
+	sealed, err := envelope.Sign(m, p.key)
 	if err == nil && tamper != nil {
-		envelope, err = tamper(envelope)
+		sealed, err = tamper(sealed)
 	}
 	if err != nil {
 		return fmt.Errorf("sign the manifest: %w", err)
@@ -77,8 +77,8 @@ func (p *publisher) publish(ctx context.Context, version string, alter func(*mod
 		key  string
 		data []byte
 	}{
-		{modelPrefix + "/" + version + "/" + modelstore.ArchiveFile, archive.Bytes()},
-		{modelPrefix + "/" + modelstore.EnvelopeFile, envelope},
+		{modelPrefix + "/" + version + "/" + inbox.ArchiveFile, archive.Bytes()},
+		{modelPrefix + "/" + envelope.EnvelopeFile, sealed},
 	} {
 		_, err := p.client.PutObject(ctx, &s3.PutObjectInput{
 			Bucket: aws.String(p.bucket), Key: aws.String(object.key), Body: bytes.NewReader(object.data),
@@ -110,10 +110,10 @@ func (d *demo) modelActs(part func(float64) time.Duration) []act {
 	if d.options.model != "" {
 		return nil
 	}
-	publish := func(version string, alter func(*modelstore.Manifest), tamper func([]byte) ([]byte, error)) func(context.Context) error {
+	publish := func(version string, alter func(*envelope.Manifest), tamper func([]byte) ([]byte, error)) func(context.Context) error {
 		return func(ctx context.Context) error { return d.publisher.publish(ctx, version, alter, tamper) }
 	}
-	wrongGolden := func(m *modelstore.Manifest) { m.Golden[0].Margin += 0.5 }
+	wrongGolden := func(m *envelope.Manifest) { m.Golden[0].Margin += 0.5 }
 	return []act{
 		{part(0.25), "model 1.1.0 published", publish("1.1.0", nil, nil)},
 		{part(0.6), "a tampered model published", publish("1.2.0", nil, tamper)},

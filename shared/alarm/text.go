@@ -129,6 +129,7 @@ func (s *System) Text(c Change, language string) string {
 		text = fill(w.again, "{text}", text)
 	case Escalated:
 		text = fill(w.unacknowledged, "{text}", text)
+	default: // it says what the alarm is
 	}
 	if a.Simulated {
 		text = "Simulation: " + text

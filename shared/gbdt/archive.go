@@ -1,7 +1,6 @@
 package gbdt
 
 import (
-	"archive/tar"
 	"bufio"
 	"bytes"
 	"compress/bzip2"
@@ -11,14 +10,16 @@ import (
 	"errors"
 	"io"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
+
+	"edgepdm/shared/archive"
 )
 
+// Bounds of an archive.
 const (
 	maxMembers = 1 << 10 // of an archive, of any kind
-	maxFolds   = 100     // models of a k-fold training
+	MaxFolds   = 100     // models of a k-fold training
 	// An archive may unpack to so many times its size and so much more: tar pads with zeros, which take no space, and
 	// models shrink to a half or a tenth. gzip itself reaches a thousand.
 	maxUnpackRatio = 64
@@ -29,8 +30,8 @@ const (
 
 // The names that SageMaker's containers give to what they put into model.tar.gz.
 const (
-	sageMakerModel = "xgboost-model"
-	foldPrefix     = sageMakerModel + "-" // and a number: the models of a k-fold training
+	SageMakerModel = "xgboost-model"
+	foldPrefix     = SageMakerModel + "-" // and a number: the models of a k-fold training
 )
 
 // archiveMember is a file of an archive that may be a model.
@@ -104,14 +105,14 @@ func (l Limits) inflate(kind string, in io.Reader, size int64) (*bufio.Reader, e
 	if err != nil {
 		return nil, archiveError(err)
 	}
-	return bufio.NewReader(&boundedReader{in: in, left: min(l.FileSize, minUnpackSize+maxUnpackRatio*size)}), nil
+	return bufio.NewReader(archive.Bound(in, min(l.FileSize, minUnpackSize+maxUnpackRatio*size))), nil
 }
 
 // parseArchive reads the model in a tar: the file xgboost-model; or else the models xgboost-model-0, xgboost-model-1, … of a
 // k-fold training, as one; or else the only file whose content looks like a model. Files in folders count if there is none
 // at the top; files that begin with a dot never do, as for SageMaker's endpoint.
 func (l Limits) parseArchive(kind string, in io.Reader, usual int64) (*Model, error) {
-	members, err := unpack(in, usual)
+	members, err := l.unpack(in, usual)
 	if err != nil {
 		return nil, within(kind, err)
 	}
@@ -159,7 +160,7 @@ func chooseMembers(members []archiveMember) ([]archiveMember, error) {
 		chosen, err = chooseAmong(nested)
 	}
 	if chosen == nil && err == nil {
-		err = refuse(ErrFormat, "it holds no file that is a model, such as %s", sageMakerModel)
+		err = refuse(ErrFormat, "it holds no file that is a model, such as %s", SageMakerModel)
 	}
 	return chosen, err
 }
@@ -169,7 +170,7 @@ func chooseAmong(members []archiveMember) ([]archiveMember, error) {
 	var named, folds, others []archiveMember
 	for _, m := range members {
 		switch name := path.Base(m.name); {
-		case name == sageMakerModel:
+		case name == SageMakerModel:
 			named = append(named, m)
 		case strings.HasPrefix(name, foldPrefix):
 			folds = append(folds, m)
@@ -181,15 +182,15 @@ func chooseAmong(members []archiveMember) ([]archiveMember, error) {
 		folds, others = nil, named
 	}
 	switch {
-	case len(folds) > maxFolds:
-		return nil, refuse(ErrLimit, "%d models of a k-fold training, at most %d", len(folds), maxFolds)
+	case len(folds) > MaxFolds:
+		return nil, refuse(ErrLimit, "%d models of a k-fold training, at most %d", len(folds), MaxFolds)
 	case len(folds) > 0:
 		return sortFolds(folds)
 	case len(others) == 1:
 		return others, nil
 	case len(others) > 1:
 		return nil, refuse(ErrFormat, "%d files in it could be the model (%.40q, %.40q, …); name it %s",
-			len(others), others[0].name, others[1].name, sageMakerModel)
+			len(others), others[0].name, others[1].name, SageMakerModel)
 	}
 	return nil, nil
 }
@@ -208,71 +209,29 @@ func sortFolds(folds []archiveMember) ([]archiveMember, error) {
 	return sorted, nil // names come once only, so that each place is taken
 }
 
-// unpack reads the files of a tar that are not hidden. The header's word on a size is taken up to what is usual, beyond that
-// memory is taken as the content comes.
-func unpack(in io.Reader, usual int64) ([]archiveMember, error) {
-	var members []archiveMember
-	seen := make(map[string]bool)
-	files := tar.NewReader(in)
-	for range maxMembers {
-		header, err := files.Next()
-		if errors.Is(err, io.EOF) {
-			// The rest is padding; reading it makes gzip check its sum.
-			_, err = io.Copy(io.Discard, in)
-			return members, archiveError(err)
-		}
-		if err != nil {
-			return nil, archiveError(err)
-		}
-		name := path.Clean(header.Name)
-		if header.Typeflag != tar.TypeReg || isHidden(name) {
-			continue
-		}
-		if seen[name] {
-			return nil, refuse(ErrInvalid, "%.40q stands there twice", name)
-		}
-		seen[name] = true
-		content, err := readAll(files, min(header.Size, usual))
-		if err != nil {
-			return nil, archiveError(err)
-		}
-		members = append(members, archiveMember{name, content})
-	}
-	return nil, refuse(ErrLimit, "more than %d members", maxMembers)
+// unpack reads the files of a tar. The header's word on a size is taken up to what is usual, beyond that memory is taken as
+// the content comes.
+func (l Limits) unpack(in io.Reader, usual int64) (members []archiveMember, err error) {
+	err = archive.Walk(in, l.archive(), func(m archive.Member) error {
+		content, err := readAll(m, min(m.Size, usual))
+		members = append(members, archiveMember{m.Name, content})
+		return err
+	})
+	return members, archiveError(err)
 }
 
-// isHidden says whether a file is none that people put into an archive: its name or a folder's begins with a dot, or with
-// what macOS adds.
-func isHidden(name string) bool {
-	return slices.ContainsFunc(strings.Split(name, "/"), func(part string) bool {
-		return strings.HasPrefix(part, ".") || part == "__MACOSX"
-	})
+// archive bounds an archive.
+func (l Limits) archive() archive.Limits {
+	return archive.Limits{Entries: maxMembers, Bytes: l.FileSize}
 }
 
 // archiveError gives an error of reading an archive its kind.
 func archiveError(err error) error {
-	var r *refusal
-	if err == nil || errors.As(err, &r) {
-		return err
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, archive.ErrLimit):
+		return refuse(ErrLimit, "%v", err)
 	}
-	return refuse(ErrInvalid, "damaged: %v", err)
-}
-
-// boundedReader fails when more is read than is left.
-type boundedReader struct {
-	in   io.Reader
-	left int64
-}
-
-func (b *boundedReader) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		// At the bound exactly, the end may follow.
-		if n, err := b.in.Read(make([]byte, 1)); n == 0 {
-			return 0, err
-		}
-		return 0, refuse(ErrLimit, "it unpacks to more than is allowed")
-	}
-	n, err := b.in.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	return n, err
+	return refuse(ErrInvalid, "%v", archive.Damaged("unpack", err))
 }

@@ -91,7 +91,7 @@ func TestArchiveRefuses(t *testing.T) {
 		many = append(many, "f"+itoa(i), "")
 	}
 	var folds []string
-	for i := range maxFolds + 1 {
+	for i := range MaxFolds + 1 {
 		folds = append(folds, "xgboost-model-"+itoa(i), tiny)
 	}
 	regression := edit(t, tiny, "binary:logistic", "reg:squarederror")

@@ -1,13 +1,14 @@
 package gbdt
 
 import (
-	"archive/tar"
 	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+
+	"edgepdm/shared/archive"
 )
 
 // loadFactor is how many times a model's size loading it takes at most, the file included: see README.md.
@@ -53,16 +54,11 @@ func (l Limits) Footprint(path string) (int64, error) {
 		in = content
 	}
 	if head, _ := in.Peek(tarMagicEnd); isTar(head) {
-		files := tar.NewReader(in)
-		for range maxMembers {
-			if _, err := files.Next(); err != nil {
-				break
-			}
-			n, err := io.Copy(io.Discard, files) //nolint:gosec // inflate bounds it
-			if unpacked += n; err != nil {
-				break
-			}
-		}
+		_ = archive.Walk(in, l.archive(), func(m archive.Member) error {
+			n, err := io.Copy(io.Discard, m)
+			unpacked += n
+			return err
+		})
 	} else {
 		unpacked, _ = io.Copy(io.Discard, in)
 	}

@@ -2,6 +2,7 @@ package modelstore
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ func (s *Store) attempted() []attempt {
 
 func (s *Store) writeAttempts(list []attempt) error {
 	if len(list) == 0 {
-		return s.disk.remove(s.path(attemptFile))
+		return s.disk.Remove(s.path(attemptFile))
 	}
 	return s.writeJSON(s.path(attemptFile), attempts{storeFormat, list[0], list[1:min(len(list), maxTried)]})
 }
@@ -68,9 +69,9 @@ func (s *Store) begin(source string) error {
 	}
 	switch next.Boot = s.options.Boot; {
 	case next.Count > maxDeaths:
-		return refuse(ErrCrashed, "%d times in a row", maxDeaths)
+		return fmt.Errorf("%w: %d times in a row", ErrCrashed, maxDeaths)
 	case next.Reboots >= maxReboots:
-		return refuse(ErrCrashed, "the machine restarted each time, %d times in a row", maxReboots)
+		return fmt.Errorf("%w: the machine restarted each time, %d times in a row", ErrCrashed, maxReboots)
 	}
 	if err := s.writeAttempts(slices.Insert(list, 0, next)); err != nil {
 		return errors.Join(err, s.writeAttempts(before)) // it may be there, and only not synced

@@ -6,32 +6,37 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/shared/modelstore/internal/disk"
+	"edgepdm/shared/modelstore/internal/modeltest"
 )
 
 // die has the process end while it tries a delivery, as for lack of memory, and opens the store again.
-func (b *bench) die(d Delivery) {
+func (b *bench) die(d inbox.Delivery) {
 	b.t.Helper()
-	k := &killer{at: 1 << 30}
-	b.store.disk.before = func(op op, path, to string) error {
-		if op == opSyncDir && path == b.dir { // the attempt is on disk
-			k.at = 0
+	k := &modeltest.Killer{At: 1 << 30}
+	b.store.disk.Before = func(op disk.Op, path, to string) error {
+		if op == disk.OpSyncDir && path == b.dir { // the attempt is on disk
+			k.At = 0
 		}
-		return k.before(op, path, to)
+		return k.Before(op, path, to)
 	}
-	if _, err := b.store.Take(d); !errors.Is(err, errKilled) {
+	if _, err := b.store.Take(d); !errors.Is(err, modeltest.ErrKilled) {
 		b.t.Fatal(err)
 	}
 	b.open()
 }
 
-func (b *bench) deliverVersion(version string) Delivery {
+func (b *bench) deliverVersion(version string) inbox.Delivery {
 	b.t.Helper()
-	p := publish(b.t, tinyModel, version)
-	return b.deliver(&p.manifest, p.archive)
+	p := modeltest.Publish(b.t, modeltest.TinyModel, version)
+	return b.deliver(&p.Manifest, p.Archive)
 }
 
 // takes takes a delivery and activates it.
-func (b *bench) takes(d Delivery) {
+func (b *bench) takes(d inbox.Delivery) {
 	b.t.Helper()
 	c, err := b.store.Take(d)
 	if err != nil {
@@ -51,10 +56,10 @@ func TestCrashingModel(t *testing.T) {
 		b.die(d)
 	}
 	_, err := b.store.Take(d)
-	wants(t, err, ErrCrashed, "2 times in a row")
+	modeltest.Wants(t, err, ErrCrashed, "2 times in a row")
 	b.open()
 	_, err = b.store.Take(d)
-	wants(t, err, ErrQuarantined, "2 times in a row")
+	modeltest.Wants(t, err, ErrQuarantined, "2 times in a row")
 	b.active("1.0.0", "")
 	// Another one is not concerned.
 	b.install("1.2.0")
@@ -83,7 +88,7 @@ func TestLossOfPowerWhileAModelIsTried(t *testing.T) {
 	}
 	reboot(maxReboots)
 	_, err := b.store.Take(next)
-	wants(t, err, ErrCrashed, "the machine")
+	modeltest.Wants(t, err, ErrCrashed, "the machine")
 	b.active("1.1.0", "")
 }
 
@@ -99,7 +104,7 @@ func TestDeathsOverARestart(t *testing.T) {
 	b.open()
 	b.die(d)
 	_, err := b.store.Take(d) // and one in b
-	wants(t, err, ErrCrashed, "2 times")
+	modeltest.Wants(t, err, ErrCrashed, "2 times")
 }
 
 // TestOldAttempt takes over what a release wrote that knew nothing of the machine.
@@ -108,11 +113,11 @@ func TestOldAttempt(t *testing.T) {
 	d := b.deliverVersion("1.1.0")
 	b.die(d)
 	source := b.store.attempted()[0].Source
-	write(t, b.dir, attemptFile, fmt.Appendf(nil, `{"format":1,"source":%q,"count":2}`, source))
+	modeltest.Write(t, b.dir, attemptFile, fmt.Appendf(nil, `{"format":1,"source":%q,"count":2}`, source))
 	b.options.Boot = "a"
 	b.open()
 	_, err := b.store.Take(d)
-	wants(t, err, ErrCrashed, "2 times")
+	modeltest.Wants(t, err, ErrCrashed, "2 times")
 }
 
 // A delivery that is tried between two deaths does not hide them.
@@ -121,13 +126,13 @@ func TestDeathsOfTwoDeliveries(t *testing.T) {
 	b.install("1.0.0")
 	other, d := b.deliverVersion("1.1.0"), b.deliverVersion("1.2.0")
 	for range maxDeaths {
-		b.store.disk.before = fullAt(opCreate, EnvelopeFile)
+		b.store.disk.Before = fullAt(disk.OpCreate, envelope.EnvelopeFile)
 		_, err := b.store.Take(other)
-		wants(t, err, syscall.ENOSPC, "")
+		modeltest.Wants(t, err, syscall.ENOSPC, "")
 		b.die(d)
 	}
 	_, err := b.store.Take(d)
-	wants(t, err, ErrCrashed, "2 times")
+	modeltest.Wants(t, err, ErrCrashed, "2 times")
 	b.takes(other)
 	b.active("1.1.0", "1.0.0")
 	b.open()
@@ -135,8 +140,8 @@ func TestDeathsOfTwoDeliveries(t *testing.T) {
 }
 
 // fullAt is a disk that is full at one step.
-func fullAt(at op, name string) func(op, string, string) error {
-	return func(op op, path, _ string) error {
+func fullAt(at disk.Op, name string) func(disk.Op, string, string) error {
+	return func(op disk.Op, path, _ string) error {
 		if op == at && filepath.Base(path) == name {
 			return syscall.ENOSPC
 		}
@@ -150,13 +155,13 @@ func TestFullDiskEndsNoAttempt(t *testing.T) {
 	d := b.deliverVersion("1.1.0")
 	for range maxDeaths {
 		b.die(d)
-		b.store.disk.before = fullAt(opMkdir, stagingDir)
+		b.store.disk.Before = fullAt(disk.OpMkdir, stagingDir)
 		_, err := b.store.Take(d)
-		wants(t, err, syscall.ENOSPC, "")
-		b.store.disk.before = nil
+		modeltest.Wants(t, err, syscall.ENOSPC, "")
+		b.store.disk.Before = nil
 	}
 	_, err := b.store.Take(d)
-	wants(t, err, ErrCrashed, "2 times")
+	modeltest.Wants(t, err, ErrCrashed, "2 times")
 }
 
 // What is dropped, or comes to nothing for the disk's sake, is no death: it may be taken again, however often.
@@ -171,10 +176,10 @@ func TestNoDeath(t *testing.T) {
 		if err := b.store.Drop(c); err != nil {
 			t.Fatal(err)
 		}
-		b.store.disk.before = fullAt(opCreate, EnvelopeFile)
+		b.store.disk.Before = fullAt(disk.OpCreate, envelope.EnvelopeFile)
 		_, err = b.store.Take(d)
-		wants(t, err, syscall.ENOSPC, "")
-		b.store.disk.before = nil
+		modeltest.Wants(t, err, syscall.ENOSPC, "")
+		b.store.disk.Before = nil
 	}
 	b.takes(d)
 	b.open()
@@ -187,18 +192,18 @@ func TestStoppedWhileAModelIsTried(t *testing.T) {
 	b.install("1.0.0")
 	d := b.deliverVersion("1.1.0")
 	for range maxDeaths + 1 {
-		k := &killer{at: 1 << 30}
-		b.store.disk.before = func(op op, path, to string) error {
-			if op == opCreate && filepath.Base(path) == EnvelopeFile {
-				b.store.disk.before = nil
+		k := &modeltest.Killer{At: 1 << 30}
+		b.store.disk.Before = func(op disk.Op, path, to string) error {
+			if op == disk.OpCreate && filepath.Base(path) == envelope.EnvelopeFile {
+				b.store.disk.Before = nil
 				if err := b.store.Stop(); err != nil {
 					t.Error(err)
 				}
-				b.store.disk.before, k.at = k.before, 0
+				b.store.disk.Before, k.At = k.Before, 0
 			}
-			return k.before(op, path, to)
+			return k.Before(op, path, to)
 		}
-		if _, err := b.store.Take(d); !errors.Is(err, errKilled) {
+		if _, err := b.store.Take(d); !errors.Is(err, modeltest.ErrKilled) {
 			t.Fatal(err)
 		}
 		b.open()
@@ -227,6 +232,6 @@ func TestADeathBeforeTheActivation(t *testing.T) {
 		b.open()
 	}
 	_, err := b.store.Take(d)
-	wants(t, err, ErrCrashed, "2 times in a row")
+	modeltest.Wants(t, err, ErrCrashed, "2 times in a row")
 	b.active("1.0.0", "")
 }

@@ -9,6 +9,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/shared/modelstore/internal/disk"
+	"edgepdm/shared/modelstore/internal/modeltest"
 )
 
 // scenario is something that changes a store, for tests that stop it in the middle.
@@ -22,7 +27,7 @@ type scenario struct {
 }
 
 // latest is the delivery that was made last.
-func (b *bench) latest() Delivery {
+func (b *bench) latest() inbox.Delivery {
 	b.t.Helper()
 	deliveries, err := b.inbox.Ready()
 	if err != nil {
@@ -44,8 +49,8 @@ func takeLatest(b *bench, s *Store) error {
 }
 
 func scenarios(t testing.TB) []scenario {
-	model := write(t, t.TempDir(), "model.json", []byte(tinyModel))
-	shippedVersion := hashOf([]byte(tinyModel))[:12]
+	model := modeltest.Write(t, t.TempDir(), "model.json", []byte(modeltest.TinyModel))
+	shippedVersion := envelope.HashOf([]byte(modeltest.TinyModel))[:12]
 	refusal := func(kind error) func(b *bench, s *Store) error {
 		return func(b *bench, s *Store) error {
 			_, err := s.Take(b.latest())
@@ -79,10 +84,10 @@ func scenarios(t testing.TB) []scenario {
 			name: "previous model delivered again", before: "1.1.0 1.0.0", after: "1.0.0 1.1.0",
 			prepare: func(b *bench) {
 				b.install("1.0.0")
-				p := publish(t, tinyModel, "1.0.0")
+				p := modeltest.Publish(t, modeltest.TinyModel, "1.0.0")
 				b.install("1.1.0")
 				b.options.AllowDowngrade = true
-				b.deliver(&p.manifest, p.archive)
+				b.deliver(&p.Manifest, p.Archive)
 			},
 			run: takeLatest,
 		},
@@ -104,11 +109,11 @@ func scenarios(t testing.TB) []scenario {
 			name: "refusal", before: "1.0.0 ", after: "1.0.0 ", quarantine: 1,
 			prepare: func(b *bench) {
 				b.install("1.0.0")
-				p := publish(t, tinyModel, "1.1.0")
-				p.manifest.Golden[0].Margin = 7
-				b.deliver(&p.manifest, p.archive)
+				p := modeltest.Publish(t, modeltest.TinyModel, "1.1.0")
+				p.Manifest.Golden[0].Margin = 7
+				b.deliver(&p.Manifest, p.Archive)
 			},
-			run: refusal(ErrGolden),
+			run: refusal(envelope.ErrGolden),
 		},
 		{
 			name: "refusal of what ended the process", before: "1.0.0 ", after: "1.0.0 ", quarantine: 1,
@@ -125,9 +130,9 @@ func scenarios(t testing.TB) []scenario {
 			name: "refused before", before: "1.0.0 ", after: "1.1.0 1.0.0", run: takeLatest,
 			prepare: func(b *bench) {
 				b.install("1.0.0")
-				p := publish(t, tinyModel, "1.1.0")
-				_ = b.refused(b.deliverRaw(sign(t, encodeJSON(t, p.manifest), testKey(t, 9)), p.archive), ReasonUntrusted, ErrUntrusted, "")
-				b.options.Keys = append(b.options.Keys, publicOf(testKey(t, 9)))
+				p := modeltest.Publish(t, modeltest.TinyModel, "1.1.0")
+				_ = b.refused(b.deliverRaw(modeltest.Sign(t, modeltest.EncodeJSON(t, p.Manifest), modeltest.Key(t, 9)), p.Archive), ReasonUntrusted, envelope.ErrUntrusted, "")
+				b.options.Keys = append(b.options.Keys, modeltest.PublicOf(modeltest.Key(t, 9)))
 				b.open()
 			},
 		},
@@ -183,9 +188,9 @@ func tidy(t testing.TB, s *Store) {
 			continue
 		}
 		folder := filepath.Join(versionsDir, i.ID)
-		want = append(want, currentFile, currentFile+copySuffix, filepath.Join(folder, recordFile), filepath.Join(folder, i.Manifest.Model.File))
+		want = append(want, currentFile, currentFile+copySuffix, filepath.Join(folder, envelope.RecordFile), filepath.Join(folder, i.Manifest.Model.File))
 		if i.Origin == OriginSigned {
-			want = append(want, filepath.Join(folder, EnvelopeFile))
+			want = append(want, filepath.Join(folder, envelope.EnvelopeFile))
 		}
 	}
 	slices.Sort(want)
@@ -225,26 +230,26 @@ func TestStopAfterEachStep(t *testing.T) {
 		t.Run(strings.ReplaceAll(sc.name, " ", "-"), func(t *testing.T) {
 			allowed := []string{sc.before, sc.after}
 			eachStep(t, sc, func(t *testing.T, b *bench, dir string, step int) bool {
-				k := &killer{at: step}
-				s, err := openStore(disk{before: k.before}, dir, b.options)
+				k := &modeltest.Killer{At: step}
+				s, err := openStore(disk.Disk{Before: k.Before}, dir, b.options)
 				if err == nil {
 					err = sc.run(b, s)
 					_ = s.Close()
 				}
-				if k.dead && err != nil && !errors.Is(err, errKilled) {
+				if k.Dead && err != nil && !errors.Is(err, modeltest.ErrKilled) {
 					t.Fatalf("stopped at step %d: %v", step, err)
 				}
-				if !k.dead && err != nil {
+				if !k.Dead && err != nil {
 					t.Fatal(err)
 				}
 				// What was done is done, also when it was stopped while it cleaned up behind.
 				done := err == nil
-				for again := 0; step%2 == 0 && k.dead; again++ {
-					second := &killer{at: again}
-					if s, err := openStore(disk{before: second.before}, dir, b.options); err == nil {
+				for again := 0; step%2 == 0 && k.Dead; again++ {
+					second := &modeltest.Killer{At: again}
+					if s, err := openStore(disk.Disk{Before: second.Before}, dir, b.options); err == nil {
 						_ = s.Close()
 					}
-					if !second.dead {
+					if !second.Dead {
 						break
 					}
 				}
@@ -271,7 +276,7 @@ func TestStopAfterEachStep(t *testing.T) {
 				}
 				defer func() { _ = s.Close() }()
 				tidy(t, s)
-				return !k.dead
+				return !k.Dead
 			})
 		})
 	}
@@ -284,8 +289,8 @@ func TestFullDiskAtEachStep(t *testing.T) {
 		t.Run(strings.ReplaceAll(sc.name, " ", "-"), func(t *testing.T) {
 			allowed := []string{sc.before, sc.after}
 			eachStep(t, sc, func(t *testing.T, b *bench, dir string, step int) bool {
-				f := &failer{at: step, err: syscall.ENOSPC}
-				s, err := openStore(disk{before: f.before}, dir, b.options)
+				f := &modeltest.Failer{At: step, Err: syscall.ENOSPC}
+				s, err := openStore(disk.Disk{Before: f.Before}, dir, b.options)
 				if err != nil {
 					if !errors.Is(err, syscall.ENOSPC) {
 						t.Fatal(err)
@@ -298,19 +303,19 @@ func TestFullDiskAtEachStep(t *testing.T) {
 				err = sc.run(b, s)
 				var refused *RefusedError
 				if errors.As(err, &refused) {
-					t.Fatalf("step %d, %s %s, fails: %v", step, f.op, f.path, err)
+					t.Fatalf("step %d, %s %s, fails: %v", step, f.Op, f.Path, err)
 				}
 				if err != nil && !errors.Is(err, syscall.ENOSPC) {
-					t.Fatalf("step %d, %s %s, fails: %v", step, f.op, f.path, err)
+					t.Fatalf("step %d, %s %s, fails: %v", step, f.Op, f.Path, err)
 				}
 				if got := state(t, s); !slices.Contains(allowed, got) {
-					t.Fatalf("step %d, %s %s, fails: active and previous are %q", step, f.op, f.path, got)
+					t.Fatalf("step %d, %s %s, fails: active and previous are %q", step, f.Op, f.Path, got)
 				}
 				if err := sc.run(b, s); err != nil {
-					t.Fatalf("step %d, %s %s, failed, again: %v", step, f.op, f.path, err)
+					t.Fatalf("step %d, %s %s, failed, again: %v", step, f.Op, f.Path, err)
 				}
 				if got := state(t, s); got != sc.after || len(s.Quarantined()) != sc.quarantine {
-					t.Fatalf("step %d, %s %s, failed, again: active and previous are %q, quarantine %+v", step, f.op, f.path, got, s.Quarantined())
+					t.Fatalf("step %d, %s %s, failed, again: active and previous are %q, quarantine %+v", step, f.Op, f.Path, got, s.Quarantined())
 				}
 				if err := s.Close(); err != nil {
 					t.Fatal(err)
@@ -320,10 +325,10 @@ func TestFullDiskAtEachStep(t *testing.T) {
 				}
 				defer func() { _ = s.Close() }()
 				if got := state(t, s); got != sc.after {
-					t.Fatalf("step %d, %s %s, failed, again, opened: active and previous are %q", step, f.op, f.path, got)
+					t.Fatalf("step %d, %s %s, failed, again, opened: active and previous are %q", step, f.Op, f.Path, got)
 				}
 				tidy(t, s)
-				return f.op == ""
+				return f.Op == ""
 			})
 		})
 	}

@@ -12,6 +12,10 @@ import (
 	"testing"
 
 	"edgepdm/shared/durable"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/shared/modelstore/internal/disk"
+	"edgepdm/shared/modelstore/internal/modeltest"
 )
 
 // TestNewerFormat has a newer release write each of the files: the store is refused, and left as it is.
@@ -25,19 +29,19 @@ func TestNewerFormat(t *testing.T) {
 	b.install("1.2.0")
 	current, _ := b.store.Current()
 	previous, _ := b.store.Previous()
-	record := func(i Installed) string { return filepath.Join(versionsDir, i.ID, recordFile) }
+	record := func(i Installed) string { return filepath.Join(versionsDir, i.ID, envelope.RecordFile) }
 	for _, name := range []string{formatFile, currentFile, quarantineFile, attemptFile, record(current), record(previous)} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "store")
 			if err := os.CopyFS(dir, os.DirFS(b.dir)); err != nil {
 				t.Fatal(err)
 			}
-			write(t, dir, name, []byte(`{"format":2,"current":{"blue":"a","green":"b"},"entries":"elsewhere"}`))
-			write(t, dir, "versions/new-kind/file", []byte("of the newer release"))
+			modeltest.Write(t, dir, name, []byte(`{"format":2,"current":{"blue":"a","green":"b"},"entries":"elsewhere"}`))
+			modeltest.Write(t, dir, "versions/new-kind/file", []byte("of the newer release"))
 			before := contents(t, dir)
 			for range 2 { // the lock is free again
 				_, err := OpenStore(dir, b.options)
-				wants(t, err, ErrFormat, "format 2: written by a newer version")
+				modeltest.Wants(t, err, envelope.ErrFormat, "format 2: written by a newer version")
 			}
 			if after := contents(t, dir); after != before {
 				t.Errorf("the store was changed from\n%s\nto\n%s", before, after)
@@ -55,7 +59,7 @@ func contents(t *testing.T, dir string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&all, "%s: %s\n", name, hashOf(data))
+		fmt.Fprintf(&all, "%s: %s\n", name, envelope.HashOf(data))
 	}
 	return all.String()
 }
@@ -68,32 +72,34 @@ func TestDamage(t *testing.T) {
 		want   string // active and previous
 		log    string
 	}{
-		{"format", func(t *testing.T, dir string, _, _ Installed) { write(t, dir, formatFile, []byte("\x00\x00")) }, "1.2.0 1.0.0", "format file is damaged"},
+		{"format", func(t *testing.T, dir string, _, _ Installed) {
+			modeltest.Write(t, dir, formatFile, []byte("\x00\x00"))
+		}, "1.2.0 1.0.0", "format file is damaged"},
 		{"format is gone", func(t *testing.T, dir string, _, _ Installed) { remove(t, dir, formatFile) }, "1.2.0 1.0.0", ""},
 		{"format is a folder", func(t *testing.T, dir string, _, _ Installed) {
 			remove(t, dir, formatFile)
-			write(t, dir, formatFile+"/x", nil)
+			modeltest.Write(t, dir, formatFile+"/x", nil)
 		}, "", "format file is damaged"},
-		{"pointers", func(t *testing.T, dir string, _, _ Installed) { write(t, dir, currentFile, nil) }, "1.2.0 1.0.0", "its copy is used"},
+		{"pointers", func(t *testing.T, dir string, _, _ Installed) { modeltest.Write(t, dir, currentFile, nil) }, "1.2.0 1.0.0", "its copy is used"},
 		{"pointers and their copy", func(t *testing.T, dir string, _, _ Installed) {
-			write(t, dir, currentFile, nil)
-			write(t, dir, currentFile+copySuffix, nil)
+			modeltest.Write(t, dir, currentFile, nil)
+			modeltest.Write(t, dir, currentFile+copySuffix, nil)
 		}, "1.2.0 ", "lost which model is active"},
 		{"pointers to nowhere", func(t *testing.T, dir string, _, _ Installed) {
-			write(t, dir, currentFile, []byte(`{"format":1,"current":"../../etc","previous":"none"}`))
+			modeltest.Write(t, dir, currentFile, []byte(`{"format":1,"current":"../../etc","previous":"none"}`))
 		}, " ", "cannot be used"},
 		{"pointers to a folder of another name", func(t *testing.T, dir string, current, previous Installed) {
 			if err := os.Rename(current.dir, filepath.Join(dir, versionsDir, "x")); err != nil {
 				t.Fatal(err)
 			}
-			write(t, dir, currentFile, []byte(`{"format":1,"current":"x","previous":"`+previous.ID+`"}`))
+			modeltest.Write(t, dir, currentFile, []byte(`{"format":1,"current":"x","previous":"`+previous.ID+`"}`))
 		}, "1.0.0 ", "cannot be used"},
 		{"record of the active model", func(t *testing.T, _ string, current, _ Installed) {
-			write(t, current.dir, recordFile, []byte("{"))
+			modeltest.Write(t, current.dir, envelope.RecordFile, []byte("{"))
 		}, "1.2.0 1.0.0", "made again from the signed envelope"},
 		{"record and envelope of the active model", func(t *testing.T, _ string, current, _ Installed) {
-			write(t, current.dir, recordFile, []byte("{"))
-			write(t, current.dir, EnvelopeFile, []byte("{"))
+			modeltest.Write(t, current.dir, envelope.RecordFile, []byte("{"))
+			modeltest.Write(t, current.dir, envelope.EnvelopeFile, []byte("{"))
 		}, "1.0.0 ", "the previous one takes its place"},
 		{"active model is gone", func(t *testing.T, _ string, current, _ Installed) { remove(t, current.dir, "model.json") }, "1.0.0 ", "the previous one takes its place"},
 		{"active model is a link", func(t *testing.T, _ string, current, previous Installed) {
@@ -105,13 +111,13 @@ func TestDamage(t *testing.T) {
 		{"previous model is gone", func(t *testing.T, _ string, _, previous Installed) { remove(t, previous.dir, ".") }, "1.2.0 ", "cannot be used"},
 		{"both are gone", func(t *testing.T, dir string, _, _ Installed) { remove(t, dir, versionsDir) }, " ", "cannot be used"},
 		{"quarantine", func(t *testing.T, dir string, _, _ Installed) {
-			write(t, dir, quarantineFile, []byte(`{"format":1,"entries":5}`))
+			modeltest.Write(t, dir, quarantineFile, []byte(`{"format":1,"entries":5}`))
 		}, "1.2.0 1.0.0", "the quarantine is lost"},
-		{"attempt", func(t *testing.T, dir string, _, _ Installed) { write(t, dir, attemptFile, []byte("x")) }, "1.2.0 1.0.0", ""},
+		{"attempt", func(t *testing.T, dir string, _, _ Installed) { modeltest.Write(t, dir, attemptFile, []byte("x")) }, "1.2.0 1.0.0", ""},
 		{"leftovers", func(t *testing.T, dir string, _, _ Installed) {
-			write(t, dir, "staging/model.json", nil)
-			write(t, dir, "versions/1.3.0-0123456789ab/model.json", nil)
-			write(t, dir, currentFile+tempSuffix, nil)
+			modeltest.Write(t, dir, "staging/model.json", nil)
+			modeltest.Write(t, dir, "versions/1.3.0-0123456789ab/model.json", nil)
+			modeltest.Write(t, dir, currentFile+disk.TempSuffix, nil)
 		}, "1.2.0 1.0.0", ""},
 	}
 	for _, test := range tests {
@@ -166,7 +172,7 @@ func TestFlippedBits(t *testing.T) {
 	if err := b.store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	record := filepath.Join(versionsDir, current.ID, recordFile)
+	record := filepath.Join(versionsDir, current.ID, envelope.RecordFile)
 	for _, name := range []string{formatFile, currentFile, quarantineFile, record} {
 		whole, err := os.ReadFile(filepath.Join(b.dir, name))
 		if err != nil {
@@ -175,7 +181,7 @@ func TestFlippedBits(t *testing.T) {
 		for bit := 0; bit < len(whole)*8; bit += 11 {
 			bad := slices.Clone(whole)
 			bad[bit/8] ^= 1 << (bit % 8)
-			write(t, b.dir, name, bad)
+			modeltest.Write(t, b.dir, name, bad)
 			s, err := OpenStore(b.dir, b.options)
 			if err != nil {
 				t.Fatalf("%s, bit %d: %v", name, bit, err)
@@ -186,7 +192,7 @@ func TestFlippedBits(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			write(t, b.dir, name, whole)
+			modeltest.Write(t, b.dir, name, whole)
 		}
 	}
 }
@@ -197,11 +203,11 @@ func TestModelChangesOnDisk(t *testing.T) {
 	old := b.install("1.0.0")
 	b.install("1.2.0")
 	i, _ := b.store.Current()
-	write(t, i.dir, "model.json", []byte(edit(t, tinyModel, "4E0", "5E0")))
+	modeltest.Write(t, i.dir, "model.json", []byte(modeltest.Edit(t, modeltest.TinyModel, "4E0", "5E0")))
 	b.open()
 	i, _ = b.store.Current()
 	_, err := i.Load()
-	wants(t, err, ErrDamaged, "has changed since it was accepted")
+	modeltest.Wants(t, err, ErrDamaged, "has changed since it was accepted")
 	if got, err := b.store.Rollback(err.Error()); err != nil || got.ID != old.ID {
 		t.Fatalf("%s, %v", got.ID, err)
 	}
@@ -216,7 +222,7 @@ func TestRollbackToDamagedModel(t *testing.T) {
 	previous, _ := b.store.Previous()
 	remove(t, previous.dir, "model.json")
 	_, err := b.store.Rollback("too slow")
-	if wants(t, err, ErrNoPrevious, "model.json"); len(b.store.Quarantined()) != 0 {
+	if modeltest.Wants(t, err, ErrNoPrevious, "model.json"); len(b.store.Quarantined()) != 0 {
 		t.Errorf("quarantine %+v", b.store.Quarantined())
 	}
 	b.open()
@@ -227,14 +233,14 @@ func TestRollbackToDamagedModel(t *testing.T) {
 func TestCandidateDamaged(t *testing.T) {
 	b := newBench(t)
 	b.install("1.0.0")
-	p := publish(t, tinyModel, "1.2.0")
-	d := b.deliver(&p.manifest, p.archive)
+	p := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
+	d := b.deliver(&p.Manifest, p.Archive)
 	c, err := b.store.Take(d)
 	if err != nil {
 		t.Fatal(err)
 	}
 	remove(t, c.dir, "model.json")
-	wants(t, b.store.Activate(c), ErrDamaged, "model.json")
+	modeltest.Wants(t, b.store.Activate(c), ErrDamaged, "model.json")
 	if got := state(t, b.store); got != "1.0.0 " {
 		t.Fatalf("active and previous are %q", got)
 	}
@@ -253,7 +259,7 @@ func TestCandidateDamaged(t *testing.T) {
 func TestLock(t *testing.T) {
 	b := newBench(t)
 	_, err := OpenStore(b.dir, b.options)
-	wants(t, err, durable.ErrLocked, "")
+	modeltest.Wants(t, err, durable.ErrLocked, "")
 	if err := b.store.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +268,7 @@ func TestLock(t *testing.T) {
 }
 
 func TestStoreThatIsNoFolder(t *testing.T) {
-	path := write(t, t.TempDir(), "store", nil)
+	path := modeltest.Write(t, t.TempDir(), "store", nil)
 	if _, err := OpenStore(path, Options{}); err == nil {
 		t.Fatal("opened")
 	}
@@ -275,10 +281,10 @@ func TestAtOnce(t *testing.T) {
 	b.install("1.0.0")
 	b.options.AllowDowngrade = true
 	b.open()
-	var deliveries []Delivery
+	var deliveries []inbox.Delivery
 	for i := range 4 {
-		p := publish(t, tinyModel, fmt.Sprintf("1.1.%d", i))
-		deliveries = append(deliveries, b.deliver(&p.manifest, p.archive))
+		p := modeltest.Publish(t, modeltest.TinyModel, fmt.Sprintf("1.1.%d", i))
+		deliveries = append(deliveries, b.deliver(&p.Manifest, p.Archive))
 	}
 	var wg sync.WaitGroup
 	for _, d := range deliveries {
@@ -289,7 +295,7 @@ func TestAtOnce(t *testing.T) {
 					err = b.store.Activate(c)
 				}
 				// Another goroutine's activation removes a candidate that waits, and its roll-back bars a model.
-				if err != nil && !errors.Is(err, ErrActive) && !missing(err) && !errors.Is(err, ErrQuarantined) {
+				if err != nil && !errors.Is(err, ErrActive) && !disk.Missing(err) && !errors.Is(err, ErrQuarantined) {
 					t.Error(err)
 				}
 				if _, err := b.store.Rollback("test"); err != nil && !errors.Is(err, ErrNoPrevious) {

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/internal/disk"
 )
 
 // copySuffix ends the name of the second copy of a state file.
@@ -51,14 +54,14 @@ func (s *Store) mend() error {
 		if err != nil {
 			continue // there is none, or both are lost
 		}
-		data, err := readBounded(from, maxQuarantine)
+		data, err := disk.ReadBounded(from, maxQuarantine)
 		if err != nil {
 			return err
 		}
-		if other, err := readBounded(to, maxQuarantine); err == nil && bytes.Equal(other, data) {
+		if other, err := disk.ReadBounded(to, maxQuarantine); err == nil && bytes.Equal(other, data) {
 			continue
 		}
-		if err := s.disk.replace(to, data); err != nil {
+		if err := s.disk.Replace(to, data); err != nil {
 			return err
 		}
 	}
@@ -67,21 +70,21 @@ func (s *Store) mend() error {
 
 // heal makes the record of a signed model from the envelope that lies beside it, if a trusted key still vouches for it.
 func (s *Store) heal(id, dir string, damage error) (Installed, error) {
-	path := filepath.Join(dir, EnvelopeFile)
+	path := filepath.Join(dir, envelope.EnvelopeFile)
 	info, err := os.Lstat(path)
 	if err != nil {
 		return Installed{}, damage
 	}
-	envelope, err := readBounded(path, MaxEnvelope)
+	sealed, err := disk.ReadBounded(path, envelope.MaxEnvelope)
 	if err != nil {
 		return Installed{}, damage
 	}
-	signed, err := VerifySigned(envelope, s.options.Keys)
+	signed, err := envelope.VerifySigned(sealed, s.options.Keys)
 	if err != nil {
 		return Installed{}, errors.Join(damage, err)
 	}
 	i := Installed{
-		Origin: OriginSigned, Source: hashOf(envelope), Key: signed.Key, Accepted: info.ModTime().UTC(), Manifest: signed.Manifest, healed: true,
+		Origin: OriginSigned, Source: envelope.HashOf(sealed), Key: signed.Key, Accepted: info.ModTime().UTC(), Manifest: signed.Manifest, healed: true,
 	}
 	i.ID = idOf(i)
 	if i.ID != id {
@@ -97,7 +100,7 @@ func (s *Store) keepHealed() error {
 		if i == nil || !i.healed {
 			continue
 		}
-		if err := s.writeJSON(filepath.Join(i.dir, recordFile), record{Format: storeFormat, Installed: *i}); err != nil {
+		if err := s.writeJSON(filepath.Join(i.dir, envelope.RecordFile), record{Format: storeFormat, Installed: *i}); err != nil {
 			return err
 		}
 		i.healed = false

@@ -7,9 +7,13 @@ import (
 	"path/filepath"
 	"time"
 
+	"edgepdm/shared/archive"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/shared/modelstore/internal/disk"
 )
 
 // storeFormat is the format version of a store and of each of its files.
@@ -23,7 +27,6 @@ const (
 	attemptFile    = "attempt.json"
 	versionsDir    = "versions"
 	stagingDir     = "staging"
-	recordFile     = "installed.json"
 )
 
 const (
@@ -50,7 +53,7 @@ type Installed struct {
 	Accepted time.Time `json:"accepted"`
 	// Manifest is the signed one, or what the model file tells where there is none: then it has no golden rows, Version is
 	// the beginning of the model's SHA-256, and Features may be empty.
-	Manifest Manifest `json:"manifest"`
+	Manifest envelope.Manifest `json:"manifest"`
 
 	dir    string
 	memory func(need int64) error
@@ -74,15 +77,15 @@ func (s *Store) Trusted(i Installed) bool {
 		return true
 	}
 	for _, key := range s.options.Keys {
-		if i.Key == KeyID(key) {
+		if i.Key == envelope.KeyID(key) {
 			return true
 		}
 	}
-	envelope, err := readBounded(filepath.Join(i.dir, EnvelopeFile), MaxEnvelope) // another key may have signed it, too
+	sealed, err := disk.ReadBounded(filepath.Join(i.dir, envelope.EnvelopeFile), envelope.MaxEnvelope) // another key may have signed it, too
 	if err != nil {
 		return false
 	}
-	signed, err := VerifySigned(envelope, s.options.Keys)
+	signed, err := envelope.VerifySigned(sealed, s.options.Keys)
 	return err == nil && signed.Content == i.content()
 }
 
@@ -91,7 +94,7 @@ func (i Installed) content() string {
 	if i.Origin != OriginSigned {
 		return ""
 	}
-	return i.Manifest.content()
+	return i.Manifest.Content()
 }
 
 // Load reads and parses the model file, after checking that it is still the one that was accepted. The error wraps
@@ -104,7 +107,7 @@ func (i Installed) Load() (*gbdt.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if hashOf(data) != i.Manifest.Model.SHA256 {
+	if envelope.HashOf(data) != i.Manifest.Model.SHA256 {
 		return nil, fmt.Errorf("%w: %s has changed since it was accepted", ErrDamaged, i.ModelPath())
 	}
 	return gbdt.Parse(data)
@@ -136,8 +139,8 @@ type numbered struct {
 
 // readJSON reads a file of the store, whose member format says how to read the rest.
 func readJSON(path string, limit int64, into any) error {
-	data, err := readBounded(path, limit)
-	if errors.Is(err, ErrLimit) || errors.Is(err, errNotRegular) {
+	data, err := disk.ReadBounded(path, limit)
+	if errors.Is(err, archive.ErrLimit) || errors.Is(err, disk.ErrNotRegular) {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if err != nil {
@@ -145,7 +148,7 @@ func readJSON(path string, limit int64, into any) error {
 	}
 	err = durable.Decode(data, storeFormat, into)
 	if errors.Is(err, durable.ErrNewerFormat) {
-		return fmt.Errorf("%s: %w: %w", path, ErrFormat, err)
+		return fmt.Errorf("%s: %w: %w", path, envelope.ErrFormat, err)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
@@ -158,17 +161,17 @@ func (s *Store) writeJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	return s.disk.replace(path, data)
+	return s.disk.Replace(path, data)
 }
 
 // load reads what is in a folder of versions.
 func (s *Store) load(id string) (Installed, error) {
-	if !validID(id) {
+	if !inbox.ValidID(id) {
 		return Installed{}, fmt.Errorf("%w: %.64q is no model's folder", ErrDamaged, id)
 	}
 	dir := filepath.Join(s.dir, versionsDir, id)
 	var r record
-	err := readJSON(filepath.Join(dir, recordFile), maxRecordFile, &r)
+	err := readJSON(filepath.Join(dir, envelope.RecordFile), maxRecordFile, &r)
 	if errors.Is(err, ErrDamaged) {
 		r.Installed, err = s.heal(id, dir, err)
 	}
@@ -176,8 +179,8 @@ func (s *Store) load(id string) (Installed, error) {
 		return Installed{}, err
 	}
 	file := r.Manifest.Model
-	if r.ID != id || !validHash(r.Source) || !validHash(file.SHA256) || !plainName(file.File, maxFileLength) {
-		return Installed{}, fmt.Errorf("%w: %s", ErrDamaged, filepath.Join(dir, recordFile))
+	if r.ID != id || !envelope.ValidHash(r.Source) || !envelope.ValidHash(file.SHA256) || !envelope.PlainName(file.File, envelope.MaxFileLength) {
+		return Installed{}, fmt.Errorf("%w: %s", ErrDamaged, filepath.Join(dir, envelope.RecordFile))
 	}
 	r.dir, r.memory = dir, s.options.Memory
 	// Its content is checked when it is loaded.

@@ -5,6 +5,10 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/shared/modelstore/internal/modeltest"
 )
 
 // foldGolden are the rows of tinyGolden with the margins of tinyModel and of one whose second tree gives half more.
@@ -12,37 +16,37 @@ const foldGolden = "margin-0,margin-1,a,b\n-0.5,0,1,0\n-0.5,0,nan,0\n2.5,3,2,0\n
 
 func foldArchive(t *testing.T) []byte {
 	t.Helper()
-	return archiveOf(t, file("xgboost-model-0", tinyModel), file("xgboost-model-1", edit(t, tinyModel, "[5E-1]", "[1E0]")))
+	return modeltest.ArchiveOf(t, modeltest.File("xgboost-model-0", modeltest.TinyModel), modeltest.File("xgboost-model-1", modeltest.Edit(t, modeltest.TinyModel, "[5E-1]", "[1E0]")))
 }
 
 // The archive of a k-fold training is one model: unsigned, with a manifest beside it, and packed once more.
 func TestKFoldArchives(t *testing.T) {
 	archive := foldArchive(t)
-	build := anyBuild()
+	build := modeltest.AnyBuild()
 	build.Name = "folds"
-	golden := write(t, t.TempDir(), "golden.csv", []byte(foldGolden))
-	path := write(t, t.TempDir(), ArchiveFile, archive)
+	golden := modeltest.Write(t, t.TempDir(), "golden.csv", []byte(foldGolden))
+	path := modeltest.Write(t, t.TempDir(), inbox.ArchiveFile, archive)
 	var again bytes.Buffer
-	packed, err := Pack(&again, path)
+	packed, err := envelope.Pack(&again, path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
 		archive []byte
-		is      *Archive
+		is      *envelope.Archive
 	}{
 		"unsigned": {archive, nil},
-		"signed":   {archive, &Archive{hashOf(archive), int64(len(archive))}},
+		"signed":   {archive, &envelope.Archive{SHA256: envelope.HashOf(archive), Size: int64(len(archive))}},
 		"packed":   {again.Bytes(), &packed.Archive},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.options.AllowUnsigned = true
 			b.open()
-			var manifest *Manifest
+			var manifest *envelope.Manifest
 			if c.is != nil {
 				build.Archive = *c.is
-				m, err := BuildManifest(path, golden, build)
+				m, err := envelope.BuildManifest(path, golden, build)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -75,32 +79,32 @@ func TestKFoldArchives(t *testing.T) {
 
 // Each model of a k-fold training has to give its own margin.
 func TestKFoldGoldenRows(t *testing.T) {
-	path, build := write(t, t.TempDir(), ArchiveFile, foldArchive(t)), anyBuild()
+	path, build := modeltest.Write(t, t.TempDir(), inbox.ArchiveFile, foldArchive(t)), modeltest.AnyBuild()
 	build.Name = "folds"
 	for name, c := range map[string]struct {
 		golden, says string
 		kind         error
 	}{
-		"second margin wrong":    {edit(t, foldGolden, "2.5,3,", "2.5,3.5,"), "row 3: margin 3, the training XGBoost gave 3.5", ErrGolden},
-		"one margin":             {tinyGolden, "row 1 has 1 margins, the model gives 2", ErrGolden},
-		"second margin missing":  {edit(t, foldGolden, "2.5,3,", "2.5,,"), "row 3", ErrManifest},
-		"margins and no feature": {"margin-0,margin-1\n1,2\n", "first column", ErrManifest},
+		"second margin wrong":    {modeltest.Edit(t, foldGolden, "2.5,3,", "2.5,3.5,"), "row 3: margin 3, the training XGBoost gave 3.5", envelope.ErrGolden},
+		"one margin":             {modeltest.TinyGolden, "row 1 has 1 margins, the model gives 2", envelope.ErrGolden},
+		"second margin missing":  {modeltest.Edit(t, foldGolden, "2.5,3,", "2.5,,"), "row 3", envelope.ErrManifest},
+		"margins and no feature": {"margin-0,margin-1\n1,2\n", "first column", envelope.ErrManifest},
 	} {
-		_, err := BuildManifest(path, write(t, t.TempDir(), "golden.csv", []byte(c.golden)), build)
-		t.Run(name, func(t *testing.T) { wants(t, err, c.kind, c.says) })
+		_, err := envelope.BuildManifest(path, modeltest.Write(t, t.TempDir(), "golden.csv", []byte(c.golden)), build)
+		t.Run(name, func(t *testing.T) { modeltest.Wants(t, err, c.kind, c.says) })
 	}
 }
 
 // A rehearsal says what a device does.
 func TestRehearse(t *testing.T) {
-	p := publish(t, tinyModel, "1.0.0")
-	archive := write(t, t.TempDir(), "packed.tar.gz", p.archive)
-	if err := Rehearse(archive, p.manifest); err != nil {
+	p := modeltest.Publish(t, modeltest.TinyModel, "1.0.0")
+	archive := modeltest.Write(t, t.TempDir(), "packed.tar.gz", p.Archive)
+	if err := Rehearse(archive, p.Manifest); err != nil {
 		t.Error(err)
 	}
-	p.manifest.Golden[1].Margin++
-	wants(t, Rehearse(archive, p.manifest), ErrGolden, "row 2")
-	p.manifest.Golden[1].Margin--
-	p.manifest.Expires = p.manifest.Created.AddDate(-60, 0, 0)
-	wants(t, Rehearse(archive, p.manifest), ErrManifest, "expires")
+	p.Manifest.Golden[1].Margin++
+	modeltest.Wants(t, Rehearse(archive, p.Manifest), envelope.ErrGolden, "row 2")
+	p.Manifest.Golden[1].Margin--
+	p.Manifest.Expires = p.Manifest.Created.AddDate(-60, 0, 0)
+	modeltest.Wants(t, Rehearse(archive, p.Manifest), envelope.ErrManifest, "expires")
 }

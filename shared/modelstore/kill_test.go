@@ -8,15 +8,21 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/shared/modelstore/internal/disk"
+	"edgepdm/shared/modelstore/internal/modeltest"
 )
 
 // envKillDir is set in the environment of a child process: the folder with its inbox and its store.
 const envKillDir = "MODELSTORE_KILL_DIR"
 
 func killOptions(t testing.TB) Options {
-	return Options{Keys: []ed25519.PublicKey{publicOf(testKey(t, 1))}, Now: testNow}
+	return Options{Keys: []ed25519.PublicKey{modeltest.PublicOf(modeltest.Key(t, 1))}, Now: modeltest.Now}
 }
 
 // TestKill kills a process that takes, activates and rolls back models, again and again, and checks after each kill that
@@ -57,7 +63,7 @@ func TestKill(t *testing.T) {
 // tidyKilled is tidy, but for the attempt that a killed process did not end.
 func tidyKilled(t *testing.T, s *Store) {
 	t.Helper()
-	if err := os.Remove(s.path(attemptFile)); err != nil && !missing(err) {
+	if err := os.Remove(s.path(attemptFile)); err != nil && !disk.Missing(err) {
 		t.Fatal(err)
 	}
 	tidy(t, s)
@@ -120,7 +126,7 @@ func TestKillChild(t *testing.T) {
 			os.Exit(1)
 		}
 	}
-	inbox := Inbox{Dir: filepath.Join(dir, "inbox")}
+	box := inbox.Inbox{Dir: filepath.Join(dir, "inbox")}
 	s, err := OpenStore(filepath.Join(dir, "store"), killOptions(t))
 	if err != nil {
 		t.Fatal(err)
@@ -131,23 +137,23 @@ func TestKillChild(t *testing.T) {
 	for _, e := range s.Quarantined() {
 		highest = max(highest, patch(e.Version))
 	}
-	key := testKey(t, 1)
+	key := modeltest.Key(t, 1)
 	for n := max(highest, patch(current.Manifest.Version)) + 1; n < 10_000; n++ { // should the parent be gone, it ends
-		p := publish(t, tinyModel, fmt.Sprintf("1.0.%d", n))
-		d, err := inbox.Begin(fmt.Sprintf("d%d-%d", os.Getpid(), n))
+		p := modeltest.Publish(t, modeltest.TinyModel, fmt.Sprintf("1.0.%d", n))
+		d, err := box.Begin(fmt.Sprintf("d%d-%d", os.Getpid(), n))
 		if err != nil {
 			t.Fatal(err)
 		}
-		envelope, err := Sign(p.manifest, key)
+		sealed, err := envelope.Sign(p.Manifest, key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, d.dir, EnvelopeFile, envelope)
-		write(t, d.dir, ArchiveFile, p.archive)
+		modeltest.Write(t, d.Dir, envelope.EnvelopeFile, sealed)
+		modeltest.Write(t, d.Dir, inbox.ArchiveFile, p.Archive)
 		if err := d.Commit(); err != nil {
 			t.Fatal(err)
 		}
-		say("begun", Installed{Manifest: p.manifest})
+		say("begun", Installed{Manifest: p.Manifest})
 		c, err := s.Take(*d)
 		if err != nil {
 			t.Fatal(err)
@@ -164,7 +170,7 @@ func TestKillChild(t *testing.T) {
 			}
 			say("active", back)
 		}
-		if err := inbox.Remove(d.ID); err != nil {
+		if err := box.Remove(d.ID); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -172,6 +178,6 @@ func TestKillChild(t *testing.T) {
 
 // patch returns the last number of a version, 0 of none.
 func patch(version string) int {
-	v, _ := parseVersion(version)
-	return v[2]
+	n, _ := strconv.Atoi(version[strings.LastIndexByte(version, '.')+1:])
+	return n
 }

@@ -4,13 +4,16 @@ import (
 	"cmp"
 	"os"
 	"slices"
+
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/internal/disk"
 )
 
 // LastActive returns the models of a store that cannot be opened, as far as their files can be read: the active one, then
 // the one before it; where it cannot be read which these are, all models, the highest version first. It takes no lock and
 // changes nothing. What is wrong with a model's file, Installed.Load tells.
 func LastActive(dir string, options Options) []Installed {
-	s := newStore(disk{}, dir, options)
+	s := newStore(disk.Disk{}, dir, options)
 	var q quarantined
 	if s.readEither(quarantineFile, maxQuarantine, &q) {
 		s.quarantine = q.Entries
@@ -39,7 +42,7 @@ func LastActive(dir string, options Options) []Installed {
 		add(e.Name())
 	}
 	slices.SortFunc(models, func(a, b Installed) int {
-		return cmp.Or(Compare(b.Manifest.Version, a.Manifest.Version), b.Accepted.Compare(a.Accepted))
+		return cmp.Or(envelope.Compare(b.Manifest.Version, a.Manifest.Version), b.Accepted.Compare(a.Accepted))
 	})
 	return models
 }

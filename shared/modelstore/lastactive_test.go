@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"edgepdm/shared/modelstore/internal/modeltest"
 )
 
 // The last active model is found whatever is wrong with the store, without its lock and without a change.
@@ -12,12 +14,14 @@ func TestLastActive(t *testing.T) {
 		damage func(t *testing.T, b *bench, current, previous Installed)
 		want   string
 	}{
-		"nothing":           {func(*testing.T, *bench, Installed, Installed) {}, "1.1.0 1.2.0"},
-		"newer format":      {func(t *testing.T, b *bench, _, _ Installed) { write(t, b.dir, formatFile, []byte(`{"format":2}`)) }, "1.1.0 1.2.0"},
-		"pointers damaged":  {func(t *testing.T, b *bench, _, _ Installed) { write(t, b.dir, currentFile, []byte("x")) }, "1.1.0 1.2.0"},
-		"quarantine is bad": {func(t *testing.T, b *bench, _, _ Installed) { write(t, b.dir, quarantineFile, []byte("x")) }, "1.1.0 1.2.0"},
+		"nothing": {func(*testing.T, *bench, Installed, Installed) {}, "1.1.0 1.2.0"},
+		"newer format": {func(t *testing.T, b *bench, _, _ Installed) {
+			modeltest.Write(t, b.dir, formatFile, []byte(`{"format":2}`))
+		}, "1.1.0 1.2.0"},
+		"pointers damaged":  {func(t *testing.T, b *bench, _, _ Installed) { modeltest.Write(t, b.dir, currentFile, []byte("x")) }, "1.1.0 1.2.0"},
+		"quarantine is bad": {func(t *testing.T, b *bench, _, _ Installed) { modeltest.Write(t, b.dir, quarantineFile, []byte("x")) }, "1.1.0 1.2.0"},
 		"pointers lost": {func(t *testing.T, b *bench, _, _ Installed) {
-			write(t, b.dir, currentFile, []byte("x"))
+			modeltest.Write(t, b.dir, currentFile, []byte("x"))
 			remove(t, b.dir, currentFile+copySuffix)
 		}, "1.2.0 1.1.0"},
 		"model lost": {func(t *testing.T, b *bench, current, _ Installed) {

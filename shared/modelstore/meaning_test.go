@@ -9,13 +9,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/internal/modeltest"
 )
 
 // disguises are other envelopes with the same manifest, all of which verify.
-func disguises(t *testing.T, m Manifest, key ed25519.PrivateKey) map[string][]byte {
+func disguises(t *testing.T, m envelope.Manifest, key ed25519.PrivateKey) map[string][]byte {
 	t.Helper()
-	payload := encodeJSON(t, m)
-	plain := sign(t, payload, key)
+	payload := modeltest.EncodeJSON(t, m)
+	plain := modeltest.Sign(t, payload, key)
 	var spread bytes.Buffer
 	if err := json.Indent(&spread, plain, "", "\t"); err != nil {
 		t.Fatal(err)
@@ -24,14 +27,14 @@ func disguises(t *testing.T, m Manifest, key ed25519.PrivateKey) map[string][]by
 	if err := json.Unmarshal(payload, &sorted); err != nil {
 		t.Fatal(err)
 	}
-	var e envelope
+	var e modeltest.DSSE
 	if err := json.Unmarshal(plain, &e); err != nil {
 		t.Fatal(err)
 	}
 	url := e
 	url.Payload = base64.URLEncoding.EncodeToString(payload)
-	url.Signatures = []signature{{Sig: strings.NewReplacer("+", "-", "/", "_").Replace(e.Signatures[0].Sig)}}
-	swapped := []byte(`{"signatures":` + string(encodeJSON(t, e.Signatures)) + `,"payload":"` + e.Payload + `","payloadType":"` + PayloadType + `"}`)
+	url.Signatures = []modeltest.DSSESignature{{Sig: strings.NewReplacer("+", "-", "/", "_").Replace(e.Signatures[0].Sig)}}
+	swapped := []byte(`{"signatures":` + string(modeltest.EncodeJSON(t, e.Signatures)) + `,"payload":"` + e.Payload + `","payloadType":"` + envelope.PayloadType + `"}`)
 	sorted["note"] = "not known to this release"
 	renewed := m
 	renewed.Created, renewed.Expires = m.Created.Add(time.Second), m.Expires.Add(time.Hour)
@@ -39,39 +42,39 @@ func disguises(t *testing.T, m Manifest, key ed25519.PrivateKey) map[string][]by
 		"a space":           append(bytes.Clone(plain), ' '),
 		"indented":          spread.Bytes(),
 		"members swapped":   swapped,
-		"URL-safe":          encodeJSON(t, url),
-		"second signature":  sign(t, payload, testKey(t, 9), key),
-		"manifest sorted":   sign(t, encodeJSON(t, sorted), key),
-		"manifest indented": sign(t, append([]byte("\n"), payload...), key),
-		"other times":       sign(t, encodeJSON(t, renewed), key),
+		"URL-safe":          modeltest.EncodeJSON(t, url),
+		"second signature":  modeltest.Sign(t, payload, modeltest.Key(t, 9), key),
+		"manifest sorted":   modeltest.Sign(t, modeltest.EncodeJSON(t, sorted), key),
+		"manifest indented": modeltest.Sign(t, append([]byte("\n"), payload...), key),
+		"other times":       modeltest.Sign(t, modeltest.EncodeJSON(t, renewed), key),
 	}
 }
 
 // M8: what was refused or rolled back does not come back in another envelope, also not after a restart.
 func TestBadManifestInAnotherEnvelope(t *testing.T) {
 	refusals := map[string]struct {
-		bad func(t *testing.T, b *bench) published
+		bad func(t *testing.T, b *bench) modeltest.Published
 		why error
 	}{
-		"rolled back": {func(t *testing.T, b *bench) published {
+		"rolled back": {func(t *testing.T, b *bench) modeltest.Published {
 			b.install("1.2.0")
 			if _, err := b.store.Rollback("too slow"); err != nil {
 				t.Fatal(err)
 			}
-			return publish(t, tinyModel, "1.2.0")
+			return modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
 		}, ErrRolledBack},
-		"golden row": {func(t *testing.T, b *bench) published {
-			p := publish(t, tinyModel, "1.2.0")
-			p.manifest.Golden[0].Margin = 7
-			_ = b.refused(b.deliver(&p.manifest, p.archive), ReasonGolden, ErrGolden, "row 1")
+		"golden row": {func(t *testing.T, b *bench) modeltest.Published {
+			p := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
+			p.Manifest.Golden[0].Margin = 7
+			_ = b.refused(b.deliver(&p.Manifest, p.Archive), ReasonGolden, envelope.ErrGolden, "row 1")
 			return p
-		}, ErrGolden},
-		"broken rule": {func(t *testing.T, b *bench) published {
-			p := publish(t, tinyModel, "1.2.0")
-			p.manifest.Threshold = -1
-			_ = b.refused(b.deliver(&p.manifest, p.archive), ReasonManifest, ErrManifest, "threshold")
+		}, envelope.ErrGolden},
+		"broken rule": {func(t *testing.T, b *bench) modeltest.Published {
+			p := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
+			p.Manifest.Threshold = -1
+			_ = b.refused(b.deliver(&p.Manifest, p.Archive), ReasonManifest, envelope.ErrManifest, "threshold")
 			return p
-		}, ErrManifest},
+		}, envelope.ErrManifest},
 	}
 	for name, refusal := range refusals {
 		t.Run(name, func(t *testing.T) {
@@ -82,12 +85,12 @@ func TestBadManifestInAnotherEnvelope(t *testing.T) {
 				if restarted {
 					b.open()
 				}
-				for how, envelope := range disguises(t, p.manifest, b.key) {
-					if _, err := VerifySigned(envelope, b.options.Keys); err != nil && !errors.Is(err, ErrManifest) {
+				for how, sealed := range disguises(t, p.Manifest, b.key) {
+					if _, err := envelope.VerifySigned(sealed, b.options.Keys); err != nil && !errors.Is(err, envelope.ErrManifest) {
 						t.Fatalf("%s: %v", how, err)
 					}
-					_, err := b.store.Take(b.deliverRaw(envelope, p.archive))
-					if wants(t, err, refusal.why, ""); !errors.Is(err, ErrQuarantined) {
+					_, err := b.store.Take(b.deliverRaw(sealed, p.Archive))
+					if modeltest.Wants(t, err, refusal.why, ""); !errors.Is(err, ErrQuarantined) {
 						t.Errorf("%s is tried: %v", how, err)
 					}
 				}
@@ -104,20 +107,20 @@ func TestBadManifestInAnotherEnvelope(t *testing.T) {
 
 // A manifest that says something else is another one.
 func TestContentTellsManifestsApart(t *testing.T) {
-	m := tiny(t)
-	seen := map[string]string{m.content(): "as it was"}
-	for name, change := range map[string]func(m *Manifest){
-		"name": func(m *Manifest) { m.Name = "press" }, "version": func(m *Manifest) { m.Version = "1.2.1" },
-		"model": func(m *Manifest) { m.Model.SHA256 = strings.Repeat("0", 64) }, "threshold": func(m *Manifest) { m.Threshold = 0.3 },
-		"golden":  func(m *Manifest) { m.Golden = m.Golden[1:] },
-		"archive": func(m *Manifest) { m.Archive.Size++ },
+	m := modeltest.Tiny(t)
+	seen := map[string]string{m.Content(): "as it was"}
+	for name, change := range map[string]func(m *envelope.Manifest){
+		"name": func(m *envelope.Manifest) { m.Name = "press" }, "version": func(m *envelope.Manifest) { m.Version = "1.2.1" },
+		"model": func(m *envelope.Manifest) { m.Model.SHA256 = strings.Repeat("0", 64) }, "threshold": func(m *envelope.Manifest) { m.Threshold = 0.3 },
+		"golden":  func(m *envelope.Manifest) { m.Golden = m.Golden[1:] },
+		"archive": func(m *envelope.Manifest) { m.Archive.Size++ },
 	} {
 		other := m
 		change(&other)
-		if as, twice := seen[other.content()]; twice {
+		if as, twice := seen[other.Content()]; twice {
 			t.Errorf("with another %s it is %s", name, as)
 		}
-		seen[other.content()] = name
+		seen[other.Content()] = name
 	}
 }
 
@@ -129,15 +132,15 @@ func TestAModelWhoseKeyIsTrustedNoMore(t *testing.T) {
 	if !b.store.Trusted(fast) {
 		t.Error("not trusted")
 	}
-	key := testKey(t, 9)
-	b.options.Keys = []ed25519.PublicKey{publicOf(key)}
+	key := modeltest.Key(t, 9)
+	b.options.Keys = []ed25519.PublicKey{modeltest.PublicOf(key)}
 	b.open()
 	b.active("999999999.0.0", "") // it scores on, for there is no other
 	if fast, _ = b.store.Current(); b.store.Trusted(fast) {
 		t.Error("trusted")
 	}
-	p := publish(t, tinyModel, "1.1.0")
-	c, err := b.store.Take(b.deliverRaw(sign(t, encodeJSON(t, p.manifest), key), p.archive))
+	p := modeltest.Publish(t, modeltest.TinyModel, "1.1.0")
+	c, err := b.store.Take(b.deliverRaw(modeltest.Sign(t, modeltest.EncodeJSON(t, p.Manifest), key), p.Archive))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +150,7 @@ func TestAModelWhoseKeyIsTrustedNoMore(t *testing.T) {
 	if now, _ := b.store.Current(); now.Manifest.Version != "1.1.0" || !b.store.Trusted(now) {
 		t.Errorf("active is %+v", now)
 	}
-	lower := publish(t, tinyModel, "1.0.9")
-	_, err = b.store.Take(b.deliverRaw(sign(t, encodeJSON(t, lower.manifest), key), lower.archive))
-	wants(t, err, ErrVersion, "1.0.9 is not above 1.1.0")
+	lower := modeltest.Publish(t, modeltest.TinyModel, "1.0.9")
+	_, err = b.store.Take(b.deliverRaw(modeltest.Sign(t, modeltest.EncodeJSON(t, lower.Manifest), key), lower.Archive))
+	modeltest.Wants(t, err, ErrVersion, "1.0.9 is not above 1.1.0")
 }

@@ -1,89 +1,12 @@
 package modelstore
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"edgepdm/shared/modelstore/internal/disk"
+	"edgepdm/shared/modelstore/internal/modeltest"
 )
-
-// witness follows which files and names a loss of power could still take away, and reports a rename that relies on one.
-type witness struct {
-	t     *testing.T
-	store string
-	data  map[string]bool // files whose content is not synced
-	names map[string]bool // folders in which a name was added or changed since they were synced
-}
-
-func newWitness(t *testing.T, store string) *witness {
-	return &witness{t: t, store: store, data: map[string]bool{}, names: map[string]bool{}}
-}
-
-func (w *witness) before(op op, path, to string) error {
-	switch op {
-	case opCreate, opWrite:
-		w.data[path] = true
-		w.names[filepath.Dir(path)] = true
-	case opMkdir:
-		w.names[filepath.Dir(path)] = true
-	case opSync:
-		delete(w.data, path)
-	case opSyncDir:
-		delete(w.names, path)
-	case opRename:
-		w.rename(path, to)
-	case opRemove: // that a removal is undone does no harm
-		w.forget(path)
-	}
-	return nil
-}
-
-func (w *witness) rename(from, to string) {
-	for path := range w.data {
-		if within(path, from) {
-			w.t.Errorf("%s becomes %s while the content of %s is not synced", from, to, path)
-		}
-	}
-	for dir := range w.names {
-		if within(dir, from) {
-			w.t.Errorf("%s becomes %s while its names are not synced", from, to)
-		}
-	}
-	if to == filepath.Join(w.store, currentFile) {
-		w.clean("is about to be pointed at", filepath.Join(w.store, versionsDir))
-	}
-	w.forget(from)
-	w.names[filepath.Dir(to)] = true
-}
-
-func (w *witness) forget(path string) {
-	for p := range w.data {
-		if within(p, path) {
-			delete(w.data, p)
-		}
-	}
-	for p := range w.names {
-		if within(p, path) {
-			delete(w.names, p)
-		}
-	}
-}
-
-// clean checks that nothing below a folder can be lost.
-func (w *witness) clean(why, dir string) {
-	w.t.Helper()
-	for path := range w.data {
-		if within(path, dir) {
-			w.t.Errorf("%s %s while the content of %s is not synced", dir, why, path)
-		}
-	}
-	for path := range w.names {
-		if within(path, dir) {
-			w.t.Errorf("%s %s while the names in %s are not synced", dir, why, path)
-		}
-	}
-}
-
-func within(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
 
 // TestSyncOrder checks that everything a rename puts in place is synced before it, that the quarantine is before the end of
 // a roll-back, and that nothing is left to chance when an operation returns.
@@ -95,29 +18,12 @@ func TestSyncOrder(t *testing.T) {
 				sc.prepare(b)
 				b.open()
 			}
-			w := newWitness(t, b.dir)
-			b.store.disk = disk{before: w.before}
+			w := modeltest.NewWitness(t, b.dir)
+			b.store.disk = disk.Disk{Before: w.Before}
 			if err := sc.run(b, b.store); err != nil {
 				t.Fatal(err)
 			}
-			w.clean("is left", b.dir)
+			w.Clean("is left", b.dir)
 		})
 	}
-	t.Run("inbox", func(t *testing.T) {
-		w := newWitness(t, "")
-		b := Inbox{Dir: t.TempDir(), disk: disk{before: w.before}}
-		d, err := b.Begin("aa")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range []string{ArchiveFile, EnvelopeFile} { // as the fetcher writes them: not synced
-			if _, err := b.disk.create(d.Path(name), strings.NewReader("x")); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := d.Commit(); err != nil {
-			t.Fatal(err)
-		}
-		w.clean("is left", b.Dir)
-	})
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"edgepdm/shared/event"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/internal/disk"
 )
 
 const (
@@ -44,7 +46,7 @@ func (s *Store) readQuarantine() error {
 	var q quarantined
 	err := s.readCopied(quarantineFile, maxQuarantine, &q)
 	switch {
-	case missing(err):
+	case disk.Missing(err):
 		return nil
 	case errors.Is(err, ErrDamaged):
 		s.options.Log.Error("model store: the quarantine is lost", "error", err)
@@ -81,7 +83,7 @@ func (s *Store) bars(e Entry) bool {
 
 // barredManifest says whether a signed manifest is not to be tried, in whatever envelope it comes: one that says the same
 // as a refused one, or any of a version that was rolled back: a corrected model needs a higher one.
-func (s *Store) barredManifest(content string, m Manifest) (Entry, bool) {
+func (s *Store) barredManifest(content string, m envelope.Manifest) (Entry, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.quarantine {

@@ -6,13 +6,18 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/shared/modelstore/internal/disk"
+	"edgepdm/shared/modelstore/internal/modeltest"
 )
 
 func TestQuarantineIsBounded(t *testing.T) {
 	b := newBench(t)
 	note := func(name string, reason Reason, final bool) string {
 		t.Helper()
-		e := Entry{Source: hashOf([]byte(name)), Reason: reason, Detail: strings.Repeat("x", 1000), Final: final}
+		e := Entry{Source: envelope.HashOf([]byte(name)), Reason: reason, Detail: strings.Repeat("x", 1000), Final: final}
 		if err := b.store.note(e); err != nil {
 			t.Fatal(err)
 		}
@@ -21,11 +26,11 @@ func TestQuarantineIsBounded(t *testing.T) {
 	// fill notes many entries at the cost of one write.
 	fill := func(prefix string, n int, reason Reason, final bool) {
 		t.Helper()
-		b.store.disk.before = (&killer{}).before
+		b.store.disk.Before = (&modeltest.Killer{}).Before
 		for i := range n {
-			_ = b.store.note(Entry{Source: hashOf(fmt.Append(nil, prefix, i)), Reason: reason, Detail: strings.Repeat("x", 1000), Final: final})
+			_ = b.store.note(Entry{Source: envelope.HashOf(fmt.Append(nil, prefix, i)), Reason: reason, Detail: strings.Repeat("x", 1000), Final: final})
 		}
-		b.store.disk.before = nil
+		b.store.disk.Before = nil
 	}
 	back, bad := note("back", ReasonRolledBack, true), note("bad", ReasonGolden, true)
 	fill("signature", maxEntries+50, ReasonSignature, false)
@@ -50,28 +55,28 @@ func TestQuarantineIsBounded(t *testing.T) {
 
 // A quarantine that could not be written is written with the next delivery, or when the store is closed.
 func TestQuarantineIsWrittenLater(t *testing.T) {
-	for name, later := range map[string]func(b *bench, d Delivery){
-		"with the next delivery": func(b *bench, d Delivery) {
+	for name, later := range map[string]func(b *bench, d inbox.Delivery){
+		"with the next delivery": func(b *bench, d inbox.Delivery) {
 			_, err := b.store.Take(d)
-			wants(b.t, err, ErrQuarantined, "too slow")
-			b.store.disk.before = (&killer{}).before // the process ends
+			modeltest.Wants(b.t, err, ErrQuarantined, "too slow")
+			b.store.disk.Before = (&modeltest.Killer{}).Before // the process ends
 		},
-		"when it is closed": func(*bench, Delivery) {},
+		"when it is closed": func(*bench, inbox.Delivery) {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.install("1.0.0")
 			d := b.deliverVersion("1.1.0")
 			b.takes(d)
-			b.store.disk.before = fullAt(opCreate, quarantineFile+tempSuffix)
+			b.store.disk.Before = fullAt(disk.OpCreate, quarantineFile+disk.TempSuffix)
 			if _, err := b.store.Rollback("too slow"); err != nil {
 				t.Fatal(err)
 			}
-			b.store.disk.before = nil
+			b.store.disk.Before = nil
 			later(b, d)
 			b.open()
 			_, err := b.store.Take(d)
-			wants(t, err, ErrQuarantined, "too slow")
+			modeltest.Wants(t, err, ErrQuarantined, "too slow")
 		})
 	}
 }
@@ -81,13 +86,13 @@ func TestRolledBackModelIsNoPrevious(t *testing.T) {
 	b := newBench(t)
 	b.install("1.0.0")
 	b.install("1.1.0")
-	b.store.disk.before = fullAt(opCreate, currentFile+tempSuffix)
+	b.store.disk.Before = fullAt(disk.OpCreate, currentFile+disk.TempSuffix)
 	_, err := b.store.Rollback("too slow")
-	wants(t, err, syscall.ENOSPC, "")
+	modeltest.Wants(t, err, syscall.ENOSPC, "")
 	if i, _ := b.store.Current(); i.Manifest.Version != "1.1.0" {
 		t.Errorf("active is %s", i.ID)
 	}
-	b.store.disk.before = nil
+	b.store.disk.Before = nil
 	b.install("1.2.0")
 	b.active("1.2.0", "1.0.0")
 }

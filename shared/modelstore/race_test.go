@@ -7,38 +7,43 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/shared/modelstore/internal/disk"
+	"edgepdm/shared/modelstore/internal/modeltest"
 )
 
 // An archive that is written to between its hash and its unpacking says nothing of the model: it is tried again.
 func TestAnArchiveThatChangesWhileItIsRead(t *testing.T) {
-	good := publish(t, tinyModel, "1.2.0")
-	other := publish(t, edit(t, tinyModel, "4E0", "4E0 "), "1.3.0")
+	good := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
+	other := modeltest.Publish(t, modeltest.Edit(t, modeltest.TinyModel, "4E0", "4E0 "), "1.3.0")
 	for name, content := range map[string][]byte{
-		"garbage": []byte("garbage"), "nothing": nil, "another archive": other.archive, "cut": good.archive[:len(good.archive)/2],
+		"garbage": []byte("garbage"), "nothing": nil, "another archive": other.Archive, "cut": good.Archive[:len(good.Archive)/2],
 	} {
 		for _, unsigned := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
 				b := newBench(t)
 				b.options.AllowUnsigned = true
 				b.open()
-				manifest := &good.manifest
+				manifest := &good.Manifest
 				if unsigned {
 					manifest = nil
 				}
-				d := b.deliver(manifest, good.archive)
-				b.store.disk.before = func(op op, path, _ string) error {
-					if op == opMkdir && filepath.Base(path) == stagingDir { // it was hashed, and will be unpacked
-						return os.WriteFile(d.Path(ArchiveFile), content, 0o600)
+				d := b.deliver(manifest, good.Archive)
+				b.store.disk.Before = func(op disk.Op, path, _ string) error {
+					if op == disk.OpMkdir && filepath.Base(path) == stagingDir { // it was hashed, and will be unpacked
+						return os.WriteFile(d.Path(inbox.ArchiveFile), content, 0o600)
 					}
 					return nil
 				}
 				_, err := b.store.Take(d)
 				var r *RefusedError
-				if wants(t, err, ErrDelivery, "changed while it was read"); !errors.As(err, &r) || r.Final {
+				if modeltest.Wants(t, err, ErrDelivery, "changed while it was read"); !errors.As(err, &r) || r.Final {
 					t.Fatalf("%+v", err)
 				}
-				b.store.disk.before = nil
-				if err := os.WriteFile(d.Path(ArchiveFile), good.archive, 0o600); err != nil {
+				b.store.disk.Before = nil
+				if err := os.WriteFile(d.Path(inbox.ArchiveFile), good.Archive, 0o600); err != nil {
 					t.Fatal(err)
 				}
 				if _, err := b.store.Take(d); err != nil {
@@ -52,7 +57,7 @@ func TestAnArchiveThatChangesWhileItIsRead(t *testing.T) {
 // A file that is replaced by a named pipe, or by a link, at any moment keeps nobody waiting and leads nowhere.
 func TestOpenWhatIsReplaced(t *testing.T) {
 	dir := t.TempDir()
-	path, secret := write(t, dir, "file", []byte("x")), write(t, dir, "secret", []byte("y"))
+	path, secret := modeltest.Write(t, dir, "file", []byte("x")), modeltest.Write(t, dir, "secret", []byte("y"))
 	makers := []func(to string) error{
 		func(to string) error { return syscall.Mkfifo(to, 0o600) },
 		func(to string) error { return os.Symlink(secret, to) },
@@ -79,8 +84,8 @@ func TestOpenWhatIsReplaced(t *testing.T) {
 		}
 	})
 	for range 5000 {
-		data, err := readBounded(path, 10)
-		if err != nil && !errors.Is(err, errNotRegular) || err == nil && string(data) != "x" && len(data) > 0 {
+		data, err := disk.ReadBounded(path, 10)
+		if err != nil && !errors.Is(err, disk.ErrNotRegular) || err == nil && string(data) != "x" && len(data) > 0 {
 			t.Errorf("read %q, %v", data, err)
 			break
 		}
@@ -92,11 +97,11 @@ func TestOpenWhatIsReplaced(t *testing.T) {
 // Deliveries whose files are replaced all the time leave the good model good.
 func TestReplacedFilesQuarantineNothing(t *testing.T) {
 	b := newBench(t)
-	good := publish(t, tinyModel, "1.2.0")
-	other := publish(t, edit(t, tinyModel, "4E0", "4E0 "), "1.3.0")
-	d := b.deliver(&good.manifest, good.archive)
-	envelopes := [][]byte{sign(t, encodeJSON(t, good.manifest), b.key), sign(t, encodeJSON(t, other.manifest), b.key)}
-	archives := [][]byte{good.archive, other.archive, good.archive[:100], []byte("garbage")}
+	good := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
+	other := modeltest.Publish(t, modeltest.Edit(t, modeltest.TinyModel, "4E0", "4E0 "), "1.3.0")
+	d := b.deliver(&good.Manifest, good.Archive)
+	envelopes := [][]byte{modeltest.Sign(t, modeltest.EncodeJSON(t, good.Manifest), b.key), modeltest.Sign(t, modeltest.EncodeJSON(t, other.Manifest), b.key)}
+	archives := [][]byte{good.Archive, other.Archive, good.Archive[:100], []byte("garbage")}
 	stop := make(chan struct{})
 	var replacing sync.WaitGroup
 	replacing.Go(func() {
@@ -106,7 +111,7 @@ func TestReplacedFilesQuarantineNothing(t *testing.T) {
 				return
 			default:
 			}
-			for name, content := range map[string][]byte{EnvelopeFile: envelopes[i%2], ArchiveFile: archives[i%4]} {
+			for name, content := range map[string][]byte{envelope.EnvelopeFile: envelopes[i%2], inbox.ArchiveFile: archives[i%4]} {
 				if i%3 == 0 { // as a whole
 					next := filepath.Join(b.dir, "next")
 					if os.WriteFile(next, content, 0o600) == nil {
@@ -132,7 +137,7 @@ func TestReplacedFilesQuarantineNothing(t *testing.T) {
 			t.Errorf("in quarantine: %+v", e)
 		}
 	}
-	for name, content := range map[string][]byte{EnvelopeFile: envelopes[0], ArchiveFile: good.archive} {
+	for name, content := range map[string][]byte{envelope.EnvelopeFile: envelopes[0], inbox.ArchiveFile: good.Archive} {
 		if err := os.WriteFile(d.Path(name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,9 @@ package modelstore
 import (
 	"errors"
 	"fmt"
+
+	"edgepdm/shared/archive"
+	"edgepdm/shared/modelstore/envelope"
 )
 
 // Further errors, of the Store.
@@ -45,7 +48,7 @@ const (
 	ReasonVersion    Reason = "version"     // ErrVersion
 	ReasonDelivery   Reason = "delivery"    // ErrDelivery
 	ReasonManifest   Reason = "manifest"    // ErrManifest
-	ReasonArchive    Reason = "archive"     // ErrArchive
+	ReasonArchive    Reason = "archive"     // archive.ErrInvalid
 	ReasonModel      Reason = "model"       // ErrModel
 	ReasonGolden     Reason = "golden"      // ErrGolden
 	ReasonMemory     Reason = "memory"      // ErrMemory
@@ -66,19 +69,19 @@ type verdict struct {
 // verdicts in the order in which an error is matched with them.
 func verdicts() []verdict {
 	return []verdict{
-		{ErrSignature, ReasonSignature, false},
-		{ErrUntrusted, ReasonUntrusted, false},
-		{ErrFormat, ReasonFormat, false},
+		{envelope.ErrSignature, ReasonSignature, false},
+		{envelope.ErrUntrusted, ReasonUntrusted, false},
+		{envelope.ErrFormat, ReasonFormat, false},
 		{ErrUnsigned, ReasonUnsigned, false},
 		{ErrExpired, ReasonExpired, false},
 		{ErrActive, ReasonActive, false},
 		{ErrVersion, ReasonVersion, false},
 		{ErrDelivery, ReasonDelivery, false},
 		{ErrMemory, ReasonMemory, false},
-		{ErrManifest, ReasonManifest, true},
-		{ErrArchive, ReasonArchive, true},
-		{ErrModel, ReasonModel, true},
-		{ErrGolden, ReasonGolden, true},
+		{envelope.ErrManifest, ReasonManifest, true},
+		{archive.ErrInvalid, ReasonArchive, true},
+		{envelope.ErrModel, ReasonModel, true},
+		{envelope.ErrGolden, ReasonGolden, true},
 		{ErrCrashed, ReasonCrashed, true},
 		{ErrRolledBack, ReasonRolledBack, true},
 	}
@@ -104,7 +107,7 @@ func (e *RefusedError) Error() string {
 func (e *RefusedError) Unwrap() error { return e.Err }
 
 // judge returns the RefusedError for an error, nil if it is none of the model's fault.
-func judge(err error, source string, m Manifest) *RefusedError {
+func judge(err error, source string, m envelope.Manifest) *RefusedError {
 	for _, v := range verdicts() {
 		if errors.Is(err, v.kind) {
 			return &RefusedError{Reason: v.reason, Source: source, Name: m.Name, Version: m.Version, Final: v.final, Err: err}

@@ -8,32 +8,35 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 )
 
 // Rehearse does with an archive and its manifest what a device does with a delivery, in a store of its own that is gone
 // afterwards: what is refused here is refused there. The memory, the clock and the active model are a device's own.
-func Rehearse(archive string, m Manifest) (err error) {
+func Rehearse(archive string, m envelope.Manifest) (err error) {
 	dir, err := os.MkdirTemp("", "edgepdm-model-")
 	if err != nil {
 		return fmt.Errorf("try the model: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	key, err := GenerateKey(nil)
+	key, err := envelope.GenerateKey(nil)
 	if err != nil {
 		return err
 	}
-	envelope, err := Sign(m, key)
+	sealed, err := envelope.Sign(m, key)
 	if err != nil {
 		return err
 	}
-	d := Delivery{ID: "rehearsal", dir: filepath.Join(dir, "delivery")}
-	if err := os.Mkdir(d.dir, 0o700); err != nil {
+	d := inbox.Delivery{ID: "rehearsal", Dir: filepath.Join(dir, "delivery")}
+	if err := os.Mkdir(d.Dir, 0o700); err != nil {
 		return fmt.Errorf("try the model: %w", err)
 	}
-	if err := os.WriteFile(d.Path(EnvelopeFile), envelope, 0o600); err != nil {
+	if err := os.WriteFile(d.Path(envelope.EnvelopeFile), sealed, 0o600); err != nil {
 		return fmt.Errorf("try the model: %w", err)
 	}
-	if err := copyFile(d.Path(ArchiveFile), archive); err != nil {
+	if err := copyFile(d.Path(inbox.ArchiveFile), archive); err != nil {
 		return fmt.Errorf("try the model: %w", err)
 	}
 	store, err := OpenStore(filepath.Join(dir, "store"), Options{

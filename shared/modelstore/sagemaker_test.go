@@ -7,6 +7,10 @@ import (
 	"testing"
 
 	"edgepdm/shared/event"
+	"edgepdm/shared/gbdt"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/shared/modelstore/internal/modeltest"
 	"edgepdm/test/need"
 )
 
@@ -17,13 +21,13 @@ func TestSageMakersArchives(t *testing.T) {
 		trainer   string
 		file      string
 	}{
-		{"sagemaker-3.0-5", "xgboost 3.0.5", sageMakerModel},
-		{"sagemaker-1.7-1", "xgboost 1.7.x", sageMakerModel},
-		{"sagemaker-1.3-1", "xgboost 1.3.x", sageMakerModel},
-		{"sagemaker-1.2-2", "xgboost 1.2.1", sageMakerModel},
-		{"sagemaker-0.90-2-proto3", "xgboost unknown", sageMakerModel},
-		{"sagemaker-3.0-5-kfold3", "xgboost 3.0.5", ArchiveFile},
-		{"sagemaker-1.7-1-kfold3", "xgboost 1.7.x", ArchiveFile},
+		{"sagemaker-3.0-5", "xgboost 3.0.5", gbdt.SageMakerModel},
+		{"sagemaker-1.7-1", "xgboost 1.7.x", gbdt.SageMakerModel},
+		{"sagemaker-1.3-1", "xgboost 1.3.x", gbdt.SageMakerModel},
+		{"sagemaker-1.2-2", "xgboost 1.2.1", gbdt.SageMakerModel},
+		{"sagemaker-0.90-2-proto3", "xgboost unknown", gbdt.SageMakerModel},
+		{"sagemaker-3.0-5-kfold3", "xgboost 3.0.5", inbox.ArchiveFile},
+		{"sagemaker-1.7-1-kfold3", "xgboost 1.7.x", inbox.ArchiveFile},
 	}
 	for _, test := range tests {
 		t.Run(test.container, func(t *testing.T) {
@@ -42,7 +46,7 @@ func TestSageMakersArchives(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.active(c.Manifest.Version, "")
-			if m := c.Manifest; m.Model.File != test.file || m.Objective != "binary:logistic" || m.Trainer != test.trainer || m.Archive.SHA256 != hashOf(archive) {
+			if m := c.Manifest; m.Model.File != test.file || m.Objective != "binary:logistic" || m.Trainer != test.trainer || m.Archive.SHA256 != envelope.HashOf(archive) {
 				t.Errorf("%+v", m)
 			}
 		})
@@ -57,10 +61,10 @@ func TestSageMakersArchiveSigned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	build := anyBuild()
-	build.Name, build.Archive = "line-3", Archive{hashOf(archive), int64(len(archive))}
-	golden := write(t, t.TempDir(), "golden.csv", goldenOf(t, dir))
-	m, err := BuildManifest(filepath.Join(dir, "xgboost-model"), golden, build)
+	build := modeltest.AnyBuild()
+	build.Name, build.Archive = "line-3", envelope.Archive{SHA256: envelope.HashOf(archive), Size: int64(len(archive))}
+	golden := modeltest.Write(t, t.TempDir(), "golden.csv", goldenOf(t, dir))
+	m, err := envelope.BuildManifest(filepath.Join(dir, "xgboost-model"), golden, build)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +95,7 @@ func goldenOf(t *testing.T, dir string) []byte {
 	margins := lines("margin.csv")
 	rows := lines("X.csv")
 	var out strings.Builder
-	out.WriteString("margin," + strings.Join(named(strings.Count(rows[0], ",")+1), ",") + "\n")
+	out.WriteString("margin," + strings.Join(modeltest.Named(strings.Count(rows[0], ",")+1), ",") + "\n")
 	for i, row := range rows {
 		out.WriteString(margins[i] + "," + row + "\n")
 	}

@@ -7,14 +7,17 @@ import (
 	"io"
 	"path/filepath"
 
+	"edgepdm/shared/archive"
 	"edgepdm/shared/gbdt"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/internal/disk"
 )
 
 // Seed makes the model that ships with the component the active one if the store is empty, or if the active one shipped
 // with another release of the component; otherwise it changes nothing. It returns the active model. The model is trusted,
 // as the component itself is; it is still parsed, and tested if manifestPath, which may be empty, names its manifest
 // (signed or not), and by usable, which may be nil: what it refuses does not become active.
-func (s *Store) Seed(modelPath, manifestPath string, usable func(Manifest, *gbdt.Model) error) (Installed, error) {
+func (s *Store) Seed(modelPath, manifestPath string, usable func(envelope.Manifest, *gbdt.Model) error) (Installed, error) {
 	s.work.Lock()
 	defer s.work.Unlock()
 	if current, ok := s.Current(); ok && current.Origin != OriginShipped {
@@ -27,14 +30,14 @@ func (s *Store) Seed(modelPath, manifestPath string, usable func(Manifest, *gbdt
 	return i, nil
 }
 
-func (s *Store) seed(modelPath, manifestPath string, usable func(Manifest, *gbdt.Model) error) (Installed, error) {
-	f, size, err := openRegular(modelPath)
+func (s *Store) seed(modelPath, manifestPath string, usable func(envelope.Manifest, *gbdt.Model) error) (Installed, error) {
+	f, size, err := disk.OpenRegular(modelPath)
 	if err != nil {
 		return Installed{}, err
 	}
 	defer func() { _ = f.Close() }()
-	if size > MaxModel {
-		return Installed{}, refuse(ErrLimit, "%d bytes, at most %d", size, MaxModel)
+	if size > envelope.MaxModel {
+		return Installed{}, fmt.Errorf("%w: %d bytes, at most %d", archive.ErrLimit, size, envelope.MaxModel)
 	}
 	content := sha256.New()
 	if _, err := io.Copy(content, io.LimitReader(f, size)); err != nil {
@@ -53,20 +56,20 @@ func (s *Store) seed(modelPath, manifestPath string, usable func(Manifest, *gbdt
 	if err := s.stage(); err != nil {
 		return Installed{}, err
 	}
-	defer func() { _ = s.disk.remove(s.path(stagingDir)) }()
+	defer func() { _ = s.disk.Remove(s.path(stagingDir)) }()
 	name := filepath.Base(modelPath)
-	if !plainName(name, maxFileLength) || reservedFile(name) {
-		return Installed{}, refuse(ErrModel, "%.64q is not a plain file name", name)
+	if !envelope.PlainName(name, envelope.MaxFileLength) || envelope.ReservedFile(name) {
+		return Installed{}, fmt.Errorf("%w: %.64q is not a plain file name", envelope.ErrModel, name)
 	}
-	if _, err := s.disk.create(filepath.Join(s.path(stagingDir), name), f); err != nil {
+	if _, err := s.disk.Create(filepath.Join(s.path(stagingDir), name), f); err != nil {
 		return Installed{}, err
 	}
-	file := ModelFile{File: name, SHA256: sum, Size: size}
+	file := envelope.ModelFile{File: name, SHA256: sum, Size: size}
 	model, err := s.readBack(s.path(stagingDir), file)
 	if err != nil {
 		return Installed{}, err
 	}
-	m, err := describe(model, file)
+	m, err := envelope.Describe(model, file)
 	if err != nil {
 		return Installed{}, err
 	}
@@ -75,11 +78,11 @@ func (s *Store) seed(modelPath, manifestPath string, usable func(Manifest, *gbdt
 			return Installed{}, err
 		}
 		if m.Model.SHA256 != sum {
-			return Installed{}, refuse(ErrModel, "its SHA-256 is %s, %s says %s", sum, manifestPath, m.Model.SHA256)
+			return Installed{}, fmt.Errorf("%w: its SHA-256 is %s, %s says %s", envelope.ErrModel, sum, manifestPath, m.Model.SHA256)
 		}
 		m.Model.File = name
 	}
-	if err := checkModel(m, model); err != nil {
+	if err := envelope.CheckModel(m, model); err != nil {
 		return Installed{}, err
 	}
 	if usable != nil {
@@ -96,13 +99,13 @@ func (s *Store) seed(modelPath, manifestPath string, usable func(Manifest, *gbdt
 }
 
 // readShipped reads a manifest of the component's own: plain JSON, or an envelope whose signature is not needed.
-func readShipped(path string) (Manifest, error) {
-	data, err := readBounded(path, MaxEnvelope)
+func readShipped(path string) (envelope.Manifest, error) {
+	data, err := disk.ReadBounded(path, envelope.MaxEnvelope)
 	if err != nil {
-		return Manifest{}, err
+		return envelope.Manifest{}, err
 	}
-	if _, payload, err := openEnvelope(data); err == nil {
+	if payload, err := envelope.Payload(data); err == nil {
 		data = payload
 	}
-	return decodeManifest(data)
+	return envelope.DecodeManifest(data)
 }

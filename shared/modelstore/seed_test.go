@@ -8,15 +8,19 @@ import (
 	"testing"
 
 	"edgepdm/shared/gbdt"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/internal/disk"
+	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/need"
 )
 
 func TestSeed(t *testing.T) {
 	b := newBench(t)
 	dir := t.TempDir()
-	model := write(t, dir, "model.json", []byte(tinyModel))
-	m := tiny(t)
+	model := modeltest.Write(t, dir, "model.json", []byte(modeltest.TinyModel))
+	m := modeltest.Tiny(t)
 	m.Model.File = "another-name.json"
-	manifest := write(t, dir, "manifest.json", encodeJSON(t, m))
+	manifest := modeltest.Write(t, dir, "manifest.json", modeltest.EncodeJSON(t, m))
 	seed := func(model, manifest string) Installed {
 		t.Helper()
 		i, err := b.store.Seed(model, manifest, nil)
@@ -26,7 +30,7 @@ func TestSeed(t *testing.T) {
 		return i
 	}
 	i := seed(model, manifest)
-	if i.Origin != OriginShipped || i.Manifest.Version != "1.2.0" || i.Manifest.Model.File != "model.json" || i.Source != hashOf([]byte(tinyModel)) {
+	if i.Origin != OriginShipped || i.Manifest.Version != "1.2.0" || i.Manifest.Model.File != "model.json" || i.Source != envelope.HashOf([]byte(modeltest.TinyModel)) {
 		t.Errorf("%+v", i)
 	}
 	b.active("1.2.0", "")
@@ -34,9 +38,9 @@ func TestSeed(t *testing.T) {
 	b.active("1.2.0", "")
 
 	// The component is updated and ships another model, this time without a manifest.
-	newer := edit(t, tinyModel, "4E0", "8E0")
-	j := seed(write(t, dir, "newer.json", []byte(newer)), "")
-	if j.Manifest.Version != hashOf([]byte(newer))[:12] || j.Manifest.Threshold != 0.25 {
+	newer := modeltest.Edit(t, modeltest.TinyModel, "4E0", "8E0")
+	j := seed(modeltest.Write(t, dir, "newer.json", []byte(newer)), "")
+	if j.Manifest.Version != envelope.HashOf([]byte(newer))[:12] || j.Manifest.Threshold != 0.25 {
 		t.Errorf("%+v", j)
 	}
 	b.active(j.Manifest.Version, "1.2.0")
@@ -48,8 +52,8 @@ func TestSeed(t *testing.T) {
 	b.active("1.2.0", "")
 
 	// A shipped model gives way to one of any name, and does not come back.
-	p := publish(t, edit(t, tinyModel, `"edgepdm.name":"tiny"`, `"edgepdm.name":"press"`), "0.1.0")
-	c, err := b.store.Take(b.deliver(&p.manifest, p.archive))
+	p := modeltest.Publish(t, modeltest.Edit(t, modeltest.TinyModel, `"edgepdm.name":"tiny"`, `"edgepdm.name":"press"`), "0.1.0")
+	c, err := b.store.Take(b.deliver(&p.Manifest, p.Archive))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,38 +68,38 @@ func TestSeed(t *testing.T) {
 
 func TestSeedRefuses(t *testing.T) {
 	dir := t.TempDir()
-	m := tiny(t)
+	m := modeltest.Tiny(t)
 	m.Golden[0].Margin = 7
-	bad := write(t, dir, "bad.json", encodeJSON(t, m))
-	good := write(t, dir, "good.json", encodeJSON(t, tiny(t)))
+	bad := modeltest.Write(t, dir, "bad.json", modeltest.EncodeJSON(t, m))
+	good := modeltest.Write(t, dir, "good.json", modeltest.EncodeJSON(t, modeltest.Tiny(t)))
 	tests := []struct {
 		model, manifest string // model: content
 		kind            error
 		says            string
 	}{
-		{tinyModel, bad, ErrGolden, "row 1"},
-		{tinyModel + " ", good, ErrModel, "its SHA-256"},
-		{"hello", "", ErrModel, "unsupported"},
-		{"hello", good, ErrModel, "unsupported"},
-		{tinyModel, write(t, dir, "text", []byte("hello")), ErrManifest, "JSON"},
-		{tinyModel, filepath.Join(dir, "none"), os.ErrNotExist, "none"},
+		{modeltest.TinyModel, bad, envelope.ErrGolden, "row 1"},
+		{modeltest.TinyModel + " ", good, envelope.ErrModel, "its SHA-256"},
+		{"hello", "", envelope.ErrModel, "unsupported"},
+		{"hello", good, envelope.ErrModel, "unsupported"},
+		{modeltest.TinyModel, modeltest.Write(t, dir, "text", []byte("hello")), envelope.ErrManifest, "JSON"},
+		{modeltest.TinyModel, filepath.Join(dir, "none"), os.ErrNotExist, "none"},
 	}
 	for _, test := range tests {
 		b := newBench(t)
-		_, err := b.store.Seed(write(t, t.TempDir(), "model.json", []byte(test.model)), test.manifest, nil)
-		wants(t, err, test.kind, test.says)
+		_, err := b.store.Seed(modeltest.Write(t, t.TempDir(), "model.json", []byte(test.model)), test.manifest, nil)
+		modeltest.Wants(t, err, test.kind, test.says)
 		b.active("", "")
 		if q := b.store.Quarantined(); len(q) != 0 {
 			t.Errorf("quarantine %+v", q)
 		}
 	}
 	b := newBench(t)
-	if _, err := b.store.Seed(filepath.Join(dir, "none"), "", nil); !missing(err) {
+	if _, err := b.store.Seed(filepath.Join(dir, "none"), "", nil); !disk.Missing(err) {
 		t.Errorf("no model: %v", err)
 	}
 	// A signed manifest does as well as a bare one; its signature is not looked at.
-	envelope := write(t, dir, EnvelopeFile, sign(t, encodeJSON(t, tiny(t)), testKey(t, 9)))
-	if _, err := b.store.Seed(write(t, dir, "model.json", []byte(tinyModel)), envelope, nil); err != nil {
+	envelope := modeltest.Write(t, dir, envelope.EnvelopeFile, modeltest.Sign(t, modeltest.EncodeJSON(t, modeltest.Tiny(t)), modeltest.Key(t, 9)))
+	if _, err := b.store.Seed(modeltest.Write(t, dir, "model.json", []byte(modeltest.TinyModel)), envelope, nil); err != nil {
 		t.Fatal(err)
 	}
 	b.active("1.2.0", "")
@@ -103,23 +107,23 @@ func TestSeedRefuses(t *testing.T) {
 
 // TestShippedModel seeds and delivers the suite's own model, with golden rows that XGBoost scored.
 func TestShippedModel(t *testing.T) {
-	model, golden := shipped(t)
+	model, golden := modeltest.Shipped(need.Root(t))
 	b := newBench(t)
 	if _, err := b.store.Seed(model, "", nil); err != nil {
 		t.Fatal(err)
 	}
 	var archive bytes.Buffer
-	packed, err := Pack(&archive, model, filepath.Join(filepath.Dir(model), "report.md"))
+	packed, err := envelope.Pack(&archive, model, filepath.Join(filepath.Dir(model), "report.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	build := anyBuild()
+	build := modeltest.AnyBuild()
 	build.Archive = packed.Archive
-	m, err := BuildManifest(model, golden, build)
+	m, err := envelope.BuildManifest(model, golden, build)
 	if err != nil {
 		t.Fatal(err)
 	}
-	envelope, err := Sign(m, b.key)
+	envelope, err := envelope.Sign(m, b.key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,13 +142,13 @@ func TestShippedModel(t *testing.T) {
 func TestSeedOfAModelThatCannotBeUsed(t *testing.T) {
 	b := newBench(t)
 	dir := t.TempDir()
-	first, err := b.store.Seed(write(t, dir, "model.json", []byte(tinyModel)), "", nil)
+	first, err := b.store.Seed(modeltest.Write(t, dir, "model.json", []byte(modeltest.TinyModel)), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	useless := errors.New("no best iteration")
-	next := write(t, dir, "next.json", []byte(tinyModel+"\n"))
-	if _, err := b.store.Seed(next, "", func(Manifest, *gbdt.Model) error { return useless }); !errors.Is(err, useless) {
+	next := modeltest.Write(t, dir, "next.json", []byte(modeltest.TinyModel+"\n"))
+	if _, err := b.store.Seed(next, "", func(envelope.Manifest, *gbdt.Model) error { return useless }); !errors.Is(err, useless) {
 		t.Errorf("%v", err)
 	}
 	b.open()

@@ -14,6 +14,8 @@ import (
 
 	"edgepdm/shared/durable"
 	"edgepdm/shared/memory"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/internal/disk"
 )
 
 // Options of a Store.
@@ -32,7 +34,7 @@ type Options struct {
 type Store struct {
 	dir     string
 	options Options
-	disk    disk
+	disk    disk.Disk
 	lock    io.Closer
 
 	work sync.Mutex // held while something is changed
@@ -60,9 +62,11 @@ type pointers struct {
 // an unfinished installation is dropped, an unfinished roll-back is completed. The error wraps durable.ErrLocked, or ErrFormat
 // for the store of a newer release, which is left as it is. Damage is no error: what cannot be used is reported to
 // Options.Log and done without.
-func OpenStore(dir string, options Options) (*Store, error) { return openStore(disk{}, dir, options) }
+func OpenStore(dir string, options Options) (*Store, error) {
+	return openStore(disk.Disk{}, dir, options)
+}
 
-func newStore(d disk, dir string, options Options) *Store {
+func newStore(d disk.Disk, dir string, options Options) *Store {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
@@ -78,9 +82,9 @@ func newStore(d disk, dir string, options Options) *Store {
 	return &Store{dir: dir, options: options, disk: d}
 }
 
-func openStore(d disk, dir string, options Options) (_ *Store, err error) {
+func openStore(d disk.Disk, dir string, options Options) (_ *Store, err error) {
 	s := newStore(d, dir, options)
-	if err := d.mkdir(dir); err != nil {
+	if err := d.Mkdir(dir); err != nil {
 		return nil, fmt.Errorf("open model store: %w", err)
 	}
 	if s.lock, err = durable.Lock(dir); err != nil {
@@ -102,7 +106,7 @@ func (s *Store) open() error {
 	newStore := false
 	err := readJSON(s.path(formatFile), maxStateFile, new(numbered))
 	switch {
-	case missing(err):
+	case disk.Missing(err):
 		newStore = true
 	case errors.Is(err, ErrDamaged):
 		s.options.Log.Error("model store: the format file is damaged, taken for format 1", "error", err)
@@ -117,7 +121,7 @@ func (s *Store) open() error {
 	if err := s.readQuarantine(); err != nil {
 		return err
 	}
-	if err := readJSON(s.path(attemptFile), maxStateFile, new(numbered)); errors.Is(err, ErrFormat) {
+	if err := readJSON(s.path(attemptFile), maxStateFile, new(numbered)); errors.Is(err, envelope.ErrFormat) {
 		return err
 	}
 	if s.current, err = s.loadOrNone(p.Current); err != nil {
@@ -127,13 +131,13 @@ func (s *Store) open() error {
 		return err
 	}
 	if newStore {
-		if err := s.disk.mkdir(s.path(versionsDir)); err != nil {
+		if err := s.disk.Mkdir(s.path(versionsDir)); err != nil {
 			return err
 		}
 		if err := s.writeJSON(s.path(formatFile), numbered{storeFormat}); err != nil {
 			return err
 		}
-		if err := s.disk.syncDir(filepath.Dir(s.dir)); err != nil { // the folder's own name
+		if err := s.disk.SyncDir(filepath.Dir(s.dir)); err != nil { // the folder's own name
 			s.options.Log.Warn("model store: sync the folder above it", "error", err)
 		}
 	}
@@ -148,7 +152,7 @@ func (s *Store) open() error {
 func (s *Store) readPointers() (pointers, error) {
 	var p pointers
 	err := s.readCopied(currentFile, maxStateFile, &p)
-	if err == nil || missing(err) {
+	if err == nil || disk.Missing(err) {
 		return p, nil
 	}
 	if !errors.Is(err, ErrDamaged) {
@@ -157,7 +161,7 @@ func (s *Store) readPointers() (pointers, error) {
 	s.options.Log.Error("model store: lost which model is active, taking the highest version", "error", err)
 	s.lost = "it was lost which model was active"
 	entries, err := os.ReadDir(s.path(versionsDir))
-	if err != nil && !missing(err) {
+	if err != nil && !disk.Missing(err) {
 		return p, err
 	}
 	p = pointers{} // differs from what is right by its format, so that it is written again
@@ -167,7 +171,7 @@ func (s *Store) readPointers() (pointers, error) {
 		if err != nil {
 			return p, err
 		}
-		if i != nil && (best == nil || cmp.Or(Compare(i.Manifest.Version, best.Manifest.Version), i.Accepted.Compare(best.Accepted)) > 0) {
+		if i != nil && (best == nil || cmp.Or(envelope.Compare(i.Manifest.Version, best.Manifest.Version), i.Accepted.Compare(best.Accepted)) > 0) {
 			best, p.Current = i, i.ID
 		}
 	}
@@ -183,7 +187,7 @@ func (s *Store) loadOrNone(id string) (*Installed, error) {
 	switch {
 	case err == nil:
 		return &i, nil
-	case missing(err), errors.Is(err, ErrDamaged):
+	case disk.Missing(err), errors.Is(err, ErrDamaged):
 		s.options.Log.Error("model store: an installed model cannot be used", "id", id, "error", err)
 		return nil, nil
 	}
@@ -213,10 +217,10 @@ func (s *Store) repair(p pointers) error {
 	if err := errors.Join(s.keepHealed(), s.mend()); err != nil {
 		return err
 	}
-	leftovers := []string{stagingDir, formatFile + tempSuffix, currentFile + tempSuffix, quarantineFile + tempSuffix, attemptFile + tempSuffix,
-		currentFile + copySuffix + tempSuffix, quarantineFile + copySuffix + tempSuffix}
+	leftovers := []string{stagingDir, formatFile + disk.TempSuffix, currentFile + disk.TempSuffix, quarantineFile + disk.TempSuffix, attemptFile + disk.TempSuffix,
+		currentFile + copySuffix + disk.TempSuffix, quarantineFile + copySuffix + disk.TempSuffix}
 	for _, name := range leftovers {
-		if err := s.disk.remove(s.path(name)); err != nil {
+		if err := s.disk.Remove(s.path(name)); err != nil {
 			return err
 		}
 	}
@@ -249,7 +253,7 @@ func pointersTo(current, previous *Installed) pointers {
 // prune removes the models that are neither active nor previous.
 func (s *Store) prune() error {
 	entries, err := os.ReadDir(s.path(versionsDir))
-	if err != nil && !missing(err) {
+	if err != nil && !disk.Missing(err) {
 		return err
 	}
 	keep := pointersTo(s.current, s.previous)
@@ -257,7 +261,7 @@ func (s *Store) prune() error {
 		if e.Name() == keep.Current || e.Name() == keep.Previous {
 			continue
 		}
-		if err := s.disk.remove(filepath.Join(s.path(versionsDir), e.Name())); err != nil {
+		if err := s.disk.Remove(filepath.Join(s.path(versionsDir), e.Name())); err != nil {
 			return err
 		}
 	}

@@ -12,13 +12,19 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"edgepdm/shared/archive"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/shared/modelstore/internal/disk"
+	"edgepdm/shared/modelstore/internal/modeltest"
 )
 
 // bench is a store with an inbox in front of it.
 type bench struct {
 	t       testing.TB
 	key     ed25519.PrivateKey
-	inbox   Inbox
+	inbox   inbox.Inbox
 	dir     string
 	options Options
 	store   *Store
@@ -29,9 +35,9 @@ type bench struct {
 func newBench(t testing.TB) *bench {
 	t.Helper()
 	dir := t.TempDir()
-	b := &bench{t: t, key: testKey(t, 1), inbox: Inbox{Dir: filepath.Join(dir, "inbox")}, dir: filepath.Join(dir, "store")}
+	b := &bench{t: t, key: modeltest.Key(t, 1), inbox: inbox.Inbox{Dir: filepath.Join(dir, "inbox")}, dir: filepath.Join(dir, "store")}
 	b.options = Options{
-		Keys: []ed25519.PublicKey{publicOf(b.key)}, Release: "1.0.0", Now: testNow, Log: slog.New(slog.NewTextHandler(&b.log, nil)),
+		Keys: []ed25519.PublicKey{modeltest.PublicOf(b.key)}, Release: "1.0.0", Now: modeltest.Now, Log: slog.New(slog.NewTextHandler(&b.log, nil)),
 	}
 	b.open()
 	t.Cleanup(func() { _ = b.store.Close() })
@@ -53,27 +59,38 @@ func (b *bench) open() {
 }
 
 // deliver puts a delivery into the inbox; a manifest that is nil makes it unsigned.
-func (b *bench) deliver(m *Manifest, archive []byte) Delivery {
+func (b *bench) deliver(m *envelope.Manifest, archive []byte) inbox.Delivery {
 	b.t.Helper()
 	var envelope []byte
 	if m != nil {
-		payload := encodeJSON(b.t, m)
-		envelope = sign(b.t, payload, b.key)
+		payload := modeltest.EncodeJSON(b.t, m)
+		envelope = modeltest.Sign(b.t, payload, b.key)
 	}
 	return b.deliverRaw(envelope, archive)
 }
 
-func (b *bench) deliverRaw(envelope, archive []byte) Delivery {
+func (b *bench) deliverRaw(sealed, archive []byte) inbox.Delivery {
 	b.t.Helper()
 	b.count++
-	return deliver(b.t, b.inbox, fmt.Sprintf("d%d", b.count), envelope, archive)
+	d, err := b.inbox.Begin(fmt.Sprintf("d%d", b.count))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if sealed != nil {
+		modeltest.Write(b.t, filepath.Dir(d.Path(envelope.EnvelopeFile)), envelope.EnvelopeFile, sealed)
+	}
+	modeltest.Write(b.t, filepath.Dir(d.Path(inbox.ArchiveFile)), inbox.ArchiveFile, archive)
+	if err := d.Commit(); err != nil {
+		b.t.Fatal(err)
+	}
+	return *d
 }
 
 // install makes a version of the tiny model active.
 func (b *bench) install(version string) Installed {
 	b.t.Helper()
-	p := publish(b.t, tinyModel, version)
-	c, err := b.store.Take(b.deliver(&p.manifest, p.archive))
+	p := modeltest.Publish(b.t, modeltest.TinyModel, version)
+	c, err := b.store.Take(b.deliver(&p.Manifest, p.Archive))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -104,7 +121,7 @@ func (b *bench) active(current, previous string) {
 			}
 		}
 		have, err := os.ReadDir(filepath.Join(b.dir, versionsDir))
-		if err != nil && !missing(err) {
+		if err != nil && !disk.Missing(err) {
 			b.t.Fatal(err)
 		}
 		for _, e := range have {
@@ -117,10 +134,10 @@ func (b *bench) active(current, previous string) {
 }
 
 // refused checks that a delivery is refused, and that the quarantine says so, now and after the store was opened again.
-func (b *bench) refused(d Delivery, reason Reason, kind error, says string) RefusedError {
+func (b *bench) refused(d inbox.Delivery, reason Reason, kind error, says string) RefusedError {
 	b.t.Helper()
 	_, err := b.store.Take(d)
-	wants(b.t, err, kind, says)
+	modeltest.Wants(b.t, err, kind, says)
 	var r *RefusedError
 	if !errors.As(err, &r) || r.Reason != reason {
 		b.t.Fatalf("%#v, want a RefusedError for %s", err, reason)
@@ -130,13 +147,13 @@ func (b *bench) refused(d Delivery, reason Reason, kind error, says string) Refu
 		if i < 0 {
 			b.t.Fatal("not in quarantine")
 		}
-		if e := b.store.Quarantined()[i]; e.Reason != reason || e.Final != r.Final || e.Version != r.Version || !e.Since.Equal(testTime) {
+		if e := b.store.Quarantined()[i]; e.Reason != reason || e.Final != r.Final || e.Version != r.Version || !e.Since.Equal(modeltest.Time) {
 			b.t.Fatalf("in quarantine as %+v, refused as %+v", e, r)
 		}
 		b.open()
 	}
 	for _, left := range []string{stagingDir, attemptFile} {
-		if _, err := os.Lstat(filepath.Join(b.dir, left)); !missing(err) {
+		if _, err := os.Lstat(filepath.Join(b.dir, left)); !disk.Missing(err) {
 			b.t.Errorf("%s was left behind", left)
 		}
 	}
@@ -146,13 +163,13 @@ func (b *bench) refused(d Delivery, reason Reason, kind error, says string) Refu
 func TestTakeAndActivate(t *testing.T) {
 	b := newBench(t)
 	b.active("", "")
-	p := publish(t, tinyModel, "1.2.0")
-	d := b.deliver(&p.manifest, p.archive)
+	p := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
+	d := b.deliver(&p.Manifest, p.Archive)
 	c, err := b.store.Take(d)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Origin != OriginSigned || c.Key != KeyID(publicOf(b.key)) || !c.Accepted.Equal(testTime) || c.Ref().Version != "1.2.0" || c.Ref().SHA256 != hashOf([]byte(tinyModel)) {
+	if c.Origin != OriginSigned || c.Key != envelope.KeyID(modeltest.PublicOf(b.key)) || !c.Accepted.Equal(modeltest.Time) || c.Ref().Version != "1.2.0" || c.Ref().SHA256 != envelope.HashOf([]byte(modeltest.TinyModel)) {
 		t.Errorf("%+v", c)
 	}
 	if _, ok := b.store.Current(); ok {
@@ -165,13 +182,13 @@ func TestTakeAndActivate(t *testing.T) {
 	}
 	b.active("1.2.0", "")
 	i, _ := b.store.Current()
-	kept, err := os.ReadFile(filepath.Join(i.dir, EnvelopeFile))
-	if err != nil || hashOf(kept) != i.Source {
+	kept, err := os.ReadFile(filepath.Join(i.dir, envelope.EnvelopeFile))
+	if err != nil || envelope.HashOf(kept) != i.Source {
 		t.Errorf("envelope kept: %v", err)
 	}
 	_, err = b.store.Take(d)
 	var r *RefusedError
-	if wants(t, err, ErrActive, ""); !errors.As(err, &r) || r.Reason != ReasonActive || r.Version != "1.2.0" || len(b.store.Quarantined()) != 0 {
+	if modeltest.Wants(t, err, ErrActive, ""); !errors.As(err, &r) || r.Reason != ReasonActive || r.Version != "1.2.0" || len(b.store.Quarantined()) != 0 {
 		t.Errorf("taken again: %+v", err)
 	}
 	b.install("1.10.0")
@@ -186,13 +203,13 @@ func TestTakeAndActivate(t *testing.T) {
 // TestQuarantineLifted gives a refused version a new manifest, and then the program a new release.
 func TestQuarantineLifted(t *testing.T) {
 	b := newBench(t)
-	good := publish(t, tinyModel, "1.2.0")
-	bad := good.manifest
-	bad.Golden = []GoldenRow{{Values: bad.Golden[0].Values, Margin: 7}}
-	refused := b.deliver(&bad, good.archive)
-	_ = b.refused(refused, ReasonGolden, ErrGolden, "row 1")
+	good := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
+	bad := good.Manifest
+	bad.Golden = []envelope.GoldenRow{{Values: bad.Golden[0].Values, Margin: 7}}
+	refused := b.deliver(&bad, good.Archive)
+	_ = b.refused(refused, ReasonGolden, envelope.ErrGolden, "row 1")
 	_, err := b.store.Take(refused)
-	wants(t, err, ErrQuarantined, "since 2026-11-23 12:00: golden row mismatch")
+	modeltest.Wants(t, err, ErrQuarantined, "since 2026-11-23 12:00: golden row mismatch")
 
 	t.Run("new manifest", func(t *testing.T) {
 		b.install("1.2.0")
@@ -207,15 +224,15 @@ func TestQuarantineLifted(t *testing.T) {
 		if _, err = b.store.Take(refused); errors.Is(err, ErrQuarantined) {
 			t.Fatal("not tried again")
 		}
-		wants(t, err, ErrGolden, "row 1")
+		modeltest.Wants(t, err, envelope.ErrGolden, "row 1")
 		_, err = b.store.Take(refused)
-		wants(t, err, ErrQuarantined, "")
+		modeltest.Wants(t, err, ErrQuarantined, "")
 	})
 	t.Run("key and unsigned allowed", func(t *testing.T) {
 		b := newBench(t)
-		signed := b.deliverRaw(sign(t, encodeJSON(t, good.manifest), testKey(t, 9)), good.archive)
-		_ = b.refused(signed, ReasonUntrusted, ErrUntrusted, "")
-		b.options.Keys = append(b.options.Keys, publicOf(testKey(t, 9)))
+		signed := b.deliverRaw(modeltest.Sign(t, modeltest.EncodeJSON(t, good.Manifest), modeltest.Key(t, 9)), good.Archive)
+		_ = b.refused(signed, ReasonUntrusted, envelope.ErrUntrusted, "")
+		b.options.Keys = append(b.options.Keys, modeltest.PublicOf(modeltest.Key(t, 9)))
 		b.open()
 		c, err := b.store.Take(signed)
 		if err != nil {
@@ -233,8 +250,8 @@ func TestQuarantineLifted(t *testing.T) {
 
 func TestDowngradeAllowed(t *testing.T) {
 	b := newBench(t)
-	old := publish(t, tinyModel, "1.0.0")
-	d := b.deliver(&old.manifest, old.archive)
+	old := modeltest.Publish(t, modeltest.TinyModel, "1.0.0")
+	d := b.deliver(&old.Manifest, old.Archive)
 	c, err := b.store.Take(d)
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +261,7 @@ func TestDowngradeAllowed(t *testing.T) {
 	}
 	b.install("1.2.0")
 	b.options.AllowDowngrade = true
-	b.options.Now = func() time.Time { return testTime.AddDate(1, 0, 0) }
+	b.options.Now = func() time.Time { return modeltest.Time.AddDate(1, 0, 0) }
 	b.open()
 	b.active("1.2.0", "1.0.0")
 	if c, err = b.store.Take(d); err != nil { // it is the previous one: its folder is replaced
@@ -265,7 +282,7 @@ func TestDowngradeAllowed(t *testing.T) {
 func TestActiveModelOutlivesItsManifest(t *testing.T) {
 	b := newBench(t)
 	b.install("1.2.0")
-	b.options.Keys, b.options.Now = nil, func() time.Time { return testTime.AddDate(10, 0, 0) }
+	b.options.Keys, b.options.Now = nil, func() time.Time { return modeltest.Time.AddDate(10, 0, 0) }
 	b.open()
 	b.active("1.2.0", "")
 }
@@ -280,8 +297,8 @@ func TestRollback(t *testing.T) {
 		t.Fatalf("without a previous one: %v, %v", err, b.store.Quarantined())
 	}
 	b.active("1.0.0", "")
-	bad := publish(t, tinyModel, "1.2.0")
-	d := b.deliver(&bad.manifest, bad.archive)
+	bad := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
+	d := b.deliver(&bad.Manifest, bad.Archive)
 	c, err := b.store.Take(d)
 	if err != nil {
 		t.Fatal(err)
@@ -301,16 +318,16 @@ func TestRollback(t *testing.T) {
 	b.options.Release = "2.0.0" // no release makes it good
 	b.open()
 	_, err = b.store.Take(d)
-	wants(t, err, ErrQuarantined, "latency of 80 ms")
-	wants(t, err, ErrRolledBack, "")
+	modeltest.Wants(t, err, ErrQuarantined, "latency of 80 ms")
+	modeltest.Wants(t, err, ErrRolledBack, "")
 	b.active("1.0.0", "")
-	bad.manifest.Created = bad.manifest.Created.Add(time.Second)
-	bad.manifest.Threshold = 0.75
-	_, err = b.store.Take(b.deliver(&bad.manifest, bad.archive))
-	wants(t, err, ErrRolledBack, "") // the version is taken
-	corrected := publish(t, edit(t, tinyModel, "4E0", "4E0 "), "1.2.0")
-	_, err = b.store.Take(b.deliver(&corrected.manifest, corrected.archive))
-	wants(t, err, ErrRolledBack, "")
+	bad.Manifest.Created = bad.Manifest.Created.Add(time.Second)
+	bad.Manifest.Threshold = 0.75
+	_, err = b.store.Take(b.deliver(&bad.Manifest, bad.Archive))
+	modeltest.Wants(t, err, ErrRolledBack, "") // the version is taken
+	corrected := modeltest.Publish(t, modeltest.Edit(t, modeltest.TinyModel, "4E0", "4E0 "), "1.2.0")
+	_, err = b.store.Take(b.deliver(&corrected.Manifest, corrected.Archive))
+	modeltest.Wants(t, err, ErrRolledBack, "")
 	b.install("1.2.1")
 	b.active("1.2.1", "1.0.0")
 }
@@ -320,8 +337,8 @@ func TestUnsigned(t *testing.T) {
 	b.options.AllowUnsigned = true
 	b.open()
 	take := func(archive []byte) (Candidate, error) { return b.store.Take(b.deliver(nil, archive)) }
-	nameless := edit(t, tinyModel, `"feature_names":["a","b"]`, `"feature_names":[]`, `"edgepdm.name":"tiny","edgepdm.threshold":"0.25"`, ``)
-	c, err := take(archiveOf(t, special(tar.TypeDir, "./", ""), file("./xgboost-model", nameless), file("./metrics.json", "{}")))
+	nameless := modeltest.Edit(t, modeltest.TinyModel, `"feature_names":["a","b"]`, `"feature_names":[]`, `"edgepdm.name":"tiny","edgepdm.threshold":"0.25"`, ``)
+	c, err := take(modeltest.ArchiveOf(t, special(tar.TypeDir, "./", ""), modeltest.File("./xgboost-model", nameless), modeltest.File("./metrics.json", "{}")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,7 +350,7 @@ func TestUnsigned(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.active(m.Version, "")
-	second, err := take(archiveOf(t, file("model.json", tinyModel)))
+	second, err := take(modeltest.ArchiveOf(t, modeltest.File("model.json", modeltest.TinyModel)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -347,11 +364,11 @@ func TestUnsigned(t *testing.T) {
 	b.install("0.0.1") // a signed one has a version, and that is above none
 	b.active("0.0.1", second.Manifest.Version)
 
-	b.refused(b.deliver(nil, archiveOf(t, file("xgboost-model", "binf and so on"))), ReasonModel, ErrModel, "legacy binary")
-	b.refused(b.deliver(nil, archiveOf(t, file("ä.json", tinyModel))), ReasonArchive, ErrArchive, "odd name")
-	b.refused(b.deliver(nil, archiveOf(t, file("model.json", edit(t, tinyModel, `["a","b"]`, `["a","b\u0007"]`)))), ReasonModel, ErrModel, "features")
-	r := b.refused(b.deliver(nil, []byte("hello")), ReasonArchive, ErrArchive, "gzip")
-	if r.Source != hashOf([]byte("hello")) || !r.Final {
+	b.refused(b.deliver(nil, modeltest.ArchiveOf(t, modeltest.File("xgboost-model", "binf and so on"))), ReasonModel, envelope.ErrModel, "legacy binary")
+	b.refused(b.deliver(nil, modeltest.ArchiveOf(t, modeltest.File("ä.json", modeltest.TinyModel))), ReasonArchive, archive.ErrInvalid, "odd name")
+	b.refused(b.deliver(nil, modeltest.ArchiveOf(t, modeltest.File("model.json", modeltest.Edit(t, modeltest.TinyModel, `["a","b"]`, `["a","b\u0007"]`)))), ReasonModel, envelope.ErrModel, "features")
+	r := b.refused(b.deliver(nil, []byte("hello")), ReasonArchive, archive.ErrInvalid, "gzip")
+	if r.Source != envelope.HashOf([]byte("hello")) || !r.Final {
 		t.Errorf("%+v", r)
 	}
 	b.active("0.0.1", second.Manifest.Version)

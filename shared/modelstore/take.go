@@ -7,6 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"edgepdm/shared/archive"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/shared/modelstore/internal/disk"
 )
 
 // Take verifies a delivery, tests the model and puts it into the store, beside the active one (promises M2, M3, M5, M6).
@@ -15,7 +20,7 @@ import (
 //
 // An error that is a *RefusedError is a judgement: it is in the quarantine now, and the delivery can be removed from the
 // inbox. Any other error is transient, such as a full disk: the delivery should stay and be taken again later.
-func (s *Store) Take(d Delivery) (Candidate, error) {
+func (s *Store) Take(d inbox.Delivery) (Candidate, error) {
 	s.work.Lock()
 	defer s.work.Unlock()
 	if err := s.keepQuarantine(); err != nil {
@@ -52,7 +57,7 @@ func (s *Store) Take(d Delivery) (Candidate, error) {
 // taking is one run of Take.
 type taking struct {
 	store    *Store
-	delivery Delivery
+	delivery inbox.Delivery
 
 	envelope []byte
 	archive  *os.File
@@ -85,11 +90,11 @@ func (t *taking) take() error {
 			return err
 		}
 	} else if !s.options.AllowUnsigned {
-		return refuse(ErrUnsigned, "it has no %s, and the configuration does not allow that", EnvelopeFile)
+		return fmt.Errorf("%w: it has no %s, and the configuration does not allow that", ErrUnsigned, envelope.EnvelopeFile)
 	}
 	err := t.install()
 	// What is left in staging is also removed when the store is opened.
-	if cleaning := s.disk.remove(s.path(stagingDir)); err == nil {
+	if cleaning := s.disk.Remove(s.path(stagingDir)); err == nil {
 		err = cleaning
 	}
 	return err
@@ -98,7 +103,7 @@ func (t *taking) take() error {
 // barredBy makes the error for a source that is in quarantine.
 func (t *taking) barredBy(e Entry) error {
 	t.model.Manifest.Name, t.model.Manifest.Version = e.Name, e.Version
-	barred := &barredError{Entry: e, kind: ErrModel}
+	barred := &barredError{Entry: e, kind: envelope.ErrModel}
 	for _, v := range verdicts() {
 		if v.reason == e.Reason {
 			barred.kind = v.kind
@@ -121,10 +126,10 @@ func (e *barredError) Unwrap() []error { return []error{ErrQuarantined, e.kind} 
 
 // identify reads the envelope, or hashes the archive where there is none: that is the source.
 func (t *taking) identify() error {
-	f, _, err := openRegular(t.delivery.Path(EnvelopeFile))
-	if missing(err) {
+	f, _, err := disk.OpenRegular(t.delivery.Path(envelope.EnvelopeFile))
+	if disk.Missing(err) {
 		t.model.Origin = OriginUnsigned
-		t.model.Manifest.Name = unsignedModel
+		t.model.Manifest.Name = envelope.UnsignedModel
 		sum, err := t.openArchive()
 		if err == nil {
 			t.model.Source = sum
@@ -136,17 +141,17 @@ func (t *taking) identify() error {
 	}
 	defer func() { _ = f.Close() }()
 	// One that is too long is not read to its end, and refused by its length.
-	if t.envelope, err = io.ReadAll(io.LimitReader(f, MaxEnvelope+1)); err != nil {
+	if t.envelope, err = io.ReadAll(io.LimitReader(f, envelope.MaxEnvelope+1)); err != nil {
 		return err
 	}
-	t.model.Origin, t.model.Source = OriginSigned, hashOf(t.envelope)
+	t.model.Origin, t.model.Source = OriginSigned, envelope.HashOf(t.envelope)
 	return nil
 }
 
 // checkEnvelope verifies the manifest, applies the version rule, and finds the archive that it names.
 func (t *taking) checkEnvelope() error {
 	o := t.store.options
-	v, err := VerifySigned(t.envelope, o.Keys)
+	v, err := envelope.VerifySigned(t.envelope, o.Keys)
 	t.content = v.Content // also of one that breaks a rule
 	if e, ok := t.store.barredManifest(v.Content, v.Manifest); ok {
 		return t.barredBy(e)
@@ -161,7 +166,7 @@ func (t *taking) checkEnvelope() error {
 			return err
 		}
 		if now := o.Now(); !now.Before(m.Expires) {
-			return refuse(ErrExpired, "on %s, it is %s now", m.Expires.UTC().Format("2006-01-02 15:04"), now.UTC().Format("2006-01-02 15:04"))
+			return fmt.Errorf("%w: on %s, it is %s now", ErrExpired, m.Expires.UTC().Format("2006-01-02 15:04"), now.UTC().Format("2006-01-02 15:04"))
 		}
 	}
 	sum, err := t.openArchive()
@@ -169,14 +174,14 @@ func (t *taking) checkEnvelope() error {
 		return err
 	}
 	if sum != m.Archive.SHA256 {
-		return refuse(ErrDelivery, "its SHA-256 is %s, the manifest says %s", sum, m.Archive.SHA256)
+		return fmt.Errorf("%w: its SHA-256 is %s, the manifest says %s", ErrDelivery, sum, m.Archive.SHA256)
 	}
 	return nil
 }
 
 // malformed refuses a delivery that Commit did not make, and that no later try can find whole. Other failures are the disk's.
 func malformed(err error) error {
-	if missing(err) || errors.Is(err, errNotRegular) {
+	if disk.Missing(err) || errors.Is(err, disk.ErrNotRegular) {
 		return fmt.Errorf("%w: %w", ErrDelivery, err)
 	}
 	return err
@@ -185,7 +190,7 @@ func malformed(err error) error {
 // checkVersion keeps an old or another model that the key once signed from being put in place of the active one
 // (promise M3). A model that came without a manifest has no version that could be compared, and one whose key is no longer
 // trusted may have been made by whoever took the key: its version bounds nothing.
-func (t *taking) checkVersion(m Manifest) error {
+func (t *taking) checkVersion(m envelope.Manifest) error {
 	current, ok := t.store.Current()
 	if !ok || current.Origin == OriginUnsigned || !t.store.Trusted(current) {
 		return nil
@@ -194,35 +199,35 @@ func (t *taking) checkVersion(m Manifest) error {
 		if current.Origin == OriginShipped { // the model that everybody begins with is there to be replaced
 			return nil
 		}
-		return refuse(ErrVersion, "the active model is %s, this one is %s: set allowDowngrade to change over", current.Manifest.Name, m.Name)
+		return fmt.Errorf("%w: the active model is %s, this one is %s: set allowDowngrade to change over", ErrVersion, current.Manifest.Name, m.Name)
 	}
 	if sameUse(m, current.Manifest) { // signed once more
 		return ErrActive
 	}
-	if Compare(m.Version, current.Manifest.Version) <= 0 {
-		return refuse(ErrVersion, "%s is not above %s, which is active", m.Version, current.Manifest.Version)
+	if envelope.Compare(m.Version, current.Manifest.Version) <= 0 {
+		return fmt.Errorf("%w: %s is not above %s, which is active", ErrVersion, m.Version, current.Manifest.Version)
 	}
 	return nil
 }
 
 // sameUse says whether two manifests are of one version of one model, which is used in one way.
-func sameUse(a, b Manifest) bool {
+func sameUse(a, b envelope.Manifest) bool {
 	return a.Name == b.Name && a.Version == b.Version && a.Model == b.Model && a.Objective == b.Objective && a.Schema == b.Schema &&
 		a.Threshold == b.Threshold
 }
 
 // openArchive opens the archive and returns its SHA-256.
 func (t *taking) openArchive() (string, error) {
-	f, size, err := openRegular(t.delivery.Path(ArchiveFile))
+	f, size, err := disk.OpenRegular(t.delivery.Path(inbox.ArchiveFile))
 	if err != nil {
 		return "", malformed(err)
 	}
 	t.archive = f
-	limit, kind := int64(MaxArchive), ErrArchive
+	limit, kind := int64(envelope.MaxArchive), archive.ErrInvalid
 	if t.envelope != nil {
 		limit, kind = t.model.Manifest.Archive.Size, ErrDelivery
 		if size != limit {
-			return "", refuse(kind, "it has %d bytes, the manifest says %d", size, limit)
+			return "", fmt.Errorf("%w: it has %d bytes, the manifest says %d", kind, size, limit)
 		}
 	}
 	sum := sha256.New()
@@ -233,7 +238,7 @@ func (t *taking) openArchive() (string, error) {
 	source := hex.EncodeToString(sum.Sum(nil))
 	if size > limit {
 		t.model.Source = source // of its beginning, as there has to be one
-		return "", refuse(kind, "it has %d bytes, at most %d", size, limit)
+		return "", fmt.Errorf("%w: it has %d bytes, at most %d", kind, size, limit)
 	}
 	if n != size {
 		return "", fmt.Errorf("read archive: it has %d bytes, %d were read", size, n)

@@ -14,16 +14,21 @@ import (
 	"syscall"
 	"testing"
 	"testing/iotest"
+
+	"edgepdm/shared/archive"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/internal/disk"
+	"edgepdm/shared/modelstore/internal/modeltest"
 )
 
-func special(kind byte, name, link string) entry {
-	return entry{Header: tar.Header{Typeflag: kind, Name: name, Linkname: link, Mode: 0o644}}
+func special(kind byte, name, link string) modeltest.Entry {
+	return modeltest.Entry{Header: tar.Header{Typeflag: kind, Name: name, Linkname: link, Mode: 0o644}}
 }
 
-func entries(n int) []entry {
-	list := make([]entry, n)
+func entries(n int) []modeltest.Entry {
+	list := make([]modeltest.Entry, n)
 	for i := range list {
-		list[i] = file(fmt.Sprintf("f%d", i), "x")
+		list[i] = modeltest.File(fmt.Sprintf("f%d", i), "x")
 	}
 	return list
 }
@@ -31,7 +36,7 @@ func entries(n int) []entry {
 // gnuSparse is an old GNU sparse file: 512 bytes that stand for a gigabyte.
 func gnuSparse(t testing.TB) []byte {
 	t.Helper()
-	data := tarOf(t, file("model.ubj", strings.Repeat("x", 512)))
+	data := modeltest.TarOf(t, modeltest.File("model.ubj", strings.Repeat("x", 512)))
 	header := data[:512]
 	header[156] = tar.TypeGNUSparse
 	copy(header[257:], "ustar  \x00")
@@ -46,81 +51,85 @@ func gnuSparse(t testing.TB) []byte {
 	return data
 }
 
+// unpackAll unpacks every file.
+func unpackAll(r io.Reader, dir string, limits archive.Limits) ([]envelope.ModelFile, error) {
+	return unpack(disk.Disk{}, r, dir, limits, func(string) bool { return true })
+}
+
 func TestUnpack(t *testing.T) {
 	big := strings.Repeat("\x00", 1<<20)
-	plain := tarOf(t, file("model.ubj", "model"))
+	plain := modeltest.TarOf(t, modeltest.File("model.ubj", "model"))
 	tests := []struct {
 		name    string
 		archive []byte
-		limits  Limits
+		limits  archive.Limits
+		keep    func(string) bool
 		want    []string // files
 		kind    error
 		says    string
 	}{
-		{name: "one file", archive: archiveOf(t, file("model.ubj", "model")), want: []string{"model.ubj"}},
-		{name: "empty file", archive: archiveOf(t, file("model.ubj", "")), want: []string{"model.ubj"}},
-		{name: "as tar -C dir . writes it", archive: archiveOf(t, special(tar.TypeDir, "./", ""), file("./model.ubj", "x")), want: []string{"model.ubj"}},
+		{name: "one file", archive: modeltest.ArchiveOf(t, modeltest.File("model.ubj", "model")), want: []string{"model.ubj"}},
+		{name: "empty file", archive: modeltest.ArchiveOf(t, modeltest.File("model.ubj", "")), want: []string{"model.ubj"}},
+		{name: "as tar -C dir . writes it", archive: modeltest.ArchiveOf(t, special(tar.TypeDir, "./", ""), modeltest.File("./model.ubj", "x")), want: []string{"model.ubj"}},
 		{
 			name: "folders, dots and files in folders are skipped",
-			archive: archiveOf(t, special(tar.TypeDir, "code/", ""), file("code/inference.py", "x"), file(".DS_Store", "x"), file("._model.ubj", "x"),
-				file("model.ubj", "x"), file("report.md", "x")),
+			archive: modeltest.ArchiveOf(t, special(tar.TypeDir, "code/", ""), modeltest.File("code/inference.py", "x"), modeltest.File(".DS_Store", "x"), modeltest.File("._model.ubj", "x"),
+				modeltest.File("model.ubj", "x"), modeltest.File("report.md", "x")),
 			want: []string{"model.ubj", "report.md"},
 		},
-		{name: "global header", archive: archiveOf(t, entry{Header: tar.Header{
+		{name: "global header", archive: modeltest.ArchiveOf(t, modeltest.Entry{Header: tar.Header{
 			Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"comment": "5f3a"},
-		}}, file("m", "x")), want: []string{"m"}},
-		{name: "extended header", archive: archiveOf(t, entry{tar.Header{
+		}}, modeltest.File("m", "x")), want: []string{"m"}},
+		{name: "extended header", archive: modeltest.ArchiveOf(t, modeltest.Entry{Header: tar.Header{
 			Typeflag: tar.TypeReg, Name: "m", Size: 1, PAXRecords: map[string]string{"VENDOR.note": "x"}, Format: tar.FormatPAX,
-		}, "x"}), want: []string{"m"}},
-		{name: "64 entries", archive: archiveOf(t, entries(64)...), want: names(entries(64))},
-		{name: "nothing", archive: archiveOf(t)},
-		{name: "only what is kept", archive: archiveOf(t, file("a", "x"), file("b", "x")), want: []string{"b"}, limits: Limits{
-			Entries: 2, Bytes: 2, Keep: func(name string) bool { return name == "b" },
-		}},
+		}, Content: "x"}), want: []string{"m"}},
+		{name: "64 members", archive: modeltest.ArchiveOf(t, entries(64)...), want: names(entries(64))},
+		{name: "nothing", archive: modeltest.ArchiveOf(t)},
+		{name: "only what is kept", archive: modeltest.ArchiveOf(t, modeltest.File("a", "x"), modeltest.File("b", "x")), want: []string{"b"}, keep: func(name string) bool { return name == "b" }},
 
-		{name: "65 entries", archive: archiveOf(t, entries(65)...), kind: ErrLimit, says: "64 entries"},
-		{name: "65 folders", archive: archiveOf(t, slices.Repeat([]entry{special(tar.TypeDir, "d/", "")}, 65)...), kind: ErrLimit, says: "64 entries"},
-		{name: "too many bytes", archive: archiveOf(t, file("a", "123"), file("b", "45")), limits: Limits{Entries: 2, Bytes: 4}, kind: ErrLimit, says: "4 bytes"},
-		{name: "too many bytes that are skipped", archive: archiveOf(t, file(".a", "12345")), limits: Limits{Entries: 2, Bytes: 4}, kind: ErrLimit, says: "4 bytes"},
-		{name: "sparse file", archive: zip(t, gnuSparse(t)), kind: ErrArchive, says: "type"},
-		{name: "declared bomb", archive: archiveOf(t, file("a", big)), limits: Limits{Entries: 2, Bytes: 1000}, kind: ErrLimit, says: "1000 bytes"},
-		{name: "bomb behind the end", archive: zip(t, append(bytes.Clone(plain), make([]byte, 1<<20)...)), limits: Limits{Entries: 1, Bytes: 1000}, kind: ErrLimit, says: "unpacks to"},
-		{name: "bomb of headers", archive: archiveOf(t, entry{Header: tar.Header{
+		{name: "65 entries", archive: modeltest.ArchiveOf(t, entries(65)...), kind: archive.ErrLimit, says: "64 members"},
+		{name: "65 folders", archive: modeltest.ArchiveOf(t, slices.Repeat([]modeltest.Entry{special(tar.TypeDir, "d/", "")}, 65)...), kind: archive.ErrLimit, says: "64 members"},
+		{name: "too many bytes", archive: modeltest.ArchiveOf(t, modeltest.File("a", "123"), modeltest.File("b", "45")), limits: archive.Limits{Strict: true, Entries: 2, Bytes: 4}, kind: archive.ErrLimit, says: "4 bytes"},
+		{name: "too many bytes that are skipped", archive: modeltest.ArchiveOf(t, modeltest.File(".a", "12345")), limits: archive.Limits{Strict: true, Entries: 2, Bytes: 4}, kind: archive.ErrLimit, says: "4 bytes"},
+		{name: "sparse file", archive: modeltest.Zip(t, gnuSparse(t)), kind: archive.ErrInvalid, says: "type"},
+		{name: "declared bomb", archive: modeltest.ArchiveOf(t, modeltest.File("a", big)), limits: archive.Limits{Strict: true, Entries: 2, Bytes: 1000}, kind: archive.ErrLimit, says: "1000 bytes"},
+		{name: "bomb behind the end", archive: modeltest.Zip(t, append(bytes.Clone(plain), make([]byte, 1<<20)...)), limits: archive.Limits{Strict: true, Entries: 1, Bytes: 1000}, kind: archive.ErrLimit, says: "unpacks to"},
+		{name: "bomb of headers", archive: modeltest.ArchiveOf(t, modeltest.Entry{Header: tar.Header{
 			Typeflag: tar.TypeReg, Name: "a", PAXRecords: map[string]string{"VENDOR.x": strings.Repeat("x", 900<<10)}, Format: tar.FormatPAX,
-		}}), limits: Limits{Entries: 2, Bytes: 1000}, kind: ErrLimit, says: "unpacks to"},
+		}}), limits: archive.Limits{Strict: true, Entries: 2, Bytes: 1000}, kind: archive.ErrLimit, says: "unpacks to"},
 
-		{name: "parent", archive: archiveOf(t, file("../model.ubj", "x")), kind: ErrArchive, says: "odd name"},
-		{name: "parent inside", archive: archiveOf(t, file("a/../../b", "x")), kind: ErrArchive, says: "odd name"},
-		{name: "parent behind a dot", archive: archiveOf(t, file("./../b", "x")), kind: ErrArchive, says: "odd name"},
-		{name: "parent folder", archive: archiveOf(t, special(tar.TypeDir, "../", "")), kind: ErrArchive, says: "odd name"},
-		{name: "absolute", archive: archiveOf(t, file("/etc/passwd", "x")), kind: ErrArchive, says: "odd name"},
-		{name: "absolute behind a dot", archive: archiveOf(t, file(".//etc/passwd", "x")), kind: ErrArchive, says: "odd name"},
-		{name: "backslash", archive: archiveOf(t, file(`..\model.ubj`, "x")), kind: ErrArchive, says: "odd name"},
-		{name: "line feed", archive: archiveOf(t, file("a\nb", "x")), kind: ErrArchive, says: "odd name"},
-		{name: "not UTF-8", archive: zip(t, changed(t, plain, 3, 0xff)), kind: ErrArchive, says: "odd name"},
-		{name: "long name", archive: archiveOf(t, file(strings.Repeat("n", 256), "x")), kind: ErrArchive, says: "odd name"},
-		{name: "symbolic link", archive: archiveOf(t, special(tar.TypeSymlink, "model.ubj", "/etc/passwd")), kind: ErrArchive, says: "link"},
-		{name: "hard link", archive: archiveOf(t, special(tar.TypeLink, "model.ubj", "a")), kind: ErrArchive, says: "link"},
-		{name: "character device", archive: archiveOf(t, special(tar.TypeChar, "model.ubj", "")), kind: ErrArchive, says: "device"},
-		{name: "block device", archive: archiveOf(t, special(tar.TypeBlock, "model.ubj", "")), kind: ErrArchive, says: "device"},
-		{name: "pipe", archive: archiveOf(t, special(tar.TypeFifo, "model.ubj", "")), kind: ErrArchive, says: "device"},
-		{name: "unknown type", archive: zip(t, changed(t, plain, 156, 'S')), kind: ErrArchive, says: ""},
-		{name: "twice", archive: archiveOf(t, file("a", "x"), file("a", "y")), kind: ErrArchive, says: "twice"},
-		{name: "twice, spelt differently", archive: archiveOf(t, file("a", "x"), file("./a", "y")), kind: ErrArchive, says: "twice"},
-		{name: "twice, skipped", archive: archiveOf(t, file(".a", "x"), file(".a", "y")), kind: ErrArchive, says: "twice"},
-		{name: "record of the store", archive: archiveOf(t, file(recordFile, "x")), kind: ErrArchive, says: recordFile},
+		{name: "parent", archive: modeltest.ArchiveOf(t, modeltest.File("../model.ubj", "x")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "parent inside", archive: modeltest.ArchiveOf(t, modeltest.File("a/../../b", "x")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "parent behind a dot", archive: modeltest.ArchiveOf(t, modeltest.File("./../b", "x")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "parent folder", archive: modeltest.ArchiveOf(t, special(tar.TypeDir, "../", "")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "absolute", archive: modeltest.ArchiveOf(t, modeltest.File("/etc/passwd", "x")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "absolute behind a dot", archive: modeltest.ArchiveOf(t, modeltest.File(".//etc/passwd", "x")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "backslash", archive: modeltest.ArchiveOf(t, modeltest.File(`..\model.ubj`, "x")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "line feed", archive: modeltest.ArchiveOf(t, modeltest.File("a\nb", "x")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "not UTF-8", archive: modeltest.Zip(t, changed(t, plain, 3, 0xff)), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "long name", archive: modeltest.ArchiveOf(t, modeltest.File(strings.Repeat("n", 256), "x")), kind: archive.ErrInvalid, says: "odd name"},
+		{name: "symbolic link", archive: modeltest.ArchiveOf(t, special(tar.TypeSymlink, "model.ubj", "/etc/passwd")), kind: archive.ErrInvalid, says: "link"},
+		{name: "hard link", archive: modeltest.ArchiveOf(t, special(tar.TypeLink, "model.ubj", "a")), kind: archive.ErrInvalid, says: "link"},
+		{name: "character device", archive: modeltest.ArchiveOf(t, special(tar.TypeChar, "model.ubj", "")), kind: archive.ErrInvalid, says: "device"},
+		{name: "block device", archive: modeltest.ArchiveOf(t, special(tar.TypeBlock, "model.ubj", "")), kind: archive.ErrInvalid, says: "device"},
+		{name: "pipe", archive: modeltest.ArchiveOf(t, special(tar.TypeFifo, "model.ubj", "")), kind: archive.ErrInvalid, says: "device"},
+		{name: "unknown type", archive: modeltest.Zip(t, changed(t, plain, 156, 'S')), kind: archive.ErrInvalid, says: ""},
+		{name: "twice", archive: modeltest.ArchiveOf(t, modeltest.File("a", "x"), modeltest.File("a", "y")), kind: archive.ErrInvalid, says: "twice"},
+		{name: "twice, spelt differently", archive: modeltest.ArchiveOf(t, modeltest.File("a", "x"), modeltest.File("./a", "y")), kind: archive.ErrInvalid, says: "twice"},
+		{name: "twice, skipped", archive: modeltest.ArchiveOf(t, modeltest.File(".a", "x"), modeltest.File(".a", "y")), kind: archive.ErrInvalid, says: "twice"},
+		{name: "record of the store", archive: modeltest.ArchiveOf(t, modeltest.File(envelope.RecordFile, "x")), kind: archive.ErrInvalid, says: envelope.RecordFile},
 
-		{name: "empty input", archive: nil, kind: ErrArchive, says: "gzip"},
-		{name: "not gzip", archive: plain, kind: ErrArchive, says: "gzip"},
-		{name: "not tar", archive: zip(t, bytes.Repeat([]byte("x"), 2048)), kind: ErrArchive, says: "tar"},
-		{name: "garbage behind gzip", archive: append(zip(t, plain), 'x'), kind: ErrArchive, says: "after the end of the gzip"},
-		{name: "second gzip stream", archive: append(zip(t, plain), zip(t, plain)...), kind: ErrArchive, says: "after the end of the gzip"},
-		{name: "garbage behind tar", archive: zip(t, append(bytes.Clone(plain), "garbage"...)), kind: ErrArchive, says: "after the end of the tar"},
+		{name: "empty input", archive: nil, kind: archive.ErrInvalid, says: "gzip"},
+		{name: "not gzip", archive: plain, kind: archive.ErrInvalid, says: "gzip"},
+		{name: "not tar", archive: modeltest.Zip(t, bytes.Repeat([]byte("x"), 2048)), kind: archive.ErrInvalid, says: "tar"},
+		{name: "garbage behind gzip", archive: append(modeltest.Zip(t, plain), 'x'), kind: archive.ErrInvalid, says: "after the end of the gzip"},
+		{name: "second gzip stream", archive: append(modeltest.Zip(t, plain), modeltest.Zip(t, plain)...), kind: archive.ErrInvalid, says: "after the end of the gzip"},
+		{name: "garbage behind tar", archive: modeltest.Zip(t, append(bytes.Clone(plain), "garbage"...)), kind: archive.ErrInvalid, says: "after the end of the tar"},
 		{name: "wrong gzip checksum", archive: func() []byte {
-			data := zip(t, plain)
+			data := modeltest.Zip(t, plain)
 			data[len(data)-5] ^= 1
 			return data
-		}(), kind: ErrArchive, says: "gzip"},
+		}(), kind: archive.ErrInvalid, says: "gzip"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -130,15 +139,19 @@ func TestUnpack(t *testing.T) {
 			}
 			limits := test.limits
 			if limits.Entries == 0 {
-				limits = DefaultLimits()
+				limits = archiveLimits()
 			}
-			files, err := Unpack(bytes.NewReader(test.archive), dir, limits)
+			keep := test.keep
+			if keep == nil {
+				keep = func(string) bool { return true }
+			}
+			files, err := unpack(disk.Disk{}, bytes.NewReader(test.archive), dir, limits, keep)
 			if outside, _ := os.ReadDir(filepath.Dir(dir)); len(outside) != 1 {
 				t.Fatalf("files outside of the folder: %v", outside)
 			}
 			if test.kind != nil {
-				wants(t, err, test.kind, test.says)
-				wants(t, err, ErrArchive, "")
+				modeltest.Wants(t, err, test.kind, test.says)
+				modeltest.Wants(t, err, archive.ErrInvalid, "")
 				return
 			}
 			if err != nil {
@@ -149,7 +162,7 @@ func TestUnpack(t *testing.T) {
 	}
 }
 
-func names(list []entry) []string {
+func names(list []modeltest.Entry) []string {
 	var out []string
 	for _, e := range list {
 		out = append(out, e.Name)
@@ -172,7 +185,7 @@ func changed(t testing.TB, data []byte, at int, to byte) []byte {
 }
 
 // checkFiles checks that a folder has the files that were reported, and only these.
-func checkFiles(t testing.TB, dir string, files []ModelFile, want []string) {
+func checkFiles(t testing.TB, dir string, files []envelope.ModelFile, want []string) {
 	t.Helper()
 	var got []string
 	for _, f := range files {
@@ -186,7 +199,7 @@ func checkFiles(t testing.TB, dir string, files []ModelFile, want []string) {
 		if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v", f.File, info.Mode(), err)
 		}
-		if hashOf(data) != f.SHA256 || int64(len(data)) != f.Size {
+		if envelope.HashOf(data) != f.SHA256 || int64(len(data)) != f.Size {
 			t.Errorf("%s is not what was reported", f.File)
 		}
 	}
@@ -200,10 +213,10 @@ func checkFiles(t testing.TB, dir string, files []ModelFile, want []string) {
 
 // TestUnpackCut cuts an archive at each byte: no cut may pass for the whole.
 func TestUnpackCut(t *testing.T) {
-	archive := archiveOf(t, file("model.ubj", "the model"), file("b", "x"))
-	for n := range archive {
-		_, err := Unpack(bytes.NewReader(archive[:n]), t.TempDir(), DefaultLimits())
-		wants(t, err, ErrArchive, "")
+	data := modeltest.ArchiveOf(t, modeltest.File("model.ubj", "the model"), modeltest.File("b", "x"))
+	for n := range data {
+		_, err := unpackAll(bytes.NewReader(data[:n]), t.TempDir(), archiveLimits())
+		modeltest.Wants(t, err, archive.ErrInvalid, "")
 	}
 }
 
@@ -213,10 +226,10 @@ func TestUnpackBomb(t *testing.T) {
 		r, w := io.Pipe()
 		go func() {
 			z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
-			archive := tar.NewWriter(z)
-			err := write(archive)
+			members := tar.NewWriter(z)
+			err := write(members)
 			if err == nil {
-				err = archive.Close()
+				err = members.Close()
 			}
 			if err == nil {
 				_, err = io.CopyN(z, zeros{}, tail)
@@ -234,10 +247,10 @@ func TestUnpackBomb(t *testing.T) {
 		return err
 	}
 	dir := t.TempDir()
-	_, err := Unpack(bomb(member, 0), dir, DefaultLimits())
-	wants(t, err, ErrLimit, "more than")
-	_, err = Unpack(bomb(func(*tar.Writer) error { return nil }, 1<<30), dir, Limits{Entries: 64, Bytes: 1 << 20})
-	wants(t, err, ErrLimit, "unpacks to")
+	_, err := unpackAll(bomb(member, 0), dir, archiveLimits())
+	modeltest.Wants(t, err, archive.ErrLimit, "more than")
+	_, err = unpackAll(bomb(func(*tar.Writer) error { return nil }, 1<<30), dir, archive.Limits{Strict: true, Entries: 64, Bytes: 1 << 20})
+	modeltest.Wants(t, err, archive.ErrLimit, "unpacks to")
 	if in, _ := os.ReadDir(dir); len(in) != 0 {
 		t.Errorf("the folder has %v", in)
 	}
@@ -252,33 +265,33 @@ func (zeros) Read(p []byte) (int, error) {
 
 // TestUnpackDisk tells failures of the disk and of the source from those of the archive.
 func TestUnpackDisk(t *testing.T) {
-	archive := archiveOf(t, file("model.ubj", "the model"))
-	full := disk{before: func(op op, _, _ string) error {
-		if op == opWrite {
+	data := modeltest.ArchiveOf(t, modeltest.File("model.ubj", "the model"))
+	full := disk.Disk{Before: func(op disk.Op, _, _ string) error {
+		if op == disk.OpWrite {
 			return syscall.ENOSPC
 		}
 		return nil
 	}}
-	_, err := unpack(full, bytes.NewReader(archive), t.TempDir(), DefaultLimits())
-	wants(t, err, syscall.ENOSPC, "")
-	if errors.Is(err, ErrArchive) {
+	_, err := unpack(full, bytes.NewReader(data), t.TempDir(), archiveLimits(), keepModel)
+	modeltest.Wants(t, err, syscall.ENOSPC, "")
+	if errors.Is(err, archive.ErrInvalid) {
 		t.Error("a full disk is the archive's fault")
 	}
-	_, err = Unpack(io.MultiReader(bytes.NewReader(archive[:40]), iotest.ErrReader(syscall.EIO)), t.TempDir(), DefaultLimits())
-	wants(t, err, syscall.EIO, "")
-	if errors.Is(err, ErrArchive) {
+	_, err = unpackAll(io.MultiReader(bytes.NewReader(data[:40]), iotest.ErrReader(syscall.EIO)), t.TempDir(), archiveLimits())
+	modeltest.Wants(t, err, syscall.EIO, "")
+	if errors.Is(err, archive.ErrInvalid) {
 		t.Error("a read error is the archive's fault")
 	}
 	dir := t.TempDir()
-	write(t, dir, "model.ubj", []byte("mine"))
-	if _, err := Unpack(bytes.NewReader(archive), dir, DefaultLimits()); !errors.Is(err, os.ErrExist) {
+	modeltest.Write(t, dir, "model.ubj", []byte("mine"))
+	if _, err := unpackAll(bytes.NewReader(data), dir, archiveLimits()); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a file that is there: %v", err)
 	}
 	link := t.TempDir()
 	if err := os.Symlink(filepath.Join(dir, "new"), filepath.Join(link, "model.ubj")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Unpack(bytes.NewReader(archive), link, DefaultLimits()); !errors.Is(err, os.ErrExist) {
+	if _, err := unpackAll(bytes.NewReader(data), link, archiveLimits()); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a link that is there: %v", err)
 	}
 }
@@ -294,60 +307,74 @@ func TestChooseModel(t *testing.T) {
 		{"", "", "no file in it is the model"},
 	}
 	for _, test := range tests {
-		var files []ModelFile
+		var files []envelope.ModelFile
 		for _, name := range strings.Fields(test.files) {
 			if !keepModel(name) {
 				t.Errorf("%s is not unpacked", name)
 			}
-			files = append(files, ModelFile{File: name})
+			files = append(files, envelope.ModelFile{File: name})
 		}
 		got, err := chooseModel(files)
 		if test.says == errFolds.Error() {
-			wants(t, err, errFolds, "")
+			modeltest.Wants(t, err, errFolds, "")
 		} else if test.says != "" {
-			wants(t, err, ErrArchive, test.says)
+			modeltest.Wants(t, err, archive.ErrInvalid, test.says)
 		} else if err != nil || got.File != test.want {
 			t.Errorf("%s: %s, %v", test.files, got.File, err)
 		}
 	}
 }
 
-func TestPack(t *testing.T) {
-	dir := t.TempDir()
-	model, report := write(t, dir, "model.ubj", []byte("model")), write(t, dir, "report.md", []byte("fine"))
-	var a, b bytes.Buffer
-	packed, err := Pack(&a, model, report)
-	if err != nil {
-		t.Fatal(err)
-	}
-	elsewhere := t.TempDir()
-	if err := os.Chmod(write(t, elsewhere, "model.ubj", []byte("model")), 0o400); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Pack(&b, filepath.Join(elsewhere, "model.ubj"), report); err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(a.Bytes(), b.Bytes()) {
-		t.Error("the same files give other bytes")
-	}
-	if packed.Archive.SHA256 != hashOf(a.Bytes()) || packed.Archive.Size != int64(a.Len()) {
-		t.Errorf("%+v is not the archive", packed.Archive)
-	}
-	to := t.TempDir()
-	files, err := Unpack(&a, to, DefaultLimits())
-	if err != nil || files[0] != packed.Model {
-		t.Fatalf("%+v, %v", files, err)
-	}
-	checkFiles(t, to, files, []string{"model.ubj", "report.md"})
-
-	_, err = Pack(io.Discard, model, model)
-	wants(t, err, ErrArchive, "twice")
-	_, err = Pack(io.Discard, write(t, dir, ".model", nil))
-	wants(t, err, ErrArchive, "plain file name")
-	if _, err := Pack(io.Discard, filepath.Join(dir, "none")); !missing(err) {
-		t.Errorf("no model: %v", err)
-	}
-	if _, err := Pack(io.Discard, dir); err == nil {
-		t.Error("a folder was packed")
-	}
+// FuzzUnpack gives Unpack archives, and tar archives compressed: nothing may come to lie outside of the folder, and what is
+// written must be plain files as reported, within the limits.
+func FuzzUnpack(f *testing.F) {
+	plain := modeltest.TarOf(f, special(tar.TypeDir, "./", ""), modeltest.File("./model.ubj", "model"), modeltest.File(".x", "y"), modeltest.File("code/a.py", "z"))
+	f.Add(modeltest.Zip(f, plain), false)
+	f.Add(plain, true)
+	f.Add(modeltest.TarOf(f, modeltest.File("../model.ubj", "x")), true)
+	f.Add(modeltest.TarOf(f, special(tar.TypeSymlink, "model.ubj", "/etc/passwd"), modeltest.File("model.ubj", "x")), true)
+	f.Add(modeltest.TarOf(f, modeltest.File(strings.Repeat("long/", 60)+"name", "x")), true)
+	f.Add(gnuSparse(f), true)
+	f.Add(modeltest.TarOf(f, modeltest.Entry{Header: tar.Header{Typeflag: tar.TypeReg, Name: "m", Size: 1, PAXRecords: map[string]string{"VENDOR.x": "y"}}, Content: "x"}), true)
+	limits := archive.Limits{Strict: true, Entries: 8, Bytes: 64 << 10}
+	f.Fuzz(func(t *testing.T, data []byte, compress bool) {
+		if compress {
+			data = modeltest.Zip(t, data)
+		}
+		top := t.TempDir()
+		dir := filepath.Join(top, "to")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		files, err := unpackAll(bytes.NewReader(data), dir, limits)
+		if outside, _ := os.ReadDir(top); len(outside) != 1 {
+			t.Fatalf("files outside of the folder: %v", outside)
+		}
+		in, readErr := os.ReadDir(dir)
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		var total int64
+		for _, e := range in {
+			info, err := e.Info()
+			if err != nil || !info.Mode().IsRegular() {
+				t.Fatalf("%s is %v, %v", e.Name(), info.Mode(), err)
+			}
+			total += info.Size()
+		}
+		if total > limits.Bytes || len(in) > limits.Entries {
+			t.Fatalf("%d files with %d bytes", len(in), total)
+		}
+		if err != nil {
+			if !errors.Is(err, archive.ErrInvalid) {
+				t.Fatalf("error of no kind: %v", err)
+			}
+			return
+		}
+		var want []string
+		for _, m := range files {
+			want = append(want, m.File)
+		}
+		checkFiles(t, dir, files, want)
+	})
 }

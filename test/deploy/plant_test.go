@@ -15,16 +15,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
 	"edgepdm/test/need"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 const (
@@ -111,7 +111,7 @@ func newPlant(t *testing.T, stage string, mode localcore.Mode, set ...func(*loca
 		}
 	})
 	t.Cleanup(func() { end(p.core.Close) })
-	if p.key, err = modelstore.GenerateKey(nil); err != nil {
+	if p.key, err = envelope.GenerateKey(nil); err != nil {
 		t.Fatal(err)
 	}
 	p.observe(dir)
@@ -270,18 +270,18 @@ func (p *plant) publishModel(version string) {
 	p.t.Helper()
 	dir := filepath.Join(need.Root(p.t), "scripts", "demo", "second-model")
 	var archive bytes.Buffer
-	packed, err := modelstore.Pack(&archive, filepath.Join(dir, "model.ubj"))
+	packed, err := envelope.Pack(&archive, filepath.Join(dir, "model.ubj"))
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	now := time.Now()
-	manifest, err := modelstore.BuildManifest(filepath.Join(dir, "model.ubj"), filepath.Join(dir, "golden.csv"), modelstore.Build{
+	manifest, err := envelope.BuildManifest(filepath.Join(dir, "model.ubj"), filepath.Join(dir, "golden.csv"), envelope.Build{
 		Version: version, Created: now, Expires: now.Add(time.Hour), Archive: packed.Archive,
 	})
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	envelope, err := modelstore.Sign(manifest, p.key)
+	sealed, err := envelope.Sign(manifest, p.key)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -294,8 +294,8 @@ func (p *plant) publishModel(version string) {
 		key  string
 		data []byte
 	}{
-		{modelPrefix + "/" + version + "/" + modelstore.ArchiveFile, archive.Bytes()},
-		{modelPrefix + "/" + modelstore.EnvelopeFile, envelope},
+		{modelPrefix + "/" + version + "/" + inbox.ArchiveFile, archive.Bytes()},
+		{modelPrefix + "/" + envelope.EnvelopeFile, sealed},
 	} {
 		_, err := client.PutObject(p.t.Context(), &s3.PutObjectInput{
 			Bucket: aws.String(ends.Bucket), Key: aws.String(object.key), Body: bytes.NewReader(object.data),

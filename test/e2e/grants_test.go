@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
 	"edgepdm/test/plant"
@@ -69,7 +69,7 @@ func TestRecipesGrantExactlyWhatIsUsed(t *testing.T) {
 			p.Command("model-fetch", `{"v":1}`)
 			p.used("com.edgepdm.ModelFetcher", "pdm/v1/model/delivered")
 			p.used("com.edgepdm.InferenceEngine", "pdm/v1/model/*")
-			p.Put(modelstore.EnvelopeFile, []byte("{}"))
+			p.Put(envelope.EnvelopeFile, []byte("{}"))
 			p.Command("model-fetch", `{"v":1}`)
 			p.used("com.edgepdm.ModelFetcher", "pdm/v1/model/refused")
 			p.used("com.edgepdm.ModelFetcher", "pdm/v1/reply/operator/model-fetch")

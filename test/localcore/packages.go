@@ -3,7 +3,6 @@ package localcore
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -125,9 +124,9 @@ func (c *Core) fetchLite(stage string) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		relative, err := filepath.Rel(from, path)
+		info, err := entry.Info()
 		if err == nil {
-			err = overwrite(filepath.Join(c.opts.Root, "packages", "artifacts", relative), path)
+			err = overwrite(filepath.Join(c.opts.Root, "packages", "artifacts", strings.TrimPrefix(path, from)), path, info.Mode().Perm())
 		}
 		failed = errors.Join(failed, err)
 		return nil
@@ -139,25 +138,15 @@ func (c *Core) fetchLite(stage string) error {
 }
 
 // overwrite copies a file into the one that is there.
-func overwrite(to, from string) error {
-	in, err := os.Open(from)
+func overwrite(to, from string, mode os.FileMode) error {
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(to), 0o700)
+	}
 	if err != nil {
 		return err
 	}
-	defer in.Close()
-	info, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return err
-	}
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, info.Mode().Perm()|0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
+	return os.WriteFile(to, data, mode|0o600)
 }
 
 // present makes sure that a component's artifacts were handed over.

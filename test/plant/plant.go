@@ -10,16 +10,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"edgepdm/shared/ipc"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
 	"edgepdm/test/need"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 // Options say what the plant is made of. Only Stage is required.
@@ -46,7 +46,7 @@ func Start(t *testing.T, o Options) *Plant {
 	t.Helper()
 	p := &Plant{T: t, stage: o.Stage}
 	var err error
-	if p.Key, err = modelstore.GenerateKey(nil); err != nil {
+	if p.Key, err = envelope.GenerateKey(nil); err != nil {
 		t.Fatal(err)
 	}
 	cloud := localcloud.Options{
@@ -147,23 +147,23 @@ func (p *Plant) PublishModel(version string) {
 	dir := filepath.Join(need.Root(p.T), "scripts", "demo", "second-model")
 	model := filepath.Join(dir, "model.ubj")
 	var archive bytes.Buffer
-	packed, err := modelstore.Pack(&archive, model)
+	packed, err := envelope.Pack(&archive, model)
 	if err != nil {
 		p.T.Fatal(err)
 	}
 	now := time.Now()
-	m, err := modelstore.BuildManifest(model, filepath.Join(dir, "golden.csv"), modelstore.Build{
+	m, err := envelope.BuildManifest(model, filepath.Join(dir, "golden.csv"), envelope.Build{
 		Version: version, Created: now, Expires: now.Add(time.Hour), Archive: packed.Archive,
 	})
 	if err != nil {
 		p.T.Fatal(err)
 	}
-	envelope, err := modelstore.Sign(m, p.Key)
+	sealed, err := envelope.Sign(m, p.Key)
 	if err != nil {
 		p.T.Fatal(err)
 	}
-	p.Put(version+"/"+modelstore.ArchiveFile, archive.Bytes())
-	p.Put(modelstore.EnvelopeFile, envelope)
+	p.Put(version+"/"+inbox.ArchiveFile, archive.Bytes())
+	p.Put(envelope.EnvelopeFile, sealed)
 }
 
 // Until waits until the condition holds, and reports whether it did.

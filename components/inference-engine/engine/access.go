@@ -10,6 +10,7 @@ import (
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
 )
 
 // The store of models is tried again when it cannot be opened: after a second, and then ever less often.
@@ -37,7 +38,7 @@ func (a *access) code() event.Code {
 	_, ofFile := errors.AsType[*fs.PathError](a.problem)
 	var number syscall.Errno
 	switch {
-	case errors.Is(a.problem, modelstore.ErrFormat), errors.Is(a.problem, modelstore.ErrDamaged):
+	case errors.Is(a.problem, envelope.ErrFormat), errors.Is(a.problem, modelstore.ErrDamaged):
 		return event.CodeStateOnDisk
 	case ofFile, errors.As(a.problem, &number):
 		return event.CodeDisk

@@ -12,7 +12,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
 	"edgepdm/shared/ledger"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
 )
 
 // Config is the component's configuration.
@@ -96,7 +96,7 @@ func (c Config) Validate() error {
 func (c Config) keys() ([]ed25519.PublicKey, error) {
 	var keys []ed25519.PublicKey
 	for i, text := range c.PublicKeys {
-		key, err := modelstore.ParsePublicKey(text)
+		key, err := envelope.ParsePublicKey(text)
 		if err != nil {
 			return nil, fmt.Errorf("publicKeys[%d]: %w", i, err)
 		}

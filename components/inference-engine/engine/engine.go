@@ -7,13 +7,12 @@ import (
 	"runtime"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelevents"
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/request"
+	"golang.org/x/sync/errgroup"
 )
 
 // reasonNoModel counts rows that came while there was no model.

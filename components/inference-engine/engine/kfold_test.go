@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/test/coretest"
 	"edgepdm/test/need"
 )
@@ -32,7 +32,7 @@ func TestAKFoldArchiveIsDelivered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(d.Path(modelstore.ArchiveFile), []byte(read("model.tar.gz")), 0o600); err != nil {
+	if err := os.WriteFile(d.Path(inbox.ArchiveFile), []byte(read("model.tar.gz")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Commit(); err != nil {

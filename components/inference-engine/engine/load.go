@@ -9,6 +9,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
 )
 
 // A file that cannot be read is tried again: a local deployment on a classic nucleus makes the artifacts of a running
@@ -90,7 +91,7 @@ func (m *models) seed() error {
 	if m.registry == nil || *m.seeded {
 		return nil
 	}
-	usable := func(manifest modelstore.Manifest, model *gbdt.Model) error {
+	usable := func(manifest envelope.Manifest, model *gbdt.Model) error {
 		_, err := readyToScore(modelstore.Installed{Manifest: manifest}, model, m.config)
 		return err
 	}

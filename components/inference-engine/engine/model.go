@@ -4,25 +4,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strconv"
 
 	"edgepdm/components/inference-engine/scoring"
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
 	"edgepdm/shared/memory"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
 )
 
-// Attributes of a model that scripts/train writes into the file.
-const (
-	attrThreshold = "edgepdm.threshold"
-	attrVersion   = "edgepdm.version"
-)
-
-const (
-	defaultThreshold = 0.5
-	shortHash        = 12 // hexadecimal digits that name a model without a version
-)
+const shortHash = 12 // hexadecimal digits that name a model without a version
 
 // activeModel is the model that scores.
 type activeModel struct {
@@ -56,11 +47,11 @@ func loadModel(path string, config Config) (*activeModel, error) {
 		return nil, fmt.Errorf("parse %s: %w", path, err)
 	}
 	sum := sha256.Sum256(data)
-	ref := event.ModelRef{Version: model.Attributes[attrVersion], SHA256: hex.EncodeToString(sum[:])}
+	ref := event.ModelRef{Version: model.Attributes[envelope.AttrVersion], SHA256: hex.EncodeToString(sum[:])}
 	if ref.Version == "" {
 		ref.Version = ref.SHA256[:shortHash]
 	}
-	threshold, err := ownThreshold(model.Attributes)
+	threshold, err := envelope.ThresholdOf(model.Attributes)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +78,7 @@ func readyToScore(installed modelstore.Installed, loaded *gbdt.Model, config Con
 // prepare takes only a model that gives the probability of a fault.
 func prepare(model *scoring.Model, ref event.ModelRef, features []string, threshold float64, config Config) (*activeModel, error) {
 	if !model.Probability {
-		return nil, modelstore.NoProbability(model.Objective, model.Predictions)
+		return nil, envelope.NoProbability(model.Objective, model.Predictions)
 	}
 	m := &activeModel{
 		ref: ref, scorer: model, features: model.NumFeature, names: features, sensors: make(map[string]int, len(features)), own: threshold,
@@ -109,18 +100,6 @@ func (m *activeModel) with(config Config) *activeModel {
 		other.threshold = config.Threshold
 	}
 	return &other
-}
-
-func ownThreshold(attributes map[string]string) (float64, error) {
-	text, ok := attributes[attrThreshold]
-	if !ok {
-		return defaultThreshold, nil
-	}
-	t, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(t > 0 && t <= 1) {
-		return 0, fmt.Errorf("model attribute %s is %.40q, not a probability", attrThreshold, text)
-	}
-	return t, nil
 }
 
 // position returns where in a row a reading of the message belongs; false for one of no sensor.

@@ -16,7 +16,8 @@ import (
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/test/coretest"
 )
 
@@ -25,28 +26,28 @@ type publisher struct {
 	rig   *rig
 	t     *testing.T
 	key   ed25519.PrivateKey
-	inbox modelstore.Inbox
+	inbox inbox.Inbox
 }
 
 // newPublisher configures the rig's engine to trust a new key.
 func newPublisher(r *rig) *publisher {
-	key, err := modelstore.GenerateKey(nil)
+	key, err := envelope.GenerateKey(nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	inbox := modelstore.Inbox{Dir: filepath.Join(r.t.TempDir(), "inbox")}
-	if err := modelstore.Check(inbox.Dir); err != nil {
+	box := inbox.Inbox{Dir: filepath.Join(r.t.TempDir(), "inbox")}
+	if err := inbox.Check(box.Dir); err != nil {
 		r.t.Fatal(err)
 	}
 	public := key.Public().(ed25519.PublicKey)
 	coretest.Configure(r.t, r.core, engineName, map[string]any{
-		"inbox": inbox.Dir, "publicKeys": []any{base64.StdEncoding.EncodeToString(public)},
+		"inbox": box.Dir, "publicKeys": []any{base64.StdEncoding.EncodeToString(public)},
 	})
-	return &publisher{r, r.t, key, inbox}
+	return &publisher{r, r.t, key, box}
 }
 
 // deliver delivers a version; spoil, if not nil, changes the manifest before it is signed, or the envelope after.
-func (p *publisher) deliver(version string, spoil func(*modelstore.Manifest), tamper func([]byte) []byte) {
+func (p *publisher) deliver(version string, spoil func(*envelope.Manifest), tamper func([]byte) []byte) {
 	p.t.Helper()
 	p.deliverFile(shippedModel, "../model/golden.csv", version, spoil, tamper)
 }
@@ -61,18 +62,18 @@ func (p *publisher) gone() {
 }
 
 // deliverFile does that with another model.
-func (p *publisher) deliverFile(model, golden, version string, spoil func(*modelstore.Manifest), tamper func([]byte) []byte) {
+func (p *publisher) deliverFile(model, golden, version string, spoil func(*envelope.Manifest), tamper func([]byte) []byte) {
 	p.t.Helper()
 	d, err := p.inbox.Begin("model-" + version)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	var archive bytes.Buffer
-	packed, err := modelstore.Pack(&archive, model)
+	packed, err := envelope.Pack(&archive, model)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	m, err := modelstore.BuildManifest(model, golden, modelstore.Build{
+	m, err := envelope.BuildManifest(model, golden, envelope.Build{
 		Name: "simulated-compressor", Version: version, Created: time.Now(), Expires: time.Now().Add(time.Hour), Archive: packed.Archive,
 	})
 	if err != nil {
@@ -81,14 +82,14 @@ func (p *publisher) deliverFile(model, golden, version string, spoil func(*model
 	if spoil != nil {
 		spoil(&m)
 	}
-	envelope, err := modelstore.Sign(m, p.key)
+	sealed, err := envelope.Sign(m, p.key)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	if tamper != nil {
-		envelope = tamper(envelope)
+		sealed = tamper(sealed)
 	}
-	for name, data := range map[string][]byte{modelstore.ArchiveFile: archive.Bytes(), modelstore.EnvelopeFile: envelope} {
+	for name, data := range map[string][]byte{inbox.ArchiveFile: archive.Bytes(), envelope.EnvelopeFile: sealed} {
 		if err := os.WriteFile(d.Path(name), data, 0o600); err != nil {
 			p.t.Fatal(err)
 		}
@@ -150,7 +151,7 @@ func TestModelsAreDeliveredRefusedAndRolledBack(t *testing.T) {
 
 	for _, c := range []struct {
 		why, version string
-		spoil        func(*modelstore.Manifest)
+		spoil        func(*envelope.Manifest)
 		tamper       func([]byte) []byte
 	}{
 		{"signature", "1.2.0", nil, func(envelope []byte) []byte {
@@ -165,9 +166,9 @@ func TestModelsAreDeliveredRefusedAndRolledBack(t *testing.T) {
 			e.Payload = bytes.Replace(e.Payload, []byte("1.2.0"), []byte("9.2.0"), 1)
 			return encode(t, e)
 		}},
-		{"golden row", "1.3.0", func(m *modelstore.Manifest) { m.Golden[3].Margin += 0.001 }, nil},
+		{"golden row", "1.3.0", func(m *envelope.Manifest) { m.Golden[3].Margin += 0.001 }, nil},
 		{"1.0.0", "1.0.0", nil, nil}, // a downgrade
-		{"expire", "1.4.0", func(m *modelstore.Manifest) {
+		{"expire", "1.4.0", func(m *envelope.Manifest) {
 			m.Created, m.Expires = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
 		}, nil},
 	} {
@@ -200,7 +201,7 @@ func TestTheActiveModelDeliveredAgain(t *testing.T) {
 	r.start(shippedModel)
 	r.await("a model", ok)
 	created := time.Now()
-	same := func(m *modelstore.Manifest) { m.Created, m.Expires = created, created.Add(time.Hour) }
+	same := func(m *envelope.Manifest) { m.Created, m.Expires = created, created.Add(time.Hour) }
 	p.deliver("1.1.0", same, nil)
 	r.modelEvent(event.ModelActivated)
 	p.gone()

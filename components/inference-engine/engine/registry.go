@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelevents"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/inbox"
 )
 
 const (
@@ -28,7 +29,7 @@ type registry struct {
 	now    func() time.Time
 	store  *modelstore.Store
 	news   *modelevents.Outbox
-	inbox  *modelstore.Inbox // nil: no model is taken
+	inbox  *inbox.Inbox // nil: no model is taken
 	use    func(*activeModel, probation)
 	last   *event.ModelEvent // the last that was published
 
@@ -44,7 +45,7 @@ type registry struct {
 
 // testResult is the outcome of a test.
 type testResult struct {
-	delivery  modelstore.Delivery
+	delivery  inbox.Delivery
 	candidate modelstore.Candidate
 	model     *activeModel
 	err       error
@@ -67,14 +68,14 @@ func (g *registry) watch(keys []ed25519.PublicKey) {
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(g.rt.WorkDir, dir)
 	}
-	switch err := modelstore.Check(dir); {
+	switch err := inbox.Check(dir); {
 	case err == nil:
 	case errors.Is(err, fs.ErrNotExist):
 		g.rt.Log.Info("there is no inbox yet: deploy com.edgepdm.ModelFetcher to get new models", "inbox", dir)
 	default:
 		g.rt.Log.Error("the inbox cannot be used", "inbox", dir, "error", err)
 	}
-	g.inbox = &modelstore.Inbox{Dir: dir}
+	g.inbox = &inbox.Inbox{Dir: dir}
 }
 
 // current returns the active model, ready to score. A model on disk that is damaged gives way to the one before it.
@@ -129,7 +130,7 @@ func (g *registry) look() {
 }
 
 // test verifies a delivery, and scores its golden rows.
-func (g *registry) test(d modelstore.Delivery) testResult {
+func (g *registry) test(d inbox.Delivery) testResult {
 	r := testResult{delivery: d}
 	if r.candidate, r.err = g.store.Take(d); r.err == nil {
 		r.model, r.err = newActiveModel(r.candidate.Installed, g.config)
@@ -196,7 +197,7 @@ func (g *registry) drop(r testResult) {
 	}
 }
 
-func (g *registry) remove(d modelstore.Delivery) {
+func (g *registry) remove(d inbox.Delivery) {
 	delete(g.retry, d.ID)
 	delete(g.damaged, d.ID)
 	if err := g.inbox.Remove(d.ID); err != nil {

@@ -1,10 +1,9 @@
 package fetcher
 
 import (
+	"edgepdm/shared/cloud"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-
-	"edgepdm/shared/cloud"
 )
 
 // newStore prepares access to S3. It does not use the network.

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
 	asking "edgepdm/shared/request"
 )
 
@@ -48,17 +48,17 @@ func TestALookOfTheDevice(t *testing.T) {
 	r.look(false, "nothing is to be fetched: no model is published at s3://", "")
 	archive := noise(t, 1, mega)
 	m := manifest("1.0.0", archive)
-	envelope := r.publish(m, archive, r.key)
+	sealed := r.publish(m, archive, r.key)
 	r.look(false, "the published model is compressor 1.0.0: delivered at", "")
 	r.delivered()
-	r.take(envelope, archive)
+	r.take(sealed, archive)
 	r.look(false, "the published model is compressor 1.0.0: delivered at", "")
 	r.untouched()
 	r.look(true, "the published model is compressor 1.0.0: delivered at", "")
 	r.delivered()
-	r.take(envelope, archive)
+	r.take(sealed, archive)
 
-	r.put(modelstore.EnvelopeFile, []byte("{}"))
+	r.put(envelope.EnvelopeFile, []byte("{}"))
 	r.look(false, "", "the published model is one without a valid manifest: refused at")
 	r.line.to("http://127.0.0.1:1")
 	r.look(true, "", "no model can be fetched; it will be tried again")

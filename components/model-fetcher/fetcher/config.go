@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"edgepdm/shared/cloud"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
 )
 
 // Config is the component's configuration.
@@ -71,8 +71,8 @@ func (c Config) Validate() error {
 		return errors.New("publicKeys: empty, and allowUnsigned is false: no model could be accepted")
 	case c.Poll < time.Second || c.Poll > 7*24*time.Hour:
 		return fmt.Errorf("poll: %v is not between 1s and 168h", c.Poll)
-	case c.MaxBytes < 1 || c.MaxBytes > modelstore.MaxArchive:
-		return fmt.Errorf("maxBytes: %d is not between 1 and %d", c.MaxBytes, modelstore.MaxArchive)
+	case c.MaxBytes < 1 || c.MaxBytes > envelope.MaxArchive:
+		return fmt.Errorf("maxBytes: %d is not between 1 and %d", c.MaxBytes, envelope.MaxArchive)
 	case c.Inbox == "":
 		return errors.New("inbox: empty")
 	case c.Timeout < 100*time.Millisecond || c.Timeout > 10*time.Minute:
@@ -91,7 +91,7 @@ func (c Config) Validate() error {
 func (c Config) keys() ([]ed25519.PublicKey, error) {
 	keys := make([]ed25519.PublicKey, len(c.PublicKeys))
 	for i, text := range c.PublicKeys {
-		key, err := modelstore.ParsePublicKey(text)
+		key, err := envelope.ParsePublicKey(text)
 		if err != nil {
 			return nil, fmt.Errorf("publicKeys[%d]: %w", i, err)
 		}

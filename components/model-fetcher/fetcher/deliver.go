@@ -10,7 +10,8 @@ import (
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 )
 
 // deliver downloads a model into the inbox, or resumes that.
@@ -19,7 +20,7 @@ func (l *looker) deliver(ctx context.Context, o offer, again bool) error {
 		return err
 	}
 	err := l.fill(ctx, &o)
-	if errors.Is(err, modelstore.ErrReady) { // it was committed, and then the process was killed
+	if errors.Is(err, inbox.ErrReady) { // it was committed, and then the process was killed
 		err = nil
 	}
 	err = judge(err)
@@ -49,11 +50,11 @@ func (l *looker) fill(ctx context.Context, o *offer) error {
 		l.tellNews(event.NewModelEvent(event.ModelDownloading, o.event, l.Now()))
 	}
 	if !o.unsigned {
-		if err := durable.WriteFileAtomic(delivery.Path(modelstore.EnvelopeFile), o.envelope, 0o600); err != nil {
+		if err := durable.WriteFileAtomic(delivery.Path(envelope.EnvelopeFile), o.envelope, 0o600); err != nil {
 			return fmt.Errorf("put manifest into inbox: %w", err)
 		}
 	}
-	got, err := l.loader.Fetch(ctx, o.want, delivery.Path(modelstore.ArchiveFile))
+	got, err := l.loader.Fetch(ctx, o.want, delivery.Path(inbox.ArchiveFile))
 	if err != nil {
 		return err
 	}

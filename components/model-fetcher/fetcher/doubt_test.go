@@ -9,7 +9,8 @@ import (
 
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 )
 
 // An archive, or a manifest, that is damaged on its way is fetched again from its beginning: the model is not refused.
@@ -22,10 +23,10 @@ func TestDamageOnTheWayIsNoWordOnTheModel(t *testing.T) {
 		object string
 		damage func([]byte) []byte
 	}{
-		"bit of the archive":           {modelstore.ArchiveFile, flip},
-		"archive cut, with its length": {modelstore.ArchiveFile, func(b []byte) []byte { return b[:len(b)/2] }},
-		"bit of the manifest":          {modelstore.EnvelopeFile, flip},
-		"manifest cut":                 {modelstore.EnvelopeFile, func(b []byte) []byte { return b[:len(b)/2] }},
+		"bit of the archive":           {inbox.ArchiveFile, flip},
+		"archive cut, with its length": {inbox.ArchiveFile, func(b []byte) []byte { return b[:len(b)/2] }},
+		"bit of the manifest":          {envelope.EnvelopeFile, flip},
+		"manifest cut":                 {envelope.EnvelopeFile, func(b []byte) []byte { return b[:len(b)/2] }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
@@ -61,7 +62,7 @@ func TestDamageOnTheWayIsNoWordOnTheModel(t *testing.T) {
 // A server that shows another ETag with each answer, and wrong bytes, is asked a few times and not without end: the model is
 // refused, and the next look comes as usual.
 func TestAnETagThatChangesWithEachAnswerKeepsNoLookBusy(t *testing.T) {
-	for _, object := range []string{modelstore.EnvelopeFile, modelstore.ArchiveFile} {
+	for _, object := range []string{envelope.EnvelopeFile, inbox.ArchiveFile} {
 		t.Run(object, func(t *testing.T) {
 			r := newRig(t)
 			archive := noise(t, 1, 10_000)

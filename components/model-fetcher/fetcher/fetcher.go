@@ -17,16 +17,15 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/modelevents"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/request"
 	"edgepdm/shared/wait"
+	"golang.org/x/sync/errgroup"
 )
 
 // Names of counters in the health messages. Refusals are counted as model.refused.<reason>.
@@ -83,9 +82,9 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	if err != nil {
 		return err
 	}
-	inbox := config.Inbox
-	if !filepath.IsAbs(inbox) {
-		inbox = filepath.Join(rt.WorkDir, inbox)
+	dir := config.Inbox
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(rt.WorkDir, dir)
 	}
 	commands, err := rt.Subscribe(ctx, event.TopicModelFetch)
 	if err != nil {
@@ -101,8 +100,8 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	defer stopNews()
 	asked := newAsked(request.NewServer(event.ModelFetcher, rt.WorkDir, f.Now, rt.Log), f.Now)
 	looker := &looker{
-		Fetcher: f, memory: &f.memory, rt: rt, config: config, keys: keys, policy: config.policy(inbox), inboxDir: inbox,
-		inbox: modelstore.Inbox{Dir: inbox}, progress: asked.progress,
+		Fetcher: f, memory: &f.memory, rt: rt, config: config, keys: keys, policy: config.policy(dir), inboxDir: dir,
+		inbox: inbox.Inbox{Dir: dir}, progress: asked.progress,
 	}
 	defer func() { looker.access.Close() }()
 	r := &run{

@@ -14,6 +14,8 @@ import (
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/wait"
 )
 
@@ -21,22 +23,22 @@ func TestAModelIsDeliveredOnce(t *testing.T) {
 	r := newRig(t)
 	archive := noise(t, 1, mega)
 	m := manifest("1.0.0", archive)
-	envelope := r.publish(m, archive, r.key)
+	sealed := r.publish(m, archive, r.key)
 	r.start()
 	e := r.delivered()
 	if e.Name != m.Name || e.Version != "1.0.0" || e.SHA256 != sha(archive) {
 		t.Errorf("event %+v", e)
 	}
-	r.take(envelope, archive)
+	r.take(sealed, archive)
 	h := r.state(event.StateOK, "")
 	if h.Counters[fetcher.CounterDelivered] != 1 || h.Counters[fetcher.CounterBytes] != mega {
 		t.Errorf("counters %v", h.Counters)
 	}
 	// Nothing new: the manifest is not sent again, and the archive is not asked for.
-	r.line.asked(modelstore.ArchiveFile)
-	r.line.asked(modelstore.EnvelopeFile)
+	r.line.asked(inbox.ArchiveFile)
+	r.line.asked(envelope.EnvelopeFile)
 	r.quiet(fetchNow)
-	for _, q := range r.line.asked(modelstore.EnvelopeFile) {
+	for _, q := range r.line.asked(envelope.EnvelopeFile) {
 		if q.ifNone == "" {
 			t.Errorf("asked for the manifest without a condition")
 		}
@@ -50,23 +52,23 @@ func TestAModelIsDeliveredOnce(t *testing.T) {
 	r.publish(m, archive, r.key)
 	r.quiet(fetchNow)
 	r.untouched()
-	if n := len(r.line.asked(modelstore.ArchiveFile)); n > 0 {
+	if n := len(r.line.asked(inbox.ArchiveFile)); n > 0 {
 		t.Errorf("%d requests for the archive", n)
 	}
 	// An operator may ask for it again.
 	r.command(`{"v":1,"again":true}`)
 	r.delivered()
-	r.take(envelope, archive)
+	r.take(sealed, archive)
 	// The next version.
 	archive = noise(t, 2, mega)
-	envelope = r.publish(manifest("1.1.0", archive), archive, r.key)
+	sealed = r.publish(manifest("1.1.0", archive), archive, r.key)
 	r.command(fetchNow)
 	if e := r.delivered(); e.Version != "1.1.0" {
 		t.Errorf("event %+v", e)
 	}
-	r.take(envelope, archive)
+	r.take(sealed, archive)
 	// And one that is not acceptable, so that every grant of the recipe was used.
-	r.put(modelstore.EnvelopeFile, []byte("{}"))
+	r.put(envelope.EnvelopeFile, []byte("{}"))
 	r.command(fetchNow)
 	r.next(event.ModelRefused)
 	for _, g := range r.core.Grants() {
@@ -82,22 +84,22 @@ func TestAModelIsDeliveredOnce(t *testing.T) {
 func TestWhatIsNotAcceptableIsRefusedOnce(t *testing.T) {
 	r := newRig(t)
 	r.configure(map[string]any{"maxBytes": 2 * mega})
-	other, err := modelstore.GenerateKey(nil)
+	other, err := envelope.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	first := noise(t, 1, 1000)
-	envelope := r.publish(manifest("2.0.0", first), first, r.key)
+	sealed := r.publish(manifest("2.0.0", first), first, r.key)
 	r.start()
 	r.delivered()
-	r.take(envelope, first)
+	r.take(sealed, first)
 
 	archive := noise(t, 2, mega)
 	good := manifest("2.1.0", archive)
 	expired := good
 	expired.Expires = expired.Created.Add(1)
 	large := noise(t, 3, 2*mega+1)
-	tampered, err := modelstore.Sign(good, r.key)
+	tampered, err := envelope.Sign(good, r.key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,17 +110,17 @@ func TestWhatIsNotAcceptableIsRefusedOnce(t *testing.T) {
 		archives int // requests for them
 	}{
 		{modelstore.ReasonUntrusted, func() { r.publish(good, archive, other) }, 0},
-		{modelstore.ReasonSignature, func() { r.put(modelstore.EnvelopeFile, tampered) }, 0},
-		{modelstore.ReasonSignature, func() { r.put(modelstore.EnvelopeFile, []byte("not even JSON")) }, 0},
+		{modelstore.ReasonSignature, func() { r.put(envelope.EnvelopeFile, tampered) }, 0},
+		{modelstore.ReasonSignature, func() { r.put(envelope.EnvelopeFile, []byte("not even JSON")) }, 0},
 		{modelstore.ReasonExpired, func() { r.publish(expired, archive, r.key) }, 0},
 		{modelstore.ReasonVersion, func() { r.publish(manifest("1.9.9", archive), archive, r.key) }, 0},
 		{fetcher.ReasonOversized, func() { r.publish(manifest("2.1.1", large), large, r.key) }, 0},
-		{fetcher.ReasonOversized, func() { r.put(modelstore.EnvelopeFile, noise(t, 4, modelstore.MaxEnvelope+1)) }, 0},
+		{fetcher.ReasonOversized, func() { r.put(envelope.EnvelopeFile, noise(t, 4, envelope.MaxEnvelope+1)) }, 0},
 		{modelstore.ReasonDelivery, func() { r.publish(manifest("2.1.2", archive), archive[:mega/2], r.key) }, 3},  // truncated
 		{modelstore.ReasonDelivery, func() { r.publish(manifest("2.1.3", archive), noise(t, 5, mega), r.key) }, 3}, // other bytes
 	} {
 		c.publish()
-		r.line.asked(modelstore.ArchiveFile)
+		r.line.asked(inbox.ArchiveFile)
 		r.command(fetchNow)
 		if c.archives > 0 {
 			r.next(event.ModelAvailable)
@@ -133,7 +135,7 @@ func TestWhatIsNotAcceptableIsRefusedOnce(t *testing.T) {
 		}
 		r.quiet(fetchNow)
 		r.untouched()
-		if n := len(r.line.asked(modelstore.ArchiveFile)); n != c.archives {
+		if n := len(r.line.asked(inbox.ArchiveFile)); n != c.archives {
 			t.Errorf("%s: %d requests for the archive", c.reason, n)
 		}
 	}
@@ -143,16 +145,16 @@ func TestWhatIsNotAcceptableIsRefusedOnce(t *testing.T) {
 	r.state(event.StateDegraded, "refused: delivery")
 	r.quiet(fetchNow)
 	// It is over when what is published changes.
-	envelope = r.publish(good, archive, r.key)
+	sealed = r.publish(good, archive, r.key)
 	r.command(fetchNow)
 	r.delivered()
-	r.take(envelope, archive)
+	r.take(sealed, archive)
 	r.state(event.StateOK, "")
 }
 
 func TestAChangedConfigurationJudgesAnew(t *testing.T) {
 	r := newRig(t)
-	other, err := modelstore.GenerateKey(nil)
+	other, err := envelope.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +184,7 @@ func TestAChangedConfigurationJudgesAnew(t *testing.T) {
 	// Another inbox gets the model, too: perhaps the engine never saw the first.
 	r.configure(map[string]any{"inbox": filepath.Join(r.env.WorkDir, "other")})
 	r.delivered()
-	ready, err := modelstore.Inbox{Dir: filepath.Join(r.env.WorkDir, "other")}.Ready()
+	ready, err := inbox.Inbox{Dir: filepath.Join(r.env.WorkDir, "other")}.Ready()
 	if len(ready) != 1 || err != nil {
 		t.Errorf("the other inbox has %v, %v", ready, err)
 	}
@@ -191,7 +193,7 @@ func TestAChangedConfigurationJudgesAnew(t *testing.T) {
 func TestUnsignedModels(t *testing.T) {
 	r := newRig(t)
 	archive := noise(t, 1, mega)
-	r.put(modelstore.ArchiveFile, archive)
+	r.put(inbox.ArchiveFile, archive)
 	r.start()
 	r.state(event.StateOK, "no model is published")
 	r.quiet(fetchNow)
@@ -205,26 +207,26 @@ func TestUnsignedModels(t *testing.T) {
 	r.quiet(fetchNow)
 	r.untouched()
 	archive = noise(t, 2, mega)
-	r.put(modelstore.ArchiveFile, archive)
+	r.put(inbox.ArchiveFile, archive)
 	r.command(fetchNow)
 	r.delivered()
 	r.take(nil, archive)
-	r.put(modelstore.ArchiveFile, noise(t, 3, 2*mega+1))
+	r.put(inbox.ArchiveFile, noise(t, 3, 2*mega+1))
 	r.command(fetchNow)
 	if e := r.next(event.ModelRefused); !strings.HasPrefix(e.Detail, string(fetcher.ReasonOversized)) {
 		t.Errorf("event %+v", e)
 	}
 	r.quiet(fetchNow)
 	// A manifest comes before an archive without one, and is verified.
-	envelope := r.publish(manifest("1.0.0", archive), archive, r.key)
+	sealed := r.publish(manifest("1.0.0", archive), archive, r.key)
 	r.command(fetchNow)
 	r.delivered()
-	r.take(envelope, archive)
-	r.put(modelstore.EnvelopeFile, []byte("{}"))
+	r.take(sealed, archive)
+	r.put(envelope.EnvelopeFile, []byte("{}"))
 	r.command(fetchNow)
 	r.next(event.ModelRefused)
-	r.delete(modelstore.EnvelopeFile)
-	r.delete(modelstore.ArchiveFile)
+	r.delete(envelope.EnvelopeFile)
+	r.delete(inbox.ArchiveFile)
 	r.command(fetchNow)
 	r.state(event.StateOK, "no model is published")
 }
@@ -334,7 +336,7 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 }
 
 func TestConfigNamesTheField(t *testing.T) {
-	key, err := modelstore.GenerateKey(nil)
+	key, err := envelope.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -383,7 +385,7 @@ func TestADeliveryThatWasNotNotedIsNotMadeTwice(t *testing.T) {
 	if err := os.Remove(filepath.Join(r.env.WorkDir, fetcher.RecordFile)); err != nil {
 		t.Fatal(err)
 	}
-	r.line.asked(modelstore.ArchiveFile)
+	r.line.asked(inbox.ArchiveFile)
 	r.start()
 	if e := r.next(event.ModelDelivered); e.Version != "1.0.0" {
 		t.Errorf("event %+v", e)
@@ -391,7 +393,7 @@ func TestADeliveryThatWasNotNotedIsNotMadeTwice(t *testing.T) {
 	r.take(envelope, archive)
 	r.quiet(fetchNow)
 	r.untouched()
-	if n := len(r.line.asked(modelstore.ArchiveFile)); n > 0 {
+	if n := len(r.line.asked(inbox.ArchiveFile)); n > 0 {
 		t.Errorf("%d requests for the archive", n)
 	}
 }

@@ -19,19 +19,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/wait"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 const (
@@ -83,7 +83,7 @@ func newRigOn(t *testing.T, endpoint, bucket string, publisher aws.Credentials) 
 		Credentials: credentials.StaticCredentialsProvider{Value: publisher},
 	})
 	var err error
-	if r.key, err = modelstore.GenerateKey(nil); err != nil {
+	if r.key, err = envelope.GenerateKey(nil); err != nil {
 		t.Fatal(err)
 	}
 	log := logFile(t)
@@ -270,28 +270,28 @@ func (r *rig) command(text string) {
 const fetchNow = `{"v":1,"by":"test"}`
 
 // manifest describes an archive.
-func manifest(version string, archive []byte) modelstore.Manifest {
+func manifest(version string, archive []byte) envelope.Manifest {
 	features := []string{"vibration"}
 	now := time.Now().UTC().Truncate(time.Second)
-	return modelstore.Manifest{
-		Format: modelstore.ManifestFormat, Name: "compressor", Version: version, Created: now.Add(-time.Hour), Expires: now.Add(24 * time.Hour),
-		Archive: modelstore.Archive{SHA256: sha(archive), Size: int64(len(archive))},
-		Model:   modelstore.ModelFile{File: "model.ubj", SHA256: sha(nil), Size: 1}, Objective: "binary:logistic",
+	return envelope.Manifest{
+		Format: envelope.ManifestFormat, Name: "compressor", Version: version, Created: now.Add(-time.Hour), Expires: now.Add(24 * time.Hour),
+		Archive: envelope.Archive{SHA256: sha(archive), Size: int64(len(archive))},
+		Model:   envelope.ModelFile{File: "model.ubj", SHA256: sha(nil), Size: 1}, Objective: "binary:logistic",
 		Features: features, Schema: event.SchemaOf(features), Threshold: 0.5, Trainer: "xgboost 3.0.5",
-		Golden: []modelstore.GoldenRow{{Values: event.Values{1}, Margin: 0.25}},
+		Golden: []envelope.GoldenRow{{Values: event.Values{1}, Margin: 0.25}},
 	}
 }
 
 // publish uploads an archive and a manifest that is signed by key.
-func (r *rig) publish(m modelstore.Manifest, archive []byte, key ed25519.PrivateKey) (envelope []byte) {
+func (r *rig) publish(m envelope.Manifest, archive []byte, key ed25519.PrivateKey) (sealed []byte) {
 	r.t.Helper()
-	envelope, err := modelstore.Sign(m, key)
+	sealed, err := envelope.Sign(m, key)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.put(m.Version+"/"+modelstore.ArchiveFile, archive)
-	r.put(modelstore.EnvelopeFile, envelope)
-	return envelope
+	r.put(m.Version+"/"+inbox.ArchiveFile, archive)
+	r.put(envelope.EnvelopeFile, sealed)
+	return sealed
 }
 
 // put writes an object below the prefix.
@@ -314,24 +314,24 @@ func (r *rig) delete(name string) {
 	}
 }
 
-func (r *rig) inbox() modelstore.Inbox {
-	return modelstore.Inbox{Dir: filepath.Join(r.env.WorkDir, "inbox")}
+func (r *rig) inbox() inbox.Inbox {
+	return inbox.Inbox{Dir: filepath.Join(r.env.WorkDir, "inbox")}
 }
 
 // take makes sure that the inbox has one delivery, with these bytes, and removes it as the engine does.
-func (r *rig) take(envelope, archive []byte) {
+func (r *rig) take(sealed, archive []byte) {
 	r.t.Helper()
 	ready, err := r.inbox().Ready()
 	if err != nil || len(ready) != 1 {
 		r.t.Fatalf("ready are %+v, %v", ready, err)
 	}
-	got, err := os.ReadFile(ready[0].Path(modelstore.ArchiveFile))
+	got, err := os.ReadFile(ready[0].Path(inbox.ArchiveFile))
 	if err != nil || !bytes.Equal(got, archive) {
 		r.t.Errorf("the archive has %d bytes, sha256 %.12s; want %d, %.12s; %v", len(got), sha(got), len(archive), sha(archive), err)
 	}
-	got, err = os.ReadFile(ready[0].Path(modelstore.EnvelopeFile))
-	if envelope == nil && !errors.Is(err, os.ErrNotExist) || envelope != nil && !bytes.Equal(got, envelope) {
-		r.t.Errorf("the envelope has %d bytes, want %d; %v", len(got), len(envelope), err)
+	got, err = os.ReadFile(ready[0].Path(envelope.EnvelopeFile))
+	if sealed == nil && !errors.Is(err, os.ErrNotExist) || sealed != nil && !bytes.Equal(got, sealed) {
+		r.t.Errorf("the envelope has %d bytes, want %d; %v", len(got), len(sealed), err)
 	}
 	r.empty(r.inbox().Incoming())
 	if err := r.inbox().Remove(ready[0].ID); err != nil {

@@ -10,15 +10,16 @@ import (
 	"path"
 	"time"
 
-	"github.com/aws/smithy-go"
-
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelevents"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/wait"
+	"github.com/aws/smithy-go"
 )
 
 // offer is a model that is published and acceptable so far.
@@ -27,7 +28,7 @@ type offer struct {
 	etag     string // of what was looked at: the envelope, or the archive if unsigned
 	unsigned bool
 	envelope []byte
-	content  string           // modelstore.Signed.Content
+	content  string           // envelope.Signed.Content
 	key      string           // id of the key that signed it
 	created  time.Time        // of the manifest
 	expires  time.Time        // of the manifest
@@ -44,7 +45,7 @@ type looker struct {
 	keys     []ed25519.PublicKey
 	policy   string
 	inboxDir string
-	inbox    modelstore.Inbox
+	inbox    inbox.Inbox
 	progress func(text string) // tells those who wait for the look
 
 	loader  *download.Downloader // nil until AWS can be used
@@ -86,7 +87,7 @@ func (l *looker) look(ctx context.Context, again bool) error {
 	if l.config.Bucket == "" {
 		return nil
 	}
-	if err := modelstore.Check(l.inboxDir); err != nil {
+	if err := inbox.Check(l.inboxDir); err != nil {
 		return err
 	}
 	if err := l.connect(); err != nil {
@@ -96,7 +97,7 @@ func (l *looker) look(ctx context.Context, again bool) error {
 	if !again {
 		known = l.record.settled(l.policy, false, l.Now())
 	}
-	envelope, etag, err := l.loader.Get(ctx, l.config.Bucket, l.key(modelstore.EnvelopeFile), known, modelstore.MaxEnvelope)
+	sealed, etag, err := l.loader.Get(ctx, l.config.Bucket, l.key(envelope.EnvelopeFile), known, envelope.MaxEnvelope)
 	switch {
 	case errors.Is(err, download.ErrUnchanged):
 		return nil
@@ -109,8 +110,8 @@ func (l *looker) look(ctx context.Context, again bool) error {
 	case err != nil:
 		return err
 	}
-	o := offer{id: hash(envelope), etag: etag, envelope: envelope}
-	signed, err := modelstore.VerifySigned(envelope, l.keys)
+	o := offer{id: hash(sealed), etag: etag, envelope: sealed}
+	signed, err := envelope.VerifySigned(sealed, l.keys)
 	if err != nil {
 		err = judge(err)
 		if l.doubtful(ctx, err) {
@@ -128,7 +129,7 @@ func (l *looker) look(ctx context.Context, again bool) error {
 		return l.settle(o, err)
 	}
 	o.want = download.Want{
-		Bucket: l.config.Bucket, Key: l.key(m.Version, modelstore.ArchiveFile),
+		Bucket: l.config.Bucket, Key: l.key(m.Version, inbox.ArchiveFile),
 		Size: m.Archive.Size, SHA256: m.Archive.SHA256, MaxBytes: l.config.MaxBytes,
 	}
 	o.event.Detail = fmt.Sprintf("%d bytes, expires %s", m.Archive.Size, m.Expires.UTC().Format(time.DateOnly))
@@ -136,7 +137,7 @@ func (l *looker) look(ctx context.Context, again bool) error {
 }
 
 // check refuses a manifest that is signed, but not to be accepted now (promises M3 and M4).
-func (l *looker) check(m modelstore.Manifest) error {
+func (l *looker) check(m envelope.Manifest) error {
 	last := l.record.bound(m.Name, l.keys)
 	switch {
 	case m.Archive.Size > l.config.MaxBytes:
@@ -145,7 +146,7 @@ func (l *looker) check(m modelstore.Manifest) error {
 		return nil
 	case !l.Now().Before(m.Expires):
 		return refuse(modelstore.ReasonExpired, "version %s expired at %s", m.Version, m.Expires.UTC().Format(time.RFC3339))
-	case last != "" && modelstore.Compare(m.Version, last) < 0:
+	case last != "" && envelope.Compare(m.Version, last) < 0:
 		return refuse(modelstore.ReasonVersion, "version %s is lower than %s, which was delivered", m.Version, last)
 	}
 	return nil
@@ -153,7 +154,7 @@ func (l *looker) check(m modelstore.Manifest) error {
 
 // lookUnsigned looks for an archive without a manifest, as SageMaker leaves it (promise M11).
 func (l *looker) lookUnsigned(ctx context.Context, again bool) error {
-	key := l.key(modelstore.ArchiveFile)
+	key := l.key(inbox.ArchiveFile)
 	etag, size, err := l.loader.Find(ctx, l.config.Bucket, key)
 	switch {
 	case errors.Is(err, download.ErrMissing):

@@ -7,7 +7,7 @@ import (
 
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
 )
 
 // M8: a manifest that says what was delivered is not downloaded again, in whatever envelope it comes.
@@ -15,20 +15,20 @@ func TestTheSameManifestInAnotherEnvelope(t *testing.T) {
 	r := newRig(t)
 	archive := noise(t, 1, mega)
 	m := manifest("1.1.0", archive)
-	envelope := r.publish(m, archive, r.key)
+	sealed := r.publish(m, archive, r.key)
 	r.start()
 	r.delivered()
-	r.take(envelope, archive)
+	r.take(sealed, archive)
 	downloaded := r.await("health", func(h event.Health) bool { return h.Counters[fetcher.CounterBytes] >= mega }).Counters[fetcher.CounterBytes]
 
 	renewed := m
 	renewed.Created, renewed.Expires = m.Created.Add(time.Second), m.Expires.Add(time.Hour)
-	signed, err := modelstore.Sign(renewed, r.key)
+	signed, err := envelope.Sign(renewed, r.key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, other := range []string{string(envelope) + "\n", strings.Replace(string(envelope), `{`, `{ `, 1), string(signed)} {
-		r.put(modelstore.EnvelopeFile, []byte(other))
+	for _, other := range []string{string(sealed) + "\n", strings.Replace(string(sealed), `{`, `{ `, 1), string(signed)} {
+		r.put(envelope.EnvelopeFile, []byte(other))
 		r.quiet(fetchNow)
 		r.untouched()
 	}

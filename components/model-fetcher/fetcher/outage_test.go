@@ -15,7 +15,7 @@ import (
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/inbox"
 )
 
 func TestACutUplinkCostsNoByteTwice(t *testing.T) {
@@ -35,7 +35,7 @@ func TestACutUplinkCostsNoByteTwice(t *testing.T) {
 	if h.Counters[fetcher.CounterBytes] != 8*mega || h.Counters[fetcher.CounterRestarted] > 0 {
 		t.Errorf("counters %v", h.Counters)
 	}
-	for i, q := range r.line.asked(modelstore.ArchiveFile) {
+	for i, q := range r.line.asked(inbox.ArchiveFile) {
 		if i > 0 && (q.rng != "bytes=3145728-" || q.ifMatch == "" || q.version == "") {
 			t.Errorf("request %d was %+v", i, q)
 		}
@@ -95,7 +95,7 @@ func TestANewProcessGoesOnWithTheDownload(t *testing.T) {
 			r.stop()
 			close(release)
 			r.line.mend()
-			r.line.asked(modelstore.ArchiveFile)
+			r.line.asked(inbox.ArchiveFile)
 			r.env.WorkDir = left
 			at := r.underWay()
 			if how == "stopped" && at.Bytes != 9*mega || at.Bytes < 5*mega || at.Total != 12*mega {
@@ -106,7 +106,7 @@ func TestANewProcessGoesOnWithTheDownload(t *testing.T) {
 			r.start()
 			r.delivered()
 			r.take(envelope, archive)
-			asked := r.line.asked(modelstore.ArchiveFile)
+			asked := r.line.asked(inbox.ArchiveFile)
 			if len(asked) != 1 || asked[0].rng != fmt.Sprintf("bytes=%d-", at.Bytes) || asked[0].ifMatch == "" {
 				t.Errorf("requests %+v, %d bytes were on disk", asked, at.Bytes)
 			}
@@ -125,7 +125,7 @@ func (r *rig) underWay() download.Status {
 	if err != nil || len(begun) != 1 {
 		r.t.Fatalf("begun are %v, %v", begun, err)
 	}
-	at, err := download.ReadStatus(filepath.Join(r.inbox().Dir, "incoming", begun[0], modelstore.ArchiveFile))
+	at, err := download.ReadStatus(filepath.Join(r.inbox().Dir, "incoming", begun[0], inbox.ArchiveFile))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestAnArchiveThatIsReplacedInTheMiddle(t *testing.T) {
 	r.line.drop(mega, func(request) {
 		if !replaced {
 			replaced = true
-			r.put("1.0.0/"+modelstore.ArchiveFile, noise(t, 2, 4*mega))
+			r.put("1.0.0/"+inbox.ArchiveFile, noise(t, 2, 4*mega))
 		}
 	})
 	r.start()
@@ -182,7 +182,7 @@ func TestALargeModelOverABadLine(t *testing.T) {
 	if h.Counters[fetcher.CounterBytes] != 50*mega {
 		t.Errorf("counters %v", h.Counters)
 	}
-	asked := r.line.asked(modelstore.ArchiveFile)
+	asked := r.line.asked(inbox.ArchiveFile)
 	if len(asked) < 16 {
 		t.Errorf("%d requests", len(asked))
 	}

@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
 )
 
 // RecordFile is the file in the component's work directory that says what was fetched.
@@ -40,7 +41,7 @@ type Record struct {
 	Outcome   Outcome            `json:"outcome,omitempty"`   // the decision
 	Last      *event.ModelEvent  `json:"last,omitempty"`      // the decision's event
 	Envelope  string             `json:"envelope,omitempty"`  // hash of the envelope that was delivered last
-	Content   string             `json:"content,omitempty"`   // modelstore.Signed.Content of its manifest
+	Content   string             `json:"content,omitempty"`   // envelope.Signed.Content of its manifest
 	Created   time.Time          `json:"created,omitzero"`    // of its manifest
 	Expires   time.Time          `json:"expires,omitzero"`    // of its manifest
 	Signers   map[string]string  `json:"signers,omitempty"`   // id of the key that signed the version in Delivered, by the model's name
@@ -132,7 +133,7 @@ func (r *Record) deliver(o offer, inbox string) {
 // that is no longer trusted is no bound.
 func (r Record) bound(name string, trusted []ed25519.PublicKey) string {
 	signer := r.Signers[name]
-	if signer != "" && !slices.ContainsFunc(trusted, func(key ed25519.PublicKey) bool { return modelstore.KeyID(key) == signer }) {
+	if signer != "" && !slices.ContainsFunc(trusted, func(key ed25519.PublicKey) bool { return envelope.KeyID(key) == signer }) {
 		return ""
 	}
 	return r.Delivered[name]

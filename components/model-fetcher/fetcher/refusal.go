@@ -8,6 +8,7 @@ import (
 
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/wait"
 )
 
@@ -59,10 +60,10 @@ func judge(err error) error {
 		kind   error
 		reason modelstore.Reason
 	}{
-		{modelstore.ErrFormat, modelstore.ReasonFormat},
-		{modelstore.ErrUntrusted, modelstore.ReasonUntrusted},
-		{modelstore.ErrSignature, modelstore.ReasonSignature},
-		{modelstore.ErrManifest, modelstore.ReasonManifest},
+		{envelope.ErrFormat, modelstore.ReasonFormat},
+		{envelope.ErrUntrusted, modelstore.ReasonUntrusted},
+		{envelope.ErrSignature, modelstore.ReasonSignature},
+		{envelope.ErrManifest, modelstore.ReasonManifest},
 		{download.ErrTooLarge, ReasonOversized},
 		{download.ErrNotWanted, modelstore.ReasonDelivery},
 	} {

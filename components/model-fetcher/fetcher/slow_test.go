@@ -9,7 +9,7 @@ import (
 
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
 )
 
 // trickle answers every request with one byte after the other, until it is let go.
@@ -92,20 +92,20 @@ func TestAFastForwardByALostKey(t *testing.T) {
 	r := newRig(t)
 	archive := noise(t, 1, 1000)
 	lost := r.key
-	envelope := r.publish(manifest("999999999.0.0", archive), archive, lost)
+	sealed := r.publish(manifest("999999999.0.0", archive), archive, lost)
 	r.start()
 	r.delivered()
-	r.take(envelope, archive)
-	key, err := modelstore.GenerateKey(nil)
+	r.take(sealed, archive)
+	key, err := envelope.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	envelope = r.publish(manifest("1.1.0", archive), archive, key)
+	sealed = r.publish(manifest("1.1.0", archive), archive, key)
 	r.configure(map[string]any{"publicKeys": []any{publicText(key)}})
 	if e := r.delivered(); e.Version != "1.1.0" {
 		t.Errorf("delivered %+v", e)
 	}
-	r.take(envelope, archive)
+	r.take(sealed, archive)
 	r.publish(manifest("1.0.0", archive), archive, key)
 	r.command(fetchNow)
 	if e := r.next(event.ModelRefused); !strings.Contains(e.Detail, "lower than 1.1.0") {

@@ -16,17 +16,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go"
-
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/components/model-fetcher/modelcli"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/test/need"
 	"edgepdm/test/tools"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
 )
 
 // peer starts versitygw with an empty bucket, and returns a rig whose S3 it is, without versions of objects.
@@ -107,12 +107,12 @@ func TestVersitygw(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	archive := noise(t, 1, 3*mega)
-	envelope := r.publishByTool(endpoint, manifest("1.0.0", archive), archive)
+	sealed := r.publishByTool(endpoint, manifest("1.0.0", archive), archive)
 	r.line.drop(mega, nil)
 	r.start()
 	r.delivered()
-	r.take(envelope, archive)
-	asked := r.line.asked(modelstore.ArchiveFile)
+	r.take(sealed, archive)
+	asked := r.line.asked(inbox.ArchiveFile)
 	if len(asked) != 3 || asked[2].rng != "bytes=2097152-" || asked[2].ifMatch == "" {
 		t.Errorf("requests %+v", asked)
 	}
@@ -124,7 +124,7 @@ func TestVersitygw(t *testing.T) {
 	var replaced atomic.Bool
 	r.line.drop(mega, func(request) {
 		if !replaced.Swap(true) {
-			r.put("1.1.0/"+modelstore.ArchiveFile, other)
+			r.put("1.1.0/"+inbox.ArchiveFile, other)
 		}
 	})
 	r.command(fetchNow)
@@ -139,12 +139,12 @@ func TestVersitygw(t *testing.T) {
 	r.untouched()
 
 	// The same without a manifest, where anything whole will do.
-	r.delete(modelstore.EnvelopeFile)
-	r.put(modelstore.ArchiveFile, archive)
+	r.delete(envelope.EnvelopeFile)
+	r.put(inbox.ArchiveFile, archive)
 	replaced.Store(false)
 	r.line.drop(mega, func(request) {
 		if !replaced.Swap(true) {
-			r.put(modelstore.ArchiveFile, other)
+			r.put(inbox.ArchiveFile, other)
 		}
 	})
 	r.configure(map[string]any{"allowUnsigned": true})
@@ -160,12 +160,12 @@ func TestVersitygw(t *testing.T) {
 }
 
 // publishByTool publishes with the tool's own sub-command.
-func (r *rig) publishByTool(endpoint string, m modelstore.Manifest, archive []byte) (envelope []byte) {
+func (r *rig) publishByTool(endpoint string, m envelope.Manifest, archive []byte) (sealed []byte) {
 	r.t.Helper()
-	envelope, err := modelstore.Sign(m, r.key)
+	sealed, err := envelope.Sign(m, r.key)
 	dir := r.t.TempDir()
-	err = errors.Join(err, os.WriteFile(filepath.Join(dir, modelstore.EnvelopeFile), envelope, 0o600),
-		os.WriteFile(filepath.Join(dir, modelstore.ArchiveFile), archive, 0o600))
+	err = errors.Join(err, os.WriteFile(filepath.Join(dir, envelope.EnvelopeFile), sealed, 0o600),
+		os.WriteFile(filepath.Join(dir, inbox.ArchiveFile), archive, 0o600))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -175,5 +175,5 @@ func (r *rig) publishByTool(endpoint string, m modelstore.Manifest, archive []by
 	if code := p.Main(r.t.Context(), args, cli.Streams{Out: &out, Err: &out}); code != cli.ExitOK {
 		r.t.Fatalf("publish: exit code %d: %s", code, out.String())
 	}
-	return envelope
+	return sealed
 }

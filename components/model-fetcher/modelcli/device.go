@@ -14,7 +14,8 @@ import (
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/request"
 )
 
@@ -37,7 +38,7 @@ func status(ctx context.Context, args []string, s cli.Streams) error {
 	if err := showRecord(s.Out, work); err != nil {
 		return err
 	}
-	if err := showInbox(s.Out, modelstore.Inbox{Dir: *dir}); err != nil {
+	if err := showInbox(s.Out, inbox.Inbox{Dir: *dir}); err != nil {
 		return err
 	}
 	engine := request.Call{Component: event.InferenceEngine, WorkDir: filepath.Join(filepath.Dir(filepath.Clean(work)), event.InferenceEngine), Command: event.CommandStatus}
@@ -76,13 +77,13 @@ func describe(name, version string) string {
 }
 
 // showInbox shows what is under way, and what waits for the engine.
-func showInbox(w io.Writer, inbox modelstore.Inbox) error {
-	begun, err := inbox.Incoming()
+func showInbox(w io.Writer, box inbox.Inbox) error {
+	begun, err := box.Incoming()
 	if err != nil {
 		return err
 	}
 	for _, id := range begun {
-		path := filepath.Join(inbox.Dir, "incoming", id, modelstore.ArchiveFile)
+		path := filepath.Join(box.Dir, "incoming", id, inbox.ArchiveFile)
 		switch at, err := download.ReadStatus(path); {
 		case errors.Is(err, fs.ErrNotExist):
 			printf(w, "downloading: %.20s, less than one checkpoint\n", id)
@@ -92,7 +93,7 @@ func showInbox(w io.Writer, inbox modelstore.Inbox) error {
 			printf(w, "downloading: %s: %d of %d bytes, %d %%\n", at.Key, at.Bytes, at.Total, at.Bytes*100/max(at.Total, 1))
 		}
 	}
-	ready, err := inbox.Ready()
+	ready, err := box.Ready()
 	if err != nil {
 		return err
 	}
@@ -106,8 +107,8 @@ func showInbox(w io.Writer, inbox modelstore.Inbox) error {
 }
 
 // contents names a delivery's model.
-func contents(d modelstore.Delivery) string {
-	envelope, err := readLimited(d.Path(modelstore.EnvelopeFile), modelstore.MaxEnvelope)
+func contents(d inbox.Delivery) string {
+	envelope, err := readLimited(d.Path(envelope.EnvelopeFile), envelope.MaxEnvelope)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "an unsigned model"
 	}

@@ -10,23 +10,24 @@ import (
 	"time"
 
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 )
 
 // What a device accepts the operator's tools read, too: DSSE has both alphabets.
 func TestURLSafeEnvelope(t *testing.T) {
-	key, err := modelstore.GenerateKey(nil)
+	key, err := envelope.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	features := []string{"temperature>?>?>?~~~"} // gives characters in which the alphabets differ
-	m := modelstore.Manifest{
+	m := envelope.Manifest{
 		Format: 1, Name: "compressor", Version: "1.2.0", Created: time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC), Expires: time.Date(2027, 11, 28, 0, 0, 0, 0, time.UTC),
-		Archive: modelstore.Archive{SHA256: strings.Repeat("0", 64), Size: 1}, Model: modelstore.ModelFile{File: "model.ubj", SHA256: strings.Repeat("1", 64), Size: 1},
+		Archive: envelope.Archive{SHA256: strings.Repeat("0", 64), Size: 1}, Model: envelope.ModelFile{File: "model.ubj", SHA256: strings.Repeat("1", 64), Size: 1},
 		Objective: "binary:logistic", Features: features, Schema: event.SchemaOf(features), Threshold: 0.5, Trainer: "xgboost ???>>>~~~",
-		Golden: []modelstore.GoldenRow{{Values: event.Values{1}, Margin: 0.25}},
+		Golden: []envelope.GoldenRow{{Values: event.Values{1}, Margin: 0.25}},
 	}
-	standard, err := modelstore.Sign(m, key)
+	standard, err := envelope.Sign(m, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,20 +44,20 @@ func TestURLSafeEnvelope(t *testing.T) {
 		t.Fatal("the alphabets do not differ")
 	}
 	e["payload"] = urlSafe
-	envelope, err := json.Marshal(e)
+	sealed, err := json.Marshal(e)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, modelstore.EnvelopeFile), envelope, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, envelope.EnvelopeFile), sealed, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	inbox := modelstore.Inbox{Dir: filepath.Join(dir, "inbox")}
-	d, err := inbox.Begin("a")
+	box := inbox.Inbox{Dir: filepath.Join(dir, "inbox")}
+	d, err := box.Begin("a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string][]byte{modelstore.EnvelopeFile: envelope, modelstore.ArchiveFile: []byte("x")} {
+	for name, content := range map[string][]byte{envelope.EnvelopeFile: sealed, inbox.ArchiveFile: []byte("x")} {
 		if err := os.WriteFile(d.Path(name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +65,7 @@ func TestURLSafeEnvelope(t *testing.T) {
 	if got := contents(*d); got != "compressor 1.2.0, 1 bytes" {
 		t.Errorf("waits for the engine: %s", got)
 	}
-	before := pointer{etag: "e", envelope: envelope}
+	before := pointer{etag: "e", envelope: sealed}
 	lower := m
 	lower.Version = "1.1.0"
 	if err := (publication{manifest: lower}).checkVersion(before); err == nil || !strings.Contains(err.Error(), "compressor 1.2.0 is published") {

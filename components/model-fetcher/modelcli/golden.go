@@ -17,7 +17,7 @@ import (
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
 )
 
 const (
@@ -46,8 +46,8 @@ func parseGolden(args []string, s cli.Streams) (goldenOptions, error) {
 	if err := need("model", o.model, "rows", o.rows, "out", o.out); err != nil {
 		return o, err
 	}
-	if o.most < 1 || o.most > modelstore.MaxGolden {
-		return o, cli.Usagef("-most: %d is not between 1 and %d", o.most, modelstore.MaxGolden)
+	if o.most < 1 || o.most > envelope.MaxGolden {
+		return o, cli.Usagef("-most: %d is not between 1 and %d", o.most, envelope.MaxGolden)
 	}
 	return o, nil
 }
@@ -64,7 +64,7 @@ func golden(ctx context.Context, args []string, s cli.Streams) error {
 	}
 	model, err := gbdt.Parse(data)
 	if err == nil && !model.Probability() {
-		err = modelstore.NoProbability(model.Objective, model.Predictions)
+		err = envelope.NoProbability(model.Objective, model.Predictions)
 	}
 	if err != nil {
 		return fmt.Errorf("-model: %w", err)

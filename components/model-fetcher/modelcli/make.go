@@ -16,6 +16,8 @@ import (
 	"edgepdm/shared/cli"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 )
 
 // keygen is the sub-command that makes a key pair.
@@ -31,17 +33,17 @@ func keygen(_ context.Context, args []string, s cli.Streams) error {
 	if err := makeDir("out", *out); err != nil {
 		return err
 	}
-	key, err := modelstore.GenerateKey(nil)
+	key, err := envelope.GenerateKey(nil)
 	if err != nil {
 		return err
 	}
 	public := key.Public().(ed25519.PublicKey)
-	text, err := modelstore.MarshalPublicKey(public)
+	text, err := envelope.MarshalPublicKey(public)
 	if err != nil {
 		return err
 	}
 	private := filepath.Join(*out, privateFile)
-	if err := modelstore.SavePrivateKey(private, key); err != nil { // does not replace one that is there
+	if err := envelope.SavePrivateKey(private, key); err != nil { // does not replace one that is there
 		return err
 	}
 	if err := durable.WriteFileAtomic(filepath.Join(*out, publicFile), text, 0o644); err != nil {
@@ -49,7 +51,7 @@ func keygen(_ context.Context, args []string, s cli.Streams) error {
 	}
 	printf(s.Out, "key %s\nprivate: %s - keep it off the devices, and out of version control\npublic:  %s, or in one line\n"+
 		"for publicKeys of com.edgepdm.ModelFetcher and of com.edgepdm.InferenceEngine:\n%s\n",
-		modelstore.KeyID(public), private, filepath.Join(*out, publicFile), base64.StdEncoding.EncodeToString(public))
+		envelope.KeyID(public), private, filepath.Join(*out, publicFile), base64.StdEncoding.EncodeToString(public))
 	return nil
 }
 
@@ -76,14 +78,14 @@ func parsePack(args []string, s cli.Streams) (packOptions, error) {
 		return nil
 	})
 	fs.StringVar(&o.expires, "expires", "365d", "devices accept it for this `AGE`, such as 90d or 36h")
-	fs.StringVar(&o.out, "out", "", "write "+modelstore.ArchiveFile+" and "+manifestFile+" into `DIR`; required")
+	fs.StringVar(&o.out, "out", "", "write "+inbox.ArchiveFile+" and "+manifestFile+" into `DIR`; required")
 	if err := cli.Parse(fs, args); err != nil {
 		return o, err
 	}
 	if err := need("model", o.model, "golden", o.golden, "version", o.version, "out", o.out); err != nil {
 		return o, err
 	}
-	if modelstore.Compare(o.version, "") <= 0 { // what is no version is lower than every one
+	if envelope.Compare(o.version, "") <= 0 { // what is no version is lower than every one
 		return o, cli.Usagef("-version: %q is not three numbers such as 1.2.0", o.version)
 	}
 	var err error
@@ -102,14 +104,14 @@ func pack(_ context.Context, args []string, s cli.Streams) error {
 	if err := makeDir("out", o.out); err != nil {
 		return err
 	}
-	archive := filepath.Join(o.out, modelstore.ArchiveFile)
+	archive := filepath.Join(o.out, inbox.ArchiveFile)
 	part := archive + ".part"
 	packed, err := packTo(part, o.model)
 	if err != nil {
 		return errors.Join(fmt.Errorf("-model: %w", err), remove(part))
 	}
 	now := time.Now().UTC().Truncate(time.Second)
-	m, err := modelstore.BuildManifest(o.model, o.golden, modelstore.Build{
+	m, err := envelope.BuildManifest(o.model, o.golden, envelope.Build{
 		Name: o.name, Version: o.version, Created: now, Expires: now.Add(o.age), Archive: packed.Archive,
 	})
 	if err == nil {
@@ -125,7 +127,7 @@ func pack(_ context.Context, args []string, s cli.Streams) error {
 	if err != nil {
 		return fmt.Errorf("encode manifest: %w", err)
 	}
-	if err := remove(filepath.Join(o.out, modelstore.EnvelopeFile)); err != nil { // signs what was here before
+	if err := remove(filepath.Join(o.out, envelope.EnvelopeFile)); err != nil { // signs what was here before
 		return err
 	}
 	if err := durable.Rename(part, archive); err != nil {
@@ -139,9 +141,9 @@ func pack(_ context.Context, args []string, s cli.Streams) error {
 	return nil
 }
 
-// ofFlag names the flag that is to blame for an error of modelstore.BuildManifest.
+// ofFlag names the flag that is to blame for an error of envelope.BuildManifest.
 func ofFlag(err error, name string) error {
-	part, ok := errors.AsType[*modelstore.PartError](err)
+	part, ok := errors.AsType[*envelope.PartError](err)
 	switch {
 	case !ok:
 		return err
@@ -153,13 +155,13 @@ func ofFlag(err error, name string) error {
 	return fmt.Errorf("-%s: %w", part.Part, err)
 }
 
-func packTo(path, model string) (packed modelstore.Packed, err error) {
+func packTo(path, model string) (packed envelope.Packed, err error) {
 	f, err := os.Create(filepath.Clean(path))
 	if err != nil {
 		return packed, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if packed, err = modelstore.Pack(f, model); err != nil {
+	if packed, err = envelope.Pack(f, model); err != nil {
 		return packed, err
 	}
 	return packed, f.Sync()
@@ -183,7 +185,7 @@ func sign(_ context.Context, args []string, s cli.Streams) error {
 	if err := need("key", *keyPath, "dir", *dir); err != nil {
 		return err
 	}
-	key, err := modelstore.LoadPrivateKey(*keyPath)
+	key, err := envelope.LoadPrivateKey(*keyPath)
 	if err != nil {
 		return fmt.Errorf("-key: %w", err)
 	}
@@ -194,14 +196,14 @@ func sign(_ context.Context, args []string, s cli.Streams) error {
 	if err := checkArchive(*dir, m); err != nil {
 		return fromFolder(err, "pack")
 	}
-	envelope, err := modelstore.Sign(m, key)
+	sealed, err := envelope.Sign(m, key)
 	if err != nil {
 		return err
 	}
-	out := filepath.Join(*dir, modelstore.EnvelopeFile)
-	if err := durable.WriteFileAtomic(out, envelope, 0o644); err != nil {
+	out := filepath.Join(*dir, envelope.EnvelopeFile)
+	if err := durable.WriteFileAtomic(out, sealed, 0o644); err != nil {
 		return err
 	}
-	printf(s.Out, "%s %s is signed by key %s: %s\n", m.Name, m.Version, modelstore.KeyID(key.Public().(ed25519.PublicKey)), out)
+	printf(s.Out, "%s %s is signed by key %s: %s\n", m.Name, m.Version, envelope.KeyID(key.Public().(ed25519.PublicKey)), out)
 	return nil
 }

@@ -17,10 +17,11 @@ import (
 	"time"
 
 	"edgepdm/shared/cli"
-	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 )
 
-// Files of a model's folder, besides modelstore.ArchiveFile and modelstore.EnvelopeFile.
+// Files of a model's folder, besides inbox.ArchiveFile and envelope.EnvelopeFile.
 const (
 	manifestFile = "manifest.json" // not signed yet
 	privateFile  = "model-key.pem"
@@ -69,12 +70,12 @@ func makeDir(flag, dir string) error {
 }
 
 // readManifest reads a manifest that is not signed yet.
-func readManifest(path string) (modelstore.Manifest, error) {
-	data, err := readLimited(path, modelstore.MaxManifest)
+func readManifest(path string) (envelope.Manifest, error) {
+	data, err := readLimited(path, envelope.MaxManifest)
 	if err != nil {
-		return modelstore.Manifest{}, err
+		return envelope.Manifest{}, err
 	}
-	var m modelstore.Manifest
+	var m envelope.Manifest
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields() // a name that is misspelt would be left out, unseen
 	if err := decoder.Decode(&m); err != nil {
@@ -87,9 +88,9 @@ func readManifest(path string) (modelstore.Manifest, error) {
 }
 
 // peek reads the manifest in an envelope without a look at the signatures.
-func peek(envelope []byte) (modelstore.Manifest, error) {
-	var m modelstore.Manifest
-	payload, err := modelstore.Payload(envelope)
+func peek(sealed []byte) (envelope.Manifest, error) {
+	var m envelope.Manifest
+	payload, err := envelope.Payload(sealed)
 	if err != nil {
 		return m, fmt.Errorf("read envelope: %w", err)
 	}
@@ -116,8 +117,8 @@ func readLimited(path string, limit int64) ([]byte, error) {
 }
 
 // checkArchive makes sure that the folder's archive is the one that the manifest names.
-func checkArchive(dir string, m modelstore.Manifest) error {
-	path := filepath.Join(dir, modelstore.ArchiveFile)
+func checkArchive(dir string, m envelope.Manifest) error {
+	path := filepath.Join(dir, inbox.ArchiveFile)
 	f, err := os.Open(path)
 	if err != nil {
 		return err

@@ -19,19 +19,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/components/model-fetcher/modelcli"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/need"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 const prefix = "models/compressor"
@@ -173,31 +174,25 @@ func TestFromAKeyToTheInbox(t *testing.T) {
 	}
 
 	// What it got is what was packed, under a signature by the key.
-	inbox := modelstore.Inbox{Dir: filepath.Join(env.WorkDir, "inbox")}
-	ready, err := inbox.Ready()
+	box := inbox.Inbox{Dir: filepath.Join(env.WorkDir, "inbox")}
+	ready, err := box.Ready()
 	if err != nil || len(ready) != 1 {
 		t.Fatalf("ready are %v, %v", ready, err)
 	}
-	envelope, err := os.ReadFile(ready[0].Path(modelstore.EnvelopeFile))
+	sealed, err := os.ReadFile(ready[0].Path(envelope.EnvelopeFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := modelstore.ParsePublicKey(string(pem))
+	key, err := envelope.ParsePublicKey(string(pem))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := modelstore.Verify(envelope, []ed25519.PublicKey{key})
+	m, err := envelope.Verify(sealed, []ed25519.PublicKey{key})
 	if err != nil || m.Threshold != 0.25 || m.Expires.Sub(m.Created) != 90*24*time.Hour || m.Version != "1.2.0" {
 		t.Errorf("manifest %+v, %v", m, err)
 	}
-	archive, err := os.Open(ready[0].Path(modelstore.ArchiveFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = archive.Close() }()
-	files, err := modelstore.Unpack(archive, t.TempDir(), modelstore.DefaultLimits())
-	if err != nil || len(files) != 1 || files[0] != m.Model {
-		t.Errorf("in the archive are %+v, %v", files, err)
+	if err := modelstore.Rehearse(ready[0].Path(inbox.ArchiveFile), m); err != nil {
+		t.Errorf("a device refuses it: %v", err)
 	}
 
 	// The device's side: what was fetched is told also where the engine has not run.
@@ -234,7 +229,7 @@ func TestPublishRefusesWhatDevicesWouldRefuse(t *testing.T) {
 	expired := signed(t, private, "1.2.2", "-expires", "1ns")
 	fails(t, cli.ExitFailed, "the model expired at", to(c, expired)...)
 	harmed := signed(t, private, "1.2.2")
-	archive := filepath.Join(harmed, modelstore.ArchiveFile)
+	archive := filepath.Join(harmed, inbox.ArchiveFile)
 	if err := os.WriteFile(archive, []byte("other"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -268,16 +263,16 @@ func TestPublishDoesNotHarmWhatIsThere(t *testing.T) {
 	private, _ := keys(t)
 	dir := signed(t, private, "1.0.0")
 	// Other bytes under this version are not replaced by accident.
-	put(t, c, "1.0.0/"+modelstore.ArchiveFile, "other")
+	put(t, c, "1.0.0/"+inbox.ArchiveFile, "other")
 	fails(t, cli.ExitFailed, "is there already, with other bytes", to(c, dir)...)
 	do(t, "is published at", to(c, dir, "-force")...)
-	content, kind, err := c.Object(prefix + "/1.0.0/" + modelstore.ArchiveFile)
-	packed, err2 := os.ReadFile(filepath.Join(dir, modelstore.ArchiveFile))
+	content, kind, err := c.Object(prefix + "/1.0.0/" + inbox.ArchiveFile)
+	packed, err2 := os.ReadFile(filepath.Join(dir, inbox.ArchiveFile))
 	if err != nil || err2 != nil || kind != "application/gzip" || !bytes.Equal(content, packed) {
 		t.Errorf("%d bytes, %s, %v, %v", len(content), kind, err, err2)
 	}
 	// A manifest that is not understood stays, too.
-	put(t, c, modelstore.EnvelopeFile, "{}")
+	put(t, c, envelope.EnvelopeFile, "{}")
 	fails(t, cli.ExitFailed, "replace it with -force", to(c, dir)...)
 	// With -force it is replaced; the archive, which is there, is not sent again.
 	before := c.Journal().Count(localcloud.KindS3Put)
@@ -292,7 +287,7 @@ func TestPublishDoesNotHarmWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	theirs, ours := signed(t, private, "1.1.0"), signed(t, private, "1.2.0")
-	envelope, err := os.ReadFile(filepath.Join(theirs, modelstore.EnvelopeFile))
+	sealed, err := os.ReadFile(filepath.Join(theirs, envelope.EnvelopeFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,13 +295,13 @@ func TestPublishDoesNotHarmWhatIsThere(t *testing.T) {
 		var once sync.Once
 		between := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = target.Scheme, target.Host, p.In.Host
-			if p.In.Method == http.MethodPut && strings.HasSuffix(p.In.URL.Path, modelstore.EnvelopeFile) {
+			if p.In.Method == http.MethodPut && strings.HasSuffix(p.In.URL.Path, envelope.EnvelopeFile) {
 				once.Do(func() { do(t, "is published at", to(c, theirs, "-prefix", at)...) })
 			}
 		}})
 		fails(t, cli.ExitFailed, "somebody else published", to(c, ours, "-prefix", at, "-endpoint", between.URL)...)
 		between.Close()
-		if now, _, err := c.Object(at + "/" + modelstore.EnvelopeFile); err != nil || !bytes.Equal(now, envelope) {
+		if now, _, err := c.Object(at + "/" + envelope.EnvelopeFile); err != nil || !bytes.Equal(now, sealed) {
 			t.Errorf("published at %s is %.80s, %v", at, now, err)
 		}
 	}
@@ -341,7 +336,7 @@ func TestPackChecksTheModel(t *testing.T) {
 	private, _ := keys(t)
 	dir := signed(t, private, "1.0.0")
 	do(t, "24 golden rows agree", "pack", "-model", model, "-golden", golden, "-version", "1.0.1", "-out", dir)
-	if _, err := os.Stat(filepath.Join(dir, modelstore.EnvelopeFile)); !os.IsNotExist(err) {
+	if _, err := os.Stat(filepath.Join(dir, envelope.EnvelopeFile)); !os.IsNotExist(err) {
 		t.Errorf("the old signature is left: %v", err)
 	}
 	// A manifest that somebody has edited is checked before it is signed.
@@ -386,7 +381,7 @@ func TestAnEnvelopeInURLSafeBase64(t *testing.T) {
 		t.Fatal(err)
 	}
 	do(t, "is signed by key", "sign", "-key", private, "-dir", dir)
-	path := filepath.Join(dir, modelstore.EnvelopeFile)
+	path := filepath.Join(dir, envelope.EnvelopeFile)
 	envelope, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -15,17 +15,17 @@ import (
 	"path/filepath"
 	"time"
 
+	"edgepdm/components/model-fetcher/download"
+	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/shared/cli"
+	"edgepdm/shared/cloud"
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/inbox"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-
-	"edgepdm/components/model-fetcher/download"
-	"edgepdm/components/model-fetcher/fetcher"
-	"edgepdm/shared/cli"
-	"edgepdm/shared/cloud"
-	"edgepdm/shared/modelstore"
 )
 
 // answerTimeout bounds the wait for an answer after a request was sent.
@@ -104,23 +104,23 @@ func publish(ctx context.Context, args []string, s cli.Streams) error {
 }
 
 // readSigned reads the model's folder, and makes sure that a device would accept it.
-func readSigned(o publishOptions) (envelope []byte, m modelstore.Manifest, err error) {
-	envelope, err = readLimited(filepath.Join(o.dir, modelstore.EnvelopeFile), modelstore.MaxEnvelope)
+func readSigned(o publishOptions) (sealed []byte, m envelope.Manifest, err error) {
+	sealed, err = readLimited(filepath.Join(o.dir, envelope.EnvelopeFile), envelope.MaxEnvelope)
 	if err != nil {
 		return nil, m, fromFolder(err, "sign")
 	}
 	if o.public == "" {
-		m, err = peek(envelope)
+		m, err = peek(sealed)
 	} else {
 		var text []byte
 		var key ed25519.PublicKey
 		if text, err = readLimited(o.public, 16<<10); err == nil {
-			key, err = modelstore.ParsePublicKey(string(text))
+			key, err = envelope.ParsePublicKey(string(text))
 		}
 		if err != nil {
 			return nil, m, fmt.Errorf("-public: %w", err)
 		}
-		m, err = modelstore.Verify(envelope, []ed25519.PublicKey{key})
+		m, err = envelope.Verify(sealed, []ed25519.PublicKey{key})
 	}
 	if err == nil {
 		err = m.Validate()
@@ -131,7 +131,7 @@ func readSigned(o publishOptions) (envelope []byte, m modelstore.Manifest, err e
 	if !m.Expires.After(time.Now()) {
 		return nil, m, fmt.Errorf("-dir: the model expired at %s: pack and sign again", m.Expires.UTC().Format(time.RFC3339))
 	}
-	return envelope, m, checkArchive(o.dir, m)
+	return sealed, m, checkArchive(o.dir, m)
 }
 
 // newClient makes an S3 client with the credentials of AWS's default chain.
@@ -171,7 +171,7 @@ type publication struct {
 	publishOptions
 	client   *s3.Client
 	envelope []byte
-	manifest modelstore.Manifest
+	manifest envelope.Manifest
 }
 
 // pointer is the manifest that is published.
@@ -180,12 +180,12 @@ type pointer struct {
 	envelope []byte
 }
 
-func (p publication) envelopeKey() string { return path.Join(p.prefix, modelstore.EnvelopeFile) }
+func (p publication) envelopeKey() string { return path.Join(p.prefix, envelope.EnvelopeFile) }
 
 // published gets the manifest that is published.
 func (p publication) published(ctx context.Context) (pointer, error) {
 	loader := download.Downloader{Source: p.client, Timeout: answerTimeout}
-	envelope, etag, err := loader.Get(ctx, p.bucket, p.envelopeKey(), "", modelstore.MaxEnvelope)
+	envelope, etag, err := loader.Get(ctx, p.bucket, p.envelopeKey(), "", envelope.MaxEnvelope)
 	switch {
 	case errors.Is(err, download.ErrMissing):
 		return pointer{}, nil
@@ -211,7 +211,7 @@ func (p publication) checkVersion(before pointer) error {
 		return fmt.Errorf("what is published is not understood: %w: replace it with -force", err)
 	case m.Name != p.manifest.Name:
 		return fmt.Errorf("another model, %s %s, is published at s3://%s/%s: choose another -prefix, or replace it with -force", m.Name, m.Version, p.bucket, p.prefix)
-	case modelstore.Compare(m.Version, p.manifest.Version) >= 0:
+	case envelope.Compare(m.Version, p.manifest.Version) >= 0:
 		return fmt.Errorf("%s %s is published, which is not lower than %s: pack a higher version, or replace it with -force", m.Name, m.Version, p.manifest.Version)
 	}
 	return nil
@@ -219,7 +219,7 @@ func (p publication) checkVersion(before pointer) error {
 
 // putArchive uploads the archive, unless it is there already. The service checks its hash.
 func (p publication) putArchive(ctx context.Context) error {
-	key := path.Join(p.prefix, p.manifest.Version, modelstore.ArchiveFile)
+	key := path.Join(p.prefix, p.manifest.Version, inbox.ArchiveFile)
 	there, err := p.client.HeadObject(ctx, &s3.HeadObjectInput{
 		Bucket: aws.String(p.bucket), Key: aws.String(key), ChecksumMode: types.ChecksumModeEnabled,
 	})
@@ -231,7 +231,7 @@ func (p publication) putArchive(ctx context.Context) error {
 	case err != nil && status != http.StatusNotFound && status != http.StatusForbidden: // a publisher need not be able to read
 		return fmt.Errorf("look for the archive: %w", err)
 	}
-	f, err := os.Open(filepath.Join(p.dir, modelstore.ArchiveFile))
+	f, err := os.Open(filepath.Join(p.dir, inbox.ArchiveFile))
 	if err != nil {
 		return err
 	}

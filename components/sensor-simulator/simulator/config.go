@@ -50,7 +50,7 @@ type Injection struct {
 func Default() Config {
 	return Config{
 		Things: 3, Prefix: "compressor", Lines: 2, Rate: 1, Seed: 1, TimeScale: 60, Batch: 1, Output: ToPubSub, Loop: true,
-		WaitFor: "com.edgepdm.InferenceEngine", WaitLimit: time.Minute,
+		WaitFor: event.InferenceEngine, WaitLimit: time.Minute,
 	}
 }
 

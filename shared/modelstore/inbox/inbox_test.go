@@ -1,4 +1,4 @@
-package modelstore
+package inbox
 
 import (
 	"errors"
@@ -10,19 +10,23 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/internal/disk"
+	"edgepdm/shared/modelstore/internal/modeltest"
 )
 
 // deliver commits a delivery. No envelope: an unsigned one.
-func deliver(t testing.TB, b Inbox, id string, envelope, archive []byte) Delivery {
+func deliver(t testing.TB, b Inbox, id string, sealed, archive []byte) Delivery {
 	t.Helper()
 	d, err := b.Begin(id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if envelope != nil {
-		write(t, d.dir, EnvelopeFile, envelope)
+	if sealed != nil {
+		modeltest.Write(t, d.Dir, envelope.EnvelopeFile, sealed)
 	}
-	write(t, d.dir, ArchiveFile, archive)
+	modeltest.Write(t, d.Dir, ArchiveFile, archive)
 	if err := d.Commit(); err != nil {
 		t.Fatal(err)
 	}
@@ -55,10 +59,10 @@ func TestDelivery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Commit(); !missing(err) {
+	if err := d.Commit(); !disk.Missing(err) {
 		t.Fatalf("without an archive: %v", err)
 	}
-	write(t, filepath.Dir(d.Path(ArchiveFile)), ArchiveFile+".part", []byte("half"))
+	modeltest.Write(t, filepath.Dir(d.Path(ArchiveFile)), ArchiveFile+".part", []byte("half"))
 	if got := ready(t, b); len(got) != 0 {
 		t.Fatalf("ready before it was committed: %v", got)
 	}
@@ -74,9 +78,9 @@ func TestDelivery(t *testing.T) {
 	if got, err := b.Incoming(); err != nil || !slices.Equal(got, []string{"aa"}) {
 		t.Fatalf("incoming %v, %v", got, err)
 	}
-	write(t, d.dir, ArchiveFile, []byte("archive"))
-	write(t, d.dir, EnvelopeFile, []byte("envelope"))
-	write(t, d.dir, "notes/etag", []byte("mine"))
+	modeltest.Write(t, d.Dir, ArchiveFile, []byte("archive"))
+	modeltest.Write(t, d.Dir, envelope.EnvelopeFile, []byte("envelope"))
+	modeltest.Write(t, d.Dir, "notes/etag", []byte("mine"))
 	if err := d.Commit(); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +90,7 @@ func TestDelivery(t *testing.T) {
 	if got := ready(t, b); !slices.Equal(got, []string{"aa"}) {
 		t.Fatalf("ready %v", got)
 	}
-	left, err := os.ReadDir(d.dir)
+	left, err := os.ReadDir(d.Dir)
 	if err != nil || len(left) != 2 {
 		t.Fatalf("the delivery has %v, %v", left, err)
 	}
@@ -114,7 +118,7 @@ func TestCommitTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, first.dir, ArchiveFile, []byte("archive"))
+	modeltest.Write(t, first.Dir, ArchiveFile, []byte("archive"))
 	second, err := b.Begin("aa")
 	if err != nil {
 		t.Fatal(err)
@@ -122,10 +126,10 @@ func TestCommitTwice(t *testing.T) {
 	if err := first.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	if err := second.Commit(); !missing(err) {
+	if err := second.Commit(); !disk.Missing(err) {
 		t.Fatalf("committed twice: %v", err)
 	}
-	write(t, second.dir, ArchiveFile, []byte("archive"))
+	modeltest.Write(t, second.Dir, ArchiveFile, []byte("archive"))
 	if err := second.Commit(); !errors.Is(err, ErrReady) {
 		t.Fatalf("committed twice: %v", err)
 	}
@@ -138,14 +142,14 @@ func TestReadyOrder(t *testing.T) {
 	for i, id := range want {
 		d := deliver(t, b, id, nil, []byte("x"))
 		if i == 1 {
-			future := testTime.AddDate(50, 0, 0)
-			if err := os.Chtimes(d.dir, future, future); err != nil {
+			future := modeltest.Time.AddDate(50, 0, 0)
+			if err := os.Chtimes(d.Dir, future, future); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	write(t, filepath.Join(b.Dir, readyDir), "file", nil)
-	write(t, filepath.Join(b.Dir, readyDir, ".hidden"), ArchiveFile, nil)
+	modeltest.Write(t, filepath.Join(b.Dir, readyDir), "file", nil)
+	modeltest.Write(t, filepath.Join(b.Dir, readyDir, ".hidden"), ArchiveFile, nil)
 	if got := ready(t, b); !slices.Equal(got, want) {
 		t.Errorf("ready %v, want %v", got, want)
 	}
@@ -172,8 +176,8 @@ func TestIDs(t *testing.T) {
 	}
 	for _, id := range []string{"", ".", "..", "../x", "a/b", "A", "a b", "-a", ".a", "a_b", "ä", "a\x00", strings.Repeat("f", 129)} {
 		_, err := b.Begin(id)
-		wants(t, err, ErrID, "")
-		wants(t, b.Remove(id), ErrID, "")
+		modeltest.Wants(t, err, ErrID, "")
+		modeltest.Wants(t, b.Remove(id), ErrID, "")
 	}
 }
 
@@ -186,17 +190,17 @@ func TestInboxSteps(t *testing.T) {
 				deliver(t, b, "aa", []byte("envelope"), []byte("archive"))
 			}
 			dying := b
-			k := &killer{at: stop}
-			dying.disk.before = k.before
+			k := &modeltest.Killer{At: stop}
+			dying.disk.Before = k.Before
 			var err error
 			if removing {
 				err = dying.Remove("aa")
 			} else {
 				var d *Delivery
 				if d, err = dying.Begin("aa"); err == nil {
-					write(t, d.dir, EnvelopeFile, []byte("envelope"))
-					write(t, d.dir, ArchiveFile, []byte("archive"))
-					write(t, d.dir, "part", nil)
+					modeltest.Write(t, d.Dir, envelope.EnvelopeFile, []byte("envelope"))
+					modeltest.Write(t, d.Dir, ArchiveFile, []byte("archive"))
+					modeltest.Write(t, d.Dir, "part", nil)
 					err = d.Commit()
 				}
 			}
@@ -212,21 +216,21 @@ func TestInboxSteps(t *testing.T) {
 			if trash, _ := os.ReadDir(filepath.Join(b.Dir, trashDir)); len(trash) != 0 {
 				t.Fatalf("trash has %v", trash)
 			}
-			if !k.dead {
+			if !k.Dead {
 				if err != nil {
 					t.Fatal(err)
 				}
 				break
 			}
-			if !errors.Is(err, errKilled) {
+			if !errors.Is(err, modeltest.ErrKilled) {
 				t.Fatalf("stopped at step %d: %v", stop, err)
 			}
 			// The next process finishes.
 			if removing {
 				err = b.Remove("aa")
 			} else if d, beginning := b.Begin("aa"); beginning == nil {
-				write(t, d.dir, ArchiveFile, []byte("archive"))
-				write(t, d.dir, EnvelopeFile, []byte("envelope"))
+				modeltest.Write(t, d.Dir, ArchiveFile, []byte("archive"))
+				modeltest.Write(t, d.Dir, envelope.EnvelopeFile, []byte("envelope"))
 				err = d.Commit()
 			} else if !errors.Is(beginning, ErrReady) {
 				err = beginning
@@ -281,7 +285,7 @@ func TestCheck(t *testing.T) {
 	if err := Check(filepath.Join(dir, "inbox")); err != nil {
 		t.Error(err)
 	}
-	file := write(t, dir, "file", nil)
+	file := modeltest.Write(t, dir, "file", nil)
 	if err := Check(file); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("a file: %v", err)
 	}
@@ -304,5 +308,24 @@ func TestCheck(t *testing.T) {
 		t.Skip(err)
 	}
 	err := unusable(filepath.Join(theirs, "ready"), &os.PathError{Op: "mkdir", Path: "ready", Err: syscall.EACCES})
-	wants(t, err, syscall.EACCES, "user 12345 and this process runs as user 0: give inference-engine and model-fetcher the same posixUser")
+	modeltest.Wants(t, err, syscall.EACCES, "user 12345 and this process runs as user 0: give inference-engine and model-fetcher the same posixUser")
+}
+
+// TestSyncOrder wants everything synced that a loss of power must not take.
+func TestInboxSyncOrder(t *testing.T) {
+	w := modeltest.NewWitness(t, "")
+	b := Inbox{Dir: t.TempDir(), disk: disk.Disk{Before: w.Before}}
+	d, err := b.Begin("aa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{ArchiveFile, envelope.EnvelopeFile} { // as the fetcher writes them: not synced
+		if _, err := b.disk.Create(d.Path(name), strings.NewReader("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	w.Clean("is left", b.Dir)
 }

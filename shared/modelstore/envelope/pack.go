@@ -1,4 +1,4 @@
-package modelstore
+package envelope
 
 import (
 	"archive/tar"
@@ -10,6 +10,9 @@ import (
 	"io"
 	"path/filepath"
 	"time"
+
+	"edgepdm/shared/archive"
+	"edgepdm/shared/modelstore/internal/disk"
 )
 
 // Packed identifies what Pack wrote.
@@ -26,23 +29,23 @@ func Pack(w io.Writer, modelPath string, others ...string) (Packed, error) {
 	if err != nil {
 		return Packed{}, err
 	}
-	archive := tar.NewWriter(zip)
+	members := tar.NewWriter(zip)
 	var packed Packed
 	seen := map[string]bool{}
 	for i, path := range append([]string{modelPath}, others...) {
-		file, err := packFile(archive, path)
+		file, err := packFile(members, path)
 		if err != nil {
 			return Packed{}, fmt.Errorf("pack %s: %w", path, err)
 		}
 		if seen[file.File] {
-			return Packed{}, refuse(ErrArchive, "%s comes twice", file.File)
+			return Packed{}, refuse(archive.ErrInvalid, "%s comes twice", file.File)
 		}
 		seen[file.File] = true
 		if i == 0 {
 			packed.Model = file
 		}
 	}
-	if err := archive.Close(); err != nil {
+	if err := members.Close(); err != nil {
 		return Packed{}, fmt.Errorf("write archive: %w", err)
 	}
 	if err := zip.Close(); err != nil {
@@ -50,18 +53,18 @@ func Pack(w io.Writer, modelPath string, others ...string) (Packed, error) {
 	}
 	packed.Archive = Archive{SHA256: hex.EncodeToString(archiveSum.sum.Sum(nil)), Size: archiveSum.size}
 	if packed.Archive.Size > MaxArchive || packed.Model.Size > MaxModel {
-		return Packed{}, fmt.Errorf("%w: archive of %d bytes (at most %d), model of %d (at most %d)", ErrLimit, packed.Archive.Size,
+		return Packed{}, fmt.Errorf("%w: archive of %d bytes (at most %d), model of %d (at most %d)", archive.ErrLimit, packed.Archive.Size,
 			MaxArchive, packed.Model.Size, MaxModel)
 	}
 	return packed, nil
 }
 
-func packFile(archive *tar.Writer, path string) (ModelFile, error) {
+func packFile(members *tar.Writer, path string) (ModelFile, error) {
 	name := filepath.Base(path)
-	if !plainName(name, maxFileLength) || reservedFile(name) {
-		return ModelFile{}, refuse(ErrArchive, "%.64q is not a plain file name", name)
+	if !PlainName(name, MaxFileLength) || ReservedFile(name) {
+		return ModelFile{}, refuse(archive.ErrInvalid, "%.64q is not a plain file name", name)
 	}
-	f, size, err := openRegular(path)
+	f, size, err := disk.OpenRegular(path)
 	if err != nil {
 		return ModelFile{}, err
 	}
@@ -69,11 +72,11 @@ func packFile(archive *tar.Writer, path string) (ModelFile, error) {
 	header := &tar.Header{
 		Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644, ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR,
 	}
-	if err := archive.WriteHeader(header); err != nil {
+	if err := members.WriteHeader(header); err != nil {
 		return ModelFile{}, err
 	}
 	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(archive, sum), f)
+	n, err := io.Copy(io.MultiWriter(members, sum), f)
 	if err != nil {
 		return ModelFile{}, err
 	}

@@ -1,4 +1,9 @@
-package modelstore
+// Package envelope says what a model is, and who says so.
+//
+// A Manifest has the model's hashes, its features, its threshold, and golden rows with the margins that the training XGBoost
+// gave them. Sign puts it into a DSSE envelope with an Ed25519 signature, and Verify takes it out again. BuildManifest and
+// Pack are for publishers: a manifest from a model file and golden rows, a model.tar.gz of the files.
+package envelope
 
 import (
 	"crypto/ed25519"
@@ -101,9 +106,9 @@ func VerifySigned(data []byte, trusted []ed25519.PublicKey) (s Signed, err error
 	if s.Key, err = e.signer(payload, trusted); err != nil {
 		return Signed{}, err
 	}
-	s.Manifest, err = decodeManifest(payload)
-	if s.Content = s.Manifest.content(); s.Manifest.Format == 0 { // it cannot be read as one
-		s.Content = hashOf(payload)
+	s.Manifest, err = DecodeManifest(payload)
+	if s.Content = s.Manifest.Content(); s.Manifest.Format == 0 { // it cannot be read as one
+		s.Content = HashOf(payload)
 	}
 	return s, err
 }

@@ -1,4 +1,4 @@
-package modelstore
+package envelope
 
 import (
 	"crypto/ed25519"

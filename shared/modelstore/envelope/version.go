@@ -1,4 +1,4 @@
-package modelstore
+package envelope
 
 import (
 	"cmp"

@@ -1,4 +1,4 @@
-package modelstore
+package envelope_test
 
 import (
 	"crypto/ed25519"
@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/modelstore/internal/disk"
+	"edgepdm/shared/modelstore/internal/modeltest"
 	"edgepdm/test/need"
 )
 
@@ -19,38 +22,38 @@ const (
 )
 
 func TestKeysOfRFC8410(t *testing.T) {
-	public, err := ParsePublicKey(rfc8410Public)
+	public, err := envelope.ParsePublicKey(rfc8410Public)
 	if err != nil {
 		t.Fatal(err)
 	}
-	private, err := LoadPrivateKey(write(t, t.TempDir(), "key", []byte(rfc8410Private)))
+	private, err := envelope.LoadPrivateKey(modeltest.Write(t, t.TempDir(), "key", []byte(rfc8410Private)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !public.Equal(private.Public()) {
 		t.Fatal("the two are no pair")
 	}
-	if text, err := MarshalPublicKey(public); err != nil || string(text) != rfc8410Public {
+	if text, err := envelope.MarshalPublicKey(public); err != nil || string(text) != rfc8410Public {
 		t.Errorf("%s, %v", text, err)
 	}
-	if text, err := MarshalPrivateKey(private); err != nil || string(text) != rfc8410Private {
+	if text, err := envelope.MarshalPrivateKey(private); err != nil || string(text) != rfc8410Private {
 		t.Errorf("%s, %v", text, err)
 	}
 }
 
 func TestKeyFiles(t *testing.T) {
-	key, err := GenerateKey(nil)
+	key, err := envelope.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "key.pem")
-	if err := SavePrivateKey(path, key); err != nil {
+	if err := envelope.SavePrivateKey(path, key); err != nil {
 		t.Fatal(err)
 	}
-	if err := SavePrivateKey(path, testKey(t, 1)); err == nil {
+	if err := envelope.SavePrivateKey(path, modeltest.Key(t, 1)); err == nil {
 		t.Fatal("a key was overwritten")
 	}
-	got, err := LoadPrivateKey(path)
+	got, err := envelope.LoadPrivateKey(path)
 	if err != nil || !got.Equal(key) {
 		t.Fatalf("read back: %v", err)
 	}
@@ -58,8 +61,8 @@ func TestKeyFiles(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		_, err := LoadPrivateKey(path)
-		wants(t, err, ErrKey, "chmod 600")
+		_, err := envelope.LoadPrivateKey(path)
+		modeltest.Wants(t, err, envelope.ErrKey, "chmod 600")
 	}
 	t.Run("openssl reads it", func(t *testing.T) {
 		openssl := need.Tool(t, "openssl", "Debian: apt-get install openssl")
@@ -70,58 +73,58 @@ func TestKeyFiles(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s, %v", out, err)
 		}
-		if public, err := ParsePublicKey(string(out)); err != nil || !public.Equal(key.Public()) {
+		if public, err := envelope.ParsePublicKey(string(out)); err != nil || !public.Equal(key.Public()) {
 			t.Fatalf("%s, %v", out, err)
 		}
 	})
 }
 
 func TestGenerateKey(t *testing.T) {
-	a, b := testKey(t, 1), testKey(t, 2)
-	if a.Equal(b) || !a.Equal(testKey(t, 1)) {
+	a, b := modeltest.Key(t, 1), modeltest.Key(t, 2)
+	if a.Equal(b) || !a.Equal(modeltest.Key(t, 1)) {
 		t.Fatal("the key does not follow from the random bytes")
 	}
-	if _, err := GenerateKey(strings.NewReader("short")); err == nil {
+	if _, err := envelope.GenerateKey(strings.NewReader("short")); err == nil {
 		t.Fatal("a key of five bytes")
 	}
 }
 
 func TestParsePublicKey(t *testing.T) {
-	key := publicOf(testKey(t, 1))
-	text, err := MarshalPublicKey(key)
+	key := modeltest.PublicOf(modeltest.Key(t, 1))
+	text, err := envelope.MarshalPublicKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(string(text), "\n")
-	private, err := MarshalPrivateKey(testKey(t, 1))
+	private, err := envelope.MarshalPrivateKey(modeltest.Key(t, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, good := range []string{string(text), "\n" + string(text) + "\n", lines[1], base64.StdEncoding.EncodeToString(key)} {
-		if got, err := ParsePublicKey(good); err != nil || !got.Equal(key) {
+		if got, err := envelope.ParsePublicKey(good); err != nil || !got.Equal(key) {
 			t.Errorf("%s: %v", good, err)
 		}
 	}
 	const rsa = "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKj34GkxFhD90vcNLYLInFEX6Ppy1tPf9Cnzj4p4WGeKLs1Pt8QuKUpRKfFLfRYC9AIKjbJTWit+CqvjWYzvQwECAwEAAQ=="
 	bad := map[string]string{
-		"":                                "public key",
-		"?":                               "neither PEM nor base64",
-		"AAAA":                            "public key",
-		string(private):                   "private key",
-		string(text) + string(text):       "one block",
-		"-----BEGIN PUBLIC KEY-----":      "not PEM",
-		rsa:                               "need Ed25519",
-		strings.Repeat("A", maxKeyFile+1): "characters",
+		"":                           "public key",
+		"?":                          "neither PEM nor base64",
+		"AAAA":                       "public key",
+		string(private):              "private key",
+		string(text) + string(text):  "one block",
+		"-----BEGIN PUBLIC KEY-----": "not PEM",
+		rsa:                          "need Ed25519",
+		strings.Repeat("A", envelope.MaxKeyFile+1): "characters",
 	}
 	for text, says := range bad {
-		_, err := ParsePublicKey(text)
-		wants(t, err, ErrKey, says)
+		_, err := envelope.ParsePublicKey(text)
+		modeltest.Wants(t, err, envelope.ErrKey, says)
 	}
 }
 
 func TestLoadPrivateKeyRefuses(t *testing.T) {
 	dir := t.TempDir()
-	public, err := MarshalPublicKey(publicOf(testKey(t, 1)))
+	public, err := envelope.MarshalPublicKey(modeltest.PublicOf(modeltest.Key(t, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,16 +132,16 @@ func TestLoadPrivateKeyRefuses(t *testing.T) {
 		"public": string(public), "empty": "", "text": "hello", "two": rfc8410Private + rfc8410Private,
 		"damaged": strings.Replace(rfc8410Private, "MC4C", "MC5C", 1),
 	} {
-		_, err := LoadPrivateKey(write(t, dir, name, []byte(content)))
-		wants(t, err, ErrKey, "")
+		_, err := envelope.LoadPrivateKey(modeltest.Write(t, dir, name, []byte(content)))
+		modeltest.Wants(t, err, envelope.ErrKey, "")
 	}
-	if _, err := LoadPrivateKey(filepath.Join(dir, "none")); !missing(err) {
+	if _, err := envelope.LoadPrivateKey(filepath.Join(dir, "none")); !disk.Missing(err) {
 		t.Errorf("no file: %v", err)
 	}
-	_, err = LoadPrivateKey(dir)
-	wants(t, err, ErrKey, "not a key file")
+	_, err = envelope.LoadPrivateKey(dir)
+	modeltest.Wants(t, err, envelope.ErrKey, "not a key file")
 	var none ed25519.PrivateKey
-	if err := SavePrivateKey(filepath.Join(dir, "new"), none); err == nil {
+	if err := envelope.SavePrivateKey(filepath.Join(dir, "new"), none); err == nil {
 		t.Error("no key was saved")
 	}
 }

@@ -1,4 +1,4 @@
-package modelstore
+package envelope
 
 import (
 	"crypto/sha256"
@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"edgepdm/shared/event"
+	"edgepdm/shared/gbdt"
 )
 
 // ManifestFormat is the format version that this release writes, and the newest that it reads.
@@ -23,13 +24,22 @@ const (
 	MaxGolden   = 256       // golden rows
 	MaxArchive  = 512 << 20 // bytes of the archive, and of what is in it
 	MaxModel    = 256 << 20 // bytes of the model file: the most that gbdt reads
-	MaxFolds    = 100       // models of a k-fold training
-	MaxBins     = 64        // bins of one feature's baseline histogram
+	MaxFolds    = gbdt.MaxFolds
+	MaxBins     = 64 // bins of one feature's baseline histogram
 
 	maxNameLength = 64
-	maxFileLength = 128
+	MaxFileLength = 128
 	maxTextLength = 128 // objective, trainer, a feature's name
 )
+
+// Files that stand beside a model in a store, so that it must not have their names.
+const (
+	EnvelopeFile = "manifest.dsse.json" // the signed manifest
+	RecordFile   = "installed.json"     // the store's own
+)
+
+// ReservedFile says whether a file must not have a name.
+func ReservedFile(name string) bool { return name == EnvelopeFile || name == RecordFile }
 
 // Manifest says what a model is (promise M1). It is what gets signed, so that every byte of the model and the way in
 // which it is used follow from one signature.
@@ -109,8 +119,8 @@ type Histogram struct {
 	Missing uint64    `json:"missing"`
 }
 
-// decodeManifest reads and validates a manifest.
-func decodeManifest(data []byte) (Manifest, error) {
+// DecodeManifest reads and validates a manifest.
+func DecodeManifest(data []byte) (Manifest, error) {
 	if len(data) > MaxManifest {
 		return Manifest{}, refuse(ErrManifest, "%d bytes, more than %d", len(data), MaxManifest)
 	}
@@ -149,14 +159,14 @@ func (m Manifest) encode() ([]byte, error) {
 	return data, nil
 }
 
-// content names what the manifest says of the model: all of it but the times.
-func (m Manifest) content() string {
+// Content names what the manifest says of the model: all of it but the times.
+func (m Manifest) Content() string {
 	m.Created, m.Expires = time.Time{}, time.Time{}
 	data, err := json.Marshal(m)
 	if err != nil { // such as an infinite number, which JSON cannot have brought
 		return ""
 	}
-	return hashOf(data)
+	return HashOf(data)
 }
 
 // writable reports whether JSON can say the time: it reads offsets, such as +24:00, that it does not write.
@@ -173,7 +183,7 @@ func (m Manifest) Validate() error {
 	switch {
 	case m.Format != ManifestFormat:
 		return refuse(ErrManifest, "format: %d, this release writes and reads %d", m.Format, ManifestFormat)
-	case !plainName(m.Name, maxNameLength):
+	case !PlainName(m.Name, maxNameLength):
 		return refuse(ErrManifest, "name: %.64q is not 1 to %d of A-Z a-z 0-9 . _ -, beginning with a letter or digit", m.Name, maxNameLength)
 	case m.Created.IsZero():
 		return refuse(ErrManifest, "created: missing")
@@ -185,11 +195,11 @@ func (m Manifest) Validate() error {
 		return refuse(ErrManifest, "expires: %v is no time that can be written again", m.Expires)
 	case !m.Expires.After(m.Created):
 		return refuse(ErrManifest, "expires: not after created")
-	case !validHash(m.Archive.SHA256) || m.Archive.Size < 1 || m.Archive.Size > MaxArchive:
+	case !ValidHash(m.Archive.SHA256) || m.Archive.Size < 1 || m.Archive.Size > MaxArchive:
 		return refuse(ErrManifest, "archive: needs sha256, 64 lower-case hexadecimal digits, and size, 1 to %d", MaxArchive)
-	case !plainName(m.Model.File, maxFileLength) || reservedFile(m.Model.File):
+	case !PlainName(m.Model.File, MaxFileLength) || ReservedFile(m.Model.File):
 		return refuse(ErrManifest, "model.file: %.64q is not a plain file name", m.Model.File)
-	case !validHash(m.Model.SHA256) || m.Model.Size < 1 || m.Model.Size > MaxModel:
+	case !ValidHash(m.Model.SHA256) || m.Model.Size < 1 || m.Model.Size > MaxModel:
 		return refuse(ErrManifest, "model: needs sha256, 64 lower-case hexadecimal digits, and size, 1 to %d", MaxModel)
 	case !plainText(m.Objective):
 		return refuse(ErrManifest, "objective: %.64q", m.Objective)
@@ -281,17 +291,17 @@ func (b *Baseline) validate(features int) error {
 	return nil
 }
 
-// validHash says whether s is a SHA-256 in the one spelling that is used here.
-func validHash(s string) bool {
+// ValidHash says whether s is a SHA-256 in the one spelling that is used here.
+func ValidHash(s string) bool {
 	raw, err := hex.DecodeString(s)
 	return err == nil && len(raw) == sha256.Size && s == strings.ToLower(s)
 }
 
 func finite(x float32) bool { return !math.IsNaN(float64(x)) && !math.IsInf(float64(x), 0) }
 
-// plainName says whether s is 1 to limit of A-Z a-z 0-9 . _ - and begins with a letter or digit: a name that is safe in a
+// PlainName says whether s is 1 to limit of A-Z a-z 0-9 . _ - and begins with a letter or digit: a name that is safe in a
 // path, a topic and a log.
-func plainName(s string, limit int) bool {
+func PlainName(s string, limit int) bool {
 	if len(s) < 1 || len(s) > limit {
 		return false
 	}

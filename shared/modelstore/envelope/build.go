@@ -1,4 +1,4 @@
-package modelstore
+package envelope
 
 import (
 	"crypto/sha256"
@@ -10,21 +10,12 @@ import (
 	"math"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
+	"edgepdm/shared/modelstore/internal/disk"
 )
-
-// Attributes that scripts/train writes into a model file.
-const (
-	attrThreshold = "edgepdm.threshold"
-	attrName      = "edgepdm.name"
-)
-
-// defaultThreshold is that of a model whose file says none.
-const defaultThreshold = 0.5
 
 // Build is what a manifest says besides what the model file and its golden rows tell.
 type Build struct {
@@ -74,7 +65,7 @@ func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
 	}
 	m := Manifest{
 		Format: ManifestFormat, Name: b.Name, Version: b.Version, Created: b.Created.UTC(), Expires: b.Expires.UTC(),
-		Archive: b.Archive, Model: ModelFile{File: filepath.Base(modelPath), SHA256: hashOf(data), Size: int64(len(data))},
+		Archive: b.Archive, Model: ModelFile{File: filepath.Base(modelPath), SHA256: HashOf(data), Size: int64(len(data))},
 		Objective: model.Objective, Features: b.Features, Trainer: b.Trainer, Golden: golden, Baseline: b.Baseline,
 	}
 	if m.Name == "" {
@@ -83,10 +74,10 @@ func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
 	if m.Trainer == "" {
 		m.Trainer = trainerOf(model)
 	}
-	if !plainName(m.Name, maxNameLength) {
+	if !PlainName(m.Name, maxNameLength) {
 		return Manifest{}, partError("name", refuse(ErrManifest, "name: %.64q is not 1 to %d of A-Z a-z 0-9 . _ -, beginning with a letter or digit", m.Name, maxNameLength))
 	}
-	if m.Threshold, err = thresholdOf(model); err != nil {
+	if m.Threshold, err = ThresholdOf(model.Attributes); err != nil {
 		return Manifest{}, partError("model", err)
 	}
 	if m.Features == nil {
@@ -100,7 +91,7 @@ func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
 	if err := m.Validate(); err != nil {
 		return Manifest{}, err
 	}
-	err = checkModel(m, model)
+	err = CheckModel(m, model)
 	if errors.Is(err, ErrGolden) {
 		return m, partError("golden", err)
 	}
@@ -109,7 +100,7 @@ func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
 
 // readGolden reads at most MaxGolden rows.
 func readGolden(path string) (columns []string, rows []GoldenRow, err error) {
-	f, _, err := openRegular(path)
+	f, _, err := disk.OpenRegular(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open golden rows: %w", err)
 	}
@@ -171,71 +162,6 @@ func goldenRow(record []string, margins int) (GoldenRow, error) {
 	return row, nil
 }
 
-// checkModel says whether a model is what the manifest describes, and gives the golden rows the same margins, bit for bit
-// (rule 3 of the design), from the boosting rounds that SageMaker's endpoint uses. The error wraps ErrModel or ErrGolden.
-func checkModel(m Manifest, model *gbdt.Model) error {
-	switch {
-	case model.Objective != m.Objective:
-		return refuse(ErrModel, "its objective is %.40s, the manifest says %s", model.Objective, m.Objective)
-	case model.NumFeature != len(m.Features) && len(m.Features) > 0: // without a manifest there may be no names
-		return refuse(ErrModel, "it has %d features, the manifest names %d", model.NumFeature, len(m.Features))
-	case !model.Probability():
-		return NoProbability(model.Objective, model.Predictions)
-	}
-	if len(model.FeatureNames) > 0 { // SageMaker's models have none: the manifest names them
-		if i := differ(model.FeatureNames, m.Features); i >= 0 {
-			return refuse(ErrModel, "its feature %d is %.64q, the manifest says %.64q", i+1, model.FeatureNames[i], m.Features[i])
-		}
-	}
-	model, err := model.Cut(gbdt.AutoIterations)
-	if err != nil {
-		return refuse(ErrModel, "%v", err)
-	}
-	scorer := gbdt.NewScorer(model)
-	var margin []float32
-	for i, row := range m.Golden {
-		var err error
-		if margin, err = scorer.Margin(margin[:0], row.Values); err != nil {
-			return refuse(ErrGolden, "row %d: %v", i+1, err)
-		}
-		want := row.margins()
-		if len(margin) != len(want) {
-			return refuse(ErrGolden, "row %d has %d margins, the model gives %d: one for each model of a k-fold training", i+1, len(want), len(margin))
-		}
-		for k := range margin {
-			if math.Float32bits(margin[k]) != math.Float32bits(want[k]) {
-				return refuse(ErrGolden, "row %d: margin %v, the training XGBoost gave %v", i+1, margin[k], want[k])
-			}
-		}
-	}
-	return nil
-}
-
-// NoProbability refuses a model whose prediction is not the probability of a fault. It wraps ErrModel.
-func NoProbability(objective string, predictions int) error {
-	if strings.HasPrefix(objective, "multi:") || predictions > 1 {
-		return refuse(ErrModel, "its objective is %.40s with %d predictions a row: it tells classes, and a device wants one probability of a fault; "+
-			"train with two classes, faulty or not (binary:logistic), or one such model for each fault", objective, predictions)
-	}
-	return refuse(ErrModel, "its objective is %.40s: a device wants the probability of a fault (binary:logistic)", objective)
-}
-
-func thresholdOf(model *gbdt.Model) (float64, error) {
-	text, ok := model.Attributes[attrThreshold]
-	if !ok {
-		return defaultThreshold, nil
-	}
-	t, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(t > 0 && t <= 1) {
-		return 0, refuse(ErrModel, "attribute %s is %.40q, not a probability above 0", attrThreshold, text)
-	}
-	return t, nil
-}
-
-func trainerOf(model *gbdt.Model) string {
-	return "xgboost " + model.Release()
-}
-
 // differ returns the first place at which a and b differ, -1 if they do not.
 func differ(a, b []string) int {
 	for i := range max(len(a), len(b)) {
@@ -253,7 +179,8 @@ func at(list []string, i int) string {
 	return ""
 }
 
-func hashOf(data []byte) string {
+// HashOf returns the SHA-256 as manifests have it.
+func HashOf(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
 }

@@ -1,4 +1,4 @@
-package modelstore
+package envelope
 
 import (
 	"errors"
@@ -17,18 +17,10 @@ var (
 	ErrFormat = errors.New("format is newer than this release")
 	// ErrKey says that a key cannot be read, or must not be used as it lies on disk.
 	ErrKey = errors.New("unusable key")
-	// ErrArchive says that a model.tar.gz is damaged, or holds what it must not.
-	ErrArchive = errors.New("bad archive")
-	// ErrLimit says that something is larger than the limits allow. An archive's error wraps ErrArchive too.
-	ErrLimit = errors.New("exceeds a limit")
 	// ErrModel says that the model file cannot be scored with, or is not what the manifest describes.
 	ErrModel = errors.New("bad model")
 	// ErrGolden says that the model does not give a golden row the margin that the training XGBoost gave.
 	ErrGolden = errors.New("golden row mismatch")
-	// ErrID says that a name cannot be that of a delivery or of a request.
-	ErrID = errors.New("bad name")
-	// ErrReady says that a delivery of this id is already in the inbox.
-	ErrReady = errors.New("already delivered")
 )
 
 func refuse(kind error, format string, args ...any) error {
