@@ -65,6 +65,11 @@ func TestRecipesGrantExactlyWhatIsUsed(t *testing.T) {
 			p.used("com.edgepdm.CloudForwarder", "pdm/v1/ack/alert")
 			p.used("com.edgepdm.AlarmManager", "pdm/v1/reply/operator/test-alarm")
 
+			coretest.Configure(t, p.Core, "com.edgepdm.AlarmManager", map[string]any{"voice": map[string]any{
+				"enabled": true, "player": []any{}, "rtp": map[string]any{"address": "127.0.0.1:5004"}, "clips": map[string]any{"bucket": "no-bucket"},
+			}})
+			p.used("com.edgepdm.AlarmManager", "edgepdm/*/pdm/v1/audio")
+
 			p.PublishModel("1.1.0")
 			p.Command("model-fetch", `{"v":1}`)
 			p.used("com.edgepdm.ModelFetcher", "pdm/v1/model/delivered")

@@ -154,9 +154,9 @@ func (r *run) run(ctx context.Context) error {
 	r.due = true
 	r.process(r.list.overdue, r.now())
 	r.speakAgain()
-	r.ready()
 	r.uplink()
 	r.commands(r.now())
+	r.ready()
 	ticker := time.NewTicker(tickTime)
 	defer ticker.Stop()
 	defer func() { r.keepWatch(r.now(), true) }()

@@ -67,6 +67,8 @@ func (r *run) commands(now time.Time) {
 			r.testRequest(q, now)
 		case event.CommandAlarm:
 			r.orderRequest(q, now)
+		case event.CommandSpeak:
+			r.speakTest(q)
 		default:
 			q.Unknown()
 		}

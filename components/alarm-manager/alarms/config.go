@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"edgepdm/components/alarm-manager/speech"
 	"edgepdm/shared/alarm"
 )
 
@@ -26,6 +27,8 @@ type Config struct {
 	Languages     []string `json:"languages"`     // of texts; the first one is that of an alert's text
 	CloudCommands bool     `json:"cloudCommands"` // commands are taken from AWS IoT Core, too
 	TopicPrefix   string   `json:"topicPrefix"`   // of those, as the forwarder's
+
+	Voice speech.Config `json:"voice"` // how alarms are spoken at the site
 }
 
 // Default returns the configuration with no key set.
@@ -33,6 +36,7 @@ func Default() Config {
 	return Config{
 		Votes: 3, Window: 5, Silence: 30 * time.Second, UplinkDown: 5 * time.Minute, Republish: 5 * time.Second, MaxThings: 1000,
 		Config: alarm.Default(), Languages: []string{alarm.English}, TopicPrefix: "edgepdm",
+		Voice: speech.Default(),
 	}
 }
 
@@ -63,6 +67,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("republish: %v is below 100ms", c.Republish)
 	case c.MaxThings < 1 || c.MaxThings > 10_000:
 		return fmt.Errorf("maxThings: %d is not between 1 and 10000", c.MaxThings)
+	}
+	if err := c.Voice.Validate(); err != nil {
+		return fmt.Errorf("voice.%w", err)
 	}
 	return c.validateAlarms()
 }
