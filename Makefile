@@ -2,7 +2,8 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-VERSION ?= 0.1.0
+# The newest tag; in a tree without one, the newest release of the changelog.
+VERSION ?= $(or $(patsubst v%,%,$(shell git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null)),$(shell sed -n 's/^## \([0-9.]*\) .*/\1/p' CHANGELOG.md | head -n 1))
 ARCH ?= host
 # Not from the environment, where docs/account.md has it: a local tree must stay a local one.
 BUCKET =
@@ -33,6 +34,13 @@ build: ## build the components' programs into bin/
 .PHONY: test
 test: ## run all tests; what a machine lacks is skipped, and told at the end
 	@go vet $(PKGS) && go run ./scripts/gotest $(RACE) -timeout 20m $(PKGS)
+
+.PHONY: check
+check: ## quick check before a commit: format, vet, and the tests that take no real programs
+	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "not gofmt'd: $$unformatted"; exit 1; fi
+	@go vet ./...
+	@go test -short $$(go list ./... | grep -vE '^edgepdm/test/(bench|deploy|e2e|interop|soak)')
 
 .PHONY: test-tools
 test-tools: ## build and download into .cache what some tests need beyond Go (needs the network)
@@ -66,7 +74,7 @@ lambda-zip: ## build the Polly notifier for AWS Lambda into bin/lambda/polly-not
 
 .PHONY: cross
 cross: ## build the components for all architectures, and try each program under qemu-user
-	@go run ./scripts/stage -version 0.1.0 -arch all -out bin/cross
+	@go run ./scripts/stage -version $(VERSION) -arch all -out bin/cross
 	@CROSS="$(CURDIR)/bin/cross" go run ./scripts/gotest -count=1 -run TestProgramsRunOnEveryArchitecture ./test/deploy
 
 .PHONY: gdk-build gdk-publish

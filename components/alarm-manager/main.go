@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"edgepdm/components/alarm-manager/alarmcli"
 	"edgepdm/components/alarm-manager/alarms"
 	"edgepdm/components/alarm-manager/speech"
 	"edgepdm/shared/cli"
@@ -15,18 +16,18 @@ import (
 	"edgepdm/shared/request"
 )
 
-// version is set by the build: -ldflags "-X main.version=1.2.3".
-var version = "dev"
+// version is set by the build: -ldflags "-X main.version=1.2.3". Without it, it is what Go knows of the source.
+var version string
 
 func main() {
 	component.Execute(cli.Program{
-		Name: "alarm-manager", Version: version,
+		Name: "alarm-manager", Version: cli.Version(version),
 		Summary: "decides what is an alarm, and keeps each alert until it is safely on its way",
-		Commands: []cli.Command{
+		Commands: append([]cli.Command{
 			{Name: "", Summary: "run as a Greengrass component", Run: runComponent},
 			{Name: "test-alarm", Summary: "raise a test alarm on this device, and wait until the forwarder has it", Run: testAlarm},
 			{Name: "speak", Summary: "speak a text at the site, as an alarm would be, and wait until it was heard", Run: speak},
-		},
+		}, alarmcli.Commands()...),
 	})
 }
 
@@ -39,7 +40,7 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 		core = "greengrass-core"
 	}
 	return component.Main(ctx, component.Spec[alarms.Config]{
-		Name: event.AlarmManager, Version: version, Default: alarms.Default,
+		Name: event.AlarmManager, Version: cli.Version(version), Default: alarms.Default,
 		Run: func(ctx context.Context, rt *component.Runtime, config alarms.Config) error {
 			return manage(ctx, rt, config, core)
 		},
@@ -53,7 +54,7 @@ func manage(ctx context.Context, rt *component.Runtime, config alarms.Config, co
 		return manager.Run(ctx, rt, config)
 	}
 	announcer, err := speech.New(rt, config.Voice, speech.Site{
-		Core: core, TimeZone: "UTC", Languages: []string{"en"}, TopicPrefix: "edgepdm", Getenv: os.Getenv,
+		Core: core, TimeZone: config.TimeZone, Languages: config.Languages, TopicPrefix: config.TopicPrefix, Getenv: os.Getenv,
 	})
 	if err != nil {
 		return err

@@ -13,12 +13,12 @@ import (
 	"edgepdm/shared/request"
 )
 
-// version is set by the build: -ldflags "-X main.version=1.2.3".
-var version = "dev"
+// version is set by the build: -ldflags "-X main.version=1.2.3". Without it, it is what Go knows of the source.
+var version string
 
 func main() {
 	component.Execute(cli.Program{
-		Name: "cloud-forwarder", Version: version,
+		Name: "cloud-forwarder", Version: cli.Version(version),
 		Summary: "keeps alerts and predictions on disk, and delivers them to AWS without loss",
 		Commands: []cli.Command{
 			{Name: "", Summary: "run as a Greengrass component", Run: runComponent},
@@ -36,7 +36,7 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 		core = "greengrass-core"
 	}
 	return component.Main(ctx, component.Spec[forwarder.Config]{
-		Name: event.CloudForwarder, Version: version, Default: forwarder.Default,
+		Name: event.CloudForwarder, Version: cli.Version(version), Default: forwarder.Default,
 		Run: (&forwarder.Forwarder{Core: core, Getenv: os.Getenv, Now: time.Now}).Run,
 	})
 }

@@ -13,12 +13,12 @@ import (
 	"edgepdm/shared/memory"
 )
 
-// version is set by the build: -ldflags "-X main.version=1.2.3".
-var version = "dev"
+// version is set by the build: -ldflags "-X main.version=1.2.3". Without it, it is what Go knows of the source.
+var version string
 
 func main() {
 	component.Execute(cli.Program{
-		Name: "inference-engine", Version: version,
+		Name: "inference-engine", Version: cli.Version(version),
 		Summary: "scores sensor rows with an XGBoost model, bit for bit as XGBoost does",
 		Commands: []cli.Command{
 			{Name: "", Summary: "run as a Greengrass component", Run: runComponent},
@@ -36,7 +36,7 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 	}
 	memory.ApplyLimit()
 	return component.Main(ctx, component.Spec[engine.Config]{
-		Name: event.InferenceEngine, Version: version, Default: engine.Default,
+		Name: event.InferenceEngine, Version: cli.Version(version), Default: engine.Default,
 		Run: (&engine.Engine{ShippedModel: *model, Now: time.Now}).Run,
 	})
 }

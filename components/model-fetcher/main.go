@@ -13,12 +13,12 @@ import (
 	"edgepdm/shared/event"
 )
 
-// version is set by the build: -ldflags "-X main.version=1.2.3".
-var version = "dev"
+// version is set by the build: -ldflags "-X main.version=1.2.3". Without it, it is what Go knows of the source.
+var version string
 
 func main() {
 	component.Execute(cli.Program{
-		Name: "model-fetcher", Version: version,
+		Name: "model-fetcher", Version: cli.Version(version),
 		Summary:  "brings signed models from S3 into the inference engine's inbox; makes, signs and publishes them",
 		Commands: append([]cli.Command{{Name: "", Summary: "run as a Greengrass component", Run: runComponent}}, modelcli.Commands()...),
 	})
@@ -29,7 +29,7 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 		return err
 	}
 	return component.Main(ctx, component.Spec[fetcher.Config]{
-		Name: event.ModelFetcher, Version: version, Default: fetcher.Default,
+		Name: event.ModelFetcher, Version: cli.Version(version), Default: fetcher.Default,
 		Run: (&fetcher.Fetcher{Getenv: os.Getenv, Now: time.Now}).Run,
 	})
 }

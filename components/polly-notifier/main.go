@@ -24,15 +24,15 @@ import (
 	"edgepdm/shared/cli"
 )
 
-// version is set by the build: -ldflags "-X main.version=1.2.3".
-var version = "dev"
+// version is set by the build: -ldflags "-X main.version=1.2.3". Without it, it is what Go knows of the source.
+var version string
 
 // dialTimeout leaves time for another attempt within one invocation.
 const dialTimeout = 3 * time.Second
 
 func main() {
 	program := cli.Program{
-		Name: "polly-notifier", Version: version, Summary: summary(),
+		Name: "polly-notifier", Version: cli.Version(version), Summary: summary(),
 		Commands: []cli.Command{{Summary: "run as an AWS Lambda function", Run: run}},
 	}
 	os.Exit(program.Main(context.Background(), os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
@@ -66,10 +66,10 @@ func run(ctx context.Context, args []string, s cli.Streams) error {
 	log := newLogger(s)
 	n, err := start(ctx, log)
 	if err != nil {
-		log.Error("the function cannot start", "version", version, "error", err)
+		log.Error("the function cannot start", "version", cli.Version(version), "error", err)
 		return errors.Join(err, reportInitError(ctx, api, err))
 	}
-	log.Info("started", "version", version)
+	log.Info("started", "version", cli.Version(version))
 	lambda.StartWithOptions(n.Handle, lambda.WithContext(ctx)) // ends with the process
 	return errors.New("the Lambda runtime interface has ended")
 }

@@ -11,12 +11,12 @@ import (
 	"edgepdm/shared/event"
 )
 
-// version is set by the build: -ldflags "-X main.version=1.2.3".
-var version = "dev"
+// version is set by the build: -ldflags "-X main.version=1.2.3". Without it, it is what Go knows of the source.
+var version string
 
 func main() {
 	component.Execute(cli.Program{
-		Name: "sensor-simulator", Version: version,
+		Name: "sensor-simulator", Version: cli.Version(version),
 		Summary: "a plant of simulated machines, or the replay of a recorded one, as Greengrass telemetry",
 		Commands: []cli.Command{
 			{Name: "", Summary: "run as a Greengrass component", Run: runComponent},
@@ -30,6 +30,6 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 		return err
 	}
 	return component.Main(ctx, component.Spec[simulator.Config]{
-		Name: event.SensorSimulator, Version: version, Default: simulator.Default, Run: simulator.Run,
+		Name: event.SensorSimulator, Version: cli.Version(version), Default: simulator.Default, Run: simulator.Run,
 	})
 }

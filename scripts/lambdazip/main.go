@@ -23,7 +23,7 @@ func main() {
 
 func run(ctx context.Context, args []string, s cli.Streams) (err error) {
 	fs := cli.NewFlagSet("lambdazip [-version X.Y.Z] [-arch arm64|amd64] [-out FILE]", s)
-	version := fs.String("version", "0.1.0", "the function's `version`, for its log")
+	version := fs.String("version", "", "the function's `version`, for its log; empty: what Go knows of the source")
 	arch := fs.String("arch", "arm64", "`architecture` of the function: arm64 or amd64")
 	out := fs.String("out", "bin/lambda/polly-notifier.zip", "`file` to write")
 	if err := cli.Parse(fs, args); err != nil {

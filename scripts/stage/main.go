@@ -25,7 +25,7 @@ func main() {
 
 func run(ctx context.Context, args []string, s cli.Streams) error {
 	fs := cli.NewFlagSet("stage [-version X.Y.Z] [-arch host|all|LIST] [-only LIST] [-out DIR] [-bucket NAME] [-offline] [-gdk DIR]", s)
-	version := fs.String("version", "0.1.0", "component `version`, three numbers; with -gdk the project's own")
+	version := fs.String("version", "0.0.0", "component `version`, three numbers; with -gdk the project's own")
 	arch := fs.String("arch", "host", "architectures: host, all, or a `list` of "+strings.Join(architectures(), ","))
 	only := fs.String("only", "", "`list` of folders below recipes/, or suite, whose project is the root; empty: all")
 	out := fs.String("out", "artifacts-build", "`folder` that is filled for greengrass-cli; other versions in it stay")
@@ -46,14 +46,14 @@ func run(ctx context.Context, args []string, s cli.Streams) error {
 	if *gdk != "" {
 		return stageForGDK(ctx, *gdk, names, archs, s)
 	}
-	if !regexp.MustCompile(`^\d+\.\d+\.\d+$`).MatchString(*version) {
-		return cli.Usagef("-version: %q is not three numbers such as 1.2.3", *version)
-	}
 	if *bucket != "" && !regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`).MatchString(*bucket) {
 		return cli.Usagef("-bucket: %q is not the name of an S3 bucket: a-z 0-9 . -, 3 to 63 characters, no s3:// before it", *bucket)
 	}
 	if *bucket != "" && *offline {
 		return cli.Usagef("-offline: a core without an account gets nothing from the bucket %s", *bucket)
+	}
+	if !regexp.MustCompile(`^\d+\.\d+\.\d+$`).MatchString(*version) {
+		return cli.Usagef("-version: %q is not three numbers such as 1.2.3", *version)
 	}
 	for _, name := range names {
 		p, err := readSource(name)

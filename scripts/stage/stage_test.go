@@ -245,7 +245,7 @@ func TestStagedFilesAreReadable(t *testing.T) {
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
 	out := filepath.Join(t.TempDir(), "tree")
-	if err := stageTree(t, "-only", "inference-engine", "-out", out); err != nil {
+	if err := stageTree(t, "-version", "1.2.3", "-only", "inference-engine", "-out", out); err != nil {
 		t.Fatal(err)
 	}
 	err := filepath.WalkDir(out, func(path string, entry fs.DirEntry, err error) error {

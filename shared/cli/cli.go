@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
 )
 
@@ -152,4 +153,17 @@ func Parse(fs *flag.FlagSet, args []string) error {
 func fprintln(w io.Writer, text string) error {
 	_, err := fmt.Fprintln(w, text)
 	return err
+}
+
+// Version returns the version that was linked into a program; without one, the version that Go derives from the tag or the commit
+// that it was built of, "(devel)" where neither is known.
+func Version(linked string) string {
+	if linked != "" {
+		return linked
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return strings.TrimPrefix(info.Main.Version, "v")
 }

@@ -51,7 +51,7 @@ func Execute(p cli.Program) {
 	os.Exit(code)
 }
 
-// Tool is Execute for a program of this repository that has one command and no version.
+// Tool is Execute for a program of this repository that has one command.
 func Tool(name, summary string, run func(context.Context, []string, cli.Streams) error) {
-	Execute(cli.Program{Name: name, Version: "dev", Summary: summary, Commands: []cli.Command{{Summary: summary, Run: run}}})
+	Execute(cli.Program{Name: name, Version: cli.Version(""), Summary: summary, Commands: []cli.Command{{Summary: summary, Run: run}}})
 }

@@ -10,6 +10,7 @@ import (
 // Commands that a person gives on the device, with package request.
 const (
 	CommandTestAlarm = "test-alarm" // to AlarmManager: raise a test alarm; the arguments are a TestAlarm
+	CommandAlarm     = "alarm"      // to AlarmManager: acknowledge, shelve, …; the arguments are as on TopicOperatorAlarm
 	CommandSpeak     = "speak"      // to AlarmManager: speak a text now; the arguments are a Speak
 	CommandLook      = "look"       // to ModelFetcher: look for a model now; the arguments are a ModelFetch
 	CommandReplay    = "replay"     // to CloudForwarder: send the dead letters again
@@ -21,6 +22,9 @@ const (
 const (
 	TopicTestAlarm  = prefixCommand + "operator/test-alarm"  // a TestAlarm
 	TopicModelFetch = prefixCommand + "operator/model-fetch" // a ModelFetch
+	// What an operator, and what an engineer, may order of alarms: docs/alarms.md has the message.
+	TopicOperatorAlarm = prefixCommand + "operator/alarm"
+	TopicEngineerAlarm = prefixCommand + "engineer/alarm"
 )
 
 // TestAlarm is the command to raise a test alarm, which goes from end to end. All members but V may be missing.

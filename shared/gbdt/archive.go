@@ -16,6 +16,7 @@ import (
 	"edgepdm/shared/archive"
 )
 
+// Bounds of an archive.
 const (
 	maxMembers = 1 << 10 // of an archive, of any kind
 	MaxFolds   = 100     // models of a k-fold training

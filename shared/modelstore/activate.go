@@ -7,11 +7,12 @@ import "fmt"
 func (s *Store) Activate(c Candidate) error {
 	s.work.Lock()
 	defer s.work.Unlock()
-	if err := s.activate(c.ID); err != nil {
-		return err
-	}
-	if err := s.endAttempt(c.Source); err != nil { // it is active, and not tried again
+	err := s.activate(c.ID)
+	if err := s.endAttempt(c.Source); err != nil { // the process is alive, whatever came of it
 		s.options.Log.Warn("model store: end the attempt", "error", err)
+	}
+	if err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

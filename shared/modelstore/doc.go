@@ -1,25 +1,16 @@
-// Package modelstore brings a model from its publisher to the engine that scores with it. It has four parts.
-//
-// The manifest (Manifest, BuildManifest, Pack) says what a model is: its hashes, its features, its threshold, and golden
-// rows with the margins that the training XGBoost gave them. Sign puts it into a DSSE envelope with an Ed25519 signature,
-// and Verify takes it out again. Publishers use these.
-//
-// The inbox (Inbox, Delivery) is the folder through which model-fetcher hands deliveries to inference-engine:
-//
-//	d, err := inbox.Begin(id)                // fetcher: a folder to download into, the same one after a restart
-//	err = d.Commit()                         // fetcher: one rename makes it ready
-//	deliveries, err := inbox.Ready()         // engine: oldest first
-//
-// The Store is the engine's own. It trusts nothing in the inbox:
+// Package modelstore is the engine's own store of models. It trusts nothing in the inbox (package inbox) and takes what a
+// trusted key vouches for (package envelope):
 //
 //	candidate, err := store.Take(deliveries[0])           // verified, unpacked, tested, on disk
 //	err = store.Activate(candidate)                       // one rename makes it the active one
-//	err = inbox.Remove(deliveries[0].ID)                  // also when Take gave a *RefusedError
+//	err = box.Remove(deliveries[0].ID)                    // also when Take gave a *RefusedError
 //	active, ok := store.Current()
 //	model, err := active.Load()
 //	active, err = store.Rollback("golden rows differ")    // the model before it again
 //
-// Unpack, the safe reader of a model.tar.gz, stands on its own.
+// Where to look: take.go and install.go (from a delivery to a candidate), activate.go (activation and rollback), store.go
+// (opening and repair), heal.go (second copies), quarantine.go and attempt.go (what is not tried again), seed.go (the model
+// that ships with the engine), lastactive.go (a store that cannot be opened).
 //
 // # Promises
 //
@@ -28,7 +19,7 @@
 //   - M1, M2: what a model is and how it is used follow from one signature, checked against the keys in the configuration.
 //   - M3: a lower or equal version, another model, or an expired manifest is refused unless AllowDowngrade is set. Expiry
 //     is looked at when a model arrives and never again: an active model does not stop because time passed.
-//   - M5: see Unpack.
+//   - M5: what is in an archive is read by package archive, strictly; see unpack.
 //   - M6: hashes, parsing, agreement with the manifest and the golden rows (float32 margins, bit for bit) come before the
 //     model is in the store at all; then fsync; then one rename makes it active.
 //     Before the model is parsed there has to be memory for it, and the attempt is on disk: two that end the process, or
@@ -37,19 +28,13 @@
 //   - M7: the model before the active one is kept.
 //   - M8: what was found bad is in quarantine, by what its manifest says, in whatever envelope it comes, and not tried
 //     again until that changes; new times are no change. A version that was rolled back does not come back under any
-//     manifest: a corrected model needs a higher one. What this device's keys, clock, configuration or active version stand against is recorded and judged again
-//     each time. Failures of the disk are no judgement.
+//     manifest: a corrected model needs a higher one. What this device's keys, clock, configuration or active version
+//     stand against is recorded and judged again each time. Failures of the disk are no judgement.
 //   - M11: SageMaker's model.tar.gz is taken as it is, with a manifest beside it, or without one where AllowUnsigned says so.
 //
 // # Files
 //
-// An inbox, whose owner is model-fetcher and which both components write:
-//
-//	incoming/<id>/         a delivery that is being filled; any files
-//	ready/<id>/            a delivery: manifest.dsse.json (not if unsigned), model.tar.gz
-//	trash/                 on its way out
-//
-// A store, whose owner is inference-engine:
+// The owner is inference-engine:
 //
 //	format                 {"format":1}
 //	current                {"format":1,"current":"<id>","previous":"<id>"}: which model is active, which was before it

@@ -11,6 +11,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/need"
 )
 
 func TestSeed(t *testing.T) {
@@ -106,7 +107,7 @@ func TestSeedRefuses(t *testing.T) {
 
 // TestShippedModel seeds and delivers the suite's own model, with golden rows that XGBoost scored.
 func TestShippedModel(t *testing.T) {
-	model, golden := modeltest.Shipped(t)
+	model, golden := modeltest.Shipped(need.Root(t))
 	b := newBench(t)
 	if _, err := b.store.Seed(model, "", nil); err != nil {
 		t.Fatal(err)

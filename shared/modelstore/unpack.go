@@ -44,7 +44,7 @@ func unpackFrom(d disk.Disk, r io.Reader, dir string, limits archive.Limits, kee
 	compressed := bufio.NewReader(r) // gzip reads no byte too many from an io.ByteReader
 	unzip, err := gzip.NewReader(compressed)
 	if err != nil {
-		return nil, fmt.Errorf("%w: gzip: %v", archive.ErrInvalid, err)
+		return nil, fmt.Errorf("%w: gzip: %w", archive.ErrInvalid, err)
 	}
 	unzip.Multistream(false)
 	err = archive.Walk(archive.Bound(unzip, limits.Size()), limits, func(m archive.Member) error {

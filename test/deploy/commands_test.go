@@ -18,7 +18,7 @@ import (
 func TestEveryCommandIsDocumented(t *testing.T) {
 	root := need.Root(t)
 	page := string(read(t, root, "docs", "commands.md"))
-	topic := regexp.MustCompile(`"(pdm/v1/command/[a-z]+/[a-z-]+)"`)
+	topic := regexp.MustCompile(`= prefixCommand \+ "([a-z]+/[a-z-]+)"`)
 	var topics []string
 	var recipes, source strings.Builder
 	for _, folder := range []string{"components", "shared", "recipes"} {
@@ -32,7 +32,7 @@ func TestEveryCommandIsDocumented(t *testing.T) {
 				text := read(t, root, folder, path)
 				source.Write(text)
 				for _, m := range topic.FindAllSubmatch(text, -1) {
-					topics = append(topics, string(m[1]))
+					topics = append(topics, "pdm/v1/command/"+string(m[1]))
 				}
 			}
 			return nil

@@ -75,7 +75,10 @@ func stoppedRig(t *testing.T, set ...func(*localcore.Options)) *rig {
 		t: t, core: core, client: coretest.Client(t, core), ended: make(map[string]bool), stop: func() {}, log: log,
 		env: coretest.Environment(t, core, event.AlarmManager, "alarm-manager", slog.New(slog.NewTextHandler(log, nil))),
 	}
-	coretest.Configure(t, core, event.AlarmManager, map[string]any{"healthInterval": "100ms", "republish": "1h"})
+	coretest.Configure(t, core, event.AlarmManager, map[string]any{
+		"healthInterval": "100ms", "republish": "1h", "maxPerLine": 1000, "maxPerSite": 1000,
+		"rules": []any{map[string]any{"cooldown": "1ms"}}, // an alarm that comes again is told at once
+	})
 	var err error
 	if r.alerts, err = r.client.Subscribe(t.Context(), event.FilterAlert, ""); err != nil {
 		t.Fatal(err)
@@ -195,8 +198,14 @@ func (r *rig) alert() event.Alert {
 
 func (r *rig) ack(id string) { r.publish(event.TopicAckAlert, event.Ack{V: 1, IDs: []string{id}}) }
 
+// brief is longer than an alarm that is brief, whose end is told later.
+const brief = 6 * time.Second
+
 func (r *rig) expect(fault event.Fault, state event.AlarmState) event.Alert {
 	r.t.Helper()
+	if state == event.AlarmNormal {
+		r.ahead.Add(int64(brief))
+	}
 	a := r.alert()
 	if a.Fault != fault || a.State != state {
 		r.t.Fatalf("alert %+v, want %s %s", a, fault, state)
@@ -264,6 +273,7 @@ func TestAlertIsRepublishedUntilAcknowledged(t *testing.T) {
 	r.ack(first.ID)
 	r.await("an acknowledgement", func(h event.Health) bool { return h.Counters[alarms.CounterAcked] >= 1 })
 	// The alarm is still raised: the fault is not reported a second time, but its end is.
+	r.ahead.Add(int64(brief))
 	r.predict(0.9, 0.9, 0.9, 0.1, 0.1, 0.1)
 	for {
 		a := r.alert()
@@ -286,6 +296,7 @@ func TestAlertsKeepTheirOrderWhileTheForwarderIsAway(t *testing.T) {
 	r.start()
 	r.predict(0.9, 0.9, 0.9)
 	raised := r.alert()
+	r.ahead.Add(int64(brief))
 	r.predict(0.1, 0.1, 0.1, 0.9, 0.9, 0.9)
 	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})
 	for {

@@ -39,7 +39,9 @@ func TestValidateNamesTheField(t *testing.T) {
 		func(c *speech.Config) { c.Enabled, c.Player, c.RTP.Address = true, nil, "239.255.0.1:5004" },
 		func(c *speech.Config) { c.Enabled, c.Espeak, c.Clips.Bucket = true, "", "my-bucket" },
 		func(c *speech.Config) { c.Repeat, c.Volume, c.Language = 0, 2.5, "zh-CN" },
-		func(c *speech.Config) { c.Quiet = []alarm.Interval{{Days: []string{"Sat"}, From: "00:00", To: "24:00"}} },
+		func(c *speech.Config) {
+			c.Quiet = []alarm.Interval{{Days: []string{"Sat"}, From: "00:00", To: "24:00"}}
+		},
 	} {
 		c := speech.Default()
 		change(&c)

@@ -20,7 +20,7 @@ type Config struct {
 	Sample           time.Duration `json:"sample"`           // between two predictions of a thing whose label does not change; 0 = all
 	MaxLabelChanges  int           `json:"maxLabelChanges"`  // of a thing that leave in one sample time; of more the last, later; 0 = all
 	GroupCommit      time.Duration `json:"groupCommit"`      // predictions are on disk this long after they came, at the latest
-	Parallel         int           `json:"parallel"`         // requests under way with predictions; 1 = in order, but for changes that pass a backlog; more = in no order
+	Parallel         int           `json:"parallel"`         // requests under way with predictions; 1 = in order, except label changes, which pass a backlog; more = in no order
 	MaxSpoolMB       int           `json:"maxSpoolMB"`       // disk space of the predictions that wait; the oldest go first
 	MinFreeMB        int           `json:"minFreeMB"`        // free disk space below which predictions take no more; a quarter of it for alerts; 0 = none
 

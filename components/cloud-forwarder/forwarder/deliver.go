@@ -260,7 +260,7 @@ func (s *stream) try(ctx context.Context, to sink, part int, i *item, quiet bool
 		}
 	}
 	kind = s.reportDelivery(i, err, quiet)
-	i.message.replayed = true // the failed attempt may have arrived all the same
+	i.message.replayed = true // the failed attempt may have arrived
 	return failed, kind, max(s.backoff.Delay(i.attempts), retryAfter(err))
 }
 

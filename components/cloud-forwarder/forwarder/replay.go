@@ -199,8 +199,8 @@ func (r *replayer) replayedBatch(ctx context.Context, f *os.File, batch []replay
 	return done, errors.Join(err, f.Sync())
 }
 
-// replayLetter begins to put one letter back. One that has no stream any more, or that a newer version wrote, stays a dead
-// letter; a line that is none is kept apart.
+// replayLetter begins to put one letter back. One without a stream, or of a newer version, stays a dead letter; a damaged line is
+// kept apart.
 func (r *replayer) replayLetter(ctx context.Context, line []byte) (*spool.Receipt, error) {
 	letter, err := openLine(line)
 	dead := r.state.deadAlerts

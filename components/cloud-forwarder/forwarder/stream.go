@@ -129,7 +129,7 @@ func (s *stream) refused(err error) {
 	s.report(placeReceive, fmt.Errorf("not put on disk: %w", err))
 }
 
-// report says what is wrong with the disk at a place of the stream; nil: it works.
+// report sets what is wrong with the disk at a place of the stream; nil: nothing.
 func (s *stream) report(what string, problem error) { s.reportPart(what, 0, problem) }
 
 // reportPart is report for one of the requests that the stream has under way.
@@ -141,7 +141,7 @@ func (s *stream) count(what string, n uint64) {
 	s.rt.Counter(event.CounterStream + s.name + what).Add(n)
 }
 
-// sensible is a time before which no clock is right: what carries an earlier one has no age that is known.
+// sensible is the earliest time that a right clock shows: the age of what has an earlier time is unknown.
 func sensible() time.Time { return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // expire drops the records that are too old (promise F5).

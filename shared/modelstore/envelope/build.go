@@ -179,6 +179,7 @@ func at(list []string, i int) string {
 	return ""
 }
 
+// HashOf returns the SHA-256 as manifests have it.
 func HashOf(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])

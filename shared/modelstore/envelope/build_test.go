@@ -15,6 +15,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/need"
 )
 
 func TestBuildManifest(t *testing.T) {
@@ -86,7 +87,7 @@ func TestGoldenRowIsRoundedTwice(t *testing.T) {
 }
 
 func TestBuildManifestOfShippedModel(t *testing.T) {
-	model, golden := modeltest.Shipped(t)
+	model, golden := modeltest.Shipped(need.Root(t))
 	m, err := envelope.BuildManifest(model, golden, modeltest.AnyBuild())
 	if err != nil {
 		t.Fatal(err)

@@ -1,3 +1,8 @@
+// Package envelope says what a model is, and who says so.
+//
+// A Manifest has the model's hashes, its features, its threshold, and golden rows with the margins that the training XGBoost
+// gave them. Sign puts it into a DSSE envelope with an Ed25519 signature, and Verify takes it out again. BuildManifest and
+// Pack are for publishers: a manifest from a model file and golden rows, a model.tar.gz of the files.
 package envelope
 
 import (

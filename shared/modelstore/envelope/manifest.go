@@ -38,6 +38,7 @@ const (
 	RecordFile   = "installed.json"     // the store's own
 )
 
+// ReservedFile says whether a file must not have a name.
 func ReservedFile(name string) bool { return name == EnvelopeFile || name == RecordFile }
 
 // Manifest says what a model is (promise M1). It is what gets signed, so that every byte of the model and the way in

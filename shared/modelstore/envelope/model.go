@@ -19,6 +19,7 @@ const (
 // defaultThreshold is that of a model whose file says none.
 const defaultThreshold = 0.5
 
+// How a model without a manifest is named.
 const (
 	ShortHash     = 12 // hexadecimal digits of a SHA-256 that name something
 	UnsignedModel = "unsigned"

@@ -1,3 +1,14 @@
+// Package inbox is the folder through which model-fetcher hands deliveries to inference-engine:
+//
+//	d, err := box.Begin(id)                  // fetcher: a folder to download into, the same one after a restart
+//	err = d.Commit()                         // fetcher: one rename makes it ready
+//	deliveries, err := box.Ready()           // engine: oldest first
+//
+// Its owner is model-fetcher; both components write it:
+//
+//	incoming/<id>/         a delivery that is being filled; any files
+//	ready/<id>/            a delivery: manifest.dsse.json (not if unsigned), model.tar.gz
+//	trash/                 on its way out
 package inbox
 
 import (

@@ -1,3 +1,4 @@
+// Package disk makes changes on disk one step at a time, so that tests can stop a process between any two.
 package disk
 
 import (
@@ -17,6 +18,7 @@ import (
 // Op is a step on disk.
 type Op string
 
+// The steps.
 const (
 	OpMkdir   Op = "mkdir"
 	OpCreate  Op = "create"
@@ -34,6 +36,7 @@ type Disk struct {
 	Before func(op Op, path, to string) error // to is where a rename leads, otherwise empty
 }
 
+// Step is called ahead of each step that this package does not make itself.
 func (d Disk) Step(op Op, path string) error {
 	if d.Before == nil {
 		return nil
@@ -106,6 +109,7 @@ func (d Disk) SyncDir(path string) error {
 	return durable.Sync(path)
 }
 
+// Rename moves a file or a folder.
 func (d Disk) Rename(from, to string) error {
 	if d.Before != nil {
 		if err := d.Before(OpRename, from, to); err != nil {
@@ -172,6 +176,7 @@ func ReadBounded(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
+// Missing says whether something is not there.
 func Missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
 // OpenRegular opens a file for reading if it is a regular one, and no link. It looks at what it has opened, so that the file
@@ -195,4 +200,5 @@ func OpenRegular(path string) (*os.File, int64, error) {
 	return f, info.Size(), nil
 }
 
+// ErrNotRegular says that a link, a folder, a pipe or the like is where a file should be.
 var ErrNotRegular = errors.New("not a regular file")

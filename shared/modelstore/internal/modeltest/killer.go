@@ -7,6 +7,7 @@ import (
 	"edgepdm/shared/modelstore/internal/disk"
 )
 
+// ErrKilled is what each step of a killed process fails with.
 var ErrKilled = errors.New("killed")
 
 // Killer stops everything that is done on disk at one step and all after it, as if the process were gone. A write is
@@ -17,6 +18,7 @@ type Killer struct {
 	Dead  bool
 }
 
+// Before is for disk.Disk.
 func (k *Killer) Before(op disk.Op, path, _ string) error {
 	if k.Dead || k.steps >= k.At {
 		if op == disk.OpWrite && !k.Dead {
@@ -38,6 +40,7 @@ type Failer struct {
 	Path  string
 }
 
+// Before is for disk.Disk.
 func (f *Failer) Before(op disk.Op, path, to string) error {
 	if f.steps++; f.steps-1 != f.At {
 		return nil

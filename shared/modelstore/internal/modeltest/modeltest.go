@@ -1,3 +1,5 @@
+// Package modeltest has what tests of models share: a tiny model, its publication and signature, archives, keys, and disks
+// on which a process is killed, a step fails, or a step was forgotten.
 package modeltest
 
 import (
@@ -17,7 +19,6 @@ import (
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
-	"edgepdm/test/need"
 )
 
 // TinyModel is a model of two trees over the features a and b, base margin 0:
@@ -38,8 +39,10 @@ const TinyModel = `{"version":[3,0,5],"learner":{"attributes":{"edgepdm.name":"t
 // TinyGolden are rows with the margins that the comment above gives by hand.
 const TinyGolden = "margin,a,b\n-0.5,1,0\n-0.5,nan,0\n2.5,2,0\n4.5,2,\n"
 
+// Time is when the tests take place.
 var Time = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
+// Now returns Time.
 func Now() time.Time { return Time }
 
 // Key returns a key that is always the same.
@@ -52,6 +55,7 @@ func Key(t testing.TB, seed byte) ed25519.PrivateKey {
 	return key
 }
 
+// PublicOf returns the public part of a key.
 func PublicOf(key ed25519.PrivateKey) ed25519.PublicKey { return key.Public().(ed25519.PublicKey) }
 
 // Write writes a file and returns its path.
@@ -114,6 +118,7 @@ type DSSE struct {
 	Signatures  []DSSESignature `json:"signatures"`
 }
 
+// DSSESignature is one of its signatures.
 type DSSESignature struct {
 	KeyID string `json:"keyid"`
 	Sig   string `json:"sig"`
@@ -144,6 +149,7 @@ type Entry struct {
 	Content string
 }
 
+// File is a regular file.
 func File(name, content string) Entry {
 	return Entry{tar.Header{Typeflag: tar.TypeReg, Name: name, Size: int64(len(content)), Mode: 0o644}, content}
 }
@@ -167,6 +173,7 @@ func TarOf(t testing.TB, entries ...Entry) []byte {
 	return buf.Bytes()
 }
 
+// Zip compresses with gzip.
 func Zip(t testing.TB, data []byte) []byte {
 	t.Helper()
 	var buf bytes.Buffer
@@ -180,6 +187,7 @@ func Zip(t testing.TB, data []byte) []byte {
 	return buf.Bytes()
 }
 
+// ArchiveOf makes a tar.gz.
 func ArchiveOf(t testing.TB, entries ...Entry) []byte { return Zip(t, TarOf(t, entries...)) }
 
 // Named returns names of features.
@@ -191,13 +199,16 @@ func Named(n int) []string {
 	return names
 }
 
+// WithFeatures gives a manifest features, and one golden row of zeros.
 func WithFeatures(m *envelope.Manifest, names []string) {
 	m.Features, m.Schema = names, event.SchemaOf(names)
 	m.Golden = []envelope.GoldenRow{{Values: make(event.Values, len(names))}}
 }
 
+// EncodeBase64 encodes in the standard alphabet.
 func EncodeBase64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
+// EncodeJSON encodes what can be encoded.
 func EncodeJSON(t testing.TB, v any) []byte {
 	t.Helper()
 	data, err := json.Marshal(v)
@@ -214,8 +225,8 @@ func AnyBuild() envelope.Build {
 	return envelope.Build{Version: "1.0.0", Created: Time, Expires: Time.Add(time.Hour), Archive: anyArchive}
 }
 
-// Shipped returns the files of the suite's own model.
-func Shipped(t testing.TB) (model, golden string) {
-	dir := filepath.Join(need.Root(t), "components", "inference-engine", "model")
+// Shipped returns the files of the suite's own model; root is the repository's.
+func Shipped(root string) (model, golden string) {
+	dir := filepath.Join(root, "components", "inference-engine", "model")
 	return filepath.Join(dir, "model.ubj"), filepath.Join(dir, "golden.csv")
 }

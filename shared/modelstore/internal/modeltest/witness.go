@@ -8,19 +8,21 @@ import (
 	"edgepdm/shared/modelstore/internal/disk"
 )
 
-// witness follows which files and names a loss of power could still take away, and reports a rename that relies on one.
-type witness struct {
+// Witness follows which files and names a loss of power could still take away, and reports a rename that relies on one.
+type Witness struct {
 	t     *testing.T
 	store string
 	data  map[string]bool // files whose content is not synced
 	names map[string]bool // folders in which a name was added or changed since they were synced
 }
 
-func NewWitness(t *testing.T, store string) *witness {
-	return &witness{t: t, store: store, data: map[string]bool{}, names: map[string]bool{}}
+// NewWitness watches a folder; store, which may be empty, is a store in it.
+func NewWitness(t *testing.T, store string) *Witness {
+	return &Witness{t: t, store: store, data: map[string]bool{}, names: map[string]bool{}}
 }
 
-func (w *witness) Before(op disk.Op, path, to string) error {
+// Before is for disk.Disk.
+func (w *Witness) Before(op disk.Op, path, to string) error {
 	switch op {
 	case disk.OpCreate, disk.OpWrite:
 		w.data[path] = true
@@ -33,13 +35,14 @@ func (w *witness) Before(op disk.Op, path, to string) error {
 		delete(w.names, path)
 	case disk.OpRename:
 		w.rename(path, to)
+	case disk.OpTouch:
 	case disk.OpRemove: // that a removal is undone does no harm
 		w.forget(path)
 	}
 	return nil
 }
 
-func (w *witness) rename(from, to string) {
+func (w *Witness) rename(from, to string) {
 	for path := range w.data {
 		if within(path, from) {
 			w.t.Errorf("%s becomes %s while the content of %s is not synced", from, to, path)
@@ -57,7 +60,7 @@ func (w *witness) rename(from, to string) {
 	w.names[filepath.Dir(to)] = true
 }
 
-func (w *witness) forget(path string) {
+func (w *Witness) forget(path string) {
 	for p := range w.data {
 		if within(p, path) {
 			delete(w.data, p)
@@ -71,7 +74,7 @@ func (w *witness) forget(path string) {
 }
 
 // Clean checks that nothing below a folder can be lost.
-func (w *witness) Clean(why, dir string) {
+func (w *Witness) Clean(why, dir string) {
 	w.t.Helper()
 	for path := range w.data {
 		if within(path, dir) {

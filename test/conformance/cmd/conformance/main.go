@@ -15,8 +15,6 @@ import (
 	"edgepdm/test/conformance"
 )
 
-const programVersion = "0.1.0"
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := program(os.Getenv).Main(ctx, os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
@@ -27,7 +25,7 @@ func main() {
 func program(getenv func(string) string) cli.Program {
 	return cli.Program{
 		Name:    "conformance",
-		Version: programVersion,
+		Version: cli.Version(""),
 		Summary: "asks a Greengrass nucleus what the project knows of its IPC; harmless on a core in production",
 		Commands: []cli.Command{{
 			Summary: "run all cases; the socket and the token come from -root or, as for a component, from the environment",

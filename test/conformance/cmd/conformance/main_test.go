@@ -16,6 +16,9 @@ import (
 // mainVariable makes this test program the command, as a component starts it.
 const mainVariable = "CONFORMANCE_TEST_MAIN"
 
+// recipeVersion is what ../../recipe.yaml has.
+const recipeVersion = "0.1.0"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(mainVariable) != "" {
 		main()
@@ -114,7 +117,7 @@ func TestComponent(t *testing.T) {
 				}
 			})
 			component := "com.edgepdm.Conformance"
-			if err := core.Deploy(t.Context(), localcore.Deployment{Components: map[string]string{component: programVersion}}); err != nil {
+			if err := core.Deploy(t.Context(), localcore.Deployment{Components: map[string]string{component: recipeVersion}}); err != nil {
 				t.Fatal(err)
 			}
 			if err := core.WaitState(t.Context(), component, localcore.StateFinished); err != nil {
@@ -157,8 +160,8 @@ func stageComponent(t *testing.T, stage string) {
 	}
 	const component = "com.edgepdm.Conformance"
 	for file, content := range map[string]string{
-		"recipes/" + component + "-" + programVersion + ".yaml":          string(text),
-		"artifacts/" + component + "/" + programVersion + "/conformance": "#!/bin/sh\n" + mainVariable + "=1 exec '" + program + "' \"$@\"\n",
+		"recipes/" + component + "-" + recipeVersion + ".yaml":          string(text),
+		"artifacts/" + component + "/" + recipeVersion + "/conformance": "#!/bin/sh\n" + mainVariable + "=1 exec '" + program + "' \"$@\"\n",
 	} {
 		path := filepath.Join(stage, file)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

@@ -20,8 +20,6 @@ import (
 	"edgepdm/test/localcore"
 )
 
-const programVersion = "0.1.0"
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := program().Main(ctx, os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
@@ -34,7 +32,7 @@ func program() cli.Program {
 	_, _ = parse([]string{"-help"}, cli.Streams{Err: &flags}) // only for the text: there is but one command
 	return cli.Program{
 		Name:    "localcore",
-		Version: programVersion,
+		Version: cli.Version(""),
 		Summary: "runs an embedded, strict Greengrass core for development and demonstrations",
 		Commands: []cli.Command{{
 			Summary: "deploy what is staged and run it until SIGINT or SIGTERM\n\n" + flags.String(),

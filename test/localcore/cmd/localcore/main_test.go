@@ -112,7 +112,7 @@ func TestCommandLine(t *testing.T) {
 		want string
 	}{
 		{[]string{"-help"}, cli.ExitOK, "-external NAME=RECIPE_FILE"},
-		{[]string{"-version"}, cli.ExitOK, "localcore " + programVersion},
+		{[]string{"-version"}, cli.ExitOK, "localcore " + cli.Version("")},
 		{nil, cli.ExitUsage, "-root is required"},
 		{[]string{"-root", "x", "more"}, cli.ExitUsage, `unexpected argument "more"`},
 		{[]string{"-root", "x", "-mode", "both"}, cli.ExitUsage, `-mode is "both", must be classic or lite`},
