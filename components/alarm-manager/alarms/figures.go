@@ -30,7 +30,7 @@ func (r *run) figures(now time.Time) {
 		r.speakAgain()
 	}
 	if now.Sub(r.refusedAt) > time.Minute {
-		r.rt.Conditions().Set(event.CodeInput, placeAlarms, nil)
+		r.rt.Conditions().Set(event.CodeOverload, placeAlarms, nil)
 	}
 	k := r.list.system.KPIs(now)
 	r.rt.Counter(CounterStanding).Store(uint64(k.Active))
