@@ -79,7 +79,8 @@ type Alert struct {
 	RowTS       time.Time  `json:"row_ts,omitzero"` // of the row that raised it
 	Probability float64    `json:"probability,omitempty"`
 	Model       *ModelRef  `json:"model,omitempty"`
-	Text        string     `json:"text"` // what is spoken
+	Text        string     `json:"text"`              // what is spoken
+	Reasons     []string   `json:"reasons,omitempty"` // what speaks for it, for people
 	Simulated   bool       `json:"simulated,omitempty"`
 
 	// What the state does not say. An older receiver does not know them.

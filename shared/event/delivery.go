@@ -2,6 +2,7 @@ package event
 
 // AlertDelivery is what the forwarder adds to an alert that it sends to programs over SNS: how it is delivered.
 type AlertDelivery struct {
+	Core        string  `json:"core,omitempty"`        // thing name of the core whose forwarder sends it
 	Late        float64 `json:"late_s,omitempty"`      // so late it is sent, in seconds; 0 = in time
 	Over        bool    `json:"over,omitempty"`        // it was raised, and was over before it was sent
 	OverSince   string  `json:"over_since,omitempty"`  // RFC 3339
