@@ -58,7 +58,7 @@ func Environment(t testing.TB, core *localcore.Core, name, dir string, log *slog
 	}
 }
 
-// Client connects as a client that may publish and subscribe to every local topic.
+// Client connects as a client that may publish and subscribe to every topic, local and of AWS IoT Core.
 func Client(t testing.TB, core *localcore.Core) *ipc.Client {
 	t.Helper()
 	env := external(t, core, "com.edgepdm.Test", []byte(`
@@ -70,6 +70,8 @@ ComponentConfiguration:
     accessControl:
       aws.greengrass.ipc.pubsub:
         all: {operations: ["*"], resources: ["*"]}
+      aws.greengrass.ipc.mqttproxy:
+        cloud: {operations: ["*"], resources: ["*"]}
 Manifests:
   - Platform: {os: linux}
     Lifecycle: {run: {Script: exit 0}}

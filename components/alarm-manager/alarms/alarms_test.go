@@ -56,6 +56,7 @@ type rig struct {
 	ended  map[string]bool // runs that are over
 
 	publishAlert func(ctx context.Context, topic string, payload []byte) error // nil: over the connection
+	announcer    alarms.Announcer
 }
 
 // newRig returns a rig whose manager runs.
@@ -119,7 +120,7 @@ func (r *rig) begin() {
 	now := func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
 	go func() {
 		done <- component.Run(ctx, component.Spec[alarms.Config]{
-			Name: event.AlarmManager, Default: alarms.Default, Run: alarms.Manager{CoreThing: "core-1", Now: now}.Publishing(r.publishAlert).Run,
+			Name: event.AlarmManager, Default: alarms.Default, Run: alarms.Manager{CoreThing: "core-1", Now: now, Announcer: r.announcer}.Publishing(r.publishAlert).Run,
 		}, r.env)
 	}()
 	r.stop = func() {

@@ -24,7 +24,7 @@ func (r *run) observe(o alarm.Observation, now time.Time) {
 		r.rt.Log.Error("an alarm could not be taken", "thing", o.Thing, "fault", o.Fault, "error", err, "total", total)
 	}
 	if errors.Is(err, alarm.ErrFull) {
-		r.rt.Conditions().Set(event.CodeInput, placeAlarms, err)
+		r.rt.Conditions().Set(event.CodeOverload, placeAlarms, err)
 	}
 }
 

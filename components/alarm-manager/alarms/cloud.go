@@ -2,6 +2,7 @@ package alarms
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -29,18 +30,27 @@ func (r *run) listenToCloud(ctx context.Context) *cloudCommands {
 	}
 	filter := r.cloudTopic("pdm/v1/command/+/alarm")
 	place := "SubscribeToIoTCore " + filter
+	tell := func(err error) {
+		_, refused := errors.AsType[*ipc.UnauthorizedError](err)
+		code, other := event.CodeCloudAccess, event.CodeNotAuthorized
+		if refused {
+			code, other = other, code
+		}
+		r.rt.Conditions().Set(code, place, err)
+		r.rt.Conditions().Set(other, place, nil)
+	}
 	c.work.Go(func() {
 		retry := time.NewTicker(cloudRetry)
 		defer retry.Stop()
 		for ctx.Err() == nil {
 			sub, err := r.rt.IPC().SubscribeToIoTCore(ctx, ipc.SubscribeToIoTCoreRequest{TopicName: filter, QoS: ipc.AtLeastOnce})
 			if err == nil {
-				r.rt.Conditions().Set(event.CodeNotAuthorized, place, nil)
+				tell(nil)
 				c.receive(ctx, sub)
 				err = sub.Err()
 			}
 			if ctx.Err() == nil && err != nil {
-				r.rt.Conditions().Set(event.CodeNotAuthorized, place, fmt.Errorf("commands from the cloud are not heard: %w", err))
+				tell(fmt.Errorf("commands from the cloud are not heard: %w", err))
 			}
 			select {
 			case <-ctx.Done():

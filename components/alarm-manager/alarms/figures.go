@@ -12,10 +12,10 @@ const figuresTime = 5 * time.Second
 
 // dayFigures is the message of the figures of a day's alarms.
 type dayFigures struct {
-	V   int       `json:"v"`
-	ID  string    `json:"id"`
-	Day string    `json:"day"` // that is over, by the site's clocks
-	TS  time.Time `json:"ts"`
+	V    int       `json:"v"`
+	ID   string    `json:"id"`
+	Date string    `json:"date"` // of the day that is over, by the site's clocks
+	TS   time.Time `json:"ts"`
 	alarm.KPIs
 }
 
@@ -30,7 +30,7 @@ func (r *run) figures(now time.Time) {
 		r.speakAgain()
 	}
 	if now.Sub(r.refusedAt) > time.Minute {
-		r.rt.Conditions().Set(event.CodeInput, placeAlarms, nil)
+		r.rt.Conditions().Set(event.CodeOverload, placeAlarms, nil)
 	}
 	k := r.list.system.KPIs(now)
 	r.rt.Counter(CounterStanding).Store(uint64(k.Active))
@@ -58,7 +58,7 @@ func (r *run) newDay(k alarm.KPIs, now time.Time) {
 	if before == "" || day < before { // the first day, or the clock was set back
 		return
 	}
-	f := dayFigures{V: event.Version, ID: "kpi-" + r.list.epoch + "-" + before, Day: before, TS: now.UTC(), KPIs: k}
+	f := dayFigures{V: event.Version, ID: "kpi-" + r.list.epoch + "-" + before, Date: before, TS: now.UTC(), KPIs: k}
 	payload, err := event.Encode(f)
 	for err != nil && len(f.Worst) > 0 { // with long names
 		f.Worst = f.Worst[:len(f.Worst)-1]
