@@ -253,6 +253,31 @@ func TestSpeakCommand(t *testing.T) {
 	}
 }
 
+// What the page gives to paste is configuration that the component accepts.
+func TestThePageOfTheVoiceIsTrue(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(need.Root(t), "docs", "voice.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(string(page), "```json\n")
+	if len(parts) < 3 {
+		t.Fatal("the page has no configuration")
+	}
+	for _, part := range parts[1:] {
+		text, _, _ := strings.Cut(part, "```")
+		var merge struct {
+			Voice map[string]any `json:"voice"`
+		}
+		if err := json.Unmarshal([]byte(text), &merge); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		m := startSite(t, merge.Voice)
+		if h := m.await("a state", func(h event.Health) bool { return h.State != event.StateStarting }); h.State == event.StateBadConfig {
+			t.Errorf("%s: %s", text, h.Detail)
+		}
+	}
+}
+
 // BenchmarkFirstPacket is the time from a command that raises an alarm to the first packet at a paging speaker, and the jitter of
 // the others: what they are away from 20 ms after the one before.
 func BenchmarkFirstPacket(b *testing.B) {
