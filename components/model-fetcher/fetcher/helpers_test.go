@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/components/model-fetcher/record"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
@@ -356,13 +357,13 @@ func (r *rig) empty(ids []string, err error) {
 }
 
 // record reads the fetcher's record.
-func (r *rig) record() fetcher.Record {
+func (r *rig) record() record.Record {
 	r.t.Helper()
-	record, err := fetcher.ReadRecord(r.env.WorkDir)
+	known, err := record.Read(r.env.WorkDir)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return record
+	return known
 }
 
 func publicText(key ed25519.PrivateKey) string {
