@@ -5,6 +5,7 @@ package coretest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -61,24 +62,40 @@ func Environment(t testing.TB, core *localcore.Core, name, dir string, log *slog
 // Client connects as a client that may publish and subscribe to every local topic.
 func Client(t testing.TB, core *localcore.Core) *ipc.Client {
 	t.Helper()
-	env := external(t, core, "com.edgepdm.Test", []byte(`
-RecipeFormatVersion: "2020-01-25"
-ComponentName: com.edgepdm.Test
-ComponentVersion: 0.0.1
-ComponentConfiguration:
-  DefaultConfiguration:
-    accessControl:
-      aws.greengrass.ipc.pubsub:
-        all: {operations: ["*"], resources: ["*"]}
-Manifests:
-  - Platform: {os: linux}
-    Lifecycle: {run: {Script: exit 0}}
-    Artifacts: []
-`))
+	return Dial(t, Granted(t, core, "com.edgepdm.Test", "aws.greengrass.ipc.pubsub"))
+}
+
+// Granted admits a client to the core that may do all that a service of the nucleus has, and returns how it connects.
+func Granted(t testing.TB, core *localcore.Core, name, service string) ipc.Options {
+	t.Helper()
+	env := external(t, core, name, []byte(Recipe(name, service, "*")))
 	options, err := ipc.FromEnvironment(func(name string) string { return env[name] })
 	if err != nil {
 		t.Fatal(err)
 	}
+	return options
+}
+
+// Recipe is that of a component which runs nothing, and may do all that a service has with a resource.
+func Recipe(name, service, resource string) string {
+	return fmt.Sprintf(`RecipeFormatVersion: "2020-01-25"
+ComponentName: %s
+ComponentVersion: 0.0.1
+ComponentConfiguration:
+  DefaultConfiguration:
+    accessControl:
+      %s:
+        all: {operations: ["*"], resources: [%q]}
+Manifests:
+  - Platform: {os: linux}
+    Lifecycle: {run: {Script: exit 0}}
+    Artifacts: []
+`, name, service, resource)
+}
+
+// Dial connects for the rest of the test.
+func Dial(t testing.TB, options ipc.Options) *ipc.Client {
+	t.Helper()
 	client, err := ipc.Dial(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
