@@ -139,6 +139,7 @@ func (p *plant) refused(texts ...string) {
 
 // A model that does not fit the memory limit is refused with the figures, before it is parsed, by a process that lives on.
 func TestATooLargeModelIsRefused(t *testing.T) {
+	need.Long(t)
 	for name, c := range map[string]struct {
 		env, shell string
 		size       int // MiB
@@ -170,6 +171,7 @@ func TestATooLargeModelIsRefused(t *testing.T) {
 // A model that ends the process in its activation is refused after two deaths: the third would be the last that a nucleus
 // forgives.
 func TestTwoDeathsInAnActivation(t *testing.T) {
+	need.Long(t)
 	p := newPlant(t)
 	p.deliver(100 << 20)
 	attempt := filepath.Join(p.env.WorkDir, "models", "attempt.json")

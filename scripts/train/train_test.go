@@ -53,6 +53,7 @@ func table(t *testing.T) string {
 // A model that real XGBoost trains here is scored bit for bit as that XGBoost scores it, and a second training gives the
 // same bytes.
 func TestTrainedModelIsScoredAsXGBoostDoes(t *testing.T) {
+	need.Long(t)
 	data := table(t)
 	first, second := train(t, data), train(t, data)
 	for _, name := range []string{"model.ubj", "golden.csv", "report.md"} {
@@ -72,6 +73,7 @@ func TestTrainedModelIsScoredAsXGBoostDoes(t *testing.T) {
 }
 
 func TestTrainsOnTheWorkshopsData(t *testing.T) {
+	need.Long(t)
 	out := train(t, need.Shared(t, "aps/aps_train_rows_0-8999.csv.gz"))
 	checkGolden(t, out, nil)
 }
@@ -119,6 +121,7 @@ func TestTableIsCheckedFirst(t *testing.T) {
 
 // Tables as people and tools write them say the same: 40 rows, of which 20 are of class pos, of one sensor or two.
 func TestTableSpellings(t *testing.T) {
+	need.Long(t)
 	need.Tool(t, "python3", "Debian: apt-get install python3")
 	rows := func(header, neg, pos string) string {
 		return header + "\n" + strings.Repeat(neg+"\n", 20) + strings.Repeat(pos+"\n", 20)

@@ -460,6 +460,8 @@ func TestNamesAreChecked(t *testing.T) {
 		decode  func([]byte) error
 	}{
 		"alert": {map[string]any{"v": 1, "id": "a", "thing": "p"}, func(b []byte) error { _, err := event.DecodeAlert(b); return err }},
+		"label": {map[string]any{"v": 1, "id": "a", "thing": "p", "outcome": "confirmed"},
+			func(b []byte) error { _, err := event.DecodeLabel(b); return err }},
 		"prediction": {map[string]any{"v": 1, "id": "a", "thing": "p", "epoch": "e1", "seq": 1},
 			func(b []byte) error { _, err := event.DecodePrediction(b); return err }},
 		"telemetry": {map[string]any{"v": 1, "thing": "p", "epoch": "e1", "seq": 1, "ts": "2026-11-28T00:00:00Z", "values": []int{1}},
@@ -471,18 +473,20 @@ func TestNamesAreChecked(t *testing.T) {
 		of     string // the messages that have it
 		want   event.Reason
 	}{
-		{"thing", "a/b", "alert prediction telemetry", event.ReasonName},
-		{"thing", "", "alert prediction telemetry", event.ReasonName},
-		{"thing", long(129), "alert prediction telemetry", event.ReasonName},
-		{"line", "a\tb", "alert prediction telemetry", event.ReasonName},
+		{"thing", "a/b", "alert label prediction telemetry", event.ReasonName},
+		{"thing", "", "alert label prediction telemetry", event.ReasonName},
+		{"thing", long(129), "alert label prediction telemetry", event.ReasonName},
+		{"line", "a\tb", "alert label prediction telemetry", event.ReasonName},
 		{"line", long(129), "alert prediction telemetry", event.ReasonName},
 		{"line", strings.Repeat("線", 128), "alert prediction telemetry", ""},
-		{"id", "", "alert prediction", event.ReasonName},
+		{"id", "", "alert label prediction", event.ReasonName},
 		{"id", long(257), "alert prediction", event.ReasonName},
 		{"id", long(256), "alert prediction", ""},
 		{"epoch", "E 1", "prediction telemetry", event.ReasonName},
 		{"epoch", long(17), "prediction telemetry", event.ReasonName},
 		{"epoch", "", "prediction", ""}, // of a sender that does not number its rows
+		{"comment", long(1001), "label", event.ReasonOversized},
+		{"outcome", "", "label", event.ReasonMalformed},
 		{"label", long(65), "prediction", event.ReasonOversized},
 		{"missing", long(1501), "prediction", event.ReasonOversized},
 		{"model", map[string]string{"version": long(129)}, "prediction", event.ReasonOversized},

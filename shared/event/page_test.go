@@ -57,6 +57,7 @@ func TestMessagesPage(t *testing.T) {
 		"Alert":           {new(event.Alert), func(b []byte) error { _, err := event.DecodeAlert(b); return err }},
 		"Announcement":    {new(event.Announcement), taken},
 		"Model event":     {new(event.ModelEvent), func(b []byte) error { _, err := event.DecodeModelEvent(b); return err }},
+		"Label":           {new(event.Label), func(b []byte) error { _, err := event.DecodeLabel(b); return err }},
 		"Acknowledgement": {new(event.Ack), func(b []byte) error { _, err := event.DecodeAck(b); return err }},
 		"Health":          {new(event.Health), func(b []byte) error { _, err := event.DecodeHealth(b); return err }},
 		"Test alarm":      {new(event.TestAlarm), func(b []byte) error { _, err := event.DecodeTestAlarm(b); return err }},

@@ -14,6 +14,7 @@ import (
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/need"
 )
 
 // scenario is something that changes a store, for tests that stop it in the middle.
@@ -226,6 +227,7 @@ func eachStep(t *testing.T, sc scenario, try func(t *testing.T, b *bench, dir st
 // TestStopAfterEachStep stops the process after each step that it makes on disk, opens the store again, and lets it finish.
 // At every second step the process that opens it again is stopped too, after each of its steps.
 func TestStopAfterEachStep(t *testing.T) {
+	need.Long(t)
 	for _, sc := range scenarios(t) {
 		t.Run(strings.ReplaceAll(sc.name, " ", "-"), func(t *testing.T) {
 			allowed := []string{sc.before, sc.after}
@@ -285,6 +287,7 @@ func TestStopAfterEachStep(t *testing.T) {
 // TestFullDiskAtEachStep makes one step after the other fail. That is nobody's fault: nothing is put into quarantine, the
 // active model stays or is the new one, and the same process can do it again.
 func TestFullDiskAtEachStep(t *testing.T) {
+	need.Long(t)
 	for _, sc := range scenarios(t) {
 		t.Run(strings.ReplaceAll(sc.name, " ", "-"), func(t *testing.T) {
 			allowed := []string{sc.before, sc.after}

@@ -16,6 +16,7 @@ import (
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/need"
 )
 
 // TestNewerFormat has a newer release write each of the files: the store is refused, and left as it is.
@@ -160,6 +161,7 @@ func remove(t *testing.T, dir, name string) {
 // TestFlippedBits flips single bits of each state file: what is active, previous and in quarantine stays as it was, and the
 // file is whole again.
 func TestFlippedBits(t *testing.T) {
+	need.Long(t)
 	b := newBench(t)
 	b.install("1.0.0")
 	b.install("1.2.0")

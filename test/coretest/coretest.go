@@ -59,16 +59,16 @@ func Environment(t testing.TB, core *localcore.Core, name, dir string, log *slog
 	}
 }
 
-// Client connects as a client that may publish and subscribe to every local topic.
+// Client connects as a client that may publish and subscribe to every topic, local and of AWS IoT Core.
 func Client(t testing.TB, core *localcore.Core) *ipc.Client {
 	t.Helper()
-	return Dial(t, Granted(t, core, "com.edgepdm.Test", "aws.greengrass.ipc.pubsub"))
+	return Dial(t, Granted(t, core, "com.edgepdm.Test"))
 }
 
-// Granted admits a client to the core that may do all that a service of the nucleus has, and returns how it connects.
-func Granted(t testing.TB, core *localcore.Core, name, service string) ipc.Options {
+// Granted admits such a client under another name, and returns how it connects.
+func Granted(t testing.TB, core *localcore.Core, name string) ipc.Options {
 	t.Helper()
-	env := external(t, core, name, []byte(Recipe(name, service, "*")))
+	env := external(t, core, name, []byte(Recipe(name, "*")))
 	options, err := ipc.FromEnvironment(func(name string) string { return env[name] })
 	if err != nil {
 		t.Fatal(err)
@@ -76,21 +76,24 @@ func Granted(t testing.TB, core *localcore.Core, name, service string) ipc.Optio
 	return options
 }
 
-// Recipe is that of a component which runs nothing, and may do all that a service has with a resource.
-func Recipe(name, service, resource string) string {
+// Recipe is that of a component which runs nothing, and may publish and subscribe to the topics of a resource, local and of
+// AWS IoT Core.
+func Recipe(name, topics string) string {
 	return fmt.Sprintf(`RecipeFormatVersion: "2020-01-25"
-ComponentName: %s
+ComponentName: %[1]s
 ComponentVersion: 0.0.1
 ComponentConfiguration:
   DefaultConfiguration:
     accessControl:
-      %s:
-        all: {operations: ["*"], resources: [%q]}
+      aws.greengrass.ipc.pubsub:
+        all: {operations: ["*"], resources: [%[2]q]}
+      aws.greengrass.ipc.mqttproxy:
+        cloud: {operations: ["*"], resources: [%[2]q]}
 Manifests:
   - Platform: {os: linux}
     Lifecycle: {run: {Script: exit 0}}
     Artifacts: []
-`, name, service, resource)
+`, name, topics)
 }
 
 // Dial connects for the rest of the test.

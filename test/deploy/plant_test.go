@@ -50,7 +50,7 @@ func newPlant(t *testing.T, stage string, mode localcore.Mode, set ...func(*loca
 			t.Cleanup(func() { printLogs(t, o.Root) }) // when the core is closed
 		},
 	})
-	p.observer = coretest.Granted(t, p.Core, "com.edgepdm.TestObserver", "aws.greengrass.ipc.pubsub")
+	p.observer = coretest.Granted(t, p.Core, "com.edgepdm.TestObserver")
 	p.listen()
 	return p
 }

@@ -3,7 +3,6 @@ package alarms
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"edgepdm/shared/event"
 )
@@ -62,43 +61,7 @@ func noDataText(p *event.Prediction) string {
 // earliestYear is before any year this program runs in: an earlier time is that of a clock that was not set.
 const earliestYear = 2020
 
-// text is what is spoken of an alert. Of one that ends it tells how long it lasted, unless the clock was set meanwhile.
-func text(a event.Alert, now time.Time) string {
-	place := where(a.Thing, a.Line)
-	if a.Fault == event.FaultEngineDown {
-		place = "The inference engine of " + place
-	}
-	if a.State == event.AlarmNormal {
-		if a.Since.Year() < earliestYear || a.Since.After(now) {
-			return fmt.Sprintf("%s is back to normal.", place)
-		}
-		return fmt.Sprintf("%s is back to normal after %s.", place, spokenDuration(now.Sub(a.Since)))
-	}
-	switch a.Fault {
-	case event.FaultMachine:
-		return fmt.Sprintf("Fault found on %s. Immediate attention required.", place)
-	case event.FaultSilence:
-		return fmt.Sprintf("No data from %s. Check its sensors and their connection.", place)
-	case event.FaultTest:
-		return fmt.Sprintf("This is a test alarm of %s. No action is required.", place)
-	default:
-		return fmt.Sprintf("Alarm %s on %s.", spoken(string(a.Fault)), place)
-	}
-}
-
-func spokenDuration(d time.Duration) string {
-	count := func(n int, unit string) string {
-		if n == 1 {
-			return "1 " + unit
-		}
-		return fmt.Sprintf("%d %ss", n, unit)
-	}
-	switch {
-	case d < 2*time.Minute:
-		return count(max(int(d.Seconds()), 1), "second")
-	case d < 2*time.Hour:
-		return count(int(d.Minutes()), "minute")
-	default:
-		return count(int(d.Hours()), "hour")
-	}
+// testText is what is spoken of a test.
+func testText(thing, line string) string {
+	return fmt.Sprintf("This is a test alarm of %s. No action is required.", where(thing, line))
 }

@@ -34,9 +34,7 @@ type thing struct {
 	line      string
 	simulated bool
 	absence   absence // of predictions
-	vote      vote
-	blind     vote   // on rows that have no data to judge by
-	epoch     string // of the last prediction that voted
+	epoch     string  // of the last prediction that voted
 }
 
 const watchFormat = 1

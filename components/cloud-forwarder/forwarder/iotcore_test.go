@@ -8,15 +8,13 @@ import (
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
-	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
 )
 
-// subscribeToIoTCore makes r.iot hear what the nucleus publishes to IoT Core: a component with the grant for it.
+// subscribeToIoTCore makes r.iot hear what the nucleus publishes to IoT Core.
 func (r *rig) subscribeToIoTCore() {
 	r.t.Helper()
-	client := coretest.Dial(r.t, coretest.Granted(r.t, r.core, "com.edgepdm.Cloud", "aws.greengrass.ipc.mqttproxy"))
-	sub, err := client.SubscribeToIoTCore(r.t.Context(), ipc.SubscribeToIoTCoreRequest{TopicName: "edgepdm/#", QoS: ipc.AtLeastOnce})
+	sub, err := r.client.SubscribeToIoTCore(r.t.Context(), ipc.SubscribeToIoTCoreRequest{TopicName: "edgepdm/#", QoS: ipc.AtLeastOnce})
 	if err != nil {
 		r.t.Fatal(err)
 	}

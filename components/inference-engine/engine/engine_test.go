@@ -21,6 +21,7 @@ import (
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/need"
 )
 
 const (
@@ -243,6 +244,7 @@ func TestGapsAreCountedAcrossRestarts(t *testing.T) {
 
 // A model that cannot be used is refused with a reason; a better configuration brings the engine to work.
 func TestUnusableModelsAreRefused(t *testing.T) {
+	need.Long(t)
 	whole, err := os.ReadFile(shippedModel)
 	if err != nil {
 		t.Fatal(err)

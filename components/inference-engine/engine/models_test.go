@@ -19,6 +19,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/test/coretest"
+	"edgepdm/test/need"
 )
 
 // publisher makes signed deliveries of the shipped model, under other versions, and puts them into the engine's inbox.
@@ -125,6 +126,7 @@ func (r *rig) modelEvent(step event.ModelStep) event.ModelEvent {
 // M3, M6, M7, M8: a signed model takes over between two rows; what is bad is refused and the old one stays; an operator
 // rolls back.
 func TestModelsAreDeliveredRefusedAndRolledBack(t *testing.T) {
+	need.Long(t)
 	r := newRig(t)
 	p := newPublisher(r)
 	r.start(shippedModel)
@@ -196,6 +198,7 @@ func TestModelsAreDeliveredRefusedAndRolledBack(t *testing.T) {
 
 // The active model that is delivered again, in the same envelope or signed once more, is nothing at all.
 func TestTheActiveModelDeliveredAgain(t *testing.T) {
+	need.Long(t)
 	r := newRig(t)
 	p := newPublisher(r)
 	r.start(shippedModel)
@@ -313,6 +316,7 @@ func TestASecondRunOfAProcess(t *testing.T) {
 
 // The detail of an event, and what the store remembers, end between two characters.
 func TestDetailsAreCutBetweenCharacters(t *testing.T) {
+	need.Long(t)
 	r := newRig(t)
 	p := newPublisher(r)
 	r.start(shippedModel)

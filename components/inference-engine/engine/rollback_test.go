@@ -10,6 +10,7 @@ import (
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/shared/event"
 	"edgepdm/test/coretest"
+	"edgepdm/test/need"
 )
 
 // stoppedModel was trained with early stopping: one tree of two over a feature, with the golden rows that its leaves give.
@@ -37,6 +38,7 @@ func (p *publisher) deliverStopped(version string) {
 // A roll-back to a model that cannot be used is none: nothing is announced or counted, the active one scores on, also after
 // a restart, and the operator hears why. So for the automatic one, which the health messages tell.
 func TestNoRollbackToAModelThatCannotBeUsed(t *testing.T) {
+	need.Long(t)
 	r := newRig(t)
 	p := newPublisher(r)
 	r.start(shippedModel)

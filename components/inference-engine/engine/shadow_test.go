@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/shadow"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/need"
 )
 
 // Each thing's latest prediction is the reported state of its shadow, with the grant that the README shows.
@@ -67,6 +68,7 @@ func TestPredictionsGoToShadows(t *testing.T) {
 
 // Where there are no shadows the state says so, as long as there is no worse; predictions are published all the same.
 func TestWithoutShadowsPredictionsArePublished(t *testing.T) {
+	need.Long(t)
 	r := newRig(t, func(o *localcore.Options) { o.Mode = localcore.Lite })
 	coretest.Configure(t, r.core, engineName, map[string]any{"predictionShadow": "prediction", "model": "/no/such/file"})
 	r.start(shippedModel)

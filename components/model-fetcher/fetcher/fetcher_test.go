@@ -18,6 +18,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/wait"
+	"edgepdm/test/need"
 )
 
 func TestAModelIsDeliveredOnce(t *testing.T) {
@@ -83,6 +84,7 @@ func TestAModelIsDeliveredOnce(t *testing.T) {
 }
 
 func TestWhatIsNotAcceptableIsRefusedOnce(t *testing.T) {
+	need.Long(t)
 	r := newRig(t)
 	r.configure(map[string]any{"maxBytes": 2 * mega})
 	other, err := envelope.GenerateKey(nil)

@@ -16,6 +16,7 @@ import (
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/test/need"
 )
 
 func TestACutUplinkCostsNoByteTwice(t *testing.T) {
@@ -170,6 +171,7 @@ func TestAManifestThatIsReplacedInTheMiddle(t *testing.T) {
 
 // 50 MB over a line that drops every 3 MB, and every 2 seconds.
 func TestALargeModelOverABadLine(t *testing.T) {
+	need.Long(t)
 	r := newRig(t)
 	archive := noise(t, 1, 50*mega)
 	envelope := r.publish(manifest("1.0.0", archive), archive, r.key)

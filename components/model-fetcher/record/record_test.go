@@ -14,11 +14,13 @@ import (
 
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
+	"edgepdm/test/need"
 )
 
 // A record with one flipped bit has what was written, or is set aside, told for a day, and begun again: no person has to
 // remove it. That of a version before seals is read without one; then a flip within a text may pass.
 func TestARecordWithAFlippedBit(t *testing.T) {
+	need.Long(t)
 	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	last := event.ModelEvent{V: 1, ID: "model-1", Event: event.ModelDelivered, Name: "compressor", Version: "1.2.0", TS: now}
 	written := Record{

@@ -199,7 +199,7 @@ func build(t testing.TB, pkg string) string {
 func startCore(t testing.TB) []string {
 	dir := t.TempDir()
 	root, file := filepath.Join(dir, "root"), filepath.Join(dir, "recipe.yaml")
-	if err := os.WriteFile(file, []byte(coretest.Recipe("com.edgepdm.Bench", "aws.greengrass.ipc.pubsub", "bench/*")), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(coretest.Recipe("com.edgepdm.Bench", "bench/*")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	start(t, build(t, "./test/localcore/cmd/localcore"), "-root", root, "-external", "com.edgepdm.Bench="+file)
