@@ -76,6 +76,7 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 			return fmt.Errorf("subscribe to %s: %w", event.FilterHealth, err)
 		}
 	}
+	rt.Conditions().Expect(event.CodeCloudAccess, placeAWS)
 	rt.SetState(event.StateOK, "")
 
 	group, work := errgroup.WithContext(ctx)
