@@ -44,14 +44,11 @@ type plant struct {
 	key     ed25519.PrivateKey
 	inbox   inbox.Inbox
 	events  *ipc.Subscription[ipc.TopicMessage]
-	health  *ipc.Subscription[ipc.TopicMessage]
+	health  *coretest.Health
 }
 
 func newPlant(t *testing.T) *plant {
-	p := &plant{t: t, program: filepath.Join(t.TempDir(), "inference-engine"), inbox: inbox.Inbox{Dir: filepath.Join(t.TempDir(), "inbox")}}
-	if out, err := exec.Command(need.Tool(t, "go", "https://go.dev/dl"), "build", "-o", p.program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	p := &plant{t: t, program: coretest.Build(t), inbox: inbox.Inbox{Dir: filepath.Join(t.TempDir(), "inbox")}}
 	core := coretest.Start(t)
 	p.env = coretest.Environment(t, core, event.InferenceEngine, "inference-engine", slog.New(slog.DiscardHandler))
 	var err error
@@ -65,12 +62,7 @@ func newPlant(t *testing.T) *plant {
 		"inbox": p.inbox.Dir, "publicKeys": []any{base64.StdEncoding.EncodeToString(p.key.Public().(ed25519.PublicKey))}, "healthInterval": "100ms",
 	})
 	client := coretest.Client(t, core)
-	if p.events, err = client.Subscribe(t.Context(), event.FilterModel, ""); err != nil {
-		t.Fatal(err)
-	}
-	if p.health, err = client.Subscribe(t.Context(), event.FilterHealth, ""); err != nil {
-		t.Fatal(err)
-	}
+	p.events, p.health = coretest.Subscribe(t, client, event.FilterModel), coretest.HealthOf(t, client, event.InferenceEngine)
 	return p
 }
 
@@ -81,20 +73,7 @@ func (p *plant) start(env ...string) *exec.Cmd {
 	if p.shell != "" {
 		line = append([]string{"/bin/bash", "-c", p.shell + ` && exec "$@"`, "bash"}, line...)
 	}
-	c := exec.Command(line[0], line[1:]...)
-	c.Dir, c.Stderr = p.env.WorkDir, os.Stderr
-	c.Env = env
-	for _, v := range []string{"SVCUID", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT"} {
-		c.Env = append(c.Env, v+"="+p.env.Getenv(v))
-	}
-	if err := c.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	p.t.Cleanup(func() {
-		_ = c.Process.Kill()
-		_ = c.Wait()
-	})
-	return c
+	return coretest.StartProgram(p.t, p.env, env, line...)
 }
 
 // deliver delivers a signed model that white space makes so large.
@@ -153,17 +132,9 @@ func (p *plant) refused(texts ...string) {
 	case <-timeout:
 		p.t.Fatal("no refusal")
 	}
-	for {
-		select {
-		case m := <-p.health.Events():
-			h, err := event.DecodeHealth(m.Payload)
-			if err == nil && h.State == event.StateOK && h.Model != nil && h.Model.Version != "9.0.0" && h.Counters[engine.CounterModelsRejected] == 1 {
-				return
-			}
-		case <-timeout:
-			p.t.Fatal("the engine does not work on")
-		}
-	}
+	p.health.Await("an engine that works on", func(h event.Health) bool {
+		return h.State == event.StateOK && h.Model != nil && h.Model.Version != "9.0.0" && h.Counters[engine.CounterModelsRejected] == 1
+	})
 }
 
 // A model that does not fit the memory limit is refused with the figures, before it is parsed, by a process that lives on.
@@ -234,17 +205,7 @@ func TestALoweredLimit(t *testing.T) {
 	p := newPlant(t)
 	await := func(what string, wanted func(event.Health) bool) {
 		t.Helper()
-		timeout := time.After(time.Minute)
-		for {
-			select {
-			case m := <-p.health.Events():
-				if h, err := event.DecodeHealth(m.Payload); err == nil && h.Model != nil && wanted(h) {
-					return
-				}
-			case <-timeout:
-				t.Fatal("not seen: " + what)
-			}
-		}
+		p.health.Await(what, func(h event.Health) bool { return h.Model != nil && wanted(h) })
 	}
 	stop := func(c *exec.Cmd) {
 		t.Helper()

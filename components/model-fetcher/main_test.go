@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
@@ -24,12 +23,9 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/test/cloudtest"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
-	"edgepdm/test/need"
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 const (
@@ -40,11 +36,8 @@ const (
 
 // The program itself, as a nucleus starts it, is killed in the middle of a download, and goes on when it is started again.
 func TestTheProgramSurvivesAKill(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "model-fetcher")
-	if out, err := exec.Command(need.Tool(t, "go", "https://go.dev/dl"), "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	cloud := startCloud(t)
+	program := coretest.Build(t)
+	cloud := cloudtest.Start(t)
 	ends := cloud.Endpoints()
 	key, err := envelope.GenerateKey(nil)
 	if err != nil {
@@ -63,27 +56,13 @@ func TestTheProgramSurvivesAKill(t *testing.T) {
 		"bucket": ends.Bucket, "publicKeys": []any{base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))},
 		"endpoints": map[string]any{"s3": "http://" + line.address},
 	})
-	events, err := coretest.Client(t, core).Subscribe(t.Context(), event.ModelTopic(event.ModelDelivered), "")
-	if err != nil {
-		t.Fatal(err)
+	events := coretest.Subscribe(t, coretest.Client(t, core), event.ModelTopic(event.ModelDelivered))
+	coretest.Setenv(&env, cloudtest.Environment(cloud))
+	var more []string
+	for name, value := range cloudtest.Environment(cloud) {
+		more = append(more, name+"="+value)
 	}
-	start := func() *exec.Cmd {
-		c := exec.Command(program)
-		c.Dir = env.WorkDir
-		for _, v := range []string{"SVCUID", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT"} {
-			c.Env = append(c.Env, v+"="+env.Getenv(v))
-		}
-		c.Env = append(c.Env, "AWS_REGION="+ends.Region, "AWS_CONTAINER_CREDENTIALS_FULL_URI="+ends.TokenExchange, "AWS_CONTAINER_AUTHORIZATION_TOKEN=token")
-		c.Stdout, c.Stderr = os.Stdout, os.Stderr
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = c.Process.Kill()
-			_ = c.Wait()
-		})
-		return c
-	}
+	start := func() *exec.Cmd { return coretest.StartProgram(t, env, more, program) }
 	first := start()
 	box := inbox.Inbox{Dir: filepath.Join(env.WorkDir, "inbox")}
 	at := awaitBytes(t, box, 8*mega)
@@ -116,25 +95,6 @@ func TestTheProgramSurvivesAKill(t *testing.T) {
 	}
 }
 
-func startCloud(t *testing.T) *localcloud.Cloud {
-	t.Helper()
-	cloud, err := localcloud.New(localcloud.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cloud.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := cloud.Close(ctx); err != nil {
-			t.Errorf("close cloud: %v", err)
-		}
-	})
-	return cloud
-}
-
 // publish uploads a signed model, past the line.
 func publish(t *testing.T, cloud *localcloud.Cloud, key ed25519.PrivateKey, archive []byte) {
 	t.Helper()
@@ -151,17 +111,8 @@ func publish(t *testing.T, cloud *localcloud.Cloud, key ed25519.PrivateKey, arch
 	if err != nil {
 		t.Fatal(err)
 	}
-	ends := cloud.InternalEndpoints()
-	client := s3.New(s3.Options{
-		Region: ends.Region, BaseEndpoint: &ends.S3, UsePathStyle: true,
-		Credentials: credentials.StaticCredentialsProvider{Value: cloud.Credentials()},
-	})
-	for object, content := range map[string][]byte{"1.0.0/" + inbox.ArchiveFile: archive, envelope.EnvelopeFile: sealed} {
-		in := &s3.PutObjectInput{Bucket: &ends.Bucket, Key: aws.String(fetcher.Default().Prefix + "/" + object), Body: bytes.NewReader(content)}
-		if _, err := client.PutObject(t.Context(), in); err != nil {
-			t.Fatal(err)
-		}
-	}
+	cloudtest.Put(t, cloud, archive, fetcher.Default().Prefix, "1.0.0", inbox.ArchiveFile)
+	cloudtest.Put(t, cloud, sealed, fetcher.Default().Prefix, envelope.EnvelopeFile)
 }
 
 // awaitBytes waits until so many bytes of the download are on disk, and returns how many are.

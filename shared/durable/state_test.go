@@ -157,3 +157,21 @@ func TestDamageIsToldThoughTheClockIsSetLater(t *testing.T) {
 		t.Error("the time of the damage has no monotonic reading")
 	}
 }
+
+// A file of a version that wrote no number is taken over where the State says so; one with the number 0 is damaged all the same.
+func TestStateWithoutANumber(t *testing.T) {
+	for text, good := range map[string]bool{
+		`{"name":"a"}`:                         true,
+		string(Seal([]byte(`{"name":"a"}`))):   true,
+		`{"format":0,"name":"a"}`:              false,
+		`{"name":"a","sum":"00000000"}`:        false,
+		string(Seal([]byte(`{"name":["a"]}`))): false,
+	} {
+		s := newState(t)
+		s.Bare = true
+		put(t, s.Path, text)
+		if v, err := s.Load(); (err == nil) != good || v.Name != map[bool]string{true: "a"}[good] {
+			t.Errorf("%s: %+v, %v", text, v, err)
+		}
+	}
+}

@@ -1,37 +1,25 @@
 package conformance_test
 
 import (
-	"context"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"edgepdm/shared/ipc"
 	"edgepdm/test/conformance"
+	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
 )
 
 // startCore starts an embedded core that admits the suite with the recipe that ships, and says how to connect.
 func startCore(t *testing.T, options localcore.Options) (*localcore.Core, ipc.Options) {
 	t.Helper()
-	options.Root, options.ThingName = t.TempDir(), "conformance-core"
-	core, err := localcore.New(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := core.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := core.Close(ctx); err != nil {
-			t.Errorf("close core: %v", err)
-		}
+	core := coretest.Start(t, func(o *localcore.Options) {
+		options.Root, options.ThingName, options.Logger = o.Root, "conformance-core", o.Logger
+		*o = options
 	})
 	env, err := core.AddExternal("com.edgepdm.Conformance", "recipe.yaml")
 	if err != nil {

@@ -5,6 +5,7 @@ package coretest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -61,26 +62,43 @@ func Environment(t testing.TB, core *localcore.Core, name, dir string, log *slog
 // Client connects as a client that may publish and subscribe to every topic, local and of AWS IoT Core.
 func Client(t testing.TB, core *localcore.Core) *ipc.Client {
 	t.Helper()
-	env := external(t, core, "com.edgepdm.Test", []byte(`
-RecipeFormatVersion: "2020-01-25"
-ComponentName: com.edgepdm.Test
+	return Dial(t, Granted(t, core, "com.edgepdm.Test"))
+}
+
+// Granted admits such a client under another name, and returns how it connects.
+func Granted(t testing.TB, core *localcore.Core, name string) ipc.Options {
+	t.Helper()
+	env := external(t, core, name, []byte(Recipe(name, "*")))
+	options, err := ipc.FromEnvironment(func(name string) string { return env[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return options
+}
+
+// Recipe is that of a component which runs nothing, and may publish and subscribe to the topics of a resource, local and of
+// AWS IoT Core.
+func Recipe(name, topics string) string {
+	return fmt.Sprintf(`RecipeFormatVersion: "2020-01-25"
+ComponentName: %[1]s
 ComponentVersion: 0.0.1
 ComponentConfiguration:
   DefaultConfiguration:
     accessControl:
       aws.greengrass.ipc.pubsub:
-        all: {operations: ["*"], resources: ["*"]}
+        all: {operations: ["*"], resources: [%[2]q]}
       aws.greengrass.ipc.mqttproxy:
-        cloud: {operations: ["*"], resources: ["*"]}
+        cloud: {operations: ["*"], resources: [%[2]q]}
 Manifests:
   - Platform: {os: linux}
     Lifecycle: {run: {Script: exit 0}}
     Artifacts: []
-`))
-	options, err := ipc.FromEnvironment(func(name string) string { return env[name] })
-	if err != nil {
-		t.Fatal(err)
-	}
+`, name, topics)
+}
+
+// Dial connects for the rest of the test.
+func Dial(t testing.TB, options ipc.Options) *ipc.Client {
+	t.Helper()
 	client, err := ipc.Dial(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)

@@ -69,16 +69,16 @@ func TestStagedTreeOnTheDevice(t *testing.T) {
 			if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
 				t.Fatal(err)
 			}
-			for _, c := range p.core.Components() {
+			for _, c := range p.Core.Components() {
 				want := localcore.StateRunning
 				if c.Name == event.Suite {
 					want = localcore.StateFinished
 				}
-				if err := p.core.WaitState(t.Context(), c.Name, want); err != nil {
+				if err := p.Core.WaitState(t.Context(), c.Name, want); err != nil {
 					t.Errorf("%s: %v", c.Name, err)
 				}
 			}
-			p.publishModel("2.0.0")
+			p.PublishModel("2.0.0")
 			p.await("the delivered model scores", func() bool { return p.prediction.Model.Version == "2.0.0" })
 			p.await("an alarm of each machine is on the forwarder's disk", func() bool {
 				return len(p.alarms()) == 3 && !slices.ContainsFunc(p.alarms(), func(id string) bool { return !p.accepted[id] })
@@ -86,20 +86,20 @@ func TestStagedTreeOnTheDevice(t *testing.T) {
 			changeConfiguration(t, p, 0.8, false, false)
 			changeConfiguration(t, p, 0.75, true, m.restarts)
 			refuseBadConfiguration(t, p, m.rejects)
-			p.cloud.SetUplink(false)
+			p.Cloud.SetUplink(false)
 			p.await("predictions wait on disk", func() bool { return p.health[event.CloudForwarder].Waiting() >= 50 })
 			for _, version := range []string{"1.1.0", "1.0.0"} {
 				bringTo(t, p, trees[version], version)
 			}
-			p.cloud.SetUplink(true)
+			p.Cloud.SetUplink(true)
 			p.mu.Lock()
 			accepted := slices.Collect(maps.Keys(p.accepted))
 			p.mu.Unlock()
 			p.await("all that was accepted is in the cloud", func() bool {
-				arrived := p.cloud.Journal().IDs(localcloud.KindIoT)
+				arrived := p.Cloud.Journal().IDs(localcloud.KindIoT)
 				return !slices.ContainsFunc(accepted, func(id string) bool { return arrived[id] == 0 })
 			})
-			if d := p.core.Denials(); len(d) != 0 {
+			if d := p.Core.Denials(); len(d) != 0 {
 				t.Errorf("requests that no recipe grants: %v", d)
 			}
 		})
@@ -140,7 +140,7 @@ func refuseBadConfiguration(t *testing.T, p *plant, rejects bool) {
 	seen, run := p.prediction.Seq, p.health[event.InferenceEngine].Run
 	p.mu.Unlock()
 	p.await("the last good configuration stays in force", func() bool { return p.prediction.Seq > seen+2 && p.prediction.Threshold == 0.75 })
-	if err := p.core.RestartComponent(t.Context(), event.InferenceEngine); err != nil {
+	if err := p.Core.RestartComponent(t.Context(), event.InferenceEngine); err != nil {
 		t.Fatal(err)
 	}
 	p.await("the engine runs again", func() bool { return p.health[event.InferenceEngine].Run != run })
@@ -199,11 +199,11 @@ func TestFilesOfANewerVersion(t *testing.T) {
 	if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
 		t.Fatal(err)
 	}
-	p.publishModel("2.0.0")
+	p.PublishModel("2.0.0")
 	p.await("the delivered model scores", func() bool { return p.prediction.Model.Version == "2.0.0" })
 	p.await("there are alarms", func() bool { return len(p.alarms()) > 0 })
 	for _, name := range projects {
-		if err := p.core.StopComponent(t.Context(), name); err != nil {
+		if err := p.Core.StopComponent(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -212,7 +212,7 @@ func TestFilesOfANewerVersion(t *testing.T) {
 		t.Fatalf("only %d files have a format", len(newer))
 	}
 	for _, name := range projects {
-		if err := p.core.RestartComponent(t.Context(), name); err != nil {
+		if err := p.Core.RestartComponent(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -223,7 +223,7 @@ func TestFilesOfANewerVersion(t *testing.T) {
 			return h.State == event.StateDegraded && strings.Contains(h.Detail, "format 9")
 		})
 	}
-	for _, c := range p.core.Components() {
+	for _, c := range p.Core.Components() {
 		if c.Name != event.Suite && (c.State != localcore.StateRunning || c.Restarts != 1) {
 			t.Errorf("%s is %s after %d restarts", c.Name, c.State, c.Restarts)
 		}
@@ -237,14 +237,14 @@ func TestFilesOfANewerVersion(t *testing.T) {
 
 // makeNewer raises the format in all files that have one in text, and returns them with their content.
 func (p *plant) makeNewer() map[string]string {
-	p.t.Helper()
+	p.T.Helper()
 	files := make(map[string]string)
 	format := regexp.MustCompile(`"format": ?1\b`)
-	err := filepath.WalkDir(filepath.Join(p.root, "work"), func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(p.Root, "work"), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(path) == ".ubj" {
 			return err
 		}
-		text := read(p.t, path)
+		text := read(p.T, path)
 		if !format.Match(text) {
 			return nil
 		}
@@ -260,7 +260,7 @@ func (p *plant) makeNewer() map[string]string {
 		return os.WriteFile(path, []byte(files[path]), 0o600)
 	})
 	if err != nil {
-		p.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 	return files
 }
@@ -283,7 +283,7 @@ func TestDockerConfigurationIsADeployment(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range projects {
-		want, ok := p.core.Configuration(name)
+		want, ok := p.Core.Configuration(name)
 		got := rendered.Services[name].Configuration
 		if !ok || len(got) != len(want) || len(want) > 0 && !reflect.DeepEqual(plain(t, got), plain(t, want)) {
 			t.Errorf("%s: configuration\n%v, of a deployment\n%v", name, got, want)

@@ -89,7 +89,7 @@ func TestStateOfTheOldVersion(t *testing.T) {
 		return p.prediction.Model.Version == facts.Model && p.prediction.Threshold == facts.Threshold
 	})
 	p.await("what waited is in the cloud", func() bool {
-		arrived := p.cloud.Journal().IDs(localcloud.KindIoT)
+		arrived := p.Cloud.Journal().IDs(localcloud.KindIoT)
 		return !slices.ContainsFunc(facts.Waiting, func(id string) bool { return arrived[id] == 0 })
 	})
 	p.await("enough rows were seen to raise the alarms again", func() bool {
@@ -110,10 +110,10 @@ func TestStateOfTheOldVersion(t *testing.T) {
 			}
 		}
 	}
-	if _, err := os.Stat(filepath.Join(p.root, "work", event.InferenceEngine, "models", "versions", facts.Previous)); err != nil {
+	if _, err := os.Stat(filepath.Join(p.Root, "work", event.InferenceEngine, "models", "versions", facts.Previous)); err != nil {
 		t.Errorf("the model before the one in use: %v", err)
 	}
-	err := filepath.WalkDir(filepath.Join(p.root, "work"), func(path string, _ fs.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(p.Root, "work"), func(path string, _ fs.DirEntry, err error) error {
 		if strings.Contains(filepath.Base(path), ".damaged-") {
 			t.Errorf("%s was set aside", path)
 		}

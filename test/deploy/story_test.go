@@ -28,7 +28,7 @@ func TestSuiteBringsItsDependencies(t *testing.T) {
 				t.Fatal(err)
 			}
 			var there []string
-			for _, c := range p.core.Components() {
+			for _, c := range p.Core.Components() {
 				there = append(there, c.Name)
 				if c.Version != "1.0.0" {
 					t.Errorf("%s %s is there", c.Name, c.Version)
@@ -57,7 +57,7 @@ func TestSuiteBringsItsDependencies(t *testing.T) {
 
 // silence is the alarm manager's, as it is configured.
 func (p *plant) silence() any {
-	configuration, _ := p.core.Configuration(event.AlarmManager)
+	configuration, _ := p.Core.Configuration(event.AlarmManager)
 	return configuration["silence"]
 }
 
@@ -88,7 +88,7 @@ func TestSecondDeploymentOnLite(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.await("the engine runs in the new version", func() bool { return p.health[event.InferenceEngine].Version == "1.1.0" })
-	old := filepath.Join(p.root, "packages", "artifacts", event.InferenceEngine, "1.0.0")
+	old := filepath.Join(p.Root, "packages", "artifacts", event.InferenceEngine, "1.0.0")
 	if _, err := os.Stat(old); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%s: %v", old, err)
 	}
@@ -119,10 +119,10 @@ func TestOfflineCore(t *testing.T) {
 
 // no component was started again.
 func (p *plant) checkStarts() {
-	p.t.Helper()
-	for _, c := range p.core.Components() {
+	p.T.Helper()
+	for _, c := range p.Core.Components() {
 		if c.Name != event.Suite && (c.State != localcore.StateRunning || c.Restarts != 0) {
-			p.t.Errorf("%s is %s after %d restarts", c.Name, c.State, c.Restarts)
+			p.T.Errorf("%s is %s after %d restarts", c.Name, c.State, c.Restarts)
 		}
 	}
 }
@@ -142,7 +142,7 @@ func TestDaemonsOfLiteCrash(t *testing.T) {
 		p.await("rows are scored after "+after, func() bool { return p.prediction.Seq > seen+5 })
 	}
 	scored("the start")
-	if err := p.core.KillPubSub(); err != nil {
+	if err := p.Core.KillPubSub(); err != nil {
 		t.Fatal(err)
 	}
 	p.listen()
@@ -151,7 +151,7 @@ func TestDaemonsOfLiteCrash(t *testing.T) {
 	})
 	scored("a crash of ggpubsubd")
 	for range 3 { // more often than systemd starts a component again
-		if err := p.core.KillIPC(); err != nil {
+		if err := p.Core.KillIPC(); err != nil {
 			t.Fatal(err)
 		}
 		p.observer.AuthToken, p.observer.ComponentName = "", "com.edgepdm.TestObserver"
@@ -169,7 +169,7 @@ func TestNoCredentials(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
 			p := newPlant(t, tree, m.mode)
-			p.cloud.RefuseCredentials(403)
+			p.Cloud.RefuseCredentials(403)
 			if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
 				t.Fatal(err)
 			}
@@ -179,9 +179,9 @@ func TestNoCredentials(t *testing.T) {
 				return h.Waiting() >= 20 && h.Uplink == event.UplinkDown && told
 			})
 			p.checkStarts()
-			p.cloud.RefuseCredentials(0)
+			p.Cloud.RefuseCredentials(0)
 			p.await("all that waited is in the cloud", func() bool {
-				arrived := p.cloud.Journal().IDs(localcloud.KindIoT)
+				arrived := p.Cloud.Journal().IDs(localcloud.KindIoT)
 				return len(p.accepted) >= 20 && !slices.ContainsFunc(slices.Collect(maps.Keys(p.accepted)), func(id string) bool { return arrived[id] == 0 })
 			})
 			p.checkStarts()
@@ -207,7 +207,7 @@ func TestHotDeploymentOnClassic(t *testing.T) {
 	if p.pid(event.InferenceEngine) != before {
 		t.Error("the engine was started again")
 	}
-	files, err := filepath.Glob(filepath.Join(p.root, "packages", "artifacts", event.InferenceEngine, "1.0.0", "*"))
+	files, err := filepath.Glob(filepath.Join(p.Root, "packages", "artifacts", event.InferenceEngine, "1.0.0", "*"))
 	if err != nil || len(files) < 2 {
 		t.Fatalf("artifacts %v, %v", files, err)
 	}
@@ -216,10 +216,10 @@ func TestHotDeploymentOnClassic(t *testing.T) {
 			t.Errorf("%s can be read: %v, %v", file, info, err)
 		}
 	}
-	if text := string(read(t, filepath.Join(p.root, "logs", event.InferenceEngine+".log"))); strings.Contains(text, "level=ERROR") {
+	if text := string(read(t, filepath.Join(p.Root, "logs", event.InferenceEngine+".log"))); strings.Contains(text, "level=ERROR") {
 		t.Errorf("the engine tells an error:\n%s", text)
 	}
-	if err := p.core.RestartComponent(t.Context(), event.InferenceEngine); err != nil {
+	if err := p.Core.RestartComponent(t.Context(), event.InferenceEngine); err != nil {
 		t.Fatal(err)
 	}
 	p.await("the engine runs after its next start", func() bool {

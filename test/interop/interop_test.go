@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"edgepdm/test/coretest"
 	"edgepdm/test/interop/official"
 	"edgepdm/test/localcore"
 )
@@ -81,22 +82,10 @@ func (p peer) script(ctx context.Context, t *testing.T, env map[string]string, n
 // newCore starts a core; the test's cleanup stops it.
 func newCore(t *testing.T, options localcore.Options) *localcore.Core {
 	t.Helper()
-	options.Root, options.ThingName = t.TempDir(), thing
-	core, err := localcore.New(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := core.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := core.Close(ctx); err != nil {
-			t.Errorf("close core: %v", err)
-		}
+	return coretest.Start(t, func(o *localcore.Options) {
+		options.Root, options.ThingName, options.Logger = o.Root, thing, o.Logger
+		*o = options
 	})
-	return core
 }
 
 // startCore starts a core that admits the components by these names, and returns the environment of each.

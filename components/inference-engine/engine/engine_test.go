@@ -35,7 +35,7 @@ type rig struct {
 	core        *localcore.Core
 	env         component.Environment
 	client      *ipc.Client
-	health      *ipc.Subscription[ipc.TopicMessage]
+	health      *coretest.Health
 	predictions *ipc.Subscription[ipc.TopicMessage]
 	events      *ipc.Subscription[ipc.TopicMessage] // of models
 	heard       map[string]bool                     // ids of events
@@ -49,16 +49,8 @@ func newRig(t *testing.T, set ...func(*localcore.Options)) *rig {
 		env: coretest.Environment(t, core, engineName, "inference-engine", slog.New(slog.DiscardHandler)),
 	}
 	coretest.Configure(t, core, engineName, map[string]any{"healthInterval": "100ms"})
-	var err error
-	if r.health, err = r.client.Subscribe(t.Context(), event.FilterHealth, ""); err != nil {
-		t.Fatal(err)
-	}
-	if r.events, err = r.client.Subscribe(t.Context(), event.FilterModel, ""); err != nil {
-		t.Fatal(err)
-	}
-	if r.predictions, err = r.client.Subscribe(t.Context(), event.FilterPrediction, ""); err != nil {
-		t.Fatal(err)
-	}
+	r.health = coretest.HealthOf(t, r.client, engineName)
+	r.events, r.predictions = coretest.Subscribe(t, r.client, event.FilterModel), coretest.Subscribe(t, r.client, event.FilterPrediction)
 	return r
 }
 
@@ -69,42 +61,13 @@ func (r *rig) start(model string) {
 
 // startRun does that with another Run.
 func (r *rig) startRun(run func(context.Context, *component.Runtime, engine.Config) error) {
-	ctx, cancel := context.WithCancel(r.t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- component.Run(ctx, component.Spec[engine.Config]{
-			Name: engineName, Version: "1.2.3", Default: engine.Default, Run: run,
-		}, r.env)
-	}()
-	r.stop = func() {
-		cancel()
-		if err := <-done; err != nil {
-			r.t.Errorf("the engine ended with %v", err)
-		}
-		r.stop = func() {}
-	}
-	r.t.Cleanup(func() { r.stop() })
+	r.stop = coretest.Run(r.t, r.env, component.Spec[engine.Config]{Name: engineName, Version: "1.2.3", Default: engine.Default, Run: run}, r.health)
 }
 
 // await reads health messages until one is as wanted.
 func (r *rig) await(what string, wanted func(event.Health) bool) event.Health {
 	r.t.Helper()
-	timeout := time.After(time.Minute)
-	var last event.Health
-	for {
-		select {
-		case m := <-r.health.Events():
-			h, err := event.DecodeHealth(m.Payload)
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			if last = h; wanted(h) {
-				return h
-			}
-		case <-timeout:
-			r.t.Fatalf("no health message with %s; the last is %+v", what, last)
-		}
-	}
+	return r.health.Await(what, wanted)
 }
 
 func (r *rig) publish(topic string, payload []byte) {

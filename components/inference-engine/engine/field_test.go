@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -125,7 +124,7 @@ func TestOnlyMissedRowsAreMissed(t *testing.T) {
 
 // Two senders under one name are told, once, and their rows are not missed.
 func TestTwoSendersAreTold(t *testing.T) {
-	log := new(lines)
+	log := new(coretest.Lines)
 	r := newRig(t)
 	r.env.Log = slog.New(slog.NewTextHandler(log, nil))
 	r.start(shippedModel)
@@ -151,7 +150,7 @@ func TestTwoSendersAreTold(t *testing.T) {
 
 // A producer that counts in tens is one line in the log, and not one a row.
 func TestGapsAreLoggedSeldom(t *testing.T) {
-	log := new(lines)
+	log := new(coretest.Lines)
 	r := newRig(t)
 	r.env.Log = slog.New(slog.NewTextHandler(log, nil))
 	r.start(shippedModel)
@@ -181,7 +180,7 @@ func hotDeployment(t *testing.T, named bool) {
 	if err := os.WriteFile(model, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	log := new(lines)
+	log := new(coretest.Lines)
 	r := newRig(t)
 	r.env.Log = slog.New(slog.NewTextHandler(log, nil))
 	if named {
@@ -211,7 +210,7 @@ func hotDeployment(t *testing.T, named bool) {
 // An artifact that cannot be read at first is tried again, and that is not worth a word.
 func TestAnArtifactThatComesLate(t *testing.T) {
 	model := filepath.Join(t.TempDir(), "model.ubj")
-	log := new(lines)
+	log := new(coretest.Lines)
 	r := newRig(t)
 	r.env.Log = slog.New(slog.NewTextHandler(log, nil))
 	r.start(model)
@@ -231,24 +230,6 @@ func TestAnArtifactThatComesLate(t *testing.T) {
 	if text := log.String(); strings.Contains(text, "level=ERROR") {
 		t.Error(text)
 	}
-}
-
-// lines is a log that a test can read while it is written.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // What is no sensor of the model costs no row, whatever it is, and is counted; a sensor that is no number does. Set points are

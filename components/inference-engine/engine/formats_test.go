@@ -6,7 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
+
+	"edgepdm/shared/event"
 )
 
 // TestModelFormats wants the probabilities that XGBoost printed from model files as SageMaker's containers write them,
@@ -33,6 +36,32 @@ func TestModelFormats(t *testing.T) {
 	}
 	if _, err := loadModel(filepath.Join(testdata, "1.5.2-kfold_vote", "model.tar.gz"), Default()); err == nil {
 		t.Error("classes are no probabilities")
+	}
+}
+
+// A model file may call its version what it likes: of a long one the predictions have the beginning, or who receives them
+// refuses all of them.
+func TestALongVersionOfAModelFile(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("..", "..", "..", "shared", "gbdt", "testdata", "1.2.1-early_wrapper", "model.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := strings.Repeat("release of line 7 at noon, ", 10)
+	path := filepath.Join(t.TempDir(), "model.json")
+	data = []byte(strings.Replace(string(data), `"attributes":{`, `"attributes":{"edgepdm.version":"`+version+`",`, 1))
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m, err := loadModel(path, Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := event.Encode(event.Prediction{V: event.Version, ID: "press-1-a-1", Thing: "press-1", Model: m.ref, Label: event.LabelFaulty})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := event.DecodePrediction(payload); err != nil || !strings.HasPrefix(version, p.Model.Version) || len(p.Model.Version) < 100 {
+		t.Errorf("%q, %v", p.Model.Version, err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/components/model-fetcher/record"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
 )
@@ -44,7 +45,7 @@ func TestARecordThatCannotBeWritten(t *testing.T) {
 	r := newRig(t)
 	r.start()
 	r.state(event.StateOK, "no model is published")
-	blocker := filepath.Join(r.env.WorkDir, fetcher.RecordFile)
+	blocker := filepath.Join(r.env.WorkDir, record.File)
 	if err := os.MkdirAll(filepath.Join(blocker, "full"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,7 @@ func TestARecordThatCannotBeWritten(t *testing.T) {
 	r.delivered()
 	r.take(envelope, archive)
 	failed := func(h event.Health) bool {
-		return h.State == event.StateDegraded && strings.Contains(h.Detail, fetcher.RecordFile)
+		return h.State == event.StateDegraded && strings.Contains(h.Detail, record.File)
 	}
 	before := r.await("a failure", failed).Counters[fetcher.CounterLooks]
 	r.await("further tries", func(h event.Health) bool {
@@ -67,7 +68,7 @@ func TestARecordThatCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.state(event.StateOK, "")
-	if got := r.record(); got.Outcome != fetcher.OutcomeDelivered {
+	if got := r.record(); got.Outcome != record.OutcomeDelivered {
 		t.Errorf("on disk is %+v", got)
 	}
 }

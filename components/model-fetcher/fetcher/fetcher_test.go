@@ -12,6 +12,7 @@ import (
 
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/components/model-fetcher/record"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/modelstore/envelope"
@@ -288,8 +289,8 @@ func TestCommandsThatAreNotUnderstood(t *testing.T) {
 func TestDecisionsAreAnnouncedUntilTheyGetThrough(t *testing.T) {
 	r := newRig(t)
 	e := event.ModelEvent{V: 1, ID: "model-1", Event: event.ModelDelivered, Version: "1.0.0", TS: manifest("1.0.0", nil).Created}
-	text := jsonOf(t, fetcher.Record{Format: 1, Announce: []event.ModelEvent{e}})
-	if err := os.WriteFile(filepath.Join(r.env.WorkDir, fetcher.RecordFile), []byte(text), 0o600); err != nil {
+	text := jsonOf(t, record.Record{Format: 1, Announce: []event.ModelEvent{e}})
+	if err := os.WriteFile(filepath.Join(r.env.WorkDir, record.File), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r.start()
@@ -304,7 +305,7 @@ func TestDecisionsAreAnnouncedUntilTheyGetThrough(t *testing.T) {
 
 func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 	r := newRig(t)
-	path := filepath.Join(r.env.WorkDir, fetcher.RecordFile)
+	path := filepath.Join(r.env.WorkDir, record.File)
 	newer := `{"format":2,"models":{}}`
 	if err := os.WriteFile(path, []byte(newer), 0o600); err != nil {
 		t.Fatal(err)
@@ -369,7 +370,7 @@ func TestConfigNamesTheField(t *testing.T) {
 		}
 	}
 	for _, prefix := range []string{"", "/", "/a", "a/", "a//b", ".", "..", "../a", "a/./b", "a b", "ä"} {
-		if fetcher.CheckPrefix(prefix) == nil {
+		if download.CheckPrefix(prefix) == nil {
 			t.Errorf("the prefix %q is accepted", prefix)
 		}
 	}
@@ -384,7 +385,7 @@ func TestADeliveryThatWasNotNotedIsNotMadeTwice(t *testing.T) {
 	r.delivered()
 	r.state(event.StateOK, "")
 	r.stop()
-	if err := os.Remove(filepath.Join(r.env.WorkDir, fetcher.RecordFile)); err != nil {
+	if err := os.Remove(filepath.Join(r.env.WorkDir, record.File)); err != nil {
 		t.Fatal(err)
 	}
 	r.line.asked(inbox.ArchiveFile)

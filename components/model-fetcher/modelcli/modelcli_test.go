@@ -2,7 +2,6 @@ package modelcli_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"encoding/csv"
 	"encoding/json"
@@ -27,12 +26,12 @@ import (
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/test/cloudtest"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/need"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 const prefix = "models/compressor"
@@ -90,20 +89,7 @@ func signed(t *testing.T, private, version string, more ...string) (dir string) 
 // cloud starts the embedded cloud, with the operator's AWS configuration in the environment.
 func cloud(t *testing.T) *localcloud.Cloud {
 	t.Helper()
-	c, err := localcloud.New(localcloud.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := c.Close(ctx); err != nil {
-			t.Errorf("close cloud: %v", err)
-		}
-	})
+	c := cloudtest.Start(t)
 	setAWS(t, c.Credentials())
 	return c
 }
@@ -135,16 +121,8 @@ func TestFromAKeyToTheInbox(t *testing.T) {
 	core := coretest.Start(t)
 	const name = "com.edgepdm.ModelFetcher"
 	env := coretest.Environment(t, core, name, "model-fetcher", slog.New(slog.DiscardHandler))
-	ends, below := c.Endpoints(), env.Getenv
-	env.Getenv = func(name string) string {
-		switch name {
-		case "AWS_CONTAINER_CREDENTIALS_FULL_URI":
-			return ends.TokenExchange
-		case "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_REGION":
-			return ends.Region // any token will do
-		}
-		return below(name)
-	}
+	coretest.Setenv(&env, cloudtest.Environment(c))
+	ends := c.Endpoints()
 	pem, err := os.ReadFile(public)
 	if err != nil {
 		t.Fatal(err)
@@ -152,26 +130,17 @@ func TestFromAKeyToTheInbox(t *testing.T) {
 	coretest.Configure(t, core, name, map[string]any{
 		"bucket": ends.Bucket, "publicKeys": []any{string(pem)}, "endpoints": map[string]any{"s3": ends.S3},
 	})
-	events, err := coretest.Client(t, core).Subscribe(t.Context(), event.ModelTopic(event.ModelDelivered), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- component.Run(ctx, component.Spec[fetcher.Config]{
-			Name: name, Default: fetcher.Default, Run: (&fetcher.Fetcher{Getenv: env.Getenv, Now: time.Now}).Run,
-		}, env)
-	}()
+	client := coretest.Client(t, core)
+	events := coretest.Subscribe(t, client, event.ModelTopic(event.ModelDelivered))
+	stop := coretest.Run(t, env, component.Spec[fetcher.Config]{
+		Name: name, Default: fetcher.Default, Run: (&fetcher.Fetcher{Getenv: env.Getenv, Now: time.Now}).Run,
+	}, coretest.HealthOf(t, client, name))
 	select {
 	case <-events.Events():
 	case <-time.After(30 * time.Second):
 		t.Error("nothing is delivered")
 	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	stop()
 
 	// What it got is what was packed, under a signature by the key.
 	box := inbox.Inbox{Dir: filepath.Join(env.WorkDir, "inbox")}
@@ -244,26 +213,12 @@ func TestPublishRefusesWhatDevicesWouldRefuse(t *testing.T) {
 	fails(t, cli.ExitFailed, "SignatureDoesNotMatch", to(c, signed(t, private, "1.3.0"))...)
 }
 
-// put uploads an object past the tool.
-func put(t *testing.T, c *localcloud.Cloud, key, content string) {
-	t.Helper()
-	ends := c.InternalEndpoints()
-	client := s3.New(s3.Options{
-		Region: ends.Region, BaseEndpoint: &ends.S3, UsePathStyle: true,
-		Credentials: credentials.StaticCredentialsProvider{Value: c.Credentials()},
-	})
-	_, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &ends.Bucket, Key: aws.String(prefix + "/" + key), Body: strings.NewReader(content)})
-	if err != nil {
-		t.Error(err)
-	}
-}
-
 func TestPublishDoesNotHarmWhatIsThere(t *testing.T) {
 	c := cloud(t)
 	private, _ := keys(t)
 	dir := signed(t, private, "1.0.0")
 	// Other bytes under this version are not replaced by accident.
-	put(t, c, "1.0.0/"+inbox.ArchiveFile, "other")
+	cloudtest.Put(t, c, []byte("other"), prefix, "1.0.0/"+inbox.ArchiveFile)
 	fails(t, cli.ExitFailed, "is there already, with other bytes", to(c, dir)...)
 	do(t, "is published at", to(c, dir, "-force")...)
 	content, kind, err := c.Object(prefix + "/1.0.0/" + inbox.ArchiveFile)
@@ -272,7 +227,7 @@ func TestPublishDoesNotHarmWhatIsThere(t *testing.T) {
 		t.Errorf("%d bytes, %s, %v, %v", len(content), kind, err, err2)
 	}
 	// A manifest that is not understood stays, too.
-	put(t, c, envelope.EnvelopeFile, "{}")
+	cloudtest.Put(t, c, []byte("{}"), prefix, envelope.EnvelopeFile)
 	fails(t, cli.ExitFailed, "replace it with -force", to(c, dir)...)
 	// With -force it is replaced; the archive, which is there, is not sent again.
 	before := c.Journal().Count(localcloud.KindS3Put)

@@ -1,7 +1,6 @@
 package simulator_test
 
 import (
-	"context"
 	"encoding/json"
 	"log/slog"
 	"os"
@@ -32,24 +31,18 @@ type site struct {
 	t      *testing.T
 	core   *localcore.Core
 	client *ipc.Client
-	health *ipc.Subscription[ipc.TopicMessage]
+	health map[string]*coretest.Health
 }
 
 func newSite(t *testing.T, set ...func(*localcore.Options)) *site {
 	t.Helper()
 	core := coretest.Start(t, set...)
-	s := &site{t: t, core: core, client: coretest.Client(t, core)}
-	s.health = s.hear(event.FilterHealth)
-	return s
+	return &site{t: t, core: core, client: coretest.Client(t, core), health: make(map[string]*coretest.Health)}
 }
 
 func (s *site) hear(filter string) *ipc.Subscription[ipc.TopicMessage] {
 	s.t.Helper()
-	sub, err := s.client.Subscribe(s.t.Context(), filter, "")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return sub
+	return coretest.Subscribe(s.t, s.client, filter)
 }
 
 // run runs a component with its real recipe, the configuration that its README shows to merge, and config.
@@ -60,15 +53,8 @@ func run[C any](s *site, dir string, spec component.Spec[C], config ...map[strin
 	for _, c := range config {
 		coretest.Configure(s.t, s.core, spec.Name, c)
 	}
-	ctx, cancel := context.WithCancel(s.t.Context())
-	done := make(chan error, 1)
-	go func() { done <- component.Run(ctx, spec, env) }()
-	s.t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			s.t.Errorf("%s ended with %v", spec.Name, err)
-		}
-	})
+	s.health[spec.Name] = coretest.HealthOf(s.t, s.client, spec.Name)
+	coretest.Run(s.t, env, spec, s.health[spec.Name])
 }
 
 func (s *site) simulator(config ...map[string]any) {
@@ -101,25 +87,7 @@ func next(t *testing.T, sub *ipc.Subscription[ipc.TopicMessage]) ipc.TopicMessag
 // await reads health messages of a component until one is as wanted.
 func (s *site) await(name string, wanted func(event.Health) bool) event.Health {
 	s.t.Helper()
-	timeout := time.After(time.Minute)
-	var last event.Health
-	for {
-		select {
-		case m := <-s.health.Events():
-			h, err := event.DecodeHealth(m.Payload)
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			if h.Component != name {
-				continue
-			}
-			if last = h; wanted(h) {
-				return h
-			}
-		case <-timeout:
-			s.t.Fatalf("the last health of %s is %+v", name, last)
-		}
-	}
+	return s.health[name].Await(name+" as wanted", wanted)
 }
 
 // As in the workshop: the sensor updates its shadow, the engine hears of it and predicts. With the grants that the READMEs show.

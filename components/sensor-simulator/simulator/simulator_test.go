@@ -1,7 +1,6 @@
 package simulator_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -32,19 +31,8 @@ func start(t *testing.T, config map[string]any) (client *ipc.Client, rows func()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- component.Run(ctx, component.Spec[simulator.Config]{
-			Name: event.SensorSimulator, Default: simulator.Default, Run: simulator.Run,
-		}, env)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the simulator ended with %v", err)
-		}
-	})
+	coretest.Run(t, env, component.Spec[simulator.Config]{Name: event.SensorSimulator, Default: simulator.Default, Run: simulator.Run},
+		coretest.HealthOf(t, client, event.SensorSimulator))
 	var queue []event.Telemetry
 	rows = func() event.Telemetry {
 		t.Helper()
@@ -157,18 +145,10 @@ func TestWaitsForAHealthyConsumer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for m := range health.Events() { // it says that it waits
-			if h, err := event.DecodeHealth(m.Payload); err == nil && h.State == event.StateDegraded && strings.Contains(h.Detail, "com.example.Consumer") {
-				break
-			}
-		}
-		if err := health.Close(); err != nil {
-			t.Fatal(err)
-		}
+		health := coretest.HealthOf(t, client, event.SensorSimulator)
+		health.Await("that it waits", func(h event.Health) bool {
+			return h.State == event.StateDegraded && strings.Contains(h.Detail, "com.example.Consumer")
+		})
 		if err := client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload); err != nil {
 			t.Fatal(err)
 		}
@@ -182,11 +162,8 @@ func TestWaitsForAHealthyConsumer(t *testing.T) {
 func TestABadConfigurationOfTheConsumerIsNoReasonToWait(t *testing.T) {
 	for state, model := range map[event.State]*event.ModelRef{event.StateBadConfig: {Version: "1"}, event.StateDegraded: {Version: "1"}, event.StateOK: nil} {
 		client, rows := start(t, map[string]any{"things": 1, "rate": 100, "waitFor": "com.example.Consumer", "waitLimit": "1h"})
-		health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		await(t, health, func(h event.Health) bool { return len(h.Conditions) == 1 }) // it listens, or soon will
+		health := coretest.HealthOf(t, client, event.SensorSimulator)
+		health.Await("a condition", func(h event.Health) bool { return len(h.Conditions) == 1 }) // it listens, or soon will
 		h := event.Health{V: 1, Component: "com.example.Consumer", State: state, Model: model, TS: time.Now()}
 		payload, err := json.Marshal(h)
 		if err != nil {
@@ -196,7 +173,7 @@ func TestABadConfigurationOfTheConsumerIsNoReasonToWait(t *testing.T) {
 			if err := client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload); err != nil {
 				t.Fatal(err)
 			}
-			await(t, health, func(h event.Health) bool { working = h.State == event.StateOK; return true })
+			health.Await("any state", func(h event.Health) bool { working = h.State == event.StateOK; return true })
 		}
 		if row := rows(); row.Seq != 1 {
 			t.Errorf("%s: first row %+v", state, row)
@@ -207,14 +184,11 @@ func TestABadConfigurationOfTheConsumerIsNoReasonToWait(t *testing.T) {
 // A consumer that never says that it works is waited for so long, and no longer; that it does not work is said until it does.
 func TestWaitsForABoundedTime(t *testing.T) {
 	client, rows := start(t, map[string]any{"things": 1, "rate": 100, "waitFor": "com.example.Consumer", "waitLimit": "200ms"})
-	health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	health := coretest.HealthOf(t, client, event.SensorSimulator)
 	if row := rows(); row.Seq != 1 {
 		t.Errorf("first row %+v", row)
 	}
-	await(t, health, func(h event.Health) bool {
+	health.Await("a wait that is over", func(h event.Health) bool {
 		return h.State == event.StateDegraded && h.Conditions[0].Code == event.CodeWaitsForOthers && strings.Contains(h.Detail, "com.example.Consumer") &&
 			strings.Contains(h.Detail, "published all the same")
 	})
@@ -225,26 +199,7 @@ func TestWaitsForABoundedTime(t *testing.T) {
 	if err := client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload); err != nil {
 		t.Fatal(err)
 	}
-	await(t, health, func(h event.Health) bool { return h.State == event.StateOK })
-}
-
-// await reads health messages until one is as wanted.
-func await(t *testing.T, health *ipc.Subscription[ipc.TopicMessage], wanted func(event.Health) bool) {
-	t.Helper()
-	for timeout := time.After(20 * time.Second); ; {
-		select {
-		case m := <-health.Events():
-			h, err := event.DecodeHealth(m.Payload)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if wanted(h) {
-				return
-			}
-		case <-timeout:
-			t.Fatal("no such health message")
-		}
-	}
+	health.Await("OK", func(h event.Health) bool { return h.State == event.StateOK })
 }
 
 // Rows of a wide table go in the compact form, and in smaller batches; those that no message carries are counted, and end
@@ -272,11 +227,8 @@ func TestWideTables(t *testing.T) {
 			}
 		}
 		client, _ := start(t, map[string]any{"things": 1, "rate": 100, "batch": batch, "input": table(2000), "waitFor": ""})
-		health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		await(t, health, func(h event.Health) bool {
+		health := coretest.HealthOf(t, client, event.SensorSimulator)
+		health.Await("a wait that is over", func(h event.Health) bool {
 			return h.State == event.StateDegraded && h.Conditions[0].Code == event.CodeInput && h.Counters["telemetry.oversized"] > 2
 		})
 	}
@@ -289,11 +241,8 @@ func TestAnUnreadableInputIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	client, _ := start(t, map[string]any{"things": 1, "rate": 200, "input": table, "waitFor": ""})
-	health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	await(t, health, func(h event.Health) bool {
+	health := coretest.HealthOf(t, client, event.SensorSimulator)
+	health.Await("a wait that is over", func(h event.Health) bool {
 		return h.State == event.StateDegraded && h.Conditions[0].Code == event.CodeInput && strings.Contains(h.Detail, "unreadable")
 	})
 }
@@ -305,11 +254,8 @@ func TestRefusedRowsAreTold(t *testing.T) {
 			"operations": []any{"aws.greengrass#PublishToTopic"}, "resources": []any{event.HealthTopic(event.SensorSimulator)},
 		}},
 	}})
-	health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	await(t, health, func(h event.Health) bool {
+	health := coretest.HealthOf(t, client, event.SensorSimulator)
+	health.Await("a wait that is over", func(h event.Health) bool {
 		return h.State == event.StateDegraded && h.Conditions[0].Code == event.CodeNotAuthorized && h.Counters["telemetry.refused"] > 2
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"edgepdm/shared/ipc"
+	"edgepdm/test/coretest"
 	"edgepdm/test/interop/official"
 	"edgepdm/test/need"
 )
@@ -194,25 +195,11 @@ func build(t testing.TB, pkg string) string {
 	return program
 }
 
-const recipe = `RecipeFormatVersion: "2020-01-25"
-ComponentName: com.edgepdm.Bench
-ComponentVersion: 0.0.1
-ComponentConfiguration:
-  DefaultConfiguration:
-    accessControl:
-      aws.greengrass.ipc.pubsub:
-        all: {operations: ["*"], resources: ["bench/*"]}
-Manifests:
-  - Platform: {os: linux}
-    Lifecycle: {run: {Script: exit 0}}
-    Artifacts: []
-`
-
 // startCore starts an embedded core, and returns the environment of a client.
 func startCore(t testing.TB) []string {
 	dir := t.TempDir()
 	root, file := filepath.Join(dir, "root"), filepath.Join(dir, "recipe.yaml")
-	if err := os.WriteFile(file, []byte(recipe), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(coretest.Recipe("com.edgepdm.Bench", "bench/*")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	start(t, build(t, "./test/localcore/cmd/localcore"), "-root", root, "-external", "com.edgepdm.Bench="+file)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"edgepdm/shared/cli"
 	"edgepdm/shared/ipc"
+	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
 )
 
@@ -38,18 +38,7 @@ Manifests:
 // TestCommand asks an embedded core as greengrass-cli would and as a component would. The caller has no grants: the cases
 // that need one are skipped, and those that do not are asked.
 func TestCommand(t *testing.T) {
-	core, err := localcore.New(localcore.Options{Root: t.TempDir(), Mode: localcore.Lite})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := core.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := core.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	core := coretest.Start(t, func(o *localcore.Options) { o.Mode = localcore.Lite })
 	file := filepath.Join(t.TempDir(), "recipe.yaml")
 	if err := os.WriteFile(file, []byte(recipe), 0o600); err != nil {
 		t.Fatal(err)
@@ -102,19 +91,11 @@ func TestComponent(t *testing.T) {
 		"classic": {ShadowManager: true}, "lite": {Mode: localcore.Lite},
 	} {
 		t.Run(name, func(t *testing.T) {
-			options.Root, options.Stage, options.ThingName = t.TempDir(), t.TempDir(), "conformance-core"
+			options.Stage, options.ThingName = t.TempDir(), "conformance-core"
 			stageComponent(t, options.Stage)
-			core, err := localcore.New(options)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := core.Start(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := core.Close(context.Background()); err != nil {
-					t.Error(err)
-				}
+			core := coretest.Start(t, func(o *localcore.Options) {
+				options.Root, options.Logger = o.Root, o.Logger
+				*o = options
 			})
 			component := "com.edgepdm.Conformance"
 			if err := core.Deploy(t.Context(), localcore.Deployment{Components: map[string]string{component: recipeVersion}}); err != nil {

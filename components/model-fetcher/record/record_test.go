@@ -1,4 +1,4 @@
-package fetcher
+package record
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	last := event.ModelEvent{V: 1, ID: "model-1", Event: event.ModelDelivered, Name: "compressor", Version: "1.2.0", TS: now}
 	written := Record{
-		Format: 1, Policy: "0011223344556677", ETag: `"etag"`, Outcome: OutcomeDelivered, Last: &last, Envelope: hash([]byte("a")), Content: hash([]byte("b")),
+		Format: 1, Policy: "0011223344556677", ETag: `"etag"`, Outcome: OutcomeDelivered, Last: &last, Envelope: strings.Repeat("a", 64), Content: strings.Repeat("b", 64),
 		Created: now, Expires: now.Add(time.Hour), Inbox: "/inbox", Delivered: map[string]string{"compressor": "1.2.0"},
 		Signers: map[string]string{"compressor": "00112233"},
 	}
@@ -38,7 +39,7 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 	for name, good := range map[string][]byte{"sealed": sealed, "without a seal": plain} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			path := filepath.Join(dir, RecordFile)
+			path := filepath.Join(dir, File)
 			random, aside := rand.New(rand.NewPCG(1, 2)), 0
 			for range 5000 {
 				bad, bit := bytes.Clone(good), random.IntN(len(good)*8)
@@ -46,7 +47,7 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 				if err := os.WriteFile(path, bad, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				got, err := openRecord(dir, now)
+				got, err := Open(dir, now)
 				if err != nil {
 					t.Fatalf("bit %d: %v", bit, err)
 				}
@@ -62,10 +63,10 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 				if aside > 20 {
 					continue // the disk is slow
 				}
-				if err := got.write(dir); err != nil {
+				if err := got.Write(dir); err != nil {
 					t.Fatal(err)
 				}
-				if again, err := ReadRecord(dir); err != nil || again.Damage.Told(now) == nil { // it is told after a restart, too
+				if again, err := Read(dir); err != nil || again.Damage.Told(now) == nil { // it is told after a restart, too
 					t.Fatalf("bit %d: %+v, %v", bit, again, err)
 				}
 			}
@@ -83,25 +84,11 @@ func TestACutRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range len(good) - 1 { // the newline may go
-		if err := os.WriteFile(filepath.Join(dir, RecordFile), good[:n], 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, File), good[:n], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadRecord(dir); !errors.Is(err, durable.ErrDamaged) {
+		if _, err := Read(dir); !errors.Is(err, durable.ErrDamaged) {
 			t.Fatalf("%d bytes: %v", n, err)
-		}
-	}
-}
-
-// A look that began a download over makes no headway, and is followed by ever longer pauses.
-func TestHeadway(t *testing.T) {
-	for _, c := range []struct {
-		headway       headway
-		before, after int
-	}{
-		{headway{}, 4, 5}, {headway{bytes: true}, 4, 1}, {headway{bytes: true, over: true}, 4, 5},
-	} {
-		if got := c.headway.failures(c.before); got != c.after {
-			t.Errorf("%+v: %d failures became %d, want %d", c.headway, c.before, got, c.after)
 		}
 	}
 }
