@@ -26,7 +26,7 @@ func espeakNG(t *testing.T) espeak {
 // TestClip checks the clip that is heard without espeak-ng.
 func TestClip(t *testing.T) {
 	if *update {
-		audio, err := espeakNG(t).speak(t.Context(), clipText, voices()[0])
+		audio, err := espeakNG(t).speak(t.Context(), clipText, voices()[0], 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +35,7 @@ func TestClip(t *testing.T) {
 		}
 		return
 	}
-	audio, err := clip{}.speak(t.Context(), "other", voices()[1])
+	audio, err := clip{}.speak(t.Context(), "other", voices()[1], 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestEspeak(t *testing.T) {
 	const hostile = `'; touch espeak-was-here; echo "$(touch espeak-was-here)" -w espeak-was-here <speak>`
 	var durations []time.Duration
 	for _, text := range []string{"Fault.", clipText, hostile, "--help", strings.Repeat("alarm ", 30)} {
-		audio, err := e.speak(t.Context(), text, voices()[0])
+		audio, err := e.speak(t.Context(), text, voices()[0], 0)
 		if err != nil {
 			t.Fatalf("%.20s: %v", text, err)
 		}
@@ -81,7 +81,7 @@ func TestEspeak(t *testing.T) {
 		t.Error("the text was executed")
 	}
 	for _, v := range voices() {
-		if _, err := e.speak(t.Context(), "Test", v); err != nil {
+		if _, err := e.speak(t.Context(), "Test", v, 0); err != nil {
 			t.Errorf("%s: %v", v.ID, err)
 		}
 	}
@@ -93,7 +93,7 @@ func TestEspeakFails(t *testing.T) {
 		if err := os.WriteFile(broken, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := (espeak{broken}).speak(t.Context(), "text", voices()[0]); err == nil {
+		if _, err := (espeak{broken}).speak(t.Context(), "text", voices()[0], 0); err == nil {
 			t.Errorf("%s: no error", script)
 		}
 	}
@@ -154,7 +154,7 @@ func TestResample(t *testing.T) {
 	}
 	want := tone(sampleRate)
 	for _, rate := range []int{8000, 16000, 22050, 44100} {
-		got := resample(tone(rate), rate)
+		got := resample(tone(rate), rate, sampleRate)
 		if len(got) != len(want) {
 			t.Fatalf("%d Hz: %d samples", rate, len(got))
 		}
