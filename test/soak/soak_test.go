@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"edgepdm/shared/event"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -35,9 +36,7 @@ var staged = sync.OnceValues(func() (dir string, err error) {
 func stage(t *testing.T) string {
 	t.Helper()
 	dir, err := staged()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return dir
 }
 
@@ -73,29 +72,21 @@ func late(t *testing.T) bool {
 func sampleRows(t *testing.T) (normal, faulty event.Values) {
 	t.Helper()
 	f, err := os.Open(filepath.Join(need.Root(t), "components", "inference-engine", "model", "golden.csv"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer f.Close()
 	table, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var least, most float64
 	for _, line := range table[1:] {
 		margin, err := strconv.ParseFloat(line[0], 64)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		var row event.Values
 		for _, text := range line[1:] {
 			x, numberErr := strconv.ParseFloat(text, 32)
 			err = errors.Join(err, numberErr)
 			row = append(row, float32(x))
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if margin < least {
 			least, normal = margin, row
 		}

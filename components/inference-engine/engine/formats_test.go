@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // TestModelFormats wants the probabilities that XGBoost printed from model files as SageMaker's containers write them,
@@ -20,9 +22,7 @@ func TestModelFormats(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			path := filepath.Join(testdata, file)
 			m, err := loadModel(path, Default())
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			want := readCSV(t, filepath.Join(filepath.Dir(path), answers))
 			for i, row := range readCSV(t, filepath.Join(filepath.Dir(path), "X.csv")) {
 				if got, err := m.probability(row); err != nil || math.Float32bits(float32(got)) != math.Float32bits(want[i][0]) {
@@ -39,21 +39,15 @@ func TestModelFormats(t *testing.T) {
 func readCSV(t *testing.T, path string) [][]float32 {
 	t.Helper()
 	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer f.Close()
 	records, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	rows := make([][]float32, len(records))
 	for i, record := range records {
 		for _, text := range record {
 			v, err := strconv.ParseFloat(text, 32)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			rows[i] = append(rows[i], float32(v))
 		}
 	}
