@@ -121,6 +121,7 @@ func TestReportHasThePromisedKeys(t *testing.T) {
 		"published": 0.0, "predictions": 0.0, "unscored": 0.0, "invalid": 0.0,
 		"latency_ms": map[string]any{"p50": 0.0, "p99": 0.0}, "components": []any{}, "models": []any{},
 		"alerts": 0.0, "delivered": 0.0, "lost": 0.0, "unaccepted": 0.0, "asked": 0.0, "duplicates": 0.0, "audio": 0.0, "swaps": 0.0, "refused": []any{},
+		"alarms": map[string]any{"raised": 0.0, "acknowledged": 0.0, "shelved": 0.0, "suppressed": 0.0, "chattering": 0.0, "spoken": 0.0},
 	}
 	if !reflect.DeepEqual(keys, want) {
 		t.Errorf("%v", keys)

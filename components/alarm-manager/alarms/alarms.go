@@ -159,7 +159,10 @@ func (r *run) run(ctx context.Context) error {
 	r.ready()
 	ticker := time.NewTicker(tickTime)
 	defer ticker.Stop()
-	defer func() { r.keepWatch(r.now(), true) }()
+	defer func() {
+		r.keepWatch(r.now(), true)
+		r.audit()
+	}()
 	for {
 		r.settle()
 		r.send(r.now())

@@ -43,8 +43,11 @@ func (r *run) process(changes []alarm.Change, now time.Time) (alerts []event.Ale
 		lengthen(&c.Alarm)
 		t := r.list.change(*c)
 		r.count(c)
+		t.Text = event.Cut(r.text(*c, r.config.Languages[0]), maxListText)
+		id := ""
 		if c.To.Cloud || c.To.SNS {
-			alerts = append(alerts, r.enter(r.alert(*c), now))
+			a := r.enter(r.alert(*c), now)
+			id, alerts = a.ID, append(alerts, a)
 		}
 		if c.Kind == alarm.Acknowledged && c.Outcome != "" {
 			r.label(*c)
@@ -53,9 +56,8 @@ func (r *run) process(changes []alarm.Change, now time.Time) (alerts []event.Ale
 		if c.Alarm.Fault == "" {
 			r.place(*c)
 		}
-		r.rt.Log.Info("alarm", "change", c.Kind, "thing", c.Alarm.Thing, "line", c.Alarm.Line, "fault", c.Alarm.Fault, "state", c.Alarm.State,
-			"by", c.By, "why", c.Why)
-		t.Text = event.Cut(r.text(*c, r.config.Languages[0]), event.MaxDetail)
+		r.rt.Log.Info("alarm", "id", id, "change", c.Kind, "thing", c.Alarm.Thing, "line", c.Alarm.Line, "fault", c.Alarm.Fault,
+			"state", c.Alarm.State, "by", c.By, "why", c.Why, "text", t.Text)
 		r.teller.tell(event.TopicAlarmEvent, t)
 	}
 	if len(changes) > 0 {
@@ -163,7 +165,7 @@ func (r *run) label(c alarm.Change) {
 	a := c.Alarm
 	l := event.Label{
 		V: event.Version, ID: "label-" + r.list.epoch + "-" + random.ID(), Thing: a.Thing, Line: a.Line, Fault: a.Fault, Since: a.Since,
-		Outcome: string(c.Outcome), Comment: c.Why, By: c.By, Rows: dataOf(a).Rows, TS: c.At,
+		Outcome: string(c.Outcome), Comment: event.Cut(c.Why, event.MaxDetail), By: c.By, Rows: dataOf(a).Rows, TS: c.At,
 	}
 	if !a.Active {
 		l.Until = a.Since.Add(a.Lasted)

@@ -456,3 +456,53 @@ func TestDamagedAlarmsOfOlderVersions(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 }
+
+// The journal of a version before 0.3 is taken over: what was raised stands, and is not announced again, also with votes, delays and
+// floods; what waits for the forwarder waits on. The old version leaves the new file alone.
+func TestTheJournalOfFormat2IsTakenOver(t *testing.T) {
+	dir, config := t.TempDir(), Default()
+	config.Rules = []alarm.Rule{{OnDelay: time.Minute}}
+	old := journal{id: "0123abcd"}
+	var data []byte
+	write := func(e entry) {
+		line, err := old.number(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = append(data, line...)
+	}
+	waiting, raised, over := alert("p", event.FaultMachine, event.AlarmUnacknowledged), alert("s", event.FaultSilence, event.AlarmUnacknowledged), alert("q", event.FaultMachine, event.AlarmNormal)
+	for i, a := range []*event.Alert{&waiting, &raised, &over} {
+		a.V, a.ID = 1, fmt.Sprint("old-", i)
+	}
+	const things = 30
+	write(entry{Head: &head{Format: 2, Entries: things + 2}})
+	for i := range things {
+		write(entry{Alarm: &activeAlarm{Thing: fmt.Sprint("press-", i), Line: "line-1", Fault: event.FaultMachine, Severity: event.SeverityHigh, Since: waiting.Since}})
+	}
+	write(entry{Alarm: &activeAlarm{Thing: "q", Fault: event.FaultMachine, Severity: event.SeverityHigh, Since: waiting.Since}})
+	write(entry{Waiting: &waiting})
+	write(entry{Alert: &raised})
+	write(entry{Alert: &over})
+	write(entry{Gone: []string{over.ID}})
+	if err := os.WriteFile(filepath.Join(dir, listName), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // before and behind the first save
+		b, err := openList(dir, config.managed(), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b.standing()) != things+1 || !b.isActive("s", event.FaultSilence) || b.isActive("q", event.FaultMachine) || len(b.outbox) != 2 || b.damage != nil {
+			t.Errorf("%v, %+v, %v", b.standing(), b.outbox, b.damage)
+		}
+		if len(b.overdue) > 0 {
+			t.Errorf("%+v", b.overdue)
+		}
+		saveList(t, b)
+		b.close()
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, listName)); err != nil || !strings.Contains(string(data[:80]), `"format":3`) {
+		t.Errorf("%s, %v", data[:80], err)
+	}
+}

@@ -274,6 +274,9 @@ func (r *run) snapshot(id string, now time.Time) [][]byte {
 		put(&parts[len(parts)-1])
 	}
 	for _, a := range all.Alarms {
+		if data, err := json.Marshal(a); err != nil || len(data) > limit {
+			a.Text, a.Detail = "", "" // with thousands of escaped characters
+		}
 		add(a, func(l *Listing) { l.Alarms = append(slices.Clip(l.Alarms), a) })
 	}
 	for _, p := range all.Places {

@@ -24,7 +24,7 @@ func unbounded(c Config) Config {
 }
 
 // withRun calls check with a run that has not begun to listen, on the embedded core.
-func withRun(t *testing.T, check func(r *run)) {
+func withRun(t testing.TB, check func(r *run)) {
 	t.Helper()
 	const name = "com.edgepdm.AlarmManager"
 	core := coretest.Start(t)

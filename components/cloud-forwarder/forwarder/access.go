@@ -38,7 +38,6 @@ type gateway struct {
 
 // connect tries until every stream has its sink.
 func (g *gateway) connect(ctx context.Context) {
-	g.rt.Conditions().Expect(event.CodeCloudAccess, placeAWS)
 	if g.config.PredictionSink == SinkIoTCoreIPC {
 		g.sinkPredictions(&iotCoreSink{client: g.rt.IPC, prefix: g.prefix})
 	}

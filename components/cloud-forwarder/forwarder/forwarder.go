@@ -69,6 +69,7 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 	}
 	monitor := &monitor{rt: rt, now: f.Now, state: f.state, ledger: sequences, out: out, uplink: uplink, subs: subs}
 	replayer := newReplayer(rt, f.Now, f.state, out)
+	rt.Conditions().Expect(event.CodeCloudAccess, placeAWS)
 	rt.SetState(event.StateOK, "")
 
 	group, work := errgroup.WithContext(ctx)
