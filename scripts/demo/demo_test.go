@@ -113,8 +113,7 @@ func TestDeliveryIsHeldAgainstTheJournal(t *testing.T) {
 func TestReportHasThePromisedKeys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "report.json")
 	must.OK(t, makeReport(newObserver(), nil, nil).write(path))
-	data, err := os.ReadFile(path)
-	must.OK(t, err)
+	data := must.Read(t, path)
 	var keys map[string]any
 	must.OK(t, json.Unmarshal(data, &keys))
 	want := map[string]any{

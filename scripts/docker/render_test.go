@@ -28,8 +28,7 @@ func stageRecipes(t *testing.T) (stage string) {
 	must.OK(t, err)
 	must.OK(t, os.Mkdir(filepath.Join(stage, "recipes"), 0o755))
 	for _, file := range append(files, filepath.Join(root, "recipe.yaml")) {
-		text, err := os.ReadFile(file)
-		must.OK(t, err)
+		text := must.Read(t, file)
 		text = recipe.WithVersion(text, "1.2.3")
 		r, err := recipe.Parse(text)
 		must.OK(t, err)
@@ -125,8 +124,7 @@ func TestCommand(t *testing.T) {
 	if !strings.HasSuffix(printed.String(), "config.yaml: 6 components\n") {
 		t.Errorf("printed %s", &printed)
 	}
-	data, err := os.ReadFile(out)
-	must.OK(t, err)
+	data := must.Read(t, out)
 	var r rendered
 	must.OK(t, yaml.Unmarshal(data, &r))
 	config := r.Services["com.edgepdm.CloudForwarder"].Configuration

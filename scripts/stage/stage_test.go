@@ -42,16 +42,13 @@ func TestStageForGreengrassCLI(t *testing.T) {
 	for _, out := range []string{first, second} {
 		must.OK(t, stageInto(t, "-version", "1.2.3", "-only", "sensor-simulator", "-arch", "amd64", "-out", out))
 	}
-	recipe, err := os.ReadFile(filepath.Join(first, "recipes", "com.edgepdm.SensorSimulator-1.2.3.yaml"))
-	must.OK(t, err)
+	recipe := must.Read(t, filepath.Join(first, "recipes", "com.edgepdm.SensorSimulator-1.2.3.yaml"))
 	if !strings.Contains(string(recipe), `ComponentVersion: "1.2.3"`) || strings.Contains(string(recipe), "{COMPONENT_") {
 		t.Errorf("recipe %s", recipe)
 	}
 	program := filepath.Join("artifacts", "com.edgepdm.SensorSimulator", "1.2.3", "sensor-simulator-linux-amd64")
-	a, err := os.ReadFile(filepath.Join(first, program))
-	must.OK(t, err)
-	b, err := os.ReadFile(filepath.Join(second, program))
-	must.OK(t, err)
+	a := must.Read(t, filepath.Join(first, program))
+	b := must.Read(t, filepath.Join(second, program))
 	if !bytes.Equal(a, b) {
 		t.Error("two builds of the same source differ")
 	}
@@ -93,8 +90,7 @@ func TestStageKeepsOtherVersions(t *testing.T) {
 func TestStageForTheCloud(t *testing.T) {
 	out := t.TempDir()
 	must.OK(t, stageInto(t, "-version", "1.2.3", "-only", "sensor-simulator", "-arch", "all", "-bucket", "my-bucket", "-out", out))
-	text, err := os.ReadFile(filepath.Join(out, "recipes", "com.edgepdm.SensorSimulator-1.2.3.yaml"))
-	must.OK(t, err)
+	text := must.Read(t, filepath.Join(out, "recipes", "com.edgepdm.SensorSimulator-1.2.3.yaml"))
 	uris := regexp.MustCompile(`Uri: s3://my-bucket/(\S+)`).FindAllStringSubmatch(string(text), -1)
 	if len(uris) != len(architectures()) || strings.Contains(string(text), "BUCKET_NAME") {
 		t.Errorf("URIs %q in\n%s", uris, text)
@@ -110,8 +106,7 @@ func TestStageForTheCloud(t *testing.T) {
 func TestStageForTheCloudOfOneArchitecture(t *testing.T) {
 	out := t.TempDir()
 	must.OK(t, stageTree(t, "-only", "sensor-simulator", "-version", "1.2.3", "-arch", "arm64", "-bucket", "my-bucket", "-out", out))
-	text, err := os.ReadFile(filepath.Join(out, "recipes", "com.edgepdm.SensorSimulator-1.2.3.yaml"))
-	must.OK(t, err)
+	text := must.Read(t, filepath.Join(out, "recipes", "com.edgepdm.SensorSimulator-1.2.3.yaml"))
 	if r, err := recipe.Parse(text); err != nil || len(r.Manifests) != 1 || r.Manifests[0].Platform["architecture"] != "aarch64" {
 		t.Errorf("%v: %+v in\n%s", err, r, text)
 	}
@@ -119,8 +114,7 @@ func TestStageForTheCloudOfOneArchitecture(t *testing.T) {
 
 func TestStageForGDK(t *testing.T) {
 	project := t.TempDir()
-	config, err := os.ReadFile(filepath.Join(need.Root(t), "recipes", "sensor-simulator", "gdk-config.json"))
-	must.OK(t, err)
+	config := must.Read(t, filepath.Join(need.Root(t), "recipes", "sensor-simulator", "gdk-config.json"))
 	must.OK(t, os.WriteFile(filepath.Join(project, "gdk-config.json"), config, 0o600))
 	t.Chdir(need.Root(t))
 	var out bytes.Buffer
@@ -177,8 +171,7 @@ func TestTheSuiteNamesVersions(t *testing.T) {
 
 func requirements(t *testing.T, file string) map[string]string {
 	t.Helper()
-	data, err := os.ReadFile(file)
-	must.OK(t, err)
+	data := must.Read(t, file)
 	r, err := recipe.Parse(recipe.WithVersion(data, "0.0.0"))
 	if err != nil {
 		t.Fatalf("%s: %v", file, err)

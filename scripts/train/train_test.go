@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/csv"
 	"fmt"
 	"math"
 	"os"
@@ -23,6 +22,7 @@ import (
 	"edgepdm/shared/gbdt"
 	"edgepdm/test/must"
 	"edgepdm/test/need"
+	"edgepdm/test/table"
 	"edgepdm/test/tools"
 )
 
@@ -40,7 +40,7 @@ func train(t *testing.T, data string) string {
 	return out
 }
 
-func table(t *testing.T) string {
+func trainingTable(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "rows.csv.gz")
 	var out bytes.Buffer
@@ -55,13 +55,11 @@ func table(t *testing.T) string {
 // same bytes.
 func TestTrainedModelIsScoredAsXGBoostDoes(t *testing.T) {
 	need.Long(t)
-	data := table(t)
+	data := trainingTable(t)
 	first, second := train(t, data), train(t, data)
 	for _, name := range []string{"model.ubj", "golden.csv", "report.md"} {
-		a, err := os.ReadFile(filepath.Join(first, name))
-		must.OK(t, err)
-		b, err := os.ReadFile(filepath.Join(second, name))
-		must.OK(t, err)
+		a := must.Read(t, filepath.Join(first, name))
+		b := must.Read(t, filepath.Join(second, name))
 		if !bytes.Equal(a, b) {
 			t.Errorf("%s of two trainings differs", name)
 		}
@@ -200,27 +198,12 @@ func checkGolden(t *testing.T, dir string, sensors []string) {
 	if threshold, err := strconv.ParseFloat(model.Attributes["edgepdm.threshold"], 64); err != nil || !(threshold > 0 && threshold < 1) {
 		t.Errorf("threshold %q", model.Attributes["edgepdm.threshold"])
 	}
-	f, err := os.Open(filepath.Join(dir, "golden.csv"))
-	must.OK(t, err)
-	defer func() { _ = f.Close() }()
-	records, err := csv.NewReader(f).ReadAll()
-	must.OK(t, err)
-	if len(records) < 11 {
-		t.Fatalf("%d golden rows", len(records)-1)
+	_, rows := table.Read(t, filepath.Join(dir, "golden.csv"))
+	if len(rows) < 10 {
+		t.Fatalf("%d golden rows", len(rows))
 	}
 	scorer := gbdt.NewScorer(model)
-	for i, record := range records[1:] {
-		row := make([]float32, len(record))
-		for j, field := range record {
-			x, err := strconv.ParseFloat(field, 32)
-			if err != nil && field != "" {
-				t.Fatal(err)
-			}
-			if field == "" {
-				x = math.NaN()
-			}
-			row[j] = float32(x)
-		}
+	for i, row := range rows {
 		margin, err := scorer.Margin(nil, row[1:])
 		must.OK(t, err)
 		if math.Float32bits(margin[0]) != math.Float32bits(row[0]) {

@@ -150,8 +150,7 @@ func TestLastGoodIsSealed(t *testing.T) {
 	path := store.Path
 	want := map[string]any{"threshold": 0.5, "bucket": "models", "nested": map[string]any{"sum": "12345678", "list": []any{1.0, "a"}}}
 	store.keep(want, slog.New(slog.DiscardHandler))
-	good, err := os.ReadFile(path)
-	must.OK(t, err)
+	good := must.Read(t, path)
 	damage := func(what string, data []byte) {
 		t.Helper()
 		must.OK(t, os.WriteFile(path, data, 0o600))

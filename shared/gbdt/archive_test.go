@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -38,8 +37,7 @@ func archiveOf(t testing.TB, pairs ...string) []byte {
 // for a = 2, b = 0 is 2.5; of its other form, 3.5.
 func TestArchive(t *testing.T) {
 	other := edit(t, tiny, `[5E-1]`, `[1.5E0]`)
-	linear, err := os.ReadFile("testdata/3.0.5-gblinear_multi/model.json")
-	must.OK(t, err)
+	linear := must.Read(t, "testdata/3.0.5-gblinear_multi/model.json")
 	for name, c := range map[string]struct {
 		files []string
 		want  []float32

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -137,8 +136,7 @@ func sameBits(a, b []float32) bool {
 // readTable reads rows of float32 separated by commas; empty and nan are missing.
 func readTable(t testing.TB, path string) [][]float32 {
 	t.Helper()
-	data, err := os.ReadFile(path)
-	must.OK(t, err)
+	data := must.Read(t, path)
 	var rows [][]float32
 	for line := range strings.Lines(string(data)) {
 		var row []float32

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
-	"os"
 	"slices"
 	"testing"
 
@@ -225,8 +224,7 @@ func TestConfigOffset(t *testing.T) {
 // something, and wants memory to stay in proportion to the file.
 func TestHugeClaims(t *testing.T) {
 	for _, file := range committedModels(t) {
-		data, err := os.ReadFile(file)
-		must.OK(t, err)
+		data := must.Read(t, file)
 		if len(data) > 10<<10 || data[0] == 0x1f {
 			continue
 		}

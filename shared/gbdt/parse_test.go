@@ -159,8 +159,7 @@ func TestParseRefusesFormats(t *testing.T) {
 func TestParseRefusesTruncated(t *testing.T) {
 	files := map[string][]byte{"tiny, JSON": []byte(tiny), "tiny, UBJSON": toUBJSON(t, tiny)}
 	for _, name := range committedModels(t) {
-		data, err := os.ReadFile(name)
-		must.OK(t, err)
+		data := must.Read(t, name)
 		if len(data) < 8<<10 {
 			files[name] = data
 		}

@@ -61,8 +61,7 @@ func TestReference(t *testing.T) {
 		release, _, _ := strings.Cut(filepath.Base(filepath.Dir(file)), "-")
 		own[m.Format+" "+release] = true
 	}
-	text, err := os.ReadFile("README.md")
-	must.OK(t, err)
+	text := must.Read(t, "README.md")
 	claims := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| ([0-9.]+) \\|").FindAllStringSubmatch(string(text), -1)
 	if len(claims) < 20 {
 		t.Fatalf("README.md claims %d kinds of files", len(claims))
@@ -153,8 +152,7 @@ func (r reference) read() (*Model, error) {
 func checkTable(t *testing.T, file, table string) {
 	t.Helper()
 	const begin, end = "-update -->\n", "\n<!-- end -->"
-	data, err := os.ReadFile(file)
-	must.OK(t, err)
+	data := must.Read(t, file)
 	before, rest, ok1 := strings.Cut(string(data), begin)
 	old, after, ok2 := strings.Cut(rest, end)
 	if !ok1 || !ok2 {

@@ -50,8 +50,7 @@ func TestDamageMakesNoGap(t *testing.T) {
 	path := filepath.Join(dir, "ledger")
 	l := open(t, path, 10)
 	hear(t, l, []heard{{"a", 1000, Gap{Unheard: 999}}})
-	data, err := os.ReadFile(path)
-	must.OK(t, err)
+	data := must.Read(t, path)
 	for bit := len(magic) * 8; bit < len(data)*8; bit += 3 {
 		damaged := append([]byte(nil), data...)
 		damaged[bit/8] ^= 1 << (bit % 8)

@@ -116,8 +116,7 @@ func TestLedgerSurvivesTornAndForeignFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	data, err := os.ReadFile(path)
-	must.OK(t, err)
+	data := must.Read(t, path)
 	write := func(data []byte) {
 		must.OK(t, os.WriteFile(path, data, 0o600))
 	}

@@ -84,8 +84,7 @@ func TestFlippedBits(t *testing.T) {
 	for i := range 3 {
 		add(t, o, news(i))
 	}
-	good, err := os.ReadFile(path)
-	must.OK(t, err)
+	good := must.Read(t, path)
 	want := open(t, path).Waiting()
 	random := rand.New(rand.NewPCG(1, 2))
 	aside := 0

@@ -55,8 +55,7 @@ func contents(t *testing.T, dir string) string {
 	t.Helper()
 	var all strings.Builder
 	for _, name := range files(t, dir) {
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		must.OK(t, err)
+		data := must.Read(t, filepath.Join(dir, name))
 		fmt.Fprintf(&all, "%s: %s\n", name, envelope.HashOf(data))
 	}
 	return all.String()
@@ -163,8 +162,7 @@ func TestFlippedBits(t *testing.T) {
 	must.OK(t, b.store.Close())
 	record := filepath.Join(versionsDir, current.ID, envelope.RecordFile)
 	for _, name := range []string{formatFile, currentFile, quarantineFile, record} {
-		whole, err := os.ReadFile(filepath.Join(b.dir, name))
-		must.OK(t, err)
+		whole := must.Read(t, filepath.Join(b.dir, name))
 		for bit := 0; bit < len(whole)*8; bit += 11 {
 			bad := slices.Clone(whole)
 			bad[bit/8] ^= 1 << (bit % 8)

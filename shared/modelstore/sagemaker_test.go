@@ -1,7 +1,6 @@
 package modelstore
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -32,8 +31,7 @@ func TestSageMakersArchives(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.container, func(t *testing.T) {
-			archive, err := os.ReadFile(need.Shared(t, filepath.Join("models", test.container, "model.tar.gz")))
-			must.OK(t, err)
+			archive := must.Read(t, need.Shared(t, filepath.Join("models", test.container, "model.tar.gz")))
 			b := newBench(t)
 			b.options.AllowUnsigned = true
 			b.open()
@@ -52,8 +50,7 @@ func TestSageMakersArchives(t *testing.T) {
 // manifest gives them, and the golden rows' margins are those of the training XGBoost.
 func TestSageMakersArchiveSigned(t *testing.T) {
 	dir := filepath.Dir(need.Shared(t, "models/sagemaker-3.0-5/model.tar.gz"))
-	archive, err := os.ReadFile(filepath.Join(dir, "model.tar.gz"))
-	must.OK(t, err)
+	archive := must.Read(t, filepath.Join(dir, "model.tar.gz"))
 	build := modeltest.AnyBuild()
 	build.Name, build.Archive = "line-3", envelope.Archive{SHA256: envelope.HashOf(archive), Size: int64(len(archive))}
 	golden := modeltest.Write(t, t.TempDir(), "golden.csv", goldenOf(t, dir))
@@ -73,8 +70,7 @@ func TestSageMakersArchiveSigned(t *testing.T) {
 func goldenOf(t *testing.T, dir string) []byte {
 	t.Helper()
 	lines := func(name string) []string {
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		must.OK(t, err)
+		data := must.Read(t, filepath.Join(dir, name))
 		return strings.Split(strings.TrimSpace(string(data)), "\n")
 	}
 	margins := lines("margin.csv")

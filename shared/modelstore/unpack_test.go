@@ -188,8 +188,7 @@ func checkFiles(t testing.TB, dir string, files []envelope.ModelFile, want []str
 	for _, f := range files {
 		got = append(got, f.File)
 		path := filepath.Join(dir, f.File)
-		data, err := os.ReadFile(path)
-		must.OK(t, err)
+		data := must.Read(t, path)
 		info, err := os.Lstat(path)
 		if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v", f.File, info.Mode(), err)

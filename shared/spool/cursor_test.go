@@ -70,8 +70,7 @@ func TestCursorBehind(t *testing.T) {
 	fill(t, q, 1, 300)
 	must.OK(t, q.Ack(100))
 	first, _ := parseName(filepath.Base(segmentPaths(t, dir)[1]))
-	old, err := os.ReadFile(filepath.Join(dir, cursorName))
-	must.OK(t, err)
+	old := must.Read(t, filepath.Join(dir, cursorName))
 	must.OK(t, q.Ack(first.base-2)) // within the segment: not synced
 	left := copyDir(t, dir)
 	edit(t, filepath.Join(left, cursorName), func([]byte) []byte { return old })

@@ -165,12 +165,10 @@ func TestNoPhantom(t *testing.T) {
 	dir := t.TempDir()
 	other := open(t, t.TempDir(), Options{})
 	fill(t, other, 5, 20)
-	foreign, err := os.ReadFile(segmentPaths(t, other.dir)[0])
-	must.OK(t, err)
+	foreign := must.Read(t, segmentPaths(t, other.dir)[0])
 	q := open(t, dir, Options{})
 	fill(t, q, 1, 3)
-	own, err := os.ReadFile(segmentPaths(t, dir)[0])
-	must.OK(t, err)
+	own := must.Read(t, segmentPaths(t, dir)[0])
 	carrier := Record{ID: "carrier", Payload: slices.Concat(foreign, own, own[:len(own)-30])} // its last one would reach out of it
 	must.OK(t, q.Append(t.Context(), carrier))
 	fill(t, q, 4, 6)
@@ -219,8 +217,7 @@ func TestQuarantine(t *testing.T) {
 		if s.damaged != bad || s.kept >= bad || s.kept < 250<<10 {
 			t.Fatalf("stats: %+v", s)
 		}
-		b, err := os.ReadFile(filepath.Join(left, quarantineName))
-		must.OK(t, err)
+		b := must.Read(t, filepath.Join(left, quarantineName))
 		must.OK(t, os.WriteFile(filepath.Join(dir, quarantineName), b, 0o600))
 	}
 	// One that it cannot read stays as it is, and the queue goes on.

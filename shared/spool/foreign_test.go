@@ -18,8 +18,7 @@ import (
 func rescue(t *testing.T, from, to string) {
 	t.Helper()
 	for _, path := range segmentPaths(t, from) {
-		data, err := os.ReadFile(path)
-		must.OK(t, err)
+		data := must.Read(t, path)
 		must.OK(t, os.WriteFile(filepath.Join(to, filepath.Base(path)), data, 0o600))
 	}
 }

@@ -4,8 +4,6 @@ package bench
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -16,6 +14,7 @@ import (
 	"edgepdm/shared/gbdt"
 	"edgepdm/test/must"
 	"edgepdm/test/need"
+	"edgepdm/test/table"
 	"edgepdm/test/tools"
 )
 
@@ -55,23 +54,10 @@ func BenchmarkScoring(b *testing.B) {
 }
 
 func goldenRows(b *testing.B, path string) [][]float32 {
-	f, err := os.Open(path)
-	must.OK(b, err)
-	defer func() { _ = f.Close() }()
-	records, err := csv.NewReader(f).ReadAll()
-	must.OK(b, err)
-	rows := make([][]float32, 0, len(records)-1)
-	for _, record := range records[1:] {
-		row := make([]float32, 0, len(record)-1)
-		for _, field := range record[1:] {
-			if field == "" {
-				field = "nan"
-			}
-			x, err := strconv.ParseFloat(field, 32)
-			must.OK(b, err)
-			row = append(row, float32(x))
-		}
-		rows = append(rows, row)
+	var rows [][]float32
+	_, lines := table.Read(b, path)
+	for _, line := range lines {
+		rows = append(rows, line[1:])
 	}
 	return rows
 }

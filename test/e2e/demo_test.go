@@ -119,8 +119,7 @@ func (d *demo) finish() report {
 	if err := d.cmd.Wait(); err != nil {
 		d.t.Fatalf("the demo ended with %v:\n%s", err, &d.out)
 	}
-	data, err := os.ReadFile(d.report)
-	must.OK(d.t, err)
+	data := must.Read(d.t, d.report)
 	var r report
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()

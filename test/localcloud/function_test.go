@@ -184,8 +184,7 @@ func TestFunctionEnvironment(t *testing.T) {
 	publishAlert(t, c, "text")
 	publishAlert(t, c, "more") // by then the first invocation has ended
 	waitForEvents(t, c, 2)
-	text, err := os.ReadFile(filepath.Join(opts.Dir, environmentFile))
-	must.OK(t, err)
+	text := must.Read(t, filepath.Join(opts.Dir, environmentFile))
 	got := make(map[string]string)
 	for line := range strings.SplitSeq(string(text), "\n") {
 		name, value, _ := strings.Cut(line, "=")

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -68,8 +67,7 @@ func TestJournalFile(t *testing.T) {
 		}
 		must.OK(t, c.Close(testContext(t)))
 	}
-	text, err := os.ReadFile(path)
-	must.OK(t, err)
+	text := must.Read(t, path)
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	const want = `{"kind":"iot","ids":["r-1"],"name":"a","size":12,"time":"2026-03-01T12:00:00Z"}`
 	if !slices.Equal(lines, []string{want, want}) || !json.Valid([]byte(lines[0])) {

@@ -104,8 +104,7 @@ type clients struct {
 // newClients makes SDK clients for endpoints. They do not retry.
 func newClients(t *testing.T, e Endpoints, provider aws.CredentialsProvider) clients {
 	t.Helper()
-	pem, err := os.ReadFile(e.CAFile)
-	must.OK(t, err)
+	pem := must.Read(t, e.CAFile)
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}

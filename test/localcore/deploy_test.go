@@ -247,8 +247,7 @@ func TestExternals(t *testing.T) {
 	f := newFixture(t, nil)
 	token := f.external("com.test.A", "{}")
 	file := filepath.Join(f.root, "env", "com.test.A.env")
-	text, err := os.ReadFile(file)
-	must.OK(t, err)
+	text := must.Read(t, file)
 	if want := fmt.Sprintf("SVCUID=%s\n%s=%s\n", token, nucleus.SocketVariable, f.core.SocketPath()); string(text) != want {
 		t.Errorf("environment file is %s, want %s", text, want)
 	}

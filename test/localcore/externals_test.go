@@ -2,7 +2,6 @@ package localcore
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,8 +17,7 @@ func TestCLI(t *testing.T) {
 	if err != nil || len(files) != 1 {
 		t.Fatalf("%v, %v", files, err)
 	}
-	text, err := os.ReadFile(files[0])
-	must.OK(t, err)
+	text := must.Read(t, files[0])
 	var info struct {
 		Token  string `json:"cli_auth_token"`
 		Socket string `json:"domain_socket_path"`

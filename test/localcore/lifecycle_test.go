@@ -78,8 +78,7 @@ func (f *fixture) tell(fifo, text string) {
 // hear waits for a line that a script writes to a fifo.
 func (f *fixture) hear(fifo string) string {
 	f.t.Helper()
-	text, err := os.ReadFile(fifo)
-	must.OK(f.t, err)
+	text := must.Read(f.t, fifo)
 	return strings.TrimSpace(string(text))
 }
 
@@ -273,8 +272,7 @@ func TestCloseStopsInReverseOrderAndHurries(t *testing.T) {
 func (f *fixture) environment(name string) map[string]string {
 	f.t.Helper()
 	f.waitState(name, StateFinished)
-	text, err := os.ReadFile(filepath.Join(f.root, "work", name, "env.txt"))
-	must.OK(f.t, err)
+	text := must.Read(f.t, filepath.Join(f.root, "work", name, "env.txt"))
 	got := make(map[string]string)
 	for line := range strings.Lines(string(text)) {
 		k, v, _ := strings.Cut(strings.TrimSpace(line), "=")
@@ -371,8 +369,7 @@ func TestLogFile(t *testing.T) {
 	f := newFixture(t, nil)
 	f.deploy(staged{name: "com.test.A", lifecycle: `{install: "echo one", run: {Script: "echo '  two words '; echo; echo bad >&2; printf %070000d 5"}}`})
 	f.waitState("com.test.A", StateFinished)
-	text, err := os.ReadFile(filepath.Join(f.root, "logs", "com.test.A.log"))
-	must.OK(t, err)
+	text := must.Read(t, filepath.Join(f.root, "logs", "com.test.A.log"))
 	const stamp = `(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z `
 	for _, want := range []string{
 		`\[INFO\] \(Copier\) com\.test\.A: stdout\. one\. \{scriptName=services\.com\.test\.A\.lifecycle\.install, serviceName=com\.test\.A, currentState=NEW\}$`,

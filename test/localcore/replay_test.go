@@ -360,8 +360,7 @@ var silentOnClassic = []string{
 }
 
 func TestReplayClassic(t *testing.T) {
-	data, err := os.ReadFile("testdata/classic.json")
-	must.OK(t, err)
+	data := must.Read(t, "testdata/classic.json")
 	var table []classicAnswers
 	must.OK(t, json.Unmarshal(data, &table))
 	all := recordings(t)

@@ -162,8 +162,7 @@ func (d *damageTest) damage(tries int, random *rand.Rand, seed int) {
 			want = d.start(nil)
 			sound[d.bad] = want
 		}
-		data, err := os.ReadFile(filepath.Join(d.pristine, file))
-		must.OK(d.T, err)
+		data := must.Read(d.T, filepath.Join(d.pristine, file))
 		damaged, what := harm(data, random)
 		got, tell := d.start(map[string][]byte{file: damaged}), []string(nil)
 		for again := range 2 { // a machine that is busy may not have come to all of it

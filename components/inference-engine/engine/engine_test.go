@@ -2,14 +2,12 @@ package engine_test
 
 import (
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +21,7 @@ import (
 	"edgepdm/test/localcore"
 	"edgepdm/test/must"
 	"edgepdm/test/need"
+	"edgepdm/test/table"
 )
 
 const (
@@ -97,24 +96,11 @@ func ok(h event.Health) bool { return h.State == event.StateOK && h.Model != nil
 // golden returns the rows that the training XGBoost scored, with their margins, and the model's features.
 func golden(t *testing.T) (features []string, rows [][]float32, margins []float32) {
 	t.Helper()
-	f, err := os.Open("../model/golden.csv")
-	must.OK(t, err)
-	defer func() { _ = f.Close() }()
-	table, err := csv.NewReader(f).ReadAll()
-	must.OK(t, err)
-	for _, record := range table[1:] {
-		row := make([]float32, len(record))
-		for i, field := range record {
-			row[i] = float32(math.NaN())
-			if field != "" && field != "nan" {
-				x, err := strconv.ParseFloat(field, 32)
-				must.OK(t, err)
-				row[i] = float32(x)
-			}
-		}
+	columns, lines := table.Read(t, "../model/golden.csv")
+	for _, row := range lines {
 		margins, rows = append(margins, row[0]), append(rows, row[1:])
 	}
-	return table[0][1:], rows, margins
+	return columns[1:], rows, margins
 }
 
 func telemetry(seq uint64, values []float32) event.Telemetry {

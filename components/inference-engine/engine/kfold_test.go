@@ -18,8 +18,7 @@ import (
 func TestAKFoldArchiveIsDelivered(t *testing.T) {
 	dir := filepath.Join(need.Root(t), "shared", "gbdt", "testdata", "1.5.2-kfold")
 	read := func(name string) string {
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		must.OK(t, err)
+		data := must.Read(t, filepath.Join(dir, name))
 		return string(data)
 	}
 	r := newRig(t)

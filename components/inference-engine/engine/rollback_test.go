@@ -130,8 +130,7 @@ func TestADamagedModelWithNoneBefore(t *testing.T) {
 	if err != nil || len(found) != 1 {
 		t.Fatal(found, err)
 	}
-	data, err := os.ReadFile(found[0])
-	must.OK(t, err)
+	data := must.Read(t, found[0])
 	data[len(data)/2] ^= 1
 	must.OK(t, os.WriteFile(found[0], data, 0o600))
 	r.start(shippedModel)

@@ -48,8 +48,7 @@ func score(t *testing.T, in io.Reader, args ...string) (string, error) {
 
 func read(t *testing.T, path ...string) string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(path...))
-	must.OK(t, err)
+	data := must.Read(t, filepath.Join(path...))
 	return string(data)
 }
 

@@ -30,8 +30,7 @@ func want(content []byte) download.Want {
 // checkWhole makes sure that the file has the content, and that nothing else is left.
 func checkWhole(t *testing.T, path string, content []byte) {
 	t.Helper()
-	got, err := os.ReadFile(path)
-	must.OK(t, err)
+	got := must.Read(t, path)
 	if !bytes.Equal(got, content) {
 		t.Errorf("the file has %d bytes, sha256 %.12s; want %d, %.12s", len(got), sha(got), len(content), sha(content))
 	}

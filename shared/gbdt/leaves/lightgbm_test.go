@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -283,8 +282,7 @@ func TestLightGBMLimits(t *testing.T) {
 
 // TestTruncated refuses a file that is cut anywhere before the end of its trees.
 func TestTruncated(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join("testdata", "4.7.0-rank", "model.txt"))
-	must.OK(t, err)
+	data := must.Read(t, filepath.Join("testdata", "4.7.0-rank", "model.txt"))
 	end := bytes.Index(data, []byte("end of trees\n")) + len("end of trees\n")
 	for n := range end {
 		if _, err := ParseLightGBM(data[:n], gbdt.DefaultLimits()); err == nil {

@@ -33,15 +33,13 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 
 func TestRunWritesTheFiles(t *testing.T) {
 	dir := t.TempDir()
-	text, err := os.ReadFile(filepath.Join(ipcDir, "model", "greengrass.yaml"))
-	must.OK(t, err)
+	text := must.Read(t, filepath.Join(ipcDir, "model", "greengrass.yaml"))
 	write(t, filepath.Join(dir, "model", "greengrass.yaml"), string(text))
 	readme := filepath.Join(dir, "README.md")
 	write(t, readme, "before\n"+tableBegin+"old\n"+tableEnd+"after\n")
 	for range 2 { // the second run changes nothing
 		must.OK(t, run(dir))
-		got, err := os.ReadFile(readme)
-		must.OK(t, err)
+		got := must.Read(t, readme)
 		rows := strings.Count(string(got), "\n| ")
 		if rows != 36 || !strings.HasPrefix(string(got), "before\n") || !strings.HasSuffix(string(got), tableEnd+"after\n") || strings.Contains(string(got), "old") {
 			t.Errorf("README with %d rows:\n%s", rows, got)
@@ -60,8 +58,7 @@ func write(t *testing.T, file, text string) {
 }
 
 func TestTheModelHasEveryOperation(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(ipcDir, "model", "greengrass.yaml"))
-	must.OK(t, err)
+	text := must.Read(t, filepath.Join(ipcDir, "model", "greengrass.yaml"))
 	m, err := parseModel(text)
 	must.OK(t, err)
 	lite, streams := 0, 0
