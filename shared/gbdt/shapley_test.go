@@ -172,6 +172,42 @@ func TestExplainIsShapley(t *testing.T) {
 	}
 }
 
+// TestExplainDeep has a tree of one long way with a feature at each split. As the quadrature is exact, the contributions sum
+// to the margin: with too few points they would not.
+func TestExplainDeep(t *testing.T) {
+	for _, depth := range []int{7, 8, 9, 16, 17, 100, 1000} {
+		m := &Model{Booster: "gbtree", NumFeature: depth, Outputs: 1, BaseMargin: []float32{0.25}, outputOf: []int32{0}, forest: forest{limits: DefaultLimits()}}
+		tree := &fileTree{numNodes: -1}
+		for i := range depth {
+			id := int32(2 * i)
+			tree.left, tree.right = append(tree.left, id+1, -1), append(tree.right, id+2, -1)
+			tree.feature, tree.condition = append(tree.feature, int32(i), 0), append(tree.condition, 0, float32(i%7))
+			tree.defaultLeft, tree.cover = append(tree.defaultLeft, 0, 0), append(tree.cover, float32(2*depth-i), 1)
+		}
+		tree.left, tree.right, tree.feature, tree.condition = append(tree.left, -1), append(tree.right, -1), append(tree.feature, 0), append(tree.condition, 5)
+		tree.defaultLeft, tree.cover = append(tree.defaultLeft, 0), append(tree.cover, float32(depth))
+		if err := errors.Join(m.forest.add(tree), m.forest.bind(depth, nil)); err != nil {
+			t.Fatal(err)
+		}
+		m.countTrees()
+		e, err := NewExplainer(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, from := range []int{0, depth / 2, depth} { // where the row leaves the way
+			row := make([]float32, depth)
+			for i := from; i < depth; i++ {
+				row[i] = -1
+			}
+			got, err := e.Explain(nil, row)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sumsToMargin(t, m, row, got)
+		}
+	}
+}
+
 // weightOf is |S|! (n-|S|-1)! / n!.
 func weightOf(size, n int) float64 {
 	w := 1 / float64(n)
@@ -197,6 +233,54 @@ func sumsToMargin(t *testing.T, m *Model, row, contributions []float32) {
 		}
 		if !(math.Abs(sum-float64(want)) <= 1e-6*scale) {
 			t.Errorf("output %d: the contributions sum to %v, the margin is %v", k, sum, want)
+		}
+	}
+}
+
+// TestExplainTiny has contributions that were computed by hand, bias last, for the margin 2.5 of the row a=2, b=0, and for a
+// missing a.
+func TestExplainTiny(t *testing.T) {
+	covers := `"sum_hessian":[10,4,6,2,4]`
+	for name, c := range map[string]struct {
+		edits         []string
+		want, missing []float32
+	}{
+		"covers":            {nil, []float32{22. / 15, -16. / 15, 2.1}, []float32{-2.2, -0.4, 2.1}},
+		"no cover anywhere": {[]string{covers, `"sum_hessian":[0,0,0,0,0]`}, []float32{1.75, -0.75, 1.5}, []float32{-1.75, -0.25, 1.5}},
+		"no cover at right": {[]string{covers, `"sum_hessian":[10,10,0,0,0]`}, []float32{3.5, -0.5, -0.5}, []float32{0, 0, -0.5}},
+		"dart": {[]string{`"tree_info":[0,0],`, `"tree_info":[0,0],"weight_drop":[0.5,2],`, `"gradient_booster":{"name":"gbtree"`, `"gradient_booster":{"name":"dart"`},
+			[]float32{11. / 15, -8. / 15, 1.8}, []float32{-1.1, -0.2, 1.8}},
+	} {
+		text := edit(t, tiny, c.edits...)
+		for _, data := range [][]byte{[]byte(text), toUBJSON(t, text)} {
+			m, err := Parse(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := NewExplainer(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, want := range [][]float32{c.want, c.missing} {
+				got, err := e.Explain(nil, []float32{[]float32{2, nan}[i], 0})
+				if err != nil || len(got) != 3 {
+					t.Fatal(got, err)
+				}
+				for k := range want {
+					if math.Abs(float64(got[k]-want[k])) > 1e-6 {
+						t.Errorf("%s: %v instead of %v", name, got, want)
+					}
+				}
+			}
+		}
+	}
+	for _, none := range []string{`"sum_hessian":[]`, `"sum_hessian":[10]`, `"other":[10,4,6,2,4]`} {
+		m, err := Parse([]byte(edit(t, tiny, covers, none)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := NewExplainer(m); !errors.Is(err, ErrNotExplained) {
+			t.Errorf("%s gives %v", none, err)
 		}
 	}
 }
