@@ -12,6 +12,9 @@ import (
 	"edgepdm/test/need"
 )
 
+// TestExplainReference holds the contributions of the repository's own reference data against XGBoost's.
+func TestExplainReference(t *testing.T) { explainAll(t, ownReference, 290) }
+
 // TestExplainWholeReference holds the contributions of every model of the whole reference data against XGBoost's.
 func TestExplainWholeReference(t *testing.T) {
 	explainAll(t, need.Shared(t, "models"), 590)
@@ -136,5 +139,19 @@ func TestExplainFormats(t *testing.T) {
 	}
 	if explained < 40 {
 		t.Errorf("%d models were explained", explained)
+	}
+}
+
+// TestExplainNewest holds what only XGBoost since 3.3 explains, or explains so, against it: vector leaves, nodes that no training
+// row reached, and more than eight features on a way.
+func TestExplainNewest(t *testing.T) {
+	root := filepath.Join("testdata", "explain")
+	explainAll(t, root, 4)
+	m, err := readModel(filepath.Join(root, "xgboost-3.4.1", "deep", "model.ubj"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err := NewExplainer(m); err != nil || len(e.tables.rules) < 2 {
+		t.Errorf("no tree has more than eight features on a way, %v", err)
 	}
 }
