@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 )
 
 // An archive that is written to between its hash and its unpacking says nothing of the model: it is tried again.
@@ -100,7 +101,7 @@ func TestReplacedFilesQuarantineNothing(t *testing.T) {
 	good := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
 	other := modeltest.Publish(t, modeltest.Edit(t, modeltest.TinyModel, "4E0", "4E0 "), "1.3.0")
 	d := b.deliver(&good.Manifest, good.Archive)
-	envelopes := [][]byte{modeltest.Sign(t, modeltest.EncodeJSON(t, good.Manifest), b.key), modeltest.Sign(t, modeltest.EncodeJSON(t, other.Manifest), b.key)}
+	envelopes := [][]byte{modeltest.Sign(t, must.JSON(t, good.Manifest), b.key), modeltest.Sign(t, must.JSON(t, other.Manifest), b.key)}
 	archives := [][]byte{good.Archive, other.Archive, good.Archive[:100], []byte("garbage")}
 	stop := make(chan struct{})
 	var replacing sync.WaitGroup

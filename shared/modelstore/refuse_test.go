@@ -13,6 +13,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 )
 
 // TestTakeRefuses has, for each thing that can be wrong, the reason that is given, and whether it is final.
@@ -58,10 +59,10 @@ func TestTakeRefuses(t *testing.T) {
 		final  bool
 	}{
 		{"wrong key", func(b *bench) inbox.Delivery {
-			return b.deliverRaw(modeltest.Sign(t, modeltest.EncodeJSON(t, good.Manifest), modeltest.Key(t, 9)), good.Archive)
+			return b.deliverRaw(modeltest.Sign(t, must.JSON(t, good.Manifest), modeltest.Key(t, 9)), good.Archive)
 		}, ReasonUntrusted, envelope.ErrUntrusted, "1 keys are trusted", false},
 		{"tampered payload", func(b *bench) inbox.Delivery {
-			envelope := modeltest.Sign(t, modeltest.EncodeJSON(t, good.Manifest), b.key)
+			envelope := modeltest.Sign(t, must.JSON(t, good.Manifest), b.key)
 			at := bytes.Index(envelope, []byte(`"payload":"`)) + 100
 			envelope[at] ^= 1
 			return b.deliverRaw(envelope, good.Archive)

@@ -62,7 +62,7 @@ func (b *bench) deliver(m *envelope.Manifest, archive []byte) inbox.Delivery {
 	b.t.Helper()
 	var envelope []byte
 	if m != nil {
-		payload := modeltest.EncodeJSON(b.t, m)
+		payload := must.JSON(b.t, m)
 		envelope = modeltest.Sign(b.t, payload, b.key)
 	}
 	return b.deliverRaw(envelope, archive)
@@ -217,7 +217,7 @@ func TestQuarantineLifted(t *testing.T) {
 	})
 	t.Run("key and unsigned allowed", func(t *testing.T) {
 		b := newBench(t)
-		signed := b.deliverRaw(modeltest.Sign(t, modeltest.EncodeJSON(t, good.Manifest), modeltest.Key(t, 9)), good.Archive)
+		signed := b.deliverRaw(modeltest.Sign(t, must.JSON(t, good.Manifest), modeltest.Key(t, 9)), good.Archive)
 		_ = b.refused(signed, ReasonUntrusted, envelope.ErrUntrusted, "")
 		b.options.Keys = append(b.options.Keys, modeltest.PublicOf(modeltest.Key(t, 9)))
 		b.open()

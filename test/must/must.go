@@ -2,6 +2,7 @@
 package must
 
 import (
+	"encoding/json"
 	"os"
 	"testing"
 )
@@ -18,6 +19,14 @@ func OK(t testing.TB, err error) {
 func Read(t testing.TB, path string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(path)
+	OK(t, err)
+	return data
+}
+
+// JSON encodes a value.
+func JSON(t testing.TB, v any) []byte {
+	t.Helper()
+	data, err := json.Marshal(v)
 	OK(t, err)
 	return data
 }

@@ -53,14 +53,14 @@ func TestSign(t *testing.T) {
 func TestVerify(t *testing.T) {
 	ours, others := modeltest.Key(t, 1), modeltest.Key(t, 2)
 	trusted := []ed25519.PublicKey{modeltest.PublicOf(ours)}
-	payload := modeltest.EncodeJSON(t, modeltest.Tiny(t))
+	payload := must.JSON(t, modeltest.Tiny(t))
 	good := modeltest.Sign(t, payload, ours)
 	// with changes the good envelope.
 	with := func(change func(e *modeltest.DSSE)) []byte {
 		var e modeltest.DSSE
 		must.OK(t, json.Unmarshal(good, &e))
 		change(&e)
-		return modeltest.EncodeJSON(t, e)
+		return must.JSON(t, e)
 	}
 	changedByte := func(s string) string {
 		raw, err := base64.StdEncoding.DecodeString(s)
@@ -145,7 +145,7 @@ func TestVerify(t *testing.T) {
 func FuzzVerify(f *testing.F) {
 	key := modeltest.Key(f, 1)
 	trusted := []ed25519.PublicKey{modeltest.PublicOf(key)}
-	payload := modeltest.EncodeJSON(f, modeltest.Tiny(f))
+	payload := must.JSON(f, modeltest.Tiny(f))
 	good := modeltest.Sign(f, payload, key)
 	f.Add(good, false)
 	f.Add(modeltest.Sign(f, payload, modeltest.Key(f, 2), key), false)

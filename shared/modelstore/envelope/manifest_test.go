@@ -202,7 +202,7 @@ func TestCheckJSON(t *testing.T) {
 func TestGoldenRowIsExact(t *testing.T) {
 	for _, bits := range []uint32{0x80000000, 0x00000001, 0x3dcccccd, 0x7f7fffff, 0xc1091ae1} {
 		x := math.Float32frombits(bits)
-		data := modeltest.EncodeJSON(t, envelope.GoldenRow{Values: event.Values{x}, Margin: x})
+		data := must.JSON(t, envelope.GoldenRow{Values: event.Values{x}, Margin: x})
 		var row envelope.GoldenRow
 		must.OK(t, json.Unmarshal(data, &row))
 		if math.Float32bits(row.Margin) != bits || math.Float32bits(row.Values[0]) != bits {

@@ -8,7 +8,6 @@ import (
 	"compress/gzip"
 	"crypto/ed25519"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -123,7 +122,7 @@ func Sign(t testing.TB, payload []byte, keys ...ed25519.PrivateKey) []byte {
 	for _, key := range keys {
 		e.Signatures = append(e.Signatures, DSSESignature{envelope.KeyID(PublicOf(key)), EncodeBase64(ed25519.Sign(key, signed))})
 	}
-	return EncodeJSON(t, e)
+	return must.JSON(t, e)
 }
 
 // Wants checks that an error is of a kind and says something.
@@ -192,14 +191,6 @@ func WithFeatures(m *envelope.Manifest, names []string) {
 
 // EncodeBase64 encodes in the standard alphabet.
 func EncodeBase64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
-
-// EncodeJSON encodes what can be encoded.
-func EncodeJSON(t testing.TB, v any) []byte {
-	t.Helper()
-	data, err := json.Marshal(v)
-	must.OK(t, err)
-	return data
-}
 
 var anyArchive = envelope.Archive{SHA256: strings.Repeat("0", 64), Size: 1}
 
