@@ -84,6 +84,14 @@ type report struct {
 	Audio      int               `json:"audio"`
 	Swaps      int               `json:"swaps"`
 	Refused    []string          `json:"refused"`
+	Alarms     struct {
+		Raised       uint64 `json:"raised"`
+		Acknowledged uint64 `json:"acknowledged"`
+		Shelved      uint64 `json:"shelved"`
+		Suppressed   uint64 `json:"suppressed"`
+		Chattering   uint64 `json:"chattering"`
+		Spoken       uint64 `json:"spoken"`
+	} `json:"alarms"`
 }
 
 // demo is a headless demo under way.
