@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // tiny is a model of two trees over the features a and b, base margin 0, for tests that change a detail of it:
@@ -61,9 +63,7 @@ func parseTiny(t testing.TB, pairs ...string) *Model {
 	t.Helper()
 	text := edit(t, tiny, pairs...)
 	m, err := Parse([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	same, err := Parse(toUBJSON(t, text))
 	if err != nil {
 		t.Fatalf("as UBJSON: %v", err)
@@ -81,9 +81,7 @@ func toUBJSON(t testing.TB, text string) []byte {
 	src := &jsonSource{data: []byte(text)}
 	var out bytes.Buffer
 	write := func(v any) {
-		if err := binary.Write(&out, binary.BigEndian, v); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, binary.Write(&out, binary.BigEndian, v))
 	}
 	str := func(s string) {
 		out.WriteByte('L')
@@ -136,8 +134,6 @@ func toUBJSON(t testing.TB, text string) []byte {
 		write(int64(count))
 		return src.array(func(int) error { return value() })
 	}
-	if err := value(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, value())
 	return out.Bytes()
 }

@@ -44,9 +44,7 @@ func TestAnArchiveThatChangesWhileItIsRead(t *testing.T) {
 					t.Fatalf("%+v", err)
 				}
 				b.store.disk.Before = nil
-				if err := os.WriteFile(d.Path(inbox.ArchiveFile), good.Archive, 0o600); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, os.WriteFile(d.Path(inbox.ArchiveFile), good.Archive, 0o600))
 				if _, err := b.store.Take(d); err != nil {
 					t.Errorf("the good one: %v", err)
 				}
@@ -139,9 +137,7 @@ func TestReplacedFilesQuarantineNothing(t *testing.T) {
 		}
 	}
 	for name, content := range map[string][]byte{envelope.EnvelopeFile: envelopes[0], inbox.ArchiveFile: good.Archive} {
-		if err := os.WriteFile(d.Path(name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(d.Path(name), content, 0o600))
 	}
 	if _, err := b.store.Take(d); err != nil {
 		t.Errorf("the good one: %v", err)
