@@ -237,7 +237,7 @@ func TestExplainTiny(t *testing.T) {
 		"dart": {[]string{`"tree_info":[0,0],`, `"tree_info":[0,0],"weight_drop":[0.5,2],`, `"gradient_booster":{"name":"gbtree"`, `"gradient_booster":{"name":"dart"`},
 			[]float32{11. / 15, -8. / 15, 1.8}, []float32{-1.1, -0.2, 1.8}},
 	} {
-		text := edit(t, tiny, c.edits...)
+		text := must.Replace(t, tiny, c.edits...)
 		for _, data := range [][]byte{[]byte(text), toUBJSON(t, text)} {
 			m, err := Parse(data)
 			must.OK(t, err)
@@ -257,7 +257,7 @@ func TestExplainTiny(t *testing.T) {
 		}
 	}
 	for _, none := range []string{`"sum_hessian":[]`, `"sum_hessian":[10]`, `"other":[10,4,6,2,4]`} {
-		m, err := Parse([]byte(edit(t, tiny, covers, none)))
+		m, err := Parse([]byte(must.Replace(t, tiny, covers, none)))
 		must.OK(t, err)
 		if _, err := NewExplainer(m); !errors.Is(err, ErrNotExplained) {
 			t.Errorf("%s gives %v", none, err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"reflect"
-	"strings"
 	"testing"
 
 	"edgepdm/test/must"
@@ -46,22 +45,10 @@ var tinyVector = []string{
 	`"base_score":"5E-1"`, `"base_score":"[0E0,1E0]"`,
 }
 
-// edit replaces parts of a text, given as pairs of old and new. Each old part must be there.
-func edit(t testing.TB, text string, pairs ...string) string {
-	t.Helper()
-	for i := 0; i < len(pairs); i += 2 {
-		if !strings.Contains(text, pairs[i]) {
-			t.Fatalf("%q is not in the text", pairs[i])
-		}
-		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
-	}
-	return text
-}
-
 // parseTiny parses the tiny model with parts of it replaced, in both formats.
 func parseTiny(t testing.TB, pairs ...string) *Model {
 	t.Helper()
-	text := edit(t, tiny, pairs...)
+	text := must.Replace(t, tiny, pairs...)
 	m, err := Parse([]byte(text))
 	must.OK(t, err)
 	same, err := Parse(toUBJSON(t, text))

@@ -18,7 +18,7 @@ import (
 // An archive that is written to between its hash and its unpacking says nothing of the model: it is tried again.
 func TestAnArchiveThatChangesWhileItIsRead(t *testing.T) {
 	good := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
-	other := modeltest.Publish(t, modeltest.Edit(t, modeltest.TinyModel, "4E0", "4E0 "), "1.3.0")
+	other := modeltest.Publish(t, must.Replace(t, modeltest.TinyModel, "4E0", "4E0 "), "1.3.0")
 	for name, content := range map[string][]byte{
 		"garbage": []byte("garbage"), "nothing": nil, "another archive": other.Archive, "cut": good.Archive[:len(good.Archive)/2],
 	} {
@@ -97,7 +97,7 @@ func TestOpenWhatIsReplaced(t *testing.T) {
 func TestReplacedFilesQuarantineNothing(t *testing.T) {
 	b := newBench(t)
 	good := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
-	other := modeltest.Publish(t, modeltest.Edit(t, modeltest.TinyModel, "4E0", "4E0 "), "1.3.0")
+	other := modeltest.Publish(t, must.Replace(t, modeltest.TinyModel, "4E0", "4E0 "), "1.3.0")
 	d := b.deliver(&good.Manifest, good.Archive)
 	envelopes := [][]byte{modeltest.Sign(t, must.JSON(t, good.Manifest), b.key), modeltest.Sign(t, must.JSON(t, other.Manifest), b.key)}
 	archives := [][]byte{good.Archive, other.Archive, good.Archive[:100], []byte("garbage")}

@@ -19,7 +19,7 @@ import (
 // TestTakeRefuses has, for each thing that can be wrong, the reason that is given, and whether it is final.
 func TestTakeRefuses(t *testing.T) {
 	good := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
-	other := modeltest.Publish(t, modeltest.Edit(t, modeltest.TinyModel, "4E0", "4E0 "), "1.2.0") // another file, the same margins
+	other := modeltest.Publish(t, must.Replace(t, modeltest.TinyModel, "4E0", "4E0 "), "1.2.0") // another file, the same margins
 	// described returns a delivery whose manifest describes the archive, so that only what is in it is wrong.
 	described := func(b *bench, archive []byte, change func(m *envelope.Manifest)) inbox.Delivery {
 		m := good.Manifest

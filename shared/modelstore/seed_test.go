@@ -37,7 +37,7 @@ func TestSeed(t *testing.T) {
 	b.active("1.2.0", "")
 
 	// The component is updated and ships another model, this time without a manifest.
-	newer := modeltest.Edit(t, modeltest.TinyModel, "4E0", "8E0")
+	newer := must.Replace(t, modeltest.TinyModel, "4E0", "8E0")
 	j := seed(modeltest.Write(t, dir, "newer.json", []byte(newer)), "")
 	if j.Manifest.Version != envelope.HashOf([]byte(newer))[:12] || j.Manifest.Threshold != 0.25 {
 		t.Errorf("%+v", j)
@@ -51,7 +51,7 @@ func TestSeed(t *testing.T) {
 	b.active("1.2.0", "")
 
 	// A shipped model gives way to one of any name, and does not come back.
-	p := modeltest.Publish(t, modeltest.Edit(t, modeltest.TinyModel, `"edgepdm.name":"tiny"`, `"edgepdm.name":"press"`), "0.1.0")
+	p := modeltest.Publish(t, must.Replace(t, modeltest.TinyModel, `"edgepdm.name":"tiny"`, `"edgepdm.name":"press"`), "0.1.0")
 	c, err := b.store.Take(b.deliver(&p.Manifest, p.Archive))
 	must.OK(t, err)
 	must.OK(t, b.store.Activate(c))

@@ -65,18 +65,6 @@ func Write(t testing.TB, dir, name string, data []byte) string {
 	return path
 }
 
-// Edit replaces parts of a text, given as pairs of old and new. Each old part must be there.
-func Edit(t testing.TB, text string, pairs ...string) string {
-	t.Helper()
-	for i := 0; i < len(pairs); i += 2 {
-		if !strings.Contains(text, pairs[i]) {
-			t.Fatalf("%q is not in the text", pairs[i])
-		}
-		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
-	}
-	return text
-}
-
 // Published is what a publisher puts into the bucket.
 type Published struct {
 	Manifest envelope.Manifest
