@@ -56,3 +56,76 @@ func mixRows(rows [][]float32, n int) [][]float32 {
 	}
 	return mixed
 }
+
+// BenchmarkExplain explains rows with the shipped model, with one of 91 full trees of depth 6 (5,824 leaves), and with one whose
+// few features are tested several times on a way. See test/bench for XGBoost's figures.
+func BenchmarkExplain(b *testing.B) {
+	shipped, err := readModel(filepath.Join(need.Root(b), "components/inference-engine/model/model.ubj"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for _, c := range []struct {
+		name string
+		m    *Model
+	}{{"shipped", shipped}, {"leaves-5824", fullModel(b, rnd, 91, 6, 168)}, {"repeated", fullModel(b, rnd, 91, 6, 8)}} {
+		b.Run(c.name, func(b *testing.B) {
+			m := c.m
+			e, err := NewExplainer(m)
+			if err != nil {
+				b.Fatal(err)
+			}
+			rows := make([][]float32, 256)
+			for i := range rows {
+				rows[i] = make([]float32, m.NumFeature)
+				for k := range rows[i] {
+					rows[i][k] = valueNear(rnd, m, k)
+				}
+			}
+			b.ReportAllocs()
+			var dst []float32
+			for i := 0; b.Loop(); i++ {
+				dst, _ = e.Explain(dst, rows[i%len(rows)])
+			}
+		})
+	}
+}
+
+// valueNear draws the threshold of a split on the feature, so that rows go many ways.
+func valueNear(rnd *rand.Rand, m *Model, feature int) float32 {
+	nodes := m.forest.nodes
+	for range 4 * m.NumFeature {
+		if n := nodes[rnd.IntN(len(nodes))]; n.left != 0 && int(n.slot)%m.NumFeature == feature {
+			return n.value
+		}
+	}
+	return 0
+}
+
+// fullModel has trees whose leaves are all at one depth.
+func fullModel(tb testing.TB, rnd *rand.Rand, trees, depth, features int) *Model {
+	tb.Helper()
+	m := &Model{Booster: "gbtree", NumFeature: features, Outputs: 1, BaseMargin: []float32{0}, outputOf: make([]int32, trees), forest: forest{limits: DefaultLimits()}}
+	for range trees {
+		inner, n := 1<<depth-1, 1<<(depth+1)-1
+		t := &fileTree{numNodes: n, left: make([]int32, n), right: make([]int32, n), feature: make([]int32, n), defaultLeft: make([]int32, n)}
+		t.condition, t.cover = make([]float32, n), make([]float32, n)
+		t.cover[0] = 1000
+		for i := range n {
+			t.left[i], t.right[i], t.feature[i], t.condition[i] = -1, -1, int32(rnd.IntN(features)), rnd.Float32()
+			if i < inner {
+				t.left[i], t.right[i] = int32(2*i+1), int32(2*i+2)
+				part := rnd.Float32()
+				t.cover[2*i+1], t.cover[2*i+2] = part*t.cover[i], (1-part)*t.cover[i]
+			}
+		}
+		if err := m.forest.add(t); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := m.forest.bind(features, nil); err != nil {
+		tb.Fatal(err)
+	}
+	m.countTrees()
+	return m
+}

@@ -2,6 +2,7 @@ package gbdt
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 	"os"
 	"slices"
@@ -82,9 +83,13 @@ func scoreCuts(t *testing.T, m *Model) {
 	}
 }
 
-// scoreAny scores a few rows with both layouts.
+// scoreAny scores a few rows with both layouts, and explains them.
 func scoreAny(t *testing.T, m *Model) {
 	fast, plain := NewScorer(m), newPlainScorer(m)
+	explainer, err := NewExplainer(m)
+	if err != nil && !errors.Is(err, ErrNotExplained) {
+		t.Fatal(err)
+	}
 	row := make([]float32, m.NumFeature)
 	for _, v := range []float32{0, nan, -3.5, 1e6, math.MaxFloat32, -math.MaxFloat32} {
 		for i := range row {
@@ -108,6 +113,13 @@ func scoreAny(t *testing.T, m *Model) {
 		}
 		if p := fast.Predict(nil, a); len(p) != m.Predictions {
 			t.Fatalf("%d predictions, want %d", len(p), m.Predictions)
+		}
+		if explainer == nil {
+			continue
+		}
+		contributions, err := explainer.Explain(nil, row)
+		if err != nil || slices.ContainsFunc(contributions, func(v float32) bool { return v != v }) {
+			t.Fatalf("row of %v: contributions %v, %v", v, contributions, err)
 		}
 	}
 }

@@ -9,14 +9,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 func TestFacts(t *testing.T) {
 	for _, format := range []string{"json", "ubj"} {
 		m, err := readModel("testdata/3.0.5-names/model." + format)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if want := map[string]string{"json": FormatJSON, "ubj": FormatUBJSON}[format]; m.Format != want {
 			t.Errorf("format %q, want %q", m.Format, want)
 		}
@@ -159,10 +159,7 @@ func TestParseRefusesFormats(t *testing.T) {
 func TestParseRefusesTruncated(t *testing.T) {
 	files := map[string][]byte{"tiny, JSON": []byte(tiny), "tiny, UBJSON": toUBJSON(t, tiny)}
 	for _, name := range committedModels(t) {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := must.Read(t, name)
 		if len(data) < 8<<10 {
 			files[name] = data
 		}
@@ -236,9 +233,7 @@ func TestParseDeepTree(t *testing.T) {
 func TestReadFile(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "model.json")
-	if err := os.WriteFile(file, []byte(tiny), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(file, []byte(tiny), 0o600))
 	if data, err := ReadFile(file); err != nil || !bytes.Equal(data, []byte(tiny)) {
 		t.Errorf("%d bytes, %v", len(data), err)
 	}

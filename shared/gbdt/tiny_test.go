@@ -17,8 +17,9 @@ const tiny = `{"version":[3,0,5],"learner":{"attributes":{"best_iteration":"0","
 "iteration_indptr":[0,1,2],"tree_info":[0,0],"trees":[
 {"id":0,"tree_param":{"num_nodes":"5","size_leaf_vector":"1"},"left_children":[1,-1,3,-1,-1],"right_children":[2,-1,4,-1,-1],
 "split_indices":[0,0,1,0,0],"split_conditions":[1.5E0,-1E0,2.5E-1,2E0,4E0],"default_left":[1,0,0,0,0],"split_type":[0,0,0,0,0],
-"categories":[],"categories_nodes":[],"categories_segments":[],"categories_sizes":[],"parents":[2147483647,0,0,2,2]},
-{"id":1,"tree_param":{"num_nodes":"1","size_leaf_vector":"1"},"left_children":[-1],"right_children":[-1],
+"categories":[],"categories_nodes":[],"categories_segments":[],"categories_sizes":[],"parents":[2147483647,0,0,2,2],
+"sum_hessian":[10,4,6,2,4]},
+{"id":1,"tree_param":{"num_nodes":"1","size_leaf_vector":"1"},"left_children":[-1],"right_children":[-1],"sum_hessian":[10],
 "split_indices":[0],"split_conditions":[5E-1],"default_left":[0]}]}},
 "learner_model_param":{"base_score":"5E-1","num_class":"0","num_feature":"2","num_target":"1","boost_from_average":"1"},
 "objective":{"name":"binary:logistic","reg_loss_param":{"scale_pos_weight":"1"}}}}`

@@ -11,14 +11,13 @@ import (
 
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/ipc/eventstream"
+	"edgepdm/test/must"
 )
 
 func encode(t *testing.T, v any) string {
 	t.Helper()
 	text, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return string(text)
 }
 
@@ -88,9 +87,7 @@ func TestDocuments(t *testing.T) {
 	}
 	var held ipc.GetConfigurationResponse
 	text := []byte(`{"value":{"a":1}}`)
-	if err := json.Unmarshal(text, &held); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(text, &held))
 	clear(text)
 	if string(held.Value) != `{"a":1}` {
 		t.Errorf("the document refers to the payload: %q", held.Value)
@@ -179,9 +176,7 @@ func TestEventsWithoutAKnownMemberAreLeftOut(t *testing.T) {
 		}
 	}))
 	sub, err := client.SubscribeToIoTCore(t.Context(), ipc.SubscribeToIoTCoreRequest{TopicName: "t", QoS: ipc.AtLeastOnce})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if e := <-sub.Events(); e.Message.TopicName != "t" || sub.Garbled() != 4 {
 		t.Errorf("%+v after %d others", e, sub.Garbled())
 	}

@@ -9,6 +9,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 )
 
 // foldGolden are the rows of tinyGolden with the margins of tinyModel and of one whose second tree gives half more.
@@ -28,9 +29,7 @@ func TestKFoldArchives(t *testing.T) {
 	path := modeltest.Write(t, t.TempDir(), inbox.ArchiveFile, archive)
 	var again bytes.Buffer
 	packed, err := envelope.Pack(&again, path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for name, c := range map[string]struct {
 		archive []byte
 		is      *envelope.Archive
@@ -47,18 +46,12 @@ func TestKFoldArchives(t *testing.T) {
 			if c.is != nil {
 				build.Archive = *c.is
 				m, err := envelope.BuildManifest(path, golden, build)
-				if err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, err)
 				manifest = &m
 			}
 			taken, err := b.store.Take(b.deliver(manifest, c.archive))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := b.store.Activate(taken); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
+			must.OK(t, b.store.Activate(taken))
 			b.open()
 			current, _ := b.store.Current()
 			model, err := current.Load()

@@ -12,6 +12,7 @@ import (
 
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 )
 
 // disguises are other envelopes with the same manifest, all of which verify.
@@ -20,17 +21,11 @@ func disguises(t *testing.T, m envelope.Manifest, key ed25519.PrivateKey) map[st
 	payload := modeltest.EncodeJSON(t, m)
 	plain := modeltest.Sign(t, payload, key)
 	var spread bytes.Buffer
-	if err := json.Indent(&spread, plain, "", "\t"); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Indent(&spread, plain, "", "\t"))
 	var sorted map[string]any // writes its members in alphabetical order
-	if err := json.Unmarshal(payload, &sorted); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(payload, &sorted))
 	var e modeltest.DSSE
-	if err := json.Unmarshal(plain, &e); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(plain, &e))
 	url := e
 	url.Payload = base64.URLEncoding.EncodeToString(payload)
 	url.Signatures = []modeltest.DSSESignature{{Sig: strings.NewReplacer("+", "-", "/", "_").Replace(e.Signatures[0].Sig)}}
@@ -141,12 +136,8 @@ func TestAModelWhoseKeyIsTrustedNoMore(t *testing.T) {
 	}
 	p := modeltest.Publish(t, modeltest.TinyModel, "1.1.0")
 	c, err := b.store.Take(b.deliverRaw(modeltest.Sign(t, modeltest.EncodeJSON(t, p.Manifest), key), p.Archive))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.store.Activate(c); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, b.store.Activate(c))
 	if now, _ := b.store.Current(); now.Manifest.Version != "1.1.0" || !b.store.Trusted(now) {
 		t.Errorf("active is %+v", now)
 	}

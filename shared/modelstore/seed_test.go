@@ -11,6 +11,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -24,9 +25,7 @@ func TestSeed(t *testing.T) {
 	seed := func(model, manifest string) Installed {
 		t.Helper()
 		i, err := b.store.Seed(model, manifest, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		return i
 	}
 	i := seed(model, manifest)
@@ -54,12 +53,8 @@ func TestSeed(t *testing.T) {
 	// A shipped model gives way to one of any name, and does not come back.
 	p := modeltest.Publish(t, modeltest.Edit(t, modeltest.TinyModel, `"edgepdm.name":"tiny"`, `"edgepdm.name":"press"`), "0.1.0")
 	c, err := b.store.Take(b.deliver(&p.Manifest, p.Archive))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.store.Activate(c); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, b.store.Activate(c))
 	if i := seed(model, manifest); i.Manifest.Name != "press" {
 		t.Errorf("%+v", i)
 	}
@@ -114,26 +109,16 @@ func TestShippedModel(t *testing.T) {
 	}
 	var archive bytes.Buffer
 	packed, err := envelope.Pack(&archive, model, filepath.Join(filepath.Dir(model), "report.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	build := modeltest.AnyBuild()
 	build.Archive = packed.Archive
 	m, err := envelope.BuildManifest(model, golden, build)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	envelope, err := envelope.Sign(m, b.key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	c, err := b.store.Take(b.deliverRaw(envelope, archive.Bytes()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.store.Activate(c); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, b.store.Activate(c))
 	shippedVersion := m.Model.SHA256[:12]
 	b.active("1.0.0", shippedVersion)
 }
@@ -143,9 +128,7 @@ func TestSeedOfAModelThatCannotBeUsed(t *testing.T) {
 	b := newBench(t)
 	dir := t.TempDir()
 	first, err := b.store.Seed(modeltest.Write(t, dir, "model.json", []byte(modeltest.TinyModel)), "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	useless := errors.New("no best iteration")
 	next := modeltest.Write(t, dir, "next.json", []byte(modeltest.TinyModel+"\n"))
 	if _, err := b.store.Seed(next, "", func(envelope.Manifest, *gbdt.Model) error { return useless }); !errors.Is(err, useless) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -27,18 +28,12 @@ func espeakNG(t *testing.T) espeak {
 func TestClip(t *testing.T) {
 	if *update {
 		audio, err := espeakNG(t).speak(t.Context(), clipText, voices()[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile("testdata/alert.mp3", audio, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
+		must.OK(t, os.WriteFile("testdata/alert.mp3", audio, 0o644))
 		return
 	}
 	audio, err := clip{}.speak(t.Context(), "other", voices()[1])
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if d := mp3Duration(t, audio); len(audio) > 40<<10 || d < 3*time.Second || d > 5*time.Second {
 		t.Errorf("%d bytes, %s", len(audio), d)
 	}
@@ -90,9 +85,7 @@ func TestEspeak(t *testing.T) {
 func TestEspeakFails(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "espeak-ng")
 	for _, script := range []string{"echo no data >&2; exit 1", "echo this is no WAV"} {
-		if err := os.WriteFile(broken, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(broken, []byte("#!/bin/sh\n"+script+"\n"), 0o700))
 		if _, err := (espeak{broken}).speak(t.Context(), "text", voices()[0]); err == nil {
 			t.Errorf("%s: no error", script)
 		}
@@ -164,9 +157,7 @@ func TestResample(t *testing.T) {
 			}
 		}
 		audio, err := encodeMP3(got)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if d := mp3Duration(t, audio); d < time.Second || d > 1100*time.Millisecond {
 			t.Errorf("%d Hz: %s", rate, d)
 		}

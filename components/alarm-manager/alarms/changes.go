@@ -208,12 +208,10 @@ func (r *run) mine(id string) bool { return strings.Contains(id, "-"+r.list.epoc
 
 // place takes a change of a machine or line as a whole: a machine that is retired is no longer watched.
 func (r *run) place(c alarm.Change) {
-	switch c.Kind {
-	case alarm.Retired:
-		delete(r.watch.things, c.Alarm.Thing)
+	if c.Kind == alarm.Retired || c.Kind == alarm.ReturnedToService {
 		r.findRetired()
-	case alarm.ReturnedToService:
-		r.findRetired()
+	}
+	if c.Kind == alarm.ReturnedToService {
 		r.speakAgain()
 	}
 }

@@ -22,7 +22,7 @@ type Config struct {
 	Republish  time.Duration `json:"republish"`  // until an alert that is not acknowledged is published again
 	MaxThings  int           `json:"maxThings"`  // things that are watched; bounds memory
 
-	alarm.Config `json:",squash"` // how alarms are managed
+	alarm.Config `json:",squash"` //nolint:staticcheck // how alarms are managed: its keys are beside the others, as package mapstructure has it
 
 	Languages     []string `json:"languages"`     // of texts; the first one is that of an alert's text
 	CloudCommands bool     `json:"cloudCommands"` // commands are taken from AWS IoT Core, too

@@ -312,6 +312,16 @@ func TestKilledWhileItWrites(t *testing.T) {
 	if log := r.log.String(); strings.Contains(log, "damaged") {
 		t.Error(log)
 	}
+	r.stop()
+	changes, damaged, err := alarms.History(r.env.WorkDir, "", 10_000)
+	if err != nil || damaged > 0 || len(changes) < 100 {
+		t.Errorf("%d changes in the audit log, %d damaged, %v", len(changes), damaged, err)
+	}
+	for i, c := range changes {
+		if c.N != uint64(i+1) {
+			t.Fatalf("change %d of the audit log is number %d", i+1, c.N)
+		}
+	}
 }
 
 // Alarms and things that were damaged on disk are told in the health for a day, also by the next process; what is whole of them

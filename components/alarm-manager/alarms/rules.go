@@ -15,7 +15,7 @@ var prefix = regexp.MustCompile(`^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$`)
 
 // managed is the configuration of the alarms with the manager's own rules at the end, where those of the site come first. The
 // end of what a component tells of itself needs no acknowledgement.
-func (c Config) managed() alarm.Config {
+func (c Config) managed() alarm.Config { //nolint:misspell // other languages than English
 	yes := true
 	managed := c.Config
 	managed.Rules = append(slices.Clone(c.Rules),

@@ -26,7 +26,6 @@ import (
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
-	"edgepdm/test/localcore"
 	"edgepdm/test/need"
 )
 
@@ -36,8 +35,8 @@ type rig struct {
 	t         *testing.T
 	announcer *speech.Announcer
 	cloud     *localcloud.Cloud
-	broker    *ipc.Client // of AWS IoT Core
-	health    *ipc.Subscription[ipc.TopicMessage]
+	broker    *ipc.Client // publishes as the cloud does
+	health    *coretest.Health
 	heard     string
 }
 
@@ -53,7 +52,6 @@ func newRig(t *testing.T, prepare func(*rig), set ...func(*speech.Config)) *rig 
 		prepare(r)
 	}
 	core := coretest.Start(t)
-	r.broker = brokerClient(t, core)
 	env := coretest.Environment(t, core, event.AlarmManager, "alarm-manager", slog.New(slog.DiscardHandler))
 	ends := r.cloud.Endpoints()
 	environ := map[string]string{
@@ -67,11 +65,8 @@ func newRig(t *testing.T, prepare func(*rig), set ...func(*speech.Config)) *rig 
 		return base(name)
 	}
 	coretest.Configure(t, core, event.AlarmManager, map[string]any{"healthInterval": "100ms"})
-	client := coretest.Client(t, core)
-	var err error
-	if r.health, err = client.Subscribe(t.Context(), event.HealthTopic(event.AlarmManager), ""); err != nil {
-		t.Fatal(err)
-	}
+	r.broker = coretest.Client(t, core)
+	r.health = coretest.HealthOf(t, r.broker, event.AlarmManager)
 	config := speech.Default()
 	config.Enabled, config.Player, config.Clips.Bucket, config.Clips.Endpoint = true, []string{command}, ends.Bucket, ends.S3
 	config.Espeak = ""
@@ -82,31 +77,21 @@ func newRig(t *testing.T, prepare func(*rig), set ...func(*speech.Config)) *rig 
 		t.Fatal(err)
 	}
 	ready := make(chan *speech.Announcer, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- component.Run(ctx, component.Spec[struct{}]{
-			Name: event.AlarmManager, Default: func() (none struct{}) { return none },
-			Run: func(ctx context.Context, rt *component.Runtime, _ struct{}) error {
-				a, err := speech.New(rt, config, speech.Site{
-					Core: "core-1", TimeZone: "UTC", Languages: []string{"en"}, TopicPrefix: "edgepdm", Getenv: env.Getenv,
-				})
-				if err != nil {
-					return err
-				}
-				rt.SetState(event.StateOK, "")
-				ready <- a
-				a.Run(ctx)
-				return nil
-			},
-		}, env)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the component ended with %v", err)
-		}
-	})
+	coretest.Run(t, env, component.Spec[struct{}]{
+		Name: event.AlarmManager, Default: func() (none struct{}) { return none },
+		Run: func(ctx context.Context, rt *component.Runtime, _ struct{}) error {
+			a, err := speech.New(rt, config, speech.Site{
+				Core: "core-1", TimeZone: "UTC", Languages: []string{"en"}, TopicPrefix: "edgepdm", Getenv: env.Getenv,
+			})
+			if err != nil {
+				return err
+			}
+			rt.SetState(event.StateOK, "")
+			ready <- a
+			a.Run(ctx)
+			return nil
+		},
+	}, r.health)
 	r.announcer = <-ready
 	return r
 }
@@ -130,42 +115,6 @@ func startCloud(t *testing.T) *localcloud.Cloud {
 	return cloud
 }
 
-// brokerClient publishes as the cloud does.
-func brokerClient(t *testing.T, core *localcore.Core) *ipc.Client {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "recipe.yaml")
-	if err := os.WriteFile(file, []byte(`
-RecipeFormatVersion: "2020-01-25"
-ComponentName: com.edgepdm.Cloud
-ComponentVersion: 0.0.1
-ComponentConfiguration:
-  DefaultConfiguration:
-    accessControl:
-      aws.greengrass.ipc.mqttproxy:
-        all: {operations: ["*"], resources: ["*"]}
-Manifests:
-  - Platform: {os: linux}
-    Lifecycle: {run: {Script: exit 0}}
-    Artifacts: []
-`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	env, err := core.AddExternal("com.edgepdm.Cloud", file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	options, err := ipc.FromEnvironment(func(name string) string { return env[name] })
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := ipc.Dial(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
-	return client
-}
-
 // put uploads an object, past a cut of the uplink.
 func (r *rig) put(key string, data []byte) {
 	r.t.Helper()
@@ -186,45 +135,18 @@ func (r *rig) announce(a event.Announcement, until func(event.Health) bool) even
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	timeout := time.After(time.Minute)
-	for {
+	return r.health.Await("the clip", func(h event.Health) bool {
 		err := r.broker.PublishToIoTCore(r.t.Context(), ipc.PublishToIoTCoreRequest{TopicName: "edgepdm/core-1/pdm/v1/audio", Payload: payload, QoS: ipc.AtLeastOnce})
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		select {
-		case m := <-r.health.Events():
-			h, err := event.DecodeHealth(m.Payload)
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			if until(h) {
-				return h
-			}
-		case <-timeout:
-			r.t.Fatal("the clip is not heard of")
-		}
-	}
+		return until(h)
+	})
 }
 
 func (r *rig) await(until func(event.Health) bool) event.Health {
 	r.t.Helper()
-	timeout := time.After(time.Minute)
-	var last event.Health
-	for {
-		select {
-		case m := <-r.health.Events():
-			h, err := event.DecodeHealth(m.Payload)
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			if last = h; until(h) {
-				return h
-			}
-		case <-timeout:
-			r.t.Fatalf("not in time; the last health is %+v", last)
-		}
-	}
+	return r.health.Await("what is wanted", until)
 }
 
 // say speaks a text, and returns what the player played.

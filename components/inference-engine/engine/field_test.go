@@ -13,6 +13,7 @@ import (
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/shared/event"
 	"edgepdm/test/coretest"
+	"edgepdm/test/must"
 )
 
 // A time that JSON cannot say, or that cannot be, costs its row and nothing else.
@@ -174,12 +175,8 @@ func TestAHotDeploymentNeedsNoArtifact(t *testing.T) {
 func hotDeployment(t *testing.T, named bool) {
 	model := filepath.Join(t.TempDir(), "model.ubj")
 	data, err := os.ReadFile(shippedModel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(model, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, os.WriteFile(model, data, 0o600))
 	log := new(coretest.Lines)
 	r := newRig(t)
 	r.env.Log = slog.New(slog.NewTextHandler(log, nil))
@@ -190,9 +187,7 @@ func hotDeployment(t *testing.T, named bool) {
 		r.start(model)
 	}
 	r.await("a model", ok)
-	if err := os.Remove(model); err != nil { // root's, and unreadable, would be no obstacle to a test that root runs
-		t.Fatal(err)
-	}
+	must.OK(t, os.Remove(model)) // root's, and unreadable, would be no obstacle to a test that root runs
 	coretest.Configure(t, r.core, engineName, map[string]any{"threshold": 0.25})
 	_, rows, _ := golden(t)
 	for seq := uint64(1); ; seq++ { // until the change has arrived
@@ -220,12 +215,8 @@ func TestAnArtifactThatComesLate(t *testing.T) {
 		return h.State == event.StateStarting && h.Counters[event.CounterTelemetryInvalid+"no-model"] > 0
 	})
 	data, err := os.ReadFile(shippedModel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(model, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, os.WriteFile(model, data, 0o600))
 	r.await("a model", ok)
 	if text := log.String(); strings.Contains(text, "level=ERROR") {
 		t.Error(text)

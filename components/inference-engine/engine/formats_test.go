@@ -1,15 +1,14 @@
 package engine
 
 import (
-	"encoding/csv"
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
 	"edgepdm/shared/event"
+	"edgepdm/test/table"
 )
 
 // TestModelFormats wants the probabilities that XGBoost printed from model files as SageMaker's containers write them,
@@ -26,8 +25,9 @@ func TestModelFormats(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := readCSV(t, filepath.Join(filepath.Dir(path), answers))
-			for i, row := range readCSV(t, filepath.Join(filepath.Dir(path), "X.csv")) {
+			_, want := table.Read(t, filepath.Join(filepath.Dir(path), answers))
+			_, features := table.Read(t, filepath.Join(filepath.Dir(path), "X.csv"))
+			for i, row := range features {
 				if got, err := m.probability(row); err != nil || math.Float32bits(float32(got)) != math.Float32bits(want[i][0]) {
 					t.Errorf("row %d: %v, %v; want %v", i, got, err, want[i][0])
 				}
@@ -63,28 +63,4 @@ func TestALongVersionOfAModelFile(t *testing.T) {
 	if p, err := event.DecodePrediction(payload); err != nil || !strings.HasPrefix(version, p.Model.Version) || len(p.Model.Version) < 100 {
 		t.Errorf("%q, %v", p.Model.Version, err)
 	}
-}
-
-func readCSV(t *testing.T, path string) [][]float32 {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	records, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := make([][]float32, len(records))
-	for i, record := range records {
-		for _, text := range record {
-			v, err := strconv.ParseFloat(text, 32)
-			if err != nil {
-				t.Fatal(err)
-			}
-			rows[i] = append(rows[i], float32(v))
-		}
-	}
-	return rows
 }

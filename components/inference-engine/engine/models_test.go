@@ -19,6 +19,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/test/coretest"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -33,13 +34,9 @@ type publisher struct {
 // newPublisher configures the rig's engine to trust a new key.
 func newPublisher(r *rig) *publisher {
 	key, err := envelope.GenerateKey(nil)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, err)
 	box := inbox.Inbox{Dir: filepath.Join(r.t.TempDir(), "inbox")}
-	if err := inbox.Check(box.Dir); err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, inbox.Check(box.Dir))
 	public := key.Public().(ed25519.PublicKey)
 	coretest.Configure(r.t, r.core, engineName, map[string]any{
 		"inbox": box.Dir, "publicKeys": []any{base64.StdEncoding.EncodeToString(public)},
@@ -66,38 +63,26 @@ func (p *publisher) gone() {
 func (p *publisher) deliverFile(model, golden, version string, spoil func(*envelope.Manifest), tamper func([]byte) []byte) {
 	p.t.Helper()
 	d, err := p.inbox.Begin("model-" + version)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	var archive bytes.Buffer
 	packed, err := envelope.Pack(&archive, model)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	m, err := envelope.BuildManifest(model, golden, envelope.Build{
 		Name: "simulated-compressor", Version: version, Created: time.Now(), Expires: time.Now().Add(time.Hour), Archive: packed.Archive,
 	})
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	if spoil != nil {
 		spoil(&m)
 	}
 	sealed, err := envelope.Sign(m, p.key)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	if tamper != nil {
 		sealed = tamper(sealed)
 	}
 	for name, data := range map[string][]byte{inbox.ArchiveFile: archive.Bytes(), envelope.EnvelopeFile: sealed} {
-		if err := os.WriteFile(d.Path(name), data, 0o600); err != nil {
-			p.t.Fatal(err)
-		}
+		must.OK(p.t, os.WriteFile(d.Path(name), data, 0o600))
 	}
-	if err := d.Commit(); err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, d.Commit())
 }
 
 // modelEvent waits for the next event of a model. One that nobody acknowledged comes again, under its id.
@@ -106,9 +91,7 @@ func (r *rig) modelEvent(step event.ModelStep) event.ModelEvent {
 	select {
 	case m := <-r.events.Events():
 		e, err := event.DecodeModelEvent(m.Payload)
-		if err != nil {
-			r.t.Fatal(err)
-		}
+		must.OK(r.t, err)
 		if r.heard[e.ID] {
 			return r.modelEvent(step)
 		}
@@ -162,9 +145,7 @@ func TestModelsAreDeliveredRefusedAndRolledBack(t *testing.T) {
 				Payload     []byte            `json:"payload"`
 				Signatures  []json.RawMessage `json:"signatures"`
 			}
-			if err := json.Unmarshal(envelope, &e); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, json.Unmarshal(envelope, &e))
 			e.Payload = bytes.Replace(e.Payload, []byte("1.2.0"), []byte("9.2.0"), 1)
 			return encode(t, e)
 		}},

@@ -15,6 +15,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -63,9 +64,7 @@ func TestBuildManifest(t *testing.T) {
 				modeltest.Wants(t, err, test.kind, test.says)
 				return
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			if b.Name == "" {
 				b.Name, b.Trainer = "tiny", "xgboost 3.0.5"
 			}
@@ -89,16 +88,12 @@ func TestGoldenRowIsRoundedTwice(t *testing.T) {
 func TestBuildManifestOfShippedModel(t *testing.T) {
 	model, golden := modeltest.Shipped(need.Root(t))
 	m, err := envelope.BuildManifest(model, golden, modeltest.AnyBuild())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if m.Name != "simulated-compressor" || len(m.Features) != 168 || len(m.Golden) < 2 {
 		t.Errorf("%s, %d features, %d golden rows", m.Name, len(m.Features), len(m.Golden))
 	}
 	data, err := envelope.Sign(m, modeltest.Key(t, 1))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if len(data) > 256<<10 {
 		t.Errorf("envelope of %d bytes", len(data))
 	}
@@ -113,9 +108,7 @@ func TestBuildManifestWithoutFiles(t *testing.T) {
 	if _, err := envelope.BuildManifest(model, filepath.Join(dir, "none"), modeltest.AnyBuild()); !disk.Missing(err) {
 		t.Errorf("no golden rows: %v", err)
 	}
-	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Mkdir(filepath.Join(dir, "folder"), 0o700))
 	if _, err := envelope.BuildManifest(model, filepath.Join(dir, "folder"), modeltest.AnyBuild()); err == nil {
 		t.Error("a folder as golden rows")
 	}
@@ -126,13 +119,9 @@ func TestPack(t *testing.T) {
 	model, report := modeltest.Write(t, dir, "model.ubj", []byte("model")), modeltest.Write(t, dir, "report.md", []byte("fine"))
 	var a, b bytes.Buffer
 	packed, err := envelope.Pack(&a, model, report)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	elsewhere := t.TempDir()
-	if err := os.Chmod(modeltest.Write(t, elsewhere, "model.ubj", []byte("model")), 0o400); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Chmod(modeltest.Write(t, elsewhere, "model.ubj", []byte("model")), 0o400))
 	if _, err := envelope.Pack(&b, filepath.Join(elsewhere, "model.ubj"), report); err != nil {
 		t.Fatal(err)
 	}
@@ -143,9 +132,7 @@ func TestPack(t *testing.T) {
 		t.Errorf("%+v is not the archive", packed.Archive)
 	}
 	unzip, err := gzip.NewReader(&a)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var files []string
 	err = archive.Walk(unzip, archive.Limits{Entries: 2, Bytes: 100, Strict: true}, func(m archive.Member) error {
 		content, err := io.ReadAll(m)

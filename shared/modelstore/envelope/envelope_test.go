@@ -11,6 +11,7 @@ import (
 
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 )
 
 // TestPAE checks the example of the specification,
@@ -33,9 +34,7 @@ func TestSign(t *testing.T) {
 	key := modeltest.Key(t, 1)
 	m := modeltest.Tiny(t)
 	data, err := envelope.Sign(m, key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	again, err := envelope.Sign(m, key)
 	if err != nil || !bytes.Equal(data, again) {
 		t.Fatal("the same manifest gives another envelope")
@@ -59,17 +58,13 @@ func TestVerify(t *testing.T) {
 	// with changes the good envelope.
 	with := func(change func(e *modeltest.DSSE)) []byte {
 		var e modeltest.DSSE
-		if err := json.Unmarshal(good, &e); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, json.Unmarshal(good, &e))
 		change(&e)
 		return modeltest.EncodeJSON(t, e)
 	}
 	changedByte := func(s string) string {
 		raw, err := base64.StdEncoding.DecodeString(s)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		raw[len(raw)/2] ^= 1
 		return base64.StdEncoding.EncodeToString(raw)
 	}
@@ -171,9 +166,7 @@ func FuzzVerify(f *testing.F) {
 			}
 			t.Fatalf("error of no kind: %v", err)
 		}
-		if err := m.Validate(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, m.Validate())
 		again, err := envelope.Sign(m, key)
 		if err != nil && !strings.Contains(err.Error(), "bytes, more than") { // escapes can make it longer
 			t.Fatal(err)

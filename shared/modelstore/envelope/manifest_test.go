@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 )
 
 func TestCompare(t *testing.T) {
@@ -125,13 +126,9 @@ func TestDecodeManifest(t *testing.T) {
 	m := modeltest.Tiny(t)
 	m.Baseline = baseline([]float32{1, 2}, 3, 4, 5)
 	data, err := m.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	got, err := envelope.DecodeManifest(data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	again, err := got.Encode()
 	if err != nil || !bytes.Equal(data, again) {
 		t.Fatalf("read and written again: %s, %v", again, err)
@@ -176,9 +173,7 @@ func TestDecodeManifest(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := envelope.DecodeManifest([]byte(test.text))
 			if test.kind == nil {
-				if err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, err)
 				return
 			}
 			modeltest.Wants(t, err, test.kind, test.says)
@@ -209,9 +204,7 @@ func TestGoldenRowIsExact(t *testing.T) {
 		x := math.Float32frombits(bits)
 		data := modeltest.EncodeJSON(t, envelope.GoldenRow{Values: event.Values{x}, Margin: x})
 		var row envelope.GoldenRow
-		if err := json.Unmarshal(data, &row); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, json.Unmarshal(data, &row))
 		if math.Float32bits(row.Margin) != bits || math.Float32bits(row.Values[0]) != bits {
 			t.Errorf("%s: %08x became %08x, %08x", data, bits, math.Float32bits(row.Margin), math.Float32bits(row.Values[0]))
 		}

@@ -19,6 +19,7 @@ import (
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/test/must"
 )
 
 // TinyModel is a model of two trees over the features a and b, base margin 0:
@@ -49,9 +50,7 @@ func Now() time.Time { return Time }
 func Key(t testing.TB, seed byte) ed25519.PrivateKey {
 	t.Helper()
 	key, err := envelope.GenerateKey(bytes.NewReader(bytes.Repeat([]byte{seed}, ed25519.SeedSize)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return key
 }
 
@@ -62,12 +61,8 @@ func PublicOf(key ed25519.PrivateKey) ed25519.PublicKey { return key.Public().(e
 func Write(t testing.TB, dir, name string, data []byte) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.MkdirAll(filepath.Dir(path), 0o700))
+	must.OK(t, os.WriteFile(path, data, 0o600))
 	return path
 }
 
@@ -96,15 +91,11 @@ func Publish(t testing.TB, model, version string) Published {
 	path := Write(t, dir, "model.json", []byte(model))
 	var archive bytes.Buffer
 	packed, err := envelope.Pack(&archive, path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	m, err := envelope.BuildManifest(path, Write(t, dir, "golden.csv", []byte(TinyGolden)), envelope.Build{
 		Version: version, Created: Time.Add(-time.Hour), Expires: Time.Add(24 * time.Hour), Archive: packed.Archive,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return Published{m, archive.Bytes()}
 }
 
@@ -160,16 +151,12 @@ func TarOf(t testing.TB, entries ...Entry) []byte {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	for _, e := range entries {
-		if err := w.WriteHeader(&e.Header); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, w.WriteHeader(&e.Header))
 		if _, err := w.Write([]byte(e.Content)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, w.Close())
 	return buf.Bytes()
 }
 
@@ -181,9 +168,7 @@ func Zip(t testing.TB, data []byte) []byte {
 	if _, err := w.Write(data); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, w.Close())
 	return buf.Bytes()
 }
 
@@ -212,9 +197,7 @@ func EncodeBase64(b []byte) string { return base64.StdEncoding.EncodeToString(b)
 func EncodeJSON(t testing.TB, v any) []byte {
 	t.Helper()
 	data, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return data
 }
 
