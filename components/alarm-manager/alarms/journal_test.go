@@ -15,6 +15,7 @@ import (
 
 	"edgepdm/shared/alarm"
 	"edgepdm/shared/event"
+	"edgepdm/test/need"
 )
 
 // history is an alarm list with a snapshot and entries after it, and what it was after each of them.
@@ -90,6 +91,7 @@ func opened(t *testing.T, dir string, data []byte) *alarmList {
 // Whichever bit of the alarms on disk is flipped, of which one in 13 is tried: they are the same alarms, or the damage is told, and what is whole survives.
 // None is ever another alarm.
 func TestNoFlippedBitMakesOtherAlarms(t *testing.T) {
+	need.Long(t)
 	h := newHistory(t)
 	want := h.states[len(h.data)]
 	dir := t.TempDir()
@@ -168,6 +170,7 @@ func TestDamageIsKeptAndTold(t *testing.T) {
 // Wherever the file is cut off, as by a kill or a loss of power in the middle of a write: what was saved before is there, and
 // nothing is told of it. A snapshot is never cut off but by damage.
 func TestAFileThatIsCutOff(t *testing.T) {
+	need.Long(t)
 	h := newHistory(t)
 	dir := t.TempDir()
 	for size := range len(h.data) {
@@ -314,6 +317,7 @@ func TestFailingDisk(t *testing.T) {
 // Alarms of 1,000 machines, each put on disk alone, acknowledged alone, and cleared, cost about as many bytes as they have; the
 // file does not grow with what is over.
 func TestBytesWrittenAreBounded(t *testing.T) {
+	need.Long(t)
 	const things, mega = 1000, 1 << 20
 	dir := t.TempDir()
 	d := &faultyDisk{}
@@ -363,6 +367,7 @@ func TestBytesWrittenAreBounded(t *testing.T) {
 
 // Nor does the file grow over restarts.
 func TestTheFileIsBoundedOverRestarts(t *testing.T) {
+	need.Long(t)
 	dir := t.TempDir()
 	largest := int64(0)
 	for range 40 {

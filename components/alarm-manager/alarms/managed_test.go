@@ -22,6 +22,7 @@ import (
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/need"
 )
 
 // managedRig is a rig on a nucleus of the mode, with a configuration.
@@ -98,6 +99,7 @@ func (r *rig) list() alarms.Listing {
 // A3: an alarm is acknowledged with an outcome, shelved, taken out of service and retired by commands, each of which is answered, and
 // each change is an event. What cannot be done is answered with the reason, and changes nothing.
 func TestCommandsOfAlarms(t *testing.T) {
+	need.Long(t)
 	for name, mode := range bothModes {
 		t.Run(name, func(t *testing.T) {
 			r := managedRig(t, mode, map[string]any{"republish": "300ms"})
@@ -276,6 +278,7 @@ func TestRulesDecide(t *testing.T) {
 
 // While the uplink is down, machines that fall silent are listed, and told when it is over.
 func TestACauseSuppressesWhatFollows(t *testing.T) {
+	need.Long(t)
 	r := managedRig(t, localcore.Classic, map[string]any{"silence": "10m", "uplinkDown": "5m"})
 	r.start()
 	r.rows(0, 3)
@@ -400,6 +403,7 @@ func TestCommandsFromTheCloud(t *testing.T) {
 
 // The figures of a day are told once, when it is over by the site's clocks, until they are acknowledged.
 func TestFiguresOfADay(t *testing.T) {
+	need.Long(t)
 	r := managedRig(t, localcore.Classic, map[string]any{"republish": "300ms", "timeZone": "Pacific/Auckland", "rules": []any{map[string]any{"thing": "none-*", "latched": true}}})
 	figures := r.subscribe(event.TopicAlarmKPI)
 	r.start()
@@ -429,6 +433,7 @@ func TestFiguresOfADay(t *testing.T) {
 
 // The commands of a person on the device: a table or JSON, and what an order has come to.
 func TestCommandsOfAPerson(t *testing.T) {
+	need.Long(t)
 	r := managedRig(t, localcore.Classic, nil)
 	r.start()
 	r.folder()
