@@ -157,6 +157,7 @@ func TestCommandsOfAlarms(t *testing.T) {
 			_ = next[event.Reply](r, d.replies)
 			r.ahead.Add(int64(brief))
 			r.predict(0.1, 0.1, 0.1, 0.9, 0.9, 0.9) // told to the cloud alone, or to nobody, while it is out of service
+			r.await("the rows", func(h event.Health) bool { return h.Counters[event.CounterPredictions] == 10 })
 			d.orders("engineer", `{"v":1,"id":"7","line":"line-1","do":"return-to-service"}`, true, "service")
 			for a := r.alert(); a.State != event.AlarmUnacknowledged; a = r.alert() {
 				if a.ForPeople() {
@@ -166,6 +167,7 @@ func TestCommandsOfAlarms(t *testing.T) {
 			}
 			d.orders("engineer", `{"v":1,"id":"7","thing":"press-1","do":"retire"}`, true, "retired: press-1")
 			r.predict(0.9, 0.9, 0.9)
+			r.await("the rows", func(h event.Health) bool { return h.Counters[event.CounterPredictions] == 13 })
 			d.orders("operator", `{"v":1,"id":"7","do":"test"}`, true, "test alarm core-1-")
 			if l := r.list(); len(l.Alarms) != 0 || len(l.Places) != 1 || !l.Places[0].Retired {
 				t.Errorf("%+v", l)
