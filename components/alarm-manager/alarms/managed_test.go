@@ -187,6 +187,7 @@ func TestManagedAlarmsSurviveKills(t *testing.T) {
 		if round == 0 {
 			r.predict(0.9, 0.9, 0.9)
 			r.expect(event.FaultMachine, event.AlarmUnacknowledged)
+			r.await("the acknowledgement", acked(1))
 			d.orders("operator", `{"v":1,"id":"7","thing":"press-1","fault":"machine-fault","do":"shelve","for":"1h","by":"Ann"}`, true, "shelved until ")
 			until = time.Now().Add(time.Hour)
 		}
@@ -219,7 +220,12 @@ func TestManagedAlarmsSurviveKills(t *testing.T) {
 	}
 }
 
-// fault publishes rows of several machines that raise their alarms.
+// acked reports whether the manager has heard so many acknowledgements.
+func acked(n uint64) func(event.Health) bool {
+	return func(h event.Health) bool { return h.Counters[alarms.CounterAcked] == n }
+}
+
+// faults publishes rows of several machines that raise their alarms.
 func (r *rig) faults(from, to int, p float64, epoch string) {
 	r.t.Helper()
 	for i := from; i < to; i++ {
@@ -328,6 +334,7 @@ func TestAlarmsAreSpoken(t *testing.T) {
 	d := r.desk()
 	r.predict(0.9, 0.9, 0.9)
 	r.expect(event.FaultMachine, event.AlarmUnacknowledged)
+	r.await("the acknowledgement", acked(1))
 	r.stop()
 	r.start()
 	d.orders("operator", `{"v":1,"id":"7","thing":"press-1","do":"acknowledge"}`, true, "acknowledged")
