@@ -92,8 +92,12 @@ func (a *alertIntake) alert(ctx context.Context, m ipc.TopicMessage) {
 		invalid(a.rt, m, err)
 		return
 	}
-	streams := []*stream{a.iot.of(alert.Severity)}
-	if to := a.sns.of(alert.Severity); to != nil && alert.ForPeople() && (alert.State == event.AlarmUnacknowledged || alert.State == event.AlarmNormal && a.normal) {
+	lane := alert.Severity
+	if alert.State == event.AlarmNormal && a.dedup.hasAlarm(seenAlert(alert), a.iot.later.name) {
+		lane = event.SeverityLow // behind the alert that raised the alarm, whose priority was changed
+	}
+	streams := []*stream{a.iot.of(lane)}
+	if to := a.sns.of(lane); to != nil && alert.ForPeople() && (alert.State == event.AlarmUnacknowledged || alert.State == event.AlarmNormal && a.normal) {
 		streams = append(streams, to)
 	}
 	if a.store(ctx, m, seenAlert(alert), alert.TS, streams) {

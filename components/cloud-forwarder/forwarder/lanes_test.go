@@ -47,6 +47,31 @@ func TestHighAlertsGoFirst(t *testing.T) {
 	checkOrder(t, r.iot, "/alert/", append([]string{"high"}, ids...))
 }
 
+// The end of an alarm arrives behind the alert that raised it, though the rules give it another priority meanwhile.
+func TestTheEndOfAnAlarmFollowsItsRaise(t *testing.T) {
+	r := newRig(t)
+	over := make(chan struct{})
+	r.hook(func(_ string, payload []byte) error {
+		switch idOf(payload) {
+		case "raise": // it hangs until another alarm's end, which was accepted later, is there
+			<-over
+		case "other":
+			close(over)
+		}
+		return nil
+	})
+	r.start()
+	end := func(a *event.Alert) { a.State = event.AlarmNormal }
+	r.alert("raise", func(a *event.Alert) { a.Severity = event.SeverityMedium })
+	r.alert("end", end)
+	r.alert("other", end, func(a *event.Alert) { a.Since = someTime.Add(time.Hour) })
+	r.iot.await(t, "all", has("raise", "end", "other"))
+	checkOrder(t, r.iot, "/alert/", []string{"other", "raise", "end"})
+	if h := r.await("nothing waits", func(h event.Health) bool { return h.Drained() }); h.Counters["stream.alerts-sns-later.accepted"] != 2 {
+		t.Errorf("%v", h.Counters)
+	}
+}
+
 // Escalated alerts go to the topics of their steps, where there are some; what is not for people goes to IoT Core only.
 func TestWhoIsTold(t *testing.T) {
 	r := newRig(t)
