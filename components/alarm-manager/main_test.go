@@ -189,7 +189,9 @@ func TestAPlayerThatFailsIsTold(t *testing.T) {
 	if clip, _ := s.hear(); clip.Duration() < time.Second {
 		t.Errorf("the speaker heard %v", clip.Duration())
 	}
-	h := m.await("the condition", func(h event.Health) bool { return len(h.Conditions) > 0 })
+	h := m.await("the condition", func(h event.Health) bool {
+		return len(h.Conditions) > 0 && h.Counters[speech.CounterSpoken] > 0
+	})
 	if c := h.Conditions[0]; c.Code != event.CodeVoice || c.Place != "false" || h.Counters[speech.CounterFailed] == 0 || h.Counters[speech.CounterSpoken] != 1 {
 		t.Errorf("%+v", h)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -82,7 +81,7 @@ func TestRenderedConfiguration(t *testing.T) {
 		if !slices.Contains(main, staged.Name) || s.Type != "GENERIC" || s.Version != "1.2.3" {
 			t.Errorf("%s: %+v", staged.Name, s)
 		}
-		if got, want := asJSON(t, s.Configuration), asJSON(t, staged.Defaults); got != want {
+		if got, want := string(must.JSON(t, s.Configuration)), string(must.JSON(t, staged.Defaults)); got != want {
 			t.Errorf("%s: configuration\n%s, the recipe's\n%s", staged.Name, got, want)
 		}
 		if _, granted := s.Configuration["accessControl"]; !granted && staged.Name != "com.edgepdm.Suite" {
@@ -105,13 +104,6 @@ func TestRenderedConfiguration(t *testing.T) {
 	if script := renderFor(t, settings{stage: stage, arch: "arm"}).Services["com.edgepdm.AlarmManager"].Lifecycle["run"]["Script"]; !strings.Contains(script.(string), "-linux-armv7") {
 		t.Errorf("on arm: %s", script)
 	}
-}
-
-func asJSON(t *testing.T, v any) string {
-	t.Helper()
-	text, err := json.Marshal(v)
-	must.OK(t, err)
-	return string(text)
 }
 
 func TestCommand(t *testing.T) {

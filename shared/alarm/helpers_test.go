@@ -1,7 +1,6 @@
 package alarm_test
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -100,8 +99,7 @@ func (p *site) refuse(c alarm.Command, want string) {
 
 // state is the whole state as text.
 func (p *site) state() string {
-	data, err := json.Marshal(p.s.Snapshot())
-	must.OK(p.t, err)
+	data := must.JSON(p.t, p.s.Snapshot())
 	return string(data)
 }
 
@@ -119,8 +117,7 @@ func encoded(t testing.TB, records []alarm.Record) []alarm.Record {
 	t.Helper()
 	read := make([]alarm.Record, 0, len(records))
 	for _, r := range records {
-		data, err := json.Marshal(r)
-		must.OK(t, err)
+		data := must.JSON(t, r)
 		again, err := alarm.DecodeRecord(data)
 		if err != nil {
 			t.Fatalf("%v: %s", err, data)

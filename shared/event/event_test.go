@@ -143,8 +143,7 @@ func TestTelemetryRoundTrip(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := want
 			fill(&m)
-			payload, err := json.Marshal(m)
-			must.OK(t, err)
+			payload := must.JSON(t, m)
 			got, err := event.DecodeTelemetry(payload)
 			must.OK(t, err)
 			if len(got.Values) != len(values) {
@@ -321,8 +320,7 @@ func TestTimesThatCannotBe(t *testing.T) {
 func TestPredictionBatch(t *testing.T) {
 	var payloads [][]byte
 	for seq := range uint64(40) {
-		payload, err := json.Marshal(event.Prediction{V: 1, ID: fmt.Sprint("p-a-", seq), Thing: "p", Epoch: "a", Seq: seq, TS: time.Now().UTC(), Text: "<it> & more"})
-		must.OK(t, err)
+		payload := must.JSON(t, event.Prediction{V: 1, ID: fmt.Sprint("p-a-", seq), Thing: "p", Epoch: "a", Seq: seq, TS: time.Now().UTC(), Text: "<it> & more"})
 		payloads = append(payloads, payload)
 	}
 	for left := payloads; len(left) > 0; {
@@ -375,8 +373,7 @@ func TestARowOf168SensorsFits(t *testing.T) {
 	for i := range row.Values {
 		row.Values[i] = -1.1754944e-38
 	}
-	payload, err := json.Marshal(row)
-	must.OK(t, err)
+	payload := must.JSON(t, row)
 	if err := event.Local.Check(payload); err != nil {
 		t.Error(err)
 	}
@@ -484,8 +481,7 @@ func TestNamesAreChecked(t *testing.T) {
 		for _, name := range strings.Fields(c.of) {
 			members := maps.Clone(messages[name].members)
 			members[c.member] = c.value
-			payload, err := json.Marshal(members)
-			must.OK(t, err)
+			payload := must.JSON(t, members)
 			if err := messages[name].decode(payload); reasonOf(err) != c.want {
 				t.Errorf("%s of %.30v of %s: %v, want %q", c.member, c.value, name, err, c.want)
 			}

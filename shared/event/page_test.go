@@ -12,14 +12,13 @@ import (
 	"testing"
 
 	"edgepdm/shared/event"
+	"edgepdm/test/must"
 )
 
 // docs/messages.md has every topic and counter of the contract, no other topic, and examples that are taken.
 func TestMessagesPage(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("..", "..", "docs", "messages.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	page := string(data)
 	var documented []string
 	for _, m := range regexp.MustCompile("(?m)^\\| `([$p][^`]+/[^`]*)` \\|").FindAllStringSubmatch(page, -1) {
@@ -97,17 +96,13 @@ func strict(text string, into any) error {
 func literals(t *testing.T, pattern string) (found []string) {
 	t.Helper()
 	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}
 		source, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(source), -1) {
 			found = append(found, m[1])
 		}

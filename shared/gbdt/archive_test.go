@@ -36,7 +36,7 @@ func archiveOf(t testing.TB, pairs ...string) []byte {
 // TestArchive has archives in which one file, or several of a k-fold training, are the model. The margin of the tiny model
 // for a = 2, b = 0 is 2.5; of its other form, 3.5.
 func TestArchive(t *testing.T) {
-	other := edit(t, tiny, `[5E-1]`, `[1.5E0]`)
+	other := must.Replace(t, tiny, `[5E-1]`, `[1.5E0]`)
 	linear := must.Read(t, "testdata/3.0.5-gblinear_multi/model.json")
 	for name, c := range map[string]struct {
 		files []string
@@ -86,7 +86,7 @@ func TestArchiveRefuses(t *testing.T) {
 	for i := range MaxFolds + 1 {
 		folds = append(folds, "xgboost-model-"+itoa(i), tiny)
 	}
-	regression := edit(t, tiny, "binary:logistic", "reg:squarederror")
+	regression := must.Replace(t, tiny, "binary:logistic", "reg:squarederror")
 	for name, c := range map[string]struct {
 		data []byte
 		want error

@@ -124,7 +124,7 @@ func TestParseRefuses(t *testing.T) {
 		{"more after it", []string{`{"version"`, `{"version"`, `"1"}}}}`, `"1"}}}} {}`}, ErrInvalid, "nothing more"},
 	}
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) { wantRefusal(t, []byte(edit(t, tiny, c.edits...)), c.want, c.text) })
+		t.Run(c.name, func(t *testing.T) { wantRefusal(t, []byte(must.Replace(t, tiny, c.edits...)), c.want, c.text) })
 	}
 }
 
@@ -192,7 +192,7 @@ func TestParseLimits(t *testing.T) {
 	}
 	l := DefaultLimits()
 	l.Categories = 1
-	if m, err := l.Parse([]byte(edit(t, tiny, tinyCategorical...))); m != nil || !errors.Is(err, ErrLimit) {
+	if m, err := l.Parse([]byte(must.Replace(t, tiny, tinyCategorical...))); m != nil || !errors.Is(err, ErrLimit) {
 		t.Errorf("categories: %v, %v", m, err)
 	}
 	exact := Limits{FileSize: int64(len(tiny)), Trees: 2, Nodes: 6, Depth: 2, Features: 2, Outputs: 1}

@@ -155,31 +155,30 @@ func (e *shapScratch) decide(splits []shapSplit, sets [][]int32, row []float32) 
 	}
 }
 
+// certain stands for u below a repeated split at which the row is cold: with it and the share 1, its formula is that of a mean.
+var certain = lanes{1, 1, 1, 1}
+
 // down passes the inner splits from the root.
-func (e *shapScratch) down(splits []shapSplit, repeats []shapRepeat, u *lanes) {
+func (e *shapScratch) down(splits []shapSplit, repeats []shapRepeat, points *lanes) {
 	for i := range splits {
 		s := &splits[i]
 		d := e.right[i] & 1
 		hot, cold := s.child[d], s.child[d^1]
 		zh, zc := s.share[d], s.share[d^1]
-		p, h, c := &e.prefix[i], &e.prefix[hot], &e.prefix[cold]
-		e.hot[hot], e.hot[cold] = true, false
+		p, h, c, u := &e.prefix[i], &e.prefix[hot], &e.prefix[cold], points
+		warm := true
 		if s.repeat != 0 {
 			before := &repeats[s.repeat]
-			if !e.hot[before.from] {
-				e.hot[hot] = false
-				for k, v := range p {
-					h[k], c[k] = zh*v, zc*v
-				}
-				continue
+			share := before.share
+			if warm = e.hot[before.from]; !warm {
+				share, u = 1, &certain
 			}
-			inv := &e.inverse[i]
-			for k := range p {
-				inv[k] = 1 / (1 - (1-before.share)*u[k])
-				p[k] *= inv[k]
-			}
-			zh, zc = zh*before.share, zc*before.share
+			inv, rest := &e.inverse[i], 1-share
+			inv[0], inv[1], inv[2], inv[3] = 1/(1-rest*u[0]), 1/(1-rest*u[1]), 1/(1-rest*u[2]), 1/(1-rest*u[3])
+			p[0], p[1], p[2], p[3] = p[0]*inv[0], p[1]*inv[1], p[2]*inv[2], p[3]*inv[3]
+			zh, zc = zh*share, zc*share
 		}
+		e.hot[hot], e.hot[cold] = warm, false
 		y := 1 - zh
 		q0, q1, q2, q3 := p[0]*u[0], p[1]*u[1], p[2]*u[2], p[3]*u[3]
 		h[0], h[1], h[2], h[3] = p[0]-y*q0, p[1]-y*q1, p[2]-y*q2, p[3]-y*q3
@@ -206,25 +205,10 @@ func (e *shapScratch) up(splits []shapSplit, repeats []shapRepeat, phi []float64
 	for i := len(splits) - 1; i >= 0; i-- {
 		s := &splits[i]
 		d := e.right[i] & 1
-		hot, cold := s.child[d], s.child[d^1]
 		zh, zc := s.share[d], s.share[d^1]
-		p, out, h, c := &e.prefix[i], &e.suffix[i], &e.suffix[hot], &e.suffix[cold]
+		p, out, h, c := &e.prefix[i], &e.suffix[i], &e.suffix[s.child[d]], &e.suffix[s.child[d^1]]
 		if s.repeat != 0 {
-			before := &repeats[s.repeat]
-			if !e.hot[before.from] {
-				for k := range out {
-					out[k] = zh*h[k] + zc*c[k]
-				}
-				continue
-			}
-			y, z := 1-zh*before.share, zc*before.share
-			inv, above, sum := &e.inverse[i], 1-before.share, 0.0
-			for k := range out {
-				delta := y*h[k] - z*c[k]
-				out[k] = (h[k] - u[k]*delta) * inv[k]
-				sum += p[k] * (delta - above*out[k])
-			}
-			phi[s.feature] += sum
+			phi[s.feature] += e.upRepeated(i, zh, zc, &repeats[s.repeat], h, c, u)
 			continue
 		}
 		y := 1 - zh
@@ -232,4 +216,18 @@ func (e *shapScratch) up(splits []shapSplit, repeats []shapRepeat, phi []float64
 		phi[s.feature] += p[0]*d0 + p[1]*d1 + p[2]*d2 + p[3]*d3
 		out[0], out[1], out[2], out[3] = h[0]-u[0]*d0, h[1]-u[1]*d1, h[2]-u[2]*d2, h[3]-u[3]*d3
 	}
+}
+
+// upRepeated passes a split whose feature is tested above, and returns what it adds to the contribution of its feature.
+func (e *shapScratch) upRepeated(i int, zh, zc float64, before *shapRepeat, h, c, u *lanes) float64 {
+	share, adds := before.share, 1.0
+	if !e.hot[before.from] {
+		share, u, adds = 1, &certain, 0
+	}
+	p, out, inv := &e.prefix[i], &e.suffix[i], &e.inverse[i]
+	y, z, above := 1-zh*share, zc*share, 1-share
+	d0, d1, d2, d3 := y*h[0]-z*c[0], y*h[1]-z*c[1], y*h[2]-z*c[2], y*h[3]-z*c[3]
+	o0, o1, o2, o3 := (h[0]-u[0]*d0)*inv[0], (h[1]-u[1]*d1)*inv[1], (h[2]-u[2]*d2)*inv[2], (h[3]-u[3]*d3)*inv[3]
+	out[0], out[1], out[2], out[3] = o0, o1, o2, o3
+	return adds * (p[0]*(d0-above*o0) + p[1]*(d1-above*o1) + p[2]*(d2-above*o2) + p[3]*(d3-above*o3))
 }

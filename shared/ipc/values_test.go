@@ -14,13 +14,6 @@ import (
 	"edgepdm/test/must"
 )
 
-func encode(t *testing.T, v any) string {
-	t.Helper()
-	text, err := json.Marshal(v)
-	must.OK(t, err)
-	return string(text)
-}
-
 func TestTimestamps(t *testing.T) {
 	for _, c := range []struct {
 		at   time.Time
@@ -38,7 +31,7 @@ func TestTimestamps(t *testing.T) {
 		{time.Unix(-2, 500_000_000), "-1.5"},
 		{time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), "253402300799.0"},
 	} {
-		text := encode(t, ipc.Timestamp{Time: c.at})
+		text := string(must.JSON(t, ipc.Timestamp{Time: c.at}))
 		if text != c.want {
 			t.Errorf("%v is %s, want %s", c.at, text, c.want)
 		}
@@ -67,7 +60,7 @@ func TestTimestamps(t *testing.T) {
 
 func TestDocuments(t *testing.T) {
 	d, err := ipc.NewDocument(map[string]any{"n": 1.5, "absent": nil})
-	if err != nil || encode(t, d) != `{"absent":null,"n":1.5}` {
+	if err != nil || string(must.JSON(t, d)) != `{"absent":null,"n":1.5}` {
 		t.Errorf("%s, %v", d, err)
 	}
 	var v struct{ N float64 }
@@ -96,7 +89,7 @@ func TestDocuments(t *testing.T) {
 
 func TestBlobs(t *testing.T) {
 	for want, b := range map[string]ipc.Blob{`""`: nil, `"AAH/"`: {0, 1, 255}, `"eA=="`: ipc.Blob("x")} {
-		if got := encode(t, b); got != want {
+		if got := string(must.JSON(t, b)); got != want {
 			t.Errorf("%v is %s, want %s", b, got, want)
 		}
 	}

@@ -2,7 +2,6 @@ package modelevents
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -199,8 +198,7 @@ func (f forwarder) next(t *testing.T, id string, replayed bool) {
 
 func (f forwarder) ack(t *testing.T, ids ...string) {
 	t.Helper()
-	payload, err := json.Marshal(event.Ack{V: event.Version, IDs: ids})
-	must.OK(t, err)
+	payload := must.JSON(t, event.Ack{V: event.Version, IDs: ids})
 	for { // what was published again before the acknowledgement came is none of it
 		select {
 		case f.acks <- ipc.TopicMessage{Topic: event.TopicAckModel, Payload: payload}:

@@ -131,7 +131,7 @@ func scenarios(t testing.TB) []scenario {
 			prepare: func(b *bench) {
 				b.install("1.0.0")
 				p := modeltest.Publish(t, modeltest.TinyModel, "1.1.0")
-				_ = b.refused(b.deliverRaw(modeltest.Sign(t, modeltest.EncodeJSON(t, p.Manifest), modeltest.Key(t, 9)), p.Archive), ReasonUntrusted, envelope.ErrUntrusted, "")
+				_ = b.refused(b.deliverRaw(modeltest.Sign(t, must.JSON(t, p.Manifest), modeltest.Key(t, 9)), p.Archive), ReasonUntrusted, envelope.ErrUntrusted, "")
 				b.options.Keys = append(b.options.Keys, modeltest.PublicOf(modeltest.Key(t, 9)))
 				b.open()
 			},

@@ -186,7 +186,7 @@ func TestModelChangesOnDisk(t *testing.T) {
 	old := b.install("1.0.0")
 	b.install("1.2.0")
 	i, _ := b.store.Current()
-	modeltest.Write(t, i.dir, "model.json", []byte(modeltest.Edit(t, modeltest.TinyModel, "4E0", "5E0")))
+	modeltest.Write(t, i.dir, "model.json", []byte(must.Replace(t, modeltest.TinyModel, "4E0", "5E0")))
 	b.open()
 	i, _ = b.store.Current()
 	_, err := i.Load()

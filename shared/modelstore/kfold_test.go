@@ -17,7 +17,7 @@ const foldGolden = "margin-0,margin-1,a,b\n-0.5,0,1,0\n-0.5,0,nan,0\n2.5,3,2,0\n
 
 func foldArchive(t *testing.T) []byte {
 	t.Helper()
-	return modeltest.ArchiveOf(t, modeltest.File("xgboost-model-0", modeltest.TinyModel), modeltest.File("xgboost-model-1", modeltest.Edit(t, modeltest.TinyModel, "[5E-1]", "[1E0]")))
+	return modeltest.ArchiveOf(t, modeltest.File("xgboost-model-0", modeltest.TinyModel), modeltest.File("xgboost-model-1", must.Replace(t, modeltest.TinyModel, "[5E-1]", "[1E0]")))
 }
 
 // The archive of a k-fold training is one model: unsigned, with a manifest beside it, and packed once more.
@@ -78,9 +78,9 @@ func TestKFoldGoldenRows(t *testing.T) {
 		golden, says string
 		kind         error
 	}{
-		"second margin wrong":    {modeltest.Edit(t, foldGolden, "2.5,3,", "2.5,3.5,"), "row 3: margin 3, the training XGBoost gave 3.5", envelope.ErrGolden},
+		"second margin wrong":    {must.Replace(t, foldGolden, "2.5,3,", "2.5,3.5,"), "row 3: margin 3, the training XGBoost gave 3.5", envelope.ErrGolden},
 		"one margin":             {modeltest.TinyGolden, "row 1 has 1 margins, the model gives 2", envelope.ErrGolden},
-		"second margin missing":  {modeltest.Edit(t, foldGolden, "2.5,3,", "2.5,,"), "row 3", envelope.ErrManifest},
+		"second margin missing":  {must.Replace(t, foldGolden, "2.5,3,", "2.5,,"), "row 3", envelope.ErrManifest},
 		"margins and no feature": {"margin-0,margin-1\n1,2\n", "first column", envelope.ErrManifest},
 	} {
 		_, err := envelope.BuildManifest(path, modeltest.Write(t, t.TempDir(), "golden.csv", []byte(c.golden)), build)

@@ -62,7 +62,7 @@ func (b *bench) deliver(m *envelope.Manifest, archive []byte) inbox.Delivery {
 	b.t.Helper()
 	var envelope []byte
 	if m != nil {
-		payload := modeltest.EncodeJSON(b.t, m)
+		payload := must.JSON(b.t, m)
 		envelope = modeltest.Sign(b.t, payload, b.key)
 	}
 	return b.deliverRaw(envelope, archive)
@@ -217,7 +217,7 @@ func TestQuarantineLifted(t *testing.T) {
 	})
 	t.Run("key and unsigned allowed", func(t *testing.T) {
 		b := newBench(t)
-		signed := b.deliverRaw(modeltest.Sign(t, modeltest.EncodeJSON(t, good.Manifest), modeltest.Key(t, 9)), good.Archive)
+		signed := b.deliverRaw(modeltest.Sign(t, must.JSON(t, good.Manifest), modeltest.Key(t, 9)), good.Archive)
 		_ = b.refused(signed, ReasonUntrusted, envelope.ErrUntrusted, "")
 		b.options.Keys = append(b.options.Keys, modeltest.PublicOf(modeltest.Key(t, 9)))
 		b.open()
@@ -298,7 +298,7 @@ func TestRollback(t *testing.T) {
 	bad.Manifest.Threshold = 0.75
 	_, err = b.store.Take(b.deliver(&bad.Manifest, bad.Archive))
 	modeltest.Wants(t, err, ErrRolledBack, "") // the version is taken
-	corrected := modeltest.Publish(t, modeltest.Edit(t, modeltest.TinyModel, "4E0", "4E0 "), "1.2.0")
+	corrected := modeltest.Publish(t, must.Replace(t, modeltest.TinyModel, "4E0", "4E0 "), "1.2.0")
 	_, err = b.store.Take(b.deliver(&corrected.Manifest, corrected.Archive))
 	modeltest.Wants(t, err, ErrRolledBack, "")
 	b.install("1.2.1")
@@ -310,7 +310,7 @@ func TestUnsigned(t *testing.T) {
 	b.options.AllowUnsigned = true
 	b.open()
 	take := func(archive []byte) (Candidate, error) { return b.store.Take(b.deliver(nil, archive)) }
-	nameless := modeltest.Edit(t, modeltest.TinyModel, `"feature_names":["a","b"]`, `"feature_names":[]`, `"edgepdm.name":"tiny","edgepdm.threshold":"0.25"`, ``)
+	nameless := must.Replace(t, modeltest.TinyModel, `"feature_names":["a","b"]`, `"feature_names":[]`, `"edgepdm.name":"tiny","edgepdm.threshold":"0.25"`, ``)
 	c, err := take(modeltest.ArchiveOf(t, special(tar.TypeDir, "./", ""), modeltest.File("./xgboost-model", nameless), modeltest.File("./metrics.json", "{}")))
 	must.OK(t, err)
 	m := c.Manifest
@@ -331,7 +331,7 @@ func TestUnsigned(t *testing.T) {
 
 	b.refused(b.deliver(nil, modeltest.ArchiveOf(t, modeltest.File("xgboost-model", "binf and so on"))), ReasonModel, envelope.ErrModel, "legacy binary")
 	b.refused(b.deliver(nil, modeltest.ArchiveOf(t, modeltest.File("ä.json", modeltest.TinyModel))), ReasonArchive, archive.ErrInvalid, "odd name")
-	b.refused(b.deliver(nil, modeltest.ArchiveOf(t, modeltest.File("model.json", modeltest.Edit(t, modeltest.TinyModel, `["a","b"]`, `["a","b\u0007"]`)))), ReasonModel, envelope.ErrModel, "features")
+	b.refused(b.deliver(nil, modeltest.ArchiveOf(t, modeltest.File("model.json", must.Replace(t, modeltest.TinyModel, `["a","b"]`, `["a","b\u0007"]`)))), ReasonModel, envelope.ErrModel, "features")
 	r := b.refused(b.deliver(nil, []byte("hello")), ReasonArchive, archive.ErrInvalid, "gzip")
 	if r.Source != envelope.HashOf([]byte("hello")) || !r.Final {
 		t.Errorf("%+v", r)

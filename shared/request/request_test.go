@@ -202,8 +202,7 @@ func TestARestartDoesNothingTwice(t *testing.T) {
 func TestWhatIsNoRequest(t *testing.T) {
 	r := newRig(t)
 	encode := func(m message) string {
-		text, err := json.Marshal(m)
-		must.OK(t, err)
+		text := must.JSON(t, m)
 		return string(text)
 	}
 	for id, c := range map[string]struct{ text, why string }{
@@ -249,8 +248,7 @@ func TestManyRequestsAreTakenInTurn(t *testing.T) {
 	for i := range maxTake + 1 {
 		id := "R" + string(rune('A'+i))
 		m := message{V: format, ID: id, Created: r.now, Valid: 60}
-		text, err := json.Marshal(m)
-		must.OK(t, err)
+		text := must.JSON(t, m)
 		r.write(id+suffixRequest, string(text))
 	}
 	if first, second := len(r.server.Take()), len(r.server.Take()); first != maxTake || second != 1 {

@@ -15,7 +15,6 @@ import (
 	"edgepdm/test/must"
 	"edgepdm/test/need"
 	"edgepdm/test/table"
-	"edgepdm/test/tools"
 )
 
 const modelDir = "components/inference-engine/model"
@@ -44,8 +43,7 @@ func BenchmarkScoring(b *testing.B) {
 	})
 	for _, batch := range []int{1, 1024} {
 		b.Run("python-xgboost-batch-"+strconv.Itoa(batch), func(b *testing.B) {
-			python := filepath.Join(need.Installed(b, tools.XGBoost), "bin", "python")
-			ns := pythonScoring(b, python, filepath.Join(root, modelDir), batch)
+			ns := pythonScoring(b, xgboostPython(b), filepath.Join(root, modelDir), batch)
 			b.ReportMetric(ns, "ns/row")
 			b.ReportMetric(ns/ours, "x-ours")
 			b.ReportMetric(0, "ns/op") // of starting Python: no figure
@@ -79,9 +77,14 @@ while time.perf_counter() - begin < 1:
     count += batch
 print((time.perf_counter() - begin) / count * 1e9)
 `
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	return runPython(b, python, script, dir, strconv.Itoa(batch))
+}
+
+// runPython runs a script that prints a number.
+func runPython(b *testing.B, python, script string, args ...string) float64 {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, python, "-c", script, dir, strconv.Itoa(batch))
+	cmd := exec.CommandContext(ctx, python, append([]string{"-c", script}, args...)...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()

@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"reflect"
@@ -49,8 +48,7 @@ func instance(t *testing.T, text string) any {
 	t.Helper()
 	var v any
 	must.OK(t, yaml.Unmarshal([]byte(text), &v))
-	data, err := json.Marshal(v)
-	must.OK(t, err)
+	data := must.JSON(t, v)
 	instance, err := jsonschema.UnmarshalJSON(strings.NewReader(string(data)))
 	must.OK(t, err)
 	return instance

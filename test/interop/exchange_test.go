@@ -57,8 +57,7 @@ func TestExchange(t *testing.T) {
 			for _, p := range peers() {
 				p.setUp(t) // before the clock runs
 			}
-			text, err := json.Marshal(messages())
-			must.OK(t, err)
+			text := must.JSON(t, messages())
 			file := filepath.Join(t.TempDir(), "messages.json")
 			must.OK(t, os.WriteFile(file, text, 0o600))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -1,7 +1,6 @@
 package localcore
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -180,8 +179,7 @@ func TestLiteDocumentSizes(t *testing.T) {
 		for i := range n {
 			m[fmt.Sprint(i)] = i
 		}
-		b, err := json.Marshal(m)
-		must.OK(t, err)
+		b := must.JSON(t, m)
 		return string(b)
 	}
 	const refused = ` model=ServiceError | {"_message":"Failed to publish the message.","_errorCode":"ServiceError"}`

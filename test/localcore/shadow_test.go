@@ -63,8 +63,7 @@ func (r *shadowRig) shadow(op, shadow, payload string) string {
 	if payload != "" {
 		request["payload"] = []byte(payload)
 	}
-	text, err := json.Marshal(request)
-	must.OK(r.t, err)
+	text := must.JSON(r.t, request)
 	answer := r.ask(op, string(text))
 	var response struct {
 		Payload *[]byte `json:"payload"`

@@ -140,6 +140,8 @@ func (r *run) text(c alarm.Change, language string) string {
 		return where(c.Alarm.Thing, c.Alarm.Line) + " is retired."
 	case c.Kind == alarm.Returned && c.Alarm.Fault == event.FaultEngineDown && language == alarm.English:
 		return "The inference engine of " + r.list.system.Text(c, language)
+	case c.Alarm.Fault == event.FaultLine && (c.Kind == alarm.Returned || c.Kind == alarm.Chattering): // of the line alone
+		c.Alarm.Thing, c.Alarm.Line = c.Alarm.Line, ""
 	}
 	return r.list.system.Text(c, language)
 }

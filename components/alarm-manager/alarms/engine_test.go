@@ -165,9 +165,8 @@ func TestSilenceWaitsForAWordOfTheEngine(t *testing.T) {
 	r.ahead.Add(int64(time.Minute))
 	r.nothingElse()
 	r.engine(event.StateOK)
-	for range 3 {
-		r.expect(event.FaultSilence, event.AlarmUnacknowledged)
-	}
+	r.expect(event.FaultLine, event.AlarmUnacknowledged) // all of them
+	r.await("their silence", func(h event.Health) bool { return h.Counters[alarms.CounterSuppressed] == 3 })
 }
 
 // Time in which the nucleus delivers nothing to the manager is no silence, of the engine nor of machines.

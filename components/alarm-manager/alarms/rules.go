@@ -36,6 +36,12 @@ func (c Config) managed() alarm.Config { //nolint:misspell // other languages th
 			"es": "Sin datos de {place}. Revise los sensores y la conexión.",
 			"fr": "Pas de données de {place}. Vérifiez les capteurs et la connexion.",
 		}},
+		alarm.Rule{Fault: string(event.FaultLine), AutoAcknowledge: &yes, Text: map[string]string{
+			"en": "No data from {line}: none of its machines is heard. Check its network and gateway.",
+			"de": "Keine Daten von {line}: keine Maschine ist zu hören. Netz und Gateway prüfen.",
+			"es": "Sin datos de {line}: no se recibe ninguna máquina. Revise la red y la pasarela.",
+			"fr": "Pas de données de {line} : aucune machine n'est reçue. Vérifiez le réseau et la passerelle.",
+		}},
 		alarm.Rule{Fault: string(event.FaultEngineDown), AutoAcknowledge: &yes, Text: map[string]string{
 			"de": "Die Auswertung auf {place} arbeitet nicht. Keine Maschine wird überwacht.",
 			"es": "El motor de inferencia de {place} no funciona. No se vigila ninguna máquina.",

@@ -83,10 +83,7 @@ func TestAClosedStoreIsSaidAndTriedAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // it waits for the next try
-			r := newRig(t)
-			p := newPublisher(r)
-			r.start(shippedModel)
-			r.await("a model", ok)
+			r, p, _ := atWork(t)
 			p.deliver("1.1.0", nil, nil)
 			r.modelEvent(event.ModelActivated)
 			r.stop()
@@ -162,10 +159,7 @@ func TestTheShippedModelStandsIn(t *testing.T) {
 
 // An active model that is damaged beyond repair does not give way to another one unsaid.
 func TestALostActiveModelIsSaid(t *testing.T) {
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	shipped := r.await("a model", ok).Model.Version
+	r, p, shipped := atWork(t)
 	p.deliver("1.1.0", nil, nil)
 	r.modelEvent(event.ModelActivated)
 	r.stop()
@@ -183,10 +177,7 @@ func TestALostActiveModelIsSaid(t *testing.T) {
 
 // A delivery that cannot be tested for the disk's sake is said, and tried again.
 func TestADeliveryThatTheDiskRefusesIsSaid(t *testing.T) {
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	r.await("a model", ok)
+	r, p, _ := atWork(t)
 	must.OK(t, os.RemoveAll(r.storePath("versions")))
 	must.OK(t, os.WriteFile(r.storePath("versions"), nil, 0o600))
 	p.deliver("1.1.0", nil, nil)

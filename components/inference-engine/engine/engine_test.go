@@ -54,6 +54,14 @@ func newRig(t *testing.T, set ...func(*localcore.Options)) *rig {
 	return r
 }
 
+// newLoggedRig returns a rig with what its engine logs.
+func newLoggedRig(t *testing.T) (*rig, *coretest.Lines) {
+	t.Helper()
+	r, log := newRig(t), new(coretest.Lines)
+	r.env.Log = slog.New(slog.NewTextHandler(log, nil))
+	return r, log
+}
+
 // start runs the engine until stop or the end of the test.
 func (r *rig) start(model string) {
 	r.startRun((&engine.Engine{ShippedModel: model, Now: time.Now}).Run)

@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"fmt"
-	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -125,9 +124,7 @@ func TestOnlyMissedRowsAreMissed(t *testing.T) {
 
 // Two senders under one name are told, once, and their rows are not missed.
 func TestTwoSendersAreTold(t *testing.T) {
-	log := new(coretest.Lines)
-	r := newRig(t)
-	r.env.Log = slog.New(slog.NewTextHandler(log, nil))
+	r, log := newLoggedRig(t)
 	r.start(shippedModel)
 	r.await("a model", ok)
 	_, rows, _ := golden(t)
@@ -151,9 +148,7 @@ func TestTwoSendersAreTold(t *testing.T) {
 
 // A producer that counts in tens is one line in the log, and not one a row.
 func TestGapsAreLoggedSeldom(t *testing.T) {
-	log := new(coretest.Lines)
-	r := newRig(t)
-	r.env.Log = slog.New(slog.NewTextHandler(log, nil))
+	r, log := newLoggedRig(t)
 	r.start(shippedModel)
 	r.await("a model", ok)
 	_, rows, _ := golden(t)
@@ -177,9 +172,7 @@ func hotDeployment(t *testing.T, named bool) {
 	data, err := os.ReadFile(shippedModel)
 	must.OK(t, err)
 	must.OK(t, os.WriteFile(model, data, 0o600))
-	log := new(coretest.Lines)
-	r := newRig(t)
-	r.env.Log = slog.New(slog.NewTextHandler(log, nil))
+	r, log := newLoggedRig(t)
 	if named {
 		coretest.Configure(t, r.core, engineName, map[string]any{"model": model})
 		r.start(shippedModel)
@@ -205,9 +198,7 @@ func hotDeployment(t *testing.T, named bool) {
 // An artifact that cannot be read at first is tried again, and that is not worth a word.
 func TestAnArtifactThatComesLate(t *testing.T) {
 	model := filepath.Join(t.TempDir(), "model.ubj")
-	log := new(coretest.Lines)
-	r := newRig(t)
-	r.env.Log = slog.New(slog.NewTextHandler(log, nil))
+	r, log := newLoggedRig(t)
 	r.start(model)
 	_, rows, _ := golden(t)
 	r.await("the start", func(h event.Health) bool { // rows are heard

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"edgepdm/shared/event"
+	"edgepdm/test/must"
 	"edgepdm/test/table"
 )
 
@@ -22,9 +23,7 @@ func TestModelFormats(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			path := filepath.Join(testdata, file)
 			m, err := loadModel(path, Default())
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			_, want := table.Read(t, filepath.Join(filepath.Dir(path), answers))
 			_, features := table.Read(t, filepath.Join(filepath.Dir(path), "X.csv"))
 			for i, row := range features {
@@ -43,23 +42,15 @@ func TestModelFormats(t *testing.T) {
 // refuses all of them.
 func TestALongVersionOfAModelFile(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("..", "..", "..", "shared", "gbdt", "testdata", "1.2.1-early_wrapper", "model.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	version := strings.Repeat("release of line 7 at noon, ", 10)
 	path := filepath.Join(t.TempDir(), "model.json")
 	data = []byte(strings.Replace(string(data), `"attributes":{`, `"attributes":{"edgepdm.version":"`+version+`",`, 1))
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(path, data, 0o600))
 	m, err := loadModel(path, Default())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	payload, err := event.Encode(event.Prediction{V: event.Version, ID: "press-1-a-1", Thing: "press-1", Model: m.ref, Label: event.LabelFaulty})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if p, err := event.DecodePrediction(payload); err != nil || !strings.HasPrefix(version, p.Model.Version) || len(p.Model.Version) < 100 {
 		t.Errorf("%q, %v", p.Model.Version, err)
 	}

@@ -85,6 +85,15 @@ func (p *publisher) deliverFile(model, golden, version string, spoil func(*envel
 	must.OK(p.t, d.Commit())
 }
 
+// atWork returns a rig whose engine scores with the shipped model, and a publisher of others.
+func atWork(t *testing.T) (r *rig, p *publisher, shipped string) {
+	t.Helper()
+	r = newRig(t)
+	p = newPublisher(r)
+	r.start(shippedModel)
+	return r, p, r.await("a model", ok).Model.Version
+}
+
 // modelEvent waits for the next event of a model. One that nobody acknowledged comes again, under its id.
 func (r *rig) modelEvent(step event.ModelStep) event.ModelEvent {
 	r.t.Helper()
@@ -110,10 +119,7 @@ func (r *rig) modelEvent(step event.ModelStep) event.ModelEvent {
 // rolls back.
 func TestModelsAreDeliveredRefusedAndRolledBack(t *testing.T) {
 	need.Long(t)
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	shipped := r.await("a model", ok).Model.Version
+	r, p, shipped := atWork(t)
 	_, rows, _ := golden(t)
 	seq := uint64(0)
 	// scoredBy publishes a row and checks which model scores it.
@@ -180,10 +186,7 @@ func TestModelsAreDeliveredRefusedAndRolledBack(t *testing.T) {
 // The active model that is delivered again, in the same envelope or signed once more, is nothing at all.
 func TestTheActiveModelDeliveredAgain(t *testing.T) {
 	need.Long(t)
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	r.await("a model", ok)
+	r, p, _ := atWork(t)
 	created := time.Now()
 	same := func(m *envelope.Manifest) { m.Created, m.Expires = created, created.Add(time.Hour) }
 	p.deliver("1.1.0", same, nil)
@@ -205,10 +208,7 @@ func TestTheActiveModelDeliveredAgain(t *testing.T) {
 
 // A roll-back needs no key: it is done also where no model is taken from the inbox.
 func TestRollbackWithoutKeys(t *testing.T) {
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	shipped := r.await("a model", ok).Model.Version
+	r, p, shipped := atWork(t)
 	p.deliver("1.1.0", nil, nil)
 	r.modelEvent(event.ModelActivated)
 	r.stop()
@@ -224,10 +224,7 @@ func TestRollbackWithoutKeys(t *testing.T) {
 
 // The active model stays the active one in the next process.
 func TestActiveModelSurvivesARestart(t *testing.T) {
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	r.await("a model", ok)
+	r, p, _ := atWork(t)
 	p.deliver("2.0.0", nil, nil)
 	r.modelEvent(event.ModelActivated)
 	r.stop()
@@ -298,10 +295,7 @@ func TestASecondRunOfAProcess(t *testing.T) {
 // The detail of an event, and what the store remembers, end between two characters.
 func TestDetailsAreCutBetweenCharacters(t *testing.T) {
 	need.Long(t)
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	shipped := r.await("a model", ok).Model.Version
+	r, p, shipped := atWork(t)
 	for _, reason := range []string{strings.Repeat("€", 400), "a" + strings.Repeat("€", 400), "ab" + strings.Repeat("€", 400)} {
 		version := fmt.Sprintf("1.%d.0", len(reason))
 		p.deliver(version, nil, nil)

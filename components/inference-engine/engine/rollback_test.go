@@ -38,10 +38,7 @@ func (p *publisher) deliverStopped(version string) {
 // a restart, and the operator hears why. So for the automatic one, which the health messages tell.
 func TestNoRollbackToAModelThatCannotBeUsed(t *testing.T) {
 	need.Long(t)
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	shipped := r.await("a model", ok).Model.Version
+	r, p, shipped := atWork(t)
 	p.deliverStopped("1.1.0")
 	r.modelEvent(event.ModelActivated)
 	coretest.Configure(t, r.core, engineName, map[string]any{"iterations": "best"})
@@ -139,10 +136,7 @@ func TestADamagedModelWithNoneBefore(t *testing.T) {
 
 // A delivered model that does not fit the configuration is refused by name, and the one before scores on.
 func TestADeliveryThatDoesNotFitTheConfiguration(t *testing.T) {
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	r.await("a model", ok)
+	r, p, _ := atWork(t)
 	p.deliverStopped("1.1.0")
 	r.modelEvent(event.ModelActivated)
 	coretest.Configure(t, r.core, engineName, map[string]any{"iterations": "best"})

@@ -284,7 +284,7 @@ func TestCommandsThatAreNotUnderstood(t *testing.T) {
 func TestDecisionsAreAnnouncedUntilTheyGetThrough(t *testing.T) {
 	r := newRig(t)
 	e := event.ModelEvent{V: 1, ID: "model-1", Event: event.ModelDelivered, Version: "1.0.0", TS: manifest("1.0.0", nil).Created}
-	text := jsonOf(t, record.Record{Format: 1, Announce: []event.ModelEvent{e}})
+	text := string(must.JSON(t, record.Record{Format: 1, Announce: []event.ModelEvent{e}}))
 	must.OK(t, os.WriteFile(filepath.Join(r.env.WorkDir, record.File), []byte(text), 0o600))
 	r.start()
 	if got := r.next(event.ModelDelivered); got != e {

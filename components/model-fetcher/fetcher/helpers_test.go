@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"maps"
@@ -141,7 +140,7 @@ func (r *rig) next(step event.ModelStep) event.ModelEvent {
 	case m := <-r.events.Events():
 		e, err := event.DecodeModelEvent(m.Payload)
 		must.OK(r.t, err)
-		must.OK(r.t, r.client.Publish(r.t.Context(), event.TopicAckModel, []byte(jsonOf(r.t, event.Ack{V: event.Version, IDs: []string{e.ID}}))))
+		must.OK(r.t, r.client.Publish(r.t.Context(), event.TopicAckModel, must.JSON(r.t, event.Ack{V: event.Version, IDs: []string{e.ID}})))
 		if e.Replayed {
 			return r.next(step)
 		}
@@ -291,11 +290,4 @@ func noise(t *testing.T, seed byte, n int) []byte {
 		t.Fatal(err)
 	}
 	return b
-}
-
-func jsonOf(t *testing.T, v any) string {
-	t.Helper()
-	text, err := json.Marshal(v)
-	must.OK(t, err)
-	return string(text)
 }

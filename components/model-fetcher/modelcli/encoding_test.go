@@ -37,8 +37,7 @@ func TestURLSafeEnvelope(t *testing.T) {
 		t.Fatal("the alphabets do not differ")
 	}
 	e["payload"] = urlSafe
-	sealed, err := json.Marshal(e)
-	must.OK(t, err)
+	sealed := must.JSON(t, e)
 	dir := t.TempDir()
 	must.OK(t, os.WriteFile(filepath.Join(dir, envelope.EnvelopeFile), sealed, 0o600))
 	box := inbox.Inbox{Dir: filepath.Join(dir, "inbox")}

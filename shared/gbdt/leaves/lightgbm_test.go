@@ -135,13 +135,7 @@ func lightText(t testing.TB, trees []string, pairs ...string) []byte {
 	}
 	text := "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx=1\nobjective=binary sigmoid:1\n" +
 		"feature_names=a b\nfeature_infos=[0:1] [0:1]\ntree_sizes=" + strings.TrimSpace(sizes.String()) + "\n\n" + body.String() + "end of trees\n\nparameters:\n"
-	for i := 0; i < len(pairs); i += 2 {
-		if !strings.Contains(text, pairs[i]) {
-			t.Fatalf("%q is not in the text", pairs[i])
-		}
-		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
-	}
-	return []byte(text)
+	return []byte(must.Replace(t, text, pairs...))
 }
 
 // edited returns the tiny tree with a part replaced.

@@ -127,14 +127,7 @@ const tiny = `{"version":[3,0,5],"learner":{"attributes":{},"feature_names":["a"
 // parseTiny parses the tiny model with parts of it replaced, given as pairs of old and new.
 func parseTiny(t testing.TB, pairs ...string) *gbdt.Model {
 	t.Helper()
-	text := tiny
-	for i := 0; i < len(pairs); i += 2 {
-		if !strings.Contains(text, pairs[i]) {
-			t.Fatalf("%q is not in the text", pairs[i])
-		}
-		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
-	}
-	m, err := gbdt.Parse([]byte(text))
+	m, err := gbdt.Parse([]byte(must.Replace(t, tiny, pairs...)))
 	must.OK(t, err)
 	return m
 }

@@ -53,14 +53,14 @@ func TestSign(t *testing.T) {
 func TestVerify(t *testing.T) {
 	ours, others := modeltest.Key(t, 1), modeltest.Key(t, 2)
 	trusted := []ed25519.PublicKey{modeltest.PublicOf(ours)}
-	payload := modeltest.EncodeJSON(t, modeltest.Tiny(t))
+	payload := must.JSON(t, modeltest.Tiny(t))
 	good := modeltest.Sign(t, payload, ours)
 	// with changes the good envelope.
 	with := func(change func(e *modeltest.DSSE)) []byte {
 		var e modeltest.DSSE
 		must.OK(t, json.Unmarshal(good, &e))
 		change(&e)
-		return modeltest.EncodeJSON(t, e)
+		return must.JSON(t, e)
 	}
 	changedByte := func(s string) string {
 		raw, err := base64.StdEncoding.DecodeString(s)
@@ -84,7 +84,7 @@ func TestVerify(t *testing.T) {
 		{"URL alphabet", with(func(e *modeltest.DSSE) {
 			e.Signatures[0].Sig = strings.NewReplacer("+", "-", "/", "_").Replace(e.Signatures[0].Sig)
 		}), nil, ""},
-		{"unknown member", []byte(modeltest.Edit(t, string(good), `"payloadType"`, `"note":1,"payloadType"`)), nil, ""},
+		{"unknown member", []byte(must.Replace(t, string(good), `"payloadType"`, `"note":1,"payloadType"`)), nil, ""},
 
 		{"other key", modeltest.Sign(t, payload, others), envelope.ErrUntrusted, envelope.KeyID(modeltest.PublicOf(others))},
 		{"two other keys", modeltest.Sign(t, payload, others, modeltest.Key(t, 3)), envelope.ErrUntrusted, "1 keys are trusted"},
@@ -101,8 +101,8 @@ func TestVerify(t *testing.T) {
 		{"payload is not base64", with(func(e *modeltest.DSSE) { e.Payload = "?" }), envelope.ErrSignature, "base64"},
 		{"other payload type", with(func(e *modeltest.DSSE) { e.PayloadType = "application/vnd.in-toto+json" }), envelope.ErrSignature, "in-toto"},
 		{"payload type in capitals", with(func(e *modeltest.DSSE) { e.PayloadType = strings.ToUpper(envelope.PayloadType) }), envelope.ErrSignature, "payload type"},
-		{"payload twice", []byte(modeltest.Edit(t, string(good), `"payload":`, `"payload":"e30=","payload":`)), envelope.ErrSignature, "twice"},
-		{"payload twice, other case", []byte(modeltest.Edit(t, string(good), `"payload":`, `"Payload":"e30=","payload":`)), envelope.ErrSignature, "twice"},
+		{"payload twice", []byte(must.Replace(t, string(good), `"payload":`, `"payload":"e30=","payload":`)), envelope.ErrSignature, "twice"},
+		{"payload twice, other case", []byte(must.Replace(t, string(good), `"payload":`, `"Payload":"e30=","payload":`)), envelope.ErrSignature, "twice"},
 		{"trailing data", append(bytes.Clone(good), "{}"...), envelope.ErrSignature, "one JSON document"},
 		{"cut short", good[:len(good)-1], envelope.ErrSignature, "one JSON document"},
 		{"empty", nil, envelope.ErrSignature, "one JSON document"},
@@ -110,7 +110,7 @@ func TestVerify(t *testing.T) {
 		{"an array", []byte("[]"), envelope.ErrSignature, "envelope"},
 
 		{"signed, but no manifest", modeltest.Sign(t, []byte("hello"), ours), envelope.ErrManifest, "one JSON document"},
-		{"signed, but not valid", modeltest.Sign(t, []byte(modeltest.Edit(t, string(payload), `"threshold":0.25`, `"threshold":7`)), ours), envelope.ErrManifest, "threshold"},
+		{"signed, but not valid", modeltest.Sign(t, []byte(must.Replace(t, string(payload), `"threshold":0.25`, `"threshold":7`)), ours), envelope.ErrManifest, "threshold"},
 		{"signed, in a newer format", modeltest.Sign(t, []byte(`{"format":2}`), ours), envelope.ErrFormat, "it is 2"},
 	}
 	for _, test := range tests {
@@ -145,7 +145,7 @@ func TestVerify(t *testing.T) {
 func FuzzVerify(f *testing.F) {
 	key := modeltest.Key(f, 1)
 	trusted := []ed25519.PublicKey{modeltest.PublicOf(key)}
-	payload := modeltest.EncodeJSON(f, modeltest.Tiny(f))
+	payload := must.JSON(f, modeltest.Tiny(f))
 	good := modeltest.Sign(f, payload, key)
 	f.Add(good, false)
 	f.Add(modeltest.Sign(f, payload, modeltest.Key(f, 2), key), false)

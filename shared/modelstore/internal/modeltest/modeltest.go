@@ -8,7 +8,6 @@ import (
 	"compress/gzip"
 	"crypto/ed25519"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -66,18 +65,6 @@ func Write(t testing.TB, dir, name string, data []byte) string {
 	return path
 }
 
-// Edit replaces parts of a text, given as pairs of old and new. Each old part must be there.
-func Edit(t testing.TB, text string, pairs ...string) string {
-	t.Helper()
-	for i := 0; i < len(pairs); i += 2 {
-		if !strings.Contains(text, pairs[i]) {
-			t.Fatalf("%q is not in the text", pairs[i])
-		}
-		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
-	}
-	return text
-}
-
 // Published is what a publisher puts into the bucket.
 type Published struct {
 	Manifest envelope.Manifest
@@ -123,7 +110,7 @@ func Sign(t testing.TB, payload []byte, keys ...ed25519.PrivateKey) []byte {
 	for _, key := range keys {
 		e.Signatures = append(e.Signatures, DSSESignature{envelope.KeyID(PublicOf(key)), EncodeBase64(ed25519.Sign(key, signed))})
 	}
-	return EncodeJSON(t, e)
+	return must.JSON(t, e)
 }
 
 // Wants checks that an error is of a kind and says something.
@@ -192,14 +179,6 @@ func WithFeatures(m *envelope.Manifest, names []string) {
 
 // EncodeBase64 encodes in the standard alphabet.
 func EncodeBase64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
-
-// EncodeJSON encodes what can be encoded.
-func EncodeJSON(t testing.TB, v any) []byte {
-	t.Helper()
-	data, err := json.Marshal(v)
-	must.OK(t, err)
-	return data
-}
 
 var anyArchive = envelope.Archive{SHA256: strings.Repeat("0", 64), Size: 1}
 
