@@ -122,8 +122,11 @@ func whatToDo(f event.Fault) string {
 		return "Nothing: this is a test of the alarm chain."
 	case event.FaultSummary:
 		return "Look at the list of alarms: alarm-manager list, on the device."
+	case event.FaultLine:
+		return "Check what the machines of the line have in common: power, network, gateway."
+	default:
+		return "Look at the machine."
 	}
-	return "Look at the machine."
 }
 
 // acknowledging says how somebody tells that the alarm is seen.
