@@ -40,7 +40,7 @@ check: ## quick check before a commit: format, vet, and the tests that take no r
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "not gofmt'd: $$unformatted"; exit 1; fi
 	@go vet ./...
-	@go test -short $$(go list ./... | grep -vE '^edgepdm/test/(bench|deploy|e2e|interop|soak)')
+	@go test -short -p 8 $$(go list ./... | grep -vE '^edgepdm/test/(bench|deploy|e2e|interop|soak)')
 
 .PHONY: test-tools
 test-tools: ## build and download into .cache what some tests need beyond Go (needs the network)

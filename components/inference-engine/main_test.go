@@ -21,6 +21,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/test/coretest"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -44,33 +45,23 @@ type plant struct {
 	key     ed25519.PrivateKey
 	inbox   inbox.Inbox
 	events  *ipc.Subscription[ipc.TopicMessage]
-	health  *ipc.Subscription[ipc.TopicMessage]
+	health  *coretest.Health
 }
 
 func newPlant(t *testing.T) *plant {
-	p := &plant{t: t, program: filepath.Join(t.TempDir(), "inference-engine"), inbox: inbox.Inbox{Dir: filepath.Join(t.TempDir(), "inbox")}}
-	if out, err := exec.Command(need.Tool(t, "go", "https://go.dev/dl"), "build", "-o", p.program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	p := &plant{t: t, program: coretest.Build(t), inbox: inbox.Inbox{Dir: filepath.Join(t.TempDir(), "inbox")}}
 	core := coretest.Start(t)
 	p.env = coretest.Environment(t, core, event.InferenceEngine, "inference-engine", slog.New(slog.DiscardHandler))
 	var err error
 	if p.key, err = envelope.GenerateKey(nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := inbox.Check(p.inbox.Dir); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, inbox.Check(p.inbox.Dir))
 	coretest.Configure(t, core, event.InferenceEngine, map[string]any{
 		"inbox": p.inbox.Dir, "publicKeys": []any{base64.StdEncoding.EncodeToString(p.key.Public().(ed25519.PublicKey))}, "healthInterval": "100ms",
 	})
 	client := coretest.Client(t, core)
-	if p.events, err = client.Subscribe(t.Context(), event.FilterModel, ""); err != nil {
-		t.Fatal(err)
-	}
-	if p.health, err = client.Subscribe(t.Context(), event.FilterHealth, ""); err != nil {
-		t.Fatal(err)
-	}
+	p.events, p.health = coretest.Subscribe(t, client, event.FilterModel), coretest.HealthOf(t, client, event.InferenceEngine)
 	return p
 }
 
@@ -81,20 +72,7 @@ func (p *plant) start(env ...string) *exec.Cmd {
 	if p.shell != "" {
 		line = append([]string{"/bin/bash", "-c", p.shell + ` && exec "$@"`, "bash"}, line...)
 	}
-	c := exec.Command(line[0], line[1:]...)
-	c.Dir, c.Stderr = p.env.WorkDir, os.Stderr
-	c.Env = env
-	for _, v := range []string{"SVCUID", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT"} {
-		c.Env = append(c.Env, v+"="+p.env.Getenv(v))
-	}
-	if err := c.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	p.t.Cleanup(func() {
-		_ = c.Process.Kill()
-		_ = c.Wait()
-	})
-	return c
+	return coretest.StartProgram(p.t, p.env, env, line...)
 }
 
 // deliver delivers a signed model that white space makes so large.
@@ -104,35 +82,21 @@ func (p *plant) deliver(padding int) {
 	model, golden := filepath.Join(dir, "model.json"), filepath.Join(dir, "golden.csv")
 	text := append([]byte(smallModel[:1]), bytes.Repeat([]byte(" "), padding)...)
 	for path, data := range map[string][]byte{model: append(text, smallModel[1:]...), golden: []byte(smallGolden)} {
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			p.t.Fatal(err)
-		}
+		must.OK(p.t, os.WriteFile(path, data, 0o600))
 	}
 	d, err := p.inbox.Begin("large")
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	archive, err := os.Create(d.Path(inbox.ArchiveFile))
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	packed, err := envelope.Pack(archive, model)
-	if err := errors.Join(err, archive.Close()); err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, errors.Join(err, archive.Close()))
 	m, err := envelope.BuildManifest(model, golden, envelope.Build{
 		Name: "simulated-compressor", Version: "9.0.0", Created: time.Now(), Expires: time.Now().Add(time.Hour), Archive: packed.Archive,
 	})
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	sealed, err := envelope.Sign(m, p.key)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	if err := errors.Join(os.WriteFile(d.Path(envelope.EnvelopeFile), sealed, 0o600), d.Commit()); err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
+	must.OK(p.t, errors.Join(os.WriteFile(d.Path(envelope.EnvelopeFile), sealed, 0o600), d.Commit()))
 }
 
 // refused waits for the refusal, and for an engine that works on with the model before.
@@ -153,21 +117,14 @@ func (p *plant) refused(texts ...string) {
 	case <-timeout:
 		p.t.Fatal("no refusal")
 	}
-	for {
-		select {
-		case m := <-p.health.Events():
-			h, err := event.DecodeHealth(m.Payload)
-			if err == nil && h.State == event.StateOK && h.Model != nil && h.Model.Version != "9.0.0" && h.Counters[engine.CounterModelsRejected] == 1 {
-				return
-			}
-		case <-timeout:
-			p.t.Fatal("the engine does not work on")
-		}
-	}
+	p.health.Await("an engine that works on", func(h event.Health) bool {
+		return h.State == event.StateOK && h.Model != nil && h.Model.Version != "9.0.0" && h.Counters[engine.CounterModelsRejected] == 1
+	})
 }
 
 // A model that does not fit the memory limit is refused with the figures, before it is parsed, by a process that lives on.
 func TestATooLargeModelIsRefused(t *testing.T) {
+	need.Long(t)
 	for name, c := range map[string]struct {
 		env, shell string
 		size       int // MiB
@@ -186,9 +143,7 @@ func TestATooLargeModelIsRefused(t *testing.T) {
 			run := p.start(env...)
 			p.deliver(c.size << 20)
 			p.refused(append(c.says, "too large for the memory limit")...)
-			if err := run.Process.Signal(os.Interrupt); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, run.Process.Signal(os.Interrupt))
 			if err := run.Wait(); err != nil {
 				t.Errorf("stopped with %v", err)
 			}
@@ -199,6 +154,7 @@ func TestATooLargeModelIsRefused(t *testing.T) {
 // A model that ends the process in its activation is refused after two deaths: the third would be the last that a nucleus
 // forgives.
 func TestTwoDeathsInAnActivation(t *testing.T) {
+	need.Long(t)
 	p := newPlant(t)
 	p.deliver(100 << 20)
 	attempt := filepath.Join(p.env.WorkDir, "models", "attempt.json")
@@ -215,9 +171,7 @@ func TestTwoDeathsInAnActivation(t *testing.T) {
 			}
 		}
 		tick.Stop()
-		if err := c.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, c.Process.Kill())
 		if err := c.Wait(); err == nil {
 			t.Fatal("it was not killed")
 		}
@@ -232,23 +186,11 @@ func TestALoweredLimit(t *testing.T) {
 	p := newPlant(t)
 	await := func(what string, wanted func(event.Health) bool) {
 		t.Helper()
-		timeout := time.After(time.Minute)
-		for {
-			select {
-			case m := <-p.health.Events():
-				if h, err := event.DecodeHealth(m.Payload); err == nil && h.Model != nil && wanted(h) {
-					return
-				}
-			case <-timeout:
-				t.Fatal("not seen: " + what)
-			}
-		}
+		p.health.Await(what, func(h event.Health) bool { return h.Model != nil && wanted(h) })
 	}
 	stop := func(c *exec.Cmd) {
 		t.Helper()
-		if err := errors.Join(c.Process.Signal(os.Interrupt), c.Wait()); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, errors.Join(c.Process.Signal(os.Interrupt), c.Wait()))
 	}
 	active := func(h event.Health) bool { return h.State == event.StateOK && h.Model.Version == "9.0.0" }
 	first := p.start()

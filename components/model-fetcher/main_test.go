@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
@@ -24,12 +23,10 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/test/cloudtest"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
-	"edgepdm/test/need"
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"edgepdm/test/must"
 )
 
 const (
@@ -40,16 +37,11 @@ const (
 
 // The program itself, as a nucleus starts it, is killed in the middle of a download, and goes on when it is started again.
 func TestTheProgramSurvivesAKill(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "model-fetcher")
-	if out, err := exec.Command(need.Tool(t, "go", "https://go.dev/dl"), "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	cloud := startCloud(t)
+	program := coretest.Build(t)
+	cloud := cloudtest.Start(t)
 	ends := cloud.Endpoints()
 	key, err := envelope.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	archive := make([]byte, 20*mega)
 	if _, err := rand.NewChaCha8([32]byte{1}).Read(archive); err != nil {
 		t.Fatal(err)
@@ -63,33 +55,17 @@ func TestTheProgramSurvivesAKill(t *testing.T) {
 		"bucket": ends.Bucket, "publicKeys": []any{base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))},
 		"endpoints": map[string]any{"s3": "http://" + line.address},
 	})
-	events, err := coretest.Client(t, core).Subscribe(t.Context(), event.ModelTopic(event.ModelDelivered), "")
-	if err != nil {
-		t.Fatal(err)
+	events := coretest.Subscribe(t, coretest.Client(t, core), event.ModelTopic(event.ModelDelivered))
+	coretest.Setenv(&env, cloudtest.Environment(cloud))
+	var more []string
+	for name, value := range cloudtest.Environment(cloud) {
+		more = append(more, name+"="+value)
 	}
-	start := func() *exec.Cmd {
-		c := exec.Command(program)
-		c.Dir = env.WorkDir
-		for _, v := range []string{"SVCUID", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT"} {
-			c.Env = append(c.Env, v+"="+env.Getenv(v))
-		}
-		c.Env = append(c.Env, "AWS_REGION="+ends.Region, "AWS_CONTAINER_CREDENTIALS_FULL_URI="+ends.TokenExchange, "AWS_CONTAINER_AUTHORIZATION_TOKEN=token")
-		c.Stdout, c.Stderr = os.Stdout, os.Stderr
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = c.Process.Kill()
-			_ = c.Wait()
-		})
-		return c
-	}
+	start := func() *exec.Cmd { return coretest.StartProgram(t, env, more, program) }
 	first := start()
 	box := inbox.Inbox{Dir: filepath.Join(env.WorkDir, "inbox")}
 	at := awaitBytes(t, box, 8*mega)
-	if err := first.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, first.Process.Kill())
 	_ = first.Wait()
 	line.mend()
 	second := start()
@@ -108,31 +84,10 @@ func TestTheProgramSurvivesAKill(t *testing.T) {
 	if rest := line.passed(); rest > 20*mega-at+mega {
 		t.Errorf("%d bytes came after the kill; %d of %d were on disk", rest, at, len(archive))
 	}
-	if err := second.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, second.Process.Signal(os.Interrupt))
 	if err := second.Wait(); err != nil {
 		t.Errorf("stopped with %v", err)
 	}
-}
-
-func startCloud(t *testing.T) *localcloud.Cloud {
-	t.Helper()
-	cloud, err := localcloud.New(localcloud.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cloud.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := cloud.Close(ctx); err != nil {
-			t.Errorf("close cloud: %v", err)
-		}
-	})
-	return cloud
 }
 
 // publish uploads a signed model, past the line.
@@ -148,20 +103,9 @@ func publish(t *testing.T, cloud *localcloud.Cloud, key ed25519.PrivateKey, arch
 		Objective: "binary:logistic", Features: features, Schema: event.SchemaOf(features), Threshold: 0.5, Trainer: "xgboost 3.0.5",
 		Golden: []envelope.GoldenRow{{Values: event.Values{1}, Margin: 0.25}},
 	}, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ends := cloud.InternalEndpoints()
-	client := s3.New(s3.Options{
-		Region: ends.Region, BaseEndpoint: &ends.S3, UsePathStyle: true,
-		Credentials: credentials.StaticCredentialsProvider{Value: cloud.Credentials()},
-	})
-	for object, content := range map[string][]byte{"1.0.0/" + inbox.ArchiveFile: archive, envelope.EnvelopeFile: sealed} {
-		in := &s3.PutObjectInput{Bucket: &ends.Bucket, Key: aws.String(fetcher.Default().Prefix + "/" + object), Body: bytes.NewReader(content)}
-		if _, err := client.PutObject(t.Context(), in); err != nil {
-			t.Fatal(err)
-		}
-	}
+	must.OK(t, err)
+	cloudtest.Put(t, cloud, archive, fetcher.Default().Prefix, "1.0.0", inbox.ArchiveFile)
+	cloudtest.Put(t, cloud, sealed, fetcher.Default().Prefix, envelope.EnvelopeFile)
 }
 
 // awaitBytes waits until so many bytes of the download are on disk, and returns how many are.
@@ -196,9 +140,7 @@ type line struct {
 func newLine(t *testing.T, target string, n int64) *line {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	l := &line{address: listener.Addr().String(), left: n}
 	l.moved = sync.NewCond(&l.mu)
 	var working sync.WaitGroup

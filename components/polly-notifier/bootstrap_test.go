@@ -9,13 +9,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"edgepdm/components/polly-notifier/notifier"
 	"edgepdm/shared/event"
 )
 
 // buildBootstrap builds the program as it is deployed, for this machine.
-func buildBootstrap(t *testing.T) string {
+func buildBootstrap(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "bootstrap")
 	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "lambda.norpc", "-ldflags", "-X main.version=1.2.3", "-o", path, ".")
@@ -34,7 +35,7 @@ type process struct {
 }
 
 // startProcess runs the program with that environment and nothing else. It ends with the test.
-func startProcess(t *testing.T, path string, env []string) *process {
+func startProcess(t testing.TB, path string, env []string) *process {
 	t.Helper()
 	p := &process{cmd: exec.CommandContext(t.Context(), path), done: make(chan struct{})}
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, &p.stdout, &p.stderr
@@ -71,7 +72,7 @@ func lambdaEnv(api *runtimeAPI, settings ...string) []string {
 }
 
 // snsEvent is an SNS event with an alert and a plain text.
-func snsEvent(t *testing.T) string {
+func snsEvent(t testing.TB) string {
 	t.Helper()
 	alert := `{"v":1,"id":"pump-1-5f3a-7","thing":"pump-1","line":"line-7","state":"UNACKNOWLEDGED","text":"Line 7: pump 1 & its motor run hot."}`
 	type sns struct{ MessageId, Message string }
@@ -89,12 +90,34 @@ func snsEvent(t *testing.T) string {
 }
 
 // checkResponse checks that an invocation succeeded with that result.
-func checkResponse(t *testing.T, a answer, want notifier.Result) {
+func checkResponse(t testing.TB, a answer, want notifier.Result) {
 	t.Helper()
 	var got notifier.Result
 	if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.kind != "response" || got != want {
 		t.Errorf("%s %s, want %+v", a.kind, a.body, want)
 	}
+}
+
+// BenchmarkColdStart is what the first alert waits for beside the services: the program's start until it asks for an event, and
+// the first invocation. Lambda adds the time to fetch the program and to start the machine.
+func BenchmarkColdStart(b *testing.B) {
+	bootstrap := buildBootstrap(b)
+	var start, first time.Duration
+	n := 0
+	for b.Loop() {
+		api, cloud := startRuntimeAPI(b), newServices(b)
+		settings := lambdaEnv(api, "AWS_ENDPOINT_URL="+cloud.listen("s3", "polly", "iotdata"))
+		begun := time.Now()
+		p := startProcess(b, bootstrap, settings)
+		api.started(b, p)
+		started := time.Now()
+		checkResponse(b, api.invoke(b, p, snsEvent(b)), notifier.Result{Records: 2, Spoken: 2, Announced: 1})
+		start, first = start+started.Sub(begun), first+time.Since(started)
+		n++
+		p.stop()
+	}
+	b.ReportMetric(float64(start.Microseconds())/1000/float64(n), "init-ms")
+	b.ReportMetric(float64(first.Microseconds())/1000/float64(n), "first-invocation-ms")
 }
 
 // TestBootstrap runs the program that is deployed against the APIs that it meets there.

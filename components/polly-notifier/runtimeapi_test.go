@@ -16,6 +16,7 @@ type runtimeAPI struct {
 	server  *httptest.Server
 	events  chan string
 	answers chan answer
+	asked   chan struct{} // has one when the program asks for its first event
 }
 
 // answer is what the program posted: kind is response, error or init/error.
@@ -24,13 +25,17 @@ type answer struct {
 	body string
 }
 
-func startRuntimeAPI(t *testing.T) *runtimeAPI {
+func startRuntimeAPI(t testing.TB) *runtimeAPI {
 	t.Helper()
-	api := &runtimeAPI{events: make(chan string), answers: make(chan answer, 1)}
+	api := &runtimeAPI{events: make(chan string), answers: make(chan answer, 1), asked: make(chan struct{}, 1)}
 	const base = "/2018-06-01/runtime/"
 	mux := http.NewServeMux()
 	number := 0
 	mux.HandleFunc("GET "+base+"invocation/next", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case api.asked <- struct{}{}:
+		default:
+		}
 		select {
 		case event := <-api.events:
 			number++ // the program asks for one at a time
@@ -62,8 +67,18 @@ func startRuntimeAPI(t *testing.T) *runtimeAPI {
 // address is the value of AWS_LAMBDA_RUNTIME_API.
 func (api *runtimeAPI) address() string { return strings.TrimPrefix(api.server.URL, "http://") }
 
+// started waits until the program asks for an event.
+func (api *runtimeAPI) started(t testing.TB, p *process) {
+	t.Helper()
+	select {
+	case <-api.asked:
+	case <-p.done:
+		t.Fatalf("the program has ended: %s", p.output())
+	}
+}
+
 // invoke hands an event to the program and returns its answer.
-func (api *runtimeAPI) invoke(t *testing.T, p *process, event string) answer {
+func (api *runtimeAPI) invoke(t testing.TB, p *process, event string) answer {
 	t.Helper()
 	select {
 	case api.events <- event:
@@ -76,7 +91,7 @@ func (api *runtimeAPI) invoke(t *testing.T, p *process, event string) answer {
 }
 
 // answer waits for what the program posts.
-func (api *runtimeAPI) answer(t *testing.T, p *process) answer {
+func (api *runtimeAPI) answer(t testing.TB, p *process) answer {
 	t.Helper()
 	select {
 	case a := <-api.answers:
@@ -94,7 +109,7 @@ func (api *runtimeAPI) answer(t *testing.T, p *process) answer {
 }
 
 // failure is the body of an error answer.
-func (a answer) failure(t *testing.T) (kind, message string) {
+func (a answer) failure(t testing.TB) (kind, message string) {
 	t.Helper()
 	var body struct{ ErrorType, ErrorMessage string }
 	if err := json.Unmarshal([]byte(a.body), &body); err != nil {

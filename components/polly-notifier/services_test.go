@@ -16,7 +16,7 @@ import (
 // services speaks as much of the wire protocols of Polly, S3 and the IoT data plane as the function needs, and checks
 // that its requests are what the services want.
 type services struct {
-	t  *testing.T
+	t  testing.TB
 	mu sync.Mutex // guards what follows
 
 	faults    map[string][]fault // what goes wrong next, by method and first level of the path
@@ -40,7 +40,7 @@ type speech struct{ Engine, OutputFormat, SampleRate, Text, TextType, VoiceId st
 
 type published struct{ path, query, body string }
 
-func newServices(t *testing.T) *services {
+func newServices(t testing.TB) *services {
 	return &services{t: t, faults: make(map[string][]fault), objects: make(map[string]stored)}
 }
 

@@ -12,8 +12,8 @@ import (
 
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
@@ -34,11 +34,7 @@ func newPublisher(d *demo) (*publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a key: %w", err)
 	}
-	ends, keys := d.cloud.InternalEndpoints(), d.cloud.Credentials()
-	return &publisher{key: key, bucket: ends.Bucket, client: s3.New(s3.Options{
-		Region: ends.Region, BaseEndpoint: aws.String(ends.S3), UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken),
-	})}, nil
+	return &publisher{key: key, bucket: d.cloud.InternalEndpoints().Bucket, client: d.cloud.S3()}, nil
 }
 
 // publicKey is the key as the components' configuration has it.

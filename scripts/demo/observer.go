@@ -159,6 +159,23 @@ func (o *observer) alert(a event.Alert) {
 	o.accepted[a.ID] = struct{}{}
 }
 
+// standing returns the machine's alarm that was raised last, and is not over.
+func (o *observer) standing() (last event.Alert, stands bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	over := make(map[string]bool)
+	for _, a := range slices.Backward(o.alerts) {
+		switch {
+		case a.Fault != event.FaultMachine:
+		case a.State == event.AlarmNormal:
+			over[a.Thing] = true
+		case !over[a.Thing]:
+			return a, true
+		}
+	}
+	return last, false
+}
+
 // delivery compares what must arrive with the cloud's own journal.
 type delivery struct {
 	alerts     int // raised alarms

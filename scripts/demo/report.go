@@ -30,6 +30,33 @@ type report struct {
 	Audio       int               `json:"audio"`      // sound files in the cloud
 	Swaps       int               `json:"swaps"`      // models that took over
 	Refused     []string          `json:"refused"`    // why models were refused
+	Alarms      alarmReport       `json:"alarms"`
+}
+
+// alarmReport is what the alarm manager counted, in all its runs.
+type alarmReport struct {
+	Raised       uint64 `json:"raised"`
+	Acknowledged uint64 `json:"acknowledged"`
+	Shelved      uint64 `json:"shelved"`
+	Suppressed   uint64 `json:"suppressed"`
+	Chattering   uint64 `json:"chattering"`
+	Spoken       uint64 `json:"spoken"` // announcements that were heard
+}
+
+// alarms adds up the runs of the alarm manager.
+func (o *observer) alarms() (all alarmReport) {
+	for _, h := range o.runs {
+		if h.Component != event.AlarmManager {
+			continue
+		}
+		all.Raised += h.Counters["alarm.raised"]
+		all.Acknowledged += h.Counters["alarm.acknowledged"]
+		all.Shelved += h.Counters["alarm.shelved"]
+		all.Suppressed += h.Counters["alarm.suppressed"]
+		all.Chattering += h.Counters["alarm.chattering"]
+		all.Spoken += h.Counters["voice.spoken"]
+	}
+	return all
 }
 
 type percentiles struct {
@@ -53,7 +80,7 @@ func makeReport(o *observer, components []localcore.Status, journal localcloud.J
 		LatencyMS:  percentiles{percentile(o.latencies, 50), percentile(o.latencies, 99)},
 		Components: []componentReport{}, Models: append([]string{}, o.models...),
 		Alerts: d.alerts, Delivered: d.delivered, Lost: d.lost, Unaccepted: d.unaccepted, Duplicates: d.duplicates, Audio: d.audio, Swaps: o.swaps,
-		Refused: append([]string{}, o.refused...),
+		Refused: append([]string{}, o.refused...), Alarms: o.alarms(),
 	}
 	for _, c := range components {
 		if c.Name == event.Suite {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -199,6 +200,10 @@ func (d *demo) deploy(ctx context.Context) error {
 		"endpoints": map[string]any{"iotData": cloud.IoTData, "sns": cloud.SNS, "caFile": cloud.CAFile},
 	}
 	keys := []any{d.publisher.publicKey()}
+	voice, err := d.floor()
+	if err != nil {
+		return err
+	}
 	update := make(map[string]any)
 	for name, merge := range map[string]map[string]any{
 		event.InferenceEngine: {"model": d.options.model, "publicKeys": keys},
@@ -206,7 +211,7 @@ func (d *demo) deploy(ctx context.Context) error {
 			"bucket": cloud.Bucket, "prefix": modelPrefix, "publicKeys": keys, "poll": "1s", "timeout": "2s",
 			"endpoints": map[string]any{"s3": cloud.S3},
 		},
-		event.AlarmManager:    {"silence": "20s", "uplinkDown": "10s", "republish": "1s"},
+		event.AlarmManager:    {"silence": "20s", "uplinkDown": "10s", "republish": "1s", "voice": voice},
 		event.SensorSimulator: simulator, event.CloudForwarder: forwarder,
 	} {
 		merge["healthInterval"] = "500ms"
@@ -234,6 +239,19 @@ func (d *demo) deploy(ctx context.Context) error {
 	within, cancel = context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	return d.core.Deploy(within, localcore.Deployment{Components: plant, ConfigurationUpdate: plantUpdate, Stage: tree})
+}
+
+// floor is the alarm manager's configuration of its voice. Its loudspeaker is a folder of sound files; without espeak-ng it is silent.
+func (d *demo) floor() (map[string]any, error) {
+	dir, err := filepath.Abs(filepath.Join(d.options.root, "floor"))
+	if err == nil {
+		err = os.MkdirAll(dir, 0o777)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make the folder of what is spoken on the floor: %w", err)
+	}
+	_, missing := exec.LookPath("espeak-ng")
+	return map[string]any{"enabled": missing == nil, "player": []any{"cp", "--backup=numbered", "-t", dir}, "repeat": "10s"}, nil
 }
 
 // awaitHealth waits until a component says that it works.

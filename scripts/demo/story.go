@@ -51,6 +51,13 @@ type act struct {
 func (d *demo) acts(length time.Duration) []act {
 	part := func(x float64) time.Duration { return time.Duration(x * float64(length)) }
 	acts := d.modelActs(part)
+	acts = append(acts,
+		act{part(0.35), "an operator shelves an alarm for 5 s", func(ctx context.Context) error {
+			return d.operate(ctx, map[string]any{"do": "shelve", "for": "5s"})
+		}},
+		act{part(0.55), "an operator acknowledges an alarm", func(ctx context.Context) error {
+			return d.operate(ctx, map[string]any{"do": "acknowledge", "outcome": "confirmed"})
+		}})
 	cuts := float64(d.options.cuts)
 	for i := range d.options.cuts {
 		begin, end := (float64(i)+0.4)/cuts, (float64(i)+0.7)/cuts
@@ -66,6 +73,20 @@ func (d *demo) acts(length time.Duration) []act {
 		}
 	}
 	return acts
+}
+
+// operate gives a command for the machine's alarm that was raised last, if one stands.
+func (d *demo) operate(ctx context.Context, command map[string]any) error {
+	a, stands := d.observer.standing()
+	if !stands {
+		return nil
+	}
+	command["v"], command["thing"], command["fault"], command["by"] = event.Version, a.Thing, a.Fault, "demo"
+	payload, err := event.Encode(command)
+	if err != nil {
+		return err
+	}
+	return d.client.Publish(ctx, event.TopicOperatorAlarm, payload)
 }
 
 // setUplink cuts or restores all ways to the cloud: HTTPS, and the core's own MQTT connection.

@@ -25,7 +25,7 @@ func main() {
 
 func run(ctx context.Context, args []string, s cli.Streams) error {
 	fs := cli.NewFlagSet("stage [-version X.Y.Z] [-arch host|all|LIST] [-only LIST] [-out DIR] [-bucket NAME] [-offline] [-gdk DIR]", s)
-	version := fs.String("version", "", "component `version`, three numbers; required, but with -gdk, which takes the project's own")
+	version := fs.String("version", "0.0.0", "component `version`, three numbers; with -gdk the project's own")
 	arch := fs.String("arch", "host", "architectures: host, all, or a `list` of "+strings.Join(architectures(), ","))
 	only := fs.String("only", "", "`list` of folders below recipes/, or suite, whose project is the root; empty: all")
 	out := fs.String("out", "artifacts-build", "`folder` that is filled for greengrass-cli; other versions in it stay")

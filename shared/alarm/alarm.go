@@ -40,6 +40,7 @@ type Observation struct {
 	Fault     event.Fault
 	Active    bool           // the condition holds
 	Undecided bool           // it neither holds nor does not, as a value within a dead band: a vote for neither
+	Fresh     bool           // votes of before do not count any more
 	Severity  event.Severity // unless a rule has a priority; default medium
 	Since     time.Time      // when it began; default: when it was observed first
 	Text      string         // what is said of it, where no rule has a text

@@ -70,6 +70,9 @@ func (a *item) observe(s *System, o *Observation) {
 	if a.Condition {
 		vote = !o.Active && !o.Undecided
 	}
+	if o.Fresh {
+		a.Votes = 0
+	}
 	a.Votes <<= 1
 	if vote {
 		a.Votes |= 1

@@ -10,13 +10,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 )
 
 const name = "com.edgepdm.SensorSimulator" // any component with a recipe
@@ -30,52 +30,6 @@ func (c config) Validate() error {
 		return fmt.Errorf("things: %d is above 100", c.Things)
 	}
 	return nil
-}
-
-// lines is a log that a test can read while it is written.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-	more chan struct{} // closed at the next line; nil: nobody waits
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.more != nil {
-		close(l.more)
-		l.more = nil
-	}
-	return l.text.Write(p)
-}
-
-// await waits until a line with text was logged.
-func (l *lines) await(t *testing.T, text string) {
-	t.Helper()
-	late := time.After(patient)
-	for {
-		l.mu.Lock()
-		logged := strings.Contains(l.text.String(), text)
-		if l.more == nil {
-			l.more = make(chan struct{})
-		}
-		more := l.more
-		l.mu.Unlock()
-		if logged {
-			return
-		}
-		select {
-		case <-more:
-		case <-late:
-			t.Fatalf("never logged: %s", text)
-		}
-	}
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // start runs a component whose Run is work, and returns a function that stops it and gives its error.
@@ -98,23 +52,27 @@ func start(t *testing.T, env component.Environment, work func(context.Context, *
 	return stop
 }
 
+// idle is work that only tells that it is entered.
+func idle(entered chan<- int) func(context.Context, *component.Runtime, config) error {
+	return func(ctx context.Context, _ *component.Runtime, c config) error {
+		entered <- c.Things
+		<-ctx.Done()
+		return ctx.Err()
+	}
+}
+
+func badConfig(h event.Health) bool { return h.State == event.StateBadConfig }
+
 // onLite is a core that applies a configuration without asking the component first.
 func onLite(o *localcore.Options) { o.Mode = localcore.Lite }
 
 func TestRunIsEnteredAgainWhenTheConfigurationChanges(t *testing.T) {
 	core := coretest.Start(t, onLite)
-	log := new(lines)
+	log := new(coretest.Lines)
 	env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.NewTextHandler(log, nil)))
-	health, err := coretest.Client(t, core).Subscribe(t.Context(), event.HealthTopic(name), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	health := coretest.HealthOf(t, coretest.Client(t, core), name)
 	entered := make(chan int, 10)
-	stop := start(t, env, func(ctx context.Context, rt *component.Runtime, c config) error {
-		entered <- c.Things
-		<-ctx.Done()
-		return ctx.Err()
-	})
+	stop := start(t, env, idle(entered))
 	if got := <-entered; got != 3 { // the recipe's default
 		t.Errorf("entered with %d", got)
 	}
@@ -124,17 +82,9 @@ func TestRunIsEnteredAgainWhenTheConfigurationChanges(t *testing.T) {
 	}
 	// A bad configuration is refused: the work goes on, the health message says why.
 	coretest.Configure(t, core, name, map[string]any{"things": 500})
-	for m := range health.Events() {
-		h, err := event.DecodeHealth(m.Payload)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if h.State == event.StateBadConfig {
-			if !strings.Contains(h.Detail, "things: 500 is above 100") || h.Version != "1.2.3" {
-				t.Errorf("health %+v", h)
-			}
-			break
-		}
+	h := health.Await("a bad configuration", badConfig)
+	if !strings.Contains(h.Detail, "things: 500 is above 100") || h.Version != "1.2.3" {
+		t.Errorf("health %+v", h)
 	}
 	// The next good one is taken.
 	coretest.Configure(t, core, name, map[string]any{"things": 7})
@@ -149,11 +99,7 @@ func TestRunIsEnteredAgainWhenTheConfigurationChanges(t *testing.T) {
 	}
 	// Started again with a bad configuration, the last good one is in force.
 	coretest.Configure(t, core, name, map[string]any{"things": 800})
-	stop = start(t, env, func(ctx context.Context, rt *component.Runtime, c config) error {
-		entered <- c.Things
-		<-ctx.Done()
-		return nil
-	})
+	stop = start(t, env, idle(entered))
 	if got := <-entered; got != 7 {
 		t.Errorf("entered with %d, want the last good 7", got)
 	}
@@ -161,23 +107,11 @@ func TestRunIsEnteredAgainWhenTheConfigurationChanges(t *testing.T) {
 		t.Errorf("stopped with %v", err)
 	}
 	// Where that is damaged, it is not in force, and the health message says why nothing is.
-	if err := os.WriteFile(filepath.Join(env.WorkDir, "last-good-configuration.json"), []byte(`{"format":1,"configuration":{"things":9},"sum":"00000000"}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	stop = start(t, env, func(ctx context.Context, rt *component.Runtime, c config) error {
-		entered <- c.Things
-		<-ctx.Done()
-		return nil
+	must.OK(t, os.WriteFile(filepath.Join(env.WorkDir, "last-good-configuration.json"), []byte(`{"format":1,"configuration":{"things":9},"sum":"00000000"}`), 0o600))
+	stop = start(t, env, idle(entered))
+	health.Await("a damaged last good configuration", func(h event.Health) bool {
+		return badConfig(h) && strings.Contains(h.Detail, "the last good configuration is damaged")
 	})
-	for m := range health.Events() {
-		h, err := event.DecodeHealth(m.Payload)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if h.State == event.StateBadConfig && strings.Contains(h.Detail, "the last good configuration is damaged") {
-			break
-		}
-	}
 	if len(entered) != 0 {
 		t.Errorf("entered with %d", <-entered)
 	}
@@ -191,11 +125,7 @@ func TestADeploymentOfABadConfigurationIsRejected(t *testing.T) {
 	core := coretest.Start(t)
 	env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.DiscardHandler))
 	entered := make(chan int, 10)
-	start(t, env, func(ctx context.Context, rt *component.Runtime, c config) error {
-		entered <- c.Things
-		<-ctx.Done()
-		return nil
-	})
+	start(t, env, idle(entered))
 	<-entered
 	for _, things := range []any{500, "many"} {
 		err := core.Deploy(t.Context(), localcore.Deployment{ConfigurationUpdate: map[string]any{
@@ -217,21 +147,10 @@ func TestABadFirstConfigurationWaitsForAChange(t *testing.T) {
 	core := coretest.Start(t)
 	env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.DiscardHandler))
 	coretest.Configure(t, core, name, map[string]any{"things": "many"})
-	health, err := coretest.Client(t, core).Subscribe(t.Context(), event.HealthTopic(name), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	health := coretest.HealthOf(t, coretest.Client(t, core), name)
 	entered := make(chan int, 1)
-	stop := start(t, env, func(ctx context.Context, rt *component.Runtime, c config) error {
-		entered <- c.Things
-		<-ctx.Done()
-		return nil
-	})
-	for m := range health.Events() {
-		if h, err := event.DecodeHealth(m.Payload); err == nil && h.State == event.StateBadConfig {
-			break
-		}
-	}
+	stop := start(t, env, idle(entered))
+	health.Await("a bad configuration", badConfig)
 	coretest.Configure(t, core, name, map[string]any{"things": 4})
 	if got := <-entered; got != 4 {
 		t.Errorf("entered with %d", got)
@@ -260,9 +179,7 @@ func TestSubscriptionsOutliveAChange(t *testing.T) {
 	})
 	first := <-entered
 	coretest.Configure(t, core, name, map[string]any{"things": 5})
-	if err := client.Publish(t.Context(), event.HealthTopic("other"), []byte("x")); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, client.Publish(t.Context(), event.HealthTopic("other"), []byte("x")))
 	close(between)
 	if second := <-entered; second != first {
 		t.Error("the subscription is another one")

@@ -14,6 +14,7 @@ import (
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 )
 
 // patient is how long a test waits for what must come.
@@ -59,22 +60,6 @@ func await(t *testing.T, heard <-chan string, want string) {
 	}
 }
 
-// awaitHealth waits for a health message that is as wanted.
-func awaitHealth(t *testing.T, sub *ipc.Subscription[ipc.TopicMessage], what string, is func(event.Health) bool) {
-	t.Helper()
-	late := time.After(patient)
-	for {
-		select {
-		case m := <-sub.Events():
-			if h, err := event.DecodeHealth(m.Payload); err == nil && is(h) {
-				return
-			}
-		case <-late:
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
-
 // After a crash of the publish/subscribe daemon of nucleus lite, every subscription stays open and is silent. The component
 // says so, and makes its subscriptions again.
 func TestSilentSubscriptionsAreMadeAgain(t *testing.T) {
@@ -85,28 +70,21 @@ func TestSilentSubscriptionsAreMadeAgain(t *testing.T) {
 	heard := make(chan string, 100)
 	start(t, env, echo(heard))
 	await(t, heard, "ready")
-	if err := core.KillPubSub(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, core.KillPubSub())
 	client := coretest.Client(t, core)
-	health, err := client.Subscribe(t.Context(), event.HealthTopic(name), ipc.ReceiveFromOthers)
-	if err != nil {
-		t.Fatal(err)
-	}
+	health := coretest.HealthOf(t, client, name)
 	await(t, heard, "ready") // entered again
-	awaitHealth(t, health, "deafness is told, and ends", func(h event.Health) bool {
+	health.Await("deafness is told, and ends", func(h event.Health) bool {
 		return h.State == event.StateOK && h.Counters[event.CounterDeaf] == 1
 	})
-	if err := client.Publish(t.Context(), event.HealthTopic("other"), []byte("hello")); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, client.Publish(t.Context(), event.HealthTopic("other"), []byte("hello")))
 	await(t, heard, "hello")
 }
 
 // When the IPC daemon of nucleus lite ends, no token is valid any more: the component is known by its process.
 func TestAfterACrashOfTheIPCDaemon(t *testing.T) {
 	core := coretest.Start(t, onLite)
-	var log lines
+	var log coretest.Lines
 	env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.NewTextHandler(&log, nil)))
 	old := env.Getenv(ipc.EnvAuthToken)
 	heard := make(chan string, 100)
@@ -122,9 +100,7 @@ func TestAfterACrashOfTheIPCDaemon(t *testing.T) {
 		t.Errorf("token %q", token)
 	}
 	for range 3 { // more often than a nucleus forgives a component that exits
-		if err := core.KillIPC(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, core.KillIPC())
 		await(t, heard, "ready")
 		if token := <-tokens; token == old || !core.KnowsToken(token) {
 			t.Errorf("the token for the token exchange service is %q", token)
@@ -152,22 +128,17 @@ func TestARefusedSubscription(t *testing.T) {
 			}
 			grant(event.HealthTopic(name))
 			client := coretest.Client(t, core)
-			health, err := client.Subscribe(t.Context(), event.HealthTopic(name), ipc.ReceiveFromOthers)
-			if err != nil {
-				t.Fatal(err)
-			}
+			health := coretest.HealthOf(t, client, name)
 			heard := make(chan string, 100)
 			start(t, env, echo(heard))
-			awaitHealth(t, health, "the refusal is told", func(h event.Health) bool {
+			health.Await("the refusal is told", func(h event.Health) bool {
 				return h.State == event.StateDegraded && len(h.Conditions) == 1 && h.Conditions[0].Code == event.CodeNotAuthorized &&
 					h.Conditions[0].Place == "SubscribeToTopic "+event.FilterHealth
 			})
 			await(t, heard, "ready")
 			grant(event.HealthTopic(name), "pdm/v1/health/*")
-			awaitHealth(t, health, "it is granted", func(h event.Health) bool { return h.State == event.StateOK })
-			if err := client.Publish(t.Context(), event.HealthTopic("other"), []byte("hello")); err != nil {
-				t.Fatal(err)
-			}
+			health.Await("it is granted", func(h event.Health) bool { return h.State == event.StateOK })
+			must.OK(t, client.Publish(t.Context(), event.HealthTopic("other"), []byte("hello")))
 			await(t, heard, "hello")
 		})
 	}
@@ -176,14 +147,14 @@ func TestARefusedSubscription(t *testing.T) {
 // A nucleus that stops refuses the tokens before it ends its components: that is no failure.
 func TestAStopOfTheNucleusIsNoFailure(t *testing.T) {
 	core := coretest.Start(t)
-	var log lines
+	var log coretest.Lines
 	env := coretest.Environment(t, core, name, "sensor-simulator", slog.New(slog.NewTextHandler(&log, nil)))
 	env.Grace = patient
 	heard := make(chan string, 1)
 	stop := start(t, env, echo(heard))
 	await(t, heard, "ready")
 	core.BreakOff()
-	log.await(t, "the nucleus refuses the token")
+	log.Await(t, "the nucleus refuses the token")
 	if err := stop(); err != nil { // SIGTERM
 		t.Errorf("%v", err)
 	}

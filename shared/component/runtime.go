@@ -57,9 +57,6 @@ func (rt *Runtime) Conditions() *Conditions { return rt.conditions }
 // Version returns the component's version.
 func (rt *Runtime) Version() string { return rt.version }
 
-// RunID names this run of the process: 8 random hexadecimal digits.
-func (rt *Runtime) RunID() string { return rt.run }
-
 // IPC returns the connection to the nucleus.
 func (rt *Runtime) IPC() *ipc.Client {
 	rt.mu.Lock()

@@ -26,6 +26,7 @@ type State[T any] struct {
 	Path   string
 	Format int   // what this program writes; older ones are read too
 	Limit  int64 // of the file in bytes; 1 MiB by default
+	Bare   bool  // a file without a number, as a version before it wrote, counts as format 1
 }
 
 // Load reads the file. The error wraps fs.ErrNotExist, ErrNewerFormat or ErrDamaged, or is the disk's.
@@ -37,7 +38,7 @@ func (s State[T]) Load() (T, error) {
 	}
 	data, err := ReadFile(s.Path, limit)
 	if err == nil {
-		err = Decode(data, s.Format, &v)
+		err = decode(data, s.Format, s.Bare, &v)
 	}
 	if err != nil {
 		return none, fmt.Errorf("read %s: %w", filepath.Base(s.Path), err)
@@ -78,13 +79,18 @@ func (s State[T]) Save(v T) error {
 }
 
 // Decode decodes a document whose member format is at most the given one. The error wraps ErrNewerFormat or ErrDamaged.
-func Decode(data []byte, format int, into any) error {
+func Decode(data []byte, format int, into any) error { return decode(data, format, false, into) }
+
+func decode(data []byte, format int, bare bool, into any) error {
 	body, sealed, err := Open(data)
 	if err != nil {
 		return err
 	}
 	var header struct {
 		Format int `json:"format"`
+	}
+	if bare {
+		header.Format = 1
 	}
 	// A newer version seals what it writes, or has members that this one does not know: otherwise the number is damaged.
 	headErr, err := json.Unmarshal(body, &header), Unmarshal(data, into)

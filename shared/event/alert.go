@@ -24,10 +24,12 @@ type Fault string
 const (
 	FaultMachine    Fault = "machine-fault" // the model sees a fault of the machine
 	FaultSilence    Fault = "silence"       // nothing is heard of the thing
+	FaultLine       Fault = "line-silence"  // nothing is heard of any thing of a line
 	FaultNoData     Fault = "no-data"       // its rows have too few values to say how it is
 	FaultEngineDown Fault = "engine-down"   // the engine does not work: no machine is watched
 	FaultUplinkDown Fault = "uplink-down"   // the cloud cannot be reached
 	FaultTest       Fault = "test"          // an operator's test
+	FaultSummary    Fault = "summary"       // several alarms that are not told one by one
 )
 
 // AlarmState is the state of an alarm in the words of ISA-18.2.
@@ -78,9 +80,21 @@ type Alert struct {
 	RowTS       time.Time  `json:"row_ts,omitzero"` // of the row that raised it
 	Probability float64    `json:"probability,omitempty"`
 	Model       *ModelRef  `json:"model,omitempty"`
-	Text        string     `json:"text"` // what is spoken
+	Text        string     `json:"text"`              // what is spoken
+	Reasons     []string   `json:"reasons,omitempty"` // what speaks for it, for people
 	Simulated   bool       `json:"simulated,omitempty"`
+
+	// What the state does not say. An older receiver does not know them.
+	Change     string            `json:"change,omitempty"`     // what happened, if it is neither raised nor over: re-alarmed, escalated, …
+	Chattering bool              `json:"chattering,omitempty"` // it comes and goes, and is told once
+	Step       int               `json:"step,omitempty"`       // of its escalation: 1 or 2
+	Count      int               `json:"count,omitempty"`      // of a summary: so many alarms
+	SNS        *bool             `json:"sns,omitempty"`        // false: not for people
+	Texts      map[string]string `json:"texts,omitempty"`      // in other languages
 }
+
+// ForPeople reports whether the alert is sent to SNS, too.
+func (a *Alert) ForPeople() bool { return a.SNS == nil || *a.SNS }
 
 // DecodeAlert reads a message of an alert topic. The error is an *InvalidError.
 func DecodeAlert(payload []byte) (Alert, error) {

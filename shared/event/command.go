@@ -10,6 +10,8 @@ import (
 // Commands that a person gives on the device, with package request.
 const (
 	CommandTestAlarm = "test-alarm" // to AlarmManager: raise a test alarm; the arguments are a TestAlarm
+	CommandAlarm     = "alarm"      // to AlarmManager: acknowledge, shelve, …; the arguments are as on TopicOperatorAlarm
+	CommandSpeak     = "speak"      // to AlarmManager: speak a text now; the arguments are a Speak
 	CommandLook      = "look"       // to ModelFetcher: look for a model now; the arguments are a ModelFetch
 	CommandReplay    = "replay"     // to CloudForwarder: send the dead letters again
 	CommandStatus    = "status"     // to InferenceEngine: which model is active, and what happened last
@@ -20,6 +22,9 @@ const (
 const (
 	TopicTestAlarm  = prefixCommand + "operator/test-alarm"  // a TestAlarm
 	TopicModelFetch = prefixCommand + "operator/model-fetch" // a ModelFetch
+	// What an operator, and what an engineer, may order of alarms: docs/alarms.md has the message.
+	TopicOperatorAlarm = prefixCommand + "operator/alarm"
+	TopicEngineerAlarm = prefixCommand + "engineer/alarm"
 )
 
 // TestAlarm is the command to raise a test alarm, which goes from end to end. All members but V may be missing.
@@ -49,11 +54,8 @@ func (c *TestAlarm) Check() error {
 			return &InvalidError{ReasonName, err.Error()}
 		}
 	}
-	if n := utf8.RuneCountInString(c.Text); n > maxTestText {
-		return &InvalidError{ReasonOversized, fmt.Sprintf("text has %d characters, at most %d", n, maxTestText)}
-	}
-	if strings.ContainsFunc(c.Text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return &InvalidError{ReasonMalformed, "text has characters that cannot be printed"}
+	if err := checkSpokenText(c.Text); err != nil {
+		return err
 	}
 	return CheckCommandID(c.ID)
 }
@@ -65,6 +67,36 @@ func DecodeTestAlarm(payload []byte) (TestAlarm, error) {
 		return c, err
 	}
 	return c, c.Check()
+}
+
+// Speak are the arguments of CommandSpeak.
+type Speak struct {
+	Text     string `json:"text"`
+	Language string `json:"language,omitempty"` // default: the configured one
+}
+
+// Check says whether the command can be obeyed. The error is an *InvalidError.
+func (c *Speak) Check() error {
+	if c.Text == "" {
+		return &InvalidError{ReasonMalformed, "text is missing"}
+	}
+	if len(c.Language) > maxLanguage || strings.Trim(strings.ToLower(c.Language), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		return &InvalidError{ReasonName, fmt.Sprintf("language %.40q is none such as en-US", c.Language)}
+	}
+	return checkSpokenText(c.Text)
+}
+
+const maxLanguage = 20
+
+// checkSpokenText says whether a command's text can be spoken.
+func checkSpokenText(text string) error {
+	if n := utf8.RuneCountInString(text); n > maxTestText {
+		return &InvalidError{ReasonOversized, fmt.Sprintf("text has %d characters, at most %d", n, maxTestText)}
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return &InvalidError{ReasonMalformed, "text has characters that cannot be printed"}
+	}
+	return nil
 }
 
 // ModelFetch is the command to look for a model now. All members but V may be missing.

@@ -19,6 +19,7 @@ const (
 	CodeShadow         Code = "SHADOW"          // a device shadow cannot be read or written
 	CodeOverload       Code = "OVERLOAD"        // more rows than can be scored
 	CodeInput          Code = "INPUT"           // the source of rows cannot be read
+	CodeVoice          Code = "VOICE"           // an alarm cannot be spoken; it is sent all the same
 	CodeWaitsForOthers Code = "WAITS_FOR_OTHER" // another component is not at work
 )
 

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"edgepdm/shared/event"
+	"edgepdm/test/must"
 )
 
 var nan = float32(math.NaN())
@@ -142,14 +143,9 @@ func TestTelemetryRoundTrip(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := want
 			fill(&m)
-			payload, err := json.Marshal(m)
-			if err != nil {
-				t.Fatal(err)
-			}
+			payload := must.JSON(t, m)
 			got, err := event.DecodeTelemetry(payload)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			if len(got.Values) != len(values) {
 				t.Fatalf("values %v", got.Values)
 			}
@@ -171,9 +167,7 @@ func TestTelemetryRoundTrip(t *testing.T) {
 
 func TestDecodeTelemetryBatch(t *testing.T) {
 	rows, err := event.DecodeTelemetryBatch([]byte(`{"v":1,"rows":[{` + head + `,"values":[1]},{"v":1,"thing":"p","epoch":"a","seq":2},7,{` + head + `,"f32":"AADAPw=="}]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var reasons []event.Reason
 	for _, r := range rows {
 		reasons = append(reasons, reasonOf(r.Err))
@@ -273,9 +267,7 @@ func TestTimesThatCannotBe(t *testing.T) {
 		},
 		"prediction in a batch": func(ts string) error {
 			rows, err := event.DecodePredictionBatch([]byte(`{"v":1,"predictions":[{"v":1,"id":"a","thing":"p","ts":"` + ts + `"}]}`))
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			return rows[0].Err
 		},
 		"alert": func(ts string) error {
@@ -328,10 +320,7 @@ func TestTimesThatCannotBe(t *testing.T) {
 func TestPredictionBatch(t *testing.T) {
 	var payloads [][]byte
 	for seq := range uint64(40) {
-		payload, err := json.Marshal(event.Prediction{V: 1, ID: fmt.Sprint("p-a-", seq), Thing: "p", Epoch: "a", Seq: seq, TS: time.Now().UTC(), Text: "<it> & more"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		payload := must.JSON(t, event.Prediction{V: 1, ID: fmt.Sprint("p-a-", seq), Thing: "p", Epoch: "a", Seq: seq, TS: time.Now().UTC(), Text: "<it> & more"})
 		payloads = append(payloads, payload)
 	}
 	for left := payloads; len(left) > 0; {
@@ -384,10 +373,7 @@ func TestARowOf168SensorsFits(t *testing.T) {
 	for i := range row.Values {
 		row.Values[i] = -1.1754944e-38
 	}
-	payload, err := json.Marshal(row)
-	if err != nil {
-		t.Fatal(err)
-	}
+	payload := must.JSON(t, row)
 	if err := event.Local.Check(payload); err != nil {
 		t.Error(err)
 	}
@@ -460,6 +446,8 @@ func TestNamesAreChecked(t *testing.T) {
 		decode  func([]byte) error
 	}{
 		"alert": {map[string]any{"v": 1, "id": "a", "thing": "p"}, func(b []byte) error { _, err := event.DecodeAlert(b); return err }},
+		"label": {map[string]any{"v": 1, "id": "a", "thing": "p", "outcome": "confirmed"},
+			func(b []byte) error { _, err := event.DecodeLabel(b); return err }},
 		"prediction": {map[string]any{"v": 1, "id": "a", "thing": "p", "epoch": "e1", "seq": 1},
 			func(b []byte) error { _, err := event.DecodePrediction(b); return err }},
 		"telemetry": {map[string]any{"v": 1, "thing": "p", "epoch": "e1", "seq": 1, "ts": "2026-11-28T00:00:00Z", "values": []int{1}},
@@ -471,18 +459,20 @@ func TestNamesAreChecked(t *testing.T) {
 		of     string // the messages that have it
 		want   event.Reason
 	}{
-		{"thing", "a/b", "alert prediction telemetry", event.ReasonName},
-		{"thing", "", "alert prediction telemetry", event.ReasonName},
-		{"thing", long(129), "alert prediction telemetry", event.ReasonName},
-		{"line", "a\tb", "alert prediction telemetry", event.ReasonName},
+		{"thing", "a/b", "alert label prediction telemetry", event.ReasonName},
+		{"thing", "", "alert label prediction telemetry", event.ReasonName},
+		{"thing", long(129), "alert label prediction telemetry", event.ReasonName},
+		{"line", "a\tb", "alert label prediction telemetry", event.ReasonName},
 		{"line", long(129), "alert prediction telemetry", event.ReasonName},
 		{"line", strings.Repeat("線", 128), "alert prediction telemetry", ""},
-		{"id", "", "alert prediction", event.ReasonName},
+		{"id", "", "alert label prediction", event.ReasonName},
 		{"id", long(257), "alert prediction", event.ReasonName},
 		{"id", long(256), "alert prediction", ""},
 		{"epoch", "E 1", "prediction telemetry", event.ReasonName},
 		{"epoch", long(17), "prediction telemetry", event.ReasonName},
 		{"epoch", "", "prediction", ""}, // of a sender that does not number its rows
+		{"comment", long(1001), "label", event.ReasonOversized},
+		{"outcome", "", "label", event.ReasonMalformed},
 		{"label", long(65), "prediction", event.ReasonOversized},
 		{"missing", long(1501), "prediction", event.ReasonOversized},
 		{"model", map[string]string{"version": long(129)}, "prediction", event.ReasonOversized},
@@ -491,10 +481,7 @@ func TestNamesAreChecked(t *testing.T) {
 		for _, name := range strings.Fields(c.of) {
 			members := maps.Clone(messages[name].members)
 			members[c.member] = c.value
-			payload, err := json.Marshal(members)
-			if err != nil {
-				t.Fatal(err)
-			}
+			payload := must.JSON(t, members)
 			if err := messages[name].decode(payload); reasonOf(err) != c.want {
 				t.Errorf("%s of %.30v of %s: %v, want %q", c.member, c.value, name, err, c.want)
 			}
@@ -506,9 +493,7 @@ func TestNamesAreChecked(t *testing.T) {
 func TestModelEvent(t *testing.T) {
 	one := event.NewModelEvent(event.ModelRefused, event.ModelEvent{Detail: strings.Repeat("<", 2000)}, time.Now())
 	payload, err := event.Encode(one)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if got, err := event.DecodeModelEvent(payload); err != nil || got != one {
 		t.Errorf("%+v, want %+v (%v)", got, one, err)
 	}

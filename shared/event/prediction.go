@@ -68,7 +68,7 @@ func decodePrediction(payload []byte) (Prediction, error) {
 // Bounds of what others repeat or remember of a prediction, in bytes.
 const (
 	maxLabel   = 64
-	maxModel   = 128 // its version, its hash
+	MaxModel   = 128 // its version, its hash
 	maxMissing = 1500
 )
 
@@ -91,7 +91,7 @@ func (p *Prediction) check() error {
 		name, value string
 		most        int
 	}{
-		{"label", p.Label, maxLabel}, {"model version", p.Model.Version, maxModel}, {"model sha256", p.Model.SHA256, maxModel},
+		{"label", p.Label, maxLabel}, {"model version", p.Model.Version, MaxModel}, {"model sha256", p.Model.SHA256, MaxModel},
 		{"missing", p.Missing, maxMissing},
 	} {
 		if len(text.value) > text.most {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -16,13 +17,9 @@ func BenchmarkMargin(b *testing.B) {
 	for _, name := range []string{"xgboost-3.0.5/notebook/xgboost-model", "xgboost-3.0.5/bin168/model.ubj", "xgboost-3.0.5/softprob/model.ubj"} {
 		file := filepath.Join(models, name)
 		data, err := ReadFile(file)
-		if err != nil {
-			b.Fatal(err)
-		}
+		must.OK(b, err)
 		m, err := Parse(data)
-		if err != nil {
-			b.Fatal(err)
-		}
+		must.OK(b, err)
 		rows := mixRows(readTable(b, filepath.Join(filepath.Dir(file), "X.csv")), 4096)
 		run := func(layout string, s *Scorer) {
 			b.Run(filepath.Base(filepath.Dir(file))+"/"+layout, func(b *testing.B) {
@@ -61,9 +58,7 @@ func mixRows(rows [][]float32, n int) [][]float32 {
 // few features are tested several times on a way. See test/bench for XGBoost's figures.
 func BenchmarkExplain(b *testing.B) {
 	shipped, err := readModel(filepath.Join(need.Root(b), "components/inference-engine/model/model.ubj"))
-	if err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, err)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for _, c := range []struct {
 		name string
@@ -72,9 +67,7 @@ func BenchmarkExplain(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			m := c.m
 			e, err := NewExplainer(m)
-			if err != nil {
-				b.Fatal(err)
-			}
+			must.OK(b, err)
 			rows := make([][]float32, 256)
 			for i := range rows {
 				rows[i] = make([]float32, m.NumFeature)
@@ -119,13 +112,9 @@ func fullModel(tb testing.TB, rnd *rand.Rand, trees, depth, features int) *Model
 				t.cover[2*i+1], t.cover[2*i+2] = part*t.cover[i], (1-part)*t.cover[i]
 			}
 		}
-		if err := m.forest.add(t); err != nil {
-			tb.Fatal(err)
-		}
+		must.OK(tb, m.forest.add(t))
 	}
-	if err := m.forest.bind(features, nil); err != nil {
-		tb.Fatal(err)
-	}
+	must.OK(tb, m.forest.bind(features, nil))
 	m.countTrees()
 	return m
 }

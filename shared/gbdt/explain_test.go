@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -90,9 +91,7 @@ func TestExplainFormats(t *testing.T) {
 	explained := 0
 	for _, file := range committedModels(t) {
 		m, err := readModel(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if m, err = m.Cut(AutoIterations); err != nil {
 			t.Fatal(err)
 		}
@@ -113,9 +112,7 @@ func TestExplainFormats(t *testing.T) {
 		var want [][]float32
 		for _, row := range rows {
 			got, err := e.Explain(nil, row)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			sumsToMargin(t, m, row, got)
 			want = append(want, got)
 		}
@@ -148,9 +145,7 @@ func TestExplainNewest(t *testing.T) {
 	root := filepath.Join("testdata", "explain")
 	explainAll(t, root, 4)
 	m, err := readModel(filepath.Join(root, "xgboost-3.4.1", "deep", "model.ubj"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if e, err := NewExplainer(m); err != nil || len(e.tables.rules) < 2 {
 		t.Errorf("no tree has more than eight features on a way, %v", err)
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // The fuzz tests look for data that makes Parse or scoring panic, or the two layouts differ; one for each format, as the
@@ -53,16 +55,14 @@ func fuzzFormat(f *testing.F, kinds ...string) {
 	}
 	for _, file := range committedModels(f) {
 		data, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
+		must.OK(f, err)
 		add(data)
 		if pickle, err := readPickle(data); err == nil {
 			add(pickle.payload)
 		}
 	}
 	for _, edits := range [][]string{nil, tinyCategorical, tinyVector} {
-		text := strings.Join(strings.Fields(edit(f, tiny, edits...)), "")
+		text := strings.Join(strings.Fields(must.Replace(f, tiny, edits...)), "")
 		add([]byte(text))
 		add(toUBJSON(f, text))
 	}
@@ -99,13 +99,9 @@ func scoreAny(t *testing.T, m *Model) {
 			}
 		}
 		a, err := fast.Margin(nil, row)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		b, err := plain.Margin(nil, row)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		for i := range a {
 			if a[i] != b[i] && (a[i] == a[i] || b[i] == b[i]) {
 				t.Fatalf("row of %v: output %d is %v in the fast layout, %v in the plain one", v, i, a[i], b[i])

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // randomTree grows a tree of at most so many splits over so many features, a third of them categorical. Some nodes have no
@@ -68,15 +70,11 @@ func randomModel(t *testing.T, rnd *rand.Rand, features, outputs int, vector boo
 	var trees []*fileTree
 	for k := range m.NumTrees {
 		tree := randomTree(rnd, features, rnd.IntN(3*features+4), size)
-		if err := m.forest.add(tree); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, m.forest.add(tree))
 		trees = append(trees, tree)
 		m.outputOf = append(m.outputOf, int32(k%outputs))
 	}
-	if err := m.forest.bind(features, nil); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, m.forest.bind(features, nil))
 	for range outputs {
 		m.BaseMargin = append(m.BaseMargin, rnd.Float32())
 	}
@@ -121,9 +119,7 @@ func TestExplainIsShapley(t *testing.T) {
 		outputs, vector := 1+rnd.IntN(3), rnd.IntN(3) == 0
 		m, trees := randomModel(t, rnd, features, outputs, vector && outputs > 1)
 		e, err := NewExplainer(m)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		deep = deep || len(e.tables.rules) > 1
 		row := make([]float32, features)
 		for i := range row {
@@ -136,9 +132,7 @@ func TestExplainIsShapley(t *testing.T) {
 			}
 		}
 		got, err := e.Explain(nil, row)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		for k := range outputs {
 			want := make([]float64, features+1)
 			want[features] = float64(m.BaseMargin[k])
@@ -186,23 +180,17 @@ func TestExplainDeep(t *testing.T) {
 		}
 		tree.left, tree.right, tree.feature, tree.condition = append(tree.left, -1), append(tree.right, -1), append(tree.feature, 0), append(tree.condition, 5)
 		tree.defaultLeft, tree.cover = append(tree.defaultLeft, 0), append(tree.cover, float32(depth))
-		if err := errors.Join(m.forest.add(tree), m.forest.bind(depth, nil)); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, errors.Join(m.forest.add(tree), m.forest.bind(depth, nil)))
 		m.countTrees()
 		e, err := NewExplainer(m)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		for _, from := range []int{0, depth / 2, depth} { // where the row leaves the way
 			row := make([]float32, depth)
 			for i := from; i < depth; i++ {
 				row[i] = -1
 			}
 			got, err := e.Explain(nil, row)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			sumsToMargin(t, m, row, got)
 		}
 	}
@@ -221,9 +209,7 @@ func weightOf(size, n int) float64 {
 func sumsToMargin(t *testing.T, m *Model, row, contributions []float32) {
 	t.Helper()
 	margin, err := NewScorer(m).Margin(nil, row)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	width := len(contributions) / len(margin)
 	for k, want := range margin {
 		sum, scale := 0.0, 1.0
@@ -251,16 +237,12 @@ func TestExplainTiny(t *testing.T) {
 		"dart": {[]string{`"tree_info":[0,0],`, `"tree_info":[0,0],"weight_drop":[0.5,2],`, `"gradient_booster":{"name":"gbtree"`, `"gradient_booster":{"name":"dart"`},
 			[]float32{11. / 15, -8. / 15, 1.8}, []float32{-1.1, -0.2, 1.8}},
 	} {
-		text := edit(t, tiny, c.edits...)
+		text := must.Replace(t, tiny, c.edits...)
 		for _, data := range [][]byte{[]byte(text), toUBJSON(t, text)} {
 			m, err := Parse(data)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			e, err := NewExplainer(m)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			for i, want := range [][]float32{c.want, c.missing} {
 				got, err := e.Explain(nil, []float32{[]float32{2, nan}[i], 0})
 				if err != nil || len(got) != 3 {
@@ -275,10 +257,8 @@ func TestExplainTiny(t *testing.T) {
 		}
 	}
 	for _, none := range []string{`"sum_hessian":[]`, `"sum_hessian":[10]`, `"other":[10,4,6,2,4]`} {
-		m, err := Parse([]byte(edit(t, tiny, covers, none)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		m, err := Parse([]byte(must.Replace(t, tiny, covers, none)))
+		must.OK(t, err)
 		if _, err := NewExplainer(m); !errors.Is(err, ErrNotExplained) {
 			t.Errorf("%s gives %v", none, err)
 		}
@@ -306,9 +286,7 @@ func TestExplainRefuses(t *testing.T) {
 	}
 	m, _ := randomModel(t, rnd, 4, 1, false)
 	e, err := NewExplainer(m)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if _, err := e.Explain(nil, make([]float32, 3)); !errors.Is(err, ErrRowLength) {
 		t.Errorf("a short row gives %v", err)
 	}

@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"reflect"
-	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // tiny is a model of two trees over the features a and b, base margin 0, for tests that change a detail of it:
@@ -44,26 +45,12 @@ var tinyVector = []string{
 	`"base_score":"5E-1"`, `"base_score":"[0E0,1E0]"`,
 }
 
-// edit replaces parts of a text, given as pairs of old and new. Each old part must be there.
-func edit(t testing.TB, text string, pairs ...string) string {
-	t.Helper()
-	for i := 0; i < len(pairs); i += 2 {
-		if !strings.Contains(text, pairs[i]) {
-			t.Fatalf("%q is not in the text", pairs[i])
-		}
-		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
-	}
-	return text
-}
-
 // parseTiny parses the tiny model with parts of it replaced, in both formats.
 func parseTiny(t testing.TB, pairs ...string) *Model {
 	t.Helper()
-	text := edit(t, tiny, pairs...)
+	text := must.Replace(t, tiny, pairs...)
 	m, err := Parse([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	same, err := Parse(toUBJSON(t, text))
 	if err != nil {
 		t.Fatalf("as UBJSON: %v", err)
@@ -81,9 +68,7 @@ func toUBJSON(t testing.TB, text string) []byte {
 	src := &jsonSource{data: []byte(text)}
 	var out bytes.Buffer
 	write := func(v any) {
-		if err := binary.Write(&out, binary.BigEndian, v); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, binary.Write(&out, binary.BigEndian, v))
 	}
 	str := func(s string) {
 		out.WriteByte('L')
@@ -136,8 +121,6 @@ func toUBJSON(t testing.TB, text string) []byte {
 		write(int64(count))
 		return src.array(func(int) error { return value() })
 	}
-	if err := value(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, value())
 	return out.Bytes()
 }

@@ -4,8 +4,6 @@ package bench
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -14,7 +12,9 @@ import (
 	"time"
 
 	"edgepdm/shared/gbdt"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
+	"edgepdm/test/table"
 )
 
 const modelDir = "components/inference-engine/model"
@@ -24,13 +24,9 @@ const modelDir = "components/inference-engine/model"
 func BenchmarkScoring(b *testing.B) {
 	root := need.Root(b)
 	data, err := gbdt.ReadFile(filepath.Join(root, modelDir, "model.ubj"))
-	if err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, err)
 	model, err := gbdt.Parse(data)
-	if err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, err)
 	rows := goldenRows(b, filepath.Join(root, modelDir, "golden.csv"))
 	scorer := gbdt.NewScorer(model)
 	var ours float64
@@ -56,29 +52,10 @@ func BenchmarkScoring(b *testing.B) {
 }
 
 func goldenRows(b *testing.B, path string) [][]float32 {
-	f, err := os.Open(path)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	records, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		b.Fatal(err)
-	}
-	rows := make([][]float32, 0, len(records)-1)
-	for _, record := range records[1:] {
-		row := make([]float32, 0, len(record)-1)
-		for _, field := range record[1:] {
-			if field == "" {
-				field = "nan"
-			}
-			x, err := strconv.ParseFloat(field, 32)
-			if err != nil {
-				b.Fatal(err)
-			}
-			row = append(row, float32(x))
-		}
-		rows = append(rows, row)
+	var rows [][]float32
+	_, lines := table.Read(b, path)
+	for _, line := range lines {
+		rows = append(rows, line[1:])
 	}
 	return rows
 }
@@ -115,8 +92,6 @@ func runPython(b *testing.B, python, script string, args ...string) float64 {
 		b.Fatalf("run XGBoost: %v\n%s", err, &errs)
 	}
 	x, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
-	if err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, err)
 	return x
 }

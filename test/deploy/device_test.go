@@ -17,6 +17,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 )
 
 // modes are the nuclei on which the same staged tree is deployed.
@@ -37,9 +38,7 @@ func joined(t *testing.T, trees ...string) string {
 	dir := t.TempDir()
 	for _, tree := range trees {
 		for _, folder := range []string{"recipes", "artifacts"} {
-			if err := os.CopyFS(filepath.Join(dir, folder), os.DirFS(filepath.Join(tree, folder))); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, os.CopyFS(filepath.Join(dir, folder), os.DirFS(filepath.Join(tree, folder))))
 		}
 	}
 	return dir
@@ -66,19 +65,17 @@ func TestStagedTreeOnTheDevice(t *testing.T) {
 				trees = map[string]string{"1.0.0": both, "1.1.0": both}
 			}
 			p := newPlant(t, trees["1.0.0"], m.mode)
-			if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
-				t.Fatal(err)
-			}
-			for _, c := range p.core.Components() {
+			must.OK(t, p.deploy(all("1.0.0"), p.configuration()))
+			for _, c := range p.Core.Components() {
 				want := localcore.StateRunning
 				if c.Name == event.Suite {
 					want = localcore.StateFinished
 				}
-				if err := p.core.WaitState(t.Context(), c.Name, want); err != nil {
+				if err := p.Core.WaitState(t.Context(), c.Name, want); err != nil {
 					t.Errorf("%s: %v", c.Name, err)
 				}
 			}
-			p.publishModel("2.0.0")
+			p.PublishModel("2.0.0")
 			p.await("the delivered model scores", func() bool { return p.prediction.Model.Version == "2.0.0" })
 			p.await("an alarm of each machine is on the forwarder's disk", func() bool {
 				return len(p.alarms()) == 3 && !slices.ContainsFunc(p.alarms(), func(id string) bool { return !p.accepted[id] })
@@ -86,20 +83,20 @@ func TestStagedTreeOnTheDevice(t *testing.T) {
 			changeConfiguration(t, p, 0.8, false, false)
 			changeConfiguration(t, p, 0.75, true, m.restarts)
 			refuseBadConfiguration(t, p, m.rejects)
-			p.cloud.SetUplink(false)
+			p.Cloud.SetUplink(false)
 			p.await("predictions wait on disk", func() bool { return p.health[event.CloudForwarder].Waiting() >= 50 })
 			for _, version := range []string{"1.1.0", "1.0.0"} {
 				bringTo(t, p, trees[version], version)
 			}
-			p.cloud.SetUplink(true)
+			p.Cloud.SetUplink(true)
 			p.mu.Lock()
 			accepted := slices.Collect(maps.Keys(p.accepted))
 			p.mu.Unlock()
 			p.await("all that was accepted is in the cloud", func() bool {
-				arrived := p.cloud.Journal().IDs(localcloud.KindIoT)
+				arrived := p.Cloud.Journal().IDs(localcloud.KindIoT)
 				return !slices.ContainsFunc(accepted, func(id string) bool { return arrived[id] == 0 })
 			})
-			if d := p.core.Denials(); len(d) != 0 {
+			if d := p.Core.Denials(); len(d) != 0 {
 				t.Errorf("requests that no recipe grants: %v", d)
 			}
 		})
@@ -111,9 +108,7 @@ func changeConfiguration(t *testing.T, p *plant, threshold float64, fromCloud, r
 	t.Helper()
 	before := p.pid(event.InferenceEngine)
 	d := localcore.Deployment{FromCloud: fromCloud, ConfigurationUpdate: updates(map[string]map[string]any{event.InferenceEngine: {"threshold": threshold}})}
-	if err := p.carryOut(d); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.carryOut(d))
 	p.await("the new threshold is in force", func() bool { return p.prediction.Threshold == threshold })
 	if restarted := p.pid(event.InferenceEngine) != before; restarted != restarts {
 		t.Errorf("the engine was restarted by a change of configuration: %v, want %v", restarted, restarts)
@@ -140,9 +135,7 @@ func refuseBadConfiguration(t *testing.T, p *plant, rejects bool) {
 	seen, run := p.prediction.Seq, p.health[event.InferenceEngine].Run
 	p.mu.Unlock()
 	p.await("the last good configuration stays in force", func() bool { return p.prediction.Seq > seen+2 && p.prediction.Threshold == 0.75 })
-	if err := p.core.RestartComponent(t.Context(), event.InferenceEngine); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.Core.RestartComponent(t.Context(), event.InferenceEngine))
 	p.await("the engine runs again", func() bool { return p.health[event.InferenceEngine].Run != run })
 	if !rejects {
 		p.await("the restarted engine refuses its configuration", bad)
@@ -151,9 +144,7 @@ func refuseBadConfiguration(t *testing.T, p *plant, rejects bool) {
 	seen = p.prediction.Seq
 	p.mu.Unlock()
 	p.await("the last good configuration is in force after a restart", func() bool { return p.prediction.Seq > seen+2 && p.prediction.Threshold == 0.75 })
-	if err := p.deploy(nil, map[string]map[string]any{event.InferenceEngine: {"threshold": 0.5}}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.deploy(nil, map[string]map[string]any{event.InferenceEngine: {"threshold": 0.5}}))
 	p.await("a good configuration is taken again", func() bool {
 		return p.health[event.InferenceEngine].State == event.StateOK && p.prediction.Threshold == 0.5
 	})
@@ -165,9 +156,7 @@ func bringTo(t *testing.T, p *plant, tree, version string) {
 	p.mu.Lock()
 	waiting, raised := p.health[event.CloudForwarder].Waiting(), p.alarms()
 	p.mu.Unlock()
-	if err := p.carryOut(localcore.Deployment{Components: all(version), Stage: tree}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.carryOut(localcore.Deployment{Components: all(version), Stage: tree}))
 	p.await("all components run in version "+version, func() bool {
 		for _, name := range projects {
 			if h := p.health[name]; name != event.Suite && (h.Version != version || h.State != event.StateOK && h.State != event.StateDegraded) {
@@ -196,25 +185,19 @@ func bringTo(t *testing.T, p *plant, tree, version string) {
 // shipped model, no component fails, and those that cannot do their work say why.
 func TestFilesOfANewerVersion(t *testing.T) {
 	p := newPlant(t, stage(t, "-version", "1.0.0"), localcore.Classic)
-	if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
-		t.Fatal(err)
-	}
-	p.publishModel("2.0.0")
+	must.OK(t, p.deploy(all("1.0.0"), p.configuration()))
+	p.PublishModel("2.0.0")
 	p.await("the delivered model scores", func() bool { return p.prediction.Model.Version == "2.0.0" })
 	p.await("there are alarms", func() bool { return len(p.alarms()) > 0 })
 	for _, name := range projects {
-		if err := p.core.StopComponent(t.Context(), name); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, p.Core.StopComponent(t.Context(), name))
 	}
 	newer := p.makeNewer()
 	if len(newer) < 8 {
 		t.Fatalf("only %d files have a format", len(newer))
 	}
 	for _, name := range projects {
-		if err := p.core.RestartComponent(t.Context(), name); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, p.Core.RestartComponent(t.Context(), name))
 	}
 	p.await("the shipped model scores", func() bool { return p.prediction.Model.Version != "2.0.0" })
 	for _, name := range []string{event.AlarmManager, event.ModelFetcher} {
@@ -223,7 +206,7 @@ func TestFilesOfANewerVersion(t *testing.T) {
 			return h.State == event.StateDegraded && strings.Contains(h.Detail, "format 9")
 		})
 	}
-	for _, c := range p.core.Components() {
+	for _, c := range p.Core.Components() {
 		if c.Name != event.Suite && (c.State != localcore.StateRunning || c.Restarts != 1) {
 			t.Errorf("%s is %s after %d restarts", c.Name, c.State, c.Restarts)
 		}
@@ -237,14 +220,14 @@ func TestFilesOfANewerVersion(t *testing.T) {
 
 // makeNewer raises the format in all files that have one in text, and returns them with their content.
 func (p *plant) makeNewer() map[string]string {
-	p.t.Helper()
+	p.T.Helper()
 	files := make(map[string]string)
 	format := regexp.MustCompile(`"format": ?1\b`)
-	err := filepath.WalkDir(filepath.Join(p.root, "work"), func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(p.Root, "work"), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(path) == ".ubj" {
 			return err
 		}
-		text := read(p.t, path)
+		text := read(p.T, path)
 		if !format.Match(text) {
 			return nil
 		}
@@ -259,9 +242,7 @@ func (p *plant) makeNewer() map[string]string {
 		files[path] = string(newer)
 		return os.WriteFile(path, []byte(files[path]), 0o600)
 	})
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.T, err)
 	return files
 }
 
@@ -275,15 +256,11 @@ func TestDockerConfigurationIsADeployment(t *testing.T) {
 			Configuration map[string]any `yaml:"configuration"`
 		} `yaml:"services"`
 	}
-	if err := yaml.Unmarshal(read(t, file), &rendered); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, yaml.Unmarshal(read(t, file), &rendered))
 	p := newPlant(t, tree, localcore.Classic)
-	if err := p.deploy(all("1.0.0"), nil); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.deploy(all("1.0.0"), nil))
 	for _, name := range projects {
-		want, ok := p.core.Configuration(name)
+		want, ok := p.Core.Configuration(name)
 		got := rendered.Services[name].Configuration
 		if !ok || len(got) != len(want) || len(want) > 0 && !reflect.DeepEqual(plain(t, got), plain(t, want)) {
 			t.Errorf("%s: configuration\n%v, of a deployment\n%v", name, got, want)
@@ -298,8 +275,6 @@ func plain(t *testing.T, v any) (out any) {
 	if err == nil {
 		err = yaml.Unmarshal(text, &out)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return out
 }

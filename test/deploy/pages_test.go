@@ -13,6 +13,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"edgepdm/test/moto"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -155,9 +156,7 @@ aws sns list-subscriptions --query 'Subscriptions[].Endpoint' --output text`)
 func checkCoreFiles(t *testing.T, dir string) {
 	t.Helper()
 	info, err := os.Stat(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if info.Mode().Perm() != 0o700 {
 		t.Errorf("others may look for the key: %v", info.Mode())
 	}
@@ -176,9 +175,7 @@ func checkCoreFiles(t *testing.T, dir string) {
 				Configuration map[string]any `yaml:"configuration"`
 			} `yaml:"services"`
 		}
-		if err := yaml.Unmarshal(read(t, dir, file), &config); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, yaml.Unmarshal(read(t, dir, file), &config))
 		for key, want := range map[string]string{"privateKeyPath": nucleus[1] + "/device.key", "thingName": names["CORE"]} {
 			if config.System[key] != want {
 				t.Errorf("%s: %s is %q, want %q", file, key, config.System[key], want)
@@ -234,9 +231,7 @@ func TestOperatorsPolicyFitsTheCommands(t *testing.T) {
 			Action []string
 		}
 	}
-	if err := json.Unmarshal(heredoc(t, "account.md", "operator.json"), &policy); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(heredoc(t, "account.md", "operator.json"), &policy))
 	allowed := make(map[string]bool)
 	for _, s := range policy.Statement {
 		for _, action := range s.Action {

@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
@@ -17,45 +16,18 @@ import (
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
-	"edgepdm/shared/modelstore/envelope"
-	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
-	"edgepdm/test/need"
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"edgepdm/test/must"
+	suite "edgepdm/test/plant"
 )
 
-const (
-	modelPrefix = "models/compressor"
-	patience    = 90 * time.Second
-)
-
-const observerRecipe = `RecipeFormatVersion: "2020-01-25"
-ComponentName: com.edgepdm.TestObserver
-ComponentVersion: 1.0.0
-ComponentConfiguration:
-  DefaultConfiguration:
-    accessControl:
-      aws.greengrass.ipc.pubsub:
-        com.edgepdm.TestObserver:pubsub:1:
-          operations: ["aws.greengrass#SubscribeToTopic"]
-          resources: ["pdm/v1/#"]
-Manifests:
-  - Platform: {os: linux, runtime: "*"}
-    Lifecycle: {run: {Script: exit 0}}
-    Artifacts: []
-`
+const patience = 90 * time.Second
 
 // plant is an embedded core with a cloud, and what an observer on the core saw.
 type plant struct {
-	t     *testing.T
-	root  string // of the core
-	core  *localcore.Core
-	cloud *localcloud.Cloud
-	key   ed25519.PrivateKey // of the models
-
+	*suite.Plant
 	observer ipc.Options
 
 	mu         sync.Mutex
@@ -67,104 +39,51 @@ type plant struct {
 
 func newPlant(t *testing.T, stage string, mode localcore.Mode, set ...func(*localcore.Options)) *plant {
 	t.Helper()
-	dir := t.TempDir()
-	p := &plant{t: t, health: make(map[string]event.Health), alerts: make(map[string]event.Alert), accepted: make(map[string]bool)}
-	logFile, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = logFile.Close() })
-	log := slog.New(slog.NewTextHandler(logFile, nil))
-	p.cloud, err = localcloud.New(localcloud.Options{Dir: filepath.Join(dir, "cloud"), Logger: log, Lite: mode == localcore.Lite})
-	if err == nil {
-		err = p.cloud.Start(t.Context())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	end := func(closer func(context.Context) error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
-		defer cancel()
-		if err := closer(ctx); err != nil {
-			t.Error(err)
-		}
-	}
-	t.Cleanup(func() { end(p.cloud.Close) })
-	p.root = filepath.Join(dir, "root")
-	options := localcore.Options{
-		Root: p.root, Stage: stage, Mode: mode, Logger: log, CredentialsURL: p.cloud.Endpoints().TokenExchange,
-		MergeRestartDelay: 100 * time.Millisecond, StopTimeout: 20 * time.Second,
-	}
-	for _, f := range set {
-		f(&options)
-	}
-	p.core, err = localcore.New(options)
-	if err == nil {
-		err = p.core.Start(t.Context())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			p.printLogs()
-		}
+	p := &plant{health: make(map[string]event.Health), alerts: make(map[string]event.Alert), accepted: make(map[string]bool)}
+	log := slog.New(slog.NewTextHandler(coretest.LogFile(t), nil))
+	p.Plant = suite.Start(t, suite.Options{
+		Stage: stage, Mode: mode, Cloud: func(o *localcloud.Options) { o.Logger = log },
+		Core: func(o *localcore.Options) {
+			o.Logger, o.MergeRestartDelay, o.StopTimeout = log, 100*time.Millisecond, 20*time.Second
+			for _, f := range set {
+				f(o)
+			}
+			t.Cleanup(func() { printLogs(t, o.Root) }) // when the core is closed
+		},
 	})
-	t.Cleanup(func() { end(p.core.Close) })
-	if p.key, err = envelope.GenerateKey(nil); err != nil {
-		t.Fatal(err)
-	}
-	p.observe(dir)
+	p.observer = coretest.Granted(t, p.Core, "com.edgepdm.TestObserver")
+	p.listen()
 	return p
 }
 
-func (p *plant) printLogs() {
-	files, _ := filepath.Glob(filepath.Join(p.root, "logs", "*.log"))
+// printLogs prints the components' logs of a test that failed.
+func printLogs(t *testing.T, root string) {
+	if !t.Failed() {
+		return
+	}
+	files, _ := filepath.Glob(filepath.Join(root, "logs", "*.log"))
 	for _, file := range files {
 		data, _ := os.ReadFile(file)
-		p.t.Logf("%s:\n%s", filepath.Base(file), data[max(0, len(data)-1500):])
+		t.Logf("%s:\n%s", filepath.Base(file), data[max(0, len(data)-1500):])
 	}
 }
 
-// observe subscribes to everything; the subscription ends with the core.
-func (p *plant) observe(dir string) {
-	p.t.Helper()
-	file := filepath.Join(dir, "observer.yaml")
-	if err := os.WriteFile(file, []byte(observerRecipe), 0o600); err != nil {
-		p.t.Fatal(err)
-	}
-	env, err := p.core.AddExternal("com.edgepdm.TestObserver", file)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	options, err := ipc.FromEnvironment(func(name string) string { return env[name] })
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.observer = options
-	p.listen()
-}
-
-// listen subscribes once more, as after a crash of a daemon of the nucleus.
+// listen subscribes to everything until the core ends; once more after a crash of a daemon of the nucleus.
 func (p *plant) listen() {
-	p.t.Helper()
+	p.T.Helper()
 	options := p.observer
 	options.Queue = 1 << 14
-	client, err := ipc.Dial(p.t.Context(), options)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	messages, err := client.Subscribe(p.t.Context(), "pdm/v1/#", ipc.ReceiveAll)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	client, err := ipc.Dial(p.T.Context(), options)
+	must.OK(p.T, err)
+	messages, err := client.Subscribe(p.T.Context(), "pdm/v1/#", ipc.ReceiveAll)
+	must.OK(p.T, err)
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		for m := range messages.Events() {
 			p.see(m)
 		}
 	})
-	p.t.Cleanup(func() {
+	p.T.Cleanup(func() {
 		_ = client.Close()
 		watching.Wait()
 	})
@@ -201,35 +120,31 @@ func (p *plant) see(m ipc.TopicMessage) {
 
 // await waits until the condition, which is called with the plant locked, holds.
 func (p *plant) await(what string, condition func() bool) {
-	p.t.Helper()
+	p.T.Helper()
 	holds := func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		return condition()
 	}
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for deadline := time.Now().Add(patience); !holds(); <-ticker.C {
-		if time.Now().After(deadline) {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.t.Fatalf("waited in vain until %s; health %+v, last prediction %+v", what, p.health, p.prediction)
-		}
+	if !suite.Until(patience, holds) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.T.Fatalf("waited in vain until %s; health %+v, last prediction %+v", what, p.health, p.prediction)
 	}
 }
 
 // deploy deploys versions, and merges what update has for each component.
 func (p *plant) deploy(versions map[string]string, update map[string]map[string]any) error {
-	p.t.Helper()
+	p.T.Helper()
 	return p.carryOut(localcore.Deployment{Components: versions, ConfigurationUpdate: updates(update)})
 }
 
 // carryOut deploys within the test's patience.
 func (p *plant) carryOut(d localcore.Deployment) error {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	p.T.Helper()
+	ctx, cancel := context.WithTimeout(p.T.Context(), patience)
 	defer cancel()
-	return p.core.Deploy(ctx, d)
+	return p.Core.Deploy(ctx, d)
 }
 
 // updates is what a deployment merges into each component's configuration.
@@ -244,13 +159,13 @@ func updates(merges map[string]map[string]any) map[string]any {
 // configuration is what a deployment merges: the plant's cloud instead of AWS, all predictions to the cloud, alarms that
 // rise at once.
 func (p *plant) configuration() map[string]map[string]any {
-	cloud := p.cloud.Endpoints()
-	keys := []any{base64.StdEncoding.EncodeToString(p.key.Public().(ed25519.PublicKey))}
+	cloud := p.Cloud.Endpoints()
+	keys := []any{base64.StdEncoding.EncodeToString(p.Key.Public().(ed25519.PublicKey))}
 	update := map[string]map[string]any{
 		event.AlarmManager:    {"raise": 0.000001, "silence": "0s", "uplinkDown": "0s", "republish": "1s"},
 		event.InferenceEngine: {"publicKeys": keys},
 		event.ModelFetcher: {
-			"bucket": cloud.Bucket, "prefix": modelPrefix, "publicKeys": keys, "poll": "1s", "timeout": "2s",
+			"bucket": cloud.Bucket, "prefix": suite.Prefix, "publicKeys": keys, "poll": "1s", "timeout": "2s",
 			"endpoints": map[string]any{"s3": cloud.S3},
 		},
 		event.CloudForwarder: {
@@ -265,50 +180,9 @@ func (p *plant) configuration() map[string]map[string]any {
 	return update
 }
 
-// publishModel publishes the demo's second model as a signed version.
-func (p *plant) publishModel(version string) {
-	p.t.Helper()
-	dir := filepath.Join(need.Root(p.t), "scripts", "demo", "second-model")
-	var archive bytes.Buffer
-	packed, err := envelope.Pack(&archive, filepath.Join(dir, "model.ubj"))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	now := time.Now()
-	manifest, err := envelope.BuildManifest(filepath.Join(dir, "model.ubj"), filepath.Join(dir, "golden.csv"), envelope.Build{
-		Version: version, Created: now, Expires: now.Add(time.Hour), Archive: packed.Archive,
-	})
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	sealed, err := envelope.Sign(manifest, p.key)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	ends, keys := p.cloud.InternalEndpoints(), p.cloud.Credentials()
-	client := s3.New(s3.Options{
-		Region: ends.Region, BaseEndpoint: aws.String(ends.S3), UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken),
-	})
-	for _, object := range []struct {
-		key  string
-		data []byte
-	}{
-		{modelPrefix + "/" + version + "/" + inbox.ArchiveFile, archive.Bytes()},
-		{modelPrefix + "/" + envelope.EnvelopeFile, sealed},
-	} {
-		_, err := client.PutObject(p.t.Context(), &s3.PutObjectInput{
-			Bucket: aws.String(ends.Bucket), Key: aws.String(object.key), Body: bytes.NewReader(object.data),
-		})
-		if err != nil {
-			p.t.Fatal(err)
-		}
-	}
-}
-
 // pid is the process of a component.
 func (p *plant) pid(name string) int {
-	for _, c := range p.core.Components() {
+	for _, c := range p.Core.Components() {
 		if c.Name == name {
 			return c.PID
 		}

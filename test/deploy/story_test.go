@@ -13,6 +13,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 )
 
 // The suite alone, as the documented command deploys it, brings all that it depends on. What is merged into one of them
@@ -24,11 +25,9 @@ func TestSuiteBringsItsDependencies(t *testing.T) {
 			p := newPlant(t, tree, m.mode)
 			merges := p.configuration()
 			delete(merges, event.SensorSimulator) // no dependency
-			if err := p.deploy(map[string]string{event.Suite: "1.0.0"}, merges); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, p.deploy(map[string]string{event.Suite: "1.0.0"}, merges))
 			var there []string
-			for _, c := range p.core.Components() {
+			for _, c := range p.Core.Components() {
 				there = append(there, c.Name)
 				if c.Version != "1.0.0" {
 					t.Errorf("%s %s is there", c.Name, c.Version)
@@ -45,9 +44,7 @@ func TestSuiteBringsItsDependencies(t *testing.T) {
 			if m.mode == localcore.Lite {
 				return // the tree that is handed over again is another story
 			}
-			if err := p.deploy(map[string]string{event.AlarmManager: "1.0.0"}, map[string]map[string]any{event.AlarmManager: merges[event.AlarmManager]}); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, p.deploy(map[string]string{event.AlarmManager: "1.0.0"}, map[string]map[string]any{event.AlarmManager: merges[event.AlarmManager]}))
 			if got := p.silence(); got != "0s" {
 				t.Errorf("merged into a component that is named: silence is %s", got)
 			}
@@ -57,7 +54,7 @@ func TestSuiteBringsItsDependencies(t *testing.T) {
 
 // silence is the alarm manager's, as it is configured.
 func (p *plant) silence() any {
-	configuration, _ := p.core.Configuration(event.AlarmManager)
+	configuration, _ := p.Core.Configuration(event.AlarmManager)
 	return configuration["silence"]
 }
 
@@ -66,9 +63,7 @@ func (p *plant) silence() any {
 func TestSecondDeploymentOnLite(t *testing.T) {
 	first, second := stage(t, "-version", "1.0.0"), stage(t, "-version", "1.1.0")
 	p := newPlant(t, first, localcore.Lite)
-	if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.deploy(all("1.0.0"), p.configuration()))
 	p.await("rows are scored", func() bool { return p.prediction.Seq > 3 })
 	before := p.pid(event.InferenceEngine)
 	for _, tree := range []string{first, joined(t, first, second)} {
@@ -84,11 +79,9 @@ func TestSecondDeploymentOnLite(t *testing.T) {
 	if p.pid(event.InferenceEngine) != before {
 		t.Error("a deployment that failed restarted the engine")
 	}
-	if err := p.carryOut(localcore.Deployment{Components: all("1.1.0"), Stage: second}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.carryOut(localcore.Deployment{Components: all("1.1.0"), Stage: second}))
 	p.await("the engine runs in the new version", func() bool { return p.health[event.InferenceEngine].Version == "1.1.0" })
-	old := filepath.Join(p.root, "packages", "artifacts", event.InferenceEngine, "1.0.0")
+	old := filepath.Join(p.Root, "packages", "artifacts", event.InferenceEngine, "1.0.0")
 	if _, err := os.Stat(old); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%s: %v", old, err)
 	}
@@ -119,10 +112,10 @@ func TestOfflineCore(t *testing.T) {
 
 // no component was started again.
 func (p *plant) checkStarts() {
-	p.t.Helper()
-	for _, c := range p.core.Components() {
+	p.T.Helper()
+	for _, c := range p.Core.Components() {
 		if c.Name != event.Suite && (c.State != localcore.StateRunning || c.Restarts != 0) {
-			p.t.Errorf("%s is %s after %d restarts", c.Name, c.State, c.Restarts)
+			p.T.Errorf("%s is %s after %d restarts", c.Name, c.State, c.Restarts)
 		}
 	}
 }
@@ -131,9 +124,7 @@ func (p *plant) checkStarts() {
 // plant goes on without a restart of a component.
 func TestDaemonsOfLiteCrash(t *testing.T) {
 	p := newPlant(t, stage(t, "-version", "1.0.0"), localcore.Lite)
-	if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.deploy(all("1.0.0"), p.configuration()))
 	scored := func(after string) {
 		t.Helper()
 		p.mu.Lock()
@@ -142,18 +133,14 @@ func TestDaemonsOfLiteCrash(t *testing.T) {
 		p.await("rows are scored after "+after, func() bool { return p.prediction.Seq > seen+5 })
 	}
 	scored("the start")
-	if err := p.core.KillPubSub(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.Core.KillPubSub())
 	p.listen()
 	p.await("the engine and the forwarder noticed that they hear nothing", func() bool {
 		return p.health[event.InferenceEngine].Counters[event.CounterDeaf] > 0 && p.health[event.CloudForwarder].Counters[event.CounterDeaf] > 0
 	})
 	scored("a crash of ggpubsubd")
 	for range 3 { // more often than systemd starts a component again
-		if err := p.core.KillIPC(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, p.Core.KillIPC())
 		p.observer.AuthToken, p.observer.ComponentName = "", "com.edgepdm.TestObserver"
 		p.listen()
 		scored("a crash of ggipcd")
@@ -169,19 +156,17 @@ func TestNoCredentials(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
 			p := newPlant(t, tree, m.mode)
-			p.cloud.RefuseCredentials(403)
-			if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
-				t.Fatal(err)
-			}
+			p.Cloud.RefuseCredentials(403)
+			must.OK(t, p.deploy(all("1.0.0"), p.configuration()))
 			p.await("the forwarder tells what it lacks", func() bool {
 				h := p.health[event.CloudForwarder]
 				told := strings.Contains(h.Detail, "token exchange service: 403") || m.mode == localcore.Lite
 				return h.Waiting() >= 20 && h.Uplink == event.UplinkDown && told
 			})
 			p.checkStarts()
-			p.cloud.RefuseCredentials(0)
+			p.Cloud.RefuseCredentials(0)
 			p.await("all that waited is in the cloud", func() bool {
-				arrived := p.cloud.Journal().IDs(localcloud.KindIoT)
+				arrived := p.Cloud.Journal().IDs(localcloud.KindIoT)
 				return len(p.accepted) >= 20 && !slices.ContainsFunc(slices.Collect(maps.Keys(p.accepted)), func(id string) bool { return arrived[id] == 0 })
 			})
 			p.checkStarts()
@@ -193,21 +178,17 @@ func TestNoCredentials(t *testing.T) {
 // the next start. The engine goes on with what it has, and nothing is told as an error.
 func TestHotDeploymentOnClassic(t *testing.T) {
 	p := newPlant(t, stage(t, "-version", "1.0.0"), localcore.Classic)
-	if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.deploy(all("1.0.0"), p.configuration()))
 	p.await("rows are scored", func() bool { return p.prediction.Seq > 3 })
 	before := p.pid(event.InferenceEngine)
-	if err := p.deploy(all("1.0.0"), map[string]map[string]any{event.InferenceEngine: {"threshold": 0.75}}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.deploy(all("1.0.0"), map[string]map[string]any{event.InferenceEngine: {"threshold": 0.75}}))
 	p.await("the new threshold is in force", func() bool {
 		return p.prediction.Threshold == 0.75 && p.health[event.InferenceEngine].State == event.StateOK
 	})
 	if p.pid(event.InferenceEngine) != before {
 		t.Error("the engine was started again")
 	}
-	files, err := filepath.Glob(filepath.Join(p.root, "packages", "artifacts", event.InferenceEngine, "1.0.0", "*"))
+	files, err := filepath.Glob(filepath.Join(p.Root, "packages", "artifacts", event.InferenceEngine, "1.0.0", "*"))
 	if err != nil || len(files) < 2 {
 		t.Fatalf("artifacts %v, %v", files, err)
 	}
@@ -216,12 +197,10 @@ func TestHotDeploymentOnClassic(t *testing.T) {
 			t.Errorf("%s can be read: %v, %v", file, info, err)
 		}
 	}
-	if text := string(read(t, filepath.Join(p.root, "logs", event.InferenceEngine+".log"))); strings.Contains(text, "level=ERROR") {
+	if text := string(read(t, filepath.Join(p.Root, "logs", event.InferenceEngine+".log"))); strings.Contains(text, "level=ERROR") {
 		t.Errorf("the engine tells an error:\n%s", text)
 	}
-	if err := p.core.RestartComponent(t.Context(), event.InferenceEngine); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.Core.RestartComponent(t.Context(), event.InferenceEngine))
 	p.await("the engine runs after its next start", func() bool {
 		return p.prediction.Threshold == 0.75 && p.health[event.InferenceEngine].State == event.StateOK
 	})

@@ -1,12 +1,16 @@
 package e2e
 
 import (
+	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 	"edgepdm/test/plant"
 )
 
@@ -53,6 +57,26 @@ func (p chain) used(component, resource string) {
 	}
 }
 
+// label has an engineer acknowledge an alarm, here and from the cloud, with what was found.
+func (p chain) label() {
+	p.T.Helper()
+	const order = `{"v":1,"do":"acknowledge","thing":"silent-1","outcome":"planned"}`
+	row := []byte(`{"v":1,"id":"x","thing":"silent-1","ts":"` + time.Now().UTC().Format(time.RFC3339) + `","threshold":0.5}`)
+	must.OK(p.T, p.Client.Publish(p.T.Context(), "pdm/v1/prediction/silent-1", row)) // the last one
+	ours := func(g localcore.Grant) bool {
+		return g.Component == "com.edgepdm.AlarmManager" && (strings.HasSuffix(g.Resource, "/alarm") || strings.HasSuffix(g.Resource, "/snapshot") ||
+			g.Resource == "pdm/v1/label/*")
+	}
+	if !plant.Until(90*time.Second, func() bool {
+		err := errors.Join(p.Client.Publish(p.T.Context(), "pdm/v1/command/engineer/alarm", []byte(order)),
+			p.Core.PublishFromCloud("edgepdm/edgepdm-core/pdm/v1/command/operator/alarm", []byte(`{"v":1,"do":"list"}`)))
+		must.OK(p.T, err)
+		return !slices.ContainsFunc(p.unused(), ours)
+	}) {
+		p.T.Fatalf("not used: %+v; denied: %+v", p.unused(), p.Core.Denials())
+	}
+}
+
 // Every recipe grants what its component uses on all its ways, and nothing else: on both nuclei each grant is used, and
 // nothing is denied.
 func TestRecipesGrantExactlyWhatIsUsed(t *testing.T) {
@@ -64,6 +88,16 @@ func TestRecipesGrantExactlyWhatIsUsed(t *testing.T) {
 			p.Command("test-alarm", `{"v":1,"thing":"press-1"}`)
 			p.used("com.edgepdm.CloudForwarder", "pdm/v1/ack/alert")
 			p.used("com.edgepdm.AlarmManager", "pdm/v1/reply/operator/test-alarm")
+
+			p.Command("alarm", `{"v":1,"do":"list"}`)
+			p.used("com.edgepdm.AlarmManager", "pdm/v1/reply/operator/alarm")
+			coretest.Configure(t, p.Core, "com.edgepdm.AlarmManager", map[string]any{"cloudCommands": true, "silence": "1s"})
+			p.label()
+
+			coretest.Configure(t, p.Core, "com.edgepdm.AlarmManager", map[string]any{"voice": map[string]any{
+				"enabled": true, "player": []any{}, "rtp": map[string]any{"address": "127.0.0.1:5004"}, "clips": map[string]any{"bucket": "no-bucket"},
+			}})
+			p.used("com.edgepdm.AlarmManager", "edgepdm/*/pdm/v1/audio")
 
 			p.PublishModel("1.1.0")
 			p.Command("model-fetch", `{"v":1}`)

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 // Endpoints returns what the device side uses. All but the token exchange, which a nucleus has on the device, are cut
@@ -18,6 +20,14 @@ func (c *Cloud) InternalEndpoints() Endpoints { return c.internal }
 
 // Credentials returns those of an operator of the cloud. Devices get theirs from the token exchange.
 func (c *Cloud) Credentials() aws.Credentials { return c.operator }
+
+// S3 returns a client of that operator's.
+func (c *Cloud) S3() *s3.Client {
+	return s3.New(s3.Options{
+		Region: c.internal.Region, BaseEndpoint: &c.internal.S3, UsePathStyle: true,
+		Credentials: credentials.StaticCredentialsProvider{Value: c.operator},
+	})
+}
 
 // Journal returns a copy of everything that was acknowledged so far.
 func (c *Cloud) Journal() Journal {

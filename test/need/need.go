@@ -35,6 +35,14 @@ func Installed(t testing.TB, tool tools.Tool) string {
 	return tool.Dir(root)
 }
 
+// Long marks a test that takes seconds: -short, as in `make check`, leaves it out.
+func Long(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it takes seconds, and -short is given")
+	}
+}
+
 // Lacking skips the test, or fails it with REQUIRE_ALL=1: what is missing, and how to get it.
 func Lacking(t testing.TB, what, how string) {
 	t.Helper()

@@ -3,7 +3,6 @@ package plant
 
 import (
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"encoding/base64"
 	"path/filepath"
@@ -13,14 +12,16 @@ import (
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/test/cloudtest"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
+
+// Prefix is where models are in the bucket.
+const Prefix = "models/compressor"
 
 // Options say what the plant is made of. Only Stage is required.
 type Options struct {
@@ -49,21 +50,10 @@ func Start(t *testing.T, o Options) *Plant {
 	if p.Key, err = envelope.GenerateKey(nil); err != nil {
 		t.Fatal(err)
 	}
-	cloud := localcloud.Options{
-		Dir: t.TempDir(), Lite: o.Mode == localcore.Lite, AcceptToken: func(token string) bool { return p.Core.KnowsToken(token) },
-	}
-	if o.Cloud != nil {
-		o.Cloud(&cloud)
-	}
-	if p.Cloud, err = localcloud.New(cloud); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Cloud.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := p.Cloud.Close(context.Background()); err != nil {
-			t.Errorf("close cloud: %v", err)
+	p.Cloud = cloudtest.Start(t, func(cloud *localcloud.Options) {
+		cloud.Lite, cloud.AcceptToken = o.Mode == localcore.Lite, func(token string) bool { return p.Core.KnowsToken(token) }
+		if o.Cloud != nil {
+			o.Cloud(cloud)
 		}
 	})
 	p.Core = coretest.Start(t, func(core *localcore.Options) {
@@ -87,7 +77,7 @@ func (p *Plant) Configuration() map[string]map[string]any {
 		"com.edgepdm.SensorSimulator": {"rate": 10, "healthInterval": "200ms"},
 		"com.edgepdm.CloudForwarder": {"sample": "0s", "healthInterval": "200ms", "endpoints": map[string]any{
 			"iotData": ends.IoTData, "sns": ends.SNS, "caFile": ends.CAFile}},
-		"com.edgepdm.ModelFetcher": {"bucket": ends.Bucket, "prefix": "models", "publicKeys": keys, "poll": "1h",
+		"com.edgepdm.ModelFetcher": {"bucket": ends.Bucket, "prefix": Prefix, "publicKeys": keys, "poll": "1h",
 			"healthInterval": "200ms", "endpoints": map[string]any{"s3": ends.S3}},
 	}
 }
@@ -96,9 +86,7 @@ func (p *Plant) Configuration() map[string]map[string]any {
 func (p *Plant) Deploy(configuration map[string]map[string]any, names ...string) {
 	p.T.Helper()
 	versions, err := localcore.Staged(p.stage)
-	if err != nil {
-		p.T.Fatal(err)
-	}
+	must.OK(p.T, err)
 	if len(names) > 0 {
 		all := versions
 		versions = make(map[string]string, len(names))
@@ -112,33 +100,19 @@ func (p *Plant) Deploy(configuration map[string]map[string]any, names ...string)
 			update[name] = map[string]any{"merge": merge}
 		}
 	}
-	if err := p.Core.Deploy(p.T.Context(), localcore.Deployment{Components: versions, ConfigurationUpdate: update}); err != nil {
-		p.T.Fatal(err)
-	}
+	must.OK(p.T, p.Core.Deploy(p.T.Context(), localcore.Deployment{Components: versions, ConfigurationUpdate: update}))
 }
 
 // Command gives an operator's command.
 func (p *Plant) Command(what, text string) {
 	p.T.Helper()
-	if err := p.Client.Publish(p.T.Context(), "pdm/v1/command/operator/"+what, []byte(text)); err != nil {
-		p.T.Fatal(err)
-	}
+	must.OK(p.T, p.Client.Publish(p.T.Context(), "pdm/v1/command/operator/"+what, []byte(text)))
 }
 
 // Put publishes an object of a model.
 func (p *Plant) Put(name string, data []byte) {
 	p.T.Helper()
-	ends, keys := p.Cloud.InternalEndpoints(), p.Cloud.Credentials()
-	client := s3.New(s3.Options{
-		Region: ends.Region, BaseEndpoint: aws.String(ends.S3), UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken),
-	})
-	_, err := client.PutObject(p.T.Context(), &s3.PutObjectInput{
-		Bucket: aws.String(ends.Bucket), Key: aws.String("models/" + name), Body: bytes.NewReader(data),
-	})
-	if err != nil {
-		p.T.Fatal(err)
-	}
+	cloudtest.Put(p.T, p.Cloud, data, Prefix, name)
 }
 
 // PublishModel publishes the demonstration's second model under a version.
@@ -148,20 +122,14 @@ func (p *Plant) PublishModel(version string) {
 	model := filepath.Join(dir, "model.ubj")
 	var archive bytes.Buffer
 	packed, err := envelope.Pack(&archive, model)
-	if err != nil {
-		p.T.Fatal(err)
-	}
+	must.OK(p.T, err)
 	now := time.Now()
 	m, err := envelope.BuildManifest(model, filepath.Join(dir, "golden.csv"), envelope.Build{
 		Version: version, Created: now, Expires: now.Add(time.Hour), Archive: packed.Archive,
 	})
-	if err != nil {
-		p.T.Fatal(err)
-	}
+	must.OK(p.T, err)
 	sealed, err := envelope.Sign(m, p.Key)
-	if err != nil {
-		p.T.Fatal(err)
-	}
+	must.OK(p.T, err)
 	p.Put(version+"/"+inbox.ArchiveFile, archive.Bytes())
 	p.Put(envelope.EnvelopeFile, sealed)
 }

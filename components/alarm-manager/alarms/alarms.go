@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"edgepdm/shared/alarm"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
@@ -18,8 +19,20 @@ import (
 const (
 	CounterRaised      = "alarm.raised"
 	CounterCleared     = "alarm.cleared"
-	CounterPublished   = "alert.published"   // first publications
-	CounterRepublished = "alert.republished" // as they were not acknowledged
+	CounterAckedAlarms = "alarm.acknowledged"
+	CounterShelved     = "alarm.shelved"
+	CounterSuppressed  = "alarm.suppressed"
+	CounterChattering  = "alarm.chattering"
+	CounterSummed      = "alarm.summed"         // told in a summary only
+	CounterRefused     = "alarm.refused"        // observations that could not be taken
+	CounterStanding    = "alarm.standing"       // active now
+	CounterUnseen      = "alarm.unacknowledged" // now
+	CounterStale       = "alarm.stale"          // active for more than a day
+	CounterFlood       = "alarm.flood_min"      // minutes in flood of the last day
+	CounterNotices     = "notice.pending"       // labels and figures that wait for the forwarder
+	CounterUntold      = "event.dropped"        // events that were not published
+	CounterPublished   = "alert.published"      // first publications
+	CounterRepublished = "alert.republished"    // as they were not acknowledged
 	CounterAcked       = "alert.acknowledged"
 	CounterDropped     = "alert.dropped" // too many waited, or entries were damaged on disk
 	CounterInvalid     = "message.invalid"
@@ -44,6 +57,7 @@ const (
 type Manager struct {
 	CoreThing string           // the core's own thing name, for alarms that concern no machine
 	Now       func() time.Time // time.Now in production
+	Announcer Announcer        // speaks of alarms; nil: nobody does
 
 	publish func(ctx context.Context, topic string, payload []byte) error // of alerts; nil: over the connection
 }
@@ -51,8 +65,9 @@ type Manager struct {
 // Run watches the plant until ctx ends. It is the component's Run.
 func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	r := &run{
-		rt: rt, config: config, now: m.Now, core: m.CoreThing, publish: m.publish,
+		rt: rt, config: config, now: m.Now, core: m.CoreThing, publish: m.publish, announcer: m.Announcer,
 		requests: request.NewServer(event.AlarmManager, rt.WorkDir, m.Now, rt.Log), tests: make(map[string]test),
+		speaking: make(map[alarm.Key]bool), published: make(map[string]bool),
 	}
 	r.taken, r.replies = rt.Publication(event.FilterAlert), rt.Publication(event.ReplyTopic(event.TopicTestAlarm))
 	if r.publish == nil {
@@ -64,11 +79,9 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	defer func() { r.list.close() }()
 	r.outbox = newOutbox(config.Republish, r.list.outbox)
 	if r.watch, r.unwatched = openWatch(filepath.Join(rt.WorkDir, watchName), r.now()); r.unwatched != nil {
-		rt.Log.Error("things of before are not watched until they are heard again", "error", r.unwatched)
+		rt.Log.Error("the list of things could not be read; they are watched once they are heard again", "error", r.unwatched)
 	}
-	for name, t := range r.watch.things {
-		r.restore(name, t)
-	}
+	r.findRetired()
 	r.ledger = ledger.Begin(filepath.Join(rt.WorkDir, ledgerName), ledger.MaxThings)
 	r.tellLedger()
 	defer func() { _ = r.ledger.Close() }()
@@ -77,27 +90,36 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 
 // run is one Run of the manager.
 type run struct {
-	rt       *component.Runtime
-	config   Config
-	now      func() time.Time
-	core     string
-	publish  func(ctx context.Context, topic string, payload []byte) error
-	list     *alarmList
-	outbox   *outbox
-	courier  *courier
-	taken    *component.Publication // of alerts
-	replies  *component.Publication
-	watch    *watch
-	ledger   *ledger.Ledger
-	requests *request.Server // where commands given on the device wait
-	tests    map[string]test // test alarms that such commands wait for, by the alert's id
+	rt        *component.Runtime
+	config    Config
+	now       func() time.Time
+	core      string
+	publish   func(ctx context.Context, topic string, payload []byte) error
+	announcer Announcer // nil: nobody speaks
+	list      *alarmList
+	outbox    *outbox
+	courier   *courier
+	taken     *component.Publication // of alerts
+	replies   *component.Publication
+	watch     *watch
+	ledger    *ledger.Ledger
+	requests  *request.Server // where commands given on the device wait
+	tests     map[string]test // test alarms that such commands wait for, by the alert's id
+
+	teller    *teller
+	retired   map[string]bool    // things that are no longer watched
+	speaking  map[alarm.Key]bool // alarms that are spoken of again and again
+	published map[string]bool    // notices that this run has published
+	noticedAt time.Time          // when notices were published last
+	figuredAt time.Time          // when the figures were brought up to date
 
 	misdatedAt time.Time // when a row's time was wrong; zero: none is told
 	ignored    time.Time // when an invalid message was logged
+	refusedAt  time.Time // when it was logged that an alarm was not taken
 	unsent     time.Time // when it was logged that an alert could not be published
 	unread     error     // why the alarms are in memory only
 	opened     time.Time // when it was tried last to read them
-	unwatched  error     // why things of before are not watched
+	unwatched  error     // why the list of things is not known
 	due        bool      // the alarm list is to be written before the next alerts are sent
 	deaf       bool      // the nucleus refuses a subscription of what is watched
 	unkept     bool      // what is watched could not be put on disk
@@ -107,7 +129,10 @@ type run struct {
 
 func (r *run) run(ctx context.Context) error {
 	ticked := time.Now() // by the ticker's clock, not that of the plant
-	filters := []string{event.FilterPrediction, event.TopicPredictionBatch, event.FilterHealth, event.TopicAckAlert, event.TopicTestAlarm}
+	filters := []string{
+		event.FilterPrediction, event.TopicPredictionBatch, event.FilterHealth, event.TopicAckAlert, event.TopicTestAlarm, event.TopicAckLabel,
+		event.TopicOperatorAlarm, event.TopicEngineerAlarm,
+	}
 	subs := make([]*ipc.Subscription[ipc.TopicMessage], 0, len(filters))
 	for _, filter := range filters {
 		sub, err := r.rt.Subscribe(ctx, filter)
@@ -117,21 +142,29 @@ func (r *run) run(ctx context.Context) error {
 		subs = append(subs, sub)
 	}
 	predictions, batches, healths, acks, tests := subs[0], subs[1], subs[2], subs[3], subs[4]
+	labels, operators, engineers := subs[5], subs[6], subs[7]
+	r.teller = startTeller(ctx, r.rt)
+	defer r.teller.stop()
+	cloud := r.listenToCloud(ctx)
+	defer cloud.stop()
 	courier, stop := startCourier(ctx, r.publish)
 	defer stop()
 	r.courier = courier
 	r.deaf = predictions.Events() == nil || batches.Events() == nil || healths.Events() == nil
-	r.due = r.list.dirty
-	r.ready()
+	r.due = true
+	r.process(r.list.overdue, r.now())
+	r.speakAgain()
 	r.uplink()
 	r.commands(r.now())
+	r.ready()
 	ticker := time.NewTicker(tickTime)
 	defer ticker.Stop()
-	defer func() { r.keepWatch(r.now(), true) }()
+	defer func() {
+		r.keepWatch(r.now(), true)
+		r.audit()
+	}()
 	for {
-		if r.due {
-			_ = r.save() // was logged
-		}
+		r.settle()
 		r.send(r.now())
 		var handler func([]byte, time.Time) error
 		var m ipc.TopicMessage
@@ -160,6 +193,14 @@ func (r *run) run(ctx context.Context) error {
 			handler, from = r.ack, acks
 		case m, open = <-tests.Events():
 			handler, from = r.testCommand, tests
+		case m, open = <-labels.Events():
+			handler, from = r.ackNotice, labels
+		case m, open = <-operators.Events():
+			handler, from = r.orderOf(operator), operators
+		case m, open = <-engineers.Events():
+			handler, from = r.orderOf(engineer), engineers
+		case o := <-cloud.orders:
+			r.cloudOrder(o, r.now())
 		}
 		if !open {
 			return fmt.Errorf("receive: %w", from.Err())
@@ -235,24 +276,26 @@ func (r *run) predictions(payload []byte, now time.Time) error {
 
 func (r *run) predicted(p event.Prediction, now time.Time) {
 	r.rt.Counter(event.CounterPredictions).Add(1)
+	if r.retired[p.Thing] {
+		return
+	}
 	t := r.watch.things[p.Thing]
 	if t == nil {
-		silent := func(name string) bool { _, raised := r.list.find(name, event.FaultSilence); return raised }
+		silent := func(name string) bool { return r.list.isActive(name, event.FaultSilence) }
 		if len(r.watch.things) >= r.config.MaxThings && !r.watch.forget(silent) {
 			r.rt.Counter(CounterUnwatched).Add(1)
 			return
 		}
 		t = &thing{}
-		r.restore(p.Thing, t)
 		r.watch.things[p.Thing] = t
 	}
 	r.engineWorks(now, false)
 	gap := r.hear(&p)
 	votes := r.votes(t, &p, gap, now)
 	t.line, t.absence, t.simulated = p.Line, heard(now), p.Simulated
-	r.clear(p.Thing, event.FaultSilence, now)
+	r.clear(p.Thing, p.Line, event.FaultSilence, now)
 	if votes {
-		r.vote(t, &p, now)
+		r.vote(&p, now)
 	}
 	r.keep(&p, gap)
 }
@@ -286,7 +329,7 @@ func (r *run) forwarderHealth(h event.Health, now time.Time) {
 	r.watch.held = held
 	r.uplink()
 	if r.watch.down.since.IsZero() {
-		r.clear(r.core, event.FaultUplinkDown, now)
+		r.clear(r.core, "", event.FaultUplinkDown, now)
 	}
 }
 
@@ -315,6 +358,21 @@ func (r *run) ack(payload []byte, _ time.Time) error {
 	return nil
 }
 
+// ackNotice is ack for labels and figures.
+func (r *run) ackNotice(payload []byte, _ time.Time) error {
+	a, err := event.DecodeAck(payload)
+	if err != nil {
+		return err
+	}
+	for _, id := range a.IDs {
+		if r.list.acknowledge(id) {
+			delete(r.published, id)
+			r.due = true
+		}
+	}
+	return nil
+}
+
 // tick looks for what did not happen. elapsed is the time since the last tick. What is too much of it does not count, as the
 // messages of that time may not have been read; nor does time in which the nucleus delivers nothing.
 func (r *run) tick(now time.Time, elapsed time.Duration) {
@@ -331,13 +389,20 @@ func (r *run) tick(now time.Time, elapsed time.Duration) {
 	r.tellDamage(now)
 	r.silences(now)
 	if r.config.UplinkDown > 0 {
+		o := alarm.Observation{Thing: r.core, Fault: event.FaultUplinkDown, Active: true}
 		switch down, forwarder := r.watch.down, r.watch.forwarder; {
 		case down.lasts(now) >= r.config.UplinkDown:
-			r.raise(event.Alert{Thing: r.core, Fault: event.FaultUplinkDown, Since: down.since, Text: uplinkText(r.core, r.watch.held)}, now)
+			o.Since, o.Text = down.since, uplinkText(r.core, r.watch.held)
+			r.observe(o, now)
 		case forwarder.lasts(now) >= r.config.UplinkDown:
-			r.raise(event.Alert{Thing: r.core, Fault: event.FaultUplinkDown, Since: forwarder.since, Text: forwarderText(r.core)}, now)
+			o.Since, o.Text = forwarder.since, forwarderText(r.core)
+			r.observe(o, now)
 		}
 	}
+	r.process(r.list.system.Tick(now), now)
+	r.figures(now)
+	r.notices(now)
+	r.audit()
 	r.keepWatch(now, false)
 }
 

@@ -19,6 +19,7 @@ import (
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/need"
 )
 
 // lines is a log that a test can read while it is written.
@@ -56,6 +57,7 @@ type rig struct {
 	ended  map[string]bool // runs that are over
 
 	publishAlert func(ctx context.Context, topic string, payload []byte) error // nil: over the connection
+	announcer    alarms.Announcer
 }
 
 // newRig returns a rig whose manager runs.
@@ -75,7 +77,10 @@ func stoppedRig(t *testing.T, set ...func(*localcore.Options)) *rig {
 		t: t, core: core, client: coretest.Client(t, core), ended: make(map[string]bool), stop: func() {}, log: log,
 		env: coretest.Environment(t, core, event.AlarmManager, "alarm-manager", slog.New(slog.NewTextHandler(log, nil))),
 	}
-	coretest.Configure(t, core, event.AlarmManager, map[string]any{"healthInterval": "100ms", "republish": "1h"})
+	coretest.Configure(t, core, event.AlarmManager, map[string]any{
+		"healthInterval": "100ms", "republish": "1h", "maxPerLine": 1000, "maxPerSite": 1000,
+		"rules": []any{map[string]any{"cooldown": "1ms"}}, // an alarm that comes again is told at once
+	})
 	var err error
 	if r.alerts, err = r.client.Subscribe(t.Context(), event.FilterAlert, ""); err != nil {
 		t.Fatal(err)
@@ -116,7 +121,7 @@ func (r *rig) begin() {
 	now := func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
 	go func() {
 		done <- component.Run(ctx, component.Spec[alarms.Config]{
-			Name: event.AlarmManager, Default: alarms.Default, Run: alarms.Manager{CoreThing: "core-1", Now: now}.Publishing(r.publishAlert).Run,
+			Name: event.AlarmManager, Default: alarms.Default, Run: alarms.Manager{CoreThing: "core-1", Now: now, Announcer: r.announcer}.Publishing(r.publishAlert).Run,
 		}, r.env)
 	}()
 	r.stop = func() {
@@ -195,8 +200,14 @@ func (r *rig) alert() event.Alert {
 
 func (r *rig) ack(id string) { r.publish(event.TopicAckAlert, event.Ack{V: 1, IDs: []string{id}}) }
 
+// brief is longer than an alarm that is brief, whose end is told later.
+const brief = 6 * time.Second
+
 func (r *rig) expect(fault event.Fault, state event.AlarmState) event.Alert {
 	r.t.Helper()
+	if state == event.AlarmNormal {
+		r.ahead.Add(int64(brief))
+	}
 	a := r.alert()
 	if a.Fault != fault || a.State != state {
 		r.t.Fatalf("alert %+v, want %s %s", a, fault, state)
@@ -264,6 +275,7 @@ func TestAlertIsRepublishedUntilAcknowledged(t *testing.T) {
 	r.ack(first.ID)
 	r.await("an acknowledgement", func(h event.Health) bool { return h.Counters[alarms.CounterAcked] >= 1 })
 	// The alarm is still raised: the fault is not reported a second time, but its end is.
+	r.ahead.Add(int64(brief))
 	r.predict(0.9, 0.9, 0.9, 0.1, 0.1, 0.1)
 	for {
 		a := r.alert()
@@ -286,6 +298,7 @@ func TestAlertsKeepTheirOrderWhileTheForwarderIsAway(t *testing.T) {
 	r.start()
 	r.predict(0.9, 0.9, 0.9)
 	raised := r.alert()
+	r.ahead.Add(int64(brief))
 	r.predict(0.1, 0.1, 0.1, 0.9, 0.9, 0.9)
 	r.publish(event.TopicTestAlarm, event.TestAlarm{V: 1})
 	for {
@@ -373,6 +386,7 @@ func TestSilenceIsAnAlarm(t *testing.T) {
 
 // The alarm says what to do about its cause: a network, a core that is not set up, or a cloud that refuses.
 func TestTheUplinkAlarmFitsItsCause(t *testing.T) {
+	need.Long(t)
 	const network, setUp, service = "Check the network.", "Check region, endpoint and credentials.", "which says why"
 	for _, c := range []struct {
 		name   string

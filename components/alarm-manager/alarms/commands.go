@@ -3,8 +3,11 @@ package alarms
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"edgepdm/shared/alarm"
 	"edgepdm/shared/event"
 	"edgepdm/shared/request"
 )
@@ -23,51 +26,70 @@ func (r *run) testCommand(payload []byte, now time.Time) error {
 	c, err := event.DecodeTestAlarm(payload)
 	text := ""
 	if err == nil {
-		_, text = r.testAlarm(c, now)
+		_, text, err = r.testAlarm(c, now)
 	}
 	r.reply(c.ID, text, err, now)
 	return err
 }
 
 // testAlarm raises a test alarm. The outcome says which, and whether it would survive a restart.
-func (r *run) testAlarm(c event.TestAlarm, now time.Time) (id, outcome string) {
+func (r *run) testAlarm(c event.TestAlarm, now time.Time) (id, outcome string, err error) {
 	if c.Thing == "" {
 		c.Thing = r.core
 	}
 	r.rt.Log.Info("test alarm", "thing", c.Thing, "by", c.By)
-	a := event.Alert{Thing: c.Thing, Line: c.Line, Fault: event.FaultTest, Severity: event.SeverityLow, Since: now}
-	if c.Text != "" {
-		a.Text = text(a, now) + " " + c.Text // it says first that it is a test
+	text := strings.TrimSpace(testText(c.Thing, c.Line) + " " + c.Text) // it says first that it is a test
+	changes, err := r.list.system.Command(alarm.Command{
+		Do: alarm.Test, Alarms: []alarm.Key{{Thing: c.Thing, Fault: event.FaultTest}}, Line: c.Line, By: event.Cut(c.By, maxBy),
+		Text: event.Cut(text, maxOrderText),
+	}, now)
+	alerts := r.process(changes, now)
+	i := slices.IndexFunc(alerts, func(a event.Alert) bool { return a.Fault == event.FaultTest })
+	switch {
+	case err != nil:
+		return "", "", err
+	case i < 0:
+		return "", fmt.Sprintf("test alarm of %s is raised; by the rules, neither cloud nor SNS is told", c.Thing), nil
 	}
-	a = r.enter(a, event.AlarmUnacknowledged, now)
-	outcome = fmt.Sprintf("test alarm %s of %s is raised", a.ID, c.Thing)
+	id = alerts[i].ID
+	outcome = fmt.Sprintf("test alarm %s of %s is raised", id, c.Thing)
 	if err := r.save(); err != nil {
-		return a.ID, fmt.Sprintf("%s, in memory only (%v)", outcome, err)
+		return id, fmt.Sprintf("%s, in memory only (%v)", outcome, err), nil
 	}
-	return a.ID, outcome + " and on disk"
+	return id, outcome + " and on disk", nil
 }
 
 // commands obeys what was asked for on the device.
 func (r *run) commands(now time.Time) {
 	for _, q := range r.requests.Take() {
-		if q.Command != event.CommandTestAlarm {
+		switch q.Command {
+		case event.CommandTestAlarm:
+			r.testRequest(q, now)
+		case event.CommandAlarm:
+			r.orderRequest(q, now)
+		case event.CommandSpeak:
+			r.speakTest(q)
+		default:
 			q.Unknown()
-			continue
 		}
-		var c event.TestAlarm
-		if err := errors.Join(q.Arguments(&c), c.Check()); err != nil {
-			q.Answer("", err)
-			continue
-		}
-		c.By = q.By
-		id, text := r.testAlarm(c, now)
-		if len(r.tests) >= maxTests {
-			q.Answer(text, nil)
-			continue
-		}
-		q.Progress(text + "; it waits for the cloud forwarder")
-		r.tests[id] = test{q, text}
 	}
+}
+
+// testRequest obeys a test alarm that is asked for on the device.
+func (r *run) testRequest(q *request.Request, now time.Time) {
+	var c event.TestAlarm
+	if err := errors.Join(q.Arguments(&c), c.Check()); err != nil {
+		q.Answer("", err)
+		return
+	}
+	c.By = q.By
+	id, text, err := r.testAlarm(c, now)
+	if err != nil || id == "" || len(r.tests) >= maxTests {
+		q.Answer(text, err)
+		return
+	}
+	q.Progress(text + "; it waits for the cloud forwarder")
+	r.tests[id] = test{q, text}
 }
 
 // arrived answers who waits for the alert that the forwarder has now.

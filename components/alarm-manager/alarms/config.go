@@ -4,7 +4,11 @@ package alarms
 
 import (
 	"fmt"
+	"slices"
 	"time"
+
+	"edgepdm/components/alarm-manager/speech"
+	"edgepdm/shared/alarm"
 )
 
 // Config is the component's configuration.
@@ -17,17 +21,30 @@ type Config struct {
 	UplinkDown time.Duration `json:"uplinkDown"` // without the cloud, or without the forwarder, until that is an alarm; 0 = never
 	Republish  time.Duration `json:"republish"`  // until an alert that is not acknowledged is published again
 	MaxThings  int           `json:"maxThings"`  // things that are watched; bounds memory
+
+	alarm.Config `json:",squash"` //nolint:staticcheck // how alarms are managed: its keys are beside the others, as package mapstructure has it
+
+	Languages     []string `json:"languages"`     // of texts; the first one is that of an alert's text
+	CloudCommands bool     `json:"cloudCommands"` // commands are taken from AWS IoT Core, too
+	TopicPrefix   string   `json:"topicPrefix"`   // of those, as the forwarder's
+
+	Voice speech.Config `json:"voice"` // how alarms are spoken at the site
 }
 
 // Default returns the configuration with no key set.
 func Default() Config {
 	return Config{
 		Votes: 3, Window: 5, Silence: 30 * time.Second, UplinkDown: 5 * time.Minute, Republish: 5 * time.Second, MaxThings: 1000,
+		Config: alarm.Default(), Languages: []string{alarm.English}, TopicPrefix: "edgepdm",
+		Voice: speech.Default(),
 	}
 }
 
-// maxWindow is the longest window: votes are the bits of a word.
-const maxWindow = 64
+const (
+	maxWindow    = 64 // votes are the bits of a word
+	maxLanguages = 4
+	maxPrefix    = 64
+)
 
 // Validate names the field that is wrong.
 func (c Config) Validate() error {
@@ -51,7 +68,28 @@ func (c Config) Validate() error {
 	case c.MaxThings < 1 || c.MaxThings > 10_000:
 		return fmt.Errorf("maxThings: %d is not between 1 and 10000", c.MaxThings)
 	}
-	return nil
+	if err := c.Voice.Validate(); err != nil {
+		return fmt.Errorf("voice.%w", err)
+	}
+	return c.validateAlarms()
+}
+
+func (c Config) validateAlarms() error {
+	if n := len(c.Languages); n < 1 || n > maxLanguages {
+		return fmt.Errorf("languages: has %d, must have 1 to %d", n, maxLanguages)
+	}
+	for i, l := range c.Languages {
+		if len(l) < 2 || len(l) > 20 || slices.Contains(c.Languages[:i], l) {
+			return fmt.Errorf("languages[%d]: %q is no language such as en, or is there twice", i, l)
+		}
+	}
+	if len(c.TopicPrefix) > maxPrefix || !prefix.MatchString(c.TopicPrefix) {
+		return fmt.Errorf("topicPrefix: %q has not 1 to %d of the characters a-z A-Z 0-9 _ - and /", c.TopicPrefix, maxPrefix)
+	}
+	if n := len(c.Rules); n > maxOwnRules {
+		return fmt.Errorf("rules: has %d, at most %d", n, maxOwnRules)
+	}
+	return c.managed().Validate()
 }
 
 // levels returns the probabilities from which a row votes for an alarm and up to which it votes for its end, for a model's

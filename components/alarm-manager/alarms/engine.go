@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"edgepdm/shared/alarm"
 	"edgepdm/shared/event"
 )
 
@@ -64,12 +65,12 @@ func idle(h event.Health) string {
 // engineWorks notes that the engine was heard at work. The time in which it was not does not count as silence of machines.
 func (r *run) engineWorks(now time.Time, restarted bool) {
 	w := r.watch
-	_, down := r.list.find(r.core, event.FaultEngineDown)
+	down := r.list.isActive(r.core, event.FaultEngineDown)
 	if restarted || down || w.idle != "" || r.engineDown(now) {
 		w.skipThings(w.engine.lasts(now), now)
 	}
 	w.engine, w.worked, w.idle = heard(now), now, ""
-	r.clear(r.core, event.FaultEngineDown, now)
+	r.clear(r.core, "", event.FaultEngineDown, now)
 }
 
 // engineDown reports whether the engine has not worked for as long as makes an alarm.
@@ -84,18 +85,26 @@ func (r *run) silences(now time.Time) {
 		return
 	}
 	if r.engineDown(now) {
-		r.raise(event.Alert{
-			Thing: r.core, Fault: event.FaultEngineDown, Severity: event.SeverityHigh, Since: r.watch.engine.since,
+		r.observe(alarm.Observation{
+			Thing: r.core, Fault: event.FaultEngineDown, Active: true, Severity: event.SeverityHigh, Since: r.watch.engine.since,
 			Text: engineText(r.core, r.watch.idle),
 		}, now)
 		return
 	}
+	r.lines(now)
 	for name, t := range r.watch.things {
-		if t.absence.lasts(now) < r.config.Silence || r.watch.worked.Before(t.absence.from.Add(r.config.Silence)) {
+		if !r.silent(t, now) {
 			continue
 		}
-		r.raise(event.Alert{Thing: name, Line: t.line, Fault: event.FaultSilence, Since: t.absence.since, Simulated: t.simulated}, now)
+		r.observe(alarm.Observation{
+			Thing: name, Line: t.line, Fault: event.FaultSilence, Active: true, Since: t.absence.since, Simulated: t.simulated,
+		}, now)
 	}
+}
+
+// silent reports whether nothing is heard of a machine for as long as makes an alarm, while the engine works.
+func (r *run) silent(t *thing, now time.Time) bool {
+	return t.absence.lasts(now) >= r.config.Silence && !r.watch.worked.Before(t.absence.from.Add(r.config.Silence))
 }
 
 // engineText is what is spoken of an engine that does not work.

@@ -20,22 +20,34 @@ import (
 // since. A file is made whole, under another name, and takes the place of the one before it: the file never has a part of a
 // snapshot, unless it is damaged. What an interrupted write leaves at the end is no damage: it was never on disk for anybody.
 const (
-	journalFormat = 2 // 1 was alarms.json
+	journalFormat = 3 // 1 was alarms.json; 2 had raised alarms in place of records
 	// minGrowth is how much is appended at least before the file is made again. Beyond it, it may double.
 	minGrowth = 1 << 20
 	// maxFile bounds what is read of a file: 10,000 alerts as large as messages may be, and as much of what came after them.
 	maxFile = 1 << 28
 )
 
-// entry is a line of the journal. One member besides log and n is set.
+// entry is a line of the journal. All that one save has to say is in one: an alarm and its alert are on disk together.
 type entry struct {
-	Log     string       `json:"log"`
-	N       uint64       `json:"n"`
-	Head    *head        `json:"head,omitempty"`
-	Alarm   *activeAlarm `json:"alarm,omitempty"`   // of the snapshot: it is raised
-	Waiting *event.Alert `json:"waiting,omitempty"` // of the snapshot: it waits for the forwarder
+	Log     string            `json:"log"`
+	N       uint64            `json:"n"`
+	Head    *head             `json:"head,omitempty"`
+	Records []json.RawMessage `json:"records,omitempty"` // of the alarms
+	Changes []Told            `json:"changes,omitempty"` // that were not in the audit log yet
+	Alerts  []event.Alert     `json:"alerts,omitempty"`  // that were made, or wait for the forwarder
+	Notices []notice          `json:"notices,omitempty"` // likewise
+	Gone    []string          `json:"gone,omitempty"`    // ids of alerts and notices that were acknowledged
+	Day     string            `json:"day,omitempty"`     // whose figures are told
+
+	// Of format 2.
+	Alarm   *activeAlarm `json:"alarm,omitempty"`   // it is raised
+	Waiting *event.Alert `json:"waiting,omitempty"` // it waits for the forwarder
 	Alert   *event.Alert `json:"alert,omitempty"`   // was made
-	Gone    []string     `json:"gone,omitempty"`    // ids of alerts that were acknowledged
+}
+
+// empty reports whether an entry says nothing.
+func (e *entry) empty() bool {
+	return len(e.Records)+len(e.Changes)+len(e.Alerts)+len(e.Notices)+len(e.Gone) == 0 && e.Day == ""
 }
 
 // entryStart is how each line begins. No other place of a line has these bytes, as quotes are escaped in texts.
@@ -169,7 +181,6 @@ type journal struct {
 	size   int64  // of what is on disk
 	base   int64  // of the snapshot
 	buffer []byte // entries that are not on disk
-	gone   []string
 }
 
 // resume goes on with a file that is whole. When it cannot be opened, it is made again.
@@ -179,23 +190,6 @@ func (j *journal) resume(c contents, size int64) {
 		return
 	}
 	j.file, j.id, j.next, j.size, j.base = file, c.id, c.next, size, c.base
-}
-
-// entered notes an alert.
-func (j *journal) entered(a event.Alert) {
-	j.flush()
-	j.add(entry{Alert: &a})
-}
-
-// acknowledged notes that an alert is gone.
-func (j *journal) acknowledged(id string) { j.gone = append(j.gone, id) }
-
-// flush puts the alerts that are gone into one entry.
-func (j *journal) flush() {
-	gone := j.gone
-	if j.gone = nil; len(gone) > 0 {
-		j.add(entry{Gone: gone})
-	}
 }
 
 // add encodes an entry, unless the file is made again anyway.
@@ -221,13 +215,19 @@ func (j *journal) number(e entry) ([]byte, error) {
 	return line, nil
 }
 
-// save puts what was noted on disk, in one write and one sync. snapshot returns the alarm list as it is, for a file that is made.
-func (j *journal) save(h head, snapshot func() []entry) error {
-	j.flush()
+// save puts an entry on disk, in one write and one sync. snapshot returns the alarm list as it is, for a file that is made.
+func (j *journal) save(e entry, h head, snapshot func() ([]entry, error)) error {
+	if !e.empty() {
+		j.add(e)
+	}
 	if j.file != nil && j.size-j.base+int64(len(j.buffer)) <= max(minGrowth, j.base) {
 		return j.write()
 	}
-	return j.make(h, snapshot())
+	whole, err := snapshot()
+	if err != nil {
+		return err
+	}
+	return j.make(h, whole)
 }
 
 // write appends. What a failed write left is cut off, and written again by the next save. After a failed sync, and where it
@@ -299,5 +299,5 @@ func (j *journal) abandon() {
 	if j.file != nil {
 		_ = j.file.Close() // what is on disk was synced
 	}
-	j.file, j.buffer, j.gone = nil, nil, nil
+	j.file, j.buffer = nil, nil
 }

@@ -13,26 +13,28 @@ import (
 	"testing"
 	"time"
 
+	"edgepdm/shared/alarm"
 	"edgepdm/shared/event"
+	"edgepdm/test/need"
 )
 
 // history is an alarm list with a snapshot and entries after it, and what it was after each of them.
 type history struct {
 	data     []byte
 	snapshot int                    // bytes of the snapshot
-	states   map[int]*alarmList     // by the length of the file
+	states   map[int]state          // by the length of the file
 	alerts   map[string]event.Alert // all that there ever were
 }
 
 func newHistory(t *testing.T) history {
 	t.Helper()
 	dir := t.TempDir()
-	h := history{states: make(map[int]*alarmList), alerts: make(map[string]event.Alert)}
+	h := history{states: make(map[int]state), alerts: make(map[string]event.Alert)}
 	b := openTestList(t, dir)
 	enter := func(thing string, fault event.Fault, state event.AlarmState) string {
 		a := alert(thing, fault, state)
 		a.Text = "Fault found on " + thing + `, with "quotes", ü and {"log":"`
-		a, _ = b.enter(a)
+		a = b.happen(a)
 		h.alerts[a.ID] = a
 		return a.ID
 	}
@@ -45,7 +47,7 @@ func newHistory(t *testing.T) history {
 			t.Fatal(err)
 		}
 		h.data = data
-		h.states[len(data)] = &alarmList{active: copyOf(b.active), outbox: append([]event.Alert(nil), b.outbox...)}
+		h.states[len(data)] = stateOf(b)
 	}
 	saved()
 	h.snapshot = len(h.data)
@@ -61,13 +63,17 @@ func newHistory(t *testing.T) history {
 	return h
 }
 
-func copyOf(m map[alarmKey]activeAlarm) map[alarmKey]activeAlarm {
-	c := make(map[alarmKey]activeAlarm, len(m))
-	for k, v := range m {
-		c[k] = v
-	}
-	return c
+// state is what an alarm list has.
+type state struct {
+	standing map[alarm.Key]string
+	outbox   []event.Alert
 }
+
+func stateOf(b *alarmList) state {
+	return state{b.standing(), append([]event.Alert(nil), b.outbox...)}
+}
+
+func (s state) is(b *alarmList) bool { return reflect.DeepEqual(s, stateOf(b)) }
 
 // opened returns the alarm list that a file of these bytes makes.
 func opened(t *testing.T, dir string, data []byte) *alarmList {
@@ -75,27 +81,29 @@ func opened(t *testing.T, dir string, data []byte) *alarmList {
 	if err := os.WriteFile(filepath.Join(dir, listName), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b, err := openList(dir, time.Now())
+	b, err := openList(dir, testConfig(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-// Whichever bit of the alarms on disk is flipped: they are the same alarms, or the damage is told, and what is whole survives.
+// Whichever bit of the alarms on disk is flipped, of which one in 13 is tried: they are the same alarms, or the damage is told, and what is whole survives.
 // None is ever another alarm.
 func TestNoFlippedBitMakesOtherAlarms(t *testing.T) {
+	need.Long(t)
 	h := newHistory(t)
 	want := h.states[len(h.data)]
 	dir := t.TempDir()
 	told := 0
-	for bit := range 8 * len(h.data) {
+	const step = 13 // each bit of a byte has its turn
+	for bit := 0; bit < 8*len(h.data); bit += step {
 		flipped := bytes.Clone(h.data)
 		flipped[bit/8] ^= 1 << (bit % 8)
 		b := opened(t, dir, flipped)
 		b.close()
 		if b.damage == nil {
-			if !sameList(b, want) {
+			if !want.is(b) {
 				t.Fatalf("bit %d: %+v, want %+v", bit, b, want)
 			}
 			continue
@@ -109,14 +117,14 @@ func TestNoFlippedBitMakesOtherAlarms(t *testing.T) {
 				t.Fatalf("bit %d: another alert %+v", bit, a)
 			}
 		}
-		for key, a := range b.active {
-			if key.thing != "p" && key.thing != "q" && key.thing != "r" || a.Severity != event.SeverityHigh {
+		for _, a := range b.system.List() {
+			if a.Thing != "p" && a.Thing != "q" && a.Thing != "r" || a.Priority != event.SeverityHigh {
 				t.Fatalf("bit %d: another alarm %+v", bit, a)
 			}
 		}
 	}
-	if told < 7*len(h.data) {
-		t.Errorf("only %d of %d flips are told", told, 8*len(h.data))
+	if told < 7*len(h.data)/step {
+		t.Errorf("only %d of %d flips are told", told, 8*len(h.data)/step)
 	}
 }
 
@@ -150,7 +158,7 @@ func TestDamageIsKeptAndTold(t *testing.T) {
 			if !sameList(again, b) || again.damage.Told(time.Now()) == nil || again.lost > 0 {
 				t.Errorf("%+v, want %+v", again, b)
 			}
-			later, err := openList(dir, time.Now().Add(24*time.Hour+time.Hour))
+			later, err := openList(dir, testConfig(), time.Now().Add(24*time.Hour+time.Hour))
 			if err != nil || later.damage != nil {
 				t.Errorf("after a day: %v, %v", later.damage, err)
 			}
@@ -162,9 +170,13 @@ func TestDamageIsKeptAndTold(t *testing.T) {
 // Wherever the file is cut off, as by a kill or a loss of power in the middle of a write: what was saved before is there, and
 // nothing is told of it. A snapshot is never cut off but by damage.
 func TestAFileThatIsCutOff(t *testing.T) {
+	need.Long(t)
 	h := newHistory(t)
 	dir := t.TempDir()
 	for size := range len(h.data) {
+		if at := bytes.IndexByte(h.data[size:], '\n'); size%11 > 0 && at > 2 && size > 0 && h.data[size-1] != '\n' {
+			continue // near the ends of entries all are tried
+		}
 		for _, tail := range []string{"", "\x00\x00\x00"} {
 			b := opened(t, dir, append(bytes.Clone(h.data[:size]), tail...))
 			if size < h.snapshot-1 {
@@ -180,7 +192,7 @@ func TestAFileThatIsCutOff(t *testing.T) {
 					before = whole
 				}
 			}
-			if b.damage != nil || !sameList(b, h.states[before]) {
+			if b.damage != nil || !h.states[before].is(b) {
 				t.Fatalf("%d bytes and %q: %+v, want %+v", size, tail, b, h.states[before])
 			}
 			saveList(t, b)
@@ -266,17 +278,17 @@ func TestFailingDisk(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			d := &faultyDisk{}
-			b, err := openListOn(d, dir, time.Now())
+			b, err := openListOn(d, dir, testConfig(), time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer b.close()
-			first, _ := b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
+			first := b.happen(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
 			saveList(t, b)
 			*d = fault
 			ids := []string{first.ID}
 			for i := range 20 {
-				a, _ := b.enter(alert(fmt.Sprint("q-", i), event.FaultMachine, event.AlarmUnacknowledged))
+				a := b.happen(alert(fmt.Sprint("q-", i), event.FaultMachine, event.AlarmUnacknowledged))
 				ids = append(ids, a.ID)
 				err := b.save()
 				if err != nil && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EIO) || (err != nil) != b.dirty {
@@ -302,13 +314,14 @@ func TestFailingDisk(t *testing.T) {
 	}
 }
 
-// Alarms of 2,500 machines, each put on disk alone, acknowledged alone, and cleared, cost about as many bytes as they have; the
+// Alarms of 1,000 machines, each put on disk alone, acknowledged alone, and cleared, cost about as many bytes as they have; the
 // file does not grow with what is over.
 func TestBytesWrittenAreBounded(t *testing.T) {
-	const things, mega = 2500, 1 << 20
+	need.Long(t)
+	const things, mega = 1000, 1 << 20
 	dir := t.TempDir()
 	d := &faultyDisk{}
-	b, err := openListOn(d, dir, time.Now())
+	b, err := openListOn(d, dir, alarm.Default(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,13 +330,16 @@ func TestBytesWrittenAreBounded(t *testing.T) {
 		for i := range things {
 			a := alert(fmt.Sprintf("press-%d", i), event.FaultSilence, state)
 			a.Text = fmt.Sprintf("No data from line 12, press %d. Check its sensors and their connection.", i)
-			b.enter(a)
+			b.happen(a)
 			saveList(t, b)
+		}
+		if err := b.audit(); err != nil {
+			t.Fatal(err)
 		}
 	}
 	round(event.AlarmUnacknowledged)
 	raised := d.written
-	if raised > 5*mega {
+	if raised > 4*mega {
 		t.Errorf("%d bytes for %d alarms", raised, things)
 	}
 	for len(b.outbox) > 0 {
@@ -340,23 +356,24 @@ func TestBytesWrittenAreBounded(t *testing.T) {
 		round(event.AlarmUnacknowledged)
 	}
 	info, err := os.Stat(b.journal.path)
-	if err != nil || info.Size() > 5*mega || d.written > 20*mega {
+	if err != nil || info.Size() > 4*mega || d.written > 18*mega {
 		t.Errorf("%d bytes on disk, %d written, %v", info.Size(), d.written, err)
 	}
 	t.Logf("%d bytes written for %d alarms, %d for their acknowledgements, %d in all; %d on disk", raised, things, acked, d.written, info.Size())
-	if again := openTestList(t, dir); !sameList(again, b) || len(again.active) != things {
-		t.Errorf("%d alarms", len(again.active))
+	if again := openTestList(t, dir); !sameList(again, b) || len(again.standing()) != things {
+		t.Errorf("%d alarms", len(again.standing()))
 	}
 }
 
 // Nor does the file grow over restarts.
 func TestTheFileIsBoundedOverRestarts(t *testing.T) {
+	need.Long(t)
 	dir := t.TempDir()
 	largest := int64(0)
 	for range 40 {
 		b := openTestList(t, dir)
 		for range 500 {
-			a, _ := b.enter(alert("press-1", event.FaultTest, event.AlarmUnacknowledged))
+			a := b.happen(alert("press-1", event.FaultTest, event.AlarmUnacknowledged))
 			b.acknowledge(a.ID)
 		}
 		saveList(t, b)
@@ -394,7 +411,7 @@ func TestAlarmsOfOlderVersionsAreTakenOver(t *testing.T) {
 	old := legacyFile{Format: 1, Epoch: "e", Seq: 1, Active: []activeAlarm{{Thing: "p", Fault: event.FaultMachine, Since: a.Since}}, Outbox: []event.Alert{a}}
 	path := writeLegacy(t, dir, old)
 	b := openTestList(t, dir)
-	if _, raised := b.find("p", event.FaultMachine); !raised || !reflect.DeepEqual(b.outbox, old.Outbox) || b.damage != nil {
+	if !b.isActive("p", event.FaultMachine) || !reflect.DeepEqual(b.outbox, old.Outbox) || b.damage != nil {
 		t.Fatalf("%+v", b)
 	}
 	saveList(t, b)
@@ -405,7 +422,7 @@ func TestAlarmsOfOlderVersionsAreTakenOver(t *testing.T) {
 	saveList(t, b)
 	writeLegacy(t, dir, old) // as if it had not been removed
 	b = openTestList(t, dir)
-	if saveList(t, b); len(b.outbox) != 0 || len(b.active) != 1 {
+	if saveList(t, b); len(b.outbox) != 0 || len(b.standing()) != 1 {
 		t.Errorf("%+v", b)
 	}
 	other := alert("q", event.FaultMachine, event.AlarmUnacknowledged)
@@ -413,7 +430,7 @@ func TestAlarmsOfOlderVersionsAreTakenOver(t *testing.T) {
 	writeLegacy(t, dir, legacyFile{Format: 1, Epoch: "f", Seq: 1, Active: []activeAlarm{{Thing: "q", Fault: event.FaultMachine}}, Outbox: []event.Alert{other}})
 	b = openTestList(t, dir)
 	saveList(t, b)
-	if again := openTestList(t, dir); !sameList(again, b) || len(again.active) != 2 || len(again.outbox) != 1 {
+	if again := openTestList(t, dir); !sameList(again, b) || len(again.standing()) != 2 || len(again.outbox) != 1 {
 		t.Errorf("%+v", again)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
@@ -446,5 +463,55 @@ func TestDamagedAlarmsOfOlderVersions(t *testing.T) {
 	writeLegacy(t, dir, legacyFile{Format: 1, Epoch: "e", Outbox: []event.Alert{{V: 1, ID: "", Thing: "p"}}})
 	if b := openTestList(t, dir); b.lost != 1 || len(b.outbox) != 0 || b.damage.Told(time.Now()) == nil {
 		t.Errorf("%+v", b)
+	}
+}
+
+// The journal of a version before 0.3 is taken over: what was raised stands, and is not announced again, also with votes, delays and
+// floods; what waits for the forwarder waits on. The old version leaves the new file alone.
+func TestTheJournalOfFormat2IsTakenOver(t *testing.T) {
+	dir, config := t.TempDir(), Default()
+	config.Rules = []alarm.Rule{{OnDelay: time.Minute}}
+	old := journal{id: "0123abcd"}
+	var data []byte
+	write := func(e entry) {
+		line, err := old.number(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = append(data, line...)
+	}
+	waiting, raised, over := alert("p", event.FaultMachine, event.AlarmUnacknowledged), alert("s", event.FaultSilence, event.AlarmUnacknowledged), alert("q", event.FaultMachine, event.AlarmNormal)
+	for i, a := range []*event.Alert{&waiting, &raised, &over} {
+		a.V, a.ID = 1, fmt.Sprint("old-", i)
+	}
+	const things = 30
+	write(entry{Head: &head{Format: 2, Entries: things + 2}})
+	for i := range things {
+		write(entry{Alarm: &activeAlarm{Thing: fmt.Sprint("press-", i), Line: "line-1", Fault: event.FaultMachine, Severity: event.SeverityHigh, Since: waiting.Since}})
+	}
+	write(entry{Alarm: &activeAlarm{Thing: "q", Fault: event.FaultMachine, Severity: event.SeverityHigh, Since: waiting.Since}})
+	write(entry{Waiting: &waiting})
+	write(entry{Alert: &raised})
+	write(entry{Alert: &over})
+	write(entry{Gone: []string{over.ID}})
+	if err := os.WriteFile(filepath.Join(dir, listName), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // before and behind the first save
+		b, err := openList(dir, config.managed(), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b.standing()) != things+1 || !b.isActive("s", event.FaultSilence) || b.isActive("q", event.FaultMachine) || len(b.outbox) != 2 || b.damage != nil {
+			t.Errorf("%v, %+v, %v", b.standing(), b.outbox, b.damage)
+		}
+		if len(b.overdue) > 0 {
+			t.Errorf("%+v", b.overdue)
+		}
+		saveList(t, b)
+		b.close()
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, listName)); err != nil || !strings.Contains(string(data[:80]), `"format":3`) {
+		t.Errorf("%s, %v", data[:80], err)
 	}
 }

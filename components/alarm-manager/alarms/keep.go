@@ -7,61 +7,33 @@ import (
 	"edgepdm/shared/event"
 )
 
-// raise raises an alarm for something that did not happen, unless it is raised.
-func (r *run) raise(a event.Alert, now time.Time) {
-	if _, raised := r.list.find(a.Thing, a.Fault); !raised {
-		a.Severity = cmp.Or(a.Severity, event.SeverityMedium)
-		r.enter(a, event.AlarmUnacknowledged, now)
+// settle puts what has happened on disk, before its alerts are sent.
+func (r *run) settle() {
+	if news, err := r.list.collect(); news || err != nil {
+		r.due = r.due || len(r.list.next.Records) > 0
 	}
-}
-
-// clear ends an alarm, if it is raised.
-func (r *run) clear(thing string, fault event.Fault, now time.Time) {
-	a, ok := r.list.find(thing, fault)
-	if !ok {
-		return
+	if r.due {
+		_ = r.save() // was logged
 	}
-	r.enter(event.Alert{
-		Thing: a.Thing, Line: a.Line, Fault: a.Fault, Severity: a.Severity, Since: a.Since, Simulated: a.Simulated,
-	}, event.AlarmNormal, now)
-}
-
-// enter puts an alert into the alarm list, which is written before the alert is sent, and returns it with its id.
-func (r *run) enter(a event.Alert, state event.AlarmState, now time.Time) event.Alert {
-	a.State, a.TS, a.Since = state, now.UTC(), a.Since.UTC()
-	if a.Text == "" {
-		a.Text = text(a, now)
-	}
-	if a.Simulated {
-		a.Text = "Simulation: " + a.Text
-	}
-	a, dropped := r.list.enter(a)
-	for _, id := range dropped {
-		r.outbox.gone(id)
-		delete(r.tests, id)
-	}
-	r.rt.Counter(CounterDropped).Add(uint64(len(dropped)))
-	counter := CounterRaised
-	if state == event.AlarmNormal {
-		counter = CounterCleared
-	}
-	r.rt.Counter(counter).Add(1)
-	r.outbox.entered()
-	r.rt.Log.Info("alarm", "id", a.ID, "thing", a.Thing, "fault", a.Fault, "state", a.State, "text", a.Text)
-	r.due = true
-	return a
+	r.send(r.now())
 }
 
 // save writes the alarm list; when that fails the alarms go on in memory, and the next change or tick tries again.
 func (r *run) save() error {
 	r.due = false
 	r.rt.Counter(event.CounterAlertPending).Store(uint64(len(r.list.outbox)))
+	r.rt.Counter(CounterNotices).Store(uint64(len(r.list.notices)))
 	if err := r.list.save(); err != nil {
 		r.rt.Conditions().Set(event.CodeDisk, listName, err)
 		return err
 	}
 	r.ready()
 	return r.unread
+}
+
+// audit brings the audit log up to date.
+func (r *run) audit() {
+	r.rt.Conditions().Set(event.CodeDisk, auditName, r.list.audit())
 }
 
 // ready reports that alarms are watched, and whether they are on disk.
@@ -71,7 +43,7 @@ func (r *run) ready() {
 	r.rt.SetState(event.StateOK, "")
 }
 
-// tellDamage says what is not known of the alarms and things of before.
+// tellDamage says what is not known of earlier alarms and things.
 func (r *run) tellDamage(now time.Time) {
 	r.rt.Conditions().Set(event.CodeStateOnDisk, listName, cmp.Or(r.unread, r.list.damage.Told(now)))
 	r.rt.Conditions().Set(event.CodeStateOnDisk, watchName, cmp.Or(r.unwatched, r.watch.damage.Told(now)))
@@ -80,9 +52,9 @@ func (r *run) tellDamage(now time.Time) {
 // open reads the alarm list.
 func (r *run) open(now time.Time) {
 	r.opened = now
-	if r.list, r.unread = openList(r.rt.WorkDir, now); r.unread != nil {
-		r.rt.Log.Error("alarms and alerts of before are not known, and those of this process would be lost with it: make the file "+
-			"readable, deploy the version that wrote it, or move it away", "error", r.unread)
+	if r.list, r.unread = openList(r.rt.WorkDir, r.config.managed(), now); r.unread != nil {
+		r.rt.Log.Error("previous alarms could not be read, and new ones are in memory only: make the file readable, deploy the version "+
+			"that wrote it, or move it away", "error", r.unread)
 	}
 	r.rt.Counter(CounterDropped).Add(r.list.lost)
 	r.tellTorn(r.list)
@@ -105,18 +77,19 @@ func (r *run) openAgain(now time.Time) {
 		return
 	}
 	r.opened = now
-	read, err := openList(r.rt.WorkDir, now)
+	read, err := openList(r.rt.WorkDir, r.config.managed(), now)
 	if err != nil {
 		return
 	}
 	r.outbox.left(read.outbox)
-	read.adopt(r.list)
+	if err := read.adopt(r.list, now); err != nil {
+		r.rt.Log.Error("some alarms are not in the list", "error", err)
+	}
 	r.list, r.unread, r.due = read, nil, true
 	r.rt.Counter(CounterDropped).Add(read.lost)
 	r.tellTorn(read)
-	for name, t := range r.watch.things {
-		r.restore(name, t)
-	}
+	r.process(read.overdue, now)
+	r.findRetired()
 	r.outbox.entered()
-	r.rt.Log.Info("the alarms of before are known now", "alarms", len(read.active), "alerts", len(read.outbox))
+	r.rt.Log.Info("previous alarms are read", "alarms", len(read.system.List()), "alerts", len(read.outbox))
 }

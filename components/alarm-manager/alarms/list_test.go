@@ -2,6 +2,7 @@ package alarms
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"edgepdm/shared/alarm"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 )
@@ -18,10 +20,34 @@ func alert(thing string, fault event.Fault, state event.AlarmState) event.Alert 
 	return event.Alert{Thing: thing, Fault: fault, State: state, Severity: event.SeverityHigh, Since: since, TS: since}
 }
 
+// testConfig is of alarms that nothing holds back.
+func testConfig() alarm.Config {
+	c := alarm.Default()
+	c.MaxPerLine, c.MaxPerSite = 1000, 1000
+	return c
+}
+
+// happen lets an alarm come or go, with an alert.
+func (b *alarmList) happen(a event.Alert) event.Alert {
+	if a.Fault != event.FaultTest {
+		changes, err := b.system.Observe(alarm.Observation{
+			Thing: a.Thing, Line: a.Line, Fault: a.Fault, Active: a.State == event.AlarmUnacknowledged, Severity: a.Severity, Since: a.Since,
+		}, time.Now())
+		if err != nil {
+			panic(err)
+		}
+		for _, c := range changes {
+			b.change(c)
+		}
+	}
+	entered, _ := b.enter(a)
+	return entered
+}
+
 // openTestList opens an alarm list that must be readable.
 func openTestList(t *testing.T, dir string) *alarmList {
 	t.Helper()
-	b, err := openList(dir, time.Now())
+	b, err := openList(dir, testConfig(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,17 +62,28 @@ func saveList(t *testing.T, b *alarmList) {
 	}
 }
 
+// standing are the active alarms, by name, with what may not change.
+func (b *alarmList) standing() map[alarm.Key]string {
+	all := make(map[alarm.Key]string)
+	for _, a := range b.system.List() {
+		if a.Active {
+			all[a.Key] = fmt.Sprint(a.Line, a.Priority, a.State, a.Since.UTC(), a.Count)
+		}
+	}
+	return all
+}
+
 // sameList reports whether two alarm lists have the same alarms and alerts.
 func sameList(a, b *alarmList) bool {
-	return reflect.DeepEqual(a.active, b.active) && (len(a.outbox)+len(b.outbox) == 0 || reflect.DeepEqual(a.outbox, b.outbox))
+	return reflect.DeepEqual(a.standing(), b.standing()) && (len(a.outbox)+len(b.outbox) == 0 || reflect.DeepEqual(a.outbox, b.outbox))
 }
 
 func TestListSurvivesARestart(t *testing.T) {
 	dir := t.TempDir()
 	b := openTestList(t, dir)
-	first, _ := b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
-	second, _ := b.enter(alert("q", event.FaultSilence, event.AlarmUnacknowledged))
-	third, _ := b.enter(alert("p", event.FaultMachine, event.AlarmNormal))
+	first := b.happen(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
+	second := b.happen(alert("q", event.FaultSilence, event.AlarmUnacknowledged))
+	third := b.happen(alert("p", event.FaultMachine, event.AlarmNormal))
 	saveList(t, b)
 	b.enter(alert("p", event.FaultTest, event.AlarmUnacknowledged)) // a test leaves no alarm behind
 	if !b.acknowledge(first.ID) || b.acknowledge(first.ID) || b.acknowledge("unknown") {
@@ -57,13 +94,13 @@ func TestListSurvivesARestart(t *testing.T) {
 	if !sameList(again, b) || again.damage != nil || again.dirty {
 		t.Errorf("%+v, want %+v", again, b)
 	}
-	if _, raised := again.find("q", event.FaultSilence); !raised || len(again.active) != 1 {
-		t.Errorf("active %+v", again.active)
+	if !again.isActive("q", event.FaultSilence) || len(again.standing()) != 1 {
+		t.Errorf("active %+v", again.standing())
 	}
 	if len(again.outbox) != 3 || again.outbox[0].ID != second.ID || again.outbox[1].ID != third.ID {
 		t.Errorf("outbox %+v", again.outbox)
 	}
-	fifth, _ := again.enter(alert("r", event.FaultMachine, event.AlarmUnacknowledged))
+	fifth := again.happen(alert("r", event.FaultMachine, event.AlarmUnacknowledged))
 	for _, earlier := range b.outbox {
 		if fifth.ID == earlier.ID {
 			t.Errorf("id %s is used twice", fifth.ID)
@@ -72,7 +109,7 @@ func TestListSurvivesARestart(t *testing.T) {
 }
 
 func TestListIsBounded(t *testing.T) {
-	b := newList()
+	b := openTestList(t, t.TempDir())
 	for range maxOutbox {
 		if _, dropped := b.enter(alert("p", event.FaultTest, event.AlarmUnacknowledged)); len(dropped) != 0 {
 			t.Fatal("dropped too early")
@@ -91,14 +128,14 @@ func TestListOfANewerVersionIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, newer := range map[string]string{
-		legacyName: `{"epoch":7,"active":{"a":1},"outbox":"another file","format":3}`, listName: string(newest) + "what ever",
+		legacyName: `{"epoch":7,"active":{"a":1},"outbox":"another file","format":4}`, listName: string(newest) + "what ever",
 	} {
 		path := filepath.Join(t.TempDir(), name)
 		if err := os.WriteFile(path, []byte(newer), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		b, err := openList(filepath.Dir(path), time.Now())
-		if !errors.Is(err, durable.ErrNewerFormat) || !strings.Contains(err.Error(), "read "+name+": format 3: written by a newer version") {
+		b, err := openList(filepath.Dir(path), testConfig(), time.Now())
+		if !errors.Is(err, durable.ErrNewerFormat) || !strings.Contains(err.Error(), "written by a newer version") {
 			t.Errorf("%s: %v", newer, err)
 		}
 		b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged)) // in memory
@@ -116,7 +153,7 @@ func TestListOfANewerVersionIsLeftAlone(t *testing.T) {
 func TestUnreadableListIsLeftAlone(t *testing.T) {
 	dir := t.TempDir()
 	before := openTestList(t, dir)
-	old, _ := before.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
+	old := before.happen(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
 	saveList(t, before)
 	path := filepath.Join(dir, listName)
 	if err := os.Rename(path, path+".away"); err != nil {
@@ -125,12 +162,12 @@ func TestUnreadableListIsLeftAlone(t *testing.T) {
 	if err := os.Mkdir(path, 0o700); err != nil { // a folder: reading fails, for root too
 		t.Fatal(err)
 	}
-	b, err := openList(dir, time.Now())
+	b, err := openList(dir, testConfig(), time.Now())
 	if err == nil || !strings.Contains(err.Error(), "read alarms") {
 		t.Fatalf("%v", err)
 	}
-	late, _ := b.enter(alert("q", event.FaultMachine, event.AlarmUnacknowledged))
-	if saveList(t, b); len(b.active) != 1 || len(b.outbox) != 1 {
+	late := b.happen(alert("q", event.FaultMachine, event.AlarmUnacknowledged))
+	if saveList(t, b); len(b.standing()) != 1 || len(b.outbox) != 1 {
 		t.Errorf("%+v", b)
 	}
 	if err := os.Remove(path); err != nil {
@@ -140,12 +177,14 @@ func TestUnreadableListIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	both := openTestList(t, dir)
-	both.adopt(b)
+	if err := both.adopt(b, time.Now()); err != nil {
+		t.Fatal(err)
+	}
 	saveList(t, both)
-	if again := openTestList(t, dir); !sameList(again, both) || len(again.active) != 2 || again.outbox[0].ID != old.ID || again.outbox[1].ID != late.ID {
+	if again := openTestList(t, dir); !sameList(again, both) || len(again.standing()) != 2 || again.outbox[0].ID != old.ID || again.outbox[1].ID != late.ID {
 		t.Errorf("%+v", again)
 	}
-	if next, _ := both.enter(alert("q", event.FaultTest, event.AlarmUnacknowledged)); next.ID == late.ID {
+	if next := both.happen(alert("q", event.FaultTest, event.AlarmUnacknowledged)); next.ID == late.ID {
 		t.Errorf("id %s is used twice", next.ID)
 	}
 }
@@ -154,12 +193,12 @@ func TestUnreadableListIsLeftAlone(t *testing.T) {
 func TestIDsAreNotUsedAgainAfterAFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	b := openTestList(t, dir)
-	first, _ := b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
+	first := b.happen(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
 	saveList(t, b)
 	second, _ := b.enter(alert("p", event.FaultMachine, event.AlarmNormal)) // never saved
 	again := openTestList(t, dir)
 	for range 3 {
-		if next, _ := again.enter(alert("p", event.FaultSilence, event.AlarmUnacknowledged)); next.ID == first.ID || next.ID == second.ID {
+		if next := again.happen(alert("p", event.FaultSilence, event.AlarmUnacknowledged)); next.ID == first.ID || next.ID == second.ID {
 			t.Errorf("id %s is used twice", next.ID)
 		}
 	}
@@ -172,7 +211,7 @@ func TestIDsAreNotUsedAgainAfterAFullDisk(t *testing.T) {
 func TestListTriesAgain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "gone")
 	b := openTestList(t, dir)
-	b.enter(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
+	b.happen(alert("p", event.FaultMachine, event.AlarmUnacknowledged))
 	if err := b.save(); err == nil || !b.dirty {
 		t.Errorf("%v, dirty %v", err, b.dirty)
 	}
@@ -182,33 +221,44 @@ func TestListTriesAgain(t *testing.T) {
 	saveList(t, b)
 }
 
+// What is spoken of an alarm, and of its end: how long it was, in running time and from when its condition began.
 func TestTexts(t *testing.T) {
 	since := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	config := Default()
 	for want, c := range map[string]struct {
 		fault event.Fault
-		state event.AlarmState
+		kind  alarm.Kind
 		after time.Duration
+		lang  string
 	}{
-		"Fault found on line 1, press 2. Immediate attention required.":             {event.FaultMachine, event.AlarmUnacknowledged, 0},
-		"line 1, press 2 is back to normal after 1 second.":                         {event.FaultMachine, event.AlarmNormal, 0},
-		"line 1, press 2 is back to normal after 90 minutes.":                       {event.FaultMachine, event.AlarmNormal, 90 * time.Minute},
-		"line 1, press 2 is back to normal after 50 hours.":                         {event.FaultSilence, event.AlarmNormal, 50 * time.Hour},
-		"No data from line 1, press 2. Check its sensors and their connection.":     {event.FaultSilence, event.AlarmUnacknowledged, 0},
-		"This is a test alarm of line 1, press 2. No action is required.":           {event.FaultTest, event.AlarmUnacknowledged, 0},
-		"The inference engine of line 1, press 2 is back to normal after 50 hours.": {event.FaultEngineDown, event.AlarmNormal, 50 * time.Hour},
+		"Fault found on line 1, press 2. Immediate attention required.":             {event.FaultMachine, alarm.Raised, 0, "en"},
+		"Fehler an line 1, press 2 gefunden. Sofort prüfen.":                        {event.FaultMachine, alarm.Raised, 0, "de"},
+		"line 1, press 2 is back to normal after 1 second.":                         {event.FaultMachine, alarm.Returned, time.Second, "en"},
+		"line 1, press 2 is back to normal after 90 minutes.":                       {event.FaultMachine, alarm.Returned, 90 * time.Minute, "en"},
+		"line 1, press 2 is back to normal after 20 hours.":                         {event.FaultSilence, alarm.Returned, 20 * time.Hour, "en"},
+		"No data from line 1, press 2. Check its sensors and their connection.":     {event.FaultSilence, alarm.Raised, 0, "en"},
+		"The inference engine of line 1, press 2 is back to normal after 20 hours.": {event.FaultEngineDown, alarm.Returned, 20 * time.Hour, "en"},
+		"line 1, press 2 is retired.":                                               {event.FaultSilence, alarm.Retired, 0, "en"},
 	} {
-		a := event.Alert{Thing: "press-2", Line: "line-1", Fault: c.fault, State: c.state, Since: since}
-		if got := text(a, since.Add(c.after)); got != want {
+		s, err := alarm.New(config.managed(), since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &run{config: config, list: &alarmList{system: s}}
+		a := alarm.Alarm{Key: alarm.Key{Thing: "press-2", Fault: c.fault}, Line: "line-1", Since: since, Raised: since.Add(c.after)}
+		lengthen(&a)
+		if got := r.text(alarm.Change{Kind: c.kind, Alarm: a}, c.lang); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	for name, wrong := range map[string]time.Time{
-		"boot without a clock": time.Unix(100, 0), "a clock that was ahead": since.Add(time.Hour),
-	} {
-		a := event.Alert{Thing: "press-2", Line: "line-1", Fault: event.FaultSilence, State: event.AlarmNormal, Since: wrong}
-		if got := text(a, since); got != "line 1, press 2 is back to normal." {
-			t.Errorf("%s: %q", name, got)
+	for name, wrong := range map[string]time.Time{"boot without a clock": time.Unix(100, 0), "a clock that was ahead": since.Add(time.Hour)} {
+		a := alarm.Alarm{Since: wrong, Raised: since, Lasted: time.Minute}
+		if lengthen(&a); a.Lasted != time.Minute {
+			t.Errorf("%s: it lasted %v", name, a.Lasted)
 		}
+	}
+	if got := testText("press-2", "line-1"); got != "This is a test alarm of line 1, press 2. No action is required." {
+		t.Errorf("%q", got)
 	}
 }
 
@@ -216,7 +266,7 @@ func TestTexts(t *testing.T) {
 func TestUndeliverableAlertsHoldNothingUp(t *testing.T) {
 	dir := t.TempDir()
 	b := openTestList(t, dir)
-	good, _ := b.enter(alert("press-1", event.FaultMachine, event.AlarmUnacknowledged))
+	good := b.happen(alert("press-1", event.FaultMachine, event.AlarmUnacknowledged))
 	for _, change := range []func(*event.Alert){
 		func(a *event.Alert) { a.ID = "" },
 		func(a *event.Alert) { a.Thing = "a/b" },
@@ -227,6 +277,7 @@ func TestUndeliverableAlertsHoldNothingUp(t *testing.T) {
 		a := good
 		change(&a)
 		b.outbox = append(b.outbox, a)
+		b.next.Alerts = append(b.next.Alerts, a)
 	}
 	saveList(t, b)
 	if b = openTestList(t, dir); b.lost != 5 || len(b.outbox) != 1 || b.outbox[0].ID != good.ID {

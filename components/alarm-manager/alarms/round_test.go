@@ -10,23 +10,30 @@ import (
 	"testing"
 	"time"
 
+	"edgepdm/shared/alarm"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
 )
 
+// unbounded is a configuration that holds no alarm back.
+func unbounded(c Config) Config {
+	c.MaxPerLine, c.MaxPerSite = 1000, 1000
+	return c
+}
+
 // withRun calls check with a run that has not begun to listen, on the embedded core.
-func withRun(t *testing.T, check func(r *run)) {
+func withRun(t testing.TB, check func(r *run)) {
 	t.Helper()
 	const name = "com.edgepdm.AlarmManager"
 	core := coretest.Start(t)
 	env := coretest.Environment(t, core, name, "alarm-manager", slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	work := func(_ context.Context, rt *component.Runtime, config Config) error {
+	work := func(ctx context.Context, rt *component.Runtime, config Config) error {
 		defer cancel()
-		b, err := openList(rt.WorkDir, time.Now())
+		b, err := openList(rt.WorkDir, unbounded(config).managed(), time.Now())
 		if err != nil {
 			return err
 		}
@@ -34,7 +41,11 @@ func withRun(t *testing.T, check func(r *run)) {
 		if err != nil {
 			return err
 		}
-		check(&run{rt: rt, config: config, now: time.Now, core: "core-1", list: b, outbox: newOutbox(config.Republish, nil), watch: w})
+		r := &run{
+			rt: rt, config: config, now: time.Now, core: "core-1", list: b, outbox: newOutbox(config.Republish, nil), watch: w, teller: startTeller(ctx, rt),
+		}
+		defer r.teller.stop()
+		check(r)
 		return nil
 	}
 	if err := component.Run(ctx, component.Spec[Config]{Name: name, Default: Default, Run: work}, env); err != nil {
@@ -52,13 +63,13 @@ func TestListIsWrittenOnceInARound(t *testing.T) {
 		}
 		r.watch.worked = now
 		r.tick(now, tickTime)
-		if _, err := os.Stat(r.list.journal.path); !os.IsNotExist(err) || !r.due || !r.list.dirty || len(r.list.outbox) != things {
+		if _, err := os.Stat(r.list.journal.path); !os.IsNotExist(err) || !r.due || len(r.list.outbox) != things {
 			t.Errorf("written by the tick: %v; due %v, dirty %v, %d alerts", err, r.due, r.list.dirty, len(r.list.outbox))
 		}
 		if err := r.save(); err != nil {
 			t.Error(err)
 		}
-		if again, err := openList(r.rt.WorkDir, now); err != nil || r.due || r.list.dirty || len(again.outbox) != things {
+		if again, err := openList(r.rt.WorkDir, testConfig(), now); err != nil || r.due || r.list.dirty || len(again.outbox) != things {
 			t.Errorf("%v, due %v, dirty %v", err, r.due, r.list.dirty)
 		}
 		acks := make(chan ipc.TopicMessage, things+1)
@@ -71,7 +82,7 @@ func TestListIsWrittenOnceInARound(t *testing.T) {
 		}
 		acks <- ipc.TopicMessage{Payload: []byte("{")}
 		r.acksThatWait(acks)
-		if again, err := openList(r.rt.WorkDir, now); err != nil || !r.due || len(r.list.outbox) != 0 || len(again.outbox) != things {
+		if again, err := openList(r.rt.WorkDir, testConfig(), now); err != nil || !r.due || len(r.list.outbox) != 0 || len(again.outbox) != things {
 			t.Errorf("%v, due %v, %d alerts wait", err, r.due, len(r.list.outbox))
 		}
 		if n := r.rt.Counter(CounterInvalid).Load(); n != 1 {
@@ -89,14 +100,14 @@ func TestLateTickIsNoSilence(t *testing.T) {
 		r.watch.down = heard(now.Add(-r.config.UplinkDown - tickTime))
 		r.watch.worked = now.Add(time.Minute)
 		r.tick(now, stallTime)
-		if len(r.list.active) != 0 {
-			t.Errorf("alarms %+v after a stall", r.list.active)
+		if len(r.list.standing()) != 0 {
+			t.Errorf("alarms %+v after a stall", r.list.standing())
 		}
 		r.tick(now.Add(stallTime-2*tickTime), stallTime-1)
-		if _, silent := r.list.find("press-1", event.FaultSilence); !silent || len(r.list.active) != 2 {
-			t.Errorf("alarms %+v", r.list.active)
+		if !r.list.isActive("press-1", event.FaultSilence) || len(r.list.standing()) != 2 {
+			t.Errorf("alarms %+v", r.list.standing())
 		}
-		if a, _ := r.list.find("press-1", event.FaultSilence); !a.Since.Equal(begin) {
+		if a, _ := r.list.system.Find(alarm.Key{Thing: "press-1", Fault: event.FaultSilence}); !a.Since.Equal(begin) {
 			t.Errorf("since %v, want %v", a.Since, begin)
 		}
 	})

@@ -1,9 +1,11 @@
 package alarms
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
+	"edgepdm/shared/alarm"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ledger"
 )
@@ -70,35 +72,36 @@ func (r *run) votes(t *thing, p *event.Prediction, gap ledger.Gap, now time.Time
 	}
 	silent := r.config.Silence > 0 && t.absence.lasts(now) >= r.config.Silence
 	if silent || t.epoch != "" && t.epoch != p.Epoch && !gap.Twin {
-		t.vote.forget()
-		t.blind.forget()
+		for _, fault := range []event.Fault{event.FaultMachine, event.FaultNoData} {
+			r.observe(alarm.Observation{Thing: p.Thing, Line: p.Line, Fault: fault, Undecided: true, Fresh: true}, now)
+		}
 	}
 	t.epoch = p.Epoch
 	return true
 }
 
-// restore takes from the alarm list which alarms of a thing are raised.
-func (r *run) restore(name string, t *thing) {
-	_, t.vote.raised = r.list.find(name, event.FaultMachine)
-	_, t.blind.raised = r.list.find(name, event.FaultNoData)
+// rowData is what is kept with an alarm that rows have raised.
+type rowData struct {
+	RowTS       time.Time       `json:"row_ts,omitzero"`
+	Probability float64         `json:"probability,omitempty"`
+	Model       *event.ModelRef `json:"model,omitempty"`
+	Rows        *event.RowSpan  `json:"rows,omitempty"`
 }
 
 // vote lets a prediction vote on the machine, or, when it says that there is no data to judge by, on that.
-func (r *run) vote(t *thing, p *event.Prediction, now time.Time) {
+func (r *run) vote(p *event.Prediction, now time.Time) {
 	blind := p.Label == event.LabelNoData
 	if blind && p.Assembling {
 		return
 	}
-	alert := event.Alert{Thing: p.Thing, Line: p.Line, Since: now, Model: &p.Model, Simulated: p.Simulated, RowTS: p.TS.UTC()}
-	dark := 0.0
+	o := alarm.Observation{Thing: p.Thing, Line: p.Line, Simulated: p.Simulated}
+	noData := o
+	noData.Fault, noData.Active, noData.Severity = event.FaultNoData, blind, event.SeverityMedium
 	if blind {
-		dark = 1
+		noData.Text = noDataText(p)
+		noData.Data = r.rowData(p, event.FaultNoData)
 	}
-	if t.blind.add(dark, 1, 0, r.config.Votes, r.config.Window) {
-		noData := alert
-		noData.Fault, noData.Severity, noData.Text = event.FaultNoData, event.SeverityMedium, noDataText(p)
-		r.turn(t.blind.raised, noData, now)
-	}
+	r.observe(noData, now)
 	if blind {
 		return
 	}
@@ -107,19 +110,42 @@ func (r *run) vote(t *thing, p *event.Prediction, now time.Time) {
 		r.derived = true
 		r.rt.Log.Warn("clear is not below the model's threshold: half of that is used", "clear", r.config.Clear, "threshold", p.Threshold)
 	}
-	if t.vote.add(p.Probability, raise, clear, r.config.Votes, r.config.Window) {
-		alert.Fault, alert.Severity, alert.Probability = event.FaultMachine, event.SeverityHigh, p.Probability
-		r.turn(t.vote.raised, alert, now)
+	o.Fault, o.Severity = event.FaultMachine, event.SeverityHigh
+	o.Active, o.Undecided = alarm.Band{Raise: raise, Clear: clear}.Judge(p.Probability)
+	if o.Active {
+		o.Data = r.rowData(p, event.FaultMachine)
 	}
+	r.observe(o, now)
 }
 
-// turn raises an alarm that was voted for, or ends it.
-func (r *run) turn(raised bool, a event.Alert, now time.Time) {
-	if raised {
-		r.enter(a, event.AlarmUnacknowledged, now)
-	} else {
-		r.clear(a.Thing, a.Fault, now)
+// rowData is what a row that votes for an alarm adds to it. The first row is the one that raised it.
+func (r *run) rowData(p *event.Prediction, fault event.Fault) json.RawMessage {
+	d := rowData{RowTS: p.TS.UTC(), Model: &p.Model}
+	if fault == event.FaultMachine {
+		d.Probability = p.Probability
 	}
+	if p.Epoch != "" {
+		row := event.RowRef{Epoch: p.Epoch, Seq: p.Seq}
+		d.Rows = &event.RowSpan{First: row, Last: row}
+		if a, known := r.list.system.Find(alarm.Key{Thing: p.Thing, Fault: fault}); known && a.Active {
+			if before := dataOf(a); before.Rows != nil {
+				d.Rows.First = before.Rows.First
+			}
+		}
+	}
+	data, err := json.Marshal(d)
+	if err != nil { // of a time that JSON cannot write, which no decoder takes
+		return nil
+	}
+	return data
+}
+
+// dataOf reads what is kept with an alarm.
+func dataOf(a alarm.Alarm) (d rowData) {
+	if len(a.Data) > 0 {
+		_ = json.Unmarshal(a.Data, &d) // of another version: nothing is known
+	}
+	return d
 }
 
 // misdated counts a row whose time is far from now, and says so: the clock of its sender or of the core is wrong, or it is

@@ -3,7 +3,6 @@ package alarms
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"edgepdm/shared/event"
 )
@@ -50,55 +49,20 @@ func uplinkText(core string, held event.Code) string {
 	}
 }
 
-// noDataText is what is spoken when the rows of a machine have too few values.
+// noDataText is what is spoken when the rows of a machine have too few values. Sensors are named as far as there is room.
 func noDataText(p *event.Prediction) string {
+	const such, end = ", such as ", ". It cannot be watched. Check its sensors."
 	text := fmt.Sprintf("No data of %d sensors of %s", p.Absent, where(p.Thing, p.Line))
-	if p.Missing != "" {
-		text += ", such as " + p.Missing
+	if missing := event.Cut(p.Missing, max(event.MaxDetail-len(text+such+end), 0)); missing != "" {
+		text += such + missing
 	}
-	return text + ". It cannot be watched. Check its sensors."
+	return text + end
 }
 
 // earliestYear is before any year this program runs in: an earlier time is that of a clock that was not set.
 const earliestYear = 2020
 
-// text is what is spoken of an alert. Of one that ends it tells how long it lasted, unless the clock was set meanwhile.
-func text(a event.Alert, now time.Time) string {
-	place := where(a.Thing, a.Line)
-	if a.Fault == event.FaultEngineDown {
-		place = "The inference engine of " + place
-	}
-	if a.State == event.AlarmNormal {
-		if a.Since.Year() < earliestYear || a.Since.After(now) {
-			return fmt.Sprintf("%s is back to normal.", place)
-		}
-		return fmt.Sprintf("%s is back to normal after %s.", place, spokenDuration(now.Sub(a.Since)))
-	}
-	switch a.Fault {
-	case event.FaultMachine:
-		return fmt.Sprintf("Fault found on %s. Immediate attention required.", place)
-	case event.FaultSilence:
-		return fmt.Sprintf("No data from %s. Check its sensors and their connection.", place)
-	case event.FaultTest:
-		return fmt.Sprintf("This is a test alarm of %s. No action is required.", place)
-	default:
-		return fmt.Sprintf("Alarm %s on %s.", spoken(string(a.Fault)), place)
-	}
-}
-
-func spokenDuration(d time.Duration) string {
-	count := func(n int, unit string) string {
-		if n == 1 {
-			return "1 " + unit
-		}
-		return fmt.Sprintf("%d %ss", n, unit)
-	}
-	switch {
-	case d < 2*time.Minute:
-		return count(max(int(d.Seconds()), 1), "second")
-	case d < 2*time.Hour:
-		return count(int(d.Minutes()), "minute")
-	default:
-		return count(int(d.Hours()), "hour")
-	}
+// testText is what is spoken of a test.
+func testText(thing, line string) string {
+	return fmt.Sprintf("This is a test alarm of %s. No action is required.", where(thing, line))
 }

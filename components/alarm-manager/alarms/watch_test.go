@@ -9,6 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"edgepdm/shared/alarm"
+	"edgepdm/shared/event"
+	"edgepdm/test/need"
 )
 
 func openTestWatch(t *testing.T, path string, now time.Time) *watch {
@@ -194,6 +198,7 @@ func TestForget(t *testing.T) {
 
 // The level that ends an alarm is always below the one that raises it, whatever the model's threshold.
 func TestLevels(t *testing.T) {
+	now := time.Now()
 	for _, c := range []struct{ raise, clear, threshold, wantRaise, wantClear float64 }{
 		{0, 0, 0.5, 0.5, 0.25},
 		{0.8, 0, 0.5, 0.8, 0.4},
@@ -210,12 +215,21 @@ func TestLevels(t *testing.T) {
 		}
 		// The same row, again and again, changes an alarm once at most.
 		for p := 0.0; p <= 1; p += 0.05 {
-			var v vote
+			config := alarm.Default()
+			config.Rules = []alarm.Rule{{Votes: 3, Window: 5}}
+			s, err := alarm.New(config, now)
+			if err != nil {
+				t.Fatal(err)
+			}
 			changes := 0
 			for range 50 {
-				if v.add(p, raise, clear, 3, 5) {
-					changes++
+				o := alarm.Observation{Thing: "p", Fault: event.FaultMachine}
+				o.Active, o.Undecided = alarm.Band{Raise: raise, Clear: clear}.Judge(p)
+				happened, err := s.Observe(o, now)
+				if err != nil {
+					t.Fatal(err)
 				}
+				changes += len(happened)
 			}
 			if changes > 1 {
 				t.Errorf("%+v: rows of %v change the alarm %d times", c, p, changes)
@@ -226,6 +240,7 @@ func TestLevels(t *testing.T) {
 
 // Whichever bit of the file is flipped, the same is watched, or the damage is told and kept.
 func TestNoFlippedBitChangesWhatIsWatched(t *testing.T) {
+	need.Long(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, watchName)
 	now := time.Now()

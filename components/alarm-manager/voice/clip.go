@@ -74,9 +74,9 @@ func DecodeWAV(data []byte) (Clip, error) {
 	}
 	rate, channels := 0, 0
 	for at := 12; at+8 <= len(data); {
-		name, size := string(data[at:at+4]), int(binary.LittleEndian.Uint32(data[at+4:]))
-		body := data[at+8:]
-		body = body[:min(size, len(body))]
+		name, body := string(data[at:at+4]), data[at+8:]
+		size := int(min(int64(binary.LittleEndian.Uint32(data[at+4:])), int64(len(body)))) // it may be more than an int has
+		body = body[:size]
 		switch name {
 		case "fmt ":
 			if len(body) < 16 {

@@ -86,6 +86,10 @@ func TestWAV(t *testing.T) {
 	if got, err := DecodeWAV(piped); err != nil || !equal(got, clip) {
 		t.Errorf("of a pipe: %d samples (%v)", len(got.Samples), err)
 	}
+	copy(piped[16:], "\xf0\xff\xff\xff") // more than an int of 32 bits has
+	if _, err := DecodeWAV(piped); err == nil {
+		t.Error("a format of 4 GB is read")
+	}
 	for end := range waveHeader + 1 {
 		if _, err := DecodeWAV(file.Bytes()[:end]); err == nil {
 			t.Errorf("the first %d bytes are a WAV file", end)

@@ -30,26 +30,36 @@ const clipSuffix = ".wav"
 // Name is for logs and conditions.
 func (Library) Name() string { return "clips" }
 
-// Clip returns the clip of the announcement's text, or else the phrase of its class.
+// Clip returns the clip of the announcement's text, or else the phrase of its class. A damaged one is removed: it is fetched again.
 func (l Library) Clip(_ context.Context, a Announcement) (Clip, error) {
+	var damage error
 	for _, name := range []string{textFile(a.Language, a.Text), phraseFile(a.Language, a.Class)} {
-		path := filepath.Join(l.Dir, name)
-		data, err := durable.ReadFile(path, maxWAV)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		clip, err := l.read(filepath.Join(l.Dir, name))
+		if err == nil {
+			return clip, nil
 		}
-		if err != nil {
-			return Clip{}, fmt.Errorf("read clip: %w", err)
+		if !errors.Is(err, fs.ErrNotExist) {
+			damage = errors.Join(damage, err)
 		}
-		clip, err := DecodeWAV(data)
-		if err != nil { // damaged: it is fetched again, and another source speaks meanwhile
-			return Clip{}, errors.Join(fmt.Errorf("read clip %s: %w", name, err), os.Remove(path))
-		}
-		now := time.Now()
-		_ = os.Chtimes(path, now, now)
-		return clip, nil
 	}
-	return Clip{}, ErrNoClip
+	return Clip{}, cmp.Or(damage, ErrNoClip)
+}
+
+func (l Library) read(path string) (Clip, error) {
+	data, err := durable.ReadFile(path, maxWAV)
+	if err != nil && !errors.Is(err, durable.ErrDamaged) {
+		return Clip{}, fmt.Errorf("read clip: %w", err)
+	}
+	clip := Clip{}
+	if err == nil {
+		clip, err = DecodeWAV(data)
+	}
+	if err != nil {
+		return Clip{}, errors.Join(fmt.Errorf("read clip %s: %w", filepath.Base(path), err), os.Remove(path))
+	}
+	now := time.Now()
+	_ = os.Chtimes(path, now, now)
+	return clip, nil
 }
 
 // PutText keeps the clip of a text.
@@ -123,11 +133,20 @@ func (l Library) prune(size int64) error {
 
 const textPrefix = "text-"
 
-// textFile is the name of a text's file. Names are hashes: nothing in a text is a path.
-func textFile(language, text string) string { return textPrefix + hash(language, text) + clipSuffix }
+// textFile is the name of a text's file. Names are hashes: nothing in a text is a path. White space does not make another text,
+// as the cloud speaks it with single spaces.
+func textFile(language, text string) string {
+	return textPrefix + hash(base(language), strings.Join(strings.Fields(text), " ")) + clipSuffix
+}
 
 func phraseFile(language, class string) string {
-	return "phrase-" + hash(language, class) + clipSuffix
+	return "phrase-" + hash(base(language), class) + clipSuffix
+}
+
+// base is a language without its region: a clip in en-GB will do for en-US.
+func base(language string) string {
+	name, _, _ := strings.Cut(language, "-")
+	return strings.ToLower(cmp.Or(name, defaultLanguage))
 }
 
 func hash(parts ...string) string {

@@ -65,6 +65,21 @@ func TestLibraryIsBounded(t *testing.T) {
 	}
 }
 
+// What the cloud calls a text or a language in another way is the same one.
+func TestLibraryKnowsTextsAndLanguagesByOtherNames(t *testing.T) {
+	l := voice.Library{Dir: t.TempDir(), MaxBytes: 1 << 20}
+	if err := errors.Join(l.PutText("en-US", "Line 1: fault.", clipOf(10)), l.PutPhrase("de-DE", "silence", clipOf(11))); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []voice.Announcement{
+		{Text: "Line 1:  fault.\n"}, {Language: "en", Text: "Line 1: fault."}, {Language: "en-GB", Text: "Line 1: fault."}, {Language: "DE", Class: "silence"},
+	} {
+		if _, err := l.Clip(t.Context(), a); err != nil {
+			t.Errorf("%+v: %v", a, err)
+		}
+	}
+}
+
 // A damaged clip is removed, so that it can be fetched again.
 func TestDamagedClip(t *testing.T) {
 	l := voice.Library{Dir: t.TempDir(), MaxBytes: 1 << 20}
@@ -75,11 +90,20 @@ func TestDamagedClip(t *testing.T) {
 	if err := os.WriteFile(files[0], []byte("RIFF"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := voice.Announcement{Language: "en", Text: "a"}
+	a := voice.Announcement{Language: "en", Text: "a", Class: "silence"}
 	if _, err := l.Clip(t.Context(), a); err == nil || errors.Is(err, voice.ErrNoClip) {
 		t.Errorf("the damaged clip gave %v", err)
 	}
 	if _, err := l.Clip(t.Context(), a); !errors.Is(err, voice.ErrNoClip) {
 		t.Errorf("the damaged clip is still there: %v", err)
+	}
+	if err := errors.Join(l.PutPhrase("en", "silence", clipOf(11)), os.WriteFile(files[0], make([]byte, 20<<20), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := l.Clip(t.Context(), a); err != nil || len(c.Samples) != 11 {
+		t.Errorf("the phrase does not stand in: %d samples (%v)", len(c.Samples), err)
+	}
+	if _, err := os.Stat(files[0]); err == nil {
+		t.Error("a clip that is too large is kept")
 	}
 }

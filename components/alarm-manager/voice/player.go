@@ -1,12 +1,13 @@
 package voice
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
-	"time"
 )
 
 // Sink makes a clip heard.
@@ -23,28 +24,27 @@ type Player struct {
 	Dir     string   // folder of the file
 }
 
+// playerFile is one file, as one announcement is spoken at a time: a process that is killed leaves no others.
+const playerFile = "announcement.wav"
+
 // Name is the program.
 func (p Player) Name() string { return p.Command[0] }
 
 // Play writes the file and runs the program. A program that is still at it when ctx is done is killed.
-func (p Player) Play(ctx context.Context, clip Clip) (err error) {
-	file, err := os.CreateTemp(p.Dir, "announcement-*.wav")
+func (p Player) Play(ctx context.Context, clip Clip) error {
+	file := filepath.Join(p.Dir, playerFile)
+	var wave bytes.Buffer
+	err := clip.EncodeWAV(&wave)
+	if err == nil {
+		err = os.WriteFile(file, wave.Bytes(), 0o600)
+	}
+	defer func() { _ = os.Remove(file) }()
 	if err != nil {
 		return fmt.Errorf("write announcement: %w", err)
 	}
-	defer func() { _ = os.Remove(file.Name()) }()
-	err = clip.EncodeWAV(file)
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return fmt.Errorf("write announcement: %w", err)
-	}
-	arguments := append(append([]string{}, p.Command[1:]...), file.Name())
-	cmd := exec.CommandContext(ctx, p.Command[0], arguments...) //nolint:gosec // the configuration names the program
+	cmd := program(ctx, p.Command[0], append(slices.Clone(p.Command[1:]), file)...)
 	var complaint limited
-	complaint.room, cmd.WaitDelay = maxComplaint, time.Second
-	cmd.Stderr = &complaint
+	complaint.room, cmd.Stderr = maxComplaint, &complaint
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -3,9 +3,11 @@ package voice_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,11 +54,36 @@ func TestPlayerThatFails(t *testing.T) {
 	if err := p.Play(t.Context(), voice.Clip{Rate: 8000}); err == nil {
 		t.Error("a missing program plays")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	p.Command = []string{script(t, "sleep 60 & wait")}
+}
+
+// A player that takes too long is stopped, with what it has started.
+func TestPlayerThatHangs(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		f, err := os.Open(pipe) // waits for the player's child
+		cancel()
+		if err == nil {
+			_, err = io.ReadAll(f) // until it is gone
+			_ = f.Close()
+		}
+		ended <- err
+	}()
+	p := voice.Player{Command: []string{script(t, "sleep 60 >'"+pipe+"' & wait")}, Dir: t.TempDir()}
 	if err := p.Play(ctx, voice.Clip{Rate: 8000}); err == nil {
 		t.Error("a player that is stopped has played")
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("what the player started still runs")
 	}
 }
 

@@ -25,23 +25,16 @@ const (
 type RTP struct {
 	address netip.AddrPort
 	ttl     int
-	link    *net.Interface // nil: the system chooses
+	link    string // network interface; "": the system chooses
 	ssrc    uint32
 	seq     uint16
-	stamp   uint32
+	stamp   uint32    // of the next packet
+	last    time.Time // when the last one was sent
 }
 
 // NewRTP returns a sink to an IPv4 address. ttl is how many routers multicast passes; link names a network interface, or is empty.
-func NewRTP(address netip.AddrPort, ttl int, link string) (*RTP, error) {
-	r := &RTP{address: address, ttl: ttl, ssrc: rand.Uint32(), seq: uint16(rand.Uint32()), stamp: rand.Uint32()}
-	if link != "" {
-		found, err := net.InterfaceByName(link)
-		if err != nil {
-			return nil, fmt.Errorf("find network interface %s: %w", link, err)
-		}
-		r.link = found
-	}
-	return r, nil
+func NewRTP(address netip.AddrPort, ttl int, link string) *RTP {
+	return &RTP{address: address, ttl: ttl, link: link, ssrc: rand.Uint32(), seq: uint16(rand.Uint32()), stamp: rand.Uint32()}
 }
 
 // Name is the address.
@@ -55,6 +48,9 @@ func (r *RTP) Play(ctx context.Context, clip Clip) error {
 	}
 	defer func() { _ = conn.Close() }()
 	samples := clip.Resampled(rtpRate).Samples
+	if !r.last.IsZero() { // the clock of the stream goes on while nothing is sent: a receiver would take what follows for late
+		r.stamp += uint32(max(time.Since(r.last)-rtpPacket, 0) / (time.Second / rtpRate))
+	}
 	packet := make([]byte, rtpHeader+rtpSamples)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -70,6 +66,7 @@ func (r *RTP) Play(ctx context.Context, clip Clip) error {
 		if _, err := conn.Write(packet); err != nil {
 			return fmt.Errorf("send to %s: %w", r.Name(), err)
 		}
+		r.last = time.Now()
 		if next = next.Add(rtpPacket); time.Since(next) > rtpLate {
 			next = time.Now()
 		}
@@ -105,14 +102,21 @@ func (r *RTP) dial(ctx context.Context) (net.Conn, error) {
 	if err != nil || !r.address.Addr().IsMulticast() {
 		return conn, err
 	}
-	group := ipv4.NewPacketConn(conn.(*net.UDPConn))
-	err = group.SetMulticastTTL(r.ttl)
-	if err == nil && r.link != nil {
-		err = group.SetMulticastInterface(r.link)
-	}
-	if err != nil {
+	if err := r.route(ipv4.NewPacketConn(conn.(*net.UDPConn))); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
 	return conn, nil
+}
+
+// route sets how multicast leaves. The interface is looked up each time: it may come later than this program.
+func (r *RTP) route(group *ipv4.PacketConn) error {
+	if err := group.SetMulticastTTL(r.ttl); err != nil || r.link == "" {
+		return err
+	}
+	link, err := net.InterfaceByName(r.link)
+	if err != nil {
+		return fmt.Errorf("find network interface %s: %w", r.link, err)
+	}
+	return group.SetMulticastInterface(link)
 }

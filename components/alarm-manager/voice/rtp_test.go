@@ -15,6 +15,7 @@ import (
 // heard is what a paging speaker makes of the packets that it receives until none comes.
 type heard struct {
 	codes []byte
+	stamp uint32 // of the first packet
 }
 
 // listen receives one announcement, and checks each packet's header.
@@ -44,6 +45,9 @@ func listen(t *testing.T, conn net.PacketConn) (h heard) {
 		}
 		if marked := p[1]&0x80 != 0; marked != (len(h.codes) == 0) {
 			t.Errorf("marker bit of packet %d is %v", len(h.codes)/rtpSamples, marked)
+		}
+		if len(h.codes) == 0 {
+			h.stamp = thisStamp
 		}
 		seq, stamp, ssrc = thisSeq, thisStamp, thisSSRC
 		h.codes = append(h.codes, p[rtpHeader:]...)
@@ -88,11 +92,7 @@ func openSpeaker(t *testing.T) (net.PacketConn, *RTP) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	sink, err := NewRTP(conn.LocalAddr().(*net.UDPAddr).AddrPort(), 1, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return conn, sink
+	return conn, NewRTP(conn.LocalAddr().(*net.UDPAddr).AddrPort(), 1, "")
 }
 
 func openGroup(t *testing.T) (net.PacketConn, *RTP) {
@@ -111,15 +111,34 @@ func openGroup(t *testing.T) (net.PacketConn, *RTP) {
 		t.Skipf("no multicast here: %v", err)
 	}
 	port := conn.LocalAddr().(*net.UDPAddr).Port
-	sink, err := NewRTP(netip.AddrPortFrom(netip.AddrFrom4([4]byte(group.To4())), uint16(port)), 1, "lo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return conn, sink
+	return conn, NewRTP(netip.AddrPortFrom(netip.AddrFrom4([4]byte(group.To4())), uint16(port)), 1, "lo")
 }
 
 func TestRTPNeedsItsInterface(t *testing.T) {
-	if _, err := NewRTP(netip.MustParseAddrPort("239.1.1.1:5004"), 1, "no-such-link"); err == nil {
+	sink := NewRTP(netip.MustParseAddrPort("239.1.1.1:5004"), 1, "no-such-link")
+	if err := sink.Play(t.Context(), clipOfSilence()); err == nil {
 		t.Error("an interface that does not exist is taken")
 	}
 }
+
+// The clock of the stream goes on between two announcements (RFC 3550, 5.1): a receiver would take the second one for late.
+func TestRTPClockGoesOn(t *testing.T) {
+	conn, sink := openSpeaker(t)
+	play := func() heard {
+		done := make(chan error, 1)
+		go func() { done <- sink.Play(t.Context(), clipOfSilence()) }()
+		h := listen(t, conn) // ends 300 ms after the last packet
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	first, begun := play(), time.Now()
+	second := play()
+	least, most := uint32(2200), uint32((time.Since(begun)+time.Second)/(time.Second/rtpRate))
+	if gap := second.stamp - first.stamp - uint32(len(first.codes)); gap < least || gap > most {
+		t.Errorf("the clock went on by %d between two announcements, want %d to %d", gap, least, most)
+	}
+}
+
+func clipOfSilence() Clip { return Clip{Rate: rtpRate, Samples: make([]int16, 3*rtpSamples)} }

@@ -2,12 +2,14 @@ package voice
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -28,6 +30,8 @@ type Espeak struct {
 }
 
 const (
+	defaultLanguage = "en"
+
 	espeakTimeout = 5 * time.Second
 	maxWAV        = int64(waveHeader + 2*maxRate*int(MaxClip/time.Second))
 	maxComplaint  = 300
@@ -40,12 +44,8 @@ func (e Espeak) Name() string { return e.Program }
 func (e Espeak) Clip(ctx context.Context, a Announcement) (Clip, error) {
 	ctx, cancel := context.WithTimeout(ctx, espeakTimeout)
 	defer cancel()
-	language := a.Language
-	if language == "" {
-		language = "en"
-	}
-	cmd := exec.CommandContext(ctx, e.Program, "--stdin", "--stdout", "-v", language) //nolint:gosec // the configuration names the program
-	cmd.Stdin, cmd.WaitDelay = strings.NewReader(a.Text), time.Second
+	cmd := program(ctx, e.Program, "--stdin", "--stdout", "-v", cmp.Or(a.Language, defaultLanguage))
+	cmd.Stdin = strings.NewReader(a.Text)
 	var out, complaint limited
 	out.room, complaint.room = int(maxWAV), maxComplaint
 	cmd.Stdout, cmd.Stderr = &out, &complaint
@@ -57,6 +57,15 @@ func (e Espeak) Clip(ctx context.Context, a Announcement) (Clip, error) {
 		return Clip{}, fmt.Errorf("read what %s wrote: %w", e.Program, err)
 	}
 	return clip, nil
+}
+
+// program prepares a program that is killed, with those that it has started, when ctx is done.
+func program(ctx context.Context, name string, arguments ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, arguments...) //nolint:gosec // the configuration names the program
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	return cmd
 }
 
 // limited keeps the first bytes that are written to it, and forgets the others.

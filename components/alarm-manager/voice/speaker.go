@@ -20,6 +20,7 @@ type Announcement struct {
 	Language string        // as espeak-ng and Polly name them, such as en-US; "" = en
 	Class    string        // of alarms, such as machine-fault: there may be a phrase of it
 	Repeat   time.Duration // from the end of one to the beginning of the next, until it is silenced; 0 = it is spoken once
+	Tries    int           // of one that is spoken once, until it is given up; 0 = 3
 }
 
 // Options are what a Speaker needs.
@@ -31,9 +32,9 @@ type Options struct {
 	Quiet func(now time.Time, s event.Severity) bool
 	// Report is told how it went with a source or a sink, by its name; err is nil when it works.
 	Report func(name string, err error)
-	// Spoken is told of each announcement that was heard from at least one sink.
-	Spoken func(a Announcement)
-	// Dropped is told of each announcement that is never spoken: the queue is full, or no source has a sound of it.
+	// Spoken is told of each announcement that was heard from at least one sink, and what is wrong with the others.
+	Spoken func(a Announcement, others error)
+	// Dropped is told of each announcement that is given up: the queue is full, or there is no sound of it.
 	Dropped func(a Announcement, reason error)
 }
 
@@ -42,19 +43,24 @@ const (
 	MaxWaiting = 200
 
 	sourceTimeout = 10 * time.Second
-	sinkSlack     = 5 * time.Second // beyond a clip's length
+	sinkSlack     = 5 * time.Second        // that a sink may take beyond a clip's length
+	hungSlack     = 500 * time.Millisecond // that one may take which took too long the last time
 	retryAfter    = 10 * time.Second
 	maxTries      = 3
 	quietCheck    = 30 * time.Second
 )
 
-// errFull means that announcements of no lower severity fill the queue.
-var errFull = errors.New("too many announcements wait")
+// Why an announcement is given up.
+var (
+	errFull   = errors.New("too many announcements wait")
+	errNoSink = errors.New("nothing that plays it is configured")
+)
 
 // Speaker is the queue of announcements. Its methods may be called by several goroutines; none of them waits for a sound.
 type Speaker struct {
 	o    Options
 	wake chan struct{}
+	hung []bool // sinks that took too long the last time; Run's
 
 	mu      sync.Mutex
 	waiting map[string]*entry
@@ -73,18 +79,25 @@ type entry struct {
 
 // New returns a Speaker that speaks while Run runs.
 func New(o Options) *Speaker {
-	return &Speaker{o: o, wake: make(chan struct{}, 1), waiting: make(map[string]*entry)}
+	return &Speaker{o: o, wake: make(chan struct{}, 1), hung: make([]bool, len(o.Sinks)), waiting: make(map[string]*entry)}
 }
 
 // Say puts an announcement into the queue. One that has the same text, language and severity as before keeps its place and the
 // time of its next repeat.
 func (s *Speaker) Say(a Announcement) {
+	if tooMany := s.add(a); tooMany != nil {
+		s.o.Dropped(tooMany.Announcement, errFull)
+	}
+}
+
+// add does it, and returns what has no place in the queue any more.
+func (s *Speaker) add(a Announcement) (tooMany *entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old := s.waiting[a.Key]; old != nil {
 		if old.Text == a.Text && old.Language == a.Language && old.Severity == a.Severity {
 			old.Announcement = a
-			return
+			return nil
 		}
 		s.remove(old)
 	}
@@ -92,14 +105,14 @@ func (s *Speaker) Say(a Announcement) {
 	e := &entry{Announcement: a, due: time.Now(), seq: s.seq}
 	s.waiting[a.Key] = e
 	if len(s.waiting) > MaxWaiting {
-		last := s.last()
-		s.remove(last)
-		s.o.Dropped(last.Announcement, errFull)
+		tooMany = s.last()
+		s.remove(tooMany)
 	}
 	if s.current != nil && e.Severity.Rank() < s.current.Severity.Rank() && !s.quiet(e) {
 		s.stop()
 	}
 	s.signal()
+	return tooMany
 }
 
 // Silence ends an announcement, at once if it is being spoken. A key that is not known is none's.
@@ -126,19 +139,21 @@ func (s *Speaker) remove(e *entry) {
 	}
 }
 
-// last is the entry that is given up when there are too many: the youngest of the lowest severity. s is locked.
+// last is the entry that is given up when there are too many: of the lowest severity the one that would be spoken last. What is
+// being spoken is none. s is locked.
 func (s *Speaker) last() (last *entry) {
 	for _, e := range s.waiting {
-		if last == nil || before(last, e) {
+		if e != s.current && (last == nil || before(last, e)) {
 			last = e
 		}
 	}
 	return last
 }
 
-// before reports whether a is to be spoken before b.
+// before reports whether a is to be spoken before b: of equals the one that has been due for longer, so that many repeats do not
+// keep a new one from being heard.
 func before(a, b *entry) bool {
-	return cmp.Or(cmp.Compare(a.Severity.Rank(), b.Severity.Rank()), cmp.Compare(a.seq, b.seq)) < 0
+	return cmp.Or(cmp.Compare(a.Severity.Rank(), b.Severity.Rank()), a.due.Compare(b.due), cmp.Compare(a.seq, b.seq)) < 0
 }
 
 func (s *Speaker) signal() {
@@ -194,10 +209,10 @@ func (s *Speaker) next(ctx context.Context) (first *entry, play context.Context,
 
 // speak makes an announcement heard, and decides when it is due again.
 func (s *Speaker) speak(ctx, play context.Context, e *entry) {
-	clip, err := s.clip(play, e.Announcement)
+	clip, problem := s.clip(play, e.Announcement)
 	heard := false
-	if err == nil {
-		heard = s.play(play, clip.Louder(s.o.Gain))
+	if problem == nil {
+		heard, problem = s.play(play, clip.Louder(s.o.Gain))
 	}
 	interrupted := play.Err() != nil
 	s.mu.Lock()
@@ -205,7 +220,7 @@ func (s *Speaker) speak(ctx, play context.Context, e *entry) {
 	s.current = nil
 	known := s.waiting[e.Key] == e
 	tries := e.tries + 1
-	dropped := known && !interrupted && !heard && e.Repeat == 0 && tries >= maxTries
+	dropped := known && !interrupted && !heard && e.Repeat == 0 && tries >= cmp.Or(e.Tries, maxTries)
 	switch {
 	case !known || interrupted: // silenced or replaced; or it is spoken from its start, soon
 	case heard && e.Repeat == 0 || dropped:
@@ -220,16 +235,16 @@ func (s *Speaker) speak(ctx, play context.Context, e *entry) {
 		return
 	}
 	if heard && !interrupted {
-		s.o.Spoken(e.Announcement)
+		s.o.Spoken(e.Announcement, problem)
 	}
 	if dropped {
-		s.o.Dropped(e.Announcement, cmp.Or(err, errors.New("no sink plays it")))
+		s.o.Dropped(e.Announcement, problem)
 	}
 }
 
 // clip asks the sources in their order.
-func (s *Speaker) clip(ctx context.Context, a Announcement) (Clip, error) {
-	ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
+func (s *Speaker) clip(play context.Context, a Announcement) (Clip, error) {
+	ctx, cancel := context.WithTimeout(play, sourceTimeout)
 	defer cancel()
 	err := errors.New("no source of sound is configured")
 	for _, source := range s.o.Sources {
@@ -240,8 +255,8 @@ func (s *Speaker) clip(ctx context.Context, a Announcement) (Clip, error) {
 			return clip, nil
 		case errors.Is(failed, ErrNoClip):
 			err = failed
-		case ctx.Err() != nil:
-			return Clip{}, ctx.Err()
+		case play.Err() != nil: // it is interrupted, which is nobody's failure
+			return Clip{}, play.Err()
 		default:
 			err = fmt.Errorf("%s: %w", source.Name(), failed)
 			s.o.Report(source.Name(), failed)
@@ -250,21 +265,33 @@ func (s *Speaker) clip(ctx context.Context, a Announcement) (Clip, error) {
 	return Clip{}, err
 }
 
-// play has all sinks play at the same time, and reports whether one of them did.
-func (s *Speaker) play(ctx context.Context, clip Clip) (heard bool) {
-	bounded, cancel := context.WithTimeout(ctx, clip.Duration()+sinkSlack)
-	defer cancel()
+// play has all sinks play at the same time. It reports whether one of them did, and what is wrong with the others.
+func (s *Speaker) play(ctx context.Context, clip Clip) (heard bool, problem error) {
 	failures := make([]error, len(s.o.Sinks))
 	var playing sync.WaitGroup
 	for i, sink := range s.o.Sinks {
-		playing.Go(func() { failures[i] = sink.Play(bounded, clip) })
+		playing.Go(func() {
+			slack := sinkSlack
+			if s.hung[i] { // the others do not wait for it each time
+				slack = hungSlack
+			}
+			bounded, cancel := context.WithTimeout(ctx, clip.Duration()+slack)
+			defer cancel()
+			failures[i] = sink.Play(bounded, clip)
+			s.hung[i] = bounded.Err() != nil && (ctx.Err() == nil || s.hung[i])
+		})
 	}
 	playing.Wait()
 	if ctx.Err() != nil {
-		return false
+		return false, ctx.Err()
 	}
+	problem = errNoSink
 	for i, sink := range s.o.Sinks {
 		s.o.Report(sink.Name(), failures[i])
+		if failures[i] != nil {
+			failures[i] = fmt.Errorf("%s: %w", sink.Name(), failures[i])
+		}
+		problem = errors.Join(failures...)
 	}
-	return slices.Contains(failures, nil)
+	return slices.ContainsFunc(failures, func(err error) bool { return err == nil }), problem
 }

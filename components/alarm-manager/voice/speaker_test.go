@@ -3,6 +3,7 @@ package voice_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -85,7 +86,11 @@ func newFloor(t *testing.T, quiet func(time.Time, event.Severity) bool, sinks ..
 	f.Speaker = voice.New(voice.Options{
 		Sources: []voice.Source{words{}}, Sinks: sinks, Gain: 1, Quiet: quiet,
 		Report: func(name string, err error) { f.mu.Lock(); defer f.mu.Unlock(); f.reported[name] = err },
-		Spoken: func(a voice.Announcement) { f.mu.Lock(); defer f.mu.Unlock(); f.spoken = append(f.spoken, a.Key) },
+		Spoken: func(a voice.Announcement, _ error) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.spoken = append(f.spoken, a.Key)
+		},
 		Dropped: func(a voice.Announcement, reason error) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -218,6 +223,44 @@ func TestSinksThatFail(t *testing.T) {
 	})
 }
 
+// The sinks that work wait for one that hangs once, and not each time.
+func TestASinkThatHangsAlways(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		good := &room{name: "good", begun: time.Now()}
+		f := newFloor(t, nil, &room{name: "hanging", hangs: true}, good)
+		for _, key := range []string{"a", "b", "c"} {
+			f.Say(say(key, event.SeverityHigh, 0))
+		}
+		time.Sleep(time.Minute)
+		f.expect(t, "a", "b", "c")
+		if want := []string{"0s 1s", "6s 1s", "7.5s 1s"}; !slices.Equal(good.log, want) {
+			t.Errorf("heard %q, want %q", good.log, want)
+		}
+	})
+}
+
+// However many alarms repeat, a new one of the same severity is heard before any of them is heard again.
+func TestRepeatsDoNotStarveNewAnnouncements(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFloor(t, nil, &room{name: "room", begun: time.Now()})
+		for i := range 20 { // it takes 20 s to say them all
+			f.Say(say(fmt.Sprintf("old %02d", i), event.SeverityHigh, 5*time.Second))
+		}
+		time.Sleep(70*time.Second + time.Millisecond)
+		f.Say(say("new", event.SeverityHigh, 5*time.Second))
+		time.Sleep(25 * time.Second)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		times := make(map[string]int)
+		for _, key := range f.spoken {
+			times[key]++
+		}
+		if times["new"] == 0 || times["old 00"] > times["old 19"]+1 {
+			t.Errorf("spoken were %v", times)
+		}
+	})
+}
+
 // An announcement that cannot be heard is tried again. One that is spoken once is given up, one that repeats is not.
 func TestNothingIsHeard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -228,7 +271,7 @@ func TestNothingIsHeard(t *testing.T) {
 		f.Say(voice.Announcement{Key: "no clip", Text: "unknown"})
 		time.Sleep(5 * time.Minute)
 		f.expect(t)
-		if want := []string{"no clip: no clip of this text", "once: no sink plays it"}; !slices.Equal(slices.Sorted(slices.Values(f.dropped)), want) || f.Waiting() != 1 {
+		if want := []string{"no clip: no clip of this text", "once: broken: no sound card"}; !slices.Equal(slices.Sorted(slices.Values(f.dropped)), want) || f.Waiting() != 1 {
 			t.Errorf("dropped %q, %d wait", f.dropped, f.Waiting())
 		}
 		broken.mu.Lock()

@@ -12,6 +12,7 @@ import (
 	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/shared/event"
 	"edgepdm/shared/spool"
+	"edgepdm/test/need"
 )
 
 func writeFile(t *testing.T, path, text string) {
@@ -176,6 +177,7 @@ func TestReplayKeepsLettersOfANewerVersion(t *testing.T) {
 
 // A replay that fails in the middle goes on where it was, also in the next process: no letter is sent twice.
 func TestReplayGoesOnWhereItFailed(t *testing.T) {
+	need.Long(t)
 	r := newRig(t)
 	var lines strings.Builder
 	var ids []string
@@ -245,6 +247,7 @@ func TestValidateNamesTheField(t *testing.T) {
 // A stream that found the uplink down, and whose only record is then dropped by its age, does not keep it down, nor the
 // component DEGRADED.
 func TestUplinkAfterTheLastRecordIsDropped(t *testing.T) {
+	need.Long(t)
 	r := newRig(t)
 	r.cloud.SetUplink(false)
 	r.configure(map[string]any{"predictionMaxAge": "1m"})

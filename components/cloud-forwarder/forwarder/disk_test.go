@@ -10,6 +10,7 @@ import (
 	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/shared/event"
 	"edgepdm/shared/spool"
+	"edgepdm/test/need"
 )
 
 // F1 and F10: while the disk does not take an alert it is not acknowledged, the state says why, and the forwarder goes on;
@@ -152,6 +153,7 @@ func TestDamagedQueue(t *testing.T) {
 
 // F5: beyond its bound the queue of predictions drops the oldest, counts them, and alerts are not concerned.
 func TestPredictionsAreBounded(t *testing.T) {
+	need.Long(t)
 	r := newRig(t)
 	r.configure(map[string]any{"maxSpoolMB": 16})
 	filler := encode(t, strings.Repeat("x", 60<<10))

@@ -14,35 +14,33 @@ import (
 )
 
 const (
-	dropsName = "drops.json"
+	dropsName   = "drops.json"
+	dropsFormat = 1
 	// dropsKeptEvery is how often drops that go on are put on disk.
 	dropsKeptEvery = 10 * time.Second
 )
 
 // drops are messages that were dropped and are not reported to the cloud yet (promise F5).
 type drops struct {
-	path   string
+	file   durable.State[keptDrops]
 	report event.Dropped
 	kept   uint64    // of them on disk
 	at     time.Time // when they were put there
+	alone  bool      // the file is a newer version's: it is left alone
+}
+
+// keptDrops is the file. The first builds that had it wrote no number.
+type keptDrops struct {
+	Format int `json:"format"`
+	event.Dropped
 }
 
 // openDrops reads what an earlier process left. When it is damaged, only the report is incomplete.
 func openDrops(dir string) (*drops, error) {
-	d := &drops{path: filepath.Join(dir, dropsName)}
-	data, err := os.ReadFile(d.path)
-	if errors.Is(err, os.ErrNotExist) {
-		return d, nil
-	}
-	if err == nil {
-		err = durable.Unmarshal(data, &d.report)
-	}
-	if err != nil {
-		d.report = event.Dropped{}
-		return d, fmt.Errorf("read drops: %w", err)
-	}
-	d.kept = d.report.Sum()
-	return d, nil
+	d := &drops{file: durable.State[keptDrops]{Path: filepath.Join(dir, dropsName), Format: dropsFormat, Bare: true}}
+	kept, damage, err := d.file.Open()
+	d.report, d.kept, d.alone = kept.Dropped, kept.Sum(), errors.Is(err, durable.ErrNewerFormat)
+	return d, errors.Join(damage, err)
 }
 
 // add notes n messages of a stream that were dropped for a reason.
@@ -63,12 +61,11 @@ func (d *drops) keep(now time.Time, atOnce bool) error {
 		return nil
 	}
 	d.at = now
-	data, err := durable.Marshal(d.report)
-	if err == nil {
-		err = durable.WriteFileAtomic(d.path, data, 0o600)
+	if d.alone {
+		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("keep drops: %w", err)
+	if err := d.file.Save(keptDrops{dropsFormat, d.report}); err != nil {
+		return err
 	}
 	d.kept = sum
 	return nil
@@ -77,7 +74,10 @@ func (d *drops) keep(now time.Time, atOnce bool) error {
 // reported forgets the drops: their report is on its way.
 func (d *drops) reported() error {
 	d.report, d.kept = event.Dropped{}, 0
-	if err := os.Remove(d.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if d.alone {
+		return nil
+	}
+	if err := os.Remove(d.file.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("forget drops: %w", err)
 	}
 	return nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,9 +15,11 @@ import (
 	"time"
 
 	"edgepdm/components/cloud-forwarder/forwarder"
+	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/test/cloudtest"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
@@ -26,10 +27,10 @@ import (
 
 const (
 	forwarderName = event.CloudForwarder
-	patience      = time.Minute
-	envURL        = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
-	envToken      = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
-	envRegion     = "AWS_REGION"
+	patience      = coretest.Patience
+	envURL        = cloud.EnvCredentialsURL
+	envToken      = cloud.EnvCredentialsToken
+	envRegion     = cloud.EnvRegion
 )
 
 // rig is a forwarder on the embedded core, with its real recipe, the embedded cloud as AWS, and a client that plays the
@@ -41,14 +42,12 @@ type rig struct {
 	env    component.Environment
 	vars   map[string]string // of the environment, above the core's
 	client *ipc.Client
-	health *ipc.Subscription[ipc.TopicMessage]
+	health *coretest.Health
 	acks   *ledger // ids that were acknowledged
 	iot    *ledger // what IoT Core got
 	log    string  // file
 	stop   func()
-	run    string          // of the health messages
-	ended  map[string]bool // runs that are over
-	ahead  atomic.Int64    // of the forwarder's clock, nanoseconds
+	ahead  atomic.Int64 // of the forwarder's clock, nanoseconds
 
 	mu    sync.Mutex
 	onIoT func(topic string, payload []byte) error // called before IoT Core takes a message
@@ -64,26 +63,20 @@ func newRig(t *testing.T, set ...func(*localcore.Options)) *rig {
 func newRigAlone(t testing.TB, set ...func(*localcore.Options)) *rig {
 	t.Helper()
 	core := coretest.Start(t, set...)
-	r := &rig{t: t, core: core, client: coretest.Client(t, core), acks: newLedger(), iot: newLedger(), stop: func() {}, ended: make(map[string]bool)}
-	r.cloud = startCloud(t, localcloud.Options{Dir: t.TempDir(), Publish: r.published})
-	log := logFile(t)
+	r := &rig{t: t, core: core, client: coretest.Client(t, core), acks: newLedger(), iot: newLedger(), stop: func() {}}
+	r.cloud = cloudtest.Start(t, func(o *localcloud.Options) { o.Publish = r.published })
+	log := coretest.LogFile(t)
 	r.log = log.Name()
 	r.env = coretest.Environment(t, core, forwarderName, "cloud-forwarder", slog.New(slog.NewTextHandler(log, nil)))
-	r.vars = map[string]string{envURL: r.cloud.Endpoints().TokenExchange, envToken: "token", envRegion: r.cloud.Endpoints().Region}
-	below := r.env.Getenv
-	r.env.Getenv = func(name string) string {
-		if value, ok := r.vars[name]; ok {
-			return value
-		}
-		return below(name)
-	}
+	r.vars = cloudtest.Environment(r.cloud)
+	coretest.Setenv(&r.env, r.vars)
 	ends := r.cloud.Endpoints()
 	r.configure(map[string]any{
 		"healthInterval": "100ms", "retryMax": "100ms", "groupCommit": "20ms", "sample": "0s", "alertTopicArn": ends.TopicARN,
 		"endpoints": map[string]any{"iotData": ends.IoTData, "sns": ends.SNS, "caFile": ends.CAFile},
 	})
-	r.health = r.subscribe(event.HealthTopic(forwarderName))
-	for _, topic := range []string{event.TopicAckAlert, event.TopicAckModel, event.TopicAckPrediction} {
+	r.health = coretest.HealthOf(t, r.client, forwarderName)
+	for _, topic := range []string{event.TopicAckAlert, event.TopicAckLabel, event.TopicAckModel, event.TopicAckPrediction} {
 		sub := r.subscribe(topic)
 		go func() {
 			for m := range sub.Events() {
@@ -94,41 +87,6 @@ func newRigAlone(t testing.TB, set ...func(*localcore.Options)) *rig {
 		}()
 	}
 	return r
-}
-
-func startCloud(t testing.TB, opts localcloud.Options) *localcloud.Cloud {
-	t.Helper()
-	cloud, err := localcloud.New(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cloud.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := cloud.Close(ctx); err != nil {
-			t.Errorf("close cloud: %v", err)
-		}
-	})
-	return cloud
-}
-
-// logFile is where the forwarder's log goes; a test that fails prints it.
-func logFile(t testing.TB) *os.File {
-	t.Helper()
-	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if text, err := os.ReadFile(f.Name()); err == nil && t.Failed() {
-			t.Logf("log of the forwarder:\n%s", text[max(0, len(text)-8000):])
-		}
-		_ = f.Close()
-	})
-	return f
 }
 
 // published is IoT Core's: it hears of a message before that is acknowledged.
@@ -158,11 +116,7 @@ func (r *rig) configure(merge map[string]any) {
 
 func (r *rig) subscribe(filter string) *ipc.Subscription[ipc.TopicMessage] {
 	r.t.Helper()
-	sub, err := r.client.Subscribe(r.t.Context(), filter, "")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return sub
+	return coretest.Subscribe(r.t, r.client, filter)
 }
 
 // start runs the forwarder until stop or the end of the test, and returns once it is at work.
@@ -174,51 +128,14 @@ func (r *rig) start() {
 
 // begin starts the forwarder and does not wait.
 func (r *rig) begin() {
-	ctx, cancel := context.WithCancel(r.t.Context())
-	done := make(chan error, 1)
 	f := &forwarder.Forwarder{Core: "core-1", Getenv: r.env.Getenv, Now: func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }}
-	go func() {
-		done <- component.Run(ctx, component.Spec[forwarder.Config]{Name: forwarderName, Default: forwarder.Default, Run: f.Run}, r.env)
-	}()
-	var once sync.Once
-	r.stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := <-done; err != nil {
-				r.t.Errorf("the forwarder ended with %v", err)
-			}
-			r.ended[r.run] = true
-		})
-	}
-	r.t.Cleanup(r.stop)
+	r.stop = coretest.Run(r.t, r.env, component.Spec[forwarder.Config]{Name: forwarderName, Default: forwarder.Default, Run: f.Run}, r.health)
 }
 
 // await reads health messages until one is as wanted.
 func (r *rig) await(what string, wanted func(event.Health) bool) event.Health {
 	r.t.Helper()
-	timeout := time.After(patience)
-	var last event.Health
-	for {
-		select {
-		case m, open := <-r.health.Events():
-			if !open {
-				r.t.Fatalf("no more health messages, none with %s", what)
-			}
-			h, err := event.DecodeHealth(m.Payload)
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			if r.ended[h.Run] { // sent before, received now
-				continue
-			}
-			r.run = h.Run
-			if last = h; wanted(h) {
-				return h
-			}
-		case <-timeout:
-			r.t.Fatalf("no health message with %s; the last is %+v", what, last)
-		}
-	}
+	return r.health.Await(what, wanted)
 }
 
 func (r *rig) awaitState(state event.State, detail string) event.Health {

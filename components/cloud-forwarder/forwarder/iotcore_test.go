@@ -3,8 +3,6 @@ package forwarder_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,40 +11,10 @@ import (
 	"edgepdm/test/localcore"
 )
 
-// subscribeToIoTCore makes r.iot hear what the nucleus publishes to IoT Core: a component with the grant for it.
+// subscribeToIoTCore makes r.iot hear what the nucleus publishes to IoT Core.
 func (r *rig) subscribeToIoTCore() {
 	r.t.Helper()
-	file := filepath.Join(r.t.TempDir(), "recipe.yaml")
-	if err := os.WriteFile(file, []byte(`
-RecipeFormatVersion: "2020-01-25"
-ComponentName: com.edgepdm.Cloud
-ComponentVersion: 0.0.1
-ComponentConfiguration:
-  DefaultConfiguration:
-    accessControl:
-      aws.greengrass.ipc.mqttproxy:
-        all: {operations: ["*"], resources: ["*"]}
-Manifests:
-  - Platform: {os: linux}
-    Lifecycle: {run: {Script: exit 0}}
-    Artifacts: []
-`), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-	env, err := r.core.AddExternal("com.edgepdm.Cloud", file)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	options, err := ipc.FromEnvironment(func(name string) string { return env[name] })
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	client, err := ipc.Dial(r.t.Context(), options)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() { _ = client.Close() })
-	sub, err := client.SubscribeToIoTCore(r.t.Context(), ipc.SubscribeToIoTCoreRequest{TopicName: "edgepdm/#", QoS: ipc.AtLeastOnce})
+	sub, err := r.client.SubscribeToIoTCore(r.t.Context(), ipc.SubscribeToIoTCoreRequest{TopicName: "edgepdm/#", QoS: ipc.AtLeastOnce})
 	if err != nil {
 		r.t.Fatal(err)
 	}

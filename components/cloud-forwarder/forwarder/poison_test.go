@@ -16,6 +16,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/request"
 	"edgepdm/shared/spool"
+	"edgepdm/test/need"
 )
 
 type deadLetter struct {
@@ -145,6 +146,7 @@ func TestMarkDoesNotMakePoison(t *testing.T) {
 
 // F7: dead letters are sent again on request, and one that still cannot be is a dead letter again.
 func TestDeadLettersAreSentAgain(t *testing.T) {
+	need.Long(t)
 	r := newRig(t)
 	r.configure(map[string]any{"predictionSink": "iotcore-ipc"})
 	r.start()
@@ -208,6 +210,7 @@ func (r *rig) ask(command string) (string, error) {
 // More dead letters than there is room for are dropped, counted and told, until somebody takes the rest; they push out no dead
 // alert, and they do not fill the log.
 func TestDroppedDeadLettersAreTold(t *testing.T) {
+	need.Long(t)
 	r := newRig(t)
 	const letters = 200
 	large := json.RawMessage(`{"text":"` + strings.Repeat("x", 128<<10) + `"}`)

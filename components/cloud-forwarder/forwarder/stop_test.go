@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -20,8 +19,8 @@ import (
 	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
-	"edgepdm/shared/ipc"
 	"edgepdm/shared/spool"
+	"edgepdm/test/coretest"
 )
 
 // backlog puts n predictions on disk while the forwarder is not running, and returns their ids.
@@ -160,23 +159,16 @@ func (r *rig) spawn() (kill func()) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	child := exec.Command(program)
-	child.Stderr = os.Stderr
-	child.Env = append(os.Environ(), childWorkDir+"="+r.env.WorkDir)
-	for _, name := range []string{ipc.EnvSocket, ipc.EnvAuthToken, envURL, envToken, envRegion} {
-		child.Env = append(child.Env, name+"="+r.env.Getenv(name))
+	more := append(os.Environ(), childWorkDir+"="+r.env.WorkDir)
+	for name, value := range r.vars {
+		more = append(more, name+"="+value)
 	}
-	if err := child.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	var once sync.Once
-	kill = func() {
-		once.Do(func() {
-			_ = child.Process.Kill()
-			_ = child.Wait() // it was killed
-			r.ended[r.run] = true
-		})
-	}
+	child := coretest.StartProgram(r.t, r.env, more, program)
+	kill = sync.OnceFunc(func() {
+		_ = child.Process.Kill()
+		_ = child.Wait() // it was killed
+		r.health.Ended()
+	})
 	r.t.Cleanup(kill)
 	r.await("OK", func(h event.Health) bool { return h.State == event.StateOK })
 	return kill

@@ -10,6 +10,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/request"
 	"edgepdm/test/coretest"
+	"edgepdm/test/need"
 )
 
 // ask gives the engine a command on the device, once it can be asked.
@@ -44,10 +45,8 @@ func (r *rig) status(want ...string) {
 // The answer to a roll-back is the engine's: to what it went back, or why not. The status tells the last outcome, also
 // after a restart.
 func TestRollbackIsAnswered(t *testing.T) {
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	shipped := r.await("a model", ok).Model.Version
+	need.Long(t)
+	r, p, shipped := atWork(t)
 	r.status("active model: simulated-compressor "+shipped+", shipped", "model before: none", "last outcome: none")
 	refused := func(why string) {
 		t.Helper()
@@ -83,6 +82,7 @@ func TestRollbackIsAnswered(t *testing.T) {
 
 // With a model of the configuration there is nothing to go back to; without publicKeys commands are answered all the same.
 func TestCommandsWithoutAStore(t *testing.T) {
+	need.Long(t)
 	r := newRig(t)
 	path, err := filepath.Abs(shippedModel)
 	if err != nil {

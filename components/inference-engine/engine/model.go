@@ -47,7 +47,7 @@ func loadModel(path string, config Config) (*activeModel, error) {
 		return nil, fmt.Errorf("parse %s: %w", path, err)
 	}
 	sum := sha256.Sum256(data)
-	ref := event.ModelRef{Version: model.Attributes[envelope.AttrVersion], SHA256: hex.EncodeToString(sum[:])}
+	ref := event.ModelRef{Version: event.Cut(model.Attributes[envelope.AttrVersion], event.MaxModel), SHA256: hex.EncodeToString(sum[:])}
 	if ref.Version == "" {
 		ref.Version = ref.SHA256[:shortHash]
 	}

@@ -60,8 +60,8 @@ func (s *scorer) score(ctx context.Context, row event.Row, arrived time.Time) {
 		s.reject(t, invalid)
 		return
 	}
-	p, err := s.probability(ctx, values)
-	if s.adopt() { // sent back: the model before scores the row, and may have its sensors in another order
+	p, sentBack, err := s.probability(ctx, values)
+	if sentBack && s.adopt() { // the model before scores the row, and may have its sensors in another order
 		if values, invalid = s.values(t, arrived); invalid != nil {
 			s.reject(t, invalid)
 			return
@@ -76,18 +76,21 @@ func (s *scorer) score(ctx context.Context, row event.Row, arrived time.Time) {
 }
 
 // probability scores a row. A new model that fails at it, or is too slow, is sent back.
-func (s *scorer) probability(ctx context.Context, values []float32) (float64, error) {
+func (s *scorer) probability(ctx context.Context, values []float32) (p float64, sentBack bool, err error) {
 	if s.probation.until.IsZero() {
-		return s.model.probability(values)
+		p, err = s.model.probability(values)
+		return p, false, err
 	}
 	begin := s.now()
-	p, err := s.model.probability(values)
+	p, err = s.model.probability(values)
 	now := s.now()
-	if reason := s.probation.row(err, now.Sub(begin), now); reason != "" {
-		s.probation = probation{} // one judgement is enough, whatever comes of it
-		s.models.sendBack(ctx, s.model, reason)
+	reason := s.probation.row(err, now.Sub(begin), now)
+	if reason == "" {
+		return p, false, err
 	}
-	return p, err
+	s.probation = probation{} // one judgement is enough, whatever comes of it
+	s.models.sendBack(ctx, s.model, reason)
+	return p, true, err
 }
 
 // values returns the row in the model's order.

@@ -12,6 +12,8 @@ import (
 	"edgepdm/shared/shadow"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
+	"edgepdm/test/need"
 )
 
 // Each thing's latest prediction is the reported state of its shadow, with the grant that the README shows.
@@ -19,9 +21,7 @@ func TestPredictionsGoToShadows(t *testing.T) {
 	r := newRig(t, func(o *localcore.Options) { o.ShadowManager = true })
 	coretest.Configure(t, r.core, engineName, coretest.ShownMerge(t, "inference-engine"))
 	updates, err := r.client.Subscribe(t.Context(), "$aws/things/press-1/shadow/name/prediction/update/accepted", "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	r.start(shippedModel)
 	r.await("a model", ok)
 	_, rows, _ := golden(t)
@@ -39,9 +39,7 @@ func TestPredictionsGoToShadows(t *testing.T) {
 					Reported map[string]any `json:"reported"`
 				} `json:"state"`
 			}
-			if err := json.Unmarshal(m.Payload, &doc); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, json.Unmarshal(m.Payload, &doc))
 			got = doc.State.Reported
 		case <-timeout:
 			t.Fatalf("the last state is %v, want %s", got, last.ID)
@@ -67,6 +65,7 @@ func TestPredictionsGoToShadows(t *testing.T) {
 
 // Where there are no shadows the state says so, as long as there is no worse; predictions are published all the same.
 func TestWithoutShadowsPredictionsArePublished(t *testing.T) {
+	need.Long(t)
 	r := newRig(t, func(o *localcore.Options) { o.Mode = localcore.Lite })
 	coretest.Configure(t, r.core, engineName, map[string]any{"predictionShadow": "prediction", "model": "/no/such/file"})
 	r.start(shippedModel)

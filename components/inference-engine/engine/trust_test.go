@@ -8,10 +8,12 @@ import (
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelevents"
+	"edgepdm/test/need"
 )
 
 // An active model whose key is trusted no more is told, and bounds no version that a trusted key signs.
 func TestALostKeyIsTold(t *testing.T) {
+	need.Long(t)
 	r := newRig(t)
 	lost := newPublisher(r)
 	r.start(shippedModel)

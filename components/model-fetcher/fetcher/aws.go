@@ -1,6 +1,7 @@
 package fetcher
 
 import (
+	"edgepdm/components/model-fetcher/download"
 	"edgepdm/shared/cloud"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -15,13 +16,5 @@ func (l *looker) newStore() (*s3.Client, *cloud.Access, error) {
 		return nil, nil, err
 	}
 	access.Config.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired // the manifest's hash vouches for every byte
-	return s3.NewFromConfig(access.Config, func(o *s3.Options) { UseEndpoint(o, l.config.Endpoints.S3) }), access, nil
-}
-
-// UseEndpoint sends requests to another service than AWS, which need not know buckets by host name.
-func UseEndpoint(o *s3.Options, endpoint string) {
-	if endpoint != "" {
-		o.BaseEndpoint = aws.String(endpoint)
-		o.UsePathStyle = true
-	}
+	return s3.NewFromConfig(access.Config, func(o *s3.Options) { download.UseEndpoint(o, l.config.Endpoints.S3) }), access, nil
 }

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/components/model-fetcher/record"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
+	"edgepdm/test/must"
 )
 
 // A model that was refused as expired, by a clock that was ahead, is delivered once the clock is right.
@@ -44,17 +46,15 @@ func TestARecordThatCannotBeWritten(t *testing.T) {
 	r := newRig(t)
 	r.start()
 	r.state(event.StateOK, "no model is published")
-	blocker := filepath.Join(r.env.WorkDir, fetcher.RecordFile)
-	if err := os.MkdirAll(filepath.Join(blocker, "full"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	blocker := filepath.Join(r.env.WorkDir, record.File)
+	must.OK(t, os.MkdirAll(filepath.Join(blocker, "full"), 0o700))
 	archive := noise(t, 1, 1000)
 	envelope := r.publish(manifest("1.0.0", archive), archive, r.key)
 	r.command(fetchNow)
 	r.delivered()
 	r.take(envelope, archive)
 	failed := func(h event.Health) bool {
-		return h.State == event.StateDegraded && strings.Contains(h.Detail, fetcher.RecordFile)
+		return h.State == event.StateDegraded && strings.Contains(h.Detail, record.File)
 	}
 	before := r.await("a failure", failed).Counters[fetcher.CounterLooks]
 	r.await("further tries", func(h event.Health) bool {
@@ -63,11 +63,9 @@ func TestARecordThatCannotBeWritten(t *testing.T) {
 		}
 		return failed(h) && h.Counters[fetcher.CounterLooks] > before+2
 	})
-	if err := os.RemoveAll(blocker); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.RemoveAll(blocker))
 	r.state(event.StateOK, "")
-	if got := r.record(); got.Outcome != fetcher.OutcomeDelivered {
+	if got := r.record(); got.Outcome != record.OutcomeDelivered {
 		t.Errorf("on disk is %+v", got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"edgepdm/components/model-fetcher/record"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/request"
@@ -192,7 +193,7 @@ func (r *run) found(err error) (string, error) {
 		model = "one without a valid manifest"
 	}
 	text := fmt.Sprintf("the published model is %s: %s at %s", model, last.Event, last.TS.Local().Format(time.DateTime))
-	if r.looker.record.Outcome == OutcomeRefused {
+	if r.looker.record.Outcome == record.OutcomeRefused {
 		return "", fmt.Errorf("%s: %s", text, last.Detail)
 	}
 	return text, nil

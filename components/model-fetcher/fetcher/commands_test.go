@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
 	asking "edgepdm/shared/request"
+	"edgepdm/test/need"
 )
 
 // look makes the fetcher look, by a command on the device, and checks what it says; why is part of the error, "" for none.
@@ -42,6 +43,7 @@ func (r *rig) ask(command string, again bool) (string, error) {
 
 // A command on the device is answered with what the look found.
 func TestALookOfTheDevice(t *testing.T) {
+	need.Long(t)
 	r := newRig(t)
 	r.configure(map[string]any{"timeout": "100ms"})
 	r.start()

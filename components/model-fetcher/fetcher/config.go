@@ -7,11 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path"
-	"regexp"
-	"strings"
 	"time"
 
+	"edgepdm/components/model-fetcher/download"
 	"edgepdm/shared/cloud"
 	"edgepdm/shared/modelstore/envelope"
 )
@@ -44,23 +42,14 @@ func Default() Config {
 	}
 }
 
-// Bucket names and key prefixes that need no escape in a URL.
-var (
-	bucketPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	prefixPattern = regexp.MustCompile(`^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$`)
-)
-
-// maxPrefix leaves room for the rest of the key.
-const maxPrefix = 900
-
 // Validate names the field that is wrong.
 func (c Config) Validate() error {
 	if c.Bucket != "" {
-		if err := CheckBucket(c.Bucket); err != nil {
+		if err := download.CheckBucket(c.Bucket); err != nil {
 			return fmt.Errorf("bucket: %w", err)
 		}
 	}
-	if err := CheckPrefix(c.Prefix); err != nil {
+	if err := download.CheckPrefix(c.Prefix); err != nil {
 		return fmt.Errorf("prefix: %w", err)
 	}
 	if _, err := c.keys(); err != nil {
@@ -108,20 +97,4 @@ func (c Config) policy(inbox string) string {
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])
-}
-
-// CheckBucket says whether s can name an S3 bucket.
-func CheckBucket(s string) error {
-	if !bucketPattern.MatchString(s) {
-		return fmt.Errorf("%q is not the name of an S3 bucket", s)
-	}
-	return nil
-}
-
-// CheckPrefix says whether s can stand before the keys of a model.
-func CheckPrefix(s string) error {
-	if !prefixPattern.MatchString(s) || len(s) > maxPrefix || path.Clean(s) != s || strings.HasPrefix(s, "..") || s == "." {
-		return fmt.Errorf("%q is not one or more names of a-z A-Z 0-9 . _ - with / between them", s)
-	}
-	return nil
 }

@@ -16,7 +16,7 @@ import (
 
 // deliver downloads a model into the inbox, or resumes that.
 func (l *looker) deliver(ctx context.Context, o offer, again bool) error {
-	if err := l.sweep(o.id); err != nil {
+	if err := l.sweep(o.ID); err != nil {
 		return err
 	}
 	err := l.fill(ctx, &o)
@@ -29,7 +29,7 @@ func (l *looker) deliver(ctx context.Context, o offer, again bool) error {
 	}
 	if isDiskFull(err) {
 		l.rt.Counter(CounterDiskFull).Add(1)
-		return errors.Join(err, l.inbox.Remove(o.id))
+		return errors.Join(err, l.inbox.Remove(o.ID))
 	}
 	if refused := (*refusal)(nil); err == nil || errors.As(err, &refused) {
 		return l.settle(o, err)
@@ -39,17 +39,17 @@ func (l *looker) deliver(ctx context.Context, o offer, again bool) error {
 
 // fill fills a delivery and commits it. What is there of it already is not downloaded once more.
 func (l *looker) fill(ctx context.Context, o *offer) error {
-	delivery, err := l.inbox.Begin(o.id)
+	delivery, err := l.inbox.Begin(o.ID)
 	if err != nil {
 		return err
 	}
-	if l.seen != o.id {
-		l.seen = o.id
-		l.rt.Log.Info("a model is available", "name", o.event.Name, "version", o.event.Version, "detail", o.event.Detail)
-		l.tellNews(event.NewModelEvent(event.ModelAvailable, o.event, l.Now()))
-		l.tellNews(event.NewModelEvent(event.ModelDownloading, o.event, l.Now()))
+	if l.seen != o.ID {
+		l.seen = o.ID
+		l.rt.Log.Info("a model is available", "name", o.Event.Name, "version", o.Event.Version, "detail", o.Event.Detail)
+		l.tellNews(event.NewModelEvent(event.ModelAvailable, o.Event, l.Now()))
+		l.tellNews(event.NewModelEvent(event.ModelDownloading, o.Event, l.Now()))
 	}
-	if !o.unsigned {
+	if !o.Unsigned {
 		if err := durable.WriteFileAtomic(delivery.Path(envelope.EnvelopeFile), o.envelope, 0o600); err != nil {
 			return fmt.Errorf("put manifest into inbox: %w", err)
 		}
@@ -58,9 +58,9 @@ func (l *looker) fill(ctx context.Context, o *offer) error {
 	if err != nil {
 		return err
 	}
-	o.event.SHA256 = got.SHA256
-	if o.unsigned {
-		o.etag = got.ETag // it may have changed since it was found
+	o.Event.SHA256 = got.SHA256
+	if o.Unsigned {
+		o.ETag = got.ETag // it may have changed since it was found
 	}
 	return delivery.Commit()
 }
@@ -73,16 +73,16 @@ func (l *looker) settle(o offer, err error) error {
 	case errors.As(err, &refused):
 		l.rt.Counter(CounterRefused).Add(1)
 		l.rt.Counter(CounterRefused + "." + string(refused.reason)).Add(1)
-		l.rt.Log.Error("the published model is refused", "name", o.event.Name, "version", o.event.Version, "error", err)
-		o.event.Detail = err.Error()
-		l.record.settle(l.policy, o, refused, event.NewModelEvent(event.ModelRefused, o.event, l.Now()))
+		l.rt.Log.Error("the published model is refused", "name", o.Event.Name, "version", o.Event.Version, "error", err)
+		o.Event.Detail = err.Error()
+		l.record.Settle(l.policy, o.Offer, refused.reason, event.NewModelEvent(event.ModelRefused, o.Event, l.Now()))
 	case err != nil:
 		return err
 	default:
 		l.rt.Counter(CounterDelivered).Add(1)
-		l.rt.Log.Info("a model is delivered", "name", o.event.Name, "version", o.event.Version, "sha256", o.event.SHA256, "delivery", o.id)
-		l.record.settle(l.policy, o, nil, event.NewModelEvent(event.ModelDelivered, o.event, l.Now()))
-		l.record.deliver(o, l.inboxDir)
+		l.rt.Log.Info("a model is delivered", "name", o.Event.Name, "version", o.Event.Version, "sha256", o.Event.SHA256, "delivery", o.ID)
+		l.record.Settle(l.policy, o.Offer, "", event.NewModelEvent(event.ModelDelivered, o.Event, l.Now()))
+		l.record.Deliver(o.Offer, l.inboxDir)
 	}
 	l.seen, l.unsaved, l.wrong = "", true, 0
 	saveErr := l.save() // before it is announced: a decision that is announced stands
@@ -92,8 +92,8 @@ func (l *looker) settle(o offer, err error) error {
 
 // resettle writes down that what is published was delivered before.
 func (l *looker) resettle(o offer) error {
-	l.record.settle(l.policy, o, nil, event.NewModelEvent(event.ModelDelivered, o.event, l.Now()))
-	l.record.deliver(o, l.inboxDir)
+	l.record.Settle(l.policy, o.Offer, "", event.NewModelEvent(event.ModelDelivered, o.Event, l.Now()))
+	l.record.Deliver(o.Offer, l.inboxDir)
 	l.unsaved, l.wrong = true, 0
 	return l.save()
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"edgepdm/components/model-fetcher/download"
+	"edgepdm/components/model-fetcher/record"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
@@ -273,9 +274,9 @@ func (r *run) tell(err error) {
 	if r.looker.record != nil {
 		damaged = r.looker.record.Damage.Told(r.Now())
 	}
-	r.rt.Conditions().Set(event.CodeStateOnDisk, RecordFile, damaged)
+	r.rt.Conditions().Set(event.CodeStateOnDisk, record.File, damaged)
 	if r.looker.record != nil && r.config.Bucket != "" && !r.config.AllowDowngrade {
-		frozen = r.looker.record.frozen(r.Now())
+		frozen = r.looker.record.Frozen(r.Now())
 	}
 	r.rt.Conditions().Set(event.CodeModelStore, placeManifest, frozen)
 	if err != nil {
@@ -289,7 +290,7 @@ func (r *run) tell(err error) {
 	switch last := r.looker.record.Last; {
 	case r.config.Bucket == "":
 		r.rt.SetState(event.StateNotConfigured, "bucket: not configured: no model is fetched")
-	case r.looker.record.Outcome == OutcomeRefused && last != nil:
+	case r.looker.record.Outcome == record.OutcomeRefused && last != nil:
 		refused = errors.New("the published model is refused: " + last.Detail)
 		r.rt.SetState(event.StateOK, "")
 	default:

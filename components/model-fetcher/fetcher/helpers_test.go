@@ -2,40 +2,42 @@ package fetcher_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/components/model-fetcher/record"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/wait"
+	"edgepdm/test/cloudtest"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 const (
-	patience = time.Minute
+	patience = coretest.Patience
 	prefix   = "models/compressor"
 	mega     = 1 << 20
 )
@@ -54,22 +56,20 @@ type rig struct {
 	vars   map[string]string // of the environment, above the core's
 	client *ipc.Client
 	events *ipc.Subscription[ipc.TopicMessage]
-	health *ipc.Subscription[ipc.TopicMessage]
+	health *coretest.Health
 	make   func() *fetcher.Fetcher // the next process's
 
-	stop  func()
-	run   string          // of the health messages
-	ended map[string]bool // runs that are over
+	stop func()
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	t.Parallel()
-	cloud := startCloud(t)
+	cloud := cloudtest.Start(t)
 	r := newRigOn(t, cloud.InternalEndpoints().S3, cloud.Endpoints().Bucket, cloud.Credentials())
 	r.cloud = cloud
 	r.line.to(cloud.Endpoints().S3)
-	r.vars["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = cloud.Endpoints().TokenExchange
+	maps.Copy(r.vars, cloudtest.Environment(cloud))
 	return r
 }
 
@@ -77,7 +77,7 @@ func newRig(t *testing.T) *rig {
 func newRigOn(t *testing.T, endpoint, bucket string, publisher aws.Credentials) *rig {
 	t.Helper()
 	core := coretest.Start(t)
-	r := &rig{t: t, core: core, line: newLine(t, endpoint), bucket: bucket, client: coretest.Client(t, core), stop: func() {}, ended: make(map[string]bool)}
+	r := &rig{t: t, core: core, line: newLine(t, endpoint), bucket: bucket, client: coretest.Client(t, core), stop: func() {}}
 	r.s3 = s3.New(s3.Options{
 		Region: "us-east-1", BaseEndpoint: &endpoint, UsePathStyle: true,
 		Credentials: credentials.StaticCredentialsProvider{Value: publisher},
@@ -86,16 +86,10 @@ func newRigOn(t *testing.T, endpoint, bucket string, publisher aws.Credentials) 
 	if r.key, err = envelope.GenerateKey(nil); err != nil {
 		t.Fatal(err)
 	}
-	log := logFile(t)
+	log := coretest.LogFile(t)
 	r.env = coretest.Environment(t, core, event.ModelFetcher, "model-fetcher", slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	r.vars = map[string]string{"AWS_CONTAINER_AUTHORIZATION_TOKEN": "token", "AWS_REGION": "us-east-1"}
-	below := r.env.Getenv
-	r.env.Getenv = func(name string) string {
-		if value, ok := r.vars[name]; ok {
-			return value
-		}
-		return below(name)
-	}
+	coretest.Setenv(&r.env, r.vars)
 	r.make = func() *fetcher.Fetcher {
 		return &fetcher.Fetcher{
 			Getenv: r.env.Getenv, Now: time.Now, Retry: wait.Backoff{Min: 5 * time.Millisecond, Max: 50 * time.Millisecond},
@@ -105,43 +99,8 @@ func newRigOn(t *testing.T, endpoint, bucket string, publisher aws.Credentials) 
 		"healthInterval": "100ms", "poll": "1h", "bucket": bucket, "publicKeys": []any{publicText(r.key)}, "timeout": "10s",
 		"endpoints": map[string]any{"s3": r.line.url()},
 	})
-	r.events, r.health = r.subscribe(event.FilterModel), r.subscribe(event.HealthTopic(event.ModelFetcher))
+	r.events, r.health = r.subscribe(event.FilterModel), coretest.HealthOf(t, r.client, event.ModelFetcher)
 	return r
-}
-
-func startCloud(t *testing.T) *localcloud.Cloud {
-	t.Helper()
-	cloud, err := localcloud.New(localcloud.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cloud.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := cloud.Close(ctx); err != nil {
-			t.Errorf("close cloud: %v", err)
-		}
-	})
-	return cloud
-}
-
-// logFile is where the fetcher's log goes; a test that fails prints it.
-func logFile(t *testing.T) *os.File {
-	t.Helper()
-	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if text, err := os.ReadFile(f.Name()); err == nil && t.Failed() {
-			t.Logf("log of the fetcher:\n%s", text[max(0, len(text)-8000):])
-		}
-		_ = f.Close()
-	})
-	return f
 }
 
 func (r *rig) configure(merge map[string]any) {
@@ -151,56 +110,19 @@ func (r *rig) configure(merge map[string]any) {
 
 func (r *rig) subscribe(filter string) *ipc.Subscription[ipc.TopicMessage] {
 	r.t.Helper()
-	sub, err := r.client.Subscribe(r.t.Context(), filter, "")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return sub
+	return coretest.Subscribe(r.t, r.client, filter)
 }
 
 // start runs the fetcher until stop or the end of the test.
 func (r *rig) start() {
-	ctx, cancel := context.WithCancel(r.t.Context())
-	done := make(chan error, 1)
-	f, env := r.make(), r.env
-	go func() {
-		done <- component.Run(ctx, component.Spec[fetcher.Config]{Name: event.ModelFetcher, Default: fetcher.Default, Run: f.Run}, env)
-	}()
-	var once sync.Once
-	r.stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := <-done; err != nil {
-				r.t.Errorf("the fetcher ended with %v", err)
-			}
-			r.ended[r.run] = true
-		})
-	}
-	r.t.Cleanup(r.stop)
+	spec := component.Spec[fetcher.Config]{Name: event.ModelFetcher, Default: fetcher.Default, Run: r.make().Run}
+	r.stop = coretest.Run(r.t, r.env, spec, r.health)
 }
 
 // await reads health messages until one is as wanted.
 func (r *rig) await(what string, wanted func(event.Health) bool) event.Health {
 	r.t.Helper()
-	timeout := time.After(patience)
-	var last event.Health
-	for {
-		select {
-		case m := <-r.health.Events():
-			h, err := event.DecodeHealth(m.Payload)
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			if r.ended[h.Run] {
-				continue
-			}
-			if last, r.run = h, h.Run; wanted(h) {
-				return h
-			}
-		case <-timeout:
-			r.t.Fatalf("waited for %s; last health %+v", what, last)
-		}
-	}
+	return r.health.Await(what, wanted)
 }
 
 // state waits for a state whose detail has a text, and in which no download goes on.
@@ -217,12 +139,8 @@ func (r *rig) next(step event.ModelStep) event.ModelEvent {
 	select {
 	case m := <-r.events.Events():
 		e, err := event.DecodeModelEvent(m.Payload)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		if err := r.client.Publish(r.t.Context(), event.TopicAckModel, []byte(jsonOf(r.t, event.Ack{V: event.Version, IDs: []string{e.ID}}))); err != nil {
-			r.t.Fatal(err)
-		}
+		must.OK(r.t, err)
+		must.OK(r.t, r.client.Publish(r.t.Context(), event.TopicAckModel, must.JSON(r.t, event.Ack{V: event.Version, IDs: []string{e.ID}})))
 		if e.Replayed {
 			return r.next(step)
 		}
@@ -262,9 +180,7 @@ func (r *rig) quiet(command string) {
 
 func (r *rig) command(text string) {
 	r.t.Helper()
-	if err := r.client.Publish(r.t.Context(), event.TopicModelFetch, []byte(text)); err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, r.client.Publish(r.t.Context(), event.TopicModelFetch, []byte(text)))
 }
 
 const fetchNow = `{"v":1,"by":"test"}`
@@ -286,9 +202,7 @@ func manifest(version string, archive []byte) envelope.Manifest {
 func (r *rig) publish(m envelope.Manifest, archive []byte, key ed25519.PrivateKey) (sealed []byte) {
 	r.t.Helper()
 	sealed, err := envelope.Sign(m, key)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, err)
 	r.put(m.Version+"/"+inbox.ArchiveFile, archive)
 	r.put(envelope.EnvelopeFile, sealed)
 	return sealed
@@ -302,9 +216,7 @@ func (r *rig) put(name string, content []byte) {
 		Bucket: &r.bucket, Key: aws.String(path.Join(prefix, name)), Body: bytes.NewReader(content),
 		ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum[:])),
 	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, err)
 }
 
 func (r *rig) delete(name string) {
@@ -334,9 +246,7 @@ func (r *rig) take(sealed, archive []byte) {
 		r.t.Errorf("the envelope has %d bytes, want %d; %v", len(got), len(sealed), err)
 	}
 	r.empty(r.inbox().Incoming())
-	if err := r.inbox().Remove(ready[0].ID); err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, r.inbox().Remove(ready[0].ID))
 }
 
 // untouched makes sure that nothing is in the inbox, nor half of it.
@@ -356,13 +266,11 @@ func (r *rig) empty(ids []string, err error) {
 }
 
 // record reads the fetcher's record.
-func (r *rig) record() fetcher.Record {
+func (r *rig) record() record.Record {
 	r.t.Helper()
-	record, err := fetcher.ReadRecord(r.env.WorkDir)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return record
+	known, err := record.Read(r.env.WorkDir)
+	must.OK(r.t, err)
+	return known
 }
 
 func publicText(key ed25519.PrivateKey) string {
@@ -382,13 +290,4 @@ func noise(t *testing.T, seed byte, n int) []byte {
 		t.Fatal(err)
 	}
 	return b
-}
-
-func jsonOf(t *testing.T, v any) string {
-	t.Helper()
-	text, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"edgepdm/components/model-fetcher/download"
+	"edgepdm/components/model-fetcher/record"
 	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
@@ -24,15 +25,8 @@ import (
 
 // offer is a model that is published and acceptable so far.
 type offer struct {
-	id       string // of its delivery
-	etag     string // of what was looked at: the envelope, or the archive if unsigned
-	unsigned bool
+	record.Offer
 	envelope []byte
-	content  string           // envelope.Signed.Content
-	key      string           // id of the key that signed it
-	created  time.Time        // of the manifest
-	expires  time.Time        // of the manifest
-	event    event.ModelEvent // says which model it is
 	want     download.Want
 }
 
@@ -58,7 +52,7 @@ type looker struct {
 // memory is what looks keep from one Run to the next.
 type memory struct {
 	news    *modelevents.Outbox // events that the forwarder does not have
-	record  *Record             // nil until it was read
+	record  *record.Record      // nil until it was read
 	unsaved bool                // the record in memory is newer than the file
 	wrong   int                 // fetches whose bytes were wrong, since the last decision
 	seen    string              // delivery whose finding was told
@@ -95,7 +89,7 @@ func (l *looker) look(ctx context.Context, again bool) error {
 	}
 	known := ""
 	if !again {
-		known = l.record.settled(l.policy, false, l.Now())
+		known = l.record.Settled(l.policy, false, l.Now())
 	}
 	sealed, etag, err := l.loader.Get(ctx, l.config.Bucket, l.key(envelope.EnvelopeFile), known, envelope.MaxEnvelope)
 	switch {
@@ -106,11 +100,11 @@ func (l *looker) look(ctx context.Context, again bool) error {
 	case errors.Is(err, download.ErrMissing):
 		return l.nothing()
 	case errors.Is(err, download.ErrTooLarge):
-		return l.settle(offer{etag: etag}, judge(err))
+		return l.settle(offer{Offer: record.Offer{ETag: etag}}, judge(err))
 	case err != nil:
 		return err
 	}
-	o := offer{id: hash(sealed), etag: etag, envelope: sealed}
+	o := offer{Offer: record.Offer{ID: hash(sealed), ETag: etag}, envelope: sealed}
 	signed, err := envelope.VerifySigned(sealed, l.keys)
 	if err != nil {
 		err = judge(err)
@@ -120,9 +114,9 @@ func (l *looker) look(ctx context.Context, again bool) error {
 		return l.settle(o, err)
 	}
 	m := signed.Manifest
-	o.content, o.key, o.created, o.expires = signed.Content, signed.Key, m.Created, m.Expires
-	o.event = event.ModelEvent{Name: m.Name, Version: m.Version, SHA256: m.Archive.SHA256}
-	if !again && l.record.has(o, l.inboxDir, l.Now()) {
+	o.Content, o.Key, o.Created, o.Expires = signed.Content, signed.Key, m.Created, m.Expires
+	o.Event = event.ModelEvent{Name: m.Name, Version: m.Version, SHA256: m.Archive.SHA256}
+	if !again && l.record.Has(o.Offer, l.inboxDir, l.Now()) {
 		return l.resettle(o) // delivered before, under another policy or another ETag, or in another envelope
 	}
 	if err := l.check(m); err != nil {
@@ -132,13 +126,13 @@ func (l *looker) look(ctx context.Context, again bool) error {
 		Bucket: l.config.Bucket, Key: l.key(m.Version, inbox.ArchiveFile),
 		Size: m.Archive.Size, SHA256: m.Archive.SHA256, MaxBytes: l.config.MaxBytes,
 	}
-	o.event.Detail = fmt.Sprintf("%d bytes, expires %s", m.Archive.Size, m.Expires.UTC().Format(time.DateOnly))
+	o.Event.Detail = fmt.Sprintf("%d bytes, expires %s", m.Archive.Size, m.Expires.UTC().Format(time.DateOnly))
 	return l.deliver(ctx, o, again)
 }
 
 // check refuses a manifest that is signed, but not to be accepted now (promises M3 and M4).
 func (l *looker) check(m envelope.Manifest) error {
-	last := l.record.bound(m.Name, l.keys)
+	last := l.record.Bound(m.Name, l.keys)
 	switch {
 	case m.Archive.Size > l.config.MaxBytes:
 		return refuse(ReasonOversized, "version %s has %d bytes, maxBytes is %d", m.Version, m.Archive.Size, l.config.MaxBytes)
@@ -161,13 +155,15 @@ func (l *looker) lookUnsigned(ctx context.Context, again bool) error {
 		return l.nothing()
 	case err != nil:
 		return err
-	case !again && etag == l.record.settled(l.policy, true, l.Now()):
+	case !again && etag == l.record.Settled(l.policy, true, l.Now()):
 		return nil
 	}
 	o := offer{
-		id: "unsigned-" + hash([]byte(l.config.Bucket + "/" + key + " " + etag))[:32], etag: etag, unsigned: true,
-		event: event.ModelEvent{Detail: fmt.Sprintf("%d bytes, unsigned", size)},
-		want:  download.Want{Bucket: l.config.Bucket, Key: key, MaxBytes: l.config.MaxBytes},
+		Offer: record.Offer{
+			ID: "unsigned-" + hash([]byte(l.config.Bucket + "/" + key + " " + etag))[:32], ETag: etag, Unsigned: true,
+			Event: event.ModelEvent{Detail: fmt.Sprintf("%d bytes, unsigned", size)},
+		},
+		want: download.Want{Bucket: l.config.Bucket, Key: key, MaxBytes: l.config.MaxBytes},
 	}
 	if size > l.config.MaxBytes {
 		return l.settle(o, refuse(ReasonOversized, "%s has %d bytes, maxBytes is %d", key, size, l.config.MaxBytes))
@@ -181,7 +177,7 @@ func (l *looker) nothing() error {
 	if l.record.ETag == "" {
 		return nil
 	}
-	l.record.forget()
+	l.record.Forget()
 	l.unsaved = true
 	return l.save()
 }
@@ -218,19 +214,19 @@ func (l *looker) load() error {
 	if l.record != nil {
 		return l.save()
 	}
-	record, err := openRecord(l.rt.WorkDir, l.Now())
+	known, err := record.Open(l.rt.WorkDir, l.Now())
 	if err != nil {
 		return err
 	}
-	if record.Damage != nil {
-		l.rt.Log.Error("the fetch record was damaged", "error", record.Damage.Text)
+	if known.Damage != nil {
+		l.rt.Log.Error("the fetch record was damaged", "error", known.Damage.Text)
 	}
-	for _, e := range record.Announce { // a version before 0.2 kept them here
+	for _, e := range known.Announce { // a version before 0.2 kept them here
 		l.tellNews(e)
 	}
-	l.unsaved = l.unsaved || len(record.Announce) > 0 || record.Damage != nil
-	record.Announce = nil
-	l.record = &record
+	l.unsaved = l.unsaved || len(known.Announce) > 0 || known.Damage != nil
+	known.Announce = nil
+	l.record = &known
 	return l.save()
 }
 
@@ -239,7 +235,7 @@ func (l *looker) save() error {
 	if !l.unsaved {
 		return nil
 	}
-	if err := l.record.write(l.rt.WorkDir); err != nil {
+	if err := l.record.Write(l.rt.WorkDir); err != nil {
 		return err
 	}
 	l.unsaved = false

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"edgepdm/components/model-fetcher/download"
-	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/components/model-fetcher/record"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
@@ -50,11 +50,11 @@ func status(ctx context.Context, args []string, s cli.Streams) error {
 
 // showRecord shows the fetcher's last decision.
 func showRecord(w io.Writer, work string) error {
-	record, err := fetcher.ReadRecord(work)
+	known, err := record.Read(work)
 	if err != nil {
 		return err
 	}
-	last := record.Last
+	last := known.Last
 	if last == nil {
 		printf(w, "last decision: none\n")
 		return nil

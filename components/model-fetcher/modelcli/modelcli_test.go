@@ -2,7 +2,6 @@ package modelcli_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"encoding/csv"
 	"encoding/json"
@@ -27,12 +26,13 @@ import (
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/test/cloudtest"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 const prefix = "models/compressor"
@@ -90,20 +90,7 @@ func signed(t *testing.T, private, version string, more ...string) (dir string) 
 // cloud starts the embedded cloud, with the operator's AWS configuration in the environment.
 func cloud(t *testing.T) *localcloud.Cloud {
 	t.Helper()
-	c, err := localcloud.New(localcloud.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := c.Close(ctx); err != nil {
-			t.Errorf("close cloud: %v", err)
-		}
-	})
+	c := cloudtest.Start(t)
 	setAWS(t, c.Credentials())
 	return c
 }
@@ -135,43 +122,24 @@ func TestFromAKeyToTheInbox(t *testing.T) {
 	core := coretest.Start(t)
 	const name = "com.edgepdm.ModelFetcher"
 	env := coretest.Environment(t, core, name, "model-fetcher", slog.New(slog.DiscardHandler))
-	ends, below := c.Endpoints(), env.Getenv
-	env.Getenv = func(name string) string {
-		switch name {
-		case "AWS_CONTAINER_CREDENTIALS_FULL_URI":
-			return ends.TokenExchange
-		case "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_REGION":
-			return ends.Region // any token will do
-		}
-		return below(name)
-	}
+	coretest.Setenv(&env, cloudtest.Environment(c))
+	ends := c.Endpoints()
 	pem, err := os.ReadFile(public)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	coretest.Configure(t, core, name, map[string]any{
 		"bucket": ends.Bucket, "publicKeys": []any{string(pem)}, "endpoints": map[string]any{"s3": ends.S3},
 	})
-	events, err := coretest.Client(t, core).Subscribe(t.Context(), event.ModelTopic(event.ModelDelivered), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- component.Run(ctx, component.Spec[fetcher.Config]{
-			Name: name, Default: fetcher.Default, Run: (&fetcher.Fetcher{Getenv: env.Getenv, Now: time.Now}).Run,
-		}, env)
-	}()
+	client := coretest.Client(t, core)
+	events := coretest.Subscribe(t, client, event.ModelTopic(event.ModelDelivered))
+	stop := coretest.Run(t, env, component.Spec[fetcher.Config]{
+		Name: name, Default: fetcher.Default, Run: (&fetcher.Fetcher{Getenv: env.Getenv, Now: time.Now}).Run,
+	}, coretest.HealthOf(t, client, name))
 	select {
 	case <-events.Events():
 	case <-time.After(30 * time.Second):
 		t.Error("nothing is delivered")
 	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	stop()
 
 	// What it got is what was packed, under a signature by the key.
 	box := inbox.Inbox{Dir: filepath.Join(env.WorkDir, "inbox")}
@@ -180,13 +148,9 @@ func TestFromAKeyToTheInbox(t *testing.T) {
 		t.Fatalf("ready are %v, %v", ready, err)
 	}
 	sealed, err := os.ReadFile(ready[0].Path(envelope.EnvelopeFile))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	key, err := envelope.ParsePublicKey(string(pem))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	m, err := envelope.Verify(sealed, []ed25519.PublicKey{key})
 	if err != nil || m.Threshold != 0.25 || m.Expires.Sub(m.Created) != 90*24*time.Hour || m.Version != "1.2.0" {
 		t.Errorf("manifest %+v, %v", m, err)
@@ -230,9 +194,7 @@ func TestPublishRefusesWhatDevicesWouldRefuse(t *testing.T) {
 	fails(t, cli.ExitFailed, "the model expired at", to(c, expired)...)
 	harmed := signed(t, private, "1.2.2")
 	archive := filepath.Join(harmed, inbox.ArchiveFile)
-	if err := os.WriteFile(archive, []byte("other"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(archive, []byte("other"), 0o600))
 	fails(t, cli.ExitFailed, "pack and sign again", to(c, harmed)...)
 	fails(t, cli.ExitFailed, "pack and sign again", "sign", "-key", private, "-dir", harmed)
 	fails(t, cli.ExitFailed, "sign first", to(c, t.TempDir())...)
@@ -244,26 +206,12 @@ func TestPublishRefusesWhatDevicesWouldRefuse(t *testing.T) {
 	fails(t, cli.ExitFailed, "SignatureDoesNotMatch", to(c, signed(t, private, "1.3.0"))...)
 }
 
-// put uploads an object past the tool.
-func put(t *testing.T, c *localcloud.Cloud, key, content string) {
-	t.Helper()
-	ends := c.InternalEndpoints()
-	client := s3.New(s3.Options{
-		Region: ends.Region, BaseEndpoint: &ends.S3, UsePathStyle: true,
-		Credentials: credentials.StaticCredentialsProvider{Value: c.Credentials()},
-	})
-	_, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &ends.Bucket, Key: aws.String(prefix + "/" + key), Body: strings.NewReader(content)})
-	if err != nil {
-		t.Error(err)
-	}
-}
-
 func TestPublishDoesNotHarmWhatIsThere(t *testing.T) {
 	c := cloud(t)
 	private, _ := keys(t)
 	dir := signed(t, private, "1.0.0")
 	// Other bytes under this version are not replaced by accident.
-	put(t, c, "1.0.0/"+inbox.ArchiveFile, "other")
+	cloudtest.Put(t, c, []byte("other"), prefix, "1.0.0/"+inbox.ArchiveFile)
 	fails(t, cli.ExitFailed, "is there already, with other bytes", to(c, dir)...)
 	do(t, "is published at", to(c, dir, "-force")...)
 	content, kind, err := c.Object(prefix + "/1.0.0/" + inbox.ArchiveFile)
@@ -272,7 +220,7 @@ func TestPublishDoesNotHarmWhatIsThere(t *testing.T) {
 		t.Errorf("%d bytes, %s, %v, %v", len(content), kind, err, err2)
 	}
 	// A manifest that is not understood stays, too.
-	put(t, c, envelope.EnvelopeFile, "{}")
+	cloudtest.Put(t, c, []byte("{}"), prefix, envelope.EnvelopeFile)
 	fails(t, cli.ExitFailed, "replace it with -force", to(c, dir)...)
 	// With -force it is replaced; the archive, which is there, is not sent again.
 	before := c.Journal().Count(localcloud.KindS3Put)
@@ -283,14 +231,10 @@ func TestPublishDoesNotHarmWhatIsThere(t *testing.T) {
 
 	// Somebody publishes between the look and the upload, the first model or another: nothing of theirs is lost.
 	target, err := url.Parse(c.InternalEndpoints().S3)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	theirs, ours := signed(t, private, "1.1.0"), signed(t, private, "1.2.0")
 	sealed, err := os.ReadFile(filepath.Join(theirs, envelope.EnvelopeFile))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, at := range []string{prefix, "models/new"} {
 		var once sync.Once
 		between := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
@@ -310,22 +254,14 @@ func TestPublishDoesNotHarmWhatIsThere(t *testing.T) {
 func TestPackChecksTheModel(t *testing.T) {
 	model, golden := shipped(t)
 	rows, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	table, err := csv.NewReader(bytes.NewReader(rows)).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	table[1][0] = "0.125"
 	var b bytes.Buffer
-	if err := csv.NewWriter(&b).WriteAll(table); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, csv.NewWriter(&b).WriteAll(table))
 	wrong := filepath.Join(t.TempDir(), "golden.csv")
-	if err := os.WriteFile(wrong, b.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(wrong, b.Bytes(), 0o600))
 	out := t.TempDir()
 	fails(t, cli.ExitFailed, "golden row mismatch: row 1", "pack", "-model", model, "-golden", wrong, "-version", "1.0.0", "-out", out)
 	fails(t, cli.ExitFailed, "-model: ", "pack", "-model", "nowhere", "-golden", golden, "-version", "1.0.0", "-out", out)
@@ -342,13 +278,9 @@ func TestPackChecksTheModel(t *testing.T) {
 	// A manifest that somebody has edited is checked before it is signed.
 	path := filepath.Join(dir, "manifest.json")
 	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var m map[string]any
-	if err := json.Unmarshal(text, &m); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(text, &m))
 	for member, value := range map[string]any{"threshold": 7, "treshold": 0.5} {
 		edited := map[string]any{member: value}
 		for k, v := range m {
@@ -359,9 +291,7 @@ func TestPackChecksTheModel(t *testing.T) {
 		if text, err = json.Marshal(edited); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(path, text, 0o600))
 		fails(t, cli.ExitFailed, member, "sign", "-key", private, "-dir", dir)
 	}
 }
@@ -373,34 +303,22 @@ func TestAnEnvelopeInURLSafeBase64(t *testing.T) {
 	dir := signed(t, private, "1.0.0")
 	manifest := filepath.Join(dir, "manifest.json")
 	text, err := os.ReadFile(manifest)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	text = bytes.Replace(text, []byte("xgboost 3.0.5"), []byte("xgboost ???"), 1) // a slash in base64, however it is aligned
-	if err := os.WriteFile(manifest, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(manifest, text, 0o600))
 	do(t, "is signed by key", "sign", "-key", private, "-dir", dir)
 	path := filepath.Join(dir, envelope.EnvelopeFile)
 	envelope, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var parts map[string]any
-	if err := json.Unmarshal(envelope, &parts); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(envelope, &parts))
 	payload := parts["payload"].(string)
 	if !strings.ContainsAny(payload, "+/") {
 		t.Fatal("this payload is the same in both alphabets")
 	}
 	parts["payload"] = strings.NewReplacer("+", "-", "/", "_").Replace(payload)
 	other, err := json.Marshal(parts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, other, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, os.WriteFile(path, other, 0o600))
 	do(t, "is published at", to(c, dir)...)
 }

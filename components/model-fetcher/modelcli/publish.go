@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"edgepdm/components/model-fetcher/download"
-	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/cloud"
 	"edgepdm/shared/modelstore/envelope"
@@ -58,7 +57,7 @@ func parsePublish(args []string, s cli.Streams) (publishOptions, error) {
 		return o, err
 	}
 	for flag, err := range map[string]error{
-		"bucket": fetcher.CheckBucket(o.bucket), "prefix": fetcher.CheckPrefix(o.prefix), "endpoint": cloud.CheckEndpoint(o.endpoint),
+		"bucket": download.CheckBucket(o.bucket), "prefix": download.CheckPrefix(o.prefix), "endpoint": cloud.CheckEndpoint(o.endpoint),
 	} {
 		if err != nil {
 			return o, cli.Usagef("-%s: %v", flag, err)
@@ -161,7 +160,7 @@ func newClient(ctx context.Context, o publishOptions, terminal io.Writer) (*s3.C
 		return nil, cli.Usagef("-region: required, for the AWS configuration names none")
 	}
 	return s3.NewFromConfig(loaded, func(c *s3.Options) {
-		fetcher.UseEndpoint(c, o.endpoint)
+		download.UseEndpoint(c, o.endpoint)
 		c.HTTPClient = showUploads(c.HTTPClient, terminal)
 	}), nil
 }

@@ -53,7 +53,7 @@ type announcement struct {
 func newCloud() *cloud {
 	return &cloud{
 		voices: []pollytypes.Voice{
-			{Id: "Joanna", SupportedEngines: []pollytypes.Engine{"neural", "standard"}},
+			{Id: "Joanna", LanguageCode: "en-US", SupportedEngines: []pollytypes.Engine{"neural", "standard"}},
 			{Id: "Carmen", SupportedEngines: []pollytypes.Engine{"standard"}},
 		},
 		errs:    make(map[string][]error),
@@ -126,10 +126,12 @@ func (c *cloud) HeadObject(_ context.Context, in *s3.HeadObjectInput, _ ...func(
 	if err := c.next("head"); err != nil {
 		return nil, err
 	}
-	if c.objects[*in.Key] == nil {
+	o := c.objects[*in.Key]
+	if o == nil {
 		return nil, apiError("NotFound", http.StatusNotFound)
 	}
-	return &s3.HeadObjectOutput{}, nil
+	size := int64(len(o.body))
+	return &s3.HeadObjectOutput{ContentLength: &size, Metadata: o.Metadata, ChecksumSHA256: o.ChecksumSHA256}, nil
 }
 
 func (c *cloud) PutObject(_ context.Context, in *s3.PutObjectInput, _ ...func(*s3.Options)) (*s3.PutObjectOutput, error) {

@@ -3,6 +3,7 @@ package notifier_test
 import (
 	"errors"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 
 func TestFromEnvironment(t *testing.T) {
 	defaults := notifier.Config{
-		Bucket: "clips", Voice: "Joanna", Engine: "neural", Format: "mp3", SampleRate: "22050", KeyPrefix: "audio/", TopicPrefix: "pdm/v1/audio",
+		Bucket: "clips", Voices: []notifier.Voice{{Name: "Joanna", Engine: "neural"}}, Format: "mp3", SampleRate: "22050", KeyPrefix: "audio/", TopicPrefix: "pdm/v1/audio",
 	}
 	for _, c := range []struct {
 		name   string
@@ -26,12 +27,12 @@ func TestFromEnvironment(t *testing.T) {
 		{
 			name: "all", env: []string{
 				"BUCKET_NAME= b ", "VoiceId=Ruth", "Engine=long-form", "OutputFormat=ogg_vorbis", "SampleRate=24000",
-				"KeyPrefix=k/", "AUDIO_TOPIC_PREFIX=a/b/", "IOT_DATA_ENDPOINT=x-ats.iot.eu-west-1.amazonaws.com",
+				"KeyPrefix=k/", "AUDIO_TOPIC_PREFIX=a/b/", "SITE_TOPIC_PREFIX=plants/", "IOT_DATA_ENDPOINT=x-ats.iot.eu-west-1.amazonaws.com",
 			},
 			change: func(c *notifier.Config) {
 				*c = notifier.Config{
-					Bucket: "b", Voice: "Ruth", Engine: "long-form", Format: "ogg_vorbis", SampleRate: "24000",
-					KeyPrefix: "k/", TopicPrefix: "a/b", IoTEndpoint: "https://x-ats.iot.eu-west-1.amazonaws.com",
+					Bucket: "b", Voices: []notifier.Voice{{Name: "Ruth", Engine: "long-form"}}, Format: "ogg_vorbis", SampleRate: "24000",
+					KeyPrefix: "k/", TopicPrefix: "a/b", SitePrefix: "plants", IoTEndpoint: "https://x-ats.iot.eu-west-1.amazonaws.com",
 				}
 			},
 		},
@@ -40,7 +41,19 @@ func TestFromEnvironment(t *testing.T) {
 		{name: "nothing", env: []string{"BUCKET_NAME=", "VoiceId="}, err: []string{"BUCKET_NAME is not set", "VoiceId is not set"}},
 		{name: "bucket", env: []string{"BUCKET_NAME=a/b"}, err: []string{"BUCKET_NAME"}},
 		{name: "engine", env: []string{"Engine=Neural"}, err: []string{"Engine", "generative"}},
-		{name: "format", env: []string{"OutputFormat=pcm"}, err: []string{"OutputFormat", "mp3, ogg_vorbis"}},
+		{name: "format", env: []string{"OutputFormat=wav"}, err: []string{"OutputFormat", "mp3, ogg_vorbis, pcm"}},
+		{name: "pcm", env: []string{"OutputFormat=pcm"}, change: func(c *notifier.Config) { c.Format, c.SampleRate = "pcm", "16000" }},
+		{name: "pcm of a telephone", env: []string{"OutputFormat=pcm", "SampleRate=8000"}, change: func(c *notifier.Config) { c.Format, c.SampleRate = "pcm", "8000" }},
+		{name: "pcm, too fast", env: []string{"OutputFormat=pcm", "SampleRate=22050"}, err: []string{"SampleRate", "8000 nor 16000"}},
+		{name: "voices", env: []string{"VoiceId=", "VOICES=en-US:Joanna, de-DE:Vicki:standard"}, change: func(c *notifier.Config) {
+			c.Voices = []notifier.Voice{{"en-US", "Joanna", "neural"}, {"de-DE", "Vicki", "standard"}}
+		}},
+		{name: "voices without a language", env: []string{"VOICES=Joanna"}, err: []string{"VOICES", `"Joanna"`}},
+		{name: "voices without a voice", env: []string{"VOICES=en-US:"}, err: []string{"VOICES"}},
+		{name: "voices with another engine", env: []string{"VOICES=en-US:Joanna:steam"}, err: []string{"VOICES", "steam"}},
+		{name: "too many voices", env: []string{"VOICES=" + strings.Repeat("en-US:Joanna,", 8) + "en-US:Joanna"}, err: []string{"VOICES", "9 voices"}},
+		{name: "deep site", env: []string{"SITE_TOPIC_PREFIX=a/b/c"}, err: []string{"SITE_TOPIC_PREFIX"}},
+		{name: "site with a wildcard", env: []string{"SITE_TOPIC_PREFIX=+"}, err: []string{"SITE_TOPIC_PREFIX"}},
 		{name: "rate", env: []string{"SampleRate=22 kHz"}, err: []string{"SampleRate", "22050"}},
 		{name: "key", env: []string{"KeyPrefix=/a"}, err: []string{"KeyPrefix"}},
 		{name: "long key", env: []string{"KeyPrefix=" + strings.Repeat("x", 513)}, err: []string{"KeyPrefix"}},
@@ -63,7 +76,7 @@ func TestFromEnvironment(t *testing.T) {
 			if c.change != nil {
 				c.change(&want)
 			}
-			if c.err == nil && got != want {
+			if c.err == nil && !reflect.DeepEqual(got, want) {
 				t.Errorf("%+v, want %+v", got, want)
 			}
 		})
@@ -98,6 +111,8 @@ func TestCheckVoice(t *testing.T) {
 		{name: "on the second page", env: []string{"VoiceId=Carmen", "Engine=standard"}, calls: 2},
 		{name: "an emulator without engines", voices: []pollytypes.Voice{{Id: "Joanna"}}, calls: 1},
 		{name: "not the engine", env: []string{"VoiceId=Carmen"}, bad: true, detail: []string{`"Carmen"`, `"neural"`, "region are: standard"}, calls: 3},
+		{name: "two voices", env: []string{"VOICES=en-US:Joanna,es-US:Carmen:standard"}, calls: 3},
+		{name: "one of two", env: []string{"VOICES=en-US:Joanna,es-US:Carmen"}, bad: true, detail: []string{`"Carmen"`, `"neural"`, "region are: standard"}, calls: 4},
 		{name: "no such voice", env: []string{"VoiceId=joanna"}, bad: true, detail: []string{`"joanna"`, "no such voice"}, calls: 3},
 		{name: "not the engine, and no reason", env: []string{"VoiceId=Carmen"}, errs: []error{nil, throttled}, bad: true, detail: []string{`"Carmen"`}, calls: 2},
 		{name: "throttled", errs: []error{throttled}, err: true, calls: 1},

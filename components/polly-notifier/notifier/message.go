@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"edgepdm/shared/event"
@@ -31,16 +33,20 @@ type alert struct {
 	messageID string // of SNS, for the log
 	id        string
 	thing     string // valid, or empty
-	sign      string // what is said first, such as callSign
-	text      string // clean, not empty, and not longer than Polly takes
-	replayed  bool   // it may have arrived before
-	badThing  error  // why the thing that the message names is not used
-	cut       bool   // the text was too long
+	core      string // the same
+	facts     alarmFacts
+	own       string            // the alert's own text, clean
+	texts     map[string]string // in other languages
+	sign      string            // what is said first, such as Alert!
+	text      string            // clean, not empty, and not longer than Polly takes
+	replayed  bool              // it may have arrived before
+	badThing  error             // why the thing that the message names is not used
+	cut       bool              // the text was too long
 }
 
 // decodeRecord reads an SNS record. Only what is used is decoded: a strange time stamp must not silence an alert. With
 // an error it returns what the log can tell of the record.
-func decodeRecord(raw []byte) (alert, error) {
+func decodeRecord(raw []byte, first Voice) (alert, error) {
 	var r struct {
 		EventSource string `json:"EventSource"`
 		SNS         *struct {
@@ -54,14 +60,14 @@ func decodeRecord(raw []byte) (alert, error) {
 	if r.SNS == nil || (r.EventSource != "" && r.EventSource != "aws:sns") {
 		return alert{}, fmt.Errorf("%w: not an SNS record: its EventSource is %.64q", errMalformed, r.EventSource)
 	}
-	a, err := decodeMessage(r.SNS.Message)
+	a, err := decodeMessage(r.SNS.Message, first)
 	a.messageID = r.SNS.MessageID
 	return a, err
 }
 
 // decodeMessage reads the body of an SNS message: the alert as JSON, or the sentence to speak. A message that was
 // published with MessageStructure "json" arrives unwrapped from SNS; an emulator may leave it wrapped.
-func decodeMessage(body string) (alert, error) {
+func decodeMessage(body string, first Voice) (alert, error) {
 	a, wrapped, err := decodeBody(body)
 	if err == nil && wrapped != nil {
 		a, wrapped, err = decodeBody(*wrapped)
@@ -72,17 +78,38 @@ func decodeMessage(body string) (alert, error) {
 	if err != nil {
 		return alert{text: clean(body)}, err
 	}
-	if a.text, a.cut = cut(clean(a.text), maxBilled-len(a.sign)-len(" ")); a.text == "" {
+	a, ok := a.by(first, true)
+	if !ok {
 		return alert{text: clean(body)}, fmt.Errorf("%w: there is no text to speak", errMalformed)
 	}
 	return a, nil
+}
+
+// by returns what a voice says of the alert, if it is to say anything: it has a text in its language, or is the first one.
+func (a alert) by(v Voice, first bool) (alert, bool) {
+	text := ""
+	for _, language := range slices.Sorted(maps.Keys(a.texts)) {
+		t := a.texts[language]
+		if v.Language != "" && (strings.EqualFold(language, v.Language) || text == "" && v.base() == (Voice{Language: language}).base()) {
+			text = clean(t)
+		}
+	}
+	if text == "" && first {
+		text = a.own
+	}
+	if text == "" && !(first && a.facts.Over) {
+		return a, false
+	}
+	a.sign, a.text = a.facts.speech(wordsOf(v), text, a.thing)
+	a.text, a.cut = cut(clean(a.text), maxBilled-len(a.sign)-len(" "))
+	return a, a.text != ""
 }
 
 // decodeBody reads one level of a message. Of a wrapped one it returns the part that is for functions.
 func decodeBody(body string) (a alert, wrapped *string, err error) {
 	if !strings.HasPrefix(strings.TrimSpace(body), "{") {
 		text, err := decodeSentence(body)
-		return alert{sign: callSign, text: text}, nil, err
+		return alert{own: clean(text)}, nil, err
 	}
 	var m struct {
 		V       int     `json:"v"`
@@ -104,11 +131,16 @@ func decodeBody(body string) (a alert, wrapped *string, err error) {
 	if m.V != event.Version {
 		return alert{}, nil, fmt.Errorf("%w: not an alert of this version: v is %d, must be %d", errMalformed, m.V, event.Version)
 	}
-	a = alert{id: printable(m.ID, event.MaxID), thing: m.Thing}
-	var facts alarmFacts
-	_ = event.Unmarshal([]byte(body), &facts) // what is strange of it is not said: it must not silence an alert
-	a.sign, a.text = facts.speech(clean(m.Text), m.Thing)
-	a.replayed = facts.Replayed
+	a = alert{id: printable(m.ID, event.MaxID), thing: m.Thing, own: clean(m.Text)}
+	_ = event.Unmarshal([]byte(body), &a.facts) // what is strange of it is not said: it must not silence an alert
+	var more struct {
+		Texts map[string]string `json:"texts"`
+	}
+	_ = event.Unmarshal([]byte(body), &more) // the same
+	a.texts, a.replayed = more.Texts, a.facts.Replayed
+	if event.CheckName(a.facts.Core) == nil { // it becomes a part of a topic
+		a.core = a.facts.Core
+	}
 	if m.Thing != "" {
 		if err := event.CheckName(m.Thing); err != nil { // it would become a topic: say the alert, but do not announce it
 			a.thing, a.badThing = "", fmt.Errorf("thing: %w", err)

@@ -46,7 +46,8 @@ type Notifier struct {
 	log    *slog.Logger
 
 	mu           sync.Mutex
-	voiceChecked bool // guarded by mu
+	voiceChecked bool   // guarded by mu
+	language     string // of the voice of VoiceId, as Polly names it; guarded by mu
 	spoken       spokenIDs
 }
 
@@ -96,7 +97,7 @@ func (n *Notifier) Handle(ctx context.Context, raw json.RawMessage) (Result, err
 	var failures []error
 	for i, raw := range records {
 		log := log.With("record", i)
-		a, err := decodeRecord(raw)
+		a, err := decodeRecord(raw, n.config.Voices[0])
 		if err != nil {
 			log.ErrorContext(ctx, "a record is dropped", "error", err, "messageId", a.messageID, "message", short(a.text))
 			result.Dropped++
@@ -136,9 +137,28 @@ func (n *Notifier) withinShare(ctx context.Context, left int, log *slog.Logger, 
 	return n.say(ctx, log, a)
 }
 
-// say makes sure that the audio of an alert exists, and announces it.
+// say has each voice that has something to say of an alert say it. existed: the audio of all of them was there already.
 func (n *Notifier) say(ctx context.Context, log *slog.Logger, a alert) (existed, announced bool, err error) {
-	key := n.config.key(a)
+	existed = true
+	for i, v := range n.config.Voices {
+		if i > 0 {
+			var speaks bool
+			if a, speaks = a.by(v, false); !speaks {
+				continue
+			}
+		}
+		reused, told, err := n.sayBy(ctx, log, a, v)
+		if err != nil {
+			return false, false, err
+		}
+		existed, announced = existed && reused, announced || told
+	}
+	return existed, announced, nil
+}
+
+// sayBy makes sure that the audio of an alert exists in a voice, and announces it.
+func (n *Notifier) sayBy(ctx context.Context, log *slog.Logger, a alert, v Voice) (existed, announced bool, err error) {
+	key := n.config.key(a, v)
 	log = log.With("messageId", a.messageID, "alertId", a.id, "thing", a.thing, "key", key, "text", short(a.text))
 	if a.badThing != nil {
 		log.WarnContext(ctx, "the alert will not be announced", "error", a.badThing)
@@ -146,9 +166,9 @@ func (n *Notifier) say(ctx context.Context, log *slog.Logger, a alert) (existed,
 	if a.cut {
 		log.WarnContext(ctx, "the text is too long and is cut")
 	}
-	existed, err = n.ensureClip(ctx, log, a, key)
+	c, existed, err := n.ensureClip(ctx, log, a, v, key)
 	if err == nil {
-		announced, err = n.announce(ctx, a, key)
+		announced, err = n.announce(ctx, a, v, c)
 	}
 	if err != nil {
 		log.ErrorContext(ctx, "the alert failed", "kind", string(kindOf(err)), "error", err)

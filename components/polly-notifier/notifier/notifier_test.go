@@ -3,6 +3,8 @@ package notifier_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -238,9 +240,50 @@ func TestRequests(t *testing.T) {
 		}
 		want := announcement{"pdm/v1/audio/pump-1", 1, event.Announcement{
 			V: 1, AlertID: id[:256], Thing: "pump-1", Bucket: "clips", Key: key, Format: "mp3", Text: "Temperature > 90 °C & rising",
+			SampleRate: 22050, Language: "en-US", SHA256: mp3SHA256, Bytes: 3,
 		}}
 		if len(cloud.announced) != 1 || cloud.announced[0] != want {
 			t.Errorf("announced %+v, want %+v", cloud.announced, want)
+		}
+	}
+}
+
+const mp3SHA256 = "27656ffd5a01dc640a8f9d96a8684be7372800bdd618fa2311b4b85478052613" // of "mp3"
+
+// The site's own topic gets what it needs to fetch and check a clip, in each language that the alert has, also of clips that
+// exist already.
+func TestClipsAreAnnouncedToTheSite(t *testing.T) {
+	cloud := newCloud()
+	n, _ := newNotifier(t, cloud, "VoiceId=", "VOICES=en-US:Joanna,de-DE:Vicki,fr-FR:Lea", "OutputFormat=pcm", "SITE_TOPIC_PREFIX=edgepdm", "AUDIO_TOPIC_PREFIX=")
+	cloud.voices = append(cloud.voices, pollytypes.Voice{Id: "Vicki"}, pollytypes.Voice{Id: "Lea"})
+	body := `{"v":1,"id":"a-1","core":"core-1","thing":"press-1","state":"UNACKNOWLEDGED","text":"Fault on press 1.","reasons":["oil temperature high.",""],
+		"texts":{"de":"Störung an Presse 1.","es":"x"}}`
+	for range 2 {
+		cloud.announced, cloud.audio = nil, []io.Reader{strings.NewReader("eins"), strings.NewReader("zwei!!")}
+		if _, err := n.Handle(t.Context(), snsEvent(t, body)); err != nil {
+			t.Fatal(err)
+		}
+		if len(cloud.announced) != 2 || len(cloud.objects) != 2 {
+			t.Fatalf("announced %+v", cloud.announced)
+		}
+		for i, want := range []struct{ language, audio, text string }{
+			{"en-US", "eins", "Fault on press 1. Reasons: oil temperature high."},
+			{"de-DE", "zwei!!", "Störung an Presse 1. Gründe: oil temperature high."},
+		} {
+			got, sum := cloud.announced[i], sha256.Sum256([]byte(want.audio))
+			if got.topic != "edgepdm/core-1/pdm/v1/audio" || got.Language != want.language || got.Text != want.text || got.Format != "pcm" || got.SampleRate != 16000 ||
+				got.SHA256 != hex.EncodeToString(sum[:]) || got.Bytes != int64(len(want.audio)) || !strings.HasSuffix(got.Key, ".pcm") {
+				t.Errorf("announced %+v", got)
+			}
+		}
+	}
+	if text := *cloud.speeches[1].Text; !strings.Contains(text, "Achtung!") || cloud.speeches[1].VoiceId != "Vicki" {
+		t.Errorf("Vicki says %s", text)
+	}
+	cloud.announced = nil
+	for _, core := range []string{`"core":"a/#",`, `"core":"",`, `"core":7,`, ``} { // no topic can be made of it
+		if _, err := n.Handle(t.Context(), snsEvent(t, `{"v":1,"id":"b",`+core+`"thing":"press-1","text":"Stop."}`)); err != nil || len(cloud.announced) != 0 {
+			t.Errorf("%s: announced %+v, %v", core, cloud.announced, err)
 		}
 	}
 }

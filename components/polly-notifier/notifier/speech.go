@@ -13,10 +13,6 @@ const (
 	// maxBilled is how many characters SynthesizeSpeech takes. SSML tags are not counted; of an escaped character
 	// every letter is, because the documentation does not say otherwise.
 	maxBilled = 3000
-	callSign  = "Alert!" // as the workshop's function began
-
-	allClear = "All clear." // of an alarm that is over
-	notice   = "Notice."    // of one that may be
 
 	ssmlOpen  = "<speak>"
 	ssmlPause = `<break time="400ms"/> `
@@ -104,9 +100,9 @@ func cost(r rune) int {
 }
 
 // key is the S3 key of an alert's audio: the same for the same words in the same voice, so that a repeat finds it.
-func (c Config) key(a alert) string {
+func (c Config) key(a alert, v Voice) string {
 	// No part contains a newline, so no two different alerts give the same sum.
-	parts := []string{plain(a), c.Voice, c.Engine, c.Format, c.SampleRate}
+	parts := []string{plain(a), v.Name, v.Engine, c.Format, c.SampleRate}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
 	return c.KeyPrefix + hex.EncodeToString(sum[:]) + c.extension()
 }

@@ -20,8 +20,8 @@ const (
 	maxVoicePages = 20
 )
 
-// CheckVoice asks Polly, until it has answered once, whether the voice speaks with the engine. ErrVoice says that it
-// does not. After any other error the check is to be repeated: alerts can be spoken meanwhile.
+// CheckVoice asks Polly, until it has answered once, whether the voices speak with their engines. ErrVoice says that one does
+// not. After any other error the check is to be repeated: alerts can be spoken meanwhile.
 func (n *Notifier) CheckVoice(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -30,23 +30,36 @@ func (n *Notifier) CheckVoice(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, voiceTimeout)
 	defer cancel()
-	voice, err := n.findVoice(ctx, types.Engine(n.config.Engine))
-	if err == nil && voice == nil {
-		return n.explainVoice(ctx)
+	for _, v := range n.config.Voices {
+		voice, err := n.findVoice(ctx, v.Name, types.Engine(v.Engine))
+		if err == nil && voice == nil {
+			return n.explainVoice(ctx, v)
+		}
+		if kindOf(err) == Configuration {
+			// Without the permission to ask, the first synthesis shows whether they go together.
+			n.log.WarnContext(ctx, "the voice cannot be checked", "error", err)
+			break
+		}
+		if err != nil {
+			return err
+		}
+		n.language = string(voice.LanguageCode)
 	}
-	if kindOf(err) == Configuration {
-		// Without the permission to ask, the first synthesis shows whether they go together.
-		n.log.WarnContext(ctx, "the voice cannot be checked", "error", err)
-		err = nil
-	}
-	n.voiceChecked = err == nil
-	return err
+	n.voiceChecked = true
+	return nil
 }
 
-// explainVoice says what is wrong with a voice that the engine does not have.
-func (n *Notifier) explainVoice(ctx context.Context) error {
-	wrong := fmt.Errorf("%w: VoiceId %q, Engine %q", ErrVoice, n.config.Voice, n.config.Engine)
-	voice, err := n.findVoice(ctx, "")
+// voiceLanguage is the language of the voice of VoiceId, as far as it is known.
+func (n *Notifier) voiceLanguage() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.language
+}
+
+// explainVoice says what is wrong with a voice that its engine does not have.
+func (n *Notifier) explainVoice(ctx context.Context, v Voice) error {
+	wrong := fmt.Errorf("%w: VoiceId %q, Engine %q", ErrVoice, v.Name, v.Engine)
+	voice, err := n.findVoice(ctx, v.Name, "")
 	switch {
 	case err != nil:
 		return wrong
@@ -57,8 +70,8 @@ func (n *Notifier) explainVoice(ctx context.Context) error {
 	}
 }
 
-// findVoice returns the configured voice if the engine has it, nil if not. An empty engine stands for any.
-func (n *Notifier) findVoice(ctx context.Context, engine types.Engine) (*types.Voice, error) {
+// findVoice returns a voice if the engine has it, nil if not. An empty engine stands for any.
+func (n *Notifier) findVoice(ctx context.Context, name string, engine types.Engine) (*types.Voice, error) {
 	input := &polly.DescribeVoicesInput{Engine: engine}
 	for range maxVoicePages {
 		page, err := n.polly.DescribeVoices(ctx, input)
@@ -68,7 +81,7 @@ func (n *Notifier) findVoice(ctx context.Context, engine types.Engine) (*types.V
 		for i, v := range page.Voices {
 			// The list is that of the engine already; an emulator may not filter, or not say the engines.
 			speaks := engine == "" || len(v.SupportedEngines) == 0 || slices.Contains(v.SupportedEngines, engine)
-			if string(v.Id) == n.config.Voice && speaks {
+			if string(v.Id) == name && speaks {
 				return &page.Voices[i], nil
 			}
 		}

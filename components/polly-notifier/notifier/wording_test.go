@@ -28,6 +28,9 @@ func TestSpokenCourse(t *testing.T) {
 		{"the end, too long", end(long), "All clear. " + long[:2989]},
 		{"reconnected", with(`"late_s":600,"reconnected":true`), "Notice. Raised 10 minutes ago. " + text + " There is a connection again."},
 		{"strange members", `{"v":1,"text":"Stop.","late_s":"x","over":7,"state":[]}`, "Alert! Stop."},
+		{"reasons", with(`"reasons":["oil temperature rises","vibration.","noise","dust"]`), "Alert! " + text + " Reasons: oil temperature rises, vibration, noise."},
+		{"reasons of what is over", with(`"over":true,"reasons":["x"]`), "All clear. The alarm machine fault of line 7, press 1 is over."},
+		{"strange reasons", with(`"reasons":"x"`), "Alert! " + text},
 		{"a strange age", with(`"late_s":-1e300`), "Alert! " + text},
 		{"another strange age", with(`"late_s":1e300`), "Alert! " + text},
 	} {

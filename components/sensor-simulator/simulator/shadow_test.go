@@ -1,7 +1,6 @@
 package simulator_test
 
 import (
-	"context"
 	"encoding/json"
 	"log/slog"
 	"os"
@@ -19,6 +18,7 @@ import (
 	"edgepdm/shared/shadow"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 )
 
 const (
@@ -32,24 +32,18 @@ type site struct {
 	t      *testing.T
 	core   *localcore.Core
 	client *ipc.Client
-	health *ipc.Subscription[ipc.TopicMessage]
+	health map[string]*coretest.Health
 }
 
 func newSite(t *testing.T, set ...func(*localcore.Options)) *site {
 	t.Helper()
 	core := coretest.Start(t, set...)
-	s := &site{t: t, core: core, client: coretest.Client(t, core)}
-	s.health = s.hear(event.FilterHealth)
-	return s
+	return &site{t: t, core: core, client: coretest.Client(t, core), health: make(map[string]*coretest.Health)}
 }
 
 func (s *site) hear(filter string) *ipc.Subscription[ipc.TopicMessage] {
 	s.t.Helper()
-	sub, err := s.client.Subscribe(s.t.Context(), filter, "")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return sub
+	return coretest.Subscribe(s.t, s.client, filter)
 }
 
 // run runs a component with its real recipe, the configuration that its README shows to merge, and config.
@@ -60,15 +54,8 @@ func run[C any](s *site, dir string, spec component.Spec[C], config ...map[strin
 	for _, c := range config {
 		coretest.Configure(s.t, s.core, spec.Name, c)
 	}
-	ctx, cancel := context.WithCancel(s.t.Context())
-	done := make(chan error, 1)
-	go func() { done <- component.Run(ctx, spec, env) }()
-	s.t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			s.t.Errorf("%s ended with %v", spec.Name, err)
-		}
-	})
+	s.health[spec.Name] = coretest.HealthOf(s.t, s.client, spec.Name)
+	coretest.Run(s.t, env, spec, s.health[spec.Name])
 }
 
 func (s *site) simulator(config ...map[string]any) {
@@ -101,25 +88,7 @@ func next(t *testing.T, sub *ipc.Subscription[ipc.TopicMessage]) ipc.TopicMessag
 // await reads health messages of a component until one is as wanted.
 func (s *site) await(name string, wanted func(event.Health) bool) event.Health {
 	s.t.Helper()
-	timeout := time.After(time.Minute)
-	var last event.Health
-	for {
-		select {
-		case m := <-s.health.Events():
-			h, err := event.DecodeHealth(m.Payload)
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			if h.Component != name {
-				continue
-			}
-			if last = h; wanted(h) {
-				return h
-			}
-		case <-timeout:
-			s.t.Fatalf("the last health of %s is %+v", name, last)
-		}
-	}
+	return s.health[name].Await(name+" as wanted", wanted)
 }
 
 // As in the workshop: the sensor updates its shadow, the engine hears of it and predicts. With the grants that the READMEs show.
@@ -135,17 +104,13 @@ func TestRowsGoThroughShadows(t *testing.T) {
 	for range 8 {
 		m := next(t, rows)
 		row, err := event.DecodeShadow(event.ShadowThing(m.Topic), m.Payload, time.Time{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		seq[row.Thing]++
 		if row.Seq != seq[row.Thing] || !row.Simulated || len(row.Readings) != plant.SensorCount {
 			t.Fatalf("row %d of %s with %d readings", row.Seq, row.Thing, len(row.Readings))
 		}
 		p, err := event.DecodePrediction(next(t, predictions).Payload)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if p.ID != row.ID() || p.Epoch != event.ShadowEpoch || !p.Simulated || p.Probability <= 0 || p.Probability >= 1 {
 			t.Errorf("prediction %+v of row %s", p, row.ID())
 		}
@@ -159,9 +124,7 @@ func TestRowsGoThroughShadows(t *testing.T) {
 			Reported struct{ ID, Label string }
 		}
 	}
-	if err := json.Unmarshal(next(t, results).Payload, &result); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(next(t, results).Payload, &result))
 	if got := result.State.Reported; got.Label == "" || labels[got.ID] != got.Label {
 		t.Errorf("shadow of predictions has %+v, the predictions are %v", got, labels)
 	}
@@ -199,9 +162,7 @@ func TestWithoutShadowsRowsAreTelemetry(t *testing.T) {
 			s.simulator(map[string]any{"things": 1, "rate": 20}, coretest.ShownMerge(t, "sensor-simulator"))
 			for i := range uint64(5) {
 				p, err := event.DecodePrediction(next(t, predictions).Payload)
-				if err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, err)
 				if p.Seq != i+1 || p.Epoch == event.ShadowEpoch {
 					t.Fatalf("prediction %+v, want seq %d", p, i+1)
 				}
@@ -236,9 +197,7 @@ func TestRowsTooLargeForAShadowAreCounted(t *testing.T) {
 	s := newSite(t, withShadows)
 	table := filepath.Join(t.TempDir(), "rows.csv")
 	name := strings.Repeat("x", 8<<10)
-	if err := os.WriteFile(table, []byte("class,"+name+"\nneg,1\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(table, []byte("class,"+name+"\nneg,1\n"), 0o600))
 	s.simulator(map[string]any{"things": 1, "rate": 20, "input": table, "waitFor": ""}, coretest.ShownMerge(t, "sensor-simulator"))
 	s.await(event.SensorSimulator, func(h event.Health) bool { return h.State == event.StateOK && h.Counters["shadow.oversized"] >= 2 })
 }

@@ -1,7 +1,6 @@
 package simulator_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -18,6 +17,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
+	"edgepdm/test/must"
 )
 
 // start runs the simulator with its real recipe on the embedded core; the client plays everybody else.
@@ -29,22 +29,9 @@ func start(t *testing.T, config map[string]any) (client *ipc.Client, rows func()
 	config["healthInterval"] = "100ms"
 	coretest.Configure(t, core, event.SensorSimulator, config)
 	sub, err := client.Subscribe(t.Context(), "pdm/v1/#", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- component.Run(ctx, component.Spec[simulator.Config]{
-			Name: event.SensorSimulator, Default: simulator.Default, Run: simulator.Run,
-		}, env)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the simulator ended with %v", err)
-		}
-	})
+	must.OK(t, err)
+	coretest.Run(t, env, component.Spec[simulator.Config]{Name: event.SensorSimulator, Default: simulator.Default, Run: simulator.Run},
+		coretest.HealthOf(t, client, event.SensorSimulator))
 	var queue []event.Telemetry
 	rows = func() event.Telemetry {
 		t.Helper()
@@ -69,15 +56,11 @@ func decode(t *testing.T, m ipc.TopicMessage) []event.Telemetry {
 	switch {
 	case event.TelemetryThing(m.Topic) != "":
 		row, err := event.DecodeTelemetry(m.Payload)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		return []event.Telemetry{row}
 	case m.Topic == event.TopicTelemetryBatch:
 		batch, err := event.DecodeTelemetryBatch(m.Payload)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		var rows []event.Telemetry
 		for _, r := range batch {
 			if r.Err != nil {
@@ -154,24 +137,12 @@ func TestWaitsForAHealthyConsumer(t *testing.T) {
 	client, rows := start(t, map[string]any{"things": 1, "rate": 100, "waitFor": "com.example.Consumer"})
 	for _, state := range []event.State{event.StateNoModel, event.StateOK} {
 		payload, err := json.Marshal(event.Health{V: 1, Component: "com.example.Consumer", State: state, TS: time.Now()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for m := range health.Events() { // it says that it waits
-			if h, err := event.DecodeHealth(m.Payload); err == nil && h.State == event.StateDegraded && strings.Contains(h.Detail, "com.example.Consumer") {
-				break
-			}
-		}
-		if err := health.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if err := client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
+		health := coretest.HealthOf(t, client, event.SensorSimulator)
+		health.Await("that it waits", func(h event.Health) bool {
+			return h.State == event.StateDegraded && strings.Contains(h.Detail, "com.example.Consumer")
+		})
+		must.OK(t, client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload))
 	}
 	if row := rows(); row.Seq != 1 {
 		t.Errorf("first row %+v", row)
@@ -182,21 +153,14 @@ func TestWaitsForAHealthyConsumer(t *testing.T) {
 func TestABadConfigurationOfTheConsumerIsNoReasonToWait(t *testing.T) {
 	for state, model := range map[event.State]*event.ModelRef{event.StateBadConfig: {Version: "1"}, event.StateDegraded: {Version: "1"}, event.StateOK: nil} {
 		client, rows := start(t, map[string]any{"things": 1, "rate": 100, "waitFor": "com.example.Consumer", "waitLimit": "1h"})
-		health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		await(t, health, func(h event.Health) bool { return len(h.Conditions) == 1 }) // it listens, or soon will
+		health := coretest.HealthOf(t, client, event.SensorSimulator)
+		health.Await("a condition", func(h event.Health) bool { return len(h.Conditions) == 1 }) // it listens, or soon will
 		h := event.Health{V: 1, Component: "com.example.Consumer", State: state, Model: model, TS: time.Now()}
 		payload, err := json.Marshal(h)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		for working := false; !working; {
-			if err := client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload); err != nil {
-				t.Fatal(err)
-			}
-			await(t, health, func(h event.Health) bool { working = h.State == event.StateOK; return true })
+			must.OK(t, client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload))
+			health.Await("any state", func(h event.Health) bool { working = h.State == event.StateOK; return true })
 		}
 		if row := rows(); row.Seq != 1 {
 			t.Errorf("%s: first row %+v", state, row)
@@ -207,44 +171,18 @@ func TestABadConfigurationOfTheConsumerIsNoReasonToWait(t *testing.T) {
 // A consumer that never says that it works is waited for so long, and no longer; that it does not work is said until it does.
 func TestWaitsForABoundedTime(t *testing.T) {
 	client, rows := start(t, map[string]any{"things": 1, "rate": 100, "waitFor": "com.example.Consumer", "waitLimit": "200ms"})
-	health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	health := coretest.HealthOf(t, client, event.SensorSimulator)
 	if row := rows(); row.Seq != 1 {
 		t.Errorf("first row %+v", row)
 	}
-	await(t, health, func(h event.Health) bool {
+	health.Await("a wait that is over", func(h event.Health) bool {
 		return h.State == event.StateDegraded && h.Conditions[0].Code == event.CodeWaitsForOthers && strings.Contains(h.Detail, "com.example.Consumer") &&
 			strings.Contains(h.Detail, "published all the same")
 	})
 	payload, err := json.Marshal(event.Health{V: 1, Component: "com.example.Consumer", State: event.StateOK, TS: time.Now()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload); err != nil {
-		t.Fatal(err)
-	}
-	await(t, health, func(h event.Health) bool { return h.State == event.StateOK })
-}
-
-// await reads health messages until one is as wanted.
-func await(t *testing.T, health *ipc.Subscription[ipc.TopicMessage], wanted func(event.Health) bool) {
-	t.Helper()
-	for timeout := time.After(20 * time.Second); ; {
-		select {
-		case m := <-health.Events():
-			h, err := event.DecodeHealth(m.Payload)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if wanted(h) {
-				return
-			}
-		case <-timeout:
-			t.Fatal("no such health message")
-		}
-	}
+	must.OK(t, err)
+	must.OK(t, client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload))
+	health.Await("OK", func(h event.Health) bool { return h.State == event.StateOK })
 }
 
 // Rows of a wide table go in the compact form, and in smaller batches; those that no message carries are counted, and end
@@ -259,9 +197,7 @@ func TestWideTables(t *testing.T) {
 			b.WriteString("\nneg" + strings.Repeat(",123.45678", columns))
 		}
 		path := filepath.Join(t.TempDir(), "rows.csv")
-		if err := os.WriteFile(path, []byte("class"+b.String()+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(path, []byte("class"+b.String()+"\n"), 0o600))
 		return path
 	}
 	for _, batch := range []int{1, 4} {
@@ -272,11 +208,8 @@ func TestWideTables(t *testing.T) {
 			}
 		}
 		client, _ := start(t, map[string]any{"things": 1, "rate": 100, "batch": batch, "input": table(2000), "waitFor": ""})
-		health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		await(t, health, func(h event.Health) bool {
+		health := coretest.HealthOf(t, client, event.SensorSimulator)
+		health.Await("a wait that is over", func(h event.Health) bool {
 			return h.State == event.StateDegraded && h.Conditions[0].Code == event.CodeInput && h.Counters["telemetry.oversized"] > 2
 		})
 	}
@@ -285,15 +218,10 @@ func TestWideTables(t *testing.T) {
 // An input of which no row can be read is not OK.
 func TestAnUnreadableInputIsTold(t *testing.T) {
 	table := filepath.Join(t.TempDir(), "rows.csv")
-	if err := os.WriteFile(table, []byte("class,a\nPOS,1\nNEG,2\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(table, []byte("class,a\nPOS,1\nNEG,2\n"), 0o600))
 	client, _ := start(t, map[string]any{"things": 1, "rate": 200, "input": table, "waitFor": ""})
-	health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	await(t, health, func(h event.Health) bool {
+	health := coretest.HealthOf(t, client, event.SensorSimulator)
+	health.Await("a wait that is over", func(h event.Health) bool {
 		return h.State == event.StateDegraded && h.Conditions[0].Code == event.CodeInput && strings.Contains(h.Detail, "unreadable")
 	})
 }
@@ -305,20 +233,15 @@ func TestRefusedRowsAreTold(t *testing.T) {
 			"operations": []any{"aws.greengrass#PublishToTopic"}, "resources": []any{event.HealthTopic(event.SensorSimulator)},
 		}},
 	}})
-	health, err := client.Subscribe(t.Context(), event.HealthTopic(event.SensorSimulator), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	await(t, health, func(h event.Health) bool {
+	health := coretest.HealthOf(t, client, event.SensorSimulator)
+	health.Await("a wait that is over", func(h event.Health) bool {
 		return h.State == event.StateDegraded && h.Conditions[0].Code == event.CodeNotAuthorized && h.Counters["telemetry.refused"] > 2
 	})
 }
 
 func TestReplaysATable(t *testing.T) {
 	table := filepath.Join(t.TempDir(), "rows.csv")
-	if err := os.WriteFile(table, []byte("licence\n\nclass,a,b\nneg,1,na\nbroken,x,y\npos,2,3\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(table, []byte("licence\n\nclass,a,b\nneg,1,na\nbroken,x,y\npos,2,3\n"), 0o600))
 	_, rows := start(t, map[string]any{"things": 1, "rate": 200, "input": table, "waitFor": ""})
 	var got []bool
 	for i := range 4 {
@@ -355,9 +278,7 @@ func TestValidateNamesTheField(t *testing.T) {
 		},
 	} {
 		c := simulator.Default()
-		if err := c.Validate(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, c.Validate())
 		change(&c)
 		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
@@ -380,9 +301,7 @@ func TestTheLargestBatchFits(t *testing.T) {
 		batch.Rows = append(batch.Rows, row)
 	}
 	payload, err := json.Marshal(batch)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if err := event.Local.Check(payload); err != nil {
 		t.Error(err)
 	}

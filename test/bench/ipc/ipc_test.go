@@ -19,7 +19,9 @@ import (
 	"time"
 
 	"edgepdm/shared/ipc"
+	"edgepdm/test/coretest"
 	"edgepdm/test/interop/official"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -104,9 +106,7 @@ func BenchmarkIPC(b *testing.B) {
 			})
 		}
 	}
-	if err := table(os.Stdout, rounds, loads, clients, medians); err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, table(os.Stdout, rounds, loads, clients, medians))
 }
 
 // goClient is the contender with shared/ipc.
@@ -194,32 +194,14 @@ func build(t testing.TB, pkg string) string {
 	return program
 }
 
-const recipe = `RecipeFormatVersion: "2020-01-25"
-ComponentName: com.edgepdm.Bench
-ComponentVersion: 0.0.1
-ComponentConfiguration:
-  DefaultConfiguration:
-    accessControl:
-      aws.greengrass.ipc.pubsub:
-        all: {operations: ["*"], resources: ["bench/*"]}
-Manifests:
-  - Platform: {os: linux}
-    Lifecycle: {run: {Script: exit 0}}
-    Artifacts: []
-`
-
 // startCore starts an embedded core, and returns the environment of a client.
 func startCore(t testing.TB) []string {
 	dir := t.TempDir()
 	root, file := filepath.Join(dir, "root"), filepath.Join(dir, "recipe.yaml")
-	if err := os.WriteFile(file, []byte(recipe), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(file, []byte(coretest.Recipe("com.edgepdm.Bench", "bench/*")), 0o600))
 	start(t, build(t, "./test/localcore/cmd/localcore"), "-root", root, "-external", "com.edgepdm.Bench="+file)
 	text, err := os.ReadFile(filepath.Join(root, "env", "com.edgepdm.Bench.env"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return strings.Fields(string(text))
 }
 
@@ -238,9 +220,7 @@ func start(t testing.TB, program string, args ...string) {
 	if err == nil {
 		err = cmd.Start()
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	lines := bufio.NewScanner(out)
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(os.Interrupt)

@@ -1,4 +1,5 @@
-package fetcher
+// Package record is what the fetcher knows of the models that it has dealt with: the component writes it, the commands read it.
+package record
 
 import (
 	"crypto/ed25519"
@@ -15,12 +16,12 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 )
 
-// RecordFile is the file in the component's work directory that says what was fetched.
-const RecordFile = "fetcher.json"
+// File is the file in the component's work directory that says what was fetched.
+const File = "fetcher.json"
 
 const (
-	recordFormat = 1
-	maxModels    = 256 // names whose version is remembered
+	format    = 1
+	maxModels = 256 // names whose version is remembered
 )
 
 // Outcome is how the fetcher dealt with what is published.
@@ -52,47 +53,60 @@ type Record struct {
 	Announce  []event.ModelEvent `json:"announce,omitempty"`  // of a version before 0.2: events that no nucleus has taken
 }
 
-func recordIn(dir string) durable.State[Record] {
-	return durable.State[Record]{Path: filepath.Join(dir, RecordFile), Format: recordFormat}
+// Offer is a model that is published.
+type Offer struct {
+	ID       string // of its delivery: for a signed one the hash of its envelope
+	ETag     string // of what was looked at: the envelope, or the archive if unsigned
+	Unsigned bool
+	Content  string           // envelope.Signed.Content
+	Key      string           // id of the key that signed it
+	Created  time.Time        // of the manifest
+	Expires  time.Time        // of the manifest
+	Event    event.ModelEvent // says which model it is
 }
 
-// ReadRecord reads the record in the component's work directory; without one it is empty. The error wraps
+func stateIn(dir string) durable.State[Record] {
+	return durable.State[Record]{Path: filepath.Join(dir, File), Format: format}
+}
+
+// Read reads the record in the component's work directory; without one it is empty. The error wraps
 // durable.ErrDamaged if it is not what was written, and durable.ErrNewerFormat if a newer version wrote it.
-func ReadRecord(dir string) (Record, error) {
-	r, err := recordIn(dir).Load()
+func Read(dir string) (Record, error) {
+	r, err := stateIn(dir).Load()
 	if errors.Is(err, fs.ErrNotExist) {
-		return Record{Format: recordFormat}, nil
+		return Record{Format: format}, nil
 	}
 	return r, err
 }
 
-// openRecord reads the record. One that is damaged is set aside: to fetch the published model once more does no harm, as the
+// Open reads the record. One that is damaged is set aside: to fetch the published model once more does no harm, as the
 // engine judges it by what is active.
-func openRecord(dir string, now time.Time) (Record, error) {
-	r, damage, err := recordIn(dir).Open()
-	if r.Format = recordFormat; damage != nil {
+func Open(dir string, now time.Time) (Record, error) {
+	r, damage, err := stateIn(dir).Open()
+	if r.Format = format; damage != nil {
 		r.Damage = durable.NewDamage(now, fmt.Sprintf("the published model is fetched again: %v", damage))
 	}
 	return r, err
 }
 
-func (r Record) write(dir string) error { return recordIn(dir).Save(r) }
+// Write keeps the record in the component's work directory.
+func (r Record) Write(dir string) error { return stateIn(dir).Save(r) }
 
-// settled returns the ETag of what was decided already, signed or not, under the policy; "" = nothing was. What was refused
+// Settled returns the ETag of what was decided already, signed or not, under the policy; "" = nothing was. What was refused
 // as expired is decided again when the clock says that it is not: it was ahead.
-func (r Record) settled(policy string, unsigned bool, now time.Time) string {
+func (r Record) Settled(policy string, unsigned bool, now time.Time) string {
 	if r.Outcome == "" || r.Policy != policy || r.Unsigned != unsigned || now.Before(r.Expired) {
 		return ""
 	}
 	return r.ETag
 }
 
-// settle writes down a decision about an offer: a refusal, or a delivery if that is nil.
-func (r *Record) settle(policy string, o offer, refused *refusal, e event.ModelEvent) {
-	r.Policy, r.ETag, r.Unsigned, r.Outcome, r.Last, r.Expired = policy, o.etag, o.unsigned, OutcomeDelivered, &e, time.Time{}
-	if refused != nil {
-		if r.Outcome = OutcomeRefused; refused.reason == modelstore.ReasonExpired {
-			r.Expired = o.expires
+// Settle writes down a decision about an offer: a refusal for a reason, or a delivery if that is "".
+func (r *Record) Settle(policy string, o Offer, refused modelstore.Reason, e event.ModelEvent) {
+	r.Policy, r.ETag, r.Unsigned, r.Outcome, r.Last, r.Expired = policy, o.ETag, o.Unsigned, OutcomeDelivered, &e, time.Time{}
+	if refused != "" {
+		if r.Outcome = OutcomeRefused; refused == modelstore.ReasonExpired {
+			r.Expired = o.Expires
 		}
 		return
 	}
@@ -117,21 +131,21 @@ func (r *Record) settle(policy string, o offer, refused *refusal, e event.ModelE
 	}
 }
 
-// deliver writes down which offer was delivered.
-func (r *Record) deliver(o offer, inbox string) {
-	r.Envelope, r.Content, r.Created, r.Expires, r.Inbox = o.id, o.content, o.created, o.expires, inbox
-	if o.key == "" {
+// Deliver writes down which offer was delivered.
+func (r *Record) Deliver(o Offer, inbox string) {
+	r.Envelope, r.Content, r.Created, r.Expires, r.Inbox = o.ID, o.Content, o.Created, o.Expires, inbox
+	if o.Key == "" {
 		return
 	}
 	if r.Signers == nil {
 		r.Signers = make(map[string]string)
 	}
-	r.Signers[o.event.Name] = o.key
+	r.Signers[o.Event.Name] = o.Key
 }
 
-// bound returns the version below which none of that name is taken, "" if there is none: a version signed by a key
+// Bound returns the version below which none of that name is taken, "" if there is none: a version signed by a key
 // that is no longer trusted is no bound.
-func (r Record) bound(name string, trusted []ed25519.PublicKey) string {
+func (r Record) Bound(name string, trusted []ed25519.PublicKey) string {
 	signer := r.Signers[name]
 	if signer != "" && !slices.ContainsFunc(trusted, func(key ed25519.PublicKey) bool { return envelope.KeyID(key) == signer }) {
 		return ""
@@ -139,9 +153,9 @@ func (r Record) bound(name string, trusted []ed25519.PublicKey) string {
 	return r.Delivered[name]
 }
 
-// frozen says that no newer manifest came while that of the delivered model expired: whoever stands between may hold the
+// Frozen says that no newer manifest came while that of the delivered model expired: whoever stands between may hold the
 // newer ones back (promise M4).
-func (r Record) frozen(now time.Time) error {
+func (r Record) Frozen(now time.Time) error {
 	if r.Expires.IsZero() || now.Before(r.Expires) {
 		return nil
 	}
@@ -149,16 +163,16 @@ func (r Record) frozen(now time.Time) error {
 		r.Created.UTC().Format(time.DateTime), r.Expires.UTC().Format(time.DateTime))
 }
 
-// has tells whether what an offer says was delivered to that inbox before, in whatever envelope. What expired since is
+// Has tells whether what an offer says was delivered to that inbox before, in whatever envelope. What expired since is
 // delivered again: the engine may have refused it for that.
-func (r Record) has(o offer, inbox string, now time.Time) bool {
-	if r.Inbox != inbox || r.Delivered[o.event.Name] != o.event.Version {
+func (r Record) Has(o Offer, inbox string, now time.Time) bool {
+	if r.Inbox != inbox || r.Delivered[o.Event.Name] != o.Event.Version {
 		return false
 	}
-	return r.Envelope == o.id || r.Content != "" && r.Content == o.content && now.Before(r.Expires)
+	return r.Envelope == o.ID || r.Content != "" && r.Content == o.Content && now.Before(r.Expires)
 }
 
-// forget forgets the last decision, for what it was about is gone. What was delivered is remembered.
-func (r *Record) forget() {
+// Forget forgets the last decision, for what it was about is gone. What was delivered is remembered.
+func (r *Record) Forget() {
 	r.ETag, r.Outcome, r.Last = "", "", nil
 }

@@ -1,4 +1,4 @@
-package fetcher
+package record
 
 import (
 	"bytes"
@@ -8,43 +8,41 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
+	"edgepdm/test/must"
+	"edgepdm/test/need"
 )
 
 // A record with one flipped bit has what was written, or is set aside, told for a day, and begun again: no person has to
 // remove it. That of a version before seals is read without one; then a flip within a text may pass.
 func TestARecordWithAFlippedBit(t *testing.T) {
+	need.Long(t)
 	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	last := event.ModelEvent{V: 1, ID: "model-1", Event: event.ModelDelivered, Name: "compressor", Version: "1.2.0", TS: now}
 	written := Record{
-		Format: 1, Policy: "0011223344556677", ETag: `"etag"`, Outcome: OutcomeDelivered, Last: &last, Envelope: hash([]byte("a")), Content: hash([]byte("b")),
+		Format: 1, Policy: "0011223344556677", ETag: `"etag"`, Outcome: OutcomeDelivered, Last: &last, Envelope: strings.Repeat("a", 64), Content: strings.Repeat("b", 64),
 		Created: now, Expires: now.Add(time.Hour), Inbox: "/inbox", Delivered: map[string]string{"compressor": "1.2.0"},
 		Signers: map[string]string{"compressor": "00112233"},
 	}
 	sealed, err := durable.Marshal(written)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	plain, err := json.MarshalIndent(written, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for name, good := range map[string][]byte{"sealed": sealed, "without a seal": plain} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			path := filepath.Join(dir, RecordFile)
+			path := filepath.Join(dir, File)
 			random, aside := rand.New(rand.NewPCG(1, 2)), 0
 			for range 5000 {
 				bad, bit := bytes.Clone(good), random.IntN(len(good)*8)
 				bad[bit/8] ^= 1 << (bit % 8)
-				if err := os.WriteFile(path, bad, 0o600); err != nil {
-					t.Fatal(err)
-				}
-				got, err := openRecord(dir, now)
+				must.OK(t, os.WriteFile(path, bad, 0o600))
+				got, err := Open(dir, now)
 				if err != nil {
 					t.Fatalf("bit %d: %v", bit, err)
 				}
@@ -60,10 +58,8 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 				if aside > 20 {
 					continue // the disk is slow
 				}
-				if err := got.write(dir); err != nil {
-					t.Fatal(err)
-				}
-				if again, err := ReadRecord(dir); err != nil || again.Damage.Told(now) == nil { // it is told after a restart, too
+				must.OK(t, got.Write(dir))
+				if again, err := Read(dir); err != nil || again.Damage.Told(now) == nil { // it is told after a restart, too
 					t.Fatalf("bit %d: %+v, %v", bit, again, err)
 				}
 			}
@@ -77,29 +73,11 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 func TestACutRecord(t *testing.T) {
 	dir := t.TempDir()
 	good, err := durable.Marshal(Record{Format: 1, ETag: "etag"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for n := range len(good) - 1 { // the newline may go
-		if err := os.WriteFile(filepath.Join(dir, RecordFile), good[:n], 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := ReadRecord(dir); !errors.Is(err, durable.ErrDamaged) {
+		must.OK(t, os.WriteFile(filepath.Join(dir, File), good[:n], 0o600))
+		if _, err := Read(dir); !errors.Is(err, durable.ErrDamaged) {
 			t.Fatalf("%d bytes: %v", n, err)
-		}
-	}
-}
-
-// A look that began a download over makes no headway, and is followed by ever longer pauses.
-func TestHeadway(t *testing.T) {
-	for _, c := range []struct {
-		headway       headway
-		before, after int
-	}{
-		{headway{}, 4, 5}, {headway{bytes: true}, 4, 1}, {headway{bytes: true, over: true}, 4, 5},
-	} {
-		if got := c.headway.failures(c.before); got != c.after {
-			t.Errorf("%+v: %d failures became %d, want %d", c.headway, c.before, got, c.after)
 		}
 	}
 }

@@ -1,0 +1,202 @@
+// Package alarmcli is the alarm manager's commands for a person on the device: the list, the history, and what is done about alarms.
+package alarmcli
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"edgepdm/components/alarm-manager/alarms"
+	"edgepdm/shared/alarm"
+	"edgepdm/shared/cli"
+	"edgepdm/shared/event"
+	"edgepdm/shared/request"
+)
+
+// Commands are those of a person.
+func Commands() []cli.Command {
+	return []cli.Command{
+		{Name: "list", Summary: "show the alarms", Run: list},
+		{Name: "history", Summary: "show what happened to alarms", Run: history},
+		order("ack", alarm.Acknowledge, "acknowledge alarms", outcome, comment),
+		order("shelve", alarm.Shelve, "keep alarms quiet for a time", forTime, comment),
+		order("unshelve", alarm.Unshelve, "end a shelving", comment),
+		order("reset", alarm.ResetLatch, "reset latched alarms that are over", comment),
+		order("out-of-service", alarm.TakeOutOfService, "keep a machine or a line quiet while it is worked on", comment),
+		order("return-to-service", alarm.ReturnToService, "end that", comment),
+		order("retire", alarm.Retire, "end a machine's alarms, and watch it no longer", comment),
+	}
+}
+
+// option defines a flag of an order.
+type option func(fs *flag.FlagSet, o *alarms.Order)
+
+func outcome(fs *flag.FlagSet, o *alarms.Order) {
+	fs.StringVar((*string)(&o.Outcome), "outcome", "", "what was found: confirmed, no-fault-found or planned; it is kept for training")
+}
+
+func comment(fs *flag.FlagSet, o *alarms.Order) {
+	fs.StringVar(&o.Comment, "comment", "", "`TEXT` for the audit log")
+}
+
+func forTime(fs *flag.FlagSet, o *alarms.Order) {
+	fs.StringVar(&o.For, "for", "", "how long, such as 2h")
+}
+
+// order is a command that is given to the component.
+func order(name string, do alarm.Do, summary string, options ...option) cli.Command {
+	run := func(ctx context.Context, args []string, s cli.Streams) error {
+		fs := cli.NewFlagSet("alarm-manager "+name+" -thing NAME [-fault NAME] | -line NAME", s)
+		o := alarms.Order{V: event.Version}
+		o.Do = do
+		fs.StringVar(&o.Thing, "thing", "", "`NAME` of the machine")
+		fs.StringVar(&o.Line, "line", "", "`NAME` of a line, for all of its alarms")
+		fs.StringVar((*string)(&o.Fault), "fault", "", "`NAME` of the fault, such as machine-fault; default: all of the machine")
+		fs.StringVar(&o.By, "by", "", "`NAME` of who does it; default: who is logged in")
+		for _, define := range options {
+			define(fs, &o)
+		}
+		var flags request.Flags
+		flags.Define(fs, event.AlarmManager)
+		if err := cli.Parse(fs, args); err != nil {
+			return err
+		}
+		if (o.Thing == "") == (o.Line == "") {
+			return cli.Usagef("name a machine with -thing, or a line with -line")
+		}
+		return flags.Do(ctx, s, request.Call{Component: event.AlarmManager, Command: event.CommandAlarm, Arguments: o})
+	}
+	return cli.Command{Name: name, Summary: summary, Run: run}
+}
+
+func list(ctx context.Context, args []string, s cli.Streams) error {
+	fs := cli.NewFlagSet("alarm-manager list [-json]", s)
+	asJSON := fs.Bool("json", false, "print JSON")
+	var flags request.Flags
+	flags.Define(fs, event.AlarmManager)
+	if err := cli.Parse(fs, args); err != nil {
+		return err
+	}
+	dir, err := flags.Find(event.AlarmManager)
+	if err != nil {
+		return err
+	}
+	o := alarms.Order{V: event.Version}
+	o.Do = alarms.DoList
+	quiet := cli.Streams{Out: io.Discard, Err: s.Err}
+	if err := flags.Do(ctx, quiet, request.Call{Component: event.AlarmManager, WorkDir: dir, Command: event.CommandAlarm, Arguments: o}); err != nil {
+		return err
+	}
+	l, err := alarms.ReadList(dir)
+	if err != nil {
+		return fmt.Errorf("read the list: %w", err)
+	}
+	if *asJSON {
+		return printJSON(s.Out, l)
+	}
+	return printList(s.Out, l)
+}
+
+func printJSON(w io.Writer, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(w, string(data))
+	return err
+}
+
+// printList writes a table for people.
+func printList(w io.Writer, l alarms.Listing) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(l.Alarms) == 0 {
+		_, _ = fmt.Fprintln(table, "no alarm")
+	} else {
+		_, _ = fmt.Fprintln(table, "SEVERITY\tSTATE\tSINCE\tFOR\tTHING\tLINE\tFAULT\tNOTE")
+	}
+	for _, a := range l.Alarms {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%v\t%s\t%s\t%s\t%s\n", a.Priority, a.State, a.Since.Local().Format(time.DateTime),
+			time.Duration(a.LastsS)*time.Second, a.Thing, a.Line, a.Fault, note(a.Alarm))
+	}
+	for _, p := range l.Places {
+		what := "out of service"
+		if p.Retired {
+			what = "retired"
+		}
+		_, _ = fmt.Fprintf(table, "%s%s is %s since %s, by %s\n", p.Thing, p.Line, what, p.Since.Local().Format(time.DateTime), p.By)
+	}
+	return table.Flush()
+}
+
+// note says what is special about an alarm.
+func note(a alarm.Alarm) string {
+	var notes []string
+	add := func(is bool, text string) {
+		if is {
+			notes = append(notes, text)
+		}
+	}
+	add(a.Chattering, "comes and goes")
+	add(a.Latched, "latched: reset it")
+	if a.Shelved != nil {
+		add(true, "shelved until "+a.Shelved.Until.Local().Format(time.DateTime))
+	}
+	if a.SuppressedBy != nil {
+		add(true, "suppressed by "+string(a.SuppressedBy.Fault)+" of "+a.SuppressedBy.Thing)
+	}
+	add(a.OutOfService, "out of service")
+	if a.Acknowledged != nil {
+		add(true, strings.TrimSpace("seen by "+a.Acknowledged.By+" "+string(a.Acknowledged.Outcome)))
+	}
+	return strings.Join(notes, "; ")
+}
+
+func history(_ context.Context, args []string, s cli.Streams) error {
+	fs := cli.NewFlagSet("alarm-manager history [-thing NAME] [-n LINES] [-json]", s)
+	thing := fs.String("thing", "", "`NAME` of the machine; default: all")
+	n := fs.Int("n", 50, "how many changes, the last ones")
+	asJSON := fs.Bool("json", false, "print JSON, one change a line")
+	var flags request.Flags
+	flags.Define(fs, event.AlarmManager)
+	if err := cli.Parse(fs, args); err != nil {
+		return err
+	}
+	if *n < 1 || *n > 100_000 {
+		return cli.Usagef("-n: %d is not between 1 and 100000", *n)
+	}
+	dir, err := flags.Find(event.AlarmManager)
+	if err != nil {
+		return err
+	}
+	changes, damaged, err := alarms.History(dir, *thing, *n)
+	if err != nil {
+		return err
+	}
+	if damaged > 0 {
+		_, _ = fmt.Fprintf(s.Err, "%d lines of the log are damaged, and left out\n", damaged)
+	}
+	if *asJSON {
+		for _, c := range changes {
+			data, err := json.Marshal(c)
+			if err != nil {
+				return err
+			}
+			if _, err := fmt.Fprintln(s.Out, string(data)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	table := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "WHEN\tCHANGE\tTHING\tLINE\tFAULT\tSTATE\tBY\tWHY")
+	for _, c := range changes {
+		why := strings.TrimSpace(string(c.Outcome) + " " + c.Why)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.TS.Local().Format(time.DateTime), c.Change, c.Thing, c.Line, c.Fault, c.State, c.By, why)
+	}
+	return table.Flush()
+}
