@@ -102,7 +102,7 @@ func (s speaker) hear() (clip voice.Clip, at []time.Time) {
 	s.t.Helper()
 	packet := make([]byte, 2000)
 	clip.Rate = 8000
-	for wait := time.Minute; ; wait = 500 * time.Millisecond {
+	for wait := time.Minute; ; wait = 1500 * time.Millisecond {
 		if err := s.conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
 			s.t.Fatal(err)
 		}

@@ -135,6 +135,7 @@ aws sns list-subscriptions --query 'Subscriptions[].Endpoint' --output text`)
 			t.Errorf("%s is missing in %s", want, function)
 		}
 	}
+	r.do(section(t, "voice.md", "Clips of Amazon Polly", "When it fails"))
 	// A bucket of which a part was deleted and a part written again.
 	r.do(`aws s3 rm "s3://$BUCKET/` + keys[0] + `"; aws s3 cp core-files/device.pem "s3://$BUCKET/audio/a.mp3"; aws s3 cp core-files/device.pem "s3://$BUCKET/audio/a.mp3"`)
 
@@ -208,7 +209,7 @@ func TestOperatorsPolicyFitsTheCommands(t *testing.T) {
 	for _, action := range dependents {
 		wanted[action] = true
 	}
-	for _, page := range []string{"account.md", "console.md"} {
+	for _, page := range []string{"account.md", "console.md", "voice.md"} {
 		for _, m := range regexp.MustCompile(`\baws ([a-z0-9]+) ([a-z0-9-]+)`).FindAllStringSubmatch(section(t, page, "", ""), -1) {
 			action, ok := special[m[1]+" "+m[2]]
 			if !ok {

@@ -112,6 +112,8 @@ func whatToDo(f event.Fault) string {
 		return "Inspect the machine as soon as possible; plan its maintenance before it fails."
 	case event.FaultSilence:
 		return "Check the sensors of the machine, their power and their network."
+	case event.FaultLine:
+		return "Check the line's network, power and gateway: nothing is heard of any of its machines."
 	case event.FaultNoData:
 		return "Check the sensors that are named, and what reads them: nothing can be said of the machine without them."
 	case event.FaultUplinkDown:
@@ -122,8 +124,9 @@ func whatToDo(f event.Fault) string {
 		return "Nothing: this is a test of the alarm chain."
 	case event.FaultSummary:
 		return "Look at the list of alarms: alarm-manager list, on the device."
+	default:
+		return "Look at the machine."
 	}
-	return "Look at the machine."
 }
 
 // acknowledging says how somebody tells that the alarm is seen.
