@@ -31,7 +31,7 @@ type site struct {
 	t      testing.TB
 	dir    string // the manager's work directory
 	client *ipc.Client
-	health *ipc.Subscription[ipc.TopicMessage]
+	health *coretest.Health
 }
 
 // startSite starts a manager with a voice section, and waits until it is at work.
@@ -41,26 +41,13 @@ func startSite(t testing.TB, voice map[string]any) *site {
 	client := coretest.Client(t, core)
 	env := coretest.Environment(t, core, event.AlarmManager, "alarm-manager", slog.New(slog.DiscardHandler))
 	coretest.Configure(t, core, event.AlarmManager, map[string]any{"healthInterval": "100ms", "republish": "1h", "voice": voice})
-	health, err := client.Subscribe(t.Context(), event.HealthTopic(event.AlarmManager), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- component.Run(ctx, component.Spec[alarms.Config]{
-			Name: event.AlarmManager, Default: alarms.Default,
-			Run: func(ctx context.Context, rt *component.Runtime, config alarms.Config) error {
-				return manage(ctx, rt, config, "core-1")
-			},
-		}, env)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the manager ended with %v", err)
-		}
-	})
+	health := coretest.HealthOf(t, client, event.AlarmManager)
+	coretest.Run(t, env, component.Spec[alarms.Config]{
+		Name: event.AlarmManager, Default: alarms.Default,
+		Run: func(ctx context.Context, rt *component.Runtime, config alarms.Config) error {
+			return manage(ctx, rt, config, "core-1")
+		},
+	}, health)
 	s := &site{t, env.WorkDir, client, health}
 	s.await("at work", func(h event.Health) bool { return h.State != event.StateStarting })
 	return s
@@ -68,22 +55,7 @@ func startSite(t testing.TB, voice map[string]any) *site {
 
 func (s *site) await(what string, wanted func(event.Health) bool) event.Health {
 	s.t.Helper()
-	timeout := time.After(time.Minute)
-	var last event.Health
-	for {
-		select {
-		case m := <-s.health.Events():
-			h, err := event.DecodeHealth(m.Payload)
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			if last = h; wanted(h) {
-				return h
-			}
-		case <-timeout:
-			s.t.Fatalf("no health message says %s; the last one: %+v", what, last)
-		}
-	}
+	return s.health.Await(what, wanted)
 }
 
 // testAlarm raises a test alarm.
@@ -130,7 +102,7 @@ func (s speaker) hear() (clip voice.Clip, at []time.Time) {
 	s.t.Helper()
 	packet := make([]byte, 2000)
 	clip.Rate = 8000
-	for wait := time.Minute; ; wait = 500 * time.Millisecond {
+	for wait := time.Minute; ; wait = 1500 * time.Millisecond {
 		if err := s.conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
 			s.t.Fatal(err)
 		}
@@ -217,7 +189,9 @@ func TestAPlayerThatFailsIsTold(t *testing.T) {
 	if clip, _ := s.hear(); clip.Duration() < time.Second {
 		t.Errorf("the speaker heard %v", clip.Duration())
 	}
-	h := m.await("the condition", func(h event.Health) bool { return len(h.Conditions) > 0 })
+	h := m.await("the condition", func(h event.Health) bool {
+		return len(h.Conditions) > 0 && h.Counters[speech.CounterSpoken] > 0
+	})
 	if c := h.Conditions[0]; c.Code != event.CodeVoice || c.Place != "false" || h.Counters[speech.CounterFailed] == 0 || h.Counters[speech.CounterSpoken] != 1 {
 		t.Errorf("%+v", h)
 	}
@@ -250,6 +224,31 @@ func TestSpeakCommand(t *testing.T) {
 	m = startSite(t, map[string]any{})
 	if _, err := m.command(speak, "-text", "x"); err == nil || !strings.Contains(err.Error(), "voice.enabled") {
 		t.Errorf("without a voice: %v", err)
+	}
+}
+
+// What the page gives to paste is configuration that the component accepts.
+func TestThePageOfTheVoiceIsTrue(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(need.Root(t), "docs", "voice.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(string(page), "```json\n")
+	if len(parts) < 3 {
+		t.Fatal("the page has no configuration")
+	}
+	for _, part := range parts[1:] {
+		text, _, _ := strings.Cut(part, "```")
+		var merge struct {
+			Voice map[string]any `json:"voice"`
+		}
+		if err := json.Unmarshal([]byte(text), &merge); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		m := startSite(t, merge.Voice)
+		if h := m.await("a state", func(h event.Health) bool { return h.State != event.StateStarting }); h.State == event.StateBadConfig {
+			t.Errorf("%s: %s", text, h.Detail)
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/test/coretest"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -55,9 +56,7 @@ func newPlant(t *testing.T) *plant {
 	if p.key, err = envelope.GenerateKey(nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := inbox.Check(p.inbox.Dir); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, inbox.Check(p.inbox.Dir))
 	coretest.Configure(t, core, event.InferenceEngine, map[string]any{
 		"inbox": p.inbox.Dir, "publicKeys": []any{base64.StdEncoding.EncodeToString(p.key.Public().(ed25519.PublicKey))}, "healthInterval": "100ms",
 	})
@@ -83,35 +82,21 @@ func (p *plant) deliver(padding int) {
 	model, golden := filepath.Join(dir, "model.json"), filepath.Join(dir, "golden.csv")
 	text := append([]byte(smallModel[:1]), bytes.Repeat([]byte(" "), padding)...)
 	for path, data := range map[string][]byte{model: append(text, smallModel[1:]...), golden: []byte(smallGolden)} {
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			p.t.Fatal(err)
-		}
+		must.OK(p.t, os.WriteFile(path, data, 0o600))
 	}
 	d, err := p.inbox.Begin("large")
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	archive, err := os.Create(d.Path(inbox.ArchiveFile))
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	packed, err := envelope.Pack(archive, model)
-	if err := errors.Join(err, archive.Close()); err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, errors.Join(err, archive.Close()))
 	m, err := envelope.BuildManifest(model, golden, envelope.Build{
 		Name: "simulated-compressor", Version: "9.0.0", Created: time.Now(), Expires: time.Now().Add(time.Hour), Archive: packed.Archive,
 	})
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	sealed, err := envelope.Sign(m, p.key)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	if err := errors.Join(os.WriteFile(d.Path(envelope.EnvelopeFile), sealed, 0o600), d.Commit()); err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
+	must.OK(p.t, errors.Join(os.WriteFile(d.Path(envelope.EnvelopeFile), sealed, 0o600), d.Commit()))
 }
 
 // refused waits for the refusal, and for an engine that works on with the model before.
@@ -158,9 +143,7 @@ func TestATooLargeModelIsRefused(t *testing.T) {
 			run := p.start(env...)
 			p.deliver(c.size << 20)
 			p.refused(append(c.says, "too large for the memory limit")...)
-			if err := run.Process.Signal(os.Interrupt); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, run.Process.Signal(os.Interrupt))
 			if err := run.Wait(); err != nil {
 				t.Errorf("stopped with %v", err)
 			}
@@ -188,9 +171,7 @@ func TestTwoDeathsInAnActivation(t *testing.T) {
 			}
 		}
 		tick.Stop()
-		if err := c.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, c.Process.Kill())
 		if err := c.Wait(); err == nil {
 			t.Fatal("it was not killed")
 		}
@@ -209,9 +190,7 @@ func TestALoweredLimit(t *testing.T) {
 	}
 	stop := func(c *exec.Cmd) {
 		t.Helper()
-		if err := errors.Join(c.Process.Signal(os.Interrupt), c.Wait()); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, errors.Join(c.Process.Signal(os.Interrupt), c.Wait()))
 	}
 	active := func(h event.Health) bool { return h.State == event.StateOK && h.Model.Version == "9.0.0" }
 	first := p.start()

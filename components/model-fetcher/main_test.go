@@ -26,6 +26,7 @@ import (
 	"edgepdm/test/cloudtest"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
+	"edgepdm/test/must"
 )
 
 const (
@@ -40,9 +41,7 @@ func TestTheProgramSurvivesAKill(t *testing.T) {
 	cloud := cloudtest.Start(t)
 	ends := cloud.Endpoints()
 	key, err := envelope.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	archive := make([]byte, 20*mega)
 	if _, err := rand.NewChaCha8([32]byte{1}).Read(archive); err != nil {
 		t.Fatal(err)
@@ -66,9 +65,7 @@ func TestTheProgramSurvivesAKill(t *testing.T) {
 	first := start()
 	box := inbox.Inbox{Dir: filepath.Join(env.WorkDir, "inbox")}
 	at := awaitBytes(t, box, 8*mega)
-	if err := first.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, first.Process.Kill())
 	_ = first.Wait()
 	line.mend()
 	second := start()
@@ -87,9 +84,7 @@ func TestTheProgramSurvivesAKill(t *testing.T) {
 	if rest := line.passed(); rest > 20*mega-at+mega {
 		t.Errorf("%d bytes came after the kill; %d of %d were on disk", rest, at, len(archive))
 	}
-	if err := second.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, second.Process.Signal(os.Interrupt))
 	if err := second.Wait(); err != nil {
 		t.Errorf("stopped with %v", err)
 	}
@@ -108,9 +103,7 @@ func publish(t *testing.T, cloud *localcloud.Cloud, key ed25519.PrivateKey, arch
 		Objective: "binary:logistic", Features: features, Schema: event.SchemaOf(features), Threshold: 0.5, Trainer: "xgboost 3.0.5",
 		Golden: []envelope.GoldenRow{{Values: event.Values{1}, Margin: 0.25}},
 	}, key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	cloudtest.Put(t, cloud, archive, fetcher.Default().Prefix, "1.0.0", inbox.ArchiveFile)
 	cloudtest.Put(t, cloud, sealed, fetcher.Default().Prefix, envelope.EnvelopeFile)
 }
@@ -147,9 +140,7 @@ type line struct {
 func newLine(t *testing.T, target string, n int64) *line {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	l := &line{address: listener.Addr().String(), left: n}
 	l.moved = sync.NewCond(&l.mu)
 	var working sync.WaitGroup

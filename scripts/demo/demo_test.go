@@ -13,6 +13,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/test/localcloud"
+	"edgepdm/test/must"
 )
 
 var begin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -111,17 +112,10 @@ func TestDeliveryIsHeldAgainstTheJournal(t *testing.T) {
 
 func TestReportHasThePromisedKeys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "report.json")
-	if err := makeReport(newObserver(), nil, nil).write(path); err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, makeReport(newObserver(), nil, nil).write(path))
+	data := must.Read(t, path)
 	var keys map[string]any
-	if err := json.Unmarshal(data, &keys); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(data, &keys))
 	want := map[string]any{
 		"published": 0.0, "predictions": 0.0, "unscored": 0.0, "invalid": 0.0,
 		"latency_ms": map[string]any{"p50": 0.0, "p99": 0.0}, "components": []any{}, "models": []any{},
@@ -149,21 +143,15 @@ func TestEmptyRoot(t *testing.T) {
 	root := filepath.Join(dir, "root")
 	for range 2 {
 		lock, err := takeRoot(root)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if left, err := os.ReadDir(root); err != nil || len(left) != 1 {
 			t.Errorf("%v, %v", left, err)
 		}
 		if _, err := takeRoot(root); err == nil || !strings.Contains(err.Error(), "another demo runs in "+root) {
 			t.Errorf("a second demo: %v", err)
 		}
-		if err := lock.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(root, "x"), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, lock.Close())
+		must.OK(t, os.WriteFile(filepath.Join(root, "x"), nil, 0o600))
 	}
 	if _, err := takeRoot(dir); err == nil || !strings.Contains(err.Error(), "not empty") {
 		t.Errorf("a folder of somebody else: %v", err)

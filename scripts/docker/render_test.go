@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 
 	"edgepdm/shared/cli"
 	"edgepdm/shared/recipe"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -24,25 +24,14 @@ func stageRecipes(t *testing.T) (stage string) {
 	stage = t.TempDir()
 	root := need.Root(t)
 	files, err := filepath.Glob(filepath.Join(root, "recipes", "*", "recipe.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(filepath.Join(stage, "recipes"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, os.Mkdir(filepath.Join(stage, "recipes"), 0o755))
 	for _, file := range append(files, filepath.Join(root, "recipe.yaml")) {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := must.Read(t, file)
 		text = recipe.WithVersion(text, "1.2.3")
 		r, err := recipe.Parse(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(stage, "recipes", r.Name+"-1.2.3.yaml"), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
+		must.OK(t, os.WriteFile(filepath.Join(stage, "recipes", r.Name+"-1.2.3.yaml"), text, 0o600))
 	}
 	return stage
 }
@@ -62,9 +51,7 @@ type rendered struct {
 func renderFor(t *testing.T, set settings) (r rendered) {
 	t.Helper()
 	text, _, err := render(set)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&r); err != nil {
@@ -77,9 +64,7 @@ func TestRenderedConfiguration(t *testing.T) {
 	stage := stageRecipes(t)
 	r := renderFor(t, settings{stage: stage, arch: "arm64", thing: "core", region: "eu-west-1"})
 	recipes, err := readRecipes(stage, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	main := r.Services["main"].Dependencies
 	if want := len(recipes) + 1; len(main) != want || len(r.Services) != want+1 {
 		t.Errorf("main depends on %q, services are %d, want %d and main", main, len(r.Services), want)
@@ -96,7 +81,7 @@ func TestRenderedConfiguration(t *testing.T) {
 		if !slices.Contains(main, staged.Name) || s.Type != "GENERIC" || s.Version != "1.2.3" {
 			t.Errorf("%s: %+v", staged.Name, s)
 		}
-		if got, want := asJSON(t, s.Configuration), asJSON(t, staged.Defaults); got != want {
+		if got, want := string(must.JSON(t, s.Configuration)), string(must.JSON(t, staged.Defaults)); got != want {
 			t.Errorf("%s: configuration\n%s, the recipe's\n%s", staged.Name, got, want)
 		}
 		if _, granted := s.Configuration["accessControl"]; !granted && staged.Name != "com.edgepdm.Suite" {
@@ -121,37 +106,19 @@ func TestRenderedConfiguration(t *testing.T) {
 	}
 }
 
-func asJSON(t *testing.T, v any) string {
-	t.Helper()
-	text, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
 func TestCommand(t *testing.T) {
 	stage, out := stageRecipes(t), filepath.Join(t.TempDir(), "a", "config.yaml")
 	merge := filepath.Join(t.TempDir(), "merge.json")
 	text := `{"com.edgepdm.CloudForwarder":{"MERGE":{"sample":"0s","endpoints":{"sns":"https://example.com"}}}}`
-	if err := os.WriteFile(merge, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(merge, []byte(text), 0o600))
 	var printed bytes.Buffer
-	if err := run(t.Context(), []string{"-stage", stage, "-out", out, "-merge", merge}, cli.Streams{Out: &printed, Err: &printed}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, run(t.Context(), []string{"-stage", stage, "-out", out, "-merge", merge}, cli.Streams{Out: &printed, Err: &printed}))
 	if !strings.HasSuffix(printed.String(), "config.yaml: 6 components\n") {
 		t.Errorf("printed %s", &printed)
 	}
-	data, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := must.Read(t, out)
 	var r rendered
-	if err := yaml.Unmarshal(data, &r); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, yaml.Unmarshal(data, &r))
 	config := r.Services["com.edgepdm.CloudForwarder"].Configuration
 	endpoints, _ := config["endpoints"].(map[string]any)
 	if config["sample"] != "0s" || config["topicPrefix"] != "edgepdm" || endpoints["sns"] != "https://example.com" || endpoints["iotData"] != "" {
@@ -167,9 +134,7 @@ func TestOneOfSeveralVersions(t *testing.T) {
 		if err == nil {
 			err = os.WriteFile(filepath.Join(stage, "recipes", file+"-1.2.4.yaml"), bytes.ReplaceAll(data, []byte("1.2.3"), []byte("1.2.4")), 0o600)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 	}
 	for _, arch := range []string{"arm", "armv7"} {
 		_, names, err := render(settings{stage: stage, version: "1.2.3", arch: arch})
@@ -188,9 +153,7 @@ func TestConfigurationIsReadable(t *testing.T) {
 	mask := syscall.Umask(0o077)
 	defer syscall.Umask(mask)
 	var printed bytes.Buffer
-	if err := run(t.Context(), []string{"-stage", stage, "-out", out}, cli.Streams{Out: &printed, Err: &printed}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, run(t.Context(), []string{"-stage", stage, "-out", out}, cli.Streams{Out: &printed, Err: &printed}))
 	if info, err := os.Stat(out); err != nil || info.Mode().Perm() != 0o644 {
 		t.Errorf("%v, %v", info, err)
 	}
@@ -215,9 +178,7 @@ func TestRefuses(t *testing.T) {
 	if err == nil {
 		err = os.WriteFile(wrong, []byte(`{"com.edgepdm.Suite":{"merge!":{}}}`), 0o600)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for want, args := range map[string][]string{
 		"run make stage":                     {"-stage", t.TempDir()},
 		"-arch: \"mips\"":                    {"-stage", stage, "-arch", "mips"},

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // A module with tests of every outcome: what is printed is what go test prints, and then what was skipped.
@@ -46,12 +48,8 @@ func TestBad(t *testing.T) {
 		"worse/worse_test.go": "package worse\n\nvar x int = \"text\"\n",
 	} {
 		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		must.OK(t, os.WriteFile(path, []byte(text), 0o600))
 	}
 	t.Chdir(dir)
 	for _, test := range []struct {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"edgepdm/shared/cli"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -18,15 +19,11 @@ import (
 func TestZip(t *testing.T) {
 	t.Chdir(need.Root(t))
 	before, err := os.ReadDir(".")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var files [2][]byte
 	for i := range files {
 		out := filepath.Join(t.TempDir(), "below", "function.zip")
-		if err := run(t.Context(), []string{"-version", "1.2.3", "-out", out}, cli.Streams{Out: io.Discard, Err: io.Discard}); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, run(t.Context(), []string{"-version", "1.2.3", "-out", out}, cli.Streams{Out: io.Discard, Err: io.Discard}))
 		if files[i], err = os.ReadFile(out); err != nil {
 			t.Fatal(err)
 		}
@@ -35,20 +32,14 @@ func TestZip(t *testing.T) {
 		t.Error("two builds of the same source differ")
 	}
 	archive, err := zip.NewReader(bytes.NewReader(files[0]), int64(len(files[0])))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if len(archive.File) != 1 || archive.File[0].Name != "bootstrap" || archive.File[0].Mode().Perm() != 0o755 {
 		t.Fatalf("the file has %d entries: %v", len(archive.File), archive.File[0].FileHeader)
 	}
 	entry, err := archive.File[0].Open()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	program, err := io.ReadAll(entry)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	file, err := elf.NewFile(bytes.NewReader(program))
 	if err != nil || file.Machine != elf.EM_AARCH64 {
 		t.Errorf("the program is for %v: %v", file.Machine, err)

@@ -14,6 +14,7 @@ import (
 
 	"edgepdm/shared/cli"
 	"edgepdm/shared/recipe"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -39,26 +40,15 @@ func stageTree(t *testing.T, args ...string) error {
 func TestStageForGreengrassCLI(t *testing.T) {
 	first, second := t.TempDir(), t.TempDir()
 	for _, out := range []string{first, second} {
-		if err := stageInto(t, "-version", "1.2.3", "-only", "sensor-simulator", "-arch", "amd64", "-out", out); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, stageInto(t, "-version", "1.2.3", "-only", "sensor-simulator", "-arch", "amd64", "-out", out))
 	}
-	recipe, err := os.ReadFile(filepath.Join(first, "recipes", "com.edgepdm.SensorSimulator-1.2.3.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	recipe := must.Read(t, filepath.Join(first, "recipes", "com.edgepdm.SensorSimulator-1.2.3.yaml"))
 	if !strings.Contains(string(recipe), `ComponentVersion: "1.2.3"`) || strings.Contains(string(recipe), "{COMPONENT_") {
 		t.Errorf("recipe %s", recipe)
 	}
 	program := filepath.Join("artifacts", "com.edgepdm.SensorSimulator", "1.2.3", "sensor-simulator-linux-amd64")
-	a, err := os.ReadFile(filepath.Join(first, program))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(filepath.Join(second, program))
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := must.Read(t, filepath.Join(first, program))
+	b := must.Read(t, filepath.Join(second, program))
 	if !bytes.Equal(a, b) {
 		t.Error("two builds of the same source differ")
 	}
@@ -68,16 +58,10 @@ func TestStageForGreengrassCLI(t *testing.T) {
 func TestStageKeepsOtherVersions(t *testing.T) {
 	out := t.TempDir()
 	old := filepath.Join(out, "artifacts", "com.edgepdm.SensorSimulator", "1.2.3", "of-an-earlier-run")
-	if err := os.MkdirAll(filepath.Dir(old), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(old, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.MkdirAll(filepath.Dir(old), 0o755))
+	must.OK(t, os.WriteFile(old, nil, 0o600))
 	for _, version := range []string{"1.2.2", "1.2.3"} {
-		if err := stageInto(t, "-version", version, "-only", "sensor-simulator,suite", "-arch", "amd64", "-out", out); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, stageInto(t, "-version", version, "-only", "sensor-simulator,suite", "-arch", "amd64", "-out", out))
 	}
 	var files []string
 	err := fs.WalkDir(os.DirFS(out), ".", func(path string, entry fs.DirEntry, err error) error {
@@ -105,13 +89,8 @@ func TestStageKeepsOtherVersions(t *testing.T) {
 // For a deployment from the cloud each URI is where the artifact lies once artifacts/ is copied to the bucket.
 func TestStageForTheCloud(t *testing.T) {
 	out := t.TempDir()
-	if err := stageInto(t, "-version", "1.2.3", "-only", "sensor-simulator", "-arch", "all", "-bucket", "my-bucket", "-out", out); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(out, "recipes", "com.edgepdm.SensorSimulator-1.2.3.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, stageInto(t, "-version", "1.2.3", "-only", "sensor-simulator", "-arch", "all", "-bucket", "my-bucket", "-out", out))
+	text := must.Read(t, filepath.Join(out, "recipes", "com.edgepdm.SensorSimulator-1.2.3.yaml"))
 	uris := regexp.MustCompile(`Uri: s3://my-bucket/(\S+)`).FindAllStringSubmatch(string(text), -1)
 	if len(uris) != len(architectures()) || strings.Contains(string(text), "BUCKET_NAME") {
 		t.Errorf("URIs %q in\n%s", uris, text)
@@ -126,13 +105,8 @@ func TestStageForTheCloud(t *testing.T) {
 // A recipe for the cloud names only programs that are built.
 func TestStageForTheCloudOfOneArchitecture(t *testing.T) {
 	out := t.TempDir()
-	if err := stageTree(t, "-only", "sensor-simulator", "-version", "1.2.3", "-arch", "arm64", "-bucket", "my-bucket", "-out", out); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(out, "recipes", "com.edgepdm.SensorSimulator-1.2.3.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, stageTree(t, "-only", "sensor-simulator", "-version", "1.2.3", "-arch", "arm64", "-bucket", "my-bucket", "-out", out))
+	text := must.Read(t, filepath.Join(out, "recipes", "com.edgepdm.SensorSimulator-1.2.3.yaml"))
 	if r, err := recipe.Parse(text); err != nil || len(r.Manifests) != 1 || r.Manifests[0].Platform["architecture"] != "aarch64" {
 		t.Errorf("%v: %+v in\n%s", err, r, text)
 	}
@@ -140,18 +114,11 @@ func TestStageForTheCloudOfOneArchitecture(t *testing.T) {
 
 func TestStageForGDK(t *testing.T) {
 	project := t.TempDir()
-	config, err := os.ReadFile(filepath.Join(need.Root(t), "recipes", "sensor-simulator", "gdk-config.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(project, "gdk-config.json"), config, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	config := must.Read(t, filepath.Join(need.Root(t), "recipes", "sensor-simulator", "gdk-config.json"))
+	must.OK(t, os.WriteFile(filepath.Join(project, "gdk-config.json"), config, 0o600))
 	t.Chdir(need.Root(t))
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"-only", "sensor-simulator", "-arch", "amd64", "-gdk", project}, cli.Streams{Out: &out, Err: &out}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, run(t.Context(), []string{"-only", "sensor-simulator", "-arch", "amd64", "-gdk", project}, cli.Streams{Out: &out, Err: &out}))
 	if !strings.HasPrefix(out.String(), "staged com.edgepdm.SensorSimulator NEXT_PATCH: ") {
 		t.Errorf("output %q", out.String())
 	}
@@ -184,9 +151,7 @@ func TestStageRefuses(t *testing.T) {
 // The staged suite names the versions that are staged with it; GDK's, which gives each component a version of its own, a range.
 func TestTheSuiteNamesVersions(t *testing.T) {
 	out := t.TempDir()
-	if err := stageTree(t, "-only", "suite,sensor-simulator", "-version", "1.2.3", "-out", out); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, stageTree(t, "-only", "suite,sensor-simulator", "-version", "1.2.3", "-out", out))
 	staged := requirements(t, filepath.Join(out, "recipes", "com.edgepdm.Suite-1.2.3.yaml"))
 	project := requirements(t, "recipe.yaml")
 	if len(staged) != 4 || len(project) != 4 {
@@ -206,10 +171,7 @@ func TestTheSuiteNamesVersions(t *testing.T) {
 
 func requirements(t *testing.T, file string) map[string]string {
 	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := must.Read(t, file)
 	r, err := recipe.Parse(recipe.WithVersion(data, "0.0.0"))
 	if err != nil {
 		t.Fatalf("%s: %v", file, err)
@@ -225,9 +187,7 @@ func requirements(t *testing.T, file string) map[string]string {
 func TestStageOffline(t *testing.T) {
 	out, offline := t.TempDir(), t.TempDir()
 	for dir, flag := range map[string]string{out: "-offline=false", offline: "-offline"} {
-		if err := stageTree(t, "-only", "cloud-forwarder,inference-engine,model-fetcher", "-version", "1.2.3", "-out", dir, flag); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, stageTree(t, "-only", "cloud-forwarder,inference-engine,model-fetcher", "-version", "1.2.3", "-out", dir, flag))
 	}
 	for name, needs := range map[string]bool{"CloudForwarder": true, "ModelFetcher": true, "InferenceEngine": false} {
 		file := filepath.Join("recipes", "com.edgepdm."+name+"-1.2.3.yaml")
@@ -245,9 +205,7 @@ func TestStagedFilesAreReadable(t *testing.T) {
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
 	out := filepath.Join(t.TempDir(), "tree")
-	if err := stageTree(t, "-version", "1.2.3", "-only", "inference-engine", "-out", out); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, stageTree(t, "-version", "1.2.3", "-only", "inference-engine", "-out", out))
 	err := filepath.WalkDir(out, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/csv"
 	"fmt"
 	"math"
 	"os"
@@ -21,7 +20,9 @@ import (
 	"edgepdm/components/sensor-simulator/plant"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/gbdt"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
+	"edgepdm/test/table"
 	"edgepdm/test/tools"
 )
 
@@ -39,7 +40,7 @@ func train(t *testing.T, data string) string {
 	return out
 }
 
-func table(t *testing.T) string {
+func trainingTable(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "rows.csv.gz")
 	var out bytes.Buffer
@@ -54,17 +55,11 @@ func table(t *testing.T) string {
 // same bytes.
 func TestTrainedModelIsScoredAsXGBoostDoes(t *testing.T) {
 	need.Long(t)
-	data := table(t)
+	data := trainingTable(t)
 	first, second := train(t, data), train(t, data)
 	for _, name := range []string{"model.ubj", "golden.csv", "report.md"} {
-		a, err := os.ReadFile(filepath.Join(first, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := os.ReadFile(filepath.Join(second, name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		a := must.Read(t, filepath.Join(first, name))
+		b := must.Read(t, filepath.Join(second, name))
 		if !bytes.Equal(a, b) {
 			t.Errorf("%s of two trainings differs", name)
 		}
@@ -83,9 +78,7 @@ func TestTableIsCheckedFirst(t *testing.T) {
 	need.Tool(t, "python3", "Debian: apt-get install python3")
 	root := t.TempDir()
 	scripts := filepath.Join(root, "scripts", "train")
-	if err := os.CopyFS(scripts, os.DirFS(filepath.Join(need.Root(t), "scripts", "train"))); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.CopyFS(scripts, os.DirFS(filepath.Join(need.Root(t), "scripts", "train"))))
 	damaged := []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03damaged")
 	for _, test := range []struct{ name, text, want string }{
 		{"no class", "a,b\n1,2\n", "no header with a column called class"},
@@ -105,9 +98,7 @@ func TestTableIsCheckedFirst(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			data := filepath.Join(t.TempDir(), "rows.csv")
-			if err := os.WriteFile(data, []byte(test.text), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, os.WriteFile(data, []byte(test.text), 0o600))
 			out, err := exec.CommandContext(t.Context(), filepath.Join(scripts, "train.sh"), data, t.TempDir()).CombinedOutput()
 			if err == nil || !strings.Contains(string(out), test.want) || strings.Contains(string(out), "Traceback") || strings.Contains(string(out), "installing") {
 				t.Errorf("%v: %s", err, out)
@@ -163,9 +154,7 @@ func TestTableSpellings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			data := filepath.Join(t.TempDir(), "rows.csv")
-			if err := os.WriteFile(data, []byte(c.text), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, os.WriteFile(data, []byte(c.text), 0o600))
 			args := append([]string{filepath.Join(need.Root(t), "scripts", "train", "table.py"), data}, c.args...)
 			out, err := exec.CommandContext(t.Context(), "python3", args...).CombinedOutput()
 			if want := fmt.Sprintf("40 rows of %d sensors, 20 of class pos", c.sensors); err != nil || !strings.Contains(string(out), want) || !strings.Contains(string(out), c.says) {
@@ -182,14 +171,10 @@ func TestTrainsWithBracketsInNames(t *testing.T) {
 	for i := range 120 {
 		text += fmt.Sprintf("%d.5,%d,%v\n", 40+i%20, 1400+7*i, i%20 > 15)
 	}
-	if err := os.WriteFile(data, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(data, []byte(text), 0o600))
 	out := train(t, data)
 	file, err := gbdt.ReadFile(filepath.Join(out, "model.ubj"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	model, err := gbdt.Parse(file)
 	if err != nil || strings.Join(model.FeatureNames, "|") != "Torque (Nm), shaft|Speed (rpm)" {
 		t.Errorf("%+v, %v", model, err)
@@ -204,48 +189,23 @@ func TestTrainsWithBracketsInNames(t *testing.T) {
 func checkGolden(t *testing.T, dir string, sensors []string) {
 	t.Helper()
 	bytesOfModel, err := gbdt.ReadFile(filepath.Join(dir, "model.ubj"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	model, err := gbdt.Parse(bytesOfModel)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if sensors != nil && strings.Join(model.FeatureNames, ",") != strings.Join(sensors, ",") || model.NumFeature != 168 {
 		t.Errorf("features %v", model.FeatureNames)
 	}
 	if threshold, err := strconv.ParseFloat(model.Attributes["edgepdm.threshold"], 64); err != nil || !(threshold > 0 && threshold < 1) {
 		t.Errorf("threshold %q", model.Attributes["edgepdm.threshold"])
 	}
-	f, err := os.Open(filepath.Join(dir, "golden.csv"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	records, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(records) < 11 {
-		t.Fatalf("%d golden rows", len(records)-1)
+	_, rows := table.Read(t, filepath.Join(dir, "golden.csv"))
+	if len(rows) < 10 {
+		t.Fatalf("%d golden rows", len(rows))
 	}
 	scorer := gbdt.NewScorer(model)
-	for i, record := range records[1:] {
-		row := make([]float32, len(record))
-		for j, field := range record {
-			x, err := strconv.ParseFloat(field, 32)
-			if err != nil && field != "" {
-				t.Fatal(err)
-			}
-			if field == "" {
-				x = math.NaN()
-			}
-			row[j] = float32(x)
-		}
+	for i, row := range rows {
 		margin, err := scorer.Margin(nil, row[1:])
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if math.Float32bits(margin[0]) != math.Float32bits(row[0]) {
 			t.Errorf("golden row %d: margin %v, XGBoost's is %v", i, margin[0], row[0])
 		}

@@ -6,6 +6,7 @@ import (
 
 	"edgepdm/shared/alarm"
 	"edgepdm/shared/event"
+	"edgepdm/test/must"
 )
 
 // An alarm that somebody else has announced is not announced again, survives a restart, and its end is announced.
@@ -13,15 +14,11 @@ func TestAdopt(t *testing.T) {
 	c := alarm.Default()
 	c.Rules = []alarm.Rule{{Votes: 3, Window: 5, OnDelay: time.Minute}}
 	s, err := alarm.New(c, t0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	since := t0.Add(-time.Hour)
 	o := alarm.Observation{Thing: "p", Line: "l", Fault: event.FaultMachine, Active: true, Severity: event.SeverityHigh, Since: since}
 	for range 2 {
-		if err := s.Adopt(o, t0); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, s.Adopt(o, t0))
 	}
 	key := alarm.Key{Thing: "p", Fault: event.FaultMachine}
 	if to := s.Audience(key); to != (alarm.Audience{Cloud: true, SNS: true, Voice: true}) {
@@ -53,9 +50,7 @@ func TestFreshVotes(t *testing.T) {
 	c := alarm.Default()
 	c.Rules = []alarm.Rule{{Votes: 3, Window: 5}}
 	s, err := alarm.New(c, t0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for i, fresh := range []bool{false, false, true, false, false} {
 		changes, err := s.Observe(alarm.Observation{Thing: "p", Fault: "f", Active: true, Fresh: fresh}, t0.Add(time.Duration(i)*time.Second))
 		if err != nil || (len(changes) > 0) != (i == 4) {

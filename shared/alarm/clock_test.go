@@ -6,6 +6,7 @@ import (
 
 	"edgepdm/shared/alarm"
 	"edgepdm/shared/event"
+	"edgepdm/test/must"
 )
 
 var unset = time.Date(1970, 1, 1, 0, 1, 0, 0, time.UTC)
@@ -44,9 +45,7 @@ func TestMonotonicClock(t *testing.T) {
 	start := time.Now()
 	c := alarm.Default()
 	s, err := alarm.New(c, start)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	p := &site{t: t, config: c, s: s, now: start}
 	p.observe("a-1", "f", true)
 	p.order(alarm.Command{Do: alarm.Shelve, Alarms: key("a-1"), For: hour})
@@ -111,9 +110,7 @@ func TestDelayOverARestart(t *testing.T) {
 func TestUnsetClock(t *testing.T) {
 	c := alarm.Default()
 	s, err := alarm.New(c, unset)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	p := &site{t: t, config: c, s: s, now: unset}
 	p.expect(p.observe("a-1", "f", true), "raised!")
 	p.refuse(alarm.Command{Do: alarm.Shelve, Alarms: key("a-1"), Until: t0}, "until: the clock is not set")

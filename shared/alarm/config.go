@@ -90,8 +90,9 @@ func Default() Config {
 	return Config{
 		TimeZone: "UTC", MaxTimeShelved: 12 * time.Hour, MaxPerLine: 10, MaxPerSite: 10, MaxAlarms: 20_000,
 		Inhibit: []Inhibition{
-			{Source: string(event.FaultEngineDown), Faults: []string{string(event.FaultSilence), string(event.FaultNoData)}},
-			{Source: string(event.FaultUplinkDown), Faults: []string{string(event.FaultSilence)}},
+			{Source: string(event.FaultEngineDown), Faults: []string{string(event.FaultSilence), string(event.FaultLine), string(event.FaultNoData)}},
+			{Source: string(event.FaultUplinkDown), Faults: []string{string(event.FaultSilence), string(event.FaultLine)}},
+			{Source: string(event.FaultLine), Faults: []string{string(event.FaultSilence)}, Same: sameLine},
 		},
 	}
 }

@@ -1,7 +1,6 @@
 package alarm_test
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +8,7 @@ import (
 
 	"edgepdm/shared/alarm"
 	"edgepdm/shared/event"
+	"edgepdm/test/must"
 )
 
 var t0 = time.Date(2026, 11, 28, 8, 0, 0, 0, time.UTC)
@@ -31,9 +31,7 @@ func newSite(t testing.TB, rules ...alarm.Rule) *site {
 func newSiteOf(t testing.TB, c alarm.Config) *site {
 	t.Helper()
 	s, err := alarm.New(c, t0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return &site{t: t, config: c, s: s, now: t0}
 }
 
@@ -55,9 +53,7 @@ func lineOf(thing string) string {
 func (p *site) take(o alarm.Observation) []alarm.Change {
 	p.t.Helper()
 	changes, err := p.s.Observe(o, p.now)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	return p.note(changes)
 }
 
@@ -84,9 +80,7 @@ func (p *site) wait(d time.Duration) []alarm.Change {
 func (p *site) order(c alarm.Command) []alarm.Change {
 	p.t.Helper()
 	changes, err := p.s.Command(c, p.now)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	return p.note(changes)
 }
 
@@ -105,10 +99,7 @@ func (p *site) refuse(c alarm.Command, want string) {
 
 // state is the whole state as text.
 func (p *site) state() string {
-	data, err := json.Marshal(p.s.Snapshot())
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	data := must.JSON(p.t, p.s.Snapshot())
 	return string(data)
 }
 
@@ -117,9 +108,7 @@ func (p *site) restart(now time.Time) []alarm.Change {
 	p.t.Helper()
 	p.now = now
 	s, changes, err := alarm.Restore(p.config, encoded(p.t, p.s.Snapshot()), now)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	p.s = s
 	return p.note(changes)
 }
@@ -128,10 +117,7 @@ func encoded(t testing.TB, records []alarm.Record) []alarm.Record {
 	t.Helper()
 	read := make([]alarm.Record, 0, len(records))
 	for _, r := range records {
-		data, err := json.Marshal(r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := must.JSON(t, r)
 		again, err := alarm.DecodeRecord(data)
 		if err != nil {
 			t.Fatalf("%v: %s", err, data)

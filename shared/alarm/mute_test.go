@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"edgepdm/shared/alarm"
+	"edgepdm/test/must"
 )
 
 // Night is quiet for people, not for the cloud, and what stands in the morning is told then: also in the nights in which the
@@ -41,13 +42,9 @@ func TestMute(t *testing.T) {
 			config := alarm.Default()
 			config.TimeZone, config.Rules = c.zone, []alarm.Rule{{Mute: []alarm.Interval{c.mute}}}
 			now, err := time.Parse(time.RFC3339, c.raise)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			s, err := alarm.New(config, now)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			p := &site{t: t, config: config, s: s, now: now}
 			raised := p.observe("a-1", "f", true)
 			if to := raised[0].To; !to.Cloud || to.SNS != (c.end == "") || to.Voice != (c.end == "") {
@@ -57,9 +54,7 @@ func TestMute(t *testing.T) {
 				return
 			}
 			end, err := time.Parse(time.RFC3339, c.end)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			if next := p.s.Next(p.now); !next.Equal(end) {
 				t.Fatalf("next is %v, want %v", next, end)
 			}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"edgepdm/shared/alarm"
+	"edgepdm/test/must"
 )
 
 // Records of a newer version, and others that no System writes, are refused; what is right of them is taken.
@@ -99,9 +100,7 @@ func FuzzRecord(f *testing.F) {
 	p.order(alarm.Command{Do: alarm.TakeOutOfService, Line: "b"})
 	for _, r := range p.s.Snapshot() {
 		data, err := json.Marshal(r)
-		if err != nil {
-			f.Fatal(err)
-		}
+		must.OK(f, err)
 		f.Add(data, []byte(`{"v":1,"run":7200000000000,"gone":{"thing":"a","fault":"f"}}`))
 	}
 	f.Add([]byte(`{"v":1,"run":7200000000000,"at":"9999-12-31T23:59:59-23:00","place":{"line":"a","since":"0001-01-01T00:00:00+23:00"}}`), []byte(`{}`))
@@ -113,9 +112,7 @@ func FuzzRecord(f *testing.F) {
 			}
 		}
 		s, _, err := alarm.Restore(p.config, records, t0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		q := &site{t: t, config: p.config, s: s, now: t0}
 		q.observe("a-1", "f", true)
 		q.wait(minute)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"edgepdm/shared/alarm"
+	"edgepdm/test/must"
 )
 
 // Intervals are by the site's clocks, across midnight and the change to summer time.
@@ -12,18 +13,14 @@ func TestWeekly(t *testing.T) {
 	w, err := alarm.NewWeekly("Europe/Berlin", []alarm.Interval{
 		{Days: []string{"sat"}, From: "22:00", To: "06:00"}, {Days: []string{"wed"}, From: "12:00", To: "13:00"},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for at, want := range map[string]bool{
 		"2026-03-28T20:59:00Z": false, "2026-03-28T21:00:00Z": true, // Saturday 22:00
 		"2026-03-29T03:59:00Z": true, "2026-03-29T04:00:00Z": false, // Sunday 06:00 in summer time
 		"2026-11-25T11:30:00Z": true, "2026-11-26T11:30:00Z": false,
 	} {
 		now, err := time.Parse(time.RFC3339, at)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if got := w.Contains(now); got != want {
 			t.Errorf("%s: %v", at, got)
 		}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 type entry struct {
@@ -24,16 +26,12 @@ func tarOf(t *testing.T, entries ...entry) []byte {
 		if e.kind == tar.TypeSymlink {
 			h.Linkname = "/etc/passwd"
 		}
-		if err := w.WriteHeader(&h); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, w.WriteHeader(&h))
 		if _, err := io.WriteString(w, e.content); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, w.Close())
 	return out.Bytes()
 }
 

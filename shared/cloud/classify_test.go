@@ -12,15 +12,15 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"edgepdm/test/must"
 )
 
 // object asks an S3 that gives one answer for an object.
 func object(t *testing.T, credentials http.HandlerFunc, endpoint string) error {
 	t.Helper()
 	a, err := New(Settings{Timeout: 5 * time.Second, Getenv: exchange(t, credentials)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer a.Close()
 	client := s3.NewFromConfig(a.Config, func(o *s3.Options) { o.BaseEndpoint, o.UsePathStyle = aws.String(endpoint), true })
 	answer, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("b"), Key: aws.String("k")})
@@ -94,9 +94,7 @@ func TestClassify(t *testing.T) {
 func TestClassifyWithoutTokenExchange(t *testing.T) {
 	vars := map[string]string{EnvCredentialsURL: "http://127.0.0.1:1", EnvRegion: "eu-west-1"}
 	a, err := New(Settings{Timeout: 5 * time.Second, Getenv: func(name string) string { return vars[name] }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	_, err = a.Config.Credentials.Retrieve(t.Context())
 	if kind, text := Classify(err); kind != NoCredentials || !strings.HasPrefix(text, "token exchange service: ") || !strings.Contains(text, "refused") {
 		t.Errorf("kind %d, %q", kind, text)

@@ -18,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
 	"github.com/aws/smithy-go"
+
+	"edgepdm/test/must"
 )
 
 const good = `{"AccessKeyId":"AKID","SecretAccessKey":"hush","Token":"session","Expiration":"2099-01-01T00:00:00Z"}`
@@ -34,9 +36,7 @@ func exchange(t *testing.T, answer http.HandlerFunc) (getenv func(string) string
 func retrieve(t *testing.T, getenv func(string) string) (aws.Credentials, error) {
 	t.Helper()
 	a, err := New(Settings{Timeout: 5 * time.Second, Getenv: getenv})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(a.Close)
 	return a.Config.Credentials.Retrieve(t.Context())
 }
@@ -122,9 +122,7 @@ func TestTokenForTheService(t *testing.T) {
 		{file + ".gone", "", "", "no such file"},
 		{dir, "", "", "is a directory"},
 	} {
-		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(file, []byte(c.text), 0o600))
 		path = c.path
 		_, err := retrieve(t, getenv)
 		if c.problem == "" && (err != nil || got.Load() != c.want) {
@@ -144,9 +142,7 @@ func TestCredentialsThatDoNotCome(t *testing.T) {
 	getenv := exchange(t, func(http.ResponseWriter, *http.Request) { <-hang })
 	t.Cleanup(func() { close(hang) }) // before the server waits for its handlers
 	a, err := New(Settings{Timeout: 50 * time.Millisecond, Getenv: getenv})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if c, err := a.Config.Credentials.Retrieve(t.Context()); err == nil {
 		t.Errorf("%+v", c)
 	}
@@ -176,9 +172,7 @@ func TestDenied(t *testing.T) {
 	})
 	now := time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
 	a, err := New(Settings{Timeout: 5 * time.Second, Getenv: getenv, Now: func() time.Time { return now }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer a.Close()
 	use := func(code string) int32 {
 		if code != "" {
@@ -217,9 +211,7 @@ func get(t *testing.T, url, roots, caFile string) (string, error) {
 	}
 	defer a.Close()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	answer, err := a.Config.HTTPClient.Do(request)
 	if err != nil {
 		return "", err
@@ -241,12 +233,8 @@ func TestTrust(t *testing.T) {
 	defer server.Close()
 	roots, empty := filepath.Join(t.TempDir(), "rootCA.pem"), filepath.Join(t.TempDir(), "empty.pem")
 	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	if err := os.WriteFile(roots, append(block, block...), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(empty, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(roots, append(block, block...), 0o600))
+	must.OK(t, os.WriteFile(empty, nil, 0o600))
 	for _, c := range []struct{ roots, caFile, problem string }{
 		{roots, "", ""}, {"", roots, ""}, {roots, roots, ""}, {roots + ".gone", roots, ""}, {empty, roots, ""},
 		{"", "", "certificate"}, {roots + ".gone", "", "GG_ROOT_CA_PATH: open"}, {empty, "", "GG_ROOT_CA_PATH: "},
@@ -289,9 +277,7 @@ func TestAnswersAreBounded(t *testing.T) {
 				Timeout: 5 * time.Second, Whole: 20 * time.Second, MaxBody: 1 << 20,
 				Getenv: exchange(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, good) }),
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			defer a.Close()
 			client := iotdataplane.NewFromConfig(a.Config, func(o *iotdataplane.Options) {
 				o.BaseEndpoint = aws.String(service.URL)
@@ -333,9 +319,7 @@ func TestOwnAnswers(t *testing.T) {
 			_, _ = io.WriteString(w, c.body)
 		}))
 		request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, service.URL, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		answer, err := OwnAnswers{http.DefaultClient}.Do(request) //nolint:bodyclose // closed below, where there is one
 		if (err == nil) != c.own || err != nil && !errors.Is(err, ErrNotTheService) {
 			t.Errorf("%+v: %v", c, err)

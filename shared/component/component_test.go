@@ -16,6 +16,7 @@ import (
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 )
 
 const name = "com.edgepdm.SensorSimulator" // any component with a recipe
@@ -106,9 +107,7 @@ func TestRunIsEnteredAgainWhenTheConfigurationChanges(t *testing.T) {
 		t.Errorf("stopped with %v", err)
 	}
 	// Where that is damaged, it is not in force, and the health message says why nothing is.
-	if err := os.WriteFile(filepath.Join(env.WorkDir, "last-good-configuration.json"), []byte(`{"format":1,"configuration":{"things":9},"sum":"00000000"}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(filepath.Join(env.WorkDir, "last-good-configuration.json"), []byte(`{"format":1,"configuration":{"things":9},"sum":"00000000"}`), 0o600))
 	stop = start(t, env, idle(entered))
 	health.Await("a damaged last good configuration", func(h event.Health) bool {
 		return badConfig(h) && strings.Contains(h.Detail, "the last good configuration is damaged")
@@ -180,9 +179,7 @@ func TestSubscriptionsOutliveAChange(t *testing.T) {
 	})
 	first := <-entered
 	coretest.Configure(t, core, name, map[string]any{"things": 5})
-	if err := client.Publish(t.Context(), event.HealthTopic("other"), []byte("x")); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, client.Publish(t.Context(), event.HealthTopic("other"), []byte("x")))
 	close(between)
 	if second := <-entered; second != first {
 		t.Error("the subscription is another one")

@@ -27,7 +27,7 @@ func newBench() *bench {
 // is checks what a health message says.
 func (b *bench) is(t *testing.T, step string, state event.State, detail string, conditions int) {
 	t.Helper()
-	h := b.rt.health()
+	h := b.rt.Health()
 	if h.State != state || h.Detail != detail || len(h.Conditions) != conditions {
 		t.Errorf("%s: %s %q %+v", step, h.State, h.Detail, h.Conditions)
 	}
@@ -114,7 +114,7 @@ func TestConditionsAreBounded(t *testing.T) {
 	for i := range 50 {
 		b.rt.Conditions().Set(event.CodeDisk, fmt.Sprintf("place %02d", i), errors.New(strings.Repeat("<ä", 5000)))
 	}
-	h := b.rt.health()
+	h := b.rt.Health()
 	if len(h.Conditions) != maxConditions || len(h.Detail) > event.MaxDetail || len(h.Conditions[0].Detail) > maxConditionDetail {
 		t.Errorf("%d conditions, %d bytes of detail", len(h.Conditions), len(h.Detail))
 	}
@@ -126,7 +126,7 @@ func TestConditionsAreBounded(t *testing.T) {
 		t.Errorf("%s: %v", payload, err)
 	}
 	b.rt.setConfigProblem(strings.Repeat("no text, ", 1000))
-	if _, err := encodeHealth(b.rt.health()); err != nil {
+	if _, err := encodeHealth(b.rt.Health()); err != nil {
 		t.Error(err)
 	}
 }

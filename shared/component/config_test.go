@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"edgepdm/shared/durable"
+	"edgepdm/test/must"
 )
 
 type testConfig struct {
@@ -129,9 +130,7 @@ func TestLastGood(t *testing.T) {
 	// A file of a newer version is neither used nor harmed.
 	newer := durable.Seal([]byte(`{"format":2,"configuration":{"things":4}}`))
 	path := store.Path
-	if err := os.WriteFile(path, newer, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(path, newer, 0o600))
 	if _, err := store.load(); !errors.Is(err, durable.ErrNewerFormat) {
 		t.Errorf("newer format: %v", err)
 	}
@@ -151,15 +150,10 @@ func TestLastGoodIsSealed(t *testing.T) {
 	path := store.Path
 	want := map[string]any{"threshold": 0.5, "bucket": "models", "nested": map[string]any{"sum": "12345678", "list": []any{1.0, "a"}}}
 	store.keep(want, slog.New(slog.DiscardHandler))
-	good, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	good := must.Read(t, path)
 	damage := func(what string, data []byte) {
 		t.Helper()
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(path, data, 0o600))
 		if got, err := store.load(); err == nil && !reflect.DeepEqual(got, want) || err != nil && !errors.Is(err, durable.ErrDamaged) {
 			t.Fatalf("%s: %v, %v", what, got, err)
 		}
@@ -186,9 +180,7 @@ func TestLastGoodIsSealed(t *testing.T) {
 	if said() != "" {
 		t.Errorf("a whole one is said to be damaged: %s", said())
 	}
-	if err := os.WriteFile(path, []byte("{\n  \"format\": 1,\n  \"configuration\": {\n    \"things\": 3\n  }\n}"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(path, []byte("{\n  \"format\": 1,\n  \"configuration\": {\n    \"things\": 3\n  }\n}"), 0o600))
 	if got, err := store.load(); err != nil || !reflect.DeepEqual(got, map[string]any{"things": 3.0}) {
 		t.Errorf("of a program before: %v, %v", got, err)
 	}

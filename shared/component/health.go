@@ -95,7 +95,7 @@ func (rt *Runtime) startHealth(ctx context.Context, loopback *loopback) (stop fu
 const healthTimeout = 2 * time.Second
 
 func (rt *Runtime) publishHealth() error {
-	payload, err := encodeHealth(rt.health())
+	payload, err := encodeHealth(rt.Health())
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,8 @@ func encodeHealth(h event.Health) ([]byte, error) {
 	}
 }
 
-func (rt *Runtime) health() event.Health {
+// Health is what the next health message says.
+func (rt *Runtime) Health() event.Health {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
 	h := event.Health{

@@ -14,6 +14,7 @@ import (
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 )
 
 // patient is how long a test waits for what must come.
@@ -69,18 +70,14 @@ func TestSilentSubscriptionsAreMadeAgain(t *testing.T) {
 	heard := make(chan string, 100)
 	start(t, env, echo(heard))
 	await(t, heard, "ready")
-	if err := core.KillPubSub(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, core.KillPubSub())
 	client := coretest.Client(t, core)
 	health := coretest.HealthOf(t, client, name)
 	await(t, heard, "ready") // entered again
 	health.Await("deafness is told, and ends", func(h event.Health) bool {
 		return h.State == event.StateOK && h.Counters[event.CounterDeaf] == 1
 	})
-	if err := client.Publish(t.Context(), event.HealthTopic("other"), []byte("hello")); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, client.Publish(t.Context(), event.HealthTopic("other"), []byte("hello")))
 	await(t, heard, "hello")
 }
 
@@ -103,9 +100,7 @@ func TestAfterACrashOfTheIPCDaemon(t *testing.T) {
 		t.Errorf("token %q", token)
 	}
 	for range 3 { // more often than a nucleus forgives a component that exits
-		if err := core.KillIPC(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, core.KillIPC())
 		await(t, heard, "ready")
 		if token := <-tokens; token == old || !core.KnowsToken(token) {
 			t.Errorf("the token for the token exchange service is %q", token)
@@ -143,9 +138,7 @@ func TestARefusedSubscription(t *testing.T) {
 			await(t, heard, "ready")
 			grant(event.HealthTopic(name), "pdm/v1/health/*")
 			health.Await("it is granted", func(h event.Health) bool { return h.State == event.StateOK })
-			if err := client.Publish(t.Context(), event.HealthTopic("other"), []byte("hello")); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, client.Publish(t.Context(), event.HealthTopic("other"), []byte("hello")))
 			await(t, heard, "hello")
 		})
 	}

@@ -18,6 +18,7 @@ import (
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/ipc/eventstream"
 	"edgepdm/shared/wait"
+	"edgepdm/test/must"
 )
 
 // nucleus is one that misbehaves as a test wants it to, which the embedded core does not.
@@ -36,9 +37,7 @@ func startNucleus(t *testing.T) (*nucleus, component.Environment) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
 	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	n := &nucleus{
 		health: make(chan event.Health, 1000), verdict: make(chan string, 10), renewed: make(chan string, 100),
 		config: `{"things":3}`, subs: make(map[string]int32),
@@ -194,9 +193,7 @@ func TestTheLastHealthMessageHasTheLastCounters(t *testing.T) {
 		return nil
 	})
 	<-entered
-	if err := stop(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, stop())
 	n.until(t, "written is 7", func(h event.Health) bool { return h.Counters["written"] == 7 })
 }
 

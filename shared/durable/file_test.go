@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"edgepdm/test/must"
 )
 
 // What a killed process left is removed with the next write of the same file; what may be another writer's stays, and so do
@@ -21,20 +23,12 @@ func TestWriteFileAtomicSweepsWhatAKillLeft(t *testing.T) {
 		".other.json.5": now.Add(-time.Hour), "alarms.json.8": now.Add(-time.Hour),
 	} {
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(path, at, at); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(path, nil, 0o600))
+		must.OK(t, os.Chtimes(path, at, at))
 	}
-	if err := WriteFileAtomic(filepath.Join(dir, "alarms.json"), []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, WriteFileAtomic(filepath.Join(dir, "alarms.json"), []byte("x"), 0o600))
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var left []string
 	for _, e := range entries {
 		left = append(left, e.Name())
@@ -48,9 +42,7 @@ func TestWriteFileAtomicSweepsWhatAKillLeft(t *testing.T) {
 func TestWriteFileAtomicLeavesNothingBehindOnFailure(t *testing.T) {
 	dir := t.TempDir()
 	target := filepath.Join(dir, "taken")
-	if err := os.MkdirAll(filepath.Join(target, "child"), 0o700); err != nil { // a rename onto it fails
-		t.Fatal(err)
-	}
+	must.OK(t, os.MkdirAll(filepath.Join(target, "child"), 0o700)) // a rename onto it fails
 	if err := WriteFileAtomic(target, []byte("x"), 0o600); err == nil {
 		t.Fatal("replaced a directory")
 	}
@@ -63,9 +55,7 @@ func TestWriteFileAtomicLeavesNothingBehindOnFailure(t *testing.T) {
 // A new file never takes the place of another one.
 func TestWriteNew(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key.pem")
-	if err := WriteNew(path, []byte("first"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, WriteNew(path, []byte("first"), 0o600))
 	if err := WriteNew(path, []byte("second"), 0o600); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("second: %v", err)
 	}
@@ -80,9 +70,7 @@ func TestAppendLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lines")
 	add := func(line string, sync bool) {
 		t.Helper()
-		if err := AppendLine(path, []byte(line), sync); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, AppendLine(path, []byte(line), sync))
 	}
 	add("one\n", true)
 	add("tw", false)

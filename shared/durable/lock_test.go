@@ -6,15 +6,15 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 func TestLock(t *testing.T) {
 	dir := t.TempDir()
 	for _, path := range []string{dir, filepath.Join(dir, "lock")} {
 		held, err := Lock(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if lock, err := Lock(path); lock != nil || !errors.Is(err, ErrLocked) {
 			t.Errorf("%s is locked twice: %v", path, err)
 		}
@@ -26,19 +26,13 @@ func TestLock(t *testing.T) {
 			}
 			waited <- err
 		}()
-		if err := held.Close(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, held.Close())
 		if err := <-waited; err != nil {
 			t.Error(err)
 		}
 		again, err := Lock(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := again.Close(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
+		must.OK(t, again.Close())
 	}
 	if _, err := Lock(filepath.Join(dir, "none", "lock")); err == nil || errors.Is(err, ErrLocked) {
 		t.Errorf("in a folder that is not there: %v", err)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"reflect"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 type state struct {
@@ -19,9 +21,7 @@ func example() state {
 
 func TestRoundTrip(t *testing.T) {
 	data, err := Marshal(example())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var got state
 	if err := Unmarshal(data, &got); err != nil || !reflect.DeepEqual(got, example()) {
 		t.Fatalf("%+v, %v", got, err)
@@ -35,9 +35,7 @@ func TestRoundTrip(t *testing.T) {
 // Every single flipped bit is noticed; a document with one is never another document.
 func TestEveryFlippedBitIsNoticed(t *testing.T) {
 	data, err := Marshal(example())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for i := range len(data) * 8 {
 		bad := append([]byte(nil), data...)
 		bad[i/8] ^= 1 << (i % 8)
@@ -51,9 +49,7 @@ func TestEveryFlippedBitIsNoticed(t *testing.T) {
 // So is every cut.
 func TestEveryCutIsNoticed(t *testing.T) {
 	data, err := Marshal(example())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for n := range len(data) - 1 { // the newline may go
 		var got state
 		if err := Unmarshal(data[:n], &got); err == nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"edgepdm/test/must"
 )
 
 func newState(t *testing.T) State[state] {
@@ -18,17 +20,13 @@ func newState(t *testing.T) State[state] {
 
 func put(t *testing.T, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(path, []byte(text), 0o600))
 }
 
 func names(t *testing.T, path string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
@@ -43,9 +41,7 @@ func TestStateOutlivesTheProcess(t *testing.T) {
 	if v, damage, err := s.Open(); err != nil || damage != nil || !reflect.DeepEqual(v, state{}) {
 		t.Fatalf("without a file: %+v, %v, %v", v, damage, err)
 	}
-	if err := s.Save(example()); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, s.Save(example()))
 	s.Format = 2 // a later version
 	if v, damage, err := s.Open(); err != nil || damage != nil || !reflect.DeepEqual(v, example()) {
 		t.Fatalf("%+v, %v, %v", v, damage, err)
@@ -58,22 +54,16 @@ func TestStateOutlivesTheProcess(t *testing.T) {
 // The same content is not written again: a start costs no write.
 func TestSameStateIsNotWritten(t *testing.T) {
 	s := newState(t)
-	if err := s.Save(example()); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, s.Save(example()))
 	before, err := os.Stat(s.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	other := example()
 	other.Name = "press-2"
 	for _, c := range []struct {
 		v    state
 		same bool
 	}{{example(), true}, {other, false}} {
-		if err := s.Save(c.v); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, s.Save(c.v))
 		if after, err := os.Stat(s.Path); err != nil || os.SameFile(before, after) != c.same {
 			t.Errorf("%s: %v", c.v.Name, err)
 		}
@@ -116,9 +106,7 @@ func TestStateThatCannotBeUsed(t *testing.T) {
 			!strings.HasPrefix(left[0], "state.json.damaged-") || !strings.Contains(damage.Error(), left[0]) {
 			t.Errorf("%.40q: %v, %v, there is %v", text, damage, err, left)
 		}
-		if err := s.Save(example()); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, s.Save(example()))
 		if v, err := s.Load(); err != nil || !reflect.DeepEqual(v, example()) {
 			t.Errorf("%+v, %v", v, err)
 		}
@@ -127,9 +115,7 @@ func TestStateThatCannotBeUsed(t *testing.T) {
 
 func TestUnreadableStateIsNoDamage(t *testing.T) {
 	s := newState(t)
-	if err := os.Mkdir(s.Path, 0o700); err != nil { // nobody can read it as a file
-		t.Fatal(err)
-	}
+	must.OK(t, os.Mkdir(s.Path, 0o700)) // nobody can read it as a file
 	if _, damage, err := s.Open(); err == nil || damage != nil || errors.Is(err, ErrDamaged) {
 		t.Errorf("%v, %v", damage, err)
 	}

@@ -24,6 +24,7 @@ type Fault string
 const (
 	FaultMachine    Fault = "machine-fault" // the model sees a fault of the machine
 	FaultSilence    Fault = "silence"       // nothing is heard of the thing
+	FaultLine       Fault = "line-silence"  // nothing is heard of any thing of a line
 	FaultNoData     Fault = "no-data"       // its rows have too few values to say how it is
 	FaultEngineDown Fault = "engine-down"   // the engine does not work: no machine is watched
 	FaultUplinkDown Fault = "uplink-down"   // the cloud cannot be reached

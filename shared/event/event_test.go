@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"edgepdm/shared/event"
+	"edgepdm/test/must"
 )
 
 var nan = float32(math.NaN())
@@ -142,14 +143,9 @@ func TestTelemetryRoundTrip(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := want
 			fill(&m)
-			payload, err := json.Marshal(m)
-			if err != nil {
-				t.Fatal(err)
-			}
+			payload := must.JSON(t, m)
 			got, err := event.DecodeTelemetry(payload)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			if len(got.Values) != len(values) {
 				t.Fatalf("values %v", got.Values)
 			}
@@ -171,9 +167,7 @@ func TestTelemetryRoundTrip(t *testing.T) {
 
 func TestDecodeTelemetryBatch(t *testing.T) {
 	rows, err := event.DecodeTelemetryBatch([]byte(`{"v":1,"rows":[{` + head + `,"values":[1]},{"v":1,"thing":"p","epoch":"a","seq":2},7,{` + head + `,"f32":"AADAPw=="}]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var reasons []event.Reason
 	for _, r := range rows {
 		reasons = append(reasons, reasonOf(r.Err))
@@ -273,9 +267,7 @@ func TestTimesThatCannotBe(t *testing.T) {
 		},
 		"prediction in a batch": func(ts string) error {
 			rows, err := event.DecodePredictionBatch([]byte(`{"v":1,"predictions":[{"v":1,"id":"a","thing":"p","ts":"` + ts + `"}]}`))
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			return rows[0].Err
 		},
 		"alert": func(ts string) error {
@@ -328,10 +320,7 @@ func TestTimesThatCannotBe(t *testing.T) {
 func TestPredictionBatch(t *testing.T) {
 	var payloads [][]byte
 	for seq := range uint64(40) {
-		payload, err := json.Marshal(event.Prediction{V: 1, ID: fmt.Sprint("p-a-", seq), Thing: "p", Epoch: "a", Seq: seq, TS: time.Now().UTC(), Text: "<it> & more"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		payload := must.JSON(t, event.Prediction{V: 1, ID: fmt.Sprint("p-a-", seq), Thing: "p", Epoch: "a", Seq: seq, TS: time.Now().UTC(), Text: "<it> & more"})
 		payloads = append(payloads, payload)
 	}
 	for left := payloads; len(left) > 0; {
@@ -384,10 +373,7 @@ func TestARowOf168SensorsFits(t *testing.T) {
 	for i := range row.Values {
 		row.Values[i] = -1.1754944e-38
 	}
-	payload, err := json.Marshal(row)
-	if err != nil {
-		t.Fatal(err)
-	}
+	payload := must.JSON(t, row)
 	if err := event.Local.Check(payload); err != nil {
 		t.Error(err)
 	}
@@ -495,10 +481,7 @@ func TestNamesAreChecked(t *testing.T) {
 		for _, name := range strings.Fields(c.of) {
 			members := maps.Clone(messages[name].members)
 			members[c.member] = c.value
-			payload, err := json.Marshal(members)
-			if err != nil {
-				t.Fatal(err)
-			}
+			payload := must.JSON(t, members)
 			if err := messages[name].decode(payload); reasonOf(err) != c.want {
 				t.Errorf("%s of %.30v of %s: %v, want %q", c.member, c.value, name, err, c.want)
 			}
@@ -510,9 +493,7 @@ func TestNamesAreChecked(t *testing.T) {
 func TestModelEvent(t *testing.T) {
 	one := event.NewModelEvent(event.ModelRefused, event.ModelEvent{Detail: strings.Repeat("<", 2000)}, time.Now())
 	payload, err := event.Encode(one)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if got, err := event.DecodeModelEvent(payload); err != nil || got != one {
 		t.Errorf("%+v, want %+v (%v)", got, one, err)
 	}

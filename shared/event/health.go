@@ -34,6 +34,18 @@ type Health struct {
 	Uplink     Uplink            `json:"uplink,omitempty"` // of the component that keeps the way to the cloud
 }
 
+// TopicHeartbeat is where the forwarder publishes a Heartbeat in the cloud, on <topicPrefix>/<core>/pdm/v1/health.
+const TopicHeartbeat = "pdm/v1/health"
+
+// Heartbeat tells the cloud that a site lives, and how its components are. One that does not come is the news.
+type Heartbeat struct {
+	V          int       `json:"v"`
+	Core       string    `json:"core"`
+	TS         time.Time `json:"ts"`
+	IntervalMS int64     `json:"interval_ms"`
+	Components []Health  `json:"components"` // what each has said last, by name; without counters where they are too many
+}
+
 // Uplink says whether the cloud can be reached.
 type Uplink string
 

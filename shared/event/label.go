@@ -85,3 +85,25 @@ func DecodeLabel(payload []byte) (Label, error) {
 	}
 	return l, checkClock(l.TS, l.Since, l.Until)
 }
+
+// Record is what is read of a message that is only kept and delivered, such as the figures of a day's alarms.
+type Record struct {
+	V  int       `json:"v"`
+	ID string    `json:"id"`
+	TS time.Time `json:"ts"`
+}
+
+// DecodeRecord reads such a message. The error is an *InvalidError.
+func DecodeRecord(payload []byte) (Record, error) {
+	var r Record
+	if err := decode(payload, &r); err != nil {
+		return r, err
+	}
+	if err := checkVersion(r.V); err != nil {
+		return r, err
+	}
+	if err := checkID(r.ID); err != nil {
+		return r, err
+	}
+	return r, checkClock(r.TS)
+}

@@ -12,14 +12,13 @@ import (
 	"testing"
 
 	"edgepdm/shared/event"
+	"edgepdm/test/must"
 )
 
 // docs/messages.md has every topic and counter of the contract, no other topic, and examples that are taken.
 func TestMessagesPage(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("..", "..", "docs", "messages.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	page := string(data)
 	var documented []string
 	for _, m := range regexp.MustCompile("(?m)^\\| `([$p][^`]+/[^`]*)` \\|").FindAllStringSubmatch(page, -1) {
@@ -55,7 +54,8 @@ func TestMessagesPage(t *testing.T) {
 		"Telemetry":       {new(event.Telemetry), func(b []byte) error { _, err := event.DecodeTelemetry(b); return err }},
 		"Prediction":      {new(event.Prediction), func(b []byte) error { _, err := event.DecodePrediction(b); return err }},
 		"Alert":           {new(event.Alert), func(b []byte) error { _, err := event.DecodeAlert(b); return err }},
-		"Announcement":    {new(event.Announcement), taken},
+		"Announcement":    {new(event.Announcement), func(b []byte) error { _, err := event.DecodeAnnouncement(b); return err }},
+		"Heartbeat":       {new(event.Heartbeat), taken},
 		"Model event":     {new(event.ModelEvent), func(b []byte) error { _, err := event.DecodeModelEvent(b); return err }},
 		"Label":           {new(event.Label), func(b []byte) error { _, err := event.DecodeLabel(b); return err }},
 		"Acknowledgement": {new(event.Ack), func(b []byte) error { _, err := event.DecodeAck(b); return err }},
@@ -96,17 +96,13 @@ func strict(text string, into any) error {
 func literals(t *testing.T, pattern string) (found []string) {
 	t.Helper()
 	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}
 		source, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(source), -1) {
 			found = append(found, m[1])
 		}

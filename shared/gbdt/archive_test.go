@@ -4,11 +4,12 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // archiveOf packs files given as pairs of name and content.
@@ -21,29 +22,22 @@ func archiveOf(t testing.TB, pairs ...string) []byte {
 		if strings.HasSuffix(pairs[i], "@") { // a link
 			header = tar.Header{Name: strings.TrimSuffix(pairs[i], "@"), Linkname: pairs[i+1], Typeflag: tar.TypeSymlink}
 		}
-		if err := archive.WriteHeader(&header); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, archive.WriteHeader(&header))
 		if header.Typeflag == tar.TypeReg {
 			if _, err := archive.Write([]byte(pairs[i+1])); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if err := archive.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, archive.Close())
 	return packed.Bytes()
 }
 
 // TestArchive has archives in which one file, or several of a k-fold training, are the model. The margin of the tiny model
 // for a = 2, b = 0 is 2.5; of its other form, 3.5.
 func TestArchive(t *testing.T) {
-	other := edit(t, tiny, `[5E-1]`, `[1.5E0]`)
-	linear, err := os.ReadFile("testdata/3.0.5-gblinear_multi/model.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := must.Replace(t, tiny, `[5E-1]`, `[1.5E0]`)
+	linear := must.Read(t, "testdata/3.0.5-gblinear_multi/model.json")
 	for name, c := range map[string]struct {
 		files []string
 		want  []float32
@@ -67,9 +61,7 @@ func TestArchive(t *testing.T) {
 			packed := archiveOf(t, c.files...)
 			for _, data := range [][]byte{packed, zipped(packed)} {
 				m, err := Parse(data)
-				if err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, err)
 				if want := map[bool]string{true: "tar+json", false: "tar.gz+json"}[&data[0] == &packed[0]]; m.Format != want {
 					t.Errorf("format %s, want %s", m.Format, want)
 				}
@@ -94,7 +86,7 @@ func TestArchiveRefuses(t *testing.T) {
 	for i := range MaxFolds + 1 {
 		folds = append(folds, "xgboost-model-"+itoa(i), tiny)
 	}
-	regression := edit(t, tiny, "binary:logistic", "reg:squarederror")
+	regression := must.Replace(t, tiny, "binary:logistic", "reg:squarederror")
 	for name, c := range map[string]struct {
 		data []byte
 		want error
@@ -166,9 +158,7 @@ func TestArchiveBomb(t *testing.T) {
 func TestFoldsVote(t *testing.T) {
 	fold := parseTiny(t, `binary:logistic`, `multi:softmax`, `"num_class":"0"`, `"num_class":"3"`, `"tree_info":[0,0]`, `"tree_info":[0,1]`)
 	m, err := newFolds([]*Model{fold, fold, fold, fold}, DefaultLimits())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, c := range []struct {
 		classes [4]int
 		want    float32
@@ -193,15 +183,11 @@ func TestPacked(t *testing.T) {
 			return "", 0, err
 		}
 		margin, err := NewScorer(m).Margin(nil, make([]float32, m.NumFeature))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		return m.Format, margin[0], nil
 	}
 	_, want, err := first(t, "plainclf.pkl")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for file, format := range map[string]string{
 		"plain-3.joblib": "zlib+pickle+snapshot+ubjson", "plain-gzip.joblib": "gzip+pickle+snapshot+ubjson", "plain-bz2.joblib": "bzip2+pickle+snapshot+ubjson",
 	} {

@@ -324,6 +324,8 @@ func (d *document) readTree(src source, index int) error {
 			t.defaultLeft, err = src.ints(t.defaultLeft)
 		case "split_type":
 			t.splitType, err = src.ints(t.splitType)
+		case "sum_hessian":
+			t.cover, err = src.floats(t.cover)
 		case "base_weights":
 			t.baseWeights, err = src.floats(t.baseWeights)
 		case "leaf_weights":

@@ -17,6 +17,8 @@ var (
 	ErrLimit = errors.New("model exceeds a limit")
 	// ErrNoBestIteration says that Cut was asked for the best iteration of a model that records none.
 	ErrNoBestIteration = errors.New("the model has no best iteration")
+	// ErrNotExplained says that NewExplainer cannot explain a model that can be scored.
+	ErrNotExplained = errors.New("the model cannot be explained")
 	// ErrRowLength says that a row does not have the model's number of features.
 	ErrRowLength = errors.New("wrong number of values")
 	// ErrRowInfinite says that a row holds an infinite value, which XGBoost refuses too.

@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // TestExact holds the models that stand in the repository against the predictions of the XGBoost that wrote them, with the
@@ -20,9 +21,7 @@ func TestExact(t *testing.T) {
 	for _, file := range files {
 		t.Run(filepath.ToSlash(file), func(t *testing.T) {
 			m, err := readModel(file)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			kinds[m.Format] = true
 			all := m.Iterations
 			if m, err = m.Cut(AutoIterations); err != nil {
@@ -76,9 +75,7 @@ func committedModels(t testing.TB) []string {
 	var files []string
 	for _, pattern := range []string{"model.*", "xgboost-model"} {
 		found, err := filepath.Glob(filepath.Join("testdata", "*", pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		files = append(files, found...)
 	}
 	if len(files) == 0 {
@@ -139,10 +136,7 @@ func sameBits(a, b []float32) bool {
 // readTable reads rows of float32 separated by commas; empty and nan are missing.
 func readTable(t testing.TB, path string) [][]float32 {
 	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := must.Read(t, path)
 	var rows [][]float32
 	for line := range strings.Lines(string(data)) {
 		var row []float32

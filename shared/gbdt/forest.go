@@ -24,6 +24,7 @@ const missingRight = 1 << 31
 // forest is all trees of a model, in compact form: only nodes that can be reached, breadth-first, one tree after another.
 type forest struct {
 	nodes      []node
+	covers     []float32 // by node: the weight of the training rows there; nil where a tree of the file has none
 	roots      []uint32  // the first node of each tree
 	depths     []int32   // the most splits on the way to a leaf, by tree
 	sets       [][]int32 // categories that go right, rising
@@ -33,6 +34,7 @@ type forest struct {
 	limits     Limits
 	numFeature int    // 1 + the largest feature that a split tests
 	categories int    // in all sets
+	bare       bool   // a tree had no covers
 	seen       []bool // scratch of add
 	order      []int32
 }
@@ -47,6 +49,7 @@ type fileTree struct {
 	condition   []float32 // threshold, or a leaf's value
 	defaultLeft []int32
 	splitType   []int32   // 1 is categorical; absent before 1.3
+	cover       []float32 // sum_hessian
 	baseWeights []float32 // vector leaves until 3.1, vectorSize a node
 	leafWeights []float32 // vector leaves since 3.2, vectorSize a leaf; a leaf's right is its index here
 
@@ -61,7 +64,7 @@ type fileTree struct {
 func (t *fileTree) reset() {
 	*t = fileTree{
 		numNodes: -1, left: t.left[:0], right: t.right[:0], feature: t.feature[:0], condition: t.condition[:0], defaultLeft: t.defaultLeft[:0],
-		splitType: t.splitType[:0], baseWeights: t.baseWeights[:0], leafWeights: t.leafWeights[:0], categories: t.categories[:0],
+		splitType: t.splitType[:0], cover: t.cover[:0], baseWeights: t.baseWeights[:0], leafWeights: t.leafWeights[:0], categories: t.categories[:0],
 		categoryNodes: t.categoryNodes[:0], categoryStarts: t.categoryStarts[:0], categorySizes: t.categorySizes[:0],
 	}
 }
@@ -74,6 +77,9 @@ func (f *forest) reserve(nodes int, read float64) {
 	}
 	expected := 1.05 * float64(len(f.nodes)+nodes) / max(read, 0.01)
 	f.nodes = slices.Grow(f.nodes, max(nodes, min(int(expected), f.limits.Nodes)-len(f.nodes)))
+	if !f.bare {
+		f.covers = slices.Grow(f.covers, cap(f.nodes)-len(f.covers))
+	}
 }
 
 // add checks a tree and appends it. It visits nodes breadth-first from the root; meeting one twice, or a child that does
@@ -87,6 +93,9 @@ func (f *forest) add(t *fileTree) error {
 		return err
 	}
 	n := len(t.left)
+	if f.bare = f.bare || len(t.cover) != n; f.bare {
+		f.covers = nil
+	}
 	f.seen = append(f.seen[:0], make([]bool, n)...)
 	f.order = append(f.order[:0], 0)
 	root := len(f.nodes)
@@ -100,6 +109,9 @@ func (f *forest) add(t *fileTree) error {
 			return refuse(ErrInvalid, "node %d can be reached in two ways", id)
 		}
 		f.seen[id] = true
+		if !f.bare {
+			f.covers = append(f.covers, t.cover[id])
+		}
 		switch {
 		case len(f.nodes) >= f.limits.Nodes:
 			return refuse(ErrLimit, "more than %d nodes", f.limits.Nodes)

@@ -2,11 +2,14 @@ package gbdt
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // The fuzz tests look for data that makes Parse or scoring panic, or the two layouts differ; one for each format, as the
@@ -52,16 +55,14 @@ func fuzzFormat(f *testing.F, kinds ...string) {
 	}
 	for _, file := range committedModels(f) {
 		data, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
+		must.OK(f, err)
 		add(data)
 		if pickle, err := readPickle(data); err == nil {
 			add(pickle.payload)
 		}
 	}
 	for _, edits := range [][]string{nil, tinyCategorical, tinyVector} {
-		text := strings.Join(strings.Fields(edit(f, tiny, edits...)), "")
+		text := strings.Join(strings.Fields(must.Replace(f, tiny, edits...)), "")
 		add([]byte(text))
 		add(toUBJSON(f, text))
 	}
@@ -82,9 +83,13 @@ func scoreCuts(t *testing.T, m *Model) {
 	}
 }
 
-// scoreAny scores a few rows with both layouts.
+// scoreAny scores a few rows with both layouts, and explains them.
 func scoreAny(t *testing.T, m *Model) {
 	fast, plain := NewScorer(m), newPlainScorer(m)
+	explainer, err := NewExplainer(m)
+	if err != nil && !errors.Is(err, ErrNotExplained) {
+		t.Fatal(err)
+	}
 	row := make([]float32, m.NumFeature)
 	for _, v := range []float32{0, nan, -3.5, 1e6, math.MaxFloat32, -math.MaxFloat32} {
 		for i := range row {
@@ -94,13 +99,9 @@ func scoreAny(t *testing.T, m *Model) {
 			}
 		}
 		a, err := fast.Margin(nil, row)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		b, err := plain.Margin(nil, row)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		for i := range a {
 			if a[i] != b[i] && (a[i] == a[i] || b[i] == b[i]) {
 				t.Fatalf("row of %v: output %d is %v in the fast layout, %v in the plain one", v, i, a[i], b[i])
@@ -108,6 +109,13 @@ func scoreAny(t *testing.T, m *Model) {
 		}
 		if p := fast.Predict(nil, a); len(p) != m.Predictions {
 			t.Fatalf("%d predictions, want %d", len(p), m.Predictions)
+		}
+		if explainer == nil {
+			continue
+		}
+		contributions, err := explainer.Explain(nil, row)
+		if err != nil || slices.ContainsFunc(contributions, func(v float32) bool { return v != v }) {
+			t.Fatalf("row of %v: contributions %v, %v", v, contributions, err)
 		}
 	}
 }

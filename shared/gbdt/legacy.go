@@ -118,7 +118,7 @@ func (d *document) readLegacyTree(r *legacyReader) error {
 	}
 	n := t.numNodes
 	t.left, t.right, t.feature, t.defaultLeft = make([]int32, n), make([]int32, n), make([]int32, n), make([]int32, n)
-	t.condition = make([]float32, n)
+	t.condition, t.cover = make([]float32, n), make([]float32, n)
 	for i := range n {
 		node := r.structure(legacyNode) // parent, left, right, feature and default direction, threshold or leaf value
 		split := uint32(node.int(3))
@@ -126,7 +126,9 @@ func (d *document) readLegacyTree(r *legacyReader) error {
 		t.feature[i], t.defaultLeft[i] = int32(split&^(1<<31)), int32(split>>31)
 		t.condition[i] = node.float(4)
 	}
-	r.bytes(n * legacyNodeStat)
+	for i := range n {
+		t.cover[i] = r.structure(legacyNodeStat).float(1) // after the loss change
+	}
 	return d.forest.add(&t)
 }
 

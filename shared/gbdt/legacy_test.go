@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
-	"os"
 	"slices"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // legacySpec is a legacy binary file in parts. Its zero value is completed by encode.
@@ -53,9 +54,7 @@ func (s *legacySpec) encode(t testing.TB) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	write := func(v any) {
-		if err := binary.Write(&out, binary.LittleEndian, v); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, binary.Write(&out, binary.LittleEndian, v))
 	}
 	out.WriteString(s.magic)
 	write(s.learner)
@@ -117,9 +116,7 @@ func TestLegacy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c.change(c.spec)
 			m, err := Parse(c.spec.encode(t))
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			if m.Format != c.format || m.Release() != c.release || m.NumTrees != 2 || m.NumNodes != 6 || m.NumFeature != 2 {
 				t.Errorf("%s, release %s: %+v", m.Format, m.Release(), m)
 			}
@@ -227,10 +224,7 @@ func TestConfigOffset(t *testing.T) {
 // something, and wants memory to stay in proportion to the file.
 func TestHugeClaims(t *testing.T) {
 	for _, file := range committedModels(t) {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := must.Read(t, file)
 		if len(data) > 10<<10 || data[0] == 0x1f {
 			continue
 		}

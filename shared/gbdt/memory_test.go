@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // TestLoadingTakesLittleMore wants a large model to be loaded within three times its nodes (they may grow once) and twice
@@ -17,15 +19,11 @@ func TestLoadingTakesLittleMore(t *testing.T) {
 	ubj := toUBJSON(t, text)
 	for name, data := range map[string][]byte{"json": []byte(text), "ubjson": ubj, "tar": tarOf(ubj, "xgboost-model"), "gzip": zipped(ubj)} {
 		path := filepath.Join(t.TempDir(), "model")
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(path, data, 0o600))
 		before := allocated()
 		m, err := readModel(path)
 		used := allocated() - before
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		const nodes = trees * (1<<(depth+1) - 1)
 		if m.NumNodes != nodes || m.MaxDepth != depth {
 			t.Errorf("%s: %d nodes, depth %d", name, m.NumNodes, m.MaxDepth)

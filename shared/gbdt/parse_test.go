@@ -9,14 +9,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 func TestFacts(t *testing.T) {
 	for _, format := range []string{"json", "ubj"} {
 		m, err := readModel("testdata/3.0.5-names/model." + format)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if want := map[string]string{"json": FormatJSON, "ubj": FormatUBJSON}[format]; m.Format != want {
 			t.Errorf("format %q, want %q", m.Format, want)
 		}
@@ -124,7 +124,7 @@ func TestParseRefuses(t *testing.T) {
 		{"more after it", []string{`{"version"`, `{"version"`, `"1"}}}}`, `"1"}}}} {}`}, ErrInvalid, "nothing more"},
 	}
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) { wantRefusal(t, []byte(edit(t, tiny, c.edits...)), c.want, c.text) })
+		t.Run(c.name, func(t *testing.T) { wantRefusal(t, []byte(must.Replace(t, tiny, c.edits...)), c.want, c.text) })
 	}
 }
 
@@ -159,10 +159,7 @@ func TestParseRefusesFormats(t *testing.T) {
 func TestParseRefusesTruncated(t *testing.T) {
 	files := map[string][]byte{"tiny, JSON": []byte(tiny), "tiny, UBJSON": toUBJSON(t, tiny)}
 	for _, name := range committedModels(t) {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := must.Read(t, name)
 		if len(data) < 8<<10 {
 			files[name] = data
 		}
@@ -195,7 +192,7 @@ func TestParseLimits(t *testing.T) {
 	}
 	l := DefaultLimits()
 	l.Categories = 1
-	if m, err := l.Parse([]byte(edit(t, tiny, tinyCategorical...))); m != nil || !errors.Is(err, ErrLimit) {
+	if m, err := l.Parse([]byte(must.Replace(t, tiny, tinyCategorical...))); m != nil || !errors.Is(err, ErrLimit) {
 		t.Errorf("categories: %v, %v", m, err)
 	}
 	exact := Limits{FileSize: int64(len(tiny)), Trees: 2, Nodes: 6, Depth: 2, Features: 2, Outputs: 1}
@@ -236,9 +233,7 @@ func TestParseDeepTree(t *testing.T) {
 func TestReadFile(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "model.json")
-	if err := os.WriteFile(file, []byte(tiny), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(file, []byte(tiny), 0o600))
 	if data, err := ReadFile(file); err != nil || !bytes.Equal(data, []byte(tiny)) {
 		t.Errorf("%d bytes, %v", len(data), err)
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 const classBooster = "\x8c\x0cxgboost.core\x94\x8c\x07Booster\x94\x93\x94"
@@ -88,9 +90,7 @@ func TestPickle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := Parse([]byte(data))
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			if m.Format != "pickle+ubjson" || m.NumTrees != 2 || m.Missing != nil {
 				t.Errorf("%s, %d trees, missing %v", m.Format, m.NumTrees, m.Missing)
 			}
@@ -175,9 +175,7 @@ func TestPickleAround(t *testing.T) {
 		"voting": "sklearn.ensemble._voting.VotingClassifier",
 	} {
 		data, err := os.ReadFile(filepath.Join("testdata", "refused", name+".pkl"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		t.Run(name, func(t *testing.T) {
 			wantRefusal(t, data, ErrUnsupported, fmt.Sprintf("it holds %q beside the model", class))
 		})
@@ -220,7 +218,7 @@ func TestPickleMissing(t *testing.T) {
 
 // TestPickleRounds wants num_parallel_tree from the attributes of the Python object, in releases that keep it nowhere else.
 func TestPickleRounds(t *testing.T) {
-	text := edit(t, tiny, `"num_trees":"2","num_parallel_tree":"1"`, `"num_trees":"2"`, `"iteration_indptr":[0,1,2],`, ``)
+	text := must.Replace(t, tiny, `"num_trees":"2","num_parallel_tree":"1"`, `"num_trees":"2"`, `"iteration_indptr":[0,1,2],`, ``)
 	for name, c := range map[string]struct {
 		attributes string
 		iterations int

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -56,16 +57,11 @@ func TestReference(t *testing.T) {
 	}
 	for _, file := range committedModels(t) { // of TestExact
 		m, err := readModel(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		release, _, _ := strings.Cut(filepath.Base(filepath.Dir(file)), "-")
 		own[m.Format+" "+release] = true
 	}
-	text, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Read(t, "README.md")
 	claims := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| ([0-9.]+) \\|").FindAllStringSubmatch(string(text), -1)
 	if len(claims) < 20 {
 		t.Fatalf("README.md claims %d kinds of files", len(claims))
@@ -156,19 +152,14 @@ func (r reference) read() (*Model, error) {
 func checkTable(t *testing.T, file, table string) {
 	t.Helper()
 	const begin, end = "-update -->\n", "\n<!-- end -->"
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := must.Read(t, file)
 	before, rest, ok1 := strings.Cut(string(data), begin)
 	old, after, ok2 := strings.Cut(rest, end)
 	if !ok1 || !ok2 {
 		t.Fatalf("%s has no place for the table", file)
 	}
 	if *update {
-		if err := os.WriteFile(file, []byte(before+begin+table+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(file, []byte(before+begin+table+end+after), 0o644))
 	} else if old != table {
 		t.Errorf("%s has another table; run this test with -update:\n%s", file, table)
 	}
@@ -219,9 +210,7 @@ func releaseOf(t *testing.T, expected string) string {
 		var meta struct {
 			XGBoost string `json:"xgboost"`
 		}
-		if err := json.Unmarshal(text, &meta); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, json.Unmarshal(text, &meta))
 		return meta.XGBoost
 	}
 	for folder := expected; folder != filepath.Dir(folder); folder = filepath.Dir(folder) {

@@ -74,6 +74,9 @@ func (m *Model) Cut(which Iterations) (*Model, error) {
 	n := m.roundEnds[best]
 	f := &cut.forest
 	f.nodes = f.nodes[:f.end(n-1)]
+	if f.covers != nil {
+		f.covers = f.covers[:len(f.nodes)]
+	}
 	f.roots, f.depths = f.roots[:n], f.depths[:n]
 	cut.outputOf, cut.roundEnds = m.outputOf[:n], m.roundEnds[:best+1]
 	cut.countTrees()

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -15,9 +17,7 @@ func TestCut(t *testing.T) {
 		t.Errorf("all: %+v, %v", all, err)
 	}
 	best, err := m.Cut(BestIterations)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if best.NumTrees != 1 || best.Iterations != 1 || best.NumNodes != 5 || m.NumTrees != 2 {
 		t.Errorf("best: %d trees, %d iterations, %d nodes, and %d trees of all", best.NumTrees, best.Iterations, best.NumNodes, m.NumTrees)
 	}
@@ -47,9 +47,7 @@ func TestCutAuto(t *testing.T) {
 		"2.1.4-gblinear_multi/model.pkl3": {6, 6}, "3.0.5-names/model.ubj": {8, 8}, "1.5.2-kfold/model.tar.gz": {12, 12},
 	} {
 		m, err := readModel(filepath.Join("testdata", file))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		cut, err := m.Cut(AutoIterations)
 		if err != nil || m.Iterations != want[0] || cut.Iterations != want[1] {
 			t.Errorf("%s: %d iterations, cut to %d, %v; want %v", file, m.Iterations, cut.Iterations, err, want)
@@ -60,16 +58,12 @@ func TestCutAuto(t *testing.T) {
 		t.Errorf("JSON: %v, %v", cut, err)
 	}
 	pickle, err := Parse(pickled(pushBytes(tiny), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if cut, err := pickle.Cut(AutoIterations); err != nil || cut != pickle {
 		t.Errorf("pickled without best_ntree_limit, as since 2.0: %v, %v", cut, err)
 	}
 	m, err = Parse(pickled(pushBytes(tiny), "\x8c\x10best_ntree_limitK\x01"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if cut, err := m.Cut(AutoIterations); err != nil || cut.Iterations != 1 {
 		t.Errorf("pickled: %v, %v", cut, err)
 	}
@@ -78,9 +72,7 @@ func TestCutAuto(t *testing.T) {
 		t.Errorf("pickled, beyond the end: %v, %v", cut, err)
 	}
 	folds, err := newFolds([]*Model{parseTiny(t), parseTiny(t)}, DefaultLimits())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if cut, err := folds.Cut(BestIterations); err != nil || cut.Iterations != 2 || cut.NumTrees != 2 || folds.NumTrees != 4 {
 		t.Errorf("folds: %+v, %v", cut, err)
 	}
@@ -88,9 +80,7 @@ func TestCutAuto(t *testing.T) {
 
 func TestCutRefuses(t *testing.T) {
 	linear, err := readModel("testdata/3.0.5-gblinear_multi/model.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	linear.Attributes["best_iteration"] = "3"
 	for name, c := range map[string]struct {
 		model *Model

@@ -47,7 +47,7 @@ func newPlainScorer(m *Model) *Scorer {
 func (s *Scorer) Margin(dst, row []float32) ([]float32, error) {
 	m := s.model
 	if len(row) != m.NumFeature {
-		return dst, fmt.Errorf("%w: %d where the model has %d features", ErrRowLength, len(row), m.NumFeature)
+		return dst, wrongLength(len(row), m.NumFeature)
 	}
 	dst = slices.Grow(dst[:0], m.Outputs)[:m.Outputs]
 	if s.folds != nil {
@@ -122,6 +122,10 @@ func (s *Scorer) prepare(row []float32) error {
 		}
 	}
 	return nil
+}
+
+func wrongLength(n, features int) error {
+	return fmt.Errorf("%w: %d where the model has %d features", ErrRowLength, n, features)
 }
 
 func infiniteColumn(i int) error { return fmt.Errorf("column %d: %w", i+1, ErrRowInfinite) }

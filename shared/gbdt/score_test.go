@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 var (
@@ -96,9 +98,7 @@ func TestSumOrder(t *testing.T) {
 
 func TestMarginRefuses(t *testing.T) {
 	linear, err := readModel("testdata/3.0.5-gblinear_multi/model.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, m := range []*Model{parseTiny(t), parseTiny(t, tinyCategorical...), linear} {
 		for name, s := range map[string]*Scorer{"fast": NewScorer(m), "plain": newPlainScorer(m)} {
 			good := make([]float32, m.NumFeature)
@@ -144,9 +144,7 @@ func TestPredict(t *testing.T) {
 	}
 	for _, c := range cases {
 		o, err := newObjective(c.objective, c.version, len(c.margin))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		s := &Scorer{model: &Model{objective: o}}
 		if got := s.Predict(nil, c.margin); !slices.Equal(got, c.expect) {
 			t.Errorf("%s of %v: %v gives %v, want %v", c.objective, c.version, c.margin, got, c.expect)
@@ -205,9 +203,7 @@ func TestLogf(t *testing.T) {
 func TestScoringAllocatesNothing(t *testing.T) {
 	for _, file := range committedModels(t) {
 		m, err := readModel(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		row := make([]float32, m.NumFeature)
 		margin, prediction := make([]float32, m.Outputs), make([]float32, m.Predictions)
 		for layout, s := range map[string]*Scorer{"fast": NewScorer(m), "plain": newPlainScorer(m)} {
@@ -229,9 +225,7 @@ func TestLayouts(t *testing.T) {
 		"3.0.5-multi_target_vec/model.ubj": false, "3.0.5-gblinear_multi/model.ubj": false,
 	} {
 		m, err := readModel(filepath.Join("testdata", name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if got := NewScorer(m).perfect != nil; got != want {
 			t.Errorf("%s: fast layout %v, want %v", name, got, want)
 		}

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"edgepdm/test/must"
 )
 
 const (
@@ -126,8 +128,8 @@ func soakSeeds(t *testing.T) [][]byte {
 	t.Helper()
 	seeds := [][]byte{
 		[]byte(tiny), toUBJSON(t, tiny),
-		[]byte(edit(t, tiny, tinyCategorical...)), toUBJSON(t, edit(t, tiny, tinyCategorical...)),
-		[]byte(edit(t, tiny, tinyVector...)), toUBJSON(t, edit(t, tiny, tinyVector...)),
+		[]byte(must.Replace(t, tiny, tinyCategorical...)), toUBJSON(t, must.Replace(t, tiny, tinyCategorical...)),
+		[]byte(must.Replace(t, tiny, tinyVector...)), toUBJSON(t, must.Replace(t, tiny, tinyVector...)),
 	}
 	for _, file := range committedModels(t) {
 		data, err := os.ReadFile(file)

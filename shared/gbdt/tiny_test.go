@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"reflect"
-	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // tiny is a model of two trees over the features a and b, base margin 0, for tests that change a detail of it:
@@ -17,8 +18,9 @@ const tiny = `{"version":[3,0,5],"learner":{"attributes":{"best_iteration":"0","
 "iteration_indptr":[0,1,2],"tree_info":[0,0],"trees":[
 {"id":0,"tree_param":{"num_nodes":"5","size_leaf_vector":"1"},"left_children":[1,-1,3,-1,-1],"right_children":[2,-1,4,-1,-1],
 "split_indices":[0,0,1,0,0],"split_conditions":[1.5E0,-1E0,2.5E-1,2E0,4E0],"default_left":[1,0,0,0,0],"split_type":[0,0,0,0,0],
-"categories":[],"categories_nodes":[],"categories_segments":[],"categories_sizes":[],"parents":[2147483647,0,0,2,2]},
-{"id":1,"tree_param":{"num_nodes":"1","size_leaf_vector":"1"},"left_children":[-1],"right_children":[-1],
+"categories":[],"categories_nodes":[],"categories_segments":[],"categories_sizes":[],"parents":[2147483647,0,0,2,2],
+"sum_hessian":[10,4,6,2,4]},
+{"id":1,"tree_param":{"num_nodes":"1","size_leaf_vector":"1"},"left_children":[-1],"right_children":[-1],"sum_hessian":[10],
 "split_indices":[0],"split_conditions":[5E-1],"default_left":[0]}]}},
 "learner_model_param":{"base_score":"5E-1","num_class":"0","num_feature":"2","num_target":"1","boost_from_average":"1"},
 "objective":{"name":"binary:logistic","reg_loss_param":{"scale_pos_weight":"1"}}}}`
@@ -43,26 +45,12 @@ var tinyVector = []string{
 	`"base_score":"5E-1"`, `"base_score":"[0E0,1E0]"`,
 }
 
-// edit replaces parts of a text, given as pairs of old and new. Each old part must be there.
-func edit(t testing.TB, text string, pairs ...string) string {
-	t.Helper()
-	for i := 0; i < len(pairs); i += 2 {
-		if !strings.Contains(text, pairs[i]) {
-			t.Fatalf("%q is not in the text", pairs[i])
-		}
-		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
-	}
-	return text
-}
-
 // parseTiny parses the tiny model with parts of it replaced, in both formats.
 func parseTiny(t testing.TB, pairs ...string) *Model {
 	t.Helper()
-	text := edit(t, tiny, pairs...)
+	text := must.Replace(t, tiny, pairs...)
 	m, err := Parse([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	same, err := Parse(toUBJSON(t, text))
 	if err != nil {
 		t.Fatalf("as UBJSON: %v", err)
@@ -80,9 +68,7 @@ func toUBJSON(t testing.TB, text string) []byte {
 	src := &jsonSource{data: []byte(text)}
 	var out bytes.Buffer
 	write := func(v any) {
-		if err := binary.Write(&out, binary.BigEndian, v); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, binary.Write(&out, binary.BigEndian, v))
 	}
 	str := func(s string) {
 		out.WriteByte('L')
@@ -135,8 +121,6 @@ func toUBJSON(t testing.TB, text string) []byte {
 		write(int64(count))
 		return src.array(func(int) error { return value() })
 	}
-	if err := value(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, value())
 	return out.Bytes()
 }

@@ -12,6 +12,7 @@ import (
 
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/ipc/eventstream"
+	"edgepdm/test/must"
 )
 
 // A call that is never answered ends by itself, and does not disturb those that come after it.
@@ -70,9 +71,7 @@ func TestWaitTwice(t *testing.T) {
 		p.respond(m, "{}", 0)
 	}))
 	call, err := client.StartPublish(t.Context(), "t", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for range 2 {
 		if _, is := errors.AsType[*ipc.UnauthorizedError](call.Wait(t.Context())); !is {
 			t.Errorf("%v", err)
@@ -114,9 +113,7 @@ func TestRedial(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	_ = client.Close()
 }
 
@@ -149,9 +146,7 @@ func TestSubscribeThatIsGivenUpWhenItIsAnswered(t *testing.T) {
 func TestDialEndsByItself(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket) // accepts, and never answers
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer func() { _ = l.Close() }()
 	if _, err := ipc.Dial(t.Context(), ipc.Options{Socket: socket, CallTimeout: 10 * time.Millisecond}); !errors.Is(err, ipc.ErrTimeout) {
 		t.Errorf("%v, want ErrTimeout", err)

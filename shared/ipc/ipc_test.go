@@ -15,6 +15,7 @@ import (
 
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/ipc/eventstream"
+	"edgepdm/test/must"
 )
 
 // peer is a nucleus that a test scripts: it accepts CONNECT and hands every further message to handle.
@@ -51,9 +52,7 @@ func listen(t *testing.T, accept bool, handle func(p *peer, m *eventstream.Messa
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	done := make(chan struct{})
 	t.Cleanup(func() { _ = listener.Close(); <-done })
 	go func() {
@@ -88,9 +87,7 @@ func listen(t *testing.T, accept bool, handle func(p *peer, m *eventstream.Messa
 func dial(t *testing.T, o ipc.Options) *ipc.Client {
 	t.Helper()
 	c, err := ipc.Dial(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
@@ -105,9 +102,7 @@ func TestDialRefused(t *testing.T) {
 func TestDialEndsWithItsContext(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket) // accepts, and never answers
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer func() { _ = listener.Close() }()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
@@ -195,9 +190,7 @@ func TestRequestsOnTheWire(t *testing.T) {
 					p.respond(m, `{"value":{}}`, 0)
 				}
 			}))
-			if err := c.call(client); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, c.call(client))
 			if got.Operation != "aws.greengrass#"+c.operation || got.ServiceModelType != got.Operation+"Request" ||
 				got.ContentType != "application/json" || got.Flags != 0 || got.Type != eventstream.ApplicationMessage {
 				t.Errorf("message %+v", got)
@@ -253,9 +246,7 @@ func TestSubscriptionDeliversInOrderAndCloses(t *testing.T) {
 		p.event(99, `{}`) // of a stream that nobody has
 	}))
 	sub, err := client.Subscribe(t.Context(), "a/+", "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	first, second := <-sub.Events(), <-sub.Events()
 	if first.Topic != "a/b" || string(first.Payload) != "\x01\x02" || first.JSON {
 		t.Errorf("first event %+v", first)
@@ -263,9 +254,7 @@ func TestSubscriptionDeliversInOrderAndCloses(t *testing.T) {
 	if second.Topic != "a/c" || string(second.Payload) != `{"x":1.0}` || !second.JSON {
 		t.Errorf("second event %+v", second)
 	}
-	if err := sub.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, sub.Close())
 	if id := <-closed; id != 1 {
 		t.Errorf("closed stream %d", id)
 	}
@@ -295,12 +284,8 @@ func TestSlowSubscriberDropsItsOldest(t *testing.T) {
 	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	client := dial(t, o)
 	sub, err := client.Subscribe(t.Context(), "+", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := client.Publish(t.Context(), "t", nil); err != nil { // its answer comes after all events
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, client.Publish(t.Context(), "t", nil)) // its answer comes after all events
 	if n := sub.Dropped(); n != sent-queue || len(drops) != sent-queue {
 		t.Fatalf("dropped %d, told of %d, want %d", n, len(drops), sent-queue)
 	}
@@ -336,9 +321,7 @@ func TestConnectionLossEndsEverything(t *testing.T) {
 				p.respond(m, "{}", 0)
 			}))
 			sub, err := client.Subscribe(t.Context(), "+", "")
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			if err := client.UpdateState(t.Context(), ipc.UpdateStateRequest{State: ipc.StateRunning}); !errors.Is(err, ipc.ErrConnectionLost) {
 				t.Errorf("pending call: %v", err)
 			}
@@ -396,9 +379,7 @@ func TestPingIsAnswered(t *testing.T) {
 		p.send(eventstream.Message{Type: eventstream.Ping, Payload: []byte("hello")})
 		p.respond(m, "{}", 0)
 	}))
-	if err := client.Publish(t.Context(), "t", nil); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, client.Publish(t.Context(), "t", nil))
 	if got := <-answered; got != "hello" {
 		t.Errorf("ping answered with %q", got)
 	}
@@ -407,12 +388,8 @@ func TestPingIsAnswered(t *testing.T) {
 func TestCloseEndsCallsWithErrClosed(t *testing.T) {
 	client := dial(t, listen(t, true, func(*peer, *eventstream.Message) {}))
 	call, err := client.StartPublish(t.Context(), "t", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := client.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, client.Close())
 	if err := call.Wait(t.Context()); !errors.Is(err, ipc.ErrClosed) {
 		t.Errorf("%v", err)
 	}
@@ -430,9 +407,7 @@ func TestAGarbledEventDoesNotEndTheSubscription(t *testing.T) {
 	o.OnDrop = func(d ipc.Drop) { drops = append(drops, d) }
 	client := dial(t, o)
 	sub, err := client.Subscribe(t.Context(), "a", "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if m := <-sub.Events(); string(m.Payload) != "x" || sub.Garbled() != 2 {
 		t.Errorf("received %+v after %d garbled events", m, sub.Garbled())
 	}

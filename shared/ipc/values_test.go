@@ -11,16 +11,8 @@ import (
 
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/ipc/eventstream"
+	"edgepdm/test/must"
 )
-
-func encode(t *testing.T, v any) string {
-	t.Helper()
-	text, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
 
 func TestTimestamps(t *testing.T) {
 	for _, c := range []struct {
@@ -39,7 +31,7 @@ func TestTimestamps(t *testing.T) {
 		{time.Unix(-2, 500_000_000), "-1.5"},
 		{time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), "253402300799.0"},
 	} {
-		text := encode(t, ipc.Timestamp{Time: c.at})
+		text := string(must.JSON(t, ipc.Timestamp{Time: c.at}))
 		if text != c.want {
 			t.Errorf("%v is %s, want %s", c.at, text, c.want)
 		}
@@ -68,7 +60,7 @@ func TestTimestamps(t *testing.T) {
 
 func TestDocuments(t *testing.T) {
 	d, err := ipc.NewDocument(map[string]any{"n": 1.5, "absent": nil})
-	if err != nil || encode(t, d) != `{"absent":null,"n":1.5}` {
+	if err != nil || string(must.JSON(t, d)) != `{"absent":null,"n":1.5}` {
 		t.Errorf("%s, %v", d, err)
 	}
 	var v struct{ N float64 }
@@ -88,9 +80,7 @@ func TestDocuments(t *testing.T) {
 	}
 	var held ipc.GetConfigurationResponse
 	text := []byte(`{"value":{"a":1}}`)
-	if err := json.Unmarshal(text, &held); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(text, &held))
 	clear(text)
 	if string(held.Value) != `{"a":1}` {
 		t.Errorf("the document refers to the payload: %q", held.Value)
@@ -99,7 +89,7 @@ func TestDocuments(t *testing.T) {
 
 func TestBlobs(t *testing.T) {
 	for want, b := range map[string]ipc.Blob{`""`: nil, `"AAH/"`: {0, 1, 255}, `"eA=="`: ipc.Blob("x")} {
-		if got := encode(t, b); got != want {
+		if got := string(must.JSON(t, b)); got != want {
 			t.Errorf("%v is %s, want %s", b, got, want)
 		}
 	}
@@ -179,9 +169,7 @@ func TestEventsWithoutAKnownMemberAreLeftOut(t *testing.T) {
 		}
 	}))
 	sub, err := client.SubscribeToIoTCore(t.Context(), ipc.SubscribeToIoTCoreRequest{TopicName: "t", QoS: ipc.AtLeastOnce})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if e := <-sub.Events(); e.Message.TopicName != "t" || sub.Garbled() != 4 {
 		t.Errorf("%+v after %d others", e, sub.Garbled())
 	}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // format1 is a file as version 1 wrote it.
@@ -26,9 +28,7 @@ func format1(rows map[string]heard) []byte {
 func TestFormat1IsRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger")
 	old := format1(map[string]heard{"press-1": {epoch: "a", seq: 5}, "press-2": {epoch: "shadow", seq: 12}, "no/name": {epoch: "a", seq: 1}})
-	if err := os.WriteFile(path, append(old, "torn"...), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(path, append(old, "torn"...), 0o600))
 	l := open(t, path, 10)
 	hear(t, l, []heard{{"a", 8, Gap{Missed: 2, Resumed: true}}})
 	if g, err := l.Record("press-2", "shadow", 14); err != nil || g.Missed != 1 {
@@ -50,17 +50,12 @@ func TestDamageMakesNoGap(t *testing.T) {
 	path := filepath.Join(dir, "ledger")
 	l := open(t, path, 10)
 	hear(t, l, []heard{{"a", 1000, Gap{Unheard: 999}}})
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := must.Read(t, path)
 	for bit := len(magic) * 8; bit < len(data)*8; bit += 3 {
 		damaged := append([]byte(nil), data...)
 		damaged[bit/8] ^= 1 << (bit % 8)
 		path := filepath.Join(dir, fmt.Sprint(bit))
-		if err := os.WriteFile(path, damaged, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(path, damaged, 0o600))
 		l := open(t, path, 10)
 		g, err := l.Record("press-1", "a", 1002)
 		if err != nil || g.Missed != 1 && g.Unheard != 1001 {
@@ -69,11 +64,7 @@ func TestDamageMakesNoGap(t *testing.T) {
 		if info, err := os.Stat(path); err != nil || info.Size() != int64(len(data)) {
 			t.Fatalf("bit %d: the file has %d bytes, %v", bit, info.Size(), err)
 		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, l.Close())
+		must.OK(t, os.Remove(path))
 	}
 }

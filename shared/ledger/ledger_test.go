@@ -7,14 +7,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"edgepdm/test/must"
 )
 
 func open(t *testing.T, path string, limit int) *Ledger {
 	t.Helper()
 	l, err := Open(path, limit)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	return l
 }
@@ -116,14 +116,9 @@ func TestLedgerSurvivesTornAndForeignFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := must.Read(t, path)
 	write := func(data []byte) {
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(path, data, 0o600))
 	}
 	for cut := range len(data) { // a torn tail: whole slots are kept, and the file can be extended
 		write(data[:cut])
@@ -163,9 +158,7 @@ func TestHeardAndNotKept(t *testing.T) {
 			t.Fatalf("%+v, %v", g, err)
 		}
 		if seq <= 3 {
-			if err := l.Commit("p-1", "a", seq); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, l.Commit("p-1", "a", seq))
 		}
 	}
 	if g, err := l.Observe("p-1", "a", 5); err != nil || !g.Repeated {

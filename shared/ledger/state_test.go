@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"edgepdm/test/must"
 )
 
 // A file that cannot be opened at the start is gone on with once it can: what it has of things that were not heard meanwhile
@@ -12,43 +14,29 @@ import (
 func TestLedgerGoesOnInItsFileOnceItCanBeOpened(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "disk")
 	path := filepath.Join(dir, "numbers")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Mkdir(dir, 0o700))
 	before, err := Open(path, 10)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, thing := range []string{"a", "b"} {
 		note(t, before, thing, 5)
 	}
-	if err := before.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(dir, dir+"-away"); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, before.Close())
+	must.OK(t, os.Rename(dir, dir+"-away"))
 	l := Begin(path, 10)
 	defer func() { _ = l.Close() }()
 	note(t, l, "a", 9)
 	if l.State() == nil {
 		t.Error("nothing is told of a file that cannot be opened")
 	}
-	if err := os.Rename(dir+"-away", dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.State(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Rename(dir+"-away", dir))
+	must.OK(t, l.State())
 	if g := note(t, l, "b", 8); g.Missed != 2 {
 		t.Errorf("of a thing that the file has: %+v", g)
 	}
 	note(t, l, "a", 10)
 	note(t, l, "c", 1)
 	after, err := Open(path, 10)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer func() { _ = after.Close() }()
 	for thing, seq := range map[string]uint64{"a": 11, "b": 9, "c": 2} {
 		if g := note(t, after, thing, seq); g.Missed+g.Unheard != 0 || !g.New() {
@@ -68,21 +56,12 @@ func TestDamagedNumbersAreTold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "numbers")
 			l, err := Open(path, 10)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			note(t, l, "a", 5)
 			note(t, l, "b", 5)
-			if err := l.Close(); err != nil {
-				t.Fatal(err)
-			}
-			data, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, damage(data), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, l.Close())
+			data := must.Read(t, path)
+			must.OK(t, os.WriteFile(path, damage(data), 0o600))
 			now := time.Now()
 			l = Begin(path, 10)
 			l.now = func() time.Time { return now }
@@ -93,9 +72,7 @@ func TestDamagedNumbersAreTold(t *testing.T) {
 			if err := l.State(); err != nil {
 				t.Errorf("after a day: %v", err)
 			}
-			if err := l.Close(); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, l.Close())
 			l = Begin(path, 10)
 			defer func() { _ = l.Close() }()
 			if err := l.State(); err != nil {
@@ -108,8 +85,6 @@ func TestDamagedNumbersAreTold(t *testing.T) {
 func note(t *testing.T, l *Ledger, thing string, seq uint64) Gap {
 	t.Helper()
 	g, err := l.Record(thing, "e", seq)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return g
 }

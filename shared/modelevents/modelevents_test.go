@@ -2,7 +2,6 @@ package modelevents
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -16,6 +15,7 @@ import (
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/test/must"
 )
 
 var testTime = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
@@ -29,9 +29,7 @@ func news(i int) event.ModelEvent {
 func open(t *testing.T, path string) *Outbox {
 	t.Helper()
 	o := Open(path, testNow)
-	if err := o.Problem(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, o.Problem())
 	return o
 }
 
@@ -69,9 +67,7 @@ func TestEventsAreBounded(t *testing.T) {
 		e := news(i)
 		e.Detail = strings.Repeat("<", 1000) // six bytes each, as JSON has them
 		dropped, err := o.Add(e)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		lost += dropped
 	}
 	if got := open(t, path).Waiting(); lost != 5 || len(got) != MaxEvents || got[0].ID != news(5).ID {
@@ -87,19 +83,14 @@ func TestFlippedBits(t *testing.T) {
 	for i := range 3 {
 		add(t, o, news(i))
 	}
-	good, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	good := must.Read(t, path)
 	want := open(t, path).Waiting()
 	random := rand.New(rand.NewPCG(1, 2))
 	aside := 0
 	for range 2000 {
 		bad, bit := append([]byte(nil), good...), random.IntN(len(good)*8)
 		bad[bit/8] ^= 1 << (bit % 8)
-		if err := os.WriteFile(path, bad, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(path, bad, 0o600))
 		now := testTime
 		o := Open(path, func() time.Time { return now })
 		if o.Problem() == nil {
@@ -130,9 +121,7 @@ func TestFlippedBits(t *testing.T) {
 func TestNewerFormatIsLeftAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.json")
 	newer := durable.Seal([]byte(`{"format":2,"events":"elsewhere"}`))
-	if err := os.WriteFile(path, newer, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(path, newer, 0o600))
 	o := Open(path, testNow)
 	if err := o.Problem(); err == nil || !strings.Contains(err.Error(), durable.ErrNewerFormat.Error()) {
 		t.Fatal(err)
@@ -146,9 +135,7 @@ func TestNewerFormatIsLeftAlone(t *testing.T) {
 // What cannot be read is not overwritten by the next event, and new events are on disk all the same.
 func TestUnreadableFileIsSetAside(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.json")
-	if err := os.Mkdir(path, 0o700); err != nil { // root cannot read it either
-		t.Fatal(err)
-	}
+	must.OK(t, os.Mkdir(path, 0o700)) // root cannot read it either
 	o := Open(path, testNow)
 	if o.Problem() == nil {
 		t.Error("nothing is told")
@@ -211,10 +198,7 @@ func (f forwarder) next(t *testing.T, id string, replayed bool) {
 
 func (f forwarder) ack(t *testing.T, ids ...string) {
 	t.Helper()
-	payload, err := json.Marshal(event.Ack{V: event.Version, IDs: ids})
-	if err != nil {
-		t.Fatal(err)
-	}
+	payload := must.JSON(t, event.Ack{V: event.Version, IDs: ids})
 	for { // what was published again before the acknowledgement came is none of it
 		select {
 		case f.acks <- ipc.TopicMessage{Topic: event.TopicAckModel, Payload: payload}:
@@ -263,9 +247,7 @@ func TestTheFileIsWrittenLater(t *testing.T) {
 	impossible.TS = time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC) // no RFC 3339
 	_, _ = o.Add(impossible)
 	_, _ = o.Add(news(3))
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Mkdir(dir, 0o700))
 	f := start(t, o, 10*time.Millisecond)
 	f.next(t, news(1).ID, false)
 	f.next(t, news(3).ID, false)

@@ -11,6 +11,7 @@ import (
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 )
 
 // die has the process end while it tries a delivery, as for lack of memory, and opens the store again.
@@ -39,12 +40,8 @@ func (b *bench) deliverVersion(version string) inbox.Delivery {
 func (b *bench) takes(d inbox.Delivery) {
 	b.t.Helper()
 	c, err := b.store.Take(d)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	if err := b.store.Activate(c); err != nil {
-		b.t.Fatal(err)
-	}
+	must.OK(b.t, err)
+	must.OK(b.t, b.store.Activate(c))
 }
 
 // TestCrashingModel has the process end again and again while it tries a model.
@@ -170,12 +167,8 @@ func TestNoDeath(t *testing.T) {
 	d := b.deliverVersion("1.1.0")
 	for range maxDeaths + 2 {
 		c, err := b.store.Take(d)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := b.store.Drop(c); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
+		must.OK(t, b.store.Drop(c))
 		b.store.disk.Before = fullAt(disk.OpCreate, envelope.EnvelopeFile)
 		_, err = b.store.Take(d)
 		modeltest.Wants(t, err, syscall.ENOSPC, "")
@@ -208,9 +201,7 @@ func TestStoppedWhileAModelIsTried(t *testing.T) {
 		}
 		b.open()
 	}
-	if err := b.store.Stop(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, b.store.Stop())
 	var refused *RefusedError
 	if _, err := b.store.Take(d); !errors.Is(err, errStopping) || errors.As(err, &refused) {
 		t.Errorf("taken after a stop: %v", err)

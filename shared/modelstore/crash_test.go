@@ -14,6 +14,7 @@ import (
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -31,9 +32,7 @@ type scenario struct {
 func (b *bench) latest() inbox.Delivery {
 	b.t.Helper()
 	deliveries, err := b.inbox.Ready()
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	must.OK(b.t, err)
 	return deliveries[len(deliveries)-1]
 }
 
@@ -132,7 +131,7 @@ func scenarios(t testing.TB) []scenario {
 			prepare: func(b *bench) {
 				b.install("1.0.0")
 				p := modeltest.Publish(t, modeltest.TinyModel, "1.1.0")
-				_ = b.refused(b.deliverRaw(modeltest.Sign(t, modeltest.EncodeJSON(t, p.Manifest), modeltest.Key(t, 9)), p.Archive), ReasonUntrusted, envelope.ErrUntrusted, "")
+				_ = b.refused(b.deliverRaw(modeltest.Sign(t, must.JSON(t, p.Manifest), modeltest.Key(t, 9)), p.Archive), ReasonUntrusted, envelope.ErrUntrusted, "")
 				b.options.Keys = append(b.options.Keys, modeltest.PublicOf(modeltest.Key(t, 9)))
 				b.open()
 			},
@@ -170,9 +169,7 @@ func files(t testing.TB, dir string) []string {
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return all
 }
 
@@ -214,9 +211,7 @@ func eachStep(t *testing.T, sc scenario, try func(t *testing.T, b *bench, dir st
 	}
 	for step := 0; ; step++ {
 		dir := filepath.Join(t.TempDir(), "store")
-		if err := os.CopyFS(dir, os.DirFS(b.dir)); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.CopyFS(dir, os.DirFS(b.dir)))
 		if try(t, b, dir, step) {
 			t.Logf("%d steps", step)
 			return
@@ -270,9 +265,7 @@ func TestStopAfterEachStep(t *testing.T) {
 				if got := state(t, s); got != sc.after || len(s.Quarantined()) != sc.quarantine {
 					t.Fatalf("stopped at step %d, continued: active and previous are %q, quarantine %+v", step, got, s.Quarantined())
 				}
-				if err := s.Close(); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, s.Close())
 				if s, err = OpenStore(dir, b.options); err != nil {
 					t.Fatal(err)
 				}
@@ -320,9 +313,7 @@ func TestFullDiskAtEachStep(t *testing.T) {
 				if got := state(t, s); got != sc.after || len(s.Quarantined()) != sc.quarantine {
 					t.Fatalf("step %d, %s %s, failed, again: active and previous are %q, quarantine %+v", step, f.Op, f.Path, got, s.Quarantined())
 				}
-				if err := s.Close(); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, s.Close())
 				if s, err = OpenStore(dir, b.options); err != nil {
 					t.Fatal(err)
 				}

@@ -16,6 +16,7 @@ import (
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -34,9 +35,7 @@ func TestNewerFormat(t *testing.T) {
 	for _, name := range []string{formatFile, currentFile, quarantineFile, attemptFile, record(current), record(previous)} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "store")
-			if err := os.CopyFS(dir, os.DirFS(b.dir)); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, os.CopyFS(dir, os.DirFS(b.dir)))
 			modeltest.Write(t, dir, name, []byte(`{"format":2,"current":{"blue":"a","green":"b"},"entries":"elsewhere"}`))
 			modeltest.Write(t, dir, "versions/new-kind/file", []byte("of the newer release"))
 			before := contents(t, dir)
@@ -56,10 +55,7 @@ func contents(t *testing.T, dir string) string {
 	t.Helper()
 	var all strings.Builder
 	for _, name := range files(t, dir) {
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := must.Read(t, filepath.Join(dir, name))
 		fmt.Fprintf(&all, "%s: %s\n", name, envelope.HashOf(data))
 	}
 	return all.String()
@@ -90,9 +86,7 @@ func TestDamage(t *testing.T) {
 			modeltest.Write(t, dir, currentFile, []byte(`{"format":1,"current":"../../etc","previous":"none"}`))
 		}, " ", "cannot be used"},
 		{"pointers to a folder of another name", func(t *testing.T, dir string, current, previous Installed) {
-			if err := os.Rename(current.dir, filepath.Join(dir, versionsDir, "x")); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, os.Rename(current.dir, filepath.Join(dir, versionsDir, "x")))
 			modeltest.Write(t, dir, currentFile, []byte(`{"format":1,"current":"x","previous":"`+previous.ID+`"}`))
 		}, "1.0.0 ", "cannot be used"},
 		{"record of the active model", func(t *testing.T, _ string, current, _ Installed) {
@@ -105,9 +99,7 @@ func TestDamage(t *testing.T) {
 		{"active model is gone", func(t *testing.T, _ string, current, _ Installed) { remove(t, current.dir, "model.json") }, "1.0.0 ", "the previous one takes its place"},
 		{"active model is a link", func(t *testing.T, _ string, current, previous Installed) {
 			remove(t, current.dir, "model.json")
-			if err := os.Symlink(previous.ModelPath(), current.ModelPath()); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, os.Symlink(previous.ModelPath(), current.ModelPath()))
 		}, "1.0.0 ", "the previous one takes its place"},
 		{"previous model is gone", func(t *testing.T, _ string, _, previous Installed) { remove(t, previous.dir, ".") }, "1.2.0 ", "cannot be used"},
 		{"both are gone", func(t *testing.T, dir string, _, _ Installed) { remove(t, dir, versionsDir) }, " ", "cannot be used"},
@@ -130,9 +122,7 @@ func TestDamage(t *testing.T) {
 			previous, _ := b.store.Previous()
 			test.damage(t, b.dir, current, previous)
 			if test.want == "" {
-				if err := b.store.Close(); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, b.store.Close())
 				if s, err := OpenStore(b.dir, b.options); err == nil {
 					_ = s.Close()
 					t.Fatal("opened")
@@ -153,9 +143,7 @@ func TestDamage(t *testing.T) {
 
 func remove(t *testing.T, dir, name string) {
 	t.Helper()
-	if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.RemoveAll(filepath.Join(dir, name)))
 }
 
 // TestFlippedBits flips single bits of each state file: what is active, previous and in quarantine stays as it was, and the
@@ -171,15 +159,10 @@ func TestFlippedBits(t *testing.T) {
 	b.install("1.1.0")
 	current, _ := b.store.Current()
 	before, entries := state(t, b.store), b.store.Quarantined()
-	if err := b.store.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, b.store.Close())
 	record := filepath.Join(versionsDir, current.ID, envelope.RecordFile)
 	for _, name := range []string{formatFile, currentFile, quarantineFile, record} {
-		whole, err := os.ReadFile(filepath.Join(b.dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		whole := must.Read(t, filepath.Join(b.dir, name))
 		for bit := 0; bit < len(whole)*8; bit += 11 {
 			bad := slices.Clone(whole)
 			bad[bit/8] ^= 1 << (bit % 8)
@@ -191,9 +174,7 @@ func TestFlippedBits(t *testing.T) {
 			if got := state(t, s); got != before || !reflect.DeepEqual(s.Quarantined(), entries) {
 				t.Fatalf("%s, bit %d: active and previous are %q, quarantine %+v", name, bit, got, s.Quarantined())
 			}
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, s.Close())
 			modeltest.Write(t, b.dir, name, whole)
 		}
 	}
@@ -205,7 +186,7 @@ func TestModelChangesOnDisk(t *testing.T) {
 	old := b.install("1.0.0")
 	b.install("1.2.0")
 	i, _ := b.store.Current()
-	modeltest.Write(t, i.dir, "model.json", []byte(modeltest.Edit(t, modeltest.TinyModel, "4E0", "5E0")))
+	modeltest.Write(t, i.dir, "model.json", []byte(must.Replace(t, modeltest.TinyModel, "4E0", "5E0")))
 	b.open()
 	i, _ = b.store.Current()
 	_, err := i.Load()
@@ -238,9 +219,7 @@ func TestCandidateDamaged(t *testing.T) {
 	p := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
 	d := b.deliver(&p.Manifest, p.Archive)
 	c, err := b.store.Take(d)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	remove(t, c.dir, "model.json")
 	modeltest.Wants(t, b.store.Activate(c), ErrDamaged, "model.json")
 	if got := state(t, b.store); got != "1.0.0 " {
@@ -249,9 +228,7 @@ func TestCandidateDamaged(t *testing.T) {
 	if c, err = b.store.Take(d); err != nil { // what is there is of no use, and replaced
 		t.Fatal(err)
 	}
-	if err := b.store.Activate(c); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, b.store.Activate(c))
 	b.active("1.2.0", "1.0.0")
 	if err := b.store.Activate(Candidate{}); err == nil {
 		t.Error("no candidate was activated")
@@ -262,9 +239,7 @@ func TestLock(t *testing.T) {
 	b := newBench(t)
 	_, err := OpenStore(b.dir, b.options)
 	modeltest.Wants(t, err, durable.ErrLocked, "")
-	if err := b.store.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, b.store.Close())
 	b.store = nil
 	b.open()
 }

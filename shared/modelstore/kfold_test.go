@@ -9,6 +9,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 )
 
 // foldGolden are the rows of tinyGolden with the margins of tinyModel and of one whose second tree gives half more.
@@ -16,7 +17,7 @@ const foldGolden = "margin-0,margin-1,a,b\n-0.5,0,1,0\n-0.5,0,nan,0\n2.5,3,2,0\n
 
 func foldArchive(t *testing.T) []byte {
 	t.Helper()
-	return modeltest.ArchiveOf(t, modeltest.File("xgboost-model-0", modeltest.TinyModel), modeltest.File("xgboost-model-1", modeltest.Edit(t, modeltest.TinyModel, "[5E-1]", "[1E0]")))
+	return modeltest.ArchiveOf(t, modeltest.File("xgboost-model-0", modeltest.TinyModel), modeltest.File("xgboost-model-1", must.Replace(t, modeltest.TinyModel, "[5E-1]", "[1E0]")))
 }
 
 // The archive of a k-fold training is one model: unsigned, with a manifest beside it, and packed once more.
@@ -28,9 +29,7 @@ func TestKFoldArchives(t *testing.T) {
 	path := modeltest.Write(t, t.TempDir(), inbox.ArchiveFile, archive)
 	var again bytes.Buffer
 	packed, err := envelope.Pack(&again, path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for name, c := range map[string]struct {
 		archive []byte
 		is      *envelope.Archive
@@ -47,18 +46,12 @@ func TestKFoldArchives(t *testing.T) {
 			if c.is != nil {
 				build.Archive = *c.is
 				m, err := envelope.BuildManifest(path, golden, build)
-				if err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, err)
 				manifest = &m
 			}
 			taken, err := b.store.Take(b.deliver(manifest, c.archive))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := b.store.Activate(taken); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
+			must.OK(t, b.store.Activate(taken))
 			b.open()
 			current, _ := b.store.Current()
 			model, err := current.Load()
@@ -85,9 +78,9 @@ func TestKFoldGoldenRows(t *testing.T) {
 		golden, says string
 		kind         error
 	}{
-		"second margin wrong":    {modeltest.Edit(t, foldGolden, "2.5,3,", "2.5,3.5,"), "row 3: margin 3, the training XGBoost gave 3.5", envelope.ErrGolden},
+		"second margin wrong":    {must.Replace(t, foldGolden, "2.5,3,", "2.5,3.5,"), "row 3: margin 3, the training XGBoost gave 3.5", envelope.ErrGolden},
 		"one margin":             {modeltest.TinyGolden, "row 1 has 1 margins, the model gives 2", envelope.ErrGolden},
-		"second margin missing":  {modeltest.Edit(t, foldGolden, "2.5,3,", "2.5,,"), "row 3", envelope.ErrManifest},
+		"second margin missing":  {must.Replace(t, foldGolden, "2.5,3,", "2.5,,"), "row 3", envelope.ErrManifest},
 		"margins and no feature": {"margin-0,margin-1\n1,2\n", "first column", envelope.ErrManifest},
 	} {
 		_, err := envelope.BuildManifest(path, modeltest.Write(t, t.TempDir(), "golden.csv", []byte(c.golden)), build)

@@ -16,6 +16,7 @@ import (
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 )
 
 // envKillDir is set in the environment of a child process: the folder with its inbox and its store.
@@ -29,9 +30,7 @@ func killOptions(t testing.TB) Options {
 // the active model is the one that was reported last, or the one that was about to become it.
 func TestKill(t *testing.T) {
 	executable, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	dir := t.TempDir()
 	random := rand.New(rand.NewPCG(21, 22))
 	rounds := 15
@@ -54,9 +53,7 @@ func TestKill(t *testing.T) {
 				t.Fatalf("round %d: %+v", round, e)
 			}
 		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, s.Close())
 	}
 }
 
@@ -77,12 +74,8 @@ func runKilled(t *testing.T, executable, dir string, reports int) (active, begun
 	child.Env = append(os.Environ(), envKillDir+"="+dir)
 	child.Stderr = os.Stderr
 	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, child.Start())
 	active, begun = "-", "-"
 	lines := bufio.NewScanner(out)
 	for n := 1; lines.Scan(); n++ {
@@ -99,9 +92,7 @@ func runKilled(t *testing.T, executable, dir string, reports int) (active, begun
 			t.Fatalf("child: %s", lines.Text())
 		}
 		if n == reports { // it goes on while the signal is on its way, and what it reports until then counts
-			if err := child.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, child.Process.Kill())
 		}
 	}
 	if err := child.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
@@ -128,9 +119,7 @@ func TestKillChild(t *testing.T) {
 	}
 	box := inbox.Inbox{Dir: filepath.Join(dir, "inbox")}
 	s, err := OpenStore(filepath.Join(dir, "store"), killOptions(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	current, _ := s.Current()
 	say("active", current)
 	highest := 0 // of the versions that were ever tried
@@ -141,38 +130,24 @@ func TestKillChild(t *testing.T) {
 	for n := max(highest, patch(current.Manifest.Version)) + 1; n < 10_000; n++ { // should the parent be gone, it ends
 		p := modeltest.Publish(t, modeltest.TinyModel, fmt.Sprintf("1.0.%d", n))
 		d, err := box.Begin(fmt.Sprintf("d%d-%d", os.Getpid(), n))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		sealed, err := envelope.Sign(p.Manifest, key)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		modeltest.Write(t, d.Dir, envelope.EnvelopeFile, sealed)
 		modeltest.Write(t, d.Dir, inbox.ArchiveFile, p.Archive)
-		if err := d.Commit(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, d.Commit())
 		say("begun", Installed{Manifest: p.Manifest})
 		c, err := s.Take(*d)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Activate(c); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
+		must.OK(t, s.Activate(c))
 		say("active", c.Installed)
 		if previous, ok := s.Previous(); ok && n%3 == 0 {
 			say("begun", previous)
 			back, err := s.Rollback("test")
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			say("active", back)
 		}
-		if err := box.Remove(d.ID); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, box.Remove(d.ID))
 	}
 }
 

@@ -12,29 +12,24 @@ import (
 
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 )
 
 // disguises are other envelopes with the same manifest, all of which verify.
 func disguises(t *testing.T, m envelope.Manifest, key ed25519.PrivateKey) map[string][]byte {
 	t.Helper()
-	payload := modeltest.EncodeJSON(t, m)
+	payload := must.JSON(t, m)
 	plain := modeltest.Sign(t, payload, key)
 	var spread bytes.Buffer
-	if err := json.Indent(&spread, plain, "", "\t"); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Indent(&spread, plain, "", "\t"))
 	var sorted map[string]any // writes its members in alphabetical order
-	if err := json.Unmarshal(payload, &sorted); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(payload, &sorted))
 	var e modeltest.DSSE
-	if err := json.Unmarshal(plain, &e); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(plain, &e))
 	url := e
 	url.Payload = base64.URLEncoding.EncodeToString(payload)
 	url.Signatures = []modeltest.DSSESignature{{Sig: strings.NewReplacer("+", "-", "/", "_").Replace(e.Signatures[0].Sig)}}
-	swapped := []byte(`{"signatures":` + string(modeltest.EncodeJSON(t, e.Signatures)) + `,"payload":"` + e.Payload + `","payloadType":"` + envelope.PayloadType + `"}`)
+	swapped := []byte(`{"signatures":` + string(must.JSON(t, e.Signatures)) + `,"payload":"` + e.Payload + `","payloadType":"` + envelope.PayloadType + `"}`)
 	sorted["note"] = "not known to this release"
 	renewed := m
 	renewed.Created, renewed.Expires = m.Created.Add(time.Second), m.Expires.Add(time.Hour)
@@ -42,11 +37,11 @@ func disguises(t *testing.T, m envelope.Manifest, key ed25519.PrivateKey) map[st
 		"a space":           append(bytes.Clone(plain), ' '),
 		"indented":          spread.Bytes(),
 		"members swapped":   swapped,
-		"URL-safe":          modeltest.EncodeJSON(t, url),
+		"URL-safe":          must.JSON(t, url),
 		"second signature":  modeltest.Sign(t, payload, modeltest.Key(t, 9), key),
-		"manifest sorted":   modeltest.Sign(t, modeltest.EncodeJSON(t, sorted), key),
+		"manifest sorted":   modeltest.Sign(t, must.JSON(t, sorted), key),
 		"manifest indented": modeltest.Sign(t, append([]byte("\n"), payload...), key),
-		"other times":       modeltest.Sign(t, modeltest.EncodeJSON(t, renewed), key),
+		"other times":       modeltest.Sign(t, must.JSON(t, renewed), key),
 	}
 }
 
@@ -140,17 +135,13 @@ func TestAModelWhoseKeyIsTrustedNoMore(t *testing.T) {
 		t.Error("trusted")
 	}
 	p := modeltest.Publish(t, modeltest.TinyModel, "1.1.0")
-	c, err := b.store.Take(b.deliverRaw(modeltest.Sign(t, modeltest.EncodeJSON(t, p.Manifest), key), p.Archive))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.store.Activate(c); err != nil {
-		t.Fatal(err)
-	}
+	c, err := b.store.Take(b.deliverRaw(modeltest.Sign(t, must.JSON(t, p.Manifest), key), p.Archive))
+	must.OK(t, err)
+	must.OK(t, b.store.Activate(c))
 	if now, _ := b.store.Current(); now.Manifest.Version != "1.1.0" || !b.store.Trusted(now) {
 		t.Errorf("active is %+v", now)
 	}
 	lower := modeltest.Publish(t, modeltest.TinyModel, "1.0.9")
-	_, err = b.store.Take(b.deliverRaw(modeltest.Sign(t, modeltest.EncodeJSON(t, lower.Manifest), key), lower.Archive))
+	_, err = b.store.Take(b.deliverRaw(modeltest.Sign(t, must.JSON(t, lower.Manifest), key), lower.Archive))
 	modeltest.Wants(t, err, ErrVersion, "1.0.9 is not above 1.1.0")
 }

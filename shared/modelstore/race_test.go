@@ -12,12 +12,13 @@ import (
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 )
 
 // An archive that is written to between its hash and its unpacking says nothing of the model: it is tried again.
 func TestAnArchiveThatChangesWhileItIsRead(t *testing.T) {
 	good := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
-	other := modeltest.Publish(t, modeltest.Edit(t, modeltest.TinyModel, "4E0", "4E0 "), "1.3.0")
+	other := modeltest.Publish(t, must.Replace(t, modeltest.TinyModel, "4E0", "4E0 "), "1.3.0")
 	for name, content := range map[string][]byte{
 		"garbage": []byte("garbage"), "nothing": nil, "another archive": other.Archive, "cut": good.Archive[:len(good.Archive)/2],
 	} {
@@ -43,9 +44,7 @@ func TestAnArchiveThatChangesWhileItIsRead(t *testing.T) {
 					t.Fatalf("%+v", err)
 				}
 				b.store.disk.Before = nil
-				if err := os.WriteFile(d.Path(inbox.ArchiveFile), good.Archive, 0o600); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, os.WriteFile(d.Path(inbox.ArchiveFile), good.Archive, 0o600))
 				if _, err := b.store.Take(d); err != nil {
 					t.Errorf("the good one: %v", err)
 				}
@@ -98,9 +97,9 @@ func TestOpenWhatIsReplaced(t *testing.T) {
 func TestReplacedFilesQuarantineNothing(t *testing.T) {
 	b := newBench(t)
 	good := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
-	other := modeltest.Publish(t, modeltest.Edit(t, modeltest.TinyModel, "4E0", "4E0 "), "1.3.0")
+	other := modeltest.Publish(t, must.Replace(t, modeltest.TinyModel, "4E0", "4E0 "), "1.3.0")
 	d := b.deliver(&good.Manifest, good.Archive)
-	envelopes := [][]byte{modeltest.Sign(t, modeltest.EncodeJSON(t, good.Manifest), b.key), modeltest.Sign(t, modeltest.EncodeJSON(t, other.Manifest), b.key)}
+	envelopes := [][]byte{modeltest.Sign(t, must.JSON(t, good.Manifest), b.key), modeltest.Sign(t, must.JSON(t, other.Manifest), b.key)}
 	archives := [][]byte{good.Archive, other.Archive, good.Archive[:100], []byte("garbage")}
 	stop := make(chan struct{})
 	var replacing sync.WaitGroup
@@ -138,9 +137,7 @@ func TestReplacedFilesQuarantineNothing(t *testing.T) {
 		}
 	}
 	for name, content := range map[string][]byte{envelope.EnvelopeFile: envelopes[0], inbox.ArchiveFile: good.Archive} {
-		if err := os.WriteFile(d.Path(name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(d.Path(name), content, 0o600))
 	}
 	if _, err := b.store.Take(d); err != nil {
 		t.Errorf("the good one: %v", err)

@@ -13,12 +13,13 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 )
 
 // TestTakeRefuses has, for each thing that can be wrong, the reason that is given, and whether it is final.
 func TestTakeRefuses(t *testing.T) {
 	good := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
-	other := modeltest.Publish(t, modeltest.Edit(t, modeltest.TinyModel, "4E0", "4E0 "), "1.2.0") // another file, the same margins
+	other := modeltest.Publish(t, must.Replace(t, modeltest.TinyModel, "4E0", "4E0 "), "1.2.0") // another file, the same margins
 	// described returns a delivery whose manifest describes the archive, so that only what is in it is wrong.
 	described := func(b *bench, archive []byte, change func(m *envelope.Manifest)) inbox.Delivery {
 		m := good.Manifest
@@ -58,10 +59,10 @@ func TestTakeRefuses(t *testing.T) {
 		final  bool
 	}{
 		{"wrong key", func(b *bench) inbox.Delivery {
-			return b.deliverRaw(modeltest.Sign(t, modeltest.EncodeJSON(t, good.Manifest), modeltest.Key(t, 9)), good.Archive)
+			return b.deliverRaw(modeltest.Sign(t, must.JSON(t, good.Manifest), modeltest.Key(t, 9)), good.Archive)
 		}, ReasonUntrusted, envelope.ErrUntrusted, "1 keys are trusted", false},
 		{"tampered payload", func(b *bench) inbox.Delivery {
-			envelope := modeltest.Sign(t, modeltest.EncodeJSON(t, good.Manifest), b.key)
+			envelope := modeltest.Sign(t, must.JSON(t, good.Manifest), b.key)
 			at := bytes.Index(envelope, []byte(`"payload":"`)) + 100
 			envelope[at] ^= 1
 			return b.deliverRaw(envelope, good.Archive)

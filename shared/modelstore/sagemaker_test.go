@@ -1,7 +1,6 @@
 package modelstore
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -31,20 +31,13 @@ func TestSageMakersArchives(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.container, func(t *testing.T) {
-			archive, err := os.ReadFile(need.Shared(t, filepath.Join("models", test.container, "model.tar.gz")))
-			if err != nil {
-				t.Fatal(err)
-			}
+			archive := must.Read(t, need.Shared(t, filepath.Join("models", test.container, "model.tar.gz")))
 			b := newBench(t)
 			b.options.AllowUnsigned = true
 			b.open()
 			c, err := b.store.Take(b.deliver(nil, archive))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := b.store.Activate(c); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
+			must.OK(t, b.store.Activate(c))
 			b.active(c.Manifest.Version, "")
 			if m := c.Manifest; m.Model.File != test.file || m.Objective != "binary:logistic" || m.Trainer != test.trainer || m.Archive.SHA256 != envelope.HashOf(archive) {
 				t.Errorf("%+v", m)
@@ -57,28 +50,19 @@ func TestSageMakersArchives(t *testing.T) {
 // manifest gives them, and the golden rows' margins are those of the training XGBoost.
 func TestSageMakersArchiveSigned(t *testing.T) {
 	dir := filepath.Dir(need.Shared(t, "models/sagemaker-3.0-5/model.tar.gz"))
-	archive, err := os.ReadFile(filepath.Join(dir, "model.tar.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	archive := must.Read(t, filepath.Join(dir, "model.tar.gz"))
 	build := modeltest.AnyBuild()
 	build.Name, build.Archive = "line-3", envelope.Archive{SHA256: envelope.HashOf(archive), Size: int64(len(archive))}
 	golden := modeltest.Write(t, t.TempDir(), "golden.csv", goldenOf(t, dir))
 	m, err := envelope.BuildManifest(filepath.Join(dir, "xgboost-model"), golden, build)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	b := newBench(t)
 	c, err := b.store.Take(b.deliver(&m, archive))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if len(c.Manifest.Features) != 168 || c.Manifest.Schema != event.SchemaOf(c.Manifest.Features) || len(c.Manifest.Golden) < 100 {
 		t.Errorf("%+v", c.Manifest)
 	}
-	if err := b.store.Activate(c); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, b.store.Activate(c))
 	b.active("1.0.0", "")
 }
 
@@ -86,10 +70,7 @@ func TestSageMakersArchiveSigned(t *testing.T) {
 func goldenOf(t *testing.T, dir string) []byte {
 	t.Helper()
 	lines := func(name string) []string {
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := must.Read(t, filepath.Join(dir, name))
 		return strings.Split(strings.TrimSpace(string(data)), "\n")
 	}
 	margins := lines("margin.csv")

@@ -11,6 +11,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -20,13 +21,11 @@ func TestSeed(t *testing.T) {
 	model := modeltest.Write(t, dir, "model.json", []byte(modeltest.TinyModel))
 	m := modeltest.Tiny(t)
 	m.Model.File = "another-name.json"
-	manifest := modeltest.Write(t, dir, "manifest.json", modeltest.EncodeJSON(t, m))
+	manifest := modeltest.Write(t, dir, "manifest.json", must.JSON(t, m))
 	seed := func(model, manifest string) Installed {
 		t.Helper()
 		i, err := b.store.Seed(model, manifest, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		return i
 	}
 	i := seed(model, manifest)
@@ -38,7 +37,7 @@ func TestSeed(t *testing.T) {
 	b.active("1.2.0", "")
 
 	// The component is updated and ships another model, this time without a manifest.
-	newer := modeltest.Edit(t, modeltest.TinyModel, "4E0", "8E0")
+	newer := must.Replace(t, modeltest.TinyModel, "4E0", "8E0")
 	j := seed(modeltest.Write(t, dir, "newer.json", []byte(newer)), "")
 	if j.Manifest.Version != envelope.HashOf([]byte(newer))[:12] || j.Manifest.Threshold != 0.25 {
 		t.Errorf("%+v", j)
@@ -52,14 +51,10 @@ func TestSeed(t *testing.T) {
 	b.active("1.2.0", "")
 
 	// A shipped model gives way to one of any name, and does not come back.
-	p := modeltest.Publish(t, modeltest.Edit(t, modeltest.TinyModel, `"edgepdm.name":"tiny"`, `"edgepdm.name":"press"`), "0.1.0")
+	p := modeltest.Publish(t, must.Replace(t, modeltest.TinyModel, `"edgepdm.name":"tiny"`, `"edgepdm.name":"press"`), "0.1.0")
 	c, err := b.store.Take(b.deliver(&p.Manifest, p.Archive))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.store.Activate(c); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, b.store.Activate(c))
 	if i := seed(model, manifest); i.Manifest.Name != "press" {
 		t.Errorf("%+v", i)
 	}
@@ -70,8 +65,8 @@ func TestSeedRefuses(t *testing.T) {
 	dir := t.TempDir()
 	m := modeltest.Tiny(t)
 	m.Golden[0].Margin = 7
-	bad := modeltest.Write(t, dir, "bad.json", modeltest.EncodeJSON(t, m))
-	good := modeltest.Write(t, dir, "good.json", modeltest.EncodeJSON(t, modeltest.Tiny(t)))
+	bad := modeltest.Write(t, dir, "bad.json", must.JSON(t, m))
+	good := modeltest.Write(t, dir, "good.json", must.JSON(t, modeltest.Tiny(t)))
 	tests := []struct {
 		model, manifest string // model: content
 		kind            error
@@ -98,7 +93,7 @@ func TestSeedRefuses(t *testing.T) {
 		t.Errorf("no model: %v", err)
 	}
 	// A signed manifest does as well as a bare one; its signature is not looked at.
-	envelope := modeltest.Write(t, dir, envelope.EnvelopeFile, modeltest.Sign(t, modeltest.EncodeJSON(t, modeltest.Tiny(t)), modeltest.Key(t, 9)))
+	envelope := modeltest.Write(t, dir, envelope.EnvelopeFile, modeltest.Sign(t, must.JSON(t, modeltest.Tiny(t)), modeltest.Key(t, 9)))
 	if _, err := b.store.Seed(modeltest.Write(t, dir, "model.json", []byte(modeltest.TinyModel)), envelope, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -114,26 +109,16 @@ func TestShippedModel(t *testing.T) {
 	}
 	var archive bytes.Buffer
 	packed, err := envelope.Pack(&archive, model, filepath.Join(filepath.Dir(model), "report.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	build := modeltest.AnyBuild()
 	build.Archive = packed.Archive
 	m, err := envelope.BuildManifest(model, golden, build)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	envelope, err := envelope.Sign(m, b.key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	c, err := b.store.Take(b.deliverRaw(envelope, archive.Bytes()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.store.Activate(c); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, b.store.Activate(c))
 	shippedVersion := m.Model.SHA256[:12]
 	b.active("1.0.0", shippedVersion)
 }
@@ -143,9 +128,7 @@ func TestSeedOfAModelThatCannotBeUsed(t *testing.T) {
 	b := newBench(t)
 	dir := t.TempDir()
 	first, err := b.store.Seed(modeltest.Write(t, dir, "model.json", []byte(modeltest.TinyModel)), "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	useless := errors.New("no best iteration")
 	next := modeltest.Write(t, dir, "next.json", []byte(modeltest.TinyModel+"\n"))
 	if _, err := b.store.Seed(next, "", func(envelope.Manifest, *gbdt.Model) error { return useless }); !errors.Is(err, useless) {

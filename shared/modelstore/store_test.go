@@ -18,6 +18,7 @@ import (
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 )
 
 // bench is a store with an inbox in front of it.
@@ -48,9 +49,7 @@ func newBench(t testing.TB) *bench {
 func (b *bench) open() {
 	b.t.Helper()
 	if b.store != nil {
-		if err := b.store.Close(); err != nil {
-			b.t.Fatal(err)
-		}
+		must.OK(b.t, b.store.Close())
 	}
 	var err error
 	if b.store, err = OpenStore(b.dir, b.options); err != nil {
@@ -63,7 +62,7 @@ func (b *bench) deliver(m *envelope.Manifest, archive []byte) inbox.Delivery {
 	b.t.Helper()
 	var envelope []byte
 	if m != nil {
-		payload := modeltest.EncodeJSON(b.t, m)
+		payload := must.JSON(b.t, m)
 		envelope = modeltest.Sign(b.t, payload, b.key)
 	}
 	return b.deliverRaw(envelope, archive)
@@ -73,16 +72,12 @@ func (b *bench) deliverRaw(sealed, archive []byte) inbox.Delivery {
 	b.t.Helper()
 	b.count++
 	d, err := b.inbox.Begin(fmt.Sprintf("d%d", b.count))
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	must.OK(b.t, err)
 	if sealed != nil {
 		modeltest.Write(b.t, filepath.Dir(d.Path(envelope.EnvelopeFile)), envelope.EnvelopeFile, sealed)
 	}
 	modeltest.Write(b.t, filepath.Dir(d.Path(inbox.ArchiveFile)), inbox.ArchiveFile, archive)
-	if err := d.Commit(); err != nil {
-		b.t.Fatal(err)
-	}
+	must.OK(b.t, d.Commit())
 	return *d
 }
 
@@ -91,12 +86,8 @@ func (b *bench) install(version string) Installed {
 	b.t.Helper()
 	p := modeltest.Publish(b.t, modeltest.TinyModel, version)
 	c, err := b.store.Take(b.deliver(&p.Manifest, p.Archive))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	if err := b.store.Activate(c); err != nil {
-		b.t.Fatal(err)
-	}
+	must.OK(b.t, err)
+	must.OK(b.t, b.store.Activate(c))
 	return c.Installed
 }
 
@@ -166,9 +157,7 @@ func TestTakeAndActivate(t *testing.T) {
 	p := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
 	d := b.deliver(&p.Manifest, p.Archive)
 	c, err := b.store.Take(d)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if c.Origin != OriginSigned || c.Key != envelope.KeyID(modeltest.PublicOf(b.key)) || !c.Accepted.Equal(modeltest.Time) || c.Ref().Version != "1.2.0" || c.Ref().SHA256 != envelope.HashOf([]byte(modeltest.TinyModel)) {
 		t.Errorf("%+v", c)
 	}
@@ -176,9 +165,7 @@ func TestTakeAndActivate(t *testing.T) {
 		t.Error("active before it was activated")
 	}
 	for range 2 { // twice is once
-		if err := b.store.Activate(c); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, b.store.Activate(c))
 	}
 	b.active("1.2.0", "")
 	i, _ := b.store.Current()
@@ -230,17 +217,13 @@ func TestQuarantineLifted(t *testing.T) {
 	})
 	t.Run("key and unsigned allowed", func(t *testing.T) {
 		b := newBench(t)
-		signed := b.deliverRaw(modeltest.Sign(t, modeltest.EncodeJSON(t, good.Manifest), modeltest.Key(t, 9)), good.Archive)
+		signed := b.deliverRaw(modeltest.Sign(t, must.JSON(t, good.Manifest), modeltest.Key(t, 9)), good.Archive)
 		_ = b.refused(signed, ReasonUntrusted, envelope.ErrUntrusted, "")
 		b.options.Keys = append(b.options.Keys, modeltest.PublicOf(modeltest.Key(t, 9)))
 		b.open()
 		c, err := b.store.Take(signed)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := b.store.Activate(c); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
+		must.OK(t, b.store.Activate(c))
 		b.active("1.2.0", "")
 		if q := b.store.Quarantined(); len(q) != 0 {
 			t.Errorf("quarantine %+v", q)
@@ -253,12 +236,8 @@ func TestDowngradeAllowed(t *testing.T) {
 	old := modeltest.Publish(t, modeltest.TinyModel, "1.0.0")
 	d := b.deliver(&old.Manifest, old.Archive)
 	c, err := b.store.Take(d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.store.Activate(c); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, b.store.Activate(c))
 	b.install("1.2.0")
 	b.options.AllowDowngrade = true
 	b.options.Now = func() time.Time { return modeltest.Time.AddDate(1, 0, 0) }
@@ -272,9 +251,7 @@ func TestDowngradeAllowed(t *testing.T) {
 		t.Error("not the previous one")
 	}
 	b.store.mu.Unlock()
-	if err := b.store.Activate(c); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, b.store.Activate(c))
 	b.active("1.0.0", "1.2.0")
 }
 
@@ -300,12 +277,8 @@ func TestRollback(t *testing.T) {
 	bad := modeltest.Publish(t, modeltest.TinyModel, "1.2.0")
 	d := b.deliver(&bad.Manifest, bad.Archive)
 	c, err := b.store.Take(d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.store.Activate(c); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, b.store.Activate(c))
 	b.active("1.2.0", "1.0.0")
 	if got, err := b.store.Rollback("latency of 80 ms"); err != nil || got.Manifest.Version != "1.0.0" {
 		t.Fatalf("%s, %v", got.Manifest.Version, err)
@@ -325,7 +298,7 @@ func TestRollback(t *testing.T) {
 	bad.Manifest.Threshold = 0.75
 	_, err = b.store.Take(b.deliver(&bad.Manifest, bad.Archive))
 	modeltest.Wants(t, err, ErrRolledBack, "") // the version is taken
-	corrected := modeltest.Publish(t, modeltest.Edit(t, modeltest.TinyModel, "4E0", "4E0 "), "1.2.0")
+	corrected := modeltest.Publish(t, must.Replace(t, modeltest.TinyModel, "4E0", "4E0 "), "1.2.0")
 	_, err = b.store.Take(b.deliver(&corrected.Manifest, corrected.Archive))
 	modeltest.Wants(t, err, ErrRolledBack, "")
 	b.install("1.2.1")
@@ -337,36 +310,28 @@ func TestUnsigned(t *testing.T) {
 	b.options.AllowUnsigned = true
 	b.open()
 	take := func(archive []byte) (Candidate, error) { return b.store.Take(b.deliver(nil, archive)) }
-	nameless := modeltest.Edit(t, modeltest.TinyModel, `"feature_names":["a","b"]`, `"feature_names":[]`, `"edgepdm.name":"tiny","edgepdm.threshold":"0.25"`, ``)
+	nameless := must.Replace(t, modeltest.TinyModel, `"feature_names":["a","b"]`, `"feature_names":[]`, `"edgepdm.name":"tiny","edgepdm.threshold":"0.25"`, ``)
 	c, err := take(modeltest.ArchiveOf(t, special(tar.TypeDir, "./", ""), modeltest.File("./xgboost-model", nameless), modeltest.File("./metrics.json", "{}")))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	m := c.Manifest
 	if c.Origin != OriginUnsigned || m.Version != m.Model.SHA256[:12] || m.Threshold != 0.5 || m.Name != "unsigned" || len(m.Features) != 0 || m.Schema != "" {
 		t.Errorf("%+v", c)
 	}
-	if err := b.store.Activate(c); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, b.store.Activate(c))
 	b.active(m.Version, "")
 	second, err := take(modeltest.ArchiveOf(t, modeltest.File("model.json", modeltest.TinyModel)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if m := second.Manifest; m.Threshold != 0.25 || m.Name != "tiny" || len(m.Features) != 2 {
 		t.Errorf("%+v", m)
 	}
-	if err := b.store.Activate(second); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, b.store.Activate(second))
 	b.active(second.Manifest.Version, m.Version)
 	b.install("0.0.1") // a signed one has a version, and that is above none
 	b.active("0.0.1", second.Manifest.Version)
 
 	b.refused(b.deliver(nil, modeltest.ArchiveOf(t, modeltest.File("xgboost-model", "binf and so on"))), ReasonModel, envelope.ErrModel, "legacy binary")
 	b.refused(b.deliver(nil, modeltest.ArchiveOf(t, modeltest.File("ä.json", modeltest.TinyModel))), ReasonArchive, archive.ErrInvalid, "odd name")
-	b.refused(b.deliver(nil, modeltest.ArchiveOf(t, modeltest.File("model.json", modeltest.Edit(t, modeltest.TinyModel, `["a","b"]`, `["a","b\u0007"]`)))), ReasonModel, envelope.ErrModel, "features")
+	b.refused(b.deliver(nil, modeltest.ArchiveOf(t, modeltest.File("model.json", must.Replace(t, modeltest.TinyModel, `["a","b"]`, `["a","b\u0007"]`)))), ReasonModel, envelope.ErrModel, "features")
 	r := b.refused(b.deliver(nil, []byte("hello")), ReasonArchive, archive.ErrInvalid, "gzip")
 	if r.Source != envelope.HashOf([]byte("hello")) || !r.Final {
 		t.Errorf("%+v", r)

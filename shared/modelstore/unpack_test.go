@@ -19,6 +19,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 )
 
 func special(kind byte, name, link string) modeltest.Entry {
@@ -134,9 +135,7 @@ func TestUnpack(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "to")
-			if err := os.Mkdir(dir, 0o700); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, os.Mkdir(dir, 0o700))
 			limits := test.limits
 			if limits.Entries == 0 {
 				limits = archiveLimits()
@@ -154,9 +153,7 @@ func TestUnpack(t *testing.T) {
 				modeltest.Wants(t, err, archive.ErrInvalid, "")
 				return
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			checkFiles(t, dir, files, test.want)
 		})
 	}
@@ -191,10 +188,7 @@ func checkFiles(t testing.TB, dir string, files []envelope.ModelFile, want []str
 	for _, f := range files {
 		got = append(got, f.File)
 		path := filepath.Join(dir, f.File)
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := must.Read(t, path)
 		info, err := os.Lstat(path)
 		if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v", f.File, info.Mode(), err)
@@ -288,9 +282,7 @@ func TestUnpackDisk(t *testing.T) {
 		t.Errorf("a file that is there: %v", err)
 	}
 	link := t.TempDir()
-	if err := os.Symlink(filepath.Join(dir, "new"), filepath.Join(link, "model.ubj")); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Symlink(filepath.Join(dir, "new"), filepath.Join(link, "model.ubj")))
 	if _, err := unpackAll(bytes.NewReader(data), link, archiveLimits()); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a link that is there: %v", err)
 	}
@@ -343,9 +335,7 @@ func FuzzUnpack(f *testing.F) {
 		}
 		top := t.TempDir()
 		dir := filepath.Join(top, "to")
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.Mkdir(dir, 0o700))
 		files, err := unpackAll(bytes.NewReader(data), dir, limits)
 		if outside, _ := os.ReadDir(top); len(outside) != 1 {
 			t.Fatalf("files outside of the folder: %v", outside)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"gopkg.in/yaml.v3"
+
+	"edgepdm/test/must"
 )
 
 const goodRecipe = `RecipeFormatVersion: '2020-01-25'
@@ -44,9 +46,7 @@ Manifests:
 
 func TestRecipe(t *testing.T) {
 	r, err := Parse([]byte(goodRecipe))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	delete(r.Defaults, "accessControl")
 	delete(r.TextDefaults, "accessControl")
 	want := map[string]any{"b": true, "big": uint64(math.MaxUint64), "f": 5.0, "l": []any{int64(1), map[string]any{"x": 1.5}}, "n": int64(5),
@@ -74,13 +74,9 @@ func TestRecipe(t *testing.T) {
 // JSON is YAML: a recipe may be written in either.
 func TestRecipeInJSON(t *testing.T) {
 	var document any
-	if err := yaml.Unmarshal([]byte(goodRecipe), &document); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, yaml.Unmarshal([]byte(goodRecipe), &document))
 	text, err := json.MarshalIndent(document, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	r, err := Parse(text)
 	if err != nil || r.Name != "com.test.A" || len(r.Manifests) != 1 || r.Manifests[0].Run.Script != "exec x" {
 		t.Errorf("%+v, %v", r, err)
@@ -154,9 +150,7 @@ func TestManifestSelection(t *testing.T) {
 		text += fmt.Sprintf("  - {Platform: %s, Lifecycle: {run: '%d'}, Artifacts: []}\n", p, i)
 	}
 	r, err := Parse([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for want, host := range map[string]map[string]string{
 		"0": {"os": "linux", "architecture": "arm", "architecture.detail": "armv7l"},
 		"2": {"os": "linux", "architecture": "aarch64", "runtime": "aws_nucleus_classic"},

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 func TestFindTheWorkDirectory(t *testing.T) {
@@ -12,9 +14,7 @@ func TestFindTheWorkDirectory(t *testing.T) {
 	install := func(root string) string {
 		t.Helper()
 		dir := filepath.Join(root, "work", component)
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.MkdirAll(dir, 0o700))
 		return dir
 	}
 	env := ""
@@ -51,8 +51,6 @@ func TestFindTheWorkDirectory(t *testing.T) {
 	place.Dir = inOther
 	check("by -dir", inOther)
 	place.Dir = filepath.Join(other, "file")
-	if err := os.WriteFile(place.Dir, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(place.Dir, nil, 0o600))
 	refused("by a wrong -dir", "not a folder")
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"edgepdm/test/must"
 )
 
 const component = "com.edgepdm.Test"
@@ -73,9 +75,7 @@ func (r *rig) take() *Request {
 func (r *rig) files() []string {
 	r.t.Helper()
 	entries, err := os.ReadDir(filepath.Join(r.work, folder))
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, err)
 	var names []string
 	for _, e := range entries {
 		names = append(names, e.Name())
@@ -85,9 +85,7 @@ func (r *rig) files() []string {
 
 func (r *rig) write(name, text string) {
 	r.t.Helper()
-	if err := os.WriteFile(filepath.Join(r.work, folder, name), []byte(text), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, os.WriteFile(filepath.Join(r.work, folder, name), []byte(text), 0o600))
 }
 
 func TestACommandIsDoneAndAnswered(t *testing.T) {
@@ -204,10 +202,7 @@ func TestARestartDoesNothingTwice(t *testing.T) {
 func TestWhatIsNoRequest(t *testing.T) {
 	r := newRig(t)
 	encode := func(m message) string {
-		text, err := json.Marshal(m)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := must.JSON(t, m)
 		return string(text)
 	}
 	for id, c := range map[string]struct{ text, why string }{
@@ -232,12 +227,8 @@ func TestWhatIsNoRequest(t *testing.T) {
 			t.Errorf("%s: answered %s, %v", id, text, err)
 		}
 	}
-	if err := syscall.Mkfifo(filepath.Join(r.work, folder, "PIPE"+suffixRequest), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("/etc/passwd", filepath.Join(r.work, folder, "LINK"+suffixRequest)); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, syscall.Mkfifo(filepath.Join(r.work, folder, "PIPE"+suffixRequest), 0o600))
+	must.OK(t, os.Symlink("/etc/passwd", filepath.Join(r.work, folder, "LINK"+suffixRequest)))
 	r.write("not an id"+suffixRequest, encode(message{V: format, ID: "not an id", Created: r.now, Valid: 60}))
 	if taken := r.server.Take(); len(taken) != 0 {
 		t.Errorf("taken are %v", taken)
@@ -257,10 +248,7 @@ func TestManyRequestsAreTakenInTurn(t *testing.T) {
 	for i := range maxTake + 1 {
 		id := "R" + string(rune('A'+i))
 		m := message{V: format, ID: id, Created: r.now, Valid: 60}
-		text, err := json.Marshal(m)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := must.JSON(t, m)
 		r.write(id+suffixRequest, string(text))
 	}
 	if first, second := len(r.server.Take()), len(r.server.Take()); first != maxTake || second != 1 {
@@ -278,9 +266,7 @@ func TestWhereNoComponentRan(t *testing.T) {
 	if left, err := os.ReadDir(work); len(left) != 0 || err != nil {
 		t.Errorf("left are %v, %v", left, err)
 	}
-	if err := os.Symlink(other, filepath.Join(work, folder)); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Symlink(other, filepath.Join(work, folder)))
 	if _, err := a.Do(t.Context()); err == nil {
 		t.Error("a link to elsewhere was followed")
 	}
@@ -296,9 +282,7 @@ func TestRootLeavesWhatTheComponentCanRead(t *testing.T) {
 	}
 	r := newRig(t)
 	dir := filepath.Join(r.work, folder)
-	if err := os.Chown(dir, 12345, 12346); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Chown(dir, 12345, 12346))
 	a := r.call("paint", time.Millisecond)
 	a.Keep = time.Hour
 	if _, err := a.Do(t.Context()); !errors.Is(err, ErrWaits) {
@@ -309,9 +293,7 @@ func TestRootLeavesWhatTheComponentCanRead(t *testing.T) {
 		t.Fatalf("left are %v", names)
 	}
 	info, err := os.Stat(filepath.Join(dir, names[0]))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if owner := info.Sys().(*syscall.Stat_t); owner.Uid != 12345 || owner.Gid != 12346 || info.Mode().Perm() != 0o600 {
 		t.Errorf("it belongs to %d:%d, mode %v", owner.Uid, owner.Gid, info.Mode())
 	}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // Measure: go test -run '^$' -bench . -benchmem ./shared/spool. The disk is that of the temporary folder: set TMPDIR.
@@ -20,18 +22,14 @@ func BenchmarkAppend(b *testing.B) {
 	r := benchRecord()
 	b.Run("raw write and sync", func(b *testing.B) { // what the disk gives
 		f, err := osFiles{}.Open(filepath.Join(b.TempDir(), "raw"), os.O_RDWR|os.O_CREATE)
-		if err != nil {
-			b.Fatal(err)
-		}
+		must.OK(b, err)
 		defer func() { _ = f.Close() }()
 		record, off := appendRecord(nil, &r), int64(0)
 		for b.Loop() {
 			if _, err := f.WriteAt(record, off); err != nil {
 				b.Fatal(err)
 			}
-			if err := f.Sync(); err != nil {
-				b.Fatal(err)
-			}
+			must.OK(b, f.Sync())
 			off += int64(len(record))
 		}
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rec/s")
@@ -39,9 +37,7 @@ func BenchmarkAppend(b *testing.B) {
 	b.Run("sync each", func(b *testing.B) {
 		q := open(b, b.TempDir(), Options{files: newFaults()})
 		for b.Loop() {
-			if err := q.Append(b.Context(), r); err != nil {
-				b.Fatal(err)
-			}
+			must.OK(b, q.Append(b.Context(), r))
 		}
 		perSecond(b, q)
 	})
@@ -52,9 +48,7 @@ func BenchmarkAppend(b *testing.B) {
 			batch[i] = r
 		}
 		for b.Loop() {
-			if err := q.Append(b.Context(), batch...); err != nil {
-				b.Fatal(err)
-			}
+			must.OK(b, q.Append(b.Context(), batch...))
 		}
 		perSecond(b, q)
 	})
@@ -63,21 +57,15 @@ func BenchmarkAppend(b *testing.B) {
 		var window []*Receipt
 		for b.Loop() {
 			receipt, err := q.AppendAsync(b.Context(), r)
-			if err != nil {
-				b.Fatal(err)
-			}
+			must.OK(b, err)
 			if window = append(window, receipt); len(window) < 64 {
 				continue
 			}
-			if err := window[0].Err(); err != nil {
-				b.Fatal(err)
-			}
+			must.OK(b, window[0].Err())
 			window = window[1:]
 		}
 		for _, receipt := range window {
-			if err := receipt.Err(); err != nil {
-				b.Fatal(err)
-			}
+			must.OK(b, receipt.Err())
 		}
 		perSecond(b, q)
 	})
@@ -103,9 +91,7 @@ func BenchmarkDrain(b *testing.B) {
 				if q.Stats().Depth == 0 {
 					b.StopTimer()
 					for range n / len(batch) {
-						if err := q.Append(b.Context(), batch...); err != nil {
-							b.Fatal(err)
-						}
+						must.OK(b, q.Append(b.Context(), batch...))
 					}
 					b.StartTimer()
 				}
@@ -113,9 +99,7 @@ func BenchmarkDrain(b *testing.B) {
 				if err != nil || len(records) == 0 {
 					b.Fatalf("%d records, %v", len(records), err)
 				}
-				if err := q.Ack(records[len(records)-1].Seq); err != nil {
-					b.Fatal(err)
-				}
+				must.OK(b, q.Ack(records[len(records)-1].Seq))
 				drained += len(records)
 			}
 			b.ReportMetric(float64(drained)/b.Elapsed().Seconds(), "rec/s")
@@ -134,19 +118,13 @@ func BenchmarkOpen(b *testing.B) {
 			dir := b.TempDir()
 			q := open(b, dir, Options{})
 			for range n / len(batch) {
-				if err := q.Append(b.Context(), batch...); err != nil {
-					b.Fatal(err)
-				}
+				must.OK(b, q.Append(b.Context(), batch...))
 			}
 			closeQueue(b, q)
 			for b.Loop() {
 				q, err := Open(dir, Options{})
-				if err != nil {
-					b.Fatal(err)
-				}
-				if err := q.Close(); err != nil {
-					b.Fatal(err)
-				}
+				must.OK(b, err)
+				must.OK(b, q.Close())
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"edgepdm/shared/durable"
+	"edgepdm/test/must"
 )
 
 const mib = 1 << 20
@@ -31,9 +32,7 @@ func TestFloorRefuses(t *testing.T) {
 	equal(t, "records", ids(t, q), span(1, 30))
 	// What was acknowledged as a whole makes room for as much.
 	disk.leave(0)
-	if err := q.Ack(q.last); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, q.Ack(q.last))
 	fill(t, q, 31, 35)
 	equal(t, "records", ids(t, q), span(31, 35))
 }
@@ -111,9 +110,7 @@ func TestExpire(t *testing.T) {
 	}
 	expire(0, 1, 0)
 	peeked, err := q.Peek(10, mib)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	expire(0, 701, 700)
 	if q.Acked() != 700 {
 		t.Errorf("removed up to %d", q.Acked())
@@ -160,9 +157,7 @@ func TestExpireBehindATimeThatTellsNothing(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			q := open(t, t.TempDir(), Options{Now: func() time.Time { return now }})
 			for _, at := range c.times {
-				if err := q.Append(t.Context(), Record{ID: "x", Time: at.UnixNano()}); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, q.Append(t.Context(), Record{ID: "x", Time: at.UnixNano()}))
 			}
 			n, err := q.Expire(time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), now.Add(-time.Hour))
 			if s := q.Stats(); err != nil || n != c.want || s.Dropped[ReasonAge] != c.want || s.Depth != uint64(len(c.times))-c.want {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"edgepdm/test/must"
 )
 
 // gate blocks the syncs of segments until the test lets them go.
@@ -28,9 +30,7 @@ func receipts(t *testing.T, q *Queue, from, to int) (all []*Receipt) {
 	t.Helper()
 	for i := from; i <= to; i++ {
 		r, err := q.AppendAsync(t.Context(), message(i))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		all = append(all, r)
 	}
 	return all
@@ -62,9 +62,7 @@ func TestSharedSync(t *testing.T) {
 	}
 	g.leave <- nil
 	<-g.entered
-	if err := first[0].Err(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, first[0].Err())
 	for _, r := range rest {
 		if answered(r) {
 			t.Fatal("answered before the sync")
@@ -72,9 +70,7 @@ func TestSharedSync(t *testing.T) {
 	}
 	g.leave <- nil
 	for _, r := range rest {
-		if err := r.Err(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, r.Err())
 	}
 	f.set(nil)
 	if n := f.count("sync") - before; n != 2 {
@@ -107,18 +103,14 @@ func TestGroupCommit(t *testing.T) {
 	}
 	clock <- time.Time{}
 	for _, r := range all {
-		if err := r.Err(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, r.Err())
 	}
 	if n := f.count("sync") - syncs; n != 1 {
 		t.Fatalf("%d syncs", n)
 	}
 	// More than MaxPending: the clock stands still, and yet it ends.
 	for _, r := range receipts(t, q, 51, 300)[:100] {
-		if err := r.Err(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, r.Err())
 	}
 	closeQueue(t, q)
 	q = open(t, dir, Options{})
@@ -145,18 +137,12 @@ func TestBackPressure(t *testing.T) {
 	go func() { blocked <- q.Append(t.Context(), big) }()
 	g.leave <- nil // the first; the second makes room
 	<-g.entered
-	if err := first[0].Err(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, first[0].Err())
 	g.leave <- nil
 	<-g.entered
-	if err := second[0].Err(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, second[0].Err())
 	g.leave <- nil
-	if err := <-blocked; err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, <-blocked)
 	f.set(nil)
 	if s := q.Stats(); s.Depth != 3 {
 		t.Fatalf("stats: %+v", s)
@@ -177,9 +163,7 @@ func TestAppendContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.leave <- nil
-	if err := q.Wait(t.Context(), 0); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, q.Wait(t.Context(), 0))
 	f.set(nil)
 	equal(t, "records", ids(t, q), span(1, 1))
 }
@@ -191,9 +175,7 @@ func TestCloseWrites(t *testing.T) {
 	all := receipts(t, q, 1, 20)
 	closeQueue(t, q)
 	for _, r := range all {
-		if err := r.Err(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, r.Err())
 	}
 	q = open(t, dir, Options{})
 	equal(t, "records", ids(t, q), span(1, 20))

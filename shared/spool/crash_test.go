@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"edgepdm/test/must"
 )
 
 // The environment variables of a child process.
@@ -24,9 +26,7 @@ const (
 // whose append was acknowledged and that was not removed is there, in order, once, and nothing else (F1, F2, F4, F8).
 func TestCrash(t *testing.T) {
 	executable, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	dir := filepath.Join(t.TempDir(), "queue")
 	random := rand.New(rand.NewPCG(11, 12))
 	rounds := 12
@@ -65,9 +65,7 @@ func TestCrash(t *testing.T) {
 			t.Fatalf("round %d: %+v", round, s)
 		}
 		if q.last > 0 {
-			if err := q.Ack(q.last); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, q.Ack(q.last))
 		}
 		closeQueue(t, q)
 		from += 1_000_000
@@ -86,12 +84,8 @@ func runChild(t *testing.T, executable, dir string, from int, random *rand.Rand)
 	child := exec.CommandContext(t.Context(), executable, "-test.run", "^TestCrashChild$")
 	child.Env = append(os.Environ(), envCrashDir+"="+dir, fmt.Sprintf("%s=%d", envCrashFrom, from))
 	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, child.Start())
 	said = make(map[string]map[int]int)
 	for _, verb := range []string{"appended", "removing", "removed"} {
 		said[verb] = make(map[int]int)
@@ -132,9 +126,7 @@ func crashIDs(t *testing.T, q *Queue) map[int][]int {
 	var after uint64
 	for {
 		records, err := q.PeekAfter(after, 100, 1<<20)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if len(records) == 0 {
 			return got
 		}
@@ -175,9 +167,7 @@ func TestCrashChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	q, err := Open(dir, Options{SegmentSize: 64 << 10})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // should the parent be gone
 	defer cancel()
 	var group sync.WaitGroup

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // TestCursorDamage: a damaged cursor costs a resend and never a record.
@@ -38,9 +40,7 @@ func TestCursorDamage(t *testing.T) {
 			c.acked = max(c.acked, int(first.base)-1)
 			path := filepath.Join(dir, cursorName)
 			if c.change == nil {
-				if err := os.Remove(path); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, os.Remove(path))
 			} else {
 				edit(t, path, c.change)
 			}
@@ -68,17 +68,10 @@ func TestCursorBehind(t *testing.T) {
 	dir := t.TempDir()
 	q := open(t, dir, Options{SegmentSize: minSegmentSize})
 	fill(t, q, 1, 300)
-	if err := q.Ack(100); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, q.Ack(100))
 	first, _ := parseName(filepath.Base(segmentPaths(t, dir)[1]))
-	old, err := os.ReadFile(filepath.Join(dir, cursorName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := q.Ack(first.base - 2); err != nil { // within the segment: not synced
-		t.Fatal(err)
-	}
+	old := must.Read(t, filepath.Join(dir, cursorName))
+	must.OK(t, q.Ack(first.base-2)) // within the segment: not synced
 	left := copyDir(t, dir)
 	edit(t, filepath.Join(left, cursorName), func([]byte) []byte { return old })
 	q = open(t, left, Options{})

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"edgepdm/shared/durable"
+	"edgepdm/test/must"
 )
 
 // aged makes a queue's folder with 300 records in several segments, of which 130 are acknowledged, after a crash.
@@ -26,9 +27,7 @@ func aged(t *testing.T) string {
 		t.Fatal(err)
 	}
 	for _, seq := range []uint64{110, 120, 130} {
-		if err := q.Ack(seq); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, q.Ack(seq))
 	}
 	return copyDir(t, dir)
 }
@@ -44,9 +43,7 @@ func TestMissingSegments(t *testing.T) {
 				from, _ := parseName(filepath.Base(paths[i]))
 				to, _ := parseName(filepath.Base(paths[i+1]))
 				lost = append(lost, span(max(int(from.base), 131), int(to.base)-1)...)
-				if err := os.Remove(paths[i]); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, os.Remove(paths[i]))
 			}
 			q := open(t, dir, Options{})
 			want := span(131, 300, lost...)
@@ -54,9 +51,7 @@ func TestMissingSegments(t *testing.T) {
 			if s := q.Stats(); s.LostRecords != uint64(len(lost)) || s.Depth != uint64(len(want)) {
 				t.Fatalf("%d lost: %+v", len(lost), s)
 			}
-			if err := q.Ack(300); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, q.Ack(300))
 			if s := q.Stats(); s.Depth != 0 {
 				t.Fatalf("%d: %+v", len(want), s)
 			}
@@ -107,9 +102,7 @@ func TestGapAhead(t *testing.T) {
 	if s := q.Stats(); s.Depth != 10 || s.LostRecords != 10 {
 		t.Fatalf("stats: %+v", s)
 	}
-	if err := q.Ack(10); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, q.Ack(10))
 	if s := q.Stats(); s.Depth != 0 || q.Acked() != 20 {
 		t.Fatalf("stats: %+v", s)
 	}
@@ -155,9 +148,7 @@ func TestNewerFormat(t *testing.T) {
 		if err != nil || len(records) == 0 {
 			t.Fatalf("%d records, %v", len(records), err)
 		}
-		if err := q.Ack(records[len(records)-1].Seq); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, q.Ack(records[len(records)-1].Seq))
 		if _, err := q.Peek(1000, 1<<20); !errors.Is(err, durable.ErrNewerFormat) {
 			t.Fatalf("peek: %v", err)
 		}
@@ -174,20 +165,12 @@ func TestNoPhantom(t *testing.T) {
 	dir := t.TempDir()
 	other := open(t, t.TempDir(), Options{})
 	fill(t, other, 5, 20)
-	foreign, err := os.ReadFile(segmentPaths(t, other.dir)[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	foreign := must.Read(t, segmentPaths(t, other.dir)[0])
 	q := open(t, dir, Options{})
 	fill(t, q, 1, 3)
-	own, err := os.ReadFile(segmentPaths(t, dir)[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	own := must.Read(t, segmentPaths(t, dir)[0])
 	carrier := Record{ID: "carrier", Payload: slices.Concat(foreign, own, own[:len(own)-30])} // its last one would reach out of it
-	if err := q.Append(t.Context(), carrier); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, q.Append(t.Context(), carrier))
 	fill(t, q, 4, 6)
 	off, _ := locate(t, segmentPaths(t, dir)[0], 3)
 	edit(t, segmentPaths(t, dir)[0], func(b []byte) []byte { b[off+13]++; return b }) // its length: the search goes through it
@@ -203,9 +186,7 @@ func TestQuarantine(t *testing.T) {
 	o := Options{SegmentSize: 512 << 10, QuarantineBytes: 300 << 10}
 	q := open(t, dir, o)
 	for i := range 4 {
-		if err := q.Append(t.Context(), Record{ID: fmt.Sprint(i), Payload: make([]byte, 200<<10)}); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, q.Append(t.Context(), Record{ID: fmt.Sprint(i), Payload: make([]byte, 200<<10)}))
 	}
 	closeQueue(t, q)
 	for _, path := range segmentPaths(t, dir) {
@@ -236,13 +217,8 @@ func TestQuarantine(t *testing.T) {
 		if s.damaged != bad || s.kept >= bad || s.kept < 250<<10 {
 			t.Fatalf("stats: %+v", s)
 		}
-		b, err := os.ReadFile(filepath.Join(left, quarantineName))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, quarantineName), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		b := must.Read(t, filepath.Join(left, quarantineName))
+		must.OK(t, os.WriteFile(filepath.Join(dir, quarantineName), b, 0o600))
 	}
 	// One that it cannot read stays as it is, and the queue goes on.
 	edit(t, filepath.Join(dir, quarantineName), func(b []byte) []byte { b[8]++; return b })
@@ -281,15 +257,11 @@ func TestOpenReadsLittle(t *testing.T) {
 func TestOtherFiles(t *testing.T) {
 	dir := aged(t)
 	for _, name := range []string{"notes.txt", "0000.seg", "00000000000000FF-00000000.seg", "0000000000000000-00000000.seg"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600))
 	}
 	q := open(t, dir, Options{})
 	equal(t, "records", ids(t, q), span(131, 300))
-	if err := q.Ack(300); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, q.Ack(300))
 	if n := len(snapshot(t, dir)); n != 6 {
 		t.Fatalf("%d files", n)
 	}
@@ -352,9 +324,7 @@ func TestRandomDamage(t *testing.T) {
 		closeQueue(t, q)
 		q = open(t, "/queue", o)
 		equal(t, fmt.Sprint("seed ", seed), ids(t, q), append(want, span(n+1, n+5)...))
-		if err := q.Ack(q.last); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, q.Ack(q.last))
 		if s := look(q); s.Depth != 0 || s.segments != 1 {
 			t.Fatalf("seed %d: %+v", seed, s)
 		}

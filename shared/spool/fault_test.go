@@ -5,6 +5,8 @@ import (
 	"os"
 	"syscall"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // TestWriteFails: a write that fails, wholly or in part, gives a clear error and leaves no trace; the queue goes on when
@@ -177,9 +179,7 @@ func TestReadOnly(t *testing.T) {
 		before := len(segmentPaths(t, dir))
 		f.set(nil)
 		fill(t, q, 301, 310)
-		if err := q.Ack(251); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, q.Ack(251))
 		equal(t, "records", ids(t, q), span(252, 310))
 		if n := len(segmentPaths(t, dir)); n >= before {
 			t.Fatalf("%d segments, before %d", n, before)
@@ -224,9 +224,7 @@ func TestReadFails(t *testing.T) {
 	left := copyDir(t, dir)
 	if q, err := Open(left, Options{files: f}); err == nil {
 		f.set(nil)
-		if err := q.Append(t.Context(), message(303)); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, q.Append(t.Context(), message(303)))
 		got := ids(t, q)
 		if last := got[len(got)-1]; last != 303 {
 			t.Fatalf("last is %d", last)
@@ -248,16 +246,12 @@ func TestRemoveFails(t *testing.T) {
 		}
 		return n, nil
 	})
-	if err := q.Ack(290); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, q.Ack(290))
 	if s := look(q); s.segments < 3 {
 		t.Fatalf("stats: %+v", s)
 	}
 	f.set(nil)
-	if err := q.Ack(291); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, q.Ack(291))
 	if s := look(q); s.segments > 2 {
 		t.Fatalf("stats: %+v", s)
 	}
@@ -304,9 +298,7 @@ func TestCursorBeforeRemoval(t *testing.T) {
 		for i := 1; i <= 400; i++ {
 			fill(t, q, i, i)
 			if i%20 == 0 && o.WhenFull == Reject {
-				if err := q.Ack(uint64(i - 5)); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, q.Ack(uint64(i-5)))
 			}
 		}
 		if removed < 5 {

@@ -10,19 +10,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // rescue copies the segments of one queue's folder into another one.
 func rescue(t *testing.T, from, to string) {
 	t.Helper()
 	for _, path := range segmentPaths(t, from) {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(to, filepath.Base(path)), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		data := must.Read(t, path)
+		must.OK(t, os.WriteFile(filepath.Join(to, filepath.Base(path)), data, 0o600))
 	}
 }
 
@@ -32,9 +29,7 @@ func filled(t *testing.T, from, to int, acked uint64) string {
 	dir := t.TempDir()
 	q := open(t, dir, Options{SegmentSize: minSegmentSize})
 	fill(t, q, from, to)
-	if err := q.Ack(acked); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, q.Ack(acked))
 	closeQueue(t, q)
 	return dir
 }
@@ -66,9 +61,7 @@ func TestForeignSegments(t *testing.T) {
 			closeQueue(t, q)
 			q = open(t, dir, Options{SegmentSize: minSegmentSize})
 			equal(t, "records after another start", ids(t, q), c.want)
-			if err := q.Ack(q.last); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, q.Ack(q.last))
 			fill(t, q, 900, 901)
 			equal(t, "records that come later", ids(t, q), []int{900, 901})
 		})
@@ -129,9 +122,7 @@ func TestFolderInPlaceOfASegment(t *testing.T) {
 	dir := t.TempDir()
 	q := open(t, dir, Options{SegmentSize: minSegmentSize})
 	next := segment{base: 1, salt: q.salt}
-	if err := os.MkdirAll(filepath.Join(dir, next.name(), "kept"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.MkdirAll(filepath.Join(dir, next.name(), "kept"), 0o700))
 	fill(t, q, 1, 3)
 	equal(t, "records", ids(t, q), span(1, 3))
 	if info, err := os.Stat(filepath.Join(dir, next.name()+".aside", "kept")); err != nil || info.Mode()&fs.ModeDir == 0 {

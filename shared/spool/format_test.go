@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"os"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // format1 is a queue that version 0.2 left, with a priority in its records: 50 messages in three segments, of which 12 is
@@ -28,9 +30,7 @@ func TestFormat1(t *testing.T) {
 	closeQueue(t, q)
 	q = open(t, dir, Options{SegmentSize: minSegmentSize})
 	equal(t, "with new ones", ids(t, q), span(6, 100, 12))
-	if err := q.Ack(60); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, q.Ack(60))
 	equal(t, "acknowledged", ids(t, q), span(61, 100))
 }
 
@@ -38,9 +38,7 @@ func TestFormat1(t *testing.T) {
 func TestFormat1IsTakenIn(t *testing.T) {
 	dir := filled(t, 201, 210, 3)
 	for _, path := range segmentPaths(t, format1) {
-		if err := os.WriteFile(dir+path[len(format1):], []byte(snapshot(t, format1)[path[len(format1)+1:]]), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(dir+path[len(format1):], []byte(snapshot(t, format1)[path[len(format1)+1:]]), 0o600))
 	}
 	q := open(t, dir, Options{})
 	equal(t, "records", ids(t, q), append(span(204, 210), span(1, 51, 12)...))

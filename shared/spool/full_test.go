@@ -3,6 +3,8 @@ package spool
 import (
 	"errors"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // TestReject: a full queue refuses, loses nothing, and takes records again when there is room; also when the newest
@@ -21,18 +23,12 @@ func TestReject(t *testing.T) {
 			t.Fatalf("after %d: %v; %+v", n, err, s)
 		}
 		equal(t, "records", ids(t, q), span(1, n-1))
-		if err := q.Ack(uint64(n / 2)); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, q.Ack(uint64(n/2)))
 		fill(t, q, n, n+20)
 		equal(t, "records", ids(t, q), span(n/2+1, n+20))
 		for range 5 { // each fills more than half of it
-			if err := q.Ack(q.last); err != nil {
-				t.Fatal(err)
-			}
-			if err := q.Append(t.Context(), Record{Payload: make([]byte, 20<<10)}); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, q.Ack(q.last))
+			must.OK(t, q.Append(t.Context(), Record{Payload: make([]byte, 20<<10)}))
 		}
 		if s := q.Stats(); s.Depth != 1 || s.Bytes > 32<<10 || s.LostRecords != 0 {
 			t.Fatalf("stats: %+v", s)
@@ -48,9 +44,7 @@ func TestDropOldest(t *testing.T) {
 		removed := uint64(0) // by acknowledgements
 		ack := func(seq uint64) {
 			before := q.Depth()
-			if err := q.Ack(seq); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, q.Ack(seq))
 			removed += before - q.Depth()
 		}
 		const n = 1000

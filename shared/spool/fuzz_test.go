@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 const fuzzSalt = 0x5A17
@@ -45,9 +47,7 @@ func FuzzScan(f *testing.F) {
 		covered, last := int64(0), uint64(0)
 		for {
 			it, err := scan.scan()
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			if it.kind == foundEnd {
 				break
 			}
@@ -88,25 +88,17 @@ func FuzzOpen(f *testing.F) {
 			d.names[name] = &content{disk: d, data: bytes.Clone(b), dirty: make(map[int]bool)}
 		}
 		q, err := Open("/queue", Options{files: d})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		defer func() { _ = q.Close() }()
 		before, err := q.Peek(1000, 1<<30)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := q.Append(t.Context(), message(7)); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
+		must.OK(t, q.Append(t.Context(), message(7)))
 		after, err := q.Peek(1000, 1<<30)
 		if err != nil || len(after) != len(before)+1 {
 			t.Fatalf("%d records, then %d, %v %+v", len(before), len(after), err, q.Stats())
 		}
 		number1(t, after[len(before)])
-		if err := q.Ack(after[len(before)].Seq); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, q.Ack(after[len(before)].Seq))
 		if s := q.Stats(); s.Depth != 0 {
 			t.Fatalf("stats: %+v", s)
 		}

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // faults counts and breaks the operations of the files below it.
@@ -168,9 +170,7 @@ func open(t testing.TB, dir string, o Options) *Queue {
 		o.Log = slog.New(&told{})
 	}
 	q, err := Open(dir, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() { _ = q.Close() })
 	return q
 }
@@ -259,9 +259,7 @@ func (s site) killed(t *testing.T) site {
 func (s site) segments(t *testing.T) (n int) {
 	t.Helper()
 	infos, err := s.faults.List(s.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, info := range infos {
 		if segmentFile(info.Name()) {
 			n++
@@ -293,9 +291,7 @@ func fill(t testing.TB, q *Queue, from, to int) {
 	for i := from; i <= to; i++ {
 		records = append(records, message(i))
 	}
-	if err := q.Append(t.Context(), records...); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, q.Append(t.Context(), records...))
 }
 
 // ids peeks all that is in the queue, checks order and content, and returns the numbers of the messages.
@@ -373,9 +369,7 @@ func ranges(s []int) string {
 func copyDir(t testing.TB, from string) string {
 	t.Helper()
 	to := t.TempDir()
-	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.CopyFS(to, os.DirFS(from)))
 	return to
 }
 
@@ -383,9 +377,7 @@ func copyDir(t testing.TB, from string) string {
 func segmentPaths(t testing.TB, dir string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	slices.Sort(paths)
 	return paths
 }
@@ -397,9 +389,7 @@ func edit(t testing.TB, path string, change func(b []byte) []byte) {
 	if err == nil {
 		err = os.WriteFile(path, change(b), 0o600)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 }
 
 // locate returns where record number i of a segment file begins and ends, from 0.
@@ -410,9 +400,7 @@ func locate(t testing.TB, path string, i int) (off, end int64) {
 		t.Fatalf("name of segment %s", path)
 	}
 	f, err := osFiles{}.Open(path, os.O_RDONLY)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer func() { _ = f.Close() }()
 	size, _ := f.Size()
 	scan := scanner{file: f, salt: s.salt, pos: segmentHeader, limit: size, next: s.base, end: 1 << 62, chunk: scanChunk}
@@ -433,9 +421,7 @@ func snapshot(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	files := make(map[string]string)
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, e := range entries {
 		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
 		if err != nil && !errors.Is(err, io.EOF) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // life is a queue through restarts, and what must be in it.
@@ -77,9 +79,7 @@ func (l *life) fail(on bool) {
 
 func (l *life) open() {
 	q, err := Open("/queue", Options{files: l.faults, SegmentSize: minSegmentSize})
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	must.OK(l.t, err)
 	l.q = q
 }
 
@@ -136,9 +136,7 @@ func (l *life) append(n int) {
 
 func (l *life) ack() {
 	records, err := l.q.Peek(1+l.random.IntN(40), 1<<20)
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	must.OK(l.t, err)
 	if len(records) == 0 {
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"edgepdm/shared/durable"
+	"edgepdm/test/must"
 )
 
 // TestRoundTrip: what goes in comes out, over a restart too, with its id and time (F3), in order (F4).
@@ -24,9 +25,7 @@ func TestRoundTrip(t *testing.T) {
 			{Time: 1<<63 - 1, Stream: "alert", ID: "é", Payload: []byte("\x00\xff")},
 			{Time: -1 << 63, Payload: []byte(marker + marker)},
 		}
-		if err := q.Append(t.Context(), records...); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, q.Append(t.Context(), records...))
 		for _, replayed := range []bool{false, true} {
 			got, err := q.Peek(10, 1<<30)
 			if err != nil || len(got) != len(records) {
@@ -53,9 +52,7 @@ func TestPeekBounds(t *testing.T) {
 			t.Fatalf("empty queue: %v, %v", records, err)
 		}
 		for i := range 200 {
-			if err := q.Append(t.Context(), Record{ID: fmt.Sprint(i), Payload: make([]byte, 100)}); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, q.Append(t.Context(), Record{ID: fmt.Sprint(i), Payload: make([]byte, 100)}))
 		}
 		for _, c := range []struct{ after, records, bytes, want int }{
 			{0, 0, 1000, 0},
@@ -100,9 +97,7 @@ func TestAck(t *testing.T) {
 					t.Fatalf("after %d: %v %v", acked, records, err)
 				}
 				acked = min(acked+step, 300)
-				if err := q.Ack(uint64(acked)); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, q.Ack(uint64(acked)))
 				s := look(q)
 				if s.Depth != uint64(300-acked) || s.segments > segments {
 					t.Fatalf("after %d: %+v", acked, s)
@@ -124,9 +119,7 @@ func TestAck(t *testing.T) {
 			if n := at.segments(t); n != 1 || segments != 1 {
 				t.Fatalf("%d files, %d segments", n, segments)
 			}
-			if err := q.Ack(10); err != nil { // again
-				t.Fatal(err)
-			}
+			must.OK(t, q.Ack(10)) // again
 			if err := q.Ack(301); !errors.Is(err, ErrSequence) {
 				t.Fatalf("ack of what is not there: %v", err)
 			}
@@ -143,9 +136,7 @@ func TestAckBeforePeek(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, seq := range []int{5, 120, 121, 299} { // within segments that were read, and behind
-			if err := q.Ack(uint64(seq)); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, q.Ack(uint64(seq)))
 			equal(t, "rest", ids(t, q), span(seq+1, 300))
 		}
 		if s := look(q); s.damaged != 0 || s.LostRecords != 0 {
@@ -159,13 +150,9 @@ func TestSequenceSurvives(t *testing.T) {
 	onBoth(t, "", func(t *testing.T, at site) {
 		q := at.open(t, Options{})
 		fill(t, q, 1, 10)
-		if err := q.Ack(10); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, q.Ack(10))
 		closeQueue(t, q)
-		if err := at.faults.Remove(q.path(q.segments[0])); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, at.faults.Remove(q.path(q.segments[0])))
 		q = at.open(t, Options{})
 		fill(t, q, 11, 20)
 		equal(t, "records", ids(t, q), span(11, 20))
@@ -224,18 +211,12 @@ func TestWait(t *testing.T) {
 		waited := make(chan error)
 		go func() { waited <- q.Wait(t.Context(), 0) }()
 		fill(t, q, 1, 1)
-		if err := <-waited; err != nil {
-			t.Fatal(err)
-		}
-		if err := q.Wait(ended, 0); err != nil { // there is something: no matter that ctx has ended
-			t.Fatal(err)
-		}
+		must.OK(t, <-waited)
+		must.OK(t, q.Wait(ended, 0))                                    // there is something: no matter that ctx has ended
 		if err := q.Wait(ended, 1); !errors.Is(err, context.Canceled) { // it was peeked
 			t.Fatal(err)
 		}
-		if err := q.Ack(1); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, q.Ack(1))
 		if err := q.Wait(ended, 0); !errors.Is(err, context.Canceled) { // it is acknowledged
 			t.Fatal(err)
 		}
@@ -354,13 +335,9 @@ func TestConcurrent(t *testing.T) {
 		}()
 		next := make(map[string]int)
 		for total := 0; total < producers*each; {
-			if err := q.Wait(t.Context(), 0); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, q.Wait(t.Context(), 0))
 			records, err := q.Peek(50, 10_000)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			for _, r := range records {
 				if r.ID != fmt.Sprint(next[r.Stream]) {
 					t.Fatalf("stream %s: got %s, want %d", r.Stream, r.ID, next[r.Stream])
@@ -368,9 +345,7 @@ func TestConcurrent(t *testing.T) {
 				next[r.Stream]++
 			}
 			total += len(records)
-			if err := q.Ack(records[len(records)-1].Seq); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, q.Ack(records[len(records)-1].Seq))
 		}
 		group.Wait()
 		close(done)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // TestTornTail is the table that other stores were measured with: 1,000 acknowledged records, an end without Close, a
@@ -94,9 +96,7 @@ func TestTornTail(t *testing.T) {
 			closeQueue(t, q)
 			q = open(t, left, Options{})
 			equal(t, "after a restart", ids(t, q), want)
-			if err := q.Ack(q.last); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, q.Ack(q.last))
 			if s := q.Stats(); s.Depth != 0 {
 				t.Fatalf("stats: %+v", s)
 			}
@@ -131,9 +131,7 @@ func TestDamagedBacklog(t *testing.T) {
 			}
 		}
 		want = want[len(records):]
-		if err := q.Ack(records[len(records)-1].Seq); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, q.Ack(records[len(records)-1].Seq))
 	}
 	s := look(q)
 	if s.LostRecords != uint64(len(lost)) || s.Depth != 0 || s.segments != 1 ||

@@ -4,8 +4,6 @@ package bench
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -14,8 +12,9 @@ import (
 	"time"
 
 	"edgepdm/shared/gbdt"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
-	"edgepdm/test/tools"
+	"edgepdm/test/table"
 )
 
 const modelDir = "components/inference-engine/model"
@@ -25,13 +24,9 @@ const modelDir = "components/inference-engine/model"
 func BenchmarkScoring(b *testing.B) {
 	root := need.Root(b)
 	data, err := gbdt.ReadFile(filepath.Join(root, modelDir, "model.ubj"))
-	if err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, err)
 	model, err := gbdt.Parse(data)
-	if err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, err)
 	rows := goldenRows(b, filepath.Join(root, modelDir, "golden.csv"))
 	scorer := gbdt.NewScorer(model)
 	var ours float64
@@ -48,8 +43,7 @@ func BenchmarkScoring(b *testing.B) {
 	})
 	for _, batch := range []int{1, 1024} {
 		b.Run("python-xgboost-batch-"+strconv.Itoa(batch), func(b *testing.B) {
-			python := filepath.Join(need.Installed(b, tools.XGBoost), "bin", "python")
-			ns := pythonScoring(b, python, filepath.Join(root, modelDir), batch)
+			ns := pythonScoring(b, xgboostPython(b), filepath.Join(root, modelDir), batch)
 			b.ReportMetric(ns, "ns/row")
 			b.ReportMetric(ns/ours, "x-ours")
 			b.ReportMetric(0, "ns/op") // of starting Python: no figure
@@ -58,29 +52,10 @@ func BenchmarkScoring(b *testing.B) {
 }
 
 func goldenRows(b *testing.B, path string) [][]float32 {
-	f, err := os.Open(path)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	records, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		b.Fatal(err)
-	}
-	rows := make([][]float32, 0, len(records)-1)
-	for _, record := range records[1:] {
-		row := make([]float32, 0, len(record)-1)
-		for _, field := range record[1:] {
-			if field == "" {
-				field = "nan"
-			}
-			x, err := strconv.ParseFloat(field, 32)
-			if err != nil {
-				b.Fatal(err)
-			}
-			row = append(row, float32(x))
-		}
-		rows = append(rows, row)
+	var rows [][]float32
+	_, lines := table.Read(b, path)
+	for _, line := range lines {
+		rows = append(rows, line[1:])
 	}
 	return rows
 }
@@ -102,9 +77,14 @@ while time.perf_counter() - begin < 1:
     count += batch
 print((time.perf_counter() - begin) / count * 1e9)
 `
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	return runPython(b, python, script, dir, strconv.Itoa(batch))
+}
+
+// runPython runs a script that prints a number.
+func runPython(b *testing.B, python, script string, args ...string) float64 {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, python, "-c", script, dir, strconv.Itoa(batch))
+	cmd := exec.CommandContext(ctx, python, append([]string{"-c", script}, args...)...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
@@ -112,8 +92,6 @@ print((time.perf_counter() - begin) / count * 1e9)
 		b.Fatalf("run XGBoost: %v\n%s", err, &errs)
 	}
 	ns, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
-	if err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, err)
 	return ns
 }

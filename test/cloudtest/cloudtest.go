@@ -10,6 +10,7 @@ import (
 
 	"edgepdm/shared/cloud"
 	"edgepdm/test/localcloud"
+	"edgepdm/test/must"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
@@ -22,9 +23,7 @@ func Start(t testing.TB, set ...func(*localcloud.Options)) *localcloud.Cloud {
 		f(&options)
 	}
 	c, err := localcloud.New(options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
@@ -32,9 +31,7 @@ func Start(t testing.TB, set ...func(*localcloud.Options)) *localcloud.Cloud {
 			t.Errorf("close cloud: %v", err)
 		}
 	})
-	if err := c.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, c.Start(t.Context()))
 	return c
 }
 

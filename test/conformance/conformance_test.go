@@ -12,6 +12,7 @@ import (
 	"edgepdm/test/conformance"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 )
 
 // startCore starts an embedded core that admits the suite with the recipe that ships, and says how to connect.
@@ -22,13 +23,9 @@ func startCore(t *testing.T, options localcore.Options) (*localcore.Core, ipc.Op
 		*o = options
 	})
 	env, err := core.AddExternal("com.edgepdm.Conformance", "recipe.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	connection, err := ipc.FromEnvironment(func(name string) string { return env[name] })
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return core, connection
 }
 
@@ -57,9 +54,7 @@ func TestEmbeddedCore(t *testing.T) {
 					t.Errorf("%s, %s: %v\nexpected %s\nsaw      %s", r.Operation, r.Case, r.Verdict, r.Expected, r.Seen)
 				}
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			if runtime != kind.runtime {
 				t.Errorf("the nucleus is taken for %v", runtime)
 			}
@@ -114,18 +109,12 @@ func TestAnotherCore(t *testing.T) {
 // rights; before it they run.
 func TestCLIAfterADeployment(t *testing.T) {
 	core, _ := startCore(t, localcore.Options{})
-	if err := core.AddCLI(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, core.AddCLI())
 	connection, err := conformance.FromCLI(filepath.Dir(core.SocketPath()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, deployed := range []bool{false, true} {
 		if deployed {
-			if err := core.Deploy(t.Context(), localcore.Deployment{}); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, core.Deploy(t.Context(), localcore.Deployment{}))
 		}
 		cases := 0
 		_, err := conformance.Run(t.Context(), conformance.Options{Connection: connection, CLI: true, ID: "x"}, func(r conformance.Result) {
@@ -190,9 +179,7 @@ func TestFromCLI(t *testing.T) {
 		t.Errorf("without a folder: %v", err)
 	}
 	dir := filepath.Join(root, "cli_ipc_info")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Mkdir(dir, 0o700))
 	for _, step := range []struct{ file, text, want string }{
 		{"", "", "no file of"},
 		{"group-99999", `{"domain_socket_path":"/gg/ipc.socket"}`, "lacks cli_auth_token"},
@@ -200,9 +187,7 @@ func TestFromCLI(t *testing.T) {
 		{"group-99999", `{"cli_auth_token":"T","domain_socket_path":"/gg/ipc.socket","more":1}`, ""},
 	} {
 		if step.file != "" {
-			if err := os.WriteFile(filepath.Join(dir, step.file), []byte(step.text), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, os.WriteFile(filepath.Join(dir, step.file), []byte(step.text), 0o600))
 		}
 		got, err := conformance.FromCLI(root)
 		switch {

@@ -18,6 +18,7 @@ import (
 	"edgepdm/shared/recipe"
 	"edgepdm/shared/wait"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -29,12 +30,8 @@ func Start(t testing.TB, set ...func(*localcore.Options)) *localcore.Core {
 		f(&options)
 	}
 	core, err := localcore.New(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := core.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, core.Start(t.Context()))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -49,9 +46,7 @@ func Start(t testing.TB, set ...func(*localcore.Options)) *localcore.Core {
 func Environment(t testing.TB, core *localcore.Core, name, dir string, log *slog.Logger) component.Environment {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(need.Root(t), "recipes", dir, "recipe.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	env := external(t, core, name, recipe.WithVersion(text, "0.0.1"))
 	return component.Environment{
 		Getenv: func(name string) string { return env[name] }, WorkDir: t.TempDir(), Log: log, Level: new(slog.LevelVar),
@@ -70,9 +65,7 @@ func Granted(t testing.TB, core *localcore.Core, name string) ipc.Options {
 	t.Helper()
 	env := external(t, core, name, []byte(Recipe(name, "*")))
 	options, err := ipc.FromEnvironment(func(name string) string { return env[name] })
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return options
 }
 
@@ -100,9 +93,7 @@ Manifests:
 func Dial(t testing.TB, options ipc.Options) *ipc.Client {
 	t.Helper()
 	client, err := ipc.Dial(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() { _ = client.Close() })
 	return client
 }
@@ -110,13 +101,9 @@ func Dial(t testing.TB, options ipc.Options) *ipc.Client {
 func external(t testing.TB, core *localcore.Core, name string, recipe []byte) map[string]string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "recipe.yaml")
-	if err := os.WriteFile(file, recipe, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(file, recipe, 0o600))
 	env, err := core.AddExternal(name, file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return env
 }
 
@@ -124,18 +111,14 @@ func external(t testing.TB, core *localcore.Core, name string, recipe []byte) ma
 func Configure(t testing.TB, core *localcore.Core, name string, merge map[string]any) {
 	t.Helper()
 	update := map[string]any{name: map[string]any{"merge": merge}}
-	if err := core.Deploy(t.Context(), localcore.Deployment{ConfigurationUpdate: update}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, core.Deploy(t.Context(), localcore.Deployment{ConfigurationUpdate: update}))
 }
 
 // ShownMerge returns the configuration that components/<dir>/README.md shows as JSON, for a deployment to merge.
 func ShownMerge(t testing.TB, dir string) map[string]any {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(need.Root(t), "components", dir, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	_, block, _ := strings.Cut(string(text), "\n```json\n")
 	block, _, _ = strings.Cut(block, "\n```\n")
 	var merge map[string]any

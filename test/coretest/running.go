@@ -13,6 +13,7 @@ import (
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -23,9 +24,7 @@ const Patience = time.Minute
 func Subscribe(t testing.TB, client *ipc.Client, filter string) *ipc.Subscription[ipc.TopicMessage] {
 	t.Helper()
 	sub, err := client.Subscribe(t.Context(), filter, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return sub
 }
 
@@ -55,9 +54,7 @@ func (h *Health) Await(what string, wanted func(event.Health) bool) event.Health
 				h.t.Fatalf("no more health messages, none with %s", what)
 			}
 			got, err := event.DecodeHealth(m.Payload)
-			if err != nil {
-				h.t.Fatal(err)
-			}
+			must.OK(h.t, err)
 			if h.ended[got.Run] { // sent before, received now
 				continue
 			}
@@ -108,9 +105,7 @@ func StartProgram(t testing.TB, env component.Environment, more []string, line .
 	for _, name := range []string{ipc.EnvSocket, ipc.EnvAuthToken} {
 		c.Env = append(c.Env, name+"="+env.Getenv(name))
 	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, c.Start())
 	t.Cleanup(func() {
 		_ = c.Process.Kill()
 		_ = c.Wait() // it was killed
@@ -133,9 +128,7 @@ func Setenv(env *component.Environment, vars map[string]string) {
 func LogFile(t testing.TB) *os.File {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() {
 		if text, err := os.ReadFile(f.Name()); err == nil && t.Failed() {
 			t.Logf("log of the component:\n%s", text[max(0, len(text)-8000):])

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"edgepdm/shared/event"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -46,9 +47,7 @@ func command(t *testing.T, name string, args ...string) (output string) {
 func read(t *testing.T, path ...string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(path...))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return data
 }
 
@@ -76,9 +75,7 @@ func copyTree(t *testing.T) (dir string) {
 		if err == nil {
 			err = os.WriteFile(target, data, 0o755)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 	}
 	return dir
 }

@@ -17,6 +17,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 )
 
 // modes are the nuclei on which the same staged tree is deployed.
@@ -37,9 +38,7 @@ func joined(t *testing.T, trees ...string) string {
 	dir := t.TempDir()
 	for _, tree := range trees {
 		for _, folder := range []string{"recipes", "artifacts"} {
-			if err := os.CopyFS(filepath.Join(dir, folder), os.DirFS(filepath.Join(tree, folder))); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, os.CopyFS(filepath.Join(dir, folder), os.DirFS(filepath.Join(tree, folder))))
 		}
 	}
 	return dir
@@ -66,9 +65,7 @@ func TestStagedTreeOnTheDevice(t *testing.T) {
 				trees = map[string]string{"1.0.0": both, "1.1.0": both}
 			}
 			p := newPlant(t, trees["1.0.0"], m.mode)
-			if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, p.deploy(all("1.0.0"), p.configuration()))
 			for _, c := range p.Core.Components() {
 				want := localcore.StateRunning
 				if c.Name == event.Suite {
@@ -111,9 +108,7 @@ func changeConfiguration(t *testing.T, p *plant, threshold float64, fromCloud, r
 	t.Helper()
 	before := p.pid(event.InferenceEngine)
 	d := localcore.Deployment{FromCloud: fromCloud, ConfigurationUpdate: updates(map[string]map[string]any{event.InferenceEngine: {"threshold": threshold}})}
-	if err := p.carryOut(d); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.carryOut(d))
 	p.await("the new threshold is in force", func() bool { return p.prediction.Threshold == threshold })
 	if restarted := p.pid(event.InferenceEngine) != before; restarted != restarts {
 		t.Errorf("the engine was restarted by a change of configuration: %v, want %v", restarted, restarts)
@@ -140,9 +135,7 @@ func refuseBadConfiguration(t *testing.T, p *plant, rejects bool) {
 	seen, run := p.prediction.Seq, p.health[event.InferenceEngine].Run
 	p.mu.Unlock()
 	p.await("the last good configuration stays in force", func() bool { return p.prediction.Seq > seen+2 && p.prediction.Threshold == 0.75 })
-	if err := p.Core.RestartComponent(t.Context(), event.InferenceEngine); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.Core.RestartComponent(t.Context(), event.InferenceEngine))
 	p.await("the engine runs again", func() bool { return p.health[event.InferenceEngine].Run != run })
 	if !rejects {
 		p.await("the restarted engine refuses its configuration", bad)
@@ -151,9 +144,7 @@ func refuseBadConfiguration(t *testing.T, p *plant, rejects bool) {
 	seen = p.prediction.Seq
 	p.mu.Unlock()
 	p.await("the last good configuration is in force after a restart", func() bool { return p.prediction.Seq > seen+2 && p.prediction.Threshold == 0.75 })
-	if err := p.deploy(nil, map[string]map[string]any{event.InferenceEngine: {"threshold": 0.5}}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.deploy(nil, map[string]map[string]any{event.InferenceEngine: {"threshold": 0.5}}))
 	p.await("a good configuration is taken again", func() bool {
 		return p.health[event.InferenceEngine].State == event.StateOK && p.prediction.Threshold == 0.5
 	})
@@ -165,9 +156,7 @@ func bringTo(t *testing.T, p *plant, tree, version string) {
 	p.mu.Lock()
 	waiting, raised := p.health[event.CloudForwarder].Waiting(), p.alarms()
 	p.mu.Unlock()
-	if err := p.carryOut(localcore.Deployment{Components: all(version), Stage: tree}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.carryOut(localcore.Deployment{Components: all(version), Stage: tree}))
 	p.await("all components run in version "+version, func() bool {
 		for _, name := range projects {
 			if h := p.health[name]; name != event.Suite && (h.Version != version || h.State != event.StateOK && h.State != event.StateDegraded) {
@@ -196,25 +185,19 @@ func bringTo(t *testing.T, p *plant, tree, version string) {
 // shipped model, no component fails, and those that cannot do their work say why.
 func TestFilesOfANewerVersion(t *testing.T) {
 	p := newPlant(t, stage(t, "-version", "1.0.0"), localcore.Classic)
-	if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.deploy(all("1.0.0"), p.configuration()))
 	p.PublishModel("2.0.0")
 	p.await("the delivered model scores", func() bool { return p.prediction.Model.Version == "2.0.0" })
 	p.await("there are alarms", func() bool { return len(p.alarms()) > 0 })
 	for _, name := range projects {
-		if err := p.Core.StopComponent(t.Context(), name); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, p.Core.StopComponent(t.Context(), name))
 	}
 	newer := p.makeNewer()
 	if len(newer) < 8 {
 		t.Fatalf("only %d files have a format", len(newer))
 	}
 	for _, name := range projects {
-		if err := p.Core.RestartComponent(t.Context(), name); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, p.Core.RestartComponent(t.Context(), name))
 	}
 	p.await("the shipped model scores", func() bool { return p.prediction.Model.Version != "2.0.0" })
 	for _, name := range []string{event.AlarmManager, event.ModelFetcher} {
@@ -259,9 +242,7 @@ func (p *plant) makeNewer() map[string]string {
 		files[path] = string(newer)
 		return os.WriteFile(path, []byte(files[path]), 0o600)
 	})
-	if err != nil {
-		p.T.Fatal(err)
-	}
+	must.OK(p.T, err)
 	return files
 }
 
@@ -275,13 +256,9 @@ func TestDockerConfigurationIsADeployment(t *testing.T) {
 			Configuration map[string]any `yaml:"configuration"`
 		} `yaml:"services"`
 	}
-	if err := yaml.Unmarshal(read(t, file), &rendered); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, yaml.Unmarshal(read(t, file), &rendered))
 	p := newPlant(t, tree, localcore.Classic)
-	if err := p.deploy(all("1.0.0"), nil); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.deploy(all("1.0.0"), nil))
 	for _, name := range projects {
 		want, ok := p.Core.Configuration(name)
 		got := rendered.Services[name].Configuration
@@ -298,8 +275,6 @@ func plain(t *testing.T, v any) (out any) {
 	if err == nil {
 		err = yaml.Unmarshal(text, &out)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return out
 }

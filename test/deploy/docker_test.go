@@ -11,6 +11,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -29,9 +30,7 @@ type composeFile struct {
 func readCompose(t *testing.T, name string) (c composeFile) {
 	t.Helper()
 	file, err := os.Open(filepath.Join(need.Root(t), "scripts", "docker", name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer file.Close()
 	decoder := yaml.NewDecoder(file)
 	decoder.KnownFields(true)
@@ -86,12 +85,8 @@ func dockerTree(t *testing.T) (root, script string) {
 	root = t.TempDir()
 	for _, name := range []string{"scripts/local-deploy.sh", "scripts/docker/docker.sh", "Makefile"} {
 		target := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(target, read(t, need.Root(t), name), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.MkdirAll(filepath.Dir(target), 0o755))
+		must.OK(t, os.WriteFile(target, read(t, need.Root(t), name), 0o755))
 	}
 	return root, filepath.Join(root, "scripts", "docker", "docker.sh")
 }
@@ -118,20 +113,12 @@ func TestDockerScript(t *testing.T) {
 	s.add("docker", "0")
 	refuse(nil, 2, "GREENGRASS_IMAGE is not set", "up")
 	refuse(image, 1, "run make stage", "up")
-	if err := os.MkdirAll(filepath.Join(root, "artifacts-build", "recipes"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.MkdirAll(filepath.Join(root, "artifacts-build", "recipes"), 0o755))
 	refuse(image, 1, "run make docker-config", "up")
 	refuse(append(image, "PROVISION=true"), 2, "THING_NAME is not set", "up")
-	if err := os.MkdirAll(filepath.Join(root, "docker-run"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(root, "docker-run", "config.yaml"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(root, "artifacts-build", "recipes", "com.edgepdm.Suite-1.2.3.yaml"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.MkdirAll(filepath.Join(root, "docker-run"), 0o755))
+	must.OK(t, os.WriteFile(filepath.Join(root, "docker-run", "config.yaml"), nil, 0o600))
+	must.OK(t, os.WriteFile(filepath.Join(root, "artifacts-build", "recipes", "com.edgepdm.Suite-1.2.3.yaml"), nil, 0o600))
 	accept := func(env []string, want []string, args ...string) {
 		t.Helper()
 		if code, output := s.run(script, env, args...); code != 0 {
@@ -160,13 +147,9 @@ func TestDockerTargets(t *testing.T) {
 	maker := need.Tool(t, "make", "Debian: apt-get install make")
 	root, _ := dockerTree(t)
 	for _, dir := range []string{"artifacts-build/recipes", "docker-run"} {
-		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
 	}
-	if err := os.WriteFile(filepath.Join(root, "docker-run", "config.yaml"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(filepath.Join(root, "docker-run", "config.yaml"), nil, 0o600))
 	s := newStub(t)
 	s.add("docker", "0")
 	for target, last := range map[string]string{"docker-up": "--force-recreate", "docker-logs": "com.edgepdm.*.log", "docker-down": "--volumes"} {

@@ -14,6 +14,7 @@ import (
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/event"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -52,9 +53,7 @@ func TestTroubleshootingQuotesWhatIsPrinted(t *testing.T) {
 			}
 			return err
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 	}
 	span := regexp.MustCompile("`([^`]+)`")
 	rows := 0
@@ -129,9 +128,7 @@ func TestConsolePolicyIsLeastPrivilege(t *testing.T) {
 			Condition        map[string]map[string][]string
 		}
 	}
-	if err := json.Unmarshal(heredoc(t, "console.md", "policy.json"), &policy); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(heredoc(t, "console.md", "policy.json"), &policy))
 	var actions []string
 	for _, s := range policy.Statement {
 		actions = append(actions, s.Action...)
@@ -163,9 +160,7 @@ func TestConsoleConfigurationIsValid(t *testing.T) {
 			Merge string `json:"merge"`
 		} `json:"configurationUpdate"`
 	}
-	if err := json.Unmarshal(heredoc(t, "console.md", "deployment.json"), &deployment); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(heredoc(t, "console.md", "deployment.json"), &deployment))
 	pasted := map[string][]string{event.CloudForwarder: {texts[0]}, event.ModelFetcher: {texts[1]}, event.InferenceEngine: {texts[2]}}
 	for name, component := range deployment {
 		if !slices.Contains([]string{event.Suite, event.CloudForwarder, event.ModelFetcher, event.InferenceEngine, event.SensorSimulator}, name) || component.Version != "1.0.0" {
@@ -254,9 +249,7 @@ func TestArchitectureNamesEveryFolder(t *testing.T) {
 	page := string(read(t, root, "docs", "architecture.md"))
 	for _, top := range []string{"components", "shared", "scripts", "test"} {
 		entries, err := os.ReadDir(filepath.Join(root, top))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		for _, entry := range entries {
 			if folder := top + "/" + entry.Name(); entry.IsDir() && !strings.Contains(page, "["+folder+"](../"+folder+")") {
 				t.Errorf("docs/architecture.md has no link to %s", folder)

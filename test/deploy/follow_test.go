@@ -7,15 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
 // script makes a program of the stub with that text.
 func (s *stub) script(name, text string) {
 	s.t.Helper()
-	if err := os.WriteFile(filepath.Join(s.dir, name), []byte("#!/bin/sh\n"+text), 0o755); err != nil {
-		s.t.Fatal(err)
-	}
+	must.OK(s.t, os.WriteFile(filepath.Join(s.dir, name), []byte("#!/bin/sh\n"+text), 0o755))
 }
 
 // The classic nucleus takes a deployment and tells its result later: the script's exit code is the result's.
@@ -36,9 +35,7 @@ func TestLocalDeployFollowsClassic(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			s := newStub(t)
 			left := filepath.Join(s.dir, "left")
-			if err := os.WriteFile(left, []byte(strings.ReplaceAll(c.statuses, " ", "\n")+"\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, os.WriteFile(left, []byte(strings.ReplaceAll(c.statuses, " ", "\n")+"\n"), 0o600))
 			s.script("greengrass-cli", `case $2 in
 create) echo "Local deployment submitted! Deployment Id: 11-aa" ;;
 status)
@@ -66,12 +63,8 @@ func TestLocalDeployFollowsLite(t *testing.T) {
 	stage := stagedNames(t, "com.edgepdm.AlarmManager-1.2.3", "com.edgepdm.AlarmManager-1.2.4", "com.edgepdm.Suite-1.2.3", "com.edgepdm.Suite-1.2.4")
 	for _, name := range []string{"AlarmManager/1.2.3", "AlarmManager/1.2.4"} {
 		folder := filepath.Join(stage, "artifacts", "com.edgepdm."+name)
-		if err := os.MkdirAll(folder, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(folder, "alarm-manager"), nil, 0o700); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.MkdirAll(folder, 0o755))
+		must.OK(t, os.WriteFile(filepath.Join(folder, "alarm-manager"), nil, 0o700))
 	}
 	const alarm, suite = "com.edgepdm.AlarmManager-1.2.", "com.edgepdm.Suite-1.2."
 	for _, c := range []struct {
@@ -93,13 +86,9 @@ func TestLocalDeployFollowsLite(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			s := newStub(t)
 			root, temporary := t.TempDir(), t.TempDir()
-			if err := os.MkdirAll(filepath.Join(root, "packages", "recipes"), 0o755); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, os.MkdirAll(filepath.Join(root, "packages", "recipes"), 0o755))
 			for _, name := range c.installed {
-				if err := os.WriteFile(filepath.Join(root, "packages", "recipes", name+".yaml"), nil, 0o600); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, os.WriteFile(filepath.Join(root, "packages", "recipes", name+".yaml"), nil, 0o600))
 			}
 			s.script("ggl-cli", `cd "$3/.." && for f in */* */*/* */*/*/*; do [ ! -f "$f" ] || echo "$f"; done >`+s.dir+"/handed\n")
 			s.script("journalctl", `echo "I[gg] Completed deployment processing and reporting job as `+c.log+`."; echo "E[gg] why"`+"\n")

@@ -15,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"edgepdm/shared/event"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -86,9 +87,7 @@ func gdkBuild(t *testing.T, project, name string, c gdkConfig) {
 			err = os.MkdirAll(filepath.Join(build, dir), 0o755)
 		}
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	cmd := exec.CommandContext(t.Context(), component.Build.Command[0], component.Build.Command[1:]...)
 	cmd.Dir, cmd.Env = project, goEnvironment(t)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -116,9 +115,7 @@ func gdkPublish(t *testing.T, project, name, version string, c gdkConfig) (objec
 	bucket := component.Publish.Bucket + "-" + component.Publish.Region + "-123456789012"
 	folder := filepath.Join(project, "greengrass-build", "artifacts", name, component.Version)
 	entries, err := os.ReadDir(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, entry := range entries {
 		if entry.IsDir() {
 			t.Errorf("GDK crashes on the folder %s among the artifacts", entry.Name())
@@ -130,9 +127,7 @@ func gdkPublish(t *testing.T, project, name, version string, c gdkConfig) (objec
 		t.Error("GDK does not publish a recipe with {COMPONENT_NAME}")
 	}
 	var doc map[string]any
-	if err := yaml.Unmarshal(text, &doc); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, yaml.Unmarshal(text, &doc))
 	if doc["ComponentName"] != name {
 		t.Errorf("GDK takes %v for not built", doc["ComponentName"])
 	}
@@ -149,9 +144,7 @@ func gdkPublish(t *testing.T, project, name, version string, c gdkConfig) (objec
 		}
 	}
 	recipe, err = yaml.Marshal(doc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return objects, recipe
 }
 
@@ -195,9 +188,7 @@ func TestGDKVersionReachesTheProgram(t *testing.T) {
 	for _, version := range []string{"NEXT_PATCH", "3.2.1"} {
 		file := filepath.Join(project, "gdk-config.json")
 		text := bytes.ReplaceAll(read(t, file), []byte(`"NEXT_PATCH"`), []byte(`"`+version+`"`))
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(file, text, 0o600))
 		gdkBuild(t, project, name, readConfig(t, project))
 		program := filepath.Join(project, "greengrass-build", "artifacts", name, version, "sensor-simulator-linux-"+hostArch())
 		if got, want := command(t, program, "-version"), "sensor-simulator "+version+"\n"; got != want {

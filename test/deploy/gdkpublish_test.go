@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -22,12 +23,8 @@ func gdkTree(t *testing.T, version string) (script string) {
 	for _, name := range files {
 		target := filepath.Join(root, name)
 		text := strings.ReplaceAll(string(read(t, need.Root(t), name)), `"NEXT_PATCH"`, `"`+version+`"`)
-		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(target, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.MkdirAll(filepath.Dir(target), 0o755))
+		must.OK(t, os.WriteFile(target, []byte(text), 0o600))
 	}
 	return filepath.Join(root, "scripts", "gdk.sh")
 }

@@ -16,6 +16,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 )
 
 // oldState is a file of testdata: what the programs of version 0.1.0 left in their work directories when they were killed with
@@ -36,22 +37,16 @@ type oldFacts struct {
 func takeOldState(t *testing.T, root string) (facts oldFacts) {
 	t.Helper()
 	file, err := os.Open(filepath.Join("testdata", oldState))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer func() { _ = file.Close() }()
 	unzipped, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for archive := tar.NewReader(unzipped); ; {
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if h.Typeflag != tar.TypeReg {
 			continue
 		}
@@ -62,13 +57,9 @@ func takeOldState(t *testing.T, root string) (facts oldFacts) {
 		if err == nil {
 			err = os.WriteFile(filepath.Join(root, h.Name), data, 0o600)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 	}
-	if err := json.Unmarshal(read(t, filepath.Join(root, "facts.json")), &facts); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(read(t, filepath.Join(root, "facts.json")), &facts))
 	return facts
 }
 
@@ -82,9 +73,7 @@ func TestStateOfTheOldVersion(t *testing.T) {
 	c[event.AlarmManager]["silence"] = "1h"
 	c[event.InferenceEngine] = map[string]any{"publicKeys": []any{facts.PublicKey}, "threshold": 7, "healthInterval": "300ms"}
 	c[event.ModelFetcher]["publicKeys"] = []any{facts.PublicKey}
-	if err := p.deploy(all("1.0.0"), c); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.deploy(all("1.0.0"), c))
 	p.await("the old model scores with the threshold of the last good configuration", func() bool {
 		return p.prediction.Model.Version == facts.Model && p.prediction.Threshold == facts.Threshold
 	})

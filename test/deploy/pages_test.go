@@ -13,6 +13,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"edgepdm/test/moto"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -134,6 +135,7 @@ aws sns list-subscriptions --query 'Subscriptions[].Endpoint' --output text`)
 			t.Errorf("%s is missing in %s", want, function)
 		}
 	}
+	r.do(section(t, "voice.md", "Clips of Amazon Polly", "When it fails"))
 	// A bucket of which a part was deleted and a part written again.
 	r.do(`aws s3 rm "s3://$BUCKET/` + keys[0] + `"; aws s3 cp core-files/device.pem "s3://$BUCKET/audio/a.mp3"; aws s3 cp core-files/device.pem "s3://$BUCKET/audio/a.mp3"`)
 
@@ -155,9 +157,7 @@ aws sns list-subscriptions --query 'Subscriptions[].Endpoint' --output text`)
 func checkCoreFiles(t *testing.T, dir string) {
 	t.Helper()
 	info, err := os.Stat(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if info.Mode().Perm() != 0o700 {
 		t.Errorf("others may look for the key: %v", info.Mode())
 	}
@@ -176,9 +176,7 @@ func checkCoreFiles(t *testing.T, dir string) {
 				Configuration map[string]any `yaml:"configuration"`
 			} `yaml:"services"`
 		}
-		if err := yaml.Unmarshal(read(t, dir, file), &config); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, yaml.Unmarshal(read(t, dir, file), &config))
 		for key, want := range map[string]string{"privateKeyPath": nucleus[1] + "/device.key", "thingName": names["CORE"]} {
 			if config.System[key] != want {
 				t.Errorf("%s: %s is %q, want %q", file, key, config.System[key], want)
@@ -211,7 +209,7 @@ func TestOperatorsPolicyFitsTheCommands(t *testing.T) {
 	for _, action := range dependents {
 		wanted[action] = true
 	}
-	for _, page := range []string{"account.md", "console.md"} {
+	for _, page := range []string{"account.md", "console.md", "voice.md"} {
 		for _, m := range regexp.MustCompile(`\baws ([a-z0-9]+) ([a-z0-9-]+)`).FindAllStringSubmatch(section(t, page, "", ""), -1) {
 			action, ok := special[m[1]+" "+m[2]]
 			if !ok {
@@ -234,9 +232,7 @@ func TestOperatorsPolicyFitsTheCommands(t *testing.T) {
 			Action []string
 		}
 	}
-	if err := json.Unmarshal(heredoc(t, "account.md", "operator.json"), &policy); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(heredoc(t, "account.md", "operator.json"), &policy))
 	allowed := make(map[string]bool)
 	for _, s := range policy.Statement {
 		for _, action := range s.Action {

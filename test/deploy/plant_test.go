@@ -19,6 +19,7 @@ import (
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 	suite "edgepdm/test/plant"
 )
 
@@ -73,13 +74,9 @@ func (p *plant) listen() {
 	options := p.observer
 	options.Queue = 1 << 14
 	client, err := ipc.Dial(p.T.Context(), options)
-	if err != nil {
-		p.T.Fatal(err)
-	}
+	must.OK(p.T, err)
 	messages, err := client.Subscribe(p.T.Context(), "pdm/v1/#", ipc.ReceiveAll)
-	if err != nil {
-		p.T.Fatal(err)
-	}
+	must.OK(p.T, err)
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		for m := range messages.Events() {

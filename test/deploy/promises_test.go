@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -16,9 +17,7 @@ import (
 func TestPromisesAreDefined(t *testing.T) {
 	root := need.Root(t)
 	page, err := os.ReadFile(filepath.Join(root, "docs", "promises.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defined := make(map[string]bool)
 	for _, m := range regexp.MustCompile(`(?m)^- \*\*([FMA]\d+)\*\*`).FindAllStringSubmatch(string(page), -1) {
 		defined[m[1]] = true
@@ -34,9 +33,7 @@ func TestPromisesAreDefined(t *testing.T) {
 	for name := range strings.Lines(string(files)) {
 		name = strings.TrimSpace(name)
 		f, err := os.Open(filepath.Join(root, name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		lines := bufio.NewScanner(f)
 		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {

@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"reflect"
@@ -20,6 +19,7 @@ import (
 	"edgepdm/components/sensor-simulator/simulator"
 	"edgepdm/shared/event"
 	"edgepdm/shared/recipe"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -32,18 +32,14 @@ func recipeText(t *testing.T, project string) string {
 func parse(t *testing.T, text string) *recipe.Recipe {
 	t.Helper()
 	r, err := recipe.Parse([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return r
 }
 
 func schema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	s, err := jsonschema.NewCompiler().Compile(filepath.Join("testdata", "recipe.schema.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return s
 }
 
@@ -51,17 +47,10 @@ func schema(t *testing.T) *jsonschema.Schema {
 func instance(t *testing.T, text string) any {
 	t.Helper()
 	var v any
-	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
-		t.Fatal(err)
-	}
-	data, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, yaml.Unmarshal([]byte(text), &v))
+	data := must.JSON(t, v)
 	instance, err := jsonschema.UnmarshalJSON(strings.NewReader(string(data)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return instance
 }
 
@@ -88,9 +77,7 @@ func TestRecipesFollowTheSchema(t *testing.T) {
 func TestSchemaRefuses(t *testing.T) {
 	s := schema(t)
 	good := recipeText(t, "recipes/alarm-manager")
-	if err := s.Validate(instance(t, good)); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, s.Validate(instance(t, good)))
 	for what, change := range map[string][2]string{
 		"a misspelt key":                   {"ComponentPublisher:", "ComponentPublisherr:"},
 		"a step that lite does not run":    {"      run:\n", "      shutdown:\n"},
@@ -175,9 +162,7 @@ func TestConfigurationIsDocumentedAndTrue(t *testing.T) {
 				Default yaml.Node `yaml:"DefaultConfiguration"`
 			} `yaml:"ComponentConfiguration"`
 		}
-		if err := yaml.Unmarshal([]byte(recipeText(t, project)), &withComments); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, yaml.Unmarshal([]byte(recipeText(t, project)), &withComments))
 		want := make(map[string]string)
 		flattenStruct(want, "", reflect.ValueOf(defaults))
 		for key, value := range common {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"edgepdm/shared/event"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -30,9 +31,7 @@ func (s *stub) add(name string, code string) {
 	s.t.Helper()
 	text := "#!/bin/sh\n{ echo \"$(basename \"$0\") in $(basename \"$PWD\")\"; for a in \"$@\"; do echo \"  $a\"; done; } >>" +
 		filepath.Join(s.dir, "calls") + "\nexit " + code + "\n"
-	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o755); err != nil {
-		s.t.Fatal(err)
-	}
+	must.OK(s.t, os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o755))
 }
 
 // calls returns what was recorded, and forgets it.
@@ -46,9 +45,7 @@ func (s *stub) calls() []string {
 	if err == nil {
 		err = os.Remove(file)
 	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	must.OK(s.t, err)
 	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
 }
 
@@ -56,17 +53,13 @@ func (s *stub) calls() []string {
 func (s *stub) run(script string, env []string, args ...string) (code int, output string) {
 	s.t.Helper()
 	tools := filepath.Join(s.dir, "tools")
-	if err := os.MkdirAll(tools, 0o755); err != nil {
-		s.t.Fatal(err)
-	}
+	must.OK(s.t, os.MkdirAll(tools, 0o755))
 	for _, tool := range []string{"bash", "sh", "cat", "dirname", "basename", "sort", "tail", "head", "paste", "sed", "grep", "mkdir", "awk", "date", "mktemp", "chmod", "cp", "rm", "sleep", "env"} {
 		path, err := exec.LookPath(tool)
 		if err == nil && !exists(filepath.Join(tools, tool)) {
 			err = os.Symlink(path, filepath.Join(tools, tool))
 		}
-		if err != nil {
-			s.t.Fatal(err)
-		}
+		must.OK(s.t, err)
 	}
 	cmd := exec.CommandContext(s.t.Context(), "bash", append([]string{script}, args...)...)
 	cmd.Env = append([]string{"PATH=" + s.dir + ":" + tools, "HOME=" + s.dir}, env...)
@@ -88,13 +81,9 @@ func exists(path string) bool {
 func stagedNames(t *testing.T, names ...string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "recipes"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.MkdirAll(filepath.Join(dir, "recipes"), 0o755))
 	for _, name := range names {
-		if err := os.WriteFile(filepath.Join(dir, "recipes", name+".yaml"), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(filepath.Join(dir, "recipes", name+".yaml"), nil, 0o600))
 	}
 	return dir
 }
@@ -104,9 +93,7 @@ func TestLocalDeploy(t *testing.T) {
 	stage := stagedNames(t, "com.edgepdm.AlarmManager-1.9.0", "com.edgepdm.AlarmManager-1.10.0", "com.edgepdm.SensorSimulator-1.2.3", "com.edgepdm.Suite-1.2.3")
 	dirs := []string{"  --recipeDir", "  " + stage + "/recipes", "  --artifactDir", "  " + stage + "/artifacts"}
 	config := filepath.Join(t.TempDir(), "update.json")
-	if err := os.WriteFile(config, []byte(`{"com.edgepdm.AlarmManager":{"MERGE":{"votes":2}}}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(config, []byte(`{"com.edgepdm.AlarmManager":{"MERGE":{"votes":2}}}`), 0o600))
 	merge := func(names ...string) (args []string) {
 		for _, name := range names {
 			args = append(args, "  --merge", "  "+name)
@@ -196,9 +183,7 @@ func TestLocalDeploy(t *testing.T) {
 func TestLocalDeployFindsTheNucleus(t *testing.T) {
 	s := newStub(t)
 	root := filepath.Join(s.dir, "gg")
-	if err := os.MkdirAll(filepath.Join(root, "bin"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.MkdirAll(filepath.Join(root, "bin"), 0o755))
 	s.add("gg/bin/greengrass-cli", "0")
 	stage := stagedNames(t, "com.edgepdm.Suite-1.2.3")
 	code, output := s.run(filepath.Join(need.Root(t), "scripts", "local-deploy.sh"), []string{"GGC_ROOT_PATH=" + root}, "--stage", stage, "-n")
@@ -211,12 +196,8 @@ func TestLocalDeployRefuses(t *testing.T) {
 	script := filepath.Join(need.Root(t), "scripts", "local-deploy.sh")
 	stage := stagedNames(t, "com.edgepdm.Suite-1.2.3")
 	config, broken := filepath.Join(t.TempDir(), "config.json"), filepath.Join(t.TempDir(), "broken.json")
-	if err := os.WriteFile(config, []byte(`{"com.edgepdm.Suite":{"MERGE":{"a:":["}"]}},"com.edgepdm.CloudForwarder":{}}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(broken, []byte(`{"com.edgepdm.Suite":{`), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(config, []byte(`{"com.edgepdm.Suite":{"MERGE":{"a:":["}"]}},"com.edgepdm.CloudForwarder":{}}`), 0o600))
+	must.OK(t, os.WriteFile(broken, []byte(`{"com.edgepdm.Suite":{`), 0o600))
 	many := make([]string, 11)
 	for i := range many {
 		many[i] = "com.edgepdm.Suite=1.2.3"
@@ -320,9 +301,7 @@ func TestGDKBuildScriptRefuses(t *testing.T) {
 		t.Fatalf("exit code %d, %s", code, output)
 	}
 	working, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	want := []string{"go in " + filepath.Base(need.Root(t)), "  run", "  ./scripts/stage", "  -arch", "  all", "  -only", "  suite", "  -gdk", "  " + working}
 	if calls := s.calls(); !slices.Equal(calls, want) {
 		t.Errorf("called %q, want %q", calls, want)

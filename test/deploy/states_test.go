@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"testing"
 
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -36,9 +37,7 @@ func TestStatesPageIsComplete(t *testing.T) {
 func constants(t *testing.T, file, typeName string) (values []string) {
 	t.Helper()
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	ast.Inspect(parsed, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
 		if !ok {
@@ -49,9 +48,7 @@ func constants(t *testing.T, file, typeName string) (values []string) {
 		}
 		for _, value := range spec.Values {
 			text, err := strconv.Unquote(value.(*ast.BasicLit).Value)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			values = append(values, text)
 		}
 		return true

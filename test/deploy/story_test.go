@@ -13,6 +13,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 )
 
 // The suite alone, as the documented command deploys it, brings all that it depends on. What is merged into one of them
@@ -24,9 +25,7 @@ func TestSuiteBringsItsDependencies(t *testing.T) {
 			p := newPlant(t, tree, m.mode)
 			merges := p.configuration()
 			delete(merges, event.SensorSimulator) // no dependency
-			if err := p.deploy(map[string]string{event.Suite: "1.0.0"}, merges); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, p.deploy(map[string]string{event.Suite: "1.0.0"}, merges))
 			var there []string
 			for _, c := range p.Core.Components() {
 				there = append(there, c.Name)
@@ -45,9 +44,7 @@ func TestSuiteBringsItsDependencies(t *testing.T) {
 			if m.mode == localcore.Lite {
 				return // the tree that is handed over again is another story
 			}
-			if err := p.deploy(map[string]string{event.AlarmManager: "1.0.0"}, map[string]map[string]any{event.AlarmManager: merges[event.AlarmManager]}); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, p.deploy(map[string]string{event.AlarmManager: "1.0.0"}, map[string]map[string]any{event.AlarmManager: merges[event.AlarmManager]}))
 			if got := p.silence(); got != "0s" {
 				t.Errorf("merged into a component that is named: silence is %s", got)
 			}
@@ -66,9 +63,7 @@ func (p *plant) silence() any {
 func TestSecondDeploymentOnLite(t *testing.T) {
 	first, second := stage(t, "-version", "1.0.0"), stage(t, "-version", "1.1.0")
 	p := newPlant(t, first, localcore.Lite)
-	if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.deploy(all("1.0.0"), p.configuration()))
 	p.await("rows are scored", func() bool { return p.prediction.Seq > 3 })
 	before := p.pid(event.InferenceEngine)
 	for _, tree := range []string{first, joined(t, first, second)} {
@@ -84,9 +79,7 @@ func TestSecondDeploymentOnLite(t *testing.T) {
 	if p.pid(event.InferenceEngine) != before {
 		t.Error("a deployment that failed restarted the engine")
 	}
-	if err := p.carryOut(localcore.Deployment{Components: all("1.1.0"), Stage: second}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.carryOut(localcore.Deployment{Components: all("1.1.0"), Stage: second}))
 	p.await("the engine runs in the new version", func() bool { return p.health[event.InferenceEngine].Version == "1.1.0" })
 	old := filepath.Join(p.Root, "packages", "artifacts", event.InferenceEngine, "1.0.0")
 	if _, err := os.Stat(old); !errors.Is(err, fs.ErrNotExist) {
@@ -131,9 +124,7 @@ func (p *plant) checkStarts() {
 // plant goes on without a restart of a component.
 func TestDaemonsOfLiteCrash(t *testing.T) {
 	p := newPlant(t, stage(t, "-version", "1.0.0"), localcore.Lite)
-	if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.deploy(all("1.0.0"), p.configuration()))
 	scored := func(after string) {
 		t.Helper()
 		p.mu.Lock()
@@ -142,18 +133,14 @@ func TestDaemonsOfLiteCrash(t *testing.T) {
 		p.await("rows are scored after "+after, func() bool { return p.prediction.Seq > seen+5 })
 	}
 	scored("the start")
-	if err := p.Core.KillPubSub(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.Core.KillPubSub())
 	p.listen()
 	p.await("the engine and the forwarder noticed that they hear nothing", func() bool {
 		return p.health[event.InferenceEngine].Counters[event.CounterDeaf] > 0 && p.health[event.CloudForwarder].Counters[event.CounterDeaf] > 0
 	})
 	scored("a crash of ggpubsubd")
 	for range 3 { // more often than systemd starts a component again
-		if err := p.Core.KillIPC(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, p.Core.KillIPC())
 		p.observer.AuthToken, p.observer.ComponentName = "", "com.edgepdm.TestObserver"
 		p.listen()
 		scored("a crash of ggipcd")
@@ -170,9 +157,7 @@ func TestNoCredentials(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			p := newPlant(t, tree, m.mode)
 			p.Cloud.RefuseCredentials(403)
-			if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, p.deploy(all("1.0.0"), p.configuration()))
 			p.await("the forwarder tells what it lacks", func() bool {
 				h := p.health[event.CloudForwarder]
 				told := strings.Contains(h.Detail, "token exchange service: 403") || m.mode == localcore.Lite
@@ -193,14 +178,10 @@ func TestNoCredentials(t *testing.T) {
 // the next start. The engine goes on with what it has, and nothing is told as an error.
 func TestHotDeploymentOnClassic(t *testing.T) {
 	p := newPlant(t, stage(t, "-version", "1.0.0"), localcore.Classic)
-	if err := p.deploy(all("1.0.0"), p.configuration()); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.deploy(all("1.0.0"), p.configuration()))
 	p.await("rows are scored", func() bool { return p.prediction.Seq > 3 })
 	before := p.pid(event.InferenceEngine)
-	if err := p.deploy(all("1.0.0"), map[string]map[string]any{event.InferenceEngine: {"threshold": 0.75}}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.deploy(all("1.0.0"), map[string]map[string]any{event.InferenceEngine: {"threshold": 0.75}}))
 	p.await("the new threshold is in force", func() bool {
 		return p.prediction.Threshold == 0.75 && p.health[event.InferenceEngine].State == event.StateOK
 	})
@@ -219,9 +200,7 @@ func TestHotDeploymentOnClassic(t *testing.T) {
 	if text := string(read(t, filepath.Join(p.Root, "logs", event.InferenceEngine+".log"))); strings.Contains(text, "level=ERROR") {
 		t.Errorf("the engine tells an error:\n%s", text)
 	}
-	if err := p.Core.RestartComponent(t.Context(), event.InferenceEngine); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.Core.RestartComponent(t.Context(), event.InferenceEngine))
 	p.await("the engine runs after its next start", func() bool {
 		return p.prediction.Threshold == 0.75 && p.health[event.InferenceEngine].State == event.StateOK
 	})

@@ -13,6 +13,7 @@ import (
 
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 	"edgepdm/test/plant"
 )
 
@@ -68,6 +69,11 @@ func TestCommandsOfAPerson(t *testing.T) {
 	}
 	expect(0, "of press-1 is raised and on disk; the cloud forwarder has it", manager, "test-alarm", "-thing", "press-1", "-text", "Hello.")
 	expect(2, "name", manager, "test-alarm", "-thing", "a/b")
+	expect(1, "there is no such alarm", manager, "ack", "-thing", "press-77", "-fault", "machine-fault")
+	expect(0, `"parts": 1`, manager, "list", "-json")
+	expect(0, "retired: press-77", manager, "retire", "-thing", "press-77", "-by", "Ann")
+	expect(0, "press-77 is retired since", manager, "list")
+	expect(0, "tested", manager, "history")
 	expect(0, "there are no dead letters", forwarder, "replay")
 
 	expect(0, "model before: none", fetcher, "status")
@@ -84,9 +90,7 @@ func TestCommandsOfAPerson(t *testing.T) {
 	expect(0, "rolled back from simulated-compressor 1.1.0 to", fetcher, "rollback", "-reason", "too many alarms")
 	expect(0, "last outcome: simulated-compressor 1.1.0 rolled-back", fetcher, "status")
 
-	if err := p.Core.StopComponent(t.Context(), "com.edgepdm.InferenceEngine"); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, p.Core.StopComponent(t.Context(), "com.edgepdm.InferenceEngine"))
 	expect(1, "com.edgepdm.InferenceEngine did not take the command in 300ms: nothing was done", fetcher, "rollback", "-timeout", "300ms")
 	expect(1, "the active model is not known", fetcher, "status", "-timeout", "300ms")
 	if left, err := filepath.Glob(filepath.Join(p.Root, "work", "com.edgepdm.InferenceEngine", "requests", "*")); err != nil || len(left) > 0 {
@@ -106,18 +110,12 @@ func TestRootCommandsAnOrdinaryUsersComponent(t *testing.T) {
 		t.Fatal(b.err)
 	}
 	const user = 12345
-	if err := os.Chmod(filepath.Dir(t.TempDir()), 0o755); err != nil { //nolint:gosec // another user gets in
-		t.Fatal(err)
-	}
+	must.OK(t, os.Chmod(filepath.Dir(t.TempDir()), 0o755)) //nolint:gosec // another user gets in
 	core := coretest.Start(t)
-	if err := os.Chmod(core.SocketPath(), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Chmod(core.SocketPath(), 0o666))
 	env := coretest.Environment(t, core, "com.edgepdm.AlarmManager", "alarm-manager", slog.New(slog.DiscardHandler))
 	work := filepath.Join(t.TempDir(), "work", "com.edgepdm.AlarmManager")
-	if err := errors.Join(os.Mkdir(filepath.Dir(work), 0o755), os.Mkdir(work, 0o700), os.Chown(work, user, user)); err != nil { //nolint:gosec // as a nucleus does
-		t.Fatal(err)
-	}
+	must.OK(t, errors.Join(os.Mkdir(filepath.Dir(work), 0o755), os.Mkdir(work, 0o700), os.Chown(work, user, user))) //nolint:gosec // as a nucleus does
 	path := program(t, filepath.Join(b.stage, "artifacts"), "com.edgepdm.AlarmManager", "alarm-manager")
 	readable := filepath.Join(t.TempDir(), "alarm-manager") // the stage is root's
 	if text, err := os.ReadFile(path); err != nil {
@@ -131,9 +129,7 @@ func TestRootCommandsAnOrdinaryUsersComponent(t *testing.T) {
 		cmd.Env = append(cmd.Env, name+"="+env.Getenv(name))
 	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -83,6 +84,14 @@ type report struct {
 	Audio      int               `json:"audio"`
 	Swaps      int               `json:"swaps"`
 	Refused    []string          `json:"refused"`
+	Alarms     struct {
+		Raised       uint64 `json:"raised"`
+		Acknowledged uint64 `json:"acknowledged"`
+		Shelved      uint64 `json:"shelved"`
+		Suppressed   uint64 `json:"suppressed"`
+		Chattering   uint64 `json:"chattering"`
+		Spoken       uint64 `json:"spoken"`
+	} `json:"alarms"`
 }
 
 // demo is a headless demo under way.
@@ -108,9 +117,7 @@ func startDemo(t *testing.T, args ...string) *demo {
 	d.cmd = exec.CommandContext(ctx, b.demo, args...)
 	d.cmd.Dir = need.Root(t)
 	d.cmd.Stdout, d.cmd.Stderr = &d.out, &d.out
-	if err := d.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, d.cmd.Start())
 	return d
 }
 
@@ -120,10 +127,7 @@ func (d *demo) finish() report {
 	if err := d.cmd.Wait(); err != nil {
 		d.t.Fatalf("the demo ended with %v:\n%s", err, &d.out)
 	}
-	data, err := os.ReadFile(d.report)
-	if err != nil {
-		d.t.Fatal(err)
-	}
+	data := must.Read(d.t, d.report)
 	var r report
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
@@ -140,9 +144,7 @@ func (d *demo) pid(program string, not int) int {
 	defer ticker.Stop()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-ticker.C {
 		found, err := filepath.Glob("/proc/[0-9]*/cmdline")
-		if err != nil {
-			d.t.Fatal(err)
-		}
+		must.OK(d.t, err)
 		for _, path := range found {
 			cmdline, err := os.ReadFile(path)
 			if err != nil || !strings.HasPrefix(string(cmdline), d.root) || !strings.Contains(strings.SplitN(string(cmdline), "\x00", 2)[0], program) {
@@ -198,9 +200,7 @@ func TestEngineKilledInTheMiddle(t *testing.T) {
 	d := startDemo(t, "-for", "8s", "-rate", "20", "-cuts", "0")
 	pid := d.pid("inference-engine", 0)
 	d.await("com.edgepdm.SensorSimulator", "publishing", 1)
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, syscall.Kill(pid, syscall.SIGKILL))
 	d.pid("inference-engine", pid)
 	r := d.finish()
 	i := slices.IndexFunc(r.Components, func(c componentReport) bool { return c.Name == "com.edgepdm.InferenceEngine" })
@@ -215,15 +215,11 @@ func TestEngineKilledInTheMiddle(t *testing.T) {
 // A run that publishes nothing fails and says why: here no row of the input can be read.
 func TestDemoThatPublishesNothingFails(t *testing.T) {
 	golden, err := os.ReadFile(filepath.Join(need.Root(t), "components", "inference-engine", "model", "golden.csv"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	header, _, _ := strings.Cut(string(golden), "\n")
 	table := filepath.Join(t.TempDir(), "rows.csv")
 	text := strings.Replace(header, "margin,", "class,", 1) + "\n" + strings.Repeat("neg,not,numbers\n", 50)
-	if err := os.WriteFile(table, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(table, []byte(text), 0o600))
 	d := startDemo(t, "-input", table, "-for", "4s", "-cuts", "0")
 	err = d.cmd.Wait()
 	if err == nil || !strings.Contains(d.out.String(), "0 of about 2") || !strings.Contains(d.out.String(), "rows of the input could not be read") {
@@ -233,9 +229,7 @@ func TestDemoThatPublishesNothingFails(t *testing.T) {
 
 func TestDemoRefusesAnInputWithOtherColumns(t *testing.T) {
 	table := filepath.Join(t.TempDir(), "other.csv")
-	if err := os.WriteFile(table, []byte("class,motor_current_l1,other\nneg,1,2\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(table, []byte("class,motor_current_l1,other\nneg,1,2\n"), 0o600))
 	d := startDemo(t, "-input", table)
 	err := d.cmd.Wait()
 	if err == nil || !strings.Contains(d.out.String(), `column 2`) || !strings.Contains(d.out.String(), `"other"`) || !strings.Contains(d.out.String(), `"motor_current_l2"`) {

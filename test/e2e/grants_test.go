@@ -10,6 +10,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 	"edgepdm/test/plant"
 )
 
@@ -61,9 +62,7 @@ func (p chain) label() {
 	p.T.Helper()
 	const order = `{"v":1,"do":"acknowledge","thing":"silent-1","outcome":"planned"}`
 	row := []byte(`{"v":1,"id":"x","thing":"silent-1","ts":"` + time.Now().UTC().Format(time.RFC3339) + `","threshold":0.5}`)
-	if err := p.Client.Publish(p.T.Context(), "pdm/v1/prediction/silent-1", row); err != nil { // the last one
-		p.T.Fatal(err)
-	}
+	must.OK(p.T, p.Client.Publish(p.T.Context(), "pdm/v1/prediction/silent-1", row)) // the last one
 	ours := func(g localcore.Grant) bool {
 		return g.Component == "com.edgepdm.AlarmManager" && (strings.HasSuffix(g.Resource, "/alarm") || strings.HasSuffix(g.Resource, "/snapshot") ||
 			g.Resource == "pdm/v1/label/*")
@@ -71,9 +70,7 @@ func (p chain) label() {
 	if !plant.Until(90*time.Second, func() bool {
 		err := errors.Join(p.Client.Publish(p.T.Context(), "pdm/v1/command/engineer/alarm", []byte(order)),
 			p.Core.PublishFromCloud("edgepdm/edgepdm-core/pdm/v1/command/operator/alarm", []byte(`{"v":1,"do":"list"}`)))
-		if err != nil {
-			p.T.Fatal(err)
-		}
+		must.OK(p.T, err)
 		return !slices.ContainsFunc(p.unused(), ours)
 	}) {
 		p.T.Fatalf("not used: %+v; denied: %+v", p.unused(), p.Core.Denials())

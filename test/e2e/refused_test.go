@@ -10,6 +10,7 @@ import (
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 )
 
 // A grant that a deployment took away ends no component: it is DEGRADED, and names the operation and the topic. With the grant
@@ -21,15 +22,11 @@ func TestEachGrantCanBeMissed(t *testing.T) {
 			p.deploy()
 			p.used("com.edgepdm.CloudForwarder", "pdm/v1/ack/prediction")
 			healths, err := p.Client.Subscribe(t.Context(), event.FilterHealth, ipc.ReceiveFromOthers)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			grants := slices.DeleteFunc(p.Core.Grants(), func(g localcore.Grant) bool { return !matters(g) })
 			for _, g := range grants {
 				p.grant(g, without(grants, g))
-				if err := p.Core.RestartComponent(t.Context(), g.Component); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, p.Core.RestartComponent(t.Context(), g.Component))
 				topic, _, _ := strings.Cut(g.Resource, "*")
 				place := strings.TrimPrefix(g.Operation, "aws.greengrass#") + " " + topic
 				p.awaitHealth(healths, g.Component, place, func(h event.Health) bool {
@@ -114,9 +111,7 @@ func (p chain) awaitHealth(healths *ipc.Subscription[ipc.TopicMessage], componen
 			if err == nil {
 				err = p.Client.Publish(p.T.Context(), event.ModelTopic(event.ModelActivated), happened)
 			}
-			if err != nil {
-				p.T.Fatal(err)
-			}
+			must.OK(p.T, err)
 		case <-late:
 			p.T.Fatalf("%s never: %s; last health %+v; components %+v", component, what, last, p.Core.Components())
 		}

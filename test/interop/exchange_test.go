@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"edgepdm/shared/ipc"
+	"edgepdm/test/must"
 )
 
 // message is one that every party publishes: an object, or bytes.
@@ -56,14 +57,9 @@ func TestExchange(t *testing.T) {
 			for _, p := range peers() {
 				p.setUp(t) // before the clock runs
 			}
-			text, err := json.Marshal(messages())
-			if err != nil {
-				t.Fatal(err)
-			}
+			text := must.JSON(t, messages())
 			file := filepath.Join(t.TempDir(), "messages.json")
-			if err := os.WriteFile(file, text, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, os.WriteFile(file, text, 0o600))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			env := startCore(t, kind.options, "com.edgepdm.Go", "com.edgepdm.JavaScript", "com.edgepdm.Python")
@@ -102,16 +98,12 @@ func peerParty(ctx context.Context, t *testing.T, p peer, env map[string]string,
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // it has ended, or the test has failed
 		_ = cmd.Wait()
@@ -163,26 +155,18 @@ func publish(ctx context.Context, client *ipc.Client, topic string, m message) e
 // goParty is shared/ipc's part in the exchange.
 func goParty(ctx context.Context, t *testing.T, env map[string]string) party {
 	options, err := ipc.FromEnvironment(func(name string) string { return env[name] })
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	client, err := ipc.Dial(ctx, options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() { _ = client.Close() })
 	subscription, err := client.Subscribe(ctx, "exchange/#", ipc.ReceiveAll)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return party{
 		name: "go",
 		start: func() {
 			for i, m := range messages() {
 				topic := fmt.Sprintf("exchange/go/%d", i)
-				if err := publish(ctx, client, topic, m); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, publish(ctx, client, topic, m))
 			}
 		},
 		receive: func() map[string]message {
@@ -199,9 +183,7 @@ func goParty(ctx context.Context, t *testing.T, env map[string]string) party {
 					m := message{Binary: event.Payload}
 					if event.JSON {
 						m = message{}
-						if err := json.Unmarshal(event.Payload, &m.JSON); err != nil {
-							t.Fatal(err)
-						}
+						must.OK(t, json.Unmarshal(event.Payload, &m.JSON))
 					}
 					got[event.Topic] = m
 				case <-ctx.Done():

@@ -20,6 +20,7 @@ import (
 	"edgepdm/test/coretest"
 	"edgepdm/test/interop/official"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 )
 
 const thing = "interop-core"
@@ -95,13 +96,9 @@ func startCore(t *testing.T, options localcore.Options, names ...string) []map[s
 	var environments []map[string]string
 	for _, name := range names {
 		file := filepath.Join(t.TempDir(), "recipe.yaml")
-		if err := os.WriteFile(file, []byte(strings.Replace(recipe, "NAME", name, 1)), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(file, []byte(strings.Replace(recipe, "NAME", name, 1)), 0o600))
 		env, err := core.AddExternal(name, file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		environments = append(environments, env)
 	}
 	return environments
@@ -135,18 +132,12 @@ func TestUpdateState(t *testing.T) {
 		for _, p := range peers() {
 			t.Run(kind.name+"/"+p.name, func(t *testing.T) {
 				program, err := filepath.Abs(filepath.Join(p.folder, "cases"+p.suffix))
-				if err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, err)
 				stage, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
-				if err := os.Mkdir(filepath.Join(stage, "recipes"), 0o700); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, os.Mkdir(filepath.Join(stage, "recipes"), 0o700))
 				script := "exec " + p.setUp(t).Shell(program, "update state") + " > '" + out + "'"
 				text := strings.Replace(strings.Replace(recipe, "NAME", "com.edgepdm.Run", 1), "{Script: exit 0}", "{Script: "+strconv.Quote(script)+"}", 1)
-				if err := os.WriteFile(filepath.Join(stage, "recipes", "com.edgepdm.Run-0.0.1.yaml"), []byte(text), 0o600); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, os.WriteFile(filepath.Join(stage, "recipes", "com.edgepdm.Run-0.0.1.yaml"), []byte(text), 0o600))
 				ended := make(chan localcore.State, 1)
 				options := kind.options
 				options.Stage, options.OnState = stage, func(_ string, _, to localcore.State) {
@@ -158,9 +149,7 @@ func TestUpdateState(t *testing.T) {
 					}
 				}
 				core := newCore(t, options)
-				if err := core.Deploy(t.Context(), localcore.Deployment{Components: map[string]string{"com.edgepdm.Run": "0.0.1"}}); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, core.Deploy(t.Context(), localcore.Deployment{Components: map[string]string{"com.edgepdm.Run": "0.0.1"}}))
 				select {
 				case state := <-ended:
 					if seen, err := os.ReadFile(out); err != nil || state != localcore.StateFinished || !strings.Contains(string(seen), `{}`) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -26,19 +27,13 @@ func espeakNG(t *testing.T) espeak {
 // TestClip checks the clip that is heard without espeak-ng.
 func TestClip(t *testing.T) {
 	if *update {
-		audio, err := espeakNG(t).speak(t.Context(), clipText, voices()[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile("testdata/alert.mp3", audio, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		audio, err := espeakNG(t).speak(t.Context(), clipText, voices()[0], 0)
+		must.OK(t, err)
+		must.OK(t, os.WriteFile("testdata/alert.mp3", audio, 0o644))
 		return
 	}
-	audio, err := clip{}.speak(t.Context(), "other", voices()[1])
-	if err != nil {
-		t.Fatal(err)
-	}
+	audio, err := clip{}.speak(t.Context(), "other", voices()[1], 0)
+	must.OK(t, err)
 	if d := mp3Duration(t, audio); len(audio) > 40<<10 || d < 3*time.Second || d > 5*time.Second {
 		t.Errorf("%d bytes, %s", len(audio), d)
 	}
@@ -68,7 +63,7 @@ func TestEspeak(t *testing.T) {
 	const hostile = `'; touch espeak-was-here; echo "$(touch espeak-was-here)" -w espeak-was-here <speak>`
 	var durations []time.Duration
 	for _, text := range []string{"Fault.", clipText, hostile, "--help", strings.Repeat("alarm ", 30)} {
-		audio, err := e.speak(t.Context(), text, voices()[0])
+		audio, err := e.speak(t.Context(), text, voices()[0], 0)
 		if err != nil {
 			t.Fatalf("%.20s: %v", text, err)
 		}
@@ -81,7 +76,7 @@ func TestEspeak(t *testing.T) {
 		t.Error("the text was executed")
 	}
 	for _, v := range voices() {
-		if _, err := e.speak(t.Context(), "Test", v); err != nil {
+		if _, err := e.speak(t.Context(), "Test", v, 0); err != nil {
 			t.Errorf("%s: %v", v.ID, err)
 		}
 	}
@@ -90,10 +85,8 @@ func TestEspeak(t *testing.T) {
 func TestEspeakFails(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "espeak-ng")
 	for _, script := range []string{"echo no data >&2; exit 1", "echo this is no WAV"} {
-		if err := os.WriteFile(broken, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := (espeak{broken}).speak(t.Context(), "text", voices()[0]); err == nil {
+		must.OK(t, os.WriteFile(broken, []byte("#!/bin/sh\n"+script+"\n"), 0o700))
+		if _, err := (espeak{broken}).speak(t.Context(), "text", voices()[0], 0); err == nil {
 			t.Errorf("%s: no error", script)
 		}
 	}
@@ -154,7 +147,7 @@ func TestResample(t *testing.T) {
 	}
 	want := tone(sampleRate)
 	for _, rate := range []int{8000, 16000, 22050, 44100} {
-		got := resample(tone(rate), rate)
+		got := resample(tone(rate), rate, sampleRate)
 		if len(got) != len(want) {
 			t.Fatalf("%d Hz: %d samples", rate, len(got))
 		}
@@ -164,9 +157,7 @@ func TestResample(t *testing.T) {
 			}
 		}
 		audio, err := encodeMP3(got)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if d := mp3Duration(t, audio); d < time.Second || d > 1100*time.Millisecond {
 			t.Errorf("%d Hz: %s", rate, d)
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -84,9 +85,7 @@ func runFunction() {
 func functionOptions(t *testing.T, behaviour string) Options {
 	t.Helper()
 	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return Options{
 		Dir: t.TempDir(), Notifier: program, NotifierEnv: map[string]string{"TEST_FUNCTION": behaviour}, RetryDelay: time.Millisecond,
 	}
@@ -96,9 +95,7 @@ func publishAlert(t *testing.T, c *Cloud, message string) string {
 	t.Helper()
 	d := deviceClients(t, c)
 	out, err := d.sns.Publish(testContext(t), &sns.PublishInput{TopicArn: aws.String(c.Endpoints().TopicARN), Message: &message})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return *out.MessageId
 }
 
@@ -125,9 +122,7 @@ func waitUntil(t *testing.T, c *Cloud, condition func([]events.SNSEvent) bool) [
 			if !bytes.HasSuffix(line, []byte("\n")) {
 				break // the rest is still to come
 			}
-			if err := json.Unmarshal(line, &e); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, json.Unmarshal(line, &e))
 			list = append(list, e)
 		}
 		if condition(list) {
@@ -167,9 +162,7 @@ func TestFunctionFailures(t *testing.T) {
 				return
 			}
 			err := c.Wait(testContext(t), func(j Journal) bool { return j.IDs(KindDeadLetter)["alert-1"] == 1 })
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			dead := c.DeadLetters()
 			if len(dead) != 1 || dead[0].Tries != maxTries || !strings.Contains(dead[0].Err.Error(), tc.dead) || !bytes.Contains(dead[0].Event, []byte("alert-1")) {
 				t.Errorf("dead letters %+v", dead)
@@ -191,10 +184,7 @@ func TestFunctionEnvironment(t *testing.T) {
 	publishAlert(t, c, "text")
 	publishAlert(t, c, "more") // by then the first invocation has ended
 	waitForEvents(t, c, 2)
-	text, err := os.ReadFile(filepath.Join(opts.Dir, environmentFile))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Read(t, filepath.Join(opts.Dir, environmentFile))
 	got := make(map[string]string)
 	for line := range strings.SplitSeq(string(text), "\n") {
 		name, value, _ := strings.Cut(line, "=")
@@ -229,9 +219,7 @@ func TestFunctionRestart(t *testing.T) {
 	publishAlert(t, c, "before")
 	waitForEvents(t, c, 1)
 	first := c.function.process()
-	if err := first.kill(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, first.kill())
 	publishAlert(t, c, "after")
 	waitUntil(t, c, func(list []events.SNSEvent) bool { return list[len(list)-1].Records[0].SNS.Message == "after" })
 	if c.function.process() == first {
@@ -285,9 +273,7 @@ func TestRuntimeAPIRefusals(t *testing.T) {
 		i := slices.IndexFunc(env, func(v string) bool { return strings.HasPrefix(v, "AWS_LAMBDA_RUNTIME_API=") })
 		_, host, _ := strings.Cut(env[i], "=")
 		q, err := http.NewRequestWithContext(testContext(t), method, "http://"+host+"/2018-06-01/runtime/"+path, strings.NewReader("{}"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		status, _ := fetch(t, q)
 		return status
 	}
@@ -355,12 +341,8 @@ func TestNotifier(t *testing.T) {
 	if j := c.Journal(); j.Count(KindSpeech) != spoken {
 		t.Errorf("a repeat was spoken again: %v", j)
 	}
-	if err := c.function.process().kill(); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Throttle("polly", 2); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, c.function.process().kill())
+	must.OK(t, c.Throttle("polly", 2))
 	publishAlert(t, c, strings.ReplaceAll(alert, "Mill 2", "Press 1 & 3"))
 	announced(2, 4)
 	if j := c.Journal(); j.Count(KindSpeech) <= spoken || len(c.DeadLetters()) != 0 {

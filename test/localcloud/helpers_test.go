@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // fetch sends a plain request. It returns the status and the access key, if there is one in the answer.
@@ -24,13 +26,9 @@ func fetchText(t *testing.T, q *http.Request) (status int, text string) {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	response, err := (&http.Client{Transport: transport}).Do(q)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return response.StatusCode, string(body)
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
+
+	"edgepdm/test/must"
 )
 
 // broker records what is published.
@@ -65,9 +67,7 @@ func TestIoTPublish(t *testing.T) {
 				}
 				return
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			last := c.Journal()[before]
 			if last.Kind != KindIoT || last.Name != tc.topic || last.Size != len(tc.payload) {
 				t.Errorf("journal %+v", last)
@@ -91,17 +91,11 @@ func TestIoTPlainTopic(t *testing.T) {
 	d := deviceClients(t, c)
 	key := c.keys.temporary(time.Hour)
 	q, err := http.NewRequestWithContext(testContext(t), http.MethodPost, c.Endpoints().IoTData+"/topics/a/b%2Fc?qos=1", strings.NewReader("x"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	const sumOfX = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
-	if err := v4.NewSigner().SignHTTP(t.Context(), key, q, sumOfX, "iotdata", "us-east-1", time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, v4.NewSigner().SignHTTP(t.Context(), key, q, sumOfX, "iotdata", "us-east-1", time.Now()))
 	response, err := d.http.Do(q)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	response.Body.Close()
 	if response.StatusCode != http.StatusOK || c.Journal()[0].Name != "a/b/c" {
 		t.Errorf("status %d, journal %v", response.StatusCode, c.Journal())
@@ -155,9 +149,7 @@ func TestIoTAuthentication(t *testing.T) {
 	})
 	t.Run("unsigned", func(t *testing.T) {
 		response, err := d.http.Post(c.Endpoints().IoTData+"/topics/a", "", bytes.NewReader(nil)) //nolint:noctx // a test
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		response.Body.Close()
 		if response.StatusCode != http.StatusForbidden {
 			t.Errorf("status %d", response.StatusCode)

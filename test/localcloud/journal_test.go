@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +14,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
+
+	"edgepdm/test/must"
 )
 
 func TestRecordIDs(t *testing.T) {
@@ -23,9 +24,7 @@ func TestRecordIDs(t *testing.T) {
 	if _, err := z.Write([]byte("{\"id\":\"a\"}\n{\"id\":\"b\"}\n")); err != nil {
 		t.Fatal(err)
 	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, z.Close())
 	for _, tc := range []struct {
 		name, payload string
 		want          []string
@@ -66,14 +65,9 @@ func TestJournalFile(t *testing.T) {
 		if c.Journal().Count(KindIoT) != 1 {
 			t.Error("a copy is the journal itself")
 		}
-		if err := c.Close(testContext(t)); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, c.Close(testContext(t)))
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Read(t, path)
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	const want = `{"kind":"iot","ids":["r-1"],"name":"a","size":12,"time":"2026-03-01T12:00:00Z"}`
 	if !slices.Equal(lines, []string{want, want}) || !json.Valid([]byte(lines[0])) {

@@ -24,6 +24,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"edgepdm/test/must"
 )
 
 // TestMain lets this test's program also be the function that the cloud runs.
@@ -50,9 +52,7 @@ func startCloud(t *testing.T, opts Options, change ...func(*Cloud)) *Cloud {
 		opts.Dir = t.TempDir()
 	}
 	c, err := New(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	c.speaker = clip{} // unless the test is about espeak-ng
 	for _, f := range change {
 		f(c)
@@ -65,9 +65,7 @@ func startCloud(t *testing.T, opts Options, change ...func(*Cloud)) *Cloud {
 		}
 		noGoroutinesOf(t, ctx)
 	})
-	if err := c.Start(testContext(t)); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, c.Start(testContext(t)))
 	return c
 }
 
@@ -106,10 +104,7 @@ type clients struct {
 // newClients makes SDK clients for endpoints. They do not retry.
 func newClients(t *testing.T, e Endpoints, provider aws.CredentialsProvider) clients {
 	t.Helper()
-	pem, err := os.ReadFile(e.CAFile)
-	if err != nil {
-		t.Fatal(err)
-	}
+	pem := must.Read(t, e.CAFile)
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
@@ -197,9 +192,7 @@ func TestLifecycle(t *testing.T) {
 		}
 	}
 	unstarted, err := New(Options{Dir: filepath.Join(t.TempDir(), "new", "folder")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if len(unstarted.Journal())+len(unstarted.Mails())+len(unstarted.DeadLetters()) != 0 {
 		t.Error("something arrived before the start")
 	}
@@ -240,9 +233,7 @@ func TestThrottle(t *testing.T) {
 		}},
 	} {
 		t.Run(tc.service, func(t *testing.T) {
-			if err := c.Throttle(tc.service, 3); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, c.Throttle(tc.service, 3))
 			wantError(t, tc.call(aws.NopRetryer{}), tc.status, tc.code)
 			// The SDK knows the errors as ones to retry: the third attempt gets through.
 			retryer := retry.NewStandard(func(o *retry.StandardOptions) {

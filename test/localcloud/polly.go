@@ -40,12 +40,12 @@ func voices() []voice {
 	}
 }
 
-// speaker makes an MP3 of text.
+// speaker makes sound of text: an MP3, or PCM with so many samples a second if rate is not 0.
 type speaker interface {
-	speak(ctx context.Context, text string, v voice) ([]byte, error)
+	speak(ctx context.Context, text string, v voice, rate int) ([]byte, error)
 }
 
-// synthesizer is Polly, of which it has SynthesizeSpeech, for MP3, and DescribeVoices. The audio always has 22,050 Hz.
+// synthesizer is Polly, of which it has SynthesizeSpeech, for MP3 and PCM, and DescribeVoices. An MP3 always has 22,050 Hz.
 type synthesizer struct {
 	speaker speaker
 	journal *recorder
@@ -100,14 +100,21 @@ func (p *synthesizer) synthesize(w http.ResponseWriter, r *http.Request, body []
 	if refused != nil {
 		return refused
 	}
-	audio, err := p.speaker.speak(r.Context(), text, v)
+	rate, kind := 0, "audio/mpeg"
+	if q.OutputFormat == "pcm" {
+		rate, kind = 16000, "audio/pcm"
+		if q.SampleRate == "8000" {
+			rate = 8000
+		}
+	}
+	audio, err := p.speaker.speak(r.Context(), text, v, rate)
 	if err != nil {
 		p.log.Error("synthesize speech", "voice", v.ID, "err", err)
 		return refuse(http.StatusInternalServerError, "ServiceFailureException", "An unknown condition has caused a service failure")
 	}
 	p.journal.addEntry(Entry{Kind: KindSpeech, Name: v.ID, Size: len(audio)})
 	w.Header().Set("X-Amzn-RequestCharacters", strconv.Itoa(characters(text)))
-	respond(w, http.StatusOK, "audio/mpeg", audio)
+	respond(w, http.StatusOK, kind, audio)
 	return nil
 }
 
@@ -122,7 +129,9 @@ func (q speechRequest) check() (v voice, text string, refused *apiError) {
 	switch {
 	case i < 0:
 		return v, "", invalid("voiceId", q.VoiceID)
-	case q.OutputFormat != "mp3": // the others exist, but not here
+	case q.OutputFormat == "pcm" && !slices.Contains([]string{"", "8000", "16000"}, q.SampleRate):
+		return v, "", refuse(http.StatusBadRequest, "InvalidSampleRateException", "The specified sample rate is not valid")
+	case q.OutputFormat != "mp3" && q.OutputFormat != "pcm": // the others exist, but not here
 		return v, "", invalid("outputFormat", q.OutputFormat)
 	case q.Text == "":
 		return v, "", invalid("text", q.Text)

@@ -44,7 +44,8 @@ func TestPollySynthesize(t *testing.T) {
 		{name: "unknown engine", in: polly.SynthesizeSpeechInput{Text: aws.String("a"), Engine: "best"}, status: 400, code: "ValidationException"},
 		{name: "unknown type", in: polly.SynthesizeSpeechInput{Text: aws.String("a"), TextType: "html"}, status: 400, code: "ValidationException"},
 		{name: "no text", in: polly.SynthesizeSpeechInput{Text: aws.String("")}, status: 400, code: "ValidationException"},
-		{name: "format", in: polly.SynthesizeSpeechInput{Text: aws.String("a"), OutputFormat: types.OutputFormatPcm}, status: 400, code: "ValidationException"},
+		{name: "format", in: polly.SynthesizeSpeechInput{Text: aws.String("a"), OutputFormat: types.OutputFormatOggVorbis}, status: 400, code: "ValidationException"},
+		{name: "sample rate of PCM", in: polly.SynthesizeSpeechInput{Text: aws.String("a"), OutputFormat: types.OutputFormatPcm, SampleRate: aws.String("22050")}, status: 400, code: "InvalidSampleRateException"},
 		{name: "sample rate", in: polly.SynthesizeSpeechInput{Text: aws.String("a"), SampleRate: aws.String("11025")}, status: 400, code: "InvalidSampleRateException"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -125,7 +126,7 @@ func TestPollyVoices(t *testing.T) {
 // speakerFunc is a speaker of a test.
 type speakerFunc func(text string, v voice) ([]byte, error)
 
-func (f speakerFunc) speak(_ context.Context, text string, v voice) ([]byte, error) {
+func (f speakerFunc) speak(_ context.Context, text string, v voice, _ int) ([]byte, error) {
 	return f(text, v)
 }
 
@@ -170,5 +171,13 @@ func TestPollyEspeak(t *testing.T) {
 	}
 	if d := mp3Duration(t, audio); d < 2*time.Second || d > 6*time.Second {
 		t.Errorf("duration %s", d)
+	}
+	for rate, want := range map[string]int{"8000": 8000, "16000": 16000} {
+		_, audio, err := d.speak(t, &polly.SynthesizeSpeechInput{
+			VoiceId: types.VoiceIdJoanna, Engine: types.EngineNeural, OutputFormat: types.OutputFormatPcm, SampleRate: &rate, Text: aws.String(clipText),
+		})
+		if err != nil || len(audio) < 2*2*want || len(audio) > 2*6*want {
+			t.Errorf("%d bytes of PCM at %s Hz, %v", len(audio), rate, err)
+		}
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"edgepdm/test/must"
 )
 
 // put writes an object and returns its ETag and version.
@@ -26,9 +28,7 @@ func put(t *testing.T, d clients, bucket, key, content string, change ...func(*s
 		f(in)
 	}
 	out, err := d.s3.PutObject(testContext(t), in)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return out
 }
 
@@ -73,9 +73,7 @@ func TestS3Conditions(t *testing.T) {
 				wantError(t, err, tc.status, tc.code)
 				return
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			defer out.Body.Close()
 			if content, err := io.ReadAll(out.Body); err != nil || string(content) != tc.want {
 				t.Errorf("content %q, want %q, %v", content, tc.want, err)
@@ -107,9 +105,7 @@ func TestS3PutConditions(t *testing.T) {
 		return err
 	}
 	star := aws.String("*")
-	if err := write("once", star, nil); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, write("once", star, nil))
 	wantError(t, write("once", star, nil), 412, "PreconditionFailed")
 	wantError(t, write("once", aws.String(`"etag"`), nil), 501, "NotImplemented")
 	wantError(t, write("once", nil, aws.String(`"etag"`)), 412, "PreconditionFailed")
@@ -153,9 +149,7 @@ func TestS3Metadata(t *testing.T) {
 				return response, err
 			})
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		out.Body.Close()
 		return out
 	}
@@ -259,9 +253,7 @@ func TestS3KeysAndLists(t *testing.T) {
 	pages := s3.NewListObjectsV2Paginator(d.s3, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: aws.String("raw/"), MaxKeys: aws.Int32(2)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(testContext(t))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		for _, o := range page.Contents {
 			listed = append(listed, *o.Key)
 		}
@@ -282,16 +274,12 @@ func TestS3Multipart(t *testing.T) {
 	ctx := testContext(t)
 	bucket, key := c.Endpoints().Bucket, "backlog.jsonl"
 	upload, err := d.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: &key, ContentType: aws.String("application/x-ndjson")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	parts := [][]byte{bytes.Repeat([]byte(`{"id":"r-1"}`+"\n"), 1), []byte(`{"id":"r-2"}` + "\n")}
 	var done []types.CompletedPart
 	for i, part := range parts {
 		out, err := d.s3.UploadPart(ctx, &s3.UploadPartInput{Bucket: &bucket, Key: &key, UploadId: upload.UploadId, PartNumber: aws.Int32(int32(i + 1)), Body: bytes.NewReader(part)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		done = append(done, types.CompletedPart{ETag: out.ETag, PartNumber: aws.Int32(int32(i + 1))})
 	}
 	if n := len(c.Journal()); n != 0 {

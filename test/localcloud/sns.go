@@ -25,6 +25,9 @@ type Mail struct {
 	Subject string
 	Body    string
 	Time    time.Time
+
+	Topic      string            // the ARN's last part
+	Attributes map[string]string // of the message
 }
 
 // notification is a message that SNS accepted.
@@ -41,7 +44,7 @@ type attribute struct {
 	Value string
 }
 
-// topic is SNS with one topic, of which it has Publish.
+// topic is SNS with one topic, of which it has Publish, and those whose names go on with -step-.
 type topic struct {
 	arn     string
 	journal *recorder
@@ -71,7 +74,9 @@ func (t *topic) serve(w http.ResponseWriter, _ *http.Request, body []byte) *apiE
 	if action := form.Get("Action"); action != "Publish" {
 		return refuse(http.StatusBadRequest, "InvalidAction", "Only Publish is served, not "+strconv.Quote(action))
 	}
-	if arn := form.Get("TopicArn"); arn != t.arn {
+	arn := form.Get("TopicArn")
+	if arn != t.arn && !strings.HasPrefix(arn, t.arn+"-step-") { // of escalation
+
 		if !strings.HasPrefix(arn, "arn:aws:sns:") || strings.Count(arn, ":") != 5 {
 			return invalidParameter("TopicArn")
 		}
@@ -81,7 +86,7 @@ func (t *topic) serve(w http.ResponseWriter, _ *http.Request, body []byte) *apiE
 	if refused != nil {
 		return refused
 	}
-	e := Entry{Kind: KindSNS, IDs: recordIDs([]byte(n.forLambda)), Name: t.arn, Size: len(form.Get("Message"))}
+	e := Entry{Kind: KindSNS, IDs: recordIDs([]byte(n.forLambda)), Name: arn, Size: len(form.Get("Message"))}
 	if id := n.attributes["id"].Value; len(e.IDs) == 0 && id != "" {
 		e.IDs = []string{id}
 	}
@@ -90,8 +95,16 @@ func (t *topic) serve(w http.ResponseWriter, _ *http.Request, body []byte) *apiE
 	if subject == "" {
 		subject = "AWS Notification Message"
 	}
-	t.mail(Mail{Subject: subject, Body: n.forMail, Time: t.now().UTC()})
-	t.deliver(n)
+	mail := Mail{
+		Subject: subject, Body: n.forMail, Time: t.now().UTC(), Topic: arn[strings.LastIndexByte(arn, ':')+1:], Attributes: make(map[string]string),
+	}
+	for name, a := range n.attributes {
+		mail.Attributes[name] = a.Value
+	}
+	t.mail(mail)
+	if arn == t.arn { // the function has subscribed to this one
+		t.deliver(n)
+	}
 	type result struct {
 		MessageID string `xml:"MessageId"`
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sns/types"
+
+	"edgepdm/test/must"
 )
 
 func TestSNSPublish(t *testing.T) {
@@ -70,9 +72,7 @@ func TestSNSPublish(t *testing.T) {
 				}
 				return
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			if len(*out.MessageId) != 36 {
 				t.Errorf("message id %q", *out.MessageId)
 			}
@@ -105,9 +105,7 @@ func TestSNSEvent(t *testing.T) {
 			"image": {DataType: aws.String("Binary"), BinaryValue: []byte{1, 2}},
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	publishAlert(t, c, "without a subject")
 	list := waitForEvents(t, c, 2)
 	r := list[0].Records[0]

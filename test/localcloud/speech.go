@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os/exec"
 	"strings"
 	"time"
@@ -39,12 +40,29 @@ func newSpeaker() speaker {
 // clip says the same whatever the text is.
 type clip struct{}
 
-func (clip) speak(context.Context, string, voice) ([]byte, error) { return alertClip, nil }
+func (clip) speak(_ context.Context, _ string, _ voice, rate int) ([]byte, error) {
+	if rate == 0 {
+		return alertClip, nil
+	}
+	beep := make([]int16, rate) // a second
+	for i := range beep {
+		beep[i] = int16(8000 * math.Sin(2*math.Pi*440*float64(i)/float64(rate)))
+	}
+	return littleEndian(beep), nil
+}
+
+func littleEndian(pcm []int16) []byte {
+	b := make([]byte, 0, 2*len(pcm))
+	for _, v := range pcm {
+		b = binary.LittleEndian.AppendUint16(b, uint16(v))
+	}
+	return b
+}
 
 // espeak says the text with the program of that path.
 type espeak struct{ path string }
 
-func (e espeak) speak(ctx context.Context, text string, v voice) ([]byte, error) {
+func (e espeak) speak(ctx context.Context, text string, v voice, to int) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, espeakTimeout)
 	defer cancel()
 	variant := "+f3"
@@ -66,7 +84,10 @@ func (e espeak) speak(ctx context.Context, text string, v voice) ([]byte, error)
 	if err != nil {
 		return nil, fmt.Errorf("read what espeak-ng said: %w", err)
 	}
-	return encodeMP3(resample(pcm, rate))
+	if to > 0 {
+		return littleEndian(resample(pcm, rate, to)), nil
+	}
+	return encodeMP3(resample(pcm, rate, sampleRate))
 }
 
 // decodeWAV returns the samples of a WAV file of 16 bits, one channel. Sizes that are too large are not believed:
@@ -98,14 +119,14 @@ func decodeWAV(wav []byte) (pcm []int16, rate int, err error) {
 	return nil, 0, errors.New("the WAV file has no data")
 }
 
-// resample returns pcm at the sample rate of the MP3, by linear interpolation.
-func resample(pcm []int16, rate int) []int16 {
-	if rate == sampleRate || len(pcm) == 0 {
+// resample returns pcm at another sample rate, by linear interpolation.
+func resample(pcm []int16, rate, to int) []int16 {
+	if rate == to || len(pcm) == 0 {
 		return pcm
 	}
-	out := make([]int16, int(int64(len(pcm))*sampleRate/int64(rate)))
+	out := make([]int16, int(int64(len(pcm))*int64(to)/int64(rate)))
 	for i := range out {
-		at := float64(i) * float64(rate) / sampleRate
+		at := float64(i) * float64(rate) / float64(to)
 		j := int(at)
 		next := pcm[min(j+1, len(pcm)-1)]
 		out[i] = int16(float64(pcm[j]) + (at-float64(j))*float64(int(next)-int(pcm[j])))

@@ -10,6 +10,8 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
+
+	"edgepdm/test/must"
 )
 
 func TestTokenExchangeWithSDK(t *testing.T) {
@@ -23,13 +25,9 @@ func TestTokenExchangeWithSDK(t *testing.T) {
 	}
 	cfg, err := config.LoadDefaultConfig(testContext(t), config.WithRegion(e.Region),
 		config.WithSharedConfigFiles(nil), config.WithSharedCredentialsFiles(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	got, err := cfg.Credentials.Retrieve(testContext(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if left := time.Until(got.Expires); got.AccessKeyID[:4] != "ASIA" || got.SessionToken == "" || left > time.Hour || left < 50*time.Minute {
 		t.Errorf("credentials %s, token %q, valid for %s", got.AccessKeyID, got.SessionToken, left)
 	}
@@ -47,9 +45,7 @@ func TestTokenExchange(t *testing.T) {
 	get := func(method, url, token string) (status int, key string) {
 		t.Helper()
 		q, err := http.NewRequestWithContext(testContext(t), method, url, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		q.Header.Set("Authorization", token)
 		return fetch(t, q)
 	}
@@ -123,9 +119,7 @@ func TestTokenExchangeAnswers(t *testing.T) {
 			cloud := startCloud(t, Options{AcceptToken: known, Lite: c.lite})
 			cloud.RefuseCredentials(c.refusal)
 			q, err := http.NewRequestWithContext(testContext(t), c.method, cloud.Endpoints().TokenExchange+c.path, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			if c.token != "" {
 				q.Header.Set("Authorization", c.token)
 			}
@@ -143,9 +137,7 @@ func TestTokenExchangeLiteOffline(t *testing.T) {
 	ask := func(want string) {
 		t.Helper()
 		q, err := http.NewRequestWithContext(testContext(t), http.MethodGet, cloud.Endpoints().TokenExchange, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		q.Header.Set("Authorization", "AAAAAAAAAAAAAAAA")
 		if status, body := fetchText(t, q); status != 200 || !strings.HasPrefix(body, want) {
 			t.Errorf("%d %q, want 200 %q", status, body, want)

@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
+
+	"edgepdm/test/must"
 )
 
 func TestUplink(t *testing.T) {
@@ -77,13 +79,9 @@ func TestCutBeforeAnswer(t *testing.T) {
 	if err := publish(); err == nil {
 		t.Fatal("the answer arrived")
 	}
-	if err := c.Wait(testContext(t), func(j Journal) bool { return j.Count(KindIoT) == 1 }); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, c.Wait(testContext(t), func(j Journal) bool { return j.Count(KindIoT) == 1 }))
 	c.SetUplink(true)
-	if err := publish(); err != nil { // as a forwarder does
-		t.Fatal(err)
-	}
+	must.OK(t, publish()) // as a forwarder does
 	if got := c.Journal().IDs(KindIoT); !maps.Equal(got, map[string]int{"r-1": 2}) || c.Unanswered() != 1 {
 		t.Errorf("ids %v, %d without an answer", got, c.Unanswered())
 	}
@@ -93,14 +91,10 @@ func TestCutBeforeAnswer(t *testing.T) {
 func TestCutInBody(t *testing.T) {
 	c := startCloud(t, Options{})
 	u, err := url.Parse(c.Endpoints().S3)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(testContext(t), "tcp", u.Host)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer conn.Close()
 	// The server says "continue" when it begins to read the body.
 	fmt.Fprintf(conn, "PUT /%s/key HTTP/1.1\r\nHost: %s\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n", c.Endpoints().Bucket, u.Host)
@@ -127,9 +121,7 @@ func TestCutInAnswer(t *testing.T) {
 	content := strings.Repeat("0123456789abcdef", size/16)
 	out := put(t, d, bucket, "model", content)
 	object, err := d.s3.GetObject(testContext(t), &s3.GetObjectInput{Bucket: &bucket, Key: aws.String("model")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	first := make([]byte, 1<<20)
 	if _, err := io.ReadFull(object.Body, first); err != nil {
 		t.Fatal(err)
@@ -143,9 +135,7 @@ func TestCutInAnswer(t *testing.T) {
 	object, err = d.s3.GetObject(testContext(t), &s3.GetObjectInput{
 		Bucket: &bucket, Key: aws.String("model"), IfMatch: out.ETag, Range: aws.String(fmt.Sprintf("bytes=%d-", len(first))),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer object.Body.Close()
 	rest, err := io.ReadAll(object.Body)
 	if err != nil || string(first)+string(rest) != content {

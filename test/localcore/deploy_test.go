@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"edgepdm/test/localcore/nucleus"
+	"edgepdm/test/must"
 )
 
 func TestDeployErrors(t *testing.T) {
@@ -129,15 +130,11 @@ func TestDeployChanges(t *testing.T) {
 	}
 
 	pid := f.status("com.test.A").PID
-	if err := f.core.Deploy(f.ctx, Deployment{Remove: []string{"com.test.A"}}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, f.core.Deploy(f.ctx, Deployment{Remove: []string{"com.test.A"}}))
 	if s := f.status("com.test.A"); s.PID != pid {
 		t.Errorf("a dependency of another component was removed: %+v", s)
 	}
-	if err := f.core.Deploy(f.ctx, Deployment{Remove: []string{"com.test.B"}}); err != nil { // A goes with it
-		t.Fatal(err)
-	}
+	must.OK(t, f.core.Deploy(f.ctx, Deployment{Remove: []string{"com.test.B"}})) // A goes with it
 	gone(t, pid)
 	if _, ok := f.core.Configuration("com.test.A"); ok || len(f.core.Components()) != 0 {
 		t.Errorf("after the removal there are %v", f.core.Components())
@@ -250,10 +247,7 @@ func TestExternals(t *testing.T) {
 	f := newFixture(t, nil)
 	token := f.external("com.test.A", "{}")
 	file := filepath.Join(f.root, "env", "com.test.A.env")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Read(t, file)
 	if want := fmt.Sprintf("SVCUID=%s\n%s=%s\n", token, nucleus.SocketVariable, f.core.SocketPath()); string(text) != want {
 		t.Errorf("environment file is %s, want %s", text, want)
 	}
@@ -306,16 +300,12 @@ func TestRootIsUsedAgain(t *testing.T) {
 	if _, err := New(Options{Root: f.root}); err == nil || !strings.Contains(err.Error(), "another core runs on "+f.root) {
 		t.Errorf("a second core on the same root: %v", err)
 	}
-	if err := f.core.Close(f.ctx); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, f.core.Close(f.ctx))
 	if err := f.core.Deploy(f.ctx, Deployment{}); err == nil {
 		t.Error("a core that was closed deploys")
 	}
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(f.root, "ipc.socket")}) // as after a crash
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	l.SetUnlinkOnClose(false)
 	l.Close()
 	g := newFixture(t, func(o *Options) { o.Root, o.Stage = f.root, f.stage })
@@ -338,9 +328,7 @@ func TestLongRoot(t *testing.T) {
 		t.Errorf("status %+v", s)
 	}
 	alias := f.core.SocketPath()
-	if err := f.core.Close(f.ctx); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, f.core.Close(f.ctx))
 	if _, err := os.Lstat(filepath.Dir(filepath.Dir(alias))); !os.IsNotExist(err) {
 		t.Errorf("the short path is left behind: %v", err)
 	}
@@ -358,9 +346,7 @@ func TestOptions(t *testing.T) {
 	}
 	for addr, want := range map[string]string{"0.0.0.0:0": "not on loopback", "nonsense": "broker address", "example.com:1": "not on loopback"} {
 		c, err := New(Options{Root: t.TempDir(), BrokerAddr: addr})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if err := c.Start(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("broker on %s: %v, want %s", addr, err, want)
 		}

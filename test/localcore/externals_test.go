@@ -2,26 +2,22 @@ package localcore
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // TestCLI: greengrass-cli may use local topics until the first deployment.
 func TestCLI(t *testing.T) {
 	f := newFixture(t, nil)
-	if err := f.core.AddCLI(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, f.core.AddCLI())
 	files, err := filepath.Glob(filepath.Join(f.root, "cli_ipc_info", "user-*"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("%v, %v", files, err)
 	}
-	text, err := os.ReadFile(files[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Read(t, files[0])
 	var info struct {
 		Token  string `json:"cli_auth_token"`
 		Socket string `json:"domain_socket_path"`
@@ -51,9 +47,7 @@ func TestCLI(t *testing.T) {
 func newLite(t *testing.T) *Core {
 	t.Helper()
 	c, err := New(Options{Root: t.TempDir(), Mode: Lite})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() {
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)

@@ -12,6 +12,7 @@ import (
 	"edgepdm/test/localcore/classic"
 	"edgepdm/test/localcore/lite"
 	"edgepdm/test/localcore/nucleus"
+	"edgepdm/test/must"
 )
 
 // connectVariable makes this test program a component that connects by a name and writes what it is answered.
@@ -59,9 +60,7 @@ func TestKillPubSub(t *testing.T) {
 	f := newFixture(t, func(o *Options) { o.Mode = Lite })
 	c := f.connect(f.external("com.test.A", allowAll))
 	c.subscribe(1, "SubscribeToTopic", `{"topic":"x"}`)
-	if err := f.core.KillPubSub(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, f.core.KillPubSub())
 	publish := `{"topic":"x","publishMessage":{"binaryMessage":{"message":"MQ=="}}}`
 	const published = "0 0 2 model=PublishToTopicResponse | {}"
 	if got := c.call(2, "PublishToTopic", publish); got != published {
@@ -77,9 +76,7 @@ func TestKillPubSub(t *testing.T) {
 func TestKillIPC(t *testing.T) {
 	f := newFixture(t, func(o *Options) { o.Mode = Lite })
 	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	f.deploy(staged{name: "com.test.Other"})
 	var starts, answers []string
 	for _, c := range [][2]string{{"com.test.A", "com.test.A"}, {"com.test.B", "com.test.A"}} {
@@ -88,9 +85,7 @@ func TestKillIPC(t *testing.T) {
 	}
 	token := f.external("com.test.Ext", allowAll)
 	c := f.connect(token)
-	if err := f.core.KillIPC(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, f.core.KillIPC())
 	c.expect("closed")
 	if f.core.KnowsToken(token) {
 		t.Error("the token exchange would know the token")

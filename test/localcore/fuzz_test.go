@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"edgepdm/shared/ipc/eventstream"
+	"edgepdm/test/must"
 )
 
 // repaired makes the CRCs right of as many frames as data is made of, so that a changed byte reaches what is behind them.
@@ -49,26 +50,18 @@ func FuzzRequestLite(f *testing.F) { fuzzRequest(f, Options{Mode: Lite}) }
 func fuzzRequest(f *testing.F, o Options) {
 	configuration := map[string]any{"n": int64(5), "deep": map[string]any{"leaf": "x"}}
 	recipe := filepath.Join(f.TempDir(), "recipe.yaml")
-	if err := os.WriteFile(recipe, []byte(staged{name: "com.test.A", config: allowAll}.recipe()), 0o600); err != nil {
-		f.Fatal(err)
-	}
+	must.OK(f, os.WriteFile(recipe, []byte(staged{name: "com.test.A", config: allowAll}.recipe()), 0o600))
 	o.Root, o.QueueBytes = f.TempDir(), 1<<20
 	core, err := New(o)
-	if err != nil {
-		f.Fatal(err)
-	}
-	if err := core.Start(f.Context()); err != nil {
-		f.Fatal(err)
-	}
+	must.OK(f, err)
+	must.OK(f, core.Start(f.Context()))
 	f.Cleanup(func() {
 		if err := core.Close(context.Background()); err != nil {
 			f.Error(err)
 		}
 	})
 	env, err := core.AddExternal("com.test.A", recipe)
-	if err != nil {
-		f.Fatal(err)
-	}
+	must.OK(f, err)
 	f.Fuzz(func(t *testing.T, repair bool, data []byte) {
 		if repair {
 			data = repaired(data)
@@ -77,18 +70,12 @@ func fuzzRequest(f *testing.F, o Options) {
 		before := allocated()
 
 		nc, err := net.Dial("unix", core.SocketPath())
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		defer nc.Close()
-		if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, nc.SetDeadline(time.Now().Add(patience)))
 		connect, err := eventstream.Append(nil, &eventstream.Message{Type: eventstream.Connect, Version: eventstream.Version,
 			Payload: []byte(`{"authToken":"` + env["SVCUID"] + `"}`)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		sent := make(chan struct{})
 		go func() { // the server may answer, or close, before it has read everything
 			defer close(sent)

@@ -20,6 +20,7 @@ import (
 
 	"edgepdm/shared/ipc/eventstream"
 	"edgepdm/test/localcore/nucleus"
+	"edgepdm/test/must"
 )
 
 // patience bounds every wait of a test; none is expected to come near it.
@@ -65,14 +66,10 @@ func newFixture(t *testing.T, set func(*Options)) *fixture {
 	}
 	f.root = opts.Root
 	core, err := New(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	f.core = core
 	t.Cleanup(f.close)
-	if err := core.Start(ctx); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, core.Start(ctx))
 	return f
 }
 
@@ -82,9 +79,7 @@ func (f *fixture) close() {
 	}
 	eventually(f.t, "every goroutine of the core ends", func() bool {
 		var stacks bytes.Buffer
-		if err := pprof.Lookup("goroutine").WriteTo(&stacks, 1); err != nil {
-			f.t.Fatal(err)
-		}
+		must.OK(f.t, pprof.Lookup("goroutine").WriteTo(&stacks, 1))
 		for _, kind := range []string{"localcore.(*component)", "localcore.(*process)", "nucleus.(*Conn)", "nucleus.(*Server)"} {
 			if strings.Contains(stacks.String(), kind) {
 				return false
@@ -134,12 +129,8 @@ Manifests:
 
 func (f *fixture) write(path, text string) {
 	f.t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		f.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		f.t.Fatal(err)
-	}
+	must.OK(f.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	must.OK(f.t, os.WriteFile(path, []byte(text), 0o644))
 }
 
 // put stages a component.
@@ -157,9 +148,7 @@ func (f *fixture) put(s staged) {
 // deploy stages components and deploys them, and fails the test when that fails.
 func (f *fixture) deploy(components ...staged) {
 	f.t.Helper()
-	if err := f.tryDeploy(components...); err != nil {
-		f.t.Fatal(err)
-	}
+	must.OK(f.t, f.tryDeploy(components...))
 }
 
 func (f *fixture) tryDeploy(components ...staged) error {
@@ -178,9 +167,7 @@ func (f *fixture) tryDeploy(components ...staged) error {
 // update merges configuration.
 func (f *fixture) update(name string, change map[string]any) {
 	f.t.Helper()
-	if err := f.core.Deploy(f.ctx, Deployment{ConfigurationUpdate: map[string]any{name: change}}); err != nil {
-		f.t.Fatal(err)
-	}
+	must.OK(f.t, f.core.Deploy(f.ctx, Deployment{ConfigurationUpdate: map[string]any{name: change}}))
 }
 
 func (f *fixture) status(name string) Status {
@@ -196,9 +183,7 @@ func (f *fixture) status(name string) Status {
 
 func (f *fixture) waitState(name string, s State) {
 	f.t.Helper()
-	if err := f.core.WaitState(f.ctx, name, s); err != nil {
-		f.t.Fatal(err)
-	}
+	must.OK(f.t, f.core.WaitState(f.ctx, name, s))
 }
 
 // external admits a principal with the given default configuration and returns its token.
@@ -207,9 +192,7 @@ func (f *fixture) external(name, config string) string {
 	file := filepath.Join(f.t.TempDir(), "recipe.yaml")
 	f.write(file, staged{name: name, config: config}.recipe())
 	env, err := f.core.AddExternal(name, file)
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	must.OK(f.t, err)
 	return env["SVCUID"]
 }
 
@@ -228,13 +211,9 @@ type client struct {
 func (f *fixture) dial() *client {
 	f.t.Helper()
 	nc, err := net.Dial("unix", f.core.SocketPath())
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	must.OK(f.t, err)
 	f.t.Cleanup(func() { nc.Close() })
-	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
-		f.t.Fatal(err)
-	}
+	must.OK(f.t, nc.SetDeadline(time.Now().Add(patience)))
 	return &client{t: f.t, nc: nc, dec: eventstream.NewDecoder(nc, eventstream.MaxFrame)}
 }
 
@@ -281,9 +260,7 @@ func (c *client) send(text string) {
 func (c *client) sendMessage(m *eventstream.Message) {
 	c.t.Helper()
 	frame, err := eventstream.Append(nil, m)
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	must.OK(c.t, err)
 	c.write(frame)
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"edgepdm/test/must"
 )
 
 // mqttClient is a client of the broker from outside, as another device or the cloud is.
@@ -20,13 +22,9 @@ type mqttClient struct {
 func (f *fixture) mqtt() *mqttClient {
 	f.t.Helper()
 	nc, err := net.Dial("tcp", f.core.BrokerAddr())
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	must.OK(f.t, err)
 	f.t.Cleanup(func() { nc.Close() })
-	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
-		f.t.Fatal(err)
-	}
+	must.OK(f.t, nc.SetDeadline(time.Now().Add(patience)))
 	m := &mqttClient{f.t, nc}
 	m.send([]byte{0x10, 16, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, 4, 't', 'e', 's', 't'}) // CONNECT, MQTT 3.1.1
 	m.recv(2)
@@ -53,9 +51,7 @@ func (m *mqttClient) recv(kind byte) []byte {
 	body := make([]byte, head[1])
 	for n := 0; n < len(body); {
 		got, err := m.nc.Read(body[n:])
-		if err != nil {
-			m.t.Fatal(err)
-		}
+		must.OK(m.t, err)
 		n += got
 	}
 	if head[0]>>4 != kind {
@@ -186,14 +182,10 @@ func TestMochiDoesNotMatchTheParentLevel(t *testing.T) {
 	f := newFixture(t, nil)
 	var got []string
 	cancel, err := f.core.broker.Subscribe("a/#", func(pk packets.Packet) { got = append(got, pk.TopicName) })
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer cancel()
 	for _, topic := range []string{"a", "a/b"} {
-		if err := f.core.broker.Publish(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: topic}); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, f.core.broker.Publish(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: topic}))
 	}
 	if fmt.Sprint(got) != "[a/b]" {
 		t.Errorf("a/# matched %v", got)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"edgepdm/test/localcore/nucleus"
+	"edgepdm/test/must"
 )
 
 // trace records the states of all components.
@@ -63,30 +64,21 @@ func (c *clock) advance(d time.Duration) {
 func (f *fixture) fifo(component, name string) string {
 	f.t.Helper()
 	path := filepath.Join(f.root, "work", component, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		f.t.Fatal(err)
-	}
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		f.t.Fatal(err)
-	}
+	must.OK(f.t, os.MkdirAll(filepath.Dir(path), 0o700))
+	must.OK(f.t, syscall.Mkfifo(path, 0o600))
 	return path
 }
 
 // tell writes to a fifo once a script reads it.
 func (f *fixture) tell(fifo, text string) {
 	f.t.Helper()
-	if err := os.WriteFile(fifo, []byte(text), 0); err != nil {
-		f.t.Fatal(err)
-	}
+	must.OK(f.t, os.WriteFile(fifo, []byte(text), 0))
 }
 
 // hear waits for a line that a script writes to a fifo.
 func (f *fixture) hear(fifo string) string {
 	f.t.Helper()
-	text, err := os.ReadFile(fifo)
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	text := must.Read(f.t, fifo)
 	return strings.TrimSpace(string(text))
 }
 
@@ -95,9 +87,7 @@ func gone(t *testing.T, pgid int) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("process group %d ends", pgid), func() bool {
 		stats, err := filepath.Glob("/proc/[0-9]*/stat")
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		for _, file := range stats {
 			stat, err := os.ReadFile(file)
 			_, rest, _ := strings.Cut(string(stat), ") ")
@@ -206,9 +196,7 @@ func TestBrokenIsTakenUpByDeploymentAndRestart(t *testing.T) {
 		t.Errorf("status after deployment %+v", s)
 	}
 	pid := f.status(a.name).PID
-	if err := f.core.RestartComponent(f.ctx, a.name); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, f.core.RestartComponent(f.ctx, a.name))
 	gone(t, pid)
 	if s := f.status(a.name); s.State != StateRunning || s.PID == pid || s.Restarts != 4 {
 		t.Errorf("status after restart %+v, was pid %d", s, pid)
@@ -231,9 +219,7 @@ func TestStop(t *testing.T) {
 				f.hear(ready)
 			}
 			pid := f.status("com.test.A").PID
-			if err := f.core.StopComponent(f.ctx, "com.test.A"); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, f.core.StopComponent(f.ctx, "com.test.A"))
 			if s := f.status("com.test.A"); s.State != StateFinished || s.PID != 0 || s.LastExit != c.exit {
 				t.Errorf("status %+v, want exit %q", s, c.exit)
 			}
@@ -265,13 +251,9 @@ func TestCloseStopsInReverseOrderAndHurries(t *testing.T) {
 	seen := comp.seen()
 	closed := make(chan error)
 	go func() { closed <- f.core.Close(hurry) }()
-	if err := f.core.wait(f.ctx, comp, seen, StateStopping); err != nil { // an hour of patience has begun
-		t.Fatal(err)
-	}
+	must.OK(t, f.core.wait(f.ctx, comp, seen, StateStopping)) // an hour of patience has begun
 	cancel()
-	if err := <-closed; err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, <-closed)
 	for _, pid := range pids {
 		gone(t, pid)
 	}
@@ -290,10 +272,7 @@ func TestCloseStopsInReverseOrderAndHurries(t *testing.T) {
 func (f *fixture) environment(name string) map[string]string {
 	f.t.Helper()
 	f.waitState(name, StateFinished)
-	text, err := os.ReadFile(filepath.Join(f.root, "work", name, "env.txt"))
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	text := must.Read(f.t, filepath.Join(f.root, "work", name, "env.txt"))
 	got := make(map[string]string)
 	for line := range strings.Lines(string(text)) {
 		k, v, _ := strings.Cut(strings.TrimSpace(line), "=")
@@ -343,9 +322,7 @@ func TestTokensDieWithTheirProcess(t *testing.T) {
 	go func() { restarted <- f.core.RestartComponent(f.ctx, "com.test.A") }()
 	c.expect("closed")
 	second := f.hear(out)
-	if err := <-restarted; err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, <-restarted)
 	if first == second {
 		t.Error("a new start must have a new token")
 	}
@@ -380,9 +357,7 @@ func TestUpdateState(t *testing.T) {
 	seen := comp.seen()
 	c.send(`0 0 4 op=UpdateState | {"state":"ERRORED"}`)
 	f.hear(out) // it was started again
-	if err := f.core.wait(f.ctx, comp, seen, StateRunning); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, f.core.wait(f.ctx, comp, seen, StateRunning))
 	gone(t, pid)
 	want := []State{StateErrored, StateStopping, StateInstalled, StateStarting, StateRunning}
 	if got := tr.of("com.test.A")[seen-2:]; !slices.Equal(got[len(got)-5:], want) {
@@ -394,10 +369,7 @@ func TestLogFile(t *testing.T) {
 	f := newFixture(t, nil)
 	f.deploy(staged{name: "com.test.A", lifecycle: `{install: "echo one", run: {Script: "echo '  two words '; echo; echo bad >&2; printf %070000d 5"}}`})
 	f.waitState("com.test.A", StateFinished)
-	text, err := os.ReadFile(filepath.Join(f.root, "logs", "com.test.A.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Read(t, filepath.Join(f.root, "logs", "com.test.A.log"))
 	const stamp = `(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z `
 	for _, want := range []string{
 		`\[INFO\] \(Copier\) com\.test\.A: stdout\. one\. \{scriptName=services\.com\.test\.A\.lifecycle\.install, serviceName=com\.test\.A, currentState=NEW\}$`,
@@ -427,9 +399,7 @@ func TestUsage(t *testing.T) {
 	if s.PeakRSS < 100<<10 || s.PeakRSS > 1<<30 || s.CPU <= 0 {
 		t.Errorf("usage while it runs: %+v", s)
 	}
-	if err := f.core.StopComponent(f.ctx, "com.test.A"); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, f.core.StopComponent(f.ctx, "com.test.A"))
 	if after := f.status("com.test.A"); after.PeakRSS < 100<<10 || after.CPU <= 0 || after.PID != 0 {
 		t.Errorf("usage after it ran: %+v", after)
 	}

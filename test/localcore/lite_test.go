@@ -1,7 +1,6 @@
 package localcore
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -13,6 +12,7 @@ import (
 
 	"edgepdm/shared/ipc/eventstream"
 	"edgepdm/test/localcore/nucleus"
+	"edgepdm/test/must"
 )
 
 const (
@@ -179,10 +179,7 @@ func TestLiteDocumentSizes(t *testing.T) {
 		for i := range n {
 			m[fmt.Sprint(i)] = i
 		}
-		b, err := json.Marshal(m)
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := must.JSON(t, m)
 		return string(b)
 	}
 	const refused = ` model=ServiceError | {"_message":"Failed to publish the message.","_errorCode":"ServiceError"}`
@@ -241,9 +238,7 @@ func TestLiteLimits(t *testing.T) {
 	clients[1].nc.Close()
 	connect, err := eventstream.Append(nil, &eventstream.Message{Type: eventstream.Connect, Version: eventstream.Version,
 		Payload: []byte(`{"authToken":"` + token + `"}`)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var again *client
 	eventually(t, "a place is free again", func() bool {
 		again = f.dial()
@@ -362,9 +357,7 @@ func TestLiteConfigurationRestarts(t *testing.T) {
 	if got := f.hear(out); got != "2" {
 		t.Errorf("started again with %s", got)
 	}
-	if err := <-deployed; err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, <-deployed)
 	gone(t, pid)
 	if s := f.status("com.test.A"); s.State != StateRunning || s.PID == pid || s.Restarts != 1 {
 		t.Errorf("status %+v, was pid %d", s, pid)
@@ -411,9 +404,7 @@ func TestLiteStopBeforeTheNextStart(t *testing.T) {
 	f := newFixture(t, func(o *Options) { o.Mode, o.RestartDelay, o.OnState = Lite, time.Hour, tr.note })
 	f.deploy(staged{name: "com.test.A", lifecycle: `{run: "exit 1"}`})
 	f.waitState("com.test.A", StateStopping)
-	if err := f.core.StopComponent(f.ctx, "com.test.A"); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, f.core.StopComponent(f.ctx, "com.test.A"))
 	if s := f.status("com.test.A"); s.State != StateFinished || s.Restarts != 0 {
 		t.Errorf("status %+v", s)
 	}

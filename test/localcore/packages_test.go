@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // TestHotArtifactsAreLocked: a deployment to a running component of a classic nucleus copies its artifacts again, as
@@ -33,9 +35,7 @@ func TestHotArtifactsAreLocked(t *testing.T) {
 		t.Fatalf("it was started again: %+v", s)
 	}
 	reads("locked")
-	if err := f.core.RestartComponent(f.ctx, "com.test.A"); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, f.core.RestartComponent(f.ctx, "com.test.A"))
 	reads("open")
 }
 
@@ -54,9 +54,7 @@ func TestLiteCopiesTheWholeTree(t *testing.T) {
 		if executable {
 			mode = 0o755
 		}
-		if err := os.Chmod(filepath.Join(f.stage, "artifacts", name, "1.0.0", "sleep"), mode); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.Chmod(filepath.Join(f.stage, "artifacts", name, "1.0.0", "sleep"), mode))
 		return s
 	}
 	put("com.test.A", true)

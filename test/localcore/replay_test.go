@@ -19,6 +19,7 @@ import (
 	aws "github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
 
 	"edgepdm/test/localcore/nucleus"
+	"edgepdm/test/must"
 )
 
 // recordedConfiguration is that of com.example.Mqtt in the recordings.
@@ -48,17 +49,13 @@ type recordedFrame struct {
 func recordings(t *testing.T) []recording {
 	t.Helper()
 	file, err := os.Open("testdata/lite-2.6.0.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer file.Close()
 	var all []recording
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		var r recording
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, json.Unmarshal(lines.Bytes(), &r))
 		all = append(all, r)
 	}
 	if err := lines.Err(); err != nil || len(all) == 0 {
@@ -363,14 +360,9 @@ var silentOnClassic = []string{
 }
 
 func TestReplayClassic(t *testing.T) {
-	data, err := os.ReadFile("testdata/classic.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := must.Read(t, "testdata/classic.json")
 	var table []classicAnswers
-	if err := json.Unmarshal(data, &table); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(data, &table))
 	all := recordings(t)
 	left := make(map[string]recording)
 	for _, rec := range all {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // dependsOn is a recipe's dependencies, in YAML.
@@ -30,9 +32,7 @@ func (f *fixture) versions() string {
 
 func (f *fixture) deployVersions(components map[string]string, stage string) {
 	f.t.Helper()
-	if err := f.core.Deploy(f.ctx, Deployment{Components: components, Stage: stage}); err != nil {
-		f.t.Fatal(err)
-	}
+	must.OK(f.t, f.core.Deploy(f.ctx, Deployment{Components: components, Stage: stage}))
 }
 
 // TestDependenciesCome: a suite brings what it depends on, of either kind. A classic nucleus takes the highest version that
@@ -65,9 +65,7 @@ func TestDependenciesCome(t *testing.T) {
 					t.Errorf("Suite %s: %s, want %s", step[0], got, step[1])
 				}
 			}
-			if err := f.core.Deploy(f.ctx, Deployment{Remove: []string{"com.test.Suite"}}); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, f.core.Deploy(f.ctx, Deployment{Remove: []string{"com.test.Suite"}}))
 			if got := f.versions(); got != "" {
 				t.Errorf("without the suite there are %s", got)
 			}
@@ -128,17 +126,13 @@ func TestConfigurationOfADependency(t *testing.T) {
 				return fmt.Sprint(config["n"])
 			}
 			two := map[string]any{"com.test.A": map[string]any{"merge": map[string]any{"n": 2}}}
-			if err := f.core.Deploy(f.ctx, Deployment{Components: map[string]string{"com.test.Suite": "1.0.0"}, ConfigurationUpdate: two, FromCloud: c.cloud}); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, f.core.Deploy(f.ctx, Deployment{Components: map[string]string{"com.test.Suite": "1.0.0"}, ConfigurationUpdate: two, FromCloud: c.cloud}))
 			dropped := strings.Contains(f.log.String(), "no root of the deployment is dropped")
 			if got := n(); got != fmt.Sprint(c.want) || dropped != (c.want == 1) {
 				t.Errorf("n is %s, want %d; logged %v", got, c.want, dropped)
 			}
 			f.deployVersions(map[string]string{"com.test.A": "1.0.0"}, "") // a root from now on
-			if err := f.core.Deploy(f.ctx, Deployment{ConfigurationUpdate: merge, FromCloud: c.cloud}); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, f.core.Deploy(f.ctx, Deployment{ConfigurationUpdate: merge, FromCloud: c.cloud}))
 			if got := n(); got != fmt.Sprint(c.want+1) {
 				t.Errorf("as a root: n is %s, want %d", got, c.want+1)
 			}
@@ -194,9 +188,7 @@ func TestOldVersionsGo(t *testing.T) {
 			}
 			for _, folder := range []string{"recipes/com.test.A-B-*.yaml", "artifacts/com.test.A-B/*"} {
 				files, err := filepath.Glob(filepath.Join(f.root, "packages", folder))
-				if err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, err)
 				var got []string
 				for _, file := range files {
 					got = append(got, strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "com.test.A-B-"), ".yaml"))

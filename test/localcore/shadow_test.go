@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"edgepdm/test/localcore/nucleus"
+	"edgepdm/test/must"
 )
 
 // allowShadows grants every operation on every shadow, and the messages about them.
@@ -42,9 +43,7 @@ func (r *shadowRig) ask(op, request string) string {
 		var e struct {
 			Message string `json:"message"`
 		}
-		if err := json.Unmarshal([]byte(body), &e); err != nil {
-			r.t.Fatal(err)
-		}
+		must.OK(r.t, json.Unmarshal([]byte(body), &e))
 		return name + ": " + e.Message
 	}
 	if want := fmt.Sprintf("0 2 %d model=%sResponse", r.id, op); head != want {
@@ -64,10 +63,7 @@ func (r *shadowRig) shadow(op, shadow, payload string) string {
 	if payload != "" {
 		request["payload"] = []byte(payload)
 	}
-	text, err := json.Marshal(request)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	text := must.JSON(r.t, request)
 	answer := r.ask(op, string(text))
 	var response struct {
 		Payload *[]byte `json:"payload"`
@@ -93,9 +89,7 @@ func (r *shadowRig) hear() string {
 			} `json:"context"`
 		} `json:"binaryMessage"`
 	}
-	if err := json.Unmarshal([]byte(body), &event); err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, json.Unmarshal([]byte(body), &event))
 	return strings.TrimPrefix(event.BinaryMessage.Context.Topic, "$aws/things/") + " " + string(event.BinaryMessage.Message)
 }
 

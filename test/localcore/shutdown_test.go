@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"edgepdm/test/must"
 )
 
 // TestStopEndsIPCFirst: when a classic nucleus stops, connections break and tokens are refused before a component gets
@@ -37,9 +39,7 @@ func TestStopEndsIPCFirst(t *testing.T) {
 				c.call(1, "GetConfiguration", "{}") // still answered, or this fails
 			}
 			f.tell(end, "now\n")
-			if err := <-closed; err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, <-closed)
 			if seen != want {
 				t.Errorf("mode %d: a token is %s, want %s", mode, seen, want)
 			}
@@ -69,9 +69,7 @@ func TestRemovalTakesPoliciesFirst(t *testing.T) {
 				t.Errorf("mode %d: %s, want %s", mode, got, want)
 			}
 			f.tell(end, "now\n")
-			if err := <-removed; err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, <-removed)
 		})
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -85,9 +86,7 @@ func (p *Plant) Configuration() map[string]map[string]any {
 func (p *Plant) Deploy(configuration map[string]map[string]any, names ...string) {
 	p.T.Helper()
 	versions, err := localcore.Staged(p.stage)
-	if err != nil {
-		p.T.Fatal(err)
-	}
+	must.OK(p.T, err)
 	if len(names) > 0 {
 		all := versions
 		versions = make(map[string]string, len(names))
@@ -101,17 +100,13 @@ func (p *Plant) Deploy(configuration map[string]map[string]any, names ...string)
 			update[name] = map[string]any{"merge": merge}
 		}
 	}
-	if err := p.Core.Deploy(p.T.Context(), localcore.Deployment{Components: versions, ConfigurationUpdate: update}); err != nil {
-		p.T.Fatal(err)
-	}
+	must.OK(p.T, p.Core.Deploy(p.T.Context(), localcore.Deployment{Components: versions, ConfigurationUpdate: update}))
 }
 
 // Command gives an operator's command.
 func (p *Plant) Command(what, text string) {
 	p.T.Helper()
-	if err := p.Client.Publish(p.T.Context(), "pdm/v1/command/operator/"+what, []byte(text)); err != nil {
-		p.T.Fatal(err)
-	}
+	must.OK(p.T, p.Client.Publish(p.T.Context(), "pdm/v1/command/operator/"+what, []byte(text)))
 }
 
 // Put publishes an object of a model.
@@ -127,20 +122,14 @@ func (p *Plant) PublishModel(version string) {
 	model := filepath.Join(dir, "model.ubj")
 	var archive bytes.Buffer
 	packed, err := envelope.Pack(&archive, model)
-	if err != nil {
-		p.T.Fatal(err)
-	}
+	must.OK(p.T, err)
 	now := time.Now()
 	m, err := envelope.BuildManifest(model, filepath.Join(dir, "golden.csv"), envelope.Build{
 		Version: version, Created: now, Expires: now.Add(time.Hour), Archive: packed.Archive,
 	})
-	if err != nil {
-		p.T.Fatal(err)
-	}
+	must.OK(p.T, err)
 	sealed, err := envelope.Sign(m, p.Key)
-	if err != nil {
-		p.T.Fatal(err)
-	}
+	must.OK(p.T, err)
 	p.Put(version+"/"+inbox.ArchiveFile, archive.Bytes())
 	p.Put(envelope.EnvelopeFile, sealed)
 }

@@ -19,6 +19,7 @@ import (
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 	"edgepdm/test/plant"
 )
 
@@ -101,9 +102,7 @@ func prepareDamage(t *testing.T, name string) *damageTest {
 	for _, other := range []string{event.ModelFetcher, event.AlarmManager, event.InferenceEngine} {
 		d.stop(other)
 	}
-	if err := os.CopyFS(d.pristine, os.DirFS(d.work())); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.CopyFS(d.pristine, os.DirFS(d.work())))
 	return d
 }
 
@@ -116,9 +115,7 @@ func (d *damageTest) until(what string, condition func() bool) {
 
 func (d *damageTest) stop(name string) {
 	d.T.Helper()
-	if err := d.Core.StopComponent(d.T.Context(), name); err != nil {
-		d.T.Fatal(err)
-	}
+	must.OK(d.T, d.Core.StopComponent(d.T.Context(), name))
 }
 
 func (d *damageTest) work() string { return filepath.Join(d.Root, "work", d.name) }
@@ -165,10 +162,7 @@ func (d *damageTest) damage(tries int, random *rand.Rand, seed int) {
 			want = d.start(nil)
 			sound[d.bad] = want
 		}
-		data, err := os.ReadFile(filepath.Join(d.pristine, file))
-		if err != nil {
-			d.T.Fatal(err)
-		}
+		data := must.Read(d.T, filepath.Join(d.pristine, file))
 		damaged, what := harm(data, random)
 		got, tell := d.start(map[string][]byte{file: damaged}), []string(nil)
 		for again := range 2 { // a machine that is busy may not have come to all of it
@@ -273,15 +267,11 @@ func (d *damageTest) start(replaced map[string][]byte) outcome {
 			err = os.WriteFile(filepath.Join(d.work(), file), data, 0o600)
 		}
 	}
-	if err != nil {
-		d.T.Fatal(err)
-	}
+	must.OK(d.T, err)
 	d.w.forget()
 	d.Cloud.SetUplink(d.name == event.CloudForwarder || d.name == event.ModelFetcher)
 	begun := time.Now()
-	if err := d.Core.RestartComponent(d.T.Context(), d.name); err != nil {
-		d.T.Fatal(err)
-	}
+	must.OK(d.T, d.Core.RestartComponent(d.T.Context(), d.name))
 	o := outcome{tells: make(map[string]bool)}
 	o.report = d.report(begun)
 	d.stop(d.name)
@@ -297,9 +287,7 @@ func (d *damageTest) start(replaced map[string][]byte) outcome {
 			o.tells["counter "+name] = true
 		}
 	}
-	if err := d.warnings(o.tells); err != nil {
-		d.T.Fatal(err)
-	}
+	must.OK(d.T, d.warnings(o.tells))
 	return o
 }
 

@@ -19,6 +19,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 	"edgepdm/test/plant"
 )
 
@@ -113,16 +114,12 @@ func TestDisks(t *testing.T) {
 func (d *diskTest) mount(name string) {
 	d.T.Helper()
 	dir := d.work(name)
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		d.T.Fatal(err)
-	}
+	must.OK(d.T, os.Mkdir(dir, 0o700))
 	err := unix.Mount("none", dir, "tmpfs", 0, diskSize+",mode=0700")
 	if errors.Is(err, unix.EPERM) {
 		d.T.Skip("this machine lets root mount no file systems")
 	}
-	if err != nil {
-		d.T.Fatal(err)
-	}
+	must.OK(d.T, err)
 	d.T.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }) // the core still runs
 }
 

@@ -2,8 +2,6 @@
 package soak
 
 import (
-	"encoding/csv"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,7 +12,9 @@ import (
 	"time"
 
 	"edgepdm/shared/event"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
+	"edgepdm/test/table"
 )
 
 var names = []string{event.InferenceEngine, event.AlarmManager, event.CloudForwarder, event.ModelFetcher}
@@ -35,9 +35,7 @@ var staged = sync.OnceValues(func() (dir string, err error) {
 func stage(t *testing.T) string {
 	t.Helper()
 	dir, err := staged()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return dir
 }
 
@@ -72,30 +70,10 @@ func late(t *testing.T) bool {
 // sampleRows returns a row of a machine that works and one of a machine that fails, by the shipped model.
 func sampleRows(t *testing.T) (normal, faulty event.Values) {
 	t.Helper()
-	f, err := os.Open(filepath.Join(need.Root(t), "components", "inference-engine", "model", "golden.csv"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	table, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var least, most float64
-	for _, line := range table[1:] {
-		margin, err := strconv.ParseFloat(line[0], 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var row event.Values
-		for _, text := range line[1:] {
-			x, numberErr := strconv.ParseFloat(text, 32)
-			err = errors.Join(err, numberErr)
-			row = append(row, float32(x))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	_, rows := table.Read(t, filepath.Join(need.Root(t), "components", "inference-engine", "model", "golden.csv"))
+	var least, most float32
+	for _, line := range rows {
+		margin, row := line[0], event.Values(line[1:])
 		if margin < least {
 			least, normal = margin, row
 		}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // A tool is made by commands that leave marks: once, and again when its folder is not as it should be.
@@ -14,9 +16,7 @@ func TestInstall(t *testing.T) {
 	pins, marks := filepath.Join(root, "pins"), filepath.Join(root, "marks")
 	write := func(file, text string) {
 		t.Helper()
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(file, []byte(text), 0o600))
 	}
 	write(pins, "one")
 	tool := Tool{
@@ -51,9 +51,7 @@ func TestInstall(t *testing.T) {
 	install("one two")
 	tool.version = []string{"echo", "2"}
 	install("one two two")
-	if err := os.Remove(tool.stampFile(root)); err != nil { // as after a kill
-		t.Fatal(err)
-	}
+	must.OK(t, os.Remove(tool.stampFile(root))) // as after a kill
 	write(filepath.Join(dir, "half"), "")
 	install("one two two two")
 	if _, err := os.Stat(filepath.Join(dir, "half")); err == nil {

@@ -55,7 +55,7 @@ func order(name string, do alarm.Do, summary string, options ...option) cli.Comm
 		o := alarms.Order{V: event.Version}
 		o.Do = do
 		fs.StringVar(&o.Thing, "thing", "", "`NAME` of the machine")
-		fs.StringVar(&o.Command.Line, "line", "", "`NAME` of a line, for all of its alarms")
+		fs.StringVar(&o.Line, "line", "", "`NAME` of a line, for all of its alarms")
 		fs.StringVar((*string)(&o.Fault), "fault", "", "`NAME` of the fault, such as machine-fault; default: all of the machine")
 		fs.StringVar(&o.By, "by", "", "`NAME` of who does it; default: who is logged in")
 		for _, define := range options {
@@ -66,7 +66,7 @@ func order(name string, do alarm.Do, summary string, options ...option) cli.Comm
 		if err := cli.Parse(fs, args); err != nil {
 			return err
 		}
-		if (o.Thing == "") == (o.Command.Line == "") {
+		if (o.Thing == "") == (o.Line == "") {
 			return cli.Usagef("name a machine with -thing, or a line with -line")
 		}
 		return flags.Do(ctx, s, request.Call{Component: event.AlarmManager, Command: event.CommandAlarm, Arguments: o})

@@ -79,7 +79,7 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	defer func() { r.list.close() }()
 	r.outbox = newOutbox(config.Republish, r.list.outbox)
 	if r.watch, r.unwatched = openWatch(filepath.Join(rt.WorkDir, watchName), r.now()); r.unwatched != nil {
-		rt.Log.Error("things of before are not watched until they are heard again", "error", r.unwatched)
+		rt.Log.Error("the list of things could not be read; they are watched once they are heard again", "error", r.unwatched)
 	}
 	r.findRetired()
 	r.limits = newLimits(config.Limits, r.now())
@@ -103,7 +103,7 @@ type run struct {
 	taken     *component.Publication // of alerts
 	replies   *component.Publication
 	watch     *watch
-	limits    *limits
+	limits    limits
 	ledger    *ledger.Ledger
 	requests  *request.Server // where commands given on the device wait
 	tests     map[string]test // test alarms that such commands wait for, by the alert's id
@@ -121,7 +121,7 @@ type run struct {
 	unsent     time.Time // when it was logged that an alert could not be published
 	unread     error     // why the alarms are in memory only
 	opened     time.Time // when it was tried last to read them
-	unwatched  error     // why things of before are not watched
+	unwatched  error     // why the list of things is not known
 	due        bool      // the alarm list is to be written before the next alerts are sent
 	deaf       bool      // the nucleus refuses a subscription of what is watched
 	unkept     bool      // what is watched could not be put on disk
@@ -197,7 +197,7 @@ func (r *run) run(ctx context.Context) error {
 		case m, open = <-tests.Events():
 			handler, from = r.testCommand, tests
 		case m, open = <-labels.Events():
-			handler, from = r.ack, labels
+			handler, from = r.ackNotice, labels
 		case m, open = <-operators.Events():
 			handler, from = r.orderOf(operator), operators
 		case m, open = <-engineers.Events():
@@ -354,10 +354,24 @@ func (r *run) ack(payload []byte, _ time.Time) error {
 	for _, id := range a.IDs {
 		if r.list.acknowledge(id) {
 			r.outbox.gone(id)
-			delete(r.published, id)
 			r.rt.Counter(CounterAcked).Add(1)
 			r.due = true
 			r.arrived(id)
+		}
+	}
+	return nil
+}
+
+// ackNotice is ack for labels and figures.
+func (r *run) ackNotice(payload []byte, _ time.Time) error {
+	a, err := event.DecodeAck(payload)
+	if err != nil {
+		return err
+	}
+	for _, id := range a.IDs {
+		if r.list.acknowledge(id) {
+			delete(r.published, id)
+			r.due = true
 		}
 	}
 	return nil

@@ -19,6 +19,7 @@ import (
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/need"
 )
 
 // lines is a log that a test can read while it is written.
@@ -385,6 +386,7 @@ func TestSilenceIsAnAlarm(t *testing.T) {
 
 // The alarm says what to do about its cause: a network, a core that is not set up, or a cloud that refuses.
 func TestTheUplinkAlarmFitsItsCause(t *testing.T) {
+	need.Long(t)
 	const network, setUp, service = "Check the network.", "Check region, endpoint and credentials.", "which says why"
 	for _, c := range []struct {
 		name   string

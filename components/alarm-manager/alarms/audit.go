@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+	"unicode"
 
 	"edgepdm/shared/alarm"
 	"edgepdm/shared/durable"
@@ -52,13 +54,23 @@ const maxWhy = 300 // bytes of a comment in the log
 func newTold(c alarm.Change, n uint64) Told {
 	t := Told{
 		V: event.Version, N: n, TS: c.At, Change: c.Kind, Thing: c.Alarm.Thing, Line: c.Alarm.Line, Fault: c.Alarm.Fault, State: c.Alarm.State,
-		Active: c.Alarm.Active, Sev: c.Alarm.Priority, By: c.By, Why: event.Cut(c.Why, maxWhy), Outcome: c.Outcome, To: c.To, Step: c.Step,
+		Active: c.Alarm.Active, Sev: c.Alarm.Priority, By: printable(c.By), Why: printable(event.Cut(c.Why, maxWhy)), Outcome: c.Outcome, To: c.To, Step: c.Step,
 		Count: c.Count,
 	}
 	if c.Kind == alarm.Shelved && c.Alarm.Shelved != nil {
 		t.Until = c.Alarm.Shelved.Until
 	}
 	return t
+}
+
+// printable makes a text of somebody else fit for a terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 // readAudit calls each with the changes of the log, the oldest first, and returns how many lines are damaged.

@@ -140,6 +140,8 @@ func (r *run) text(c alarm.Change, language string) string {
 		return where(c.Alarm.Thing, c.Alarm.Line) + " is retired."
 	case c.Kind == alarm.Returned && c.Alarm.Fault == event.FaultEngineDown && language == alarm.English:
 		return "The inference engine of " + r.list.system.Text(c, language)
+	case c.Alarm.Fault == event.FaultLine && (c.Kind == alarm.Returned || c.Kind == alarm.Chattering): // of the line alone
+		c.Alarm.Thing, c.Alarm.Line = c.Alarm.Line, ""
 	}
 	return r.list.system.Text(c, language)
 }
@@ -208,12 +210,10 @@ func (r *run) mine(id string) bool { return strings.Contains(id, "-"+r.list.epoc
 
 // place takes a change of a machine or line as a whole: a machine that is retired is no longer watched.
 func (r *run) place(c alarm.Change) {
-	switch c.Kind {
-	case alarm.Retired:
-		delete(r.watch.things, c.Alarm.Thing)
+	if c.Kind == alarm.Retired || c.Kind == alarm.ReturnedToService {
 		r.findRetired()
-	case alarm.ReturnedToService:
-		r.findRetired()
+	}
+	if c.Kind == alarm.ReturnedToService {
 		r.speakAgain()
 	}
 }

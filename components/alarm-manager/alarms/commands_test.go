@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/request"
+	"edgepdm/test/need"
 )
 
 // ask gives the manager a command on the device, and returns the channel of its outcome.
@@ -31,6 +32,7 @@ func (r *rig) ask(command string, arguments any, timeout time.Duration, heard fu
 
 // A5: a test alarm that is asked for on the device goes the way of all alerts, and is answered when the forwarder has it.
 func TestATestAlarmOfTheDevice(t *testing.T) {
+	need.Long(t)
 	r := newRig(t)
 	r.folder()
 	done := r.ask(event.CommandTestAlarm, event.TestAlarm{V: 1, Thing: "press-9", Line: "line-2", Text: "Hello, Ann."}, time.Minute, nil)

@@ -24,7 +24,7 @@ type Config struct {
 
 	Limits []alarm.Limit `json:"limits"` // of sensors that the engine's watch names
 
-	alarm.Config `json:",squash"` // how alarms are managed
+	alarm.Config `json:",squash"` //nolint:staticcheck // how alarms are managed: its keys are beside the others, as package mapstructure has it
 
 	Languages     []string `json:"languages"`     // of texts; the first one is that of an alert's text
 	CloudCommands bool     `json:"cloudCommands"` // commands are taken from AWS IoT Core, too

@@ -91,14 +91,20 @@ func (r *run) silences(now time.Time) {
 		}, now)
 		return
 	}
+	r.lines(now)
 	for name, t := range r.watch.things {
-		if t.absence.lasts(now) < r.config.Silence || r.watch.worked.Before(t.absence.from.Add(r.config.Silence)) {
+		if !r.silent(t, now) {
 			continue
 		}
 		r.observe(alarm.Observation{
 			Thing: name, Line: t.line, Fault: event.FaultSilence, Active: true, Since: t.absence.since, Simulated: t.simulated,
 		}, now)
 	}
+}
+
+// silent reports whether nothing is heard of a machine for as long as makes an alarm, while the engine works.
+func (r *run) silent(t *thing, now time.Time) bool {
+	return t.absence.lasts(now) >= r.config.Silence && !r.watch.worked.Before(t.absence.from.Add(r.config.Silence))
 }
 
 // engineText is what is spoken of an engine that does not work.

@@ -32,6 +32,7 @@ func (r *run) figures(now time.Time) {
 	if now.Sub(r.refusedAt) > time.Minute {
 		r.rt.Conditions().Set(event.CodeOverload, placeAlarms, nil)
 	}
+	r.endLines(now)
 	k := r.list.system.KPIs(now)
 	r.rt.Counter(CounterStanding).Store(uint64(k.Active))
 	r.rt.Counter(CounterUnseen).Store(uint64(k.Unacknowledged))

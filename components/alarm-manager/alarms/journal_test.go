@@ -15,6 +15,7 @@ import (
 
 	"edgepdm/shared/alarm"
 	"edgepdm/shared/event"
+	"edgepdm/test/need"
 )
 
 // history is an alarm list with a snapshot and entries after it, and what it was after each of them.
@@ -87,14 +88,16 @@ func opened(t *testing.T, dir string, data []byte) *alarmList {
 	return b
 }
 
-// Whichever bit of the alarms on disk is flipped: they are the same alarms, or the damage is told, and what is whole survives.
+// Whichever bit of the alarms on disk is flipped, of which one in 13 is tried: they are the same alarms, or the damage is told, and what is whole survives.
 // None is ever another alarm.
 func TestNoFlippedBitMakesOtherAlarms(t *testing.T) {
+	need.Long(t)
 	h := newHistory(t)
 	want := h.states[len(h.data)]
 	dir := t.TempDir()
 	told := 0
-	for bit := range 8 * len(h.data) {
+	const step = 13 // each bit of a byte has its turn
+	for bit := 0; bit < 8*len(h.data); bit += step {
 		flipped := bytes.Clone(h.data)
 		flipped[bit/8] ^= 1 << (bit % 8)
 		b := opened(t, dir, flipped)
@@ -120,8 +123,8 @@ func TestNoFlippedBitMakesOtherAlarms(t *testing.T) {
 			}
 		}
 	}
-	if told < 7*len(h.data) {
-		t.Errorf("only %d of %d flips are told", told, 8*len(h.data))
+	if told < 7*len(h.data)/step {
+		t.Errorf("only %d of %d flips are told", told, 8*len(h.data)/step)
 	}
 }
 
@@ -167,9 +170,13 @@ func TestDamageIsKeptAndTold(t *testing.T) {
 // Wherever the file is cut off, as by a kill or a loss of power in the middle of a write: what was saved before is there, and
 // nothing is told of it. A snapshot is never cut off but by damage.
 func TestAFileThatIsCutOff(t *testing.T) {
+	need.Long(t)
 	h := newHistory(t)
 	dir := t.TempDir()
 	for size := range len(h.data) {
+		if at := bytes.IndexByte(h.data[size:], '\n'); size%11 > 0 && at > 2 && size > 0 && h.data[size-1] != '\n' {
+			continue // near the ends of entries all are tried
+		}
 		for _, tail := range []string{"", "\x00\x00\x00"} {
 			b := opened(t, dir, append(bytes.Clone(h.data[:size]), tail...))
 			if size < h.snapshot-1 {
@@ -307,10 +314,11 @@ func TestFailingDisk(t *testing.T) {
 	}
 }
 
-// Alarms of 2,500 machines, each put on disk alone, acknowledged alone, and cleared, cost about as many bytes as they have; the
+// Alarms of 1,000 machines, each put on disk alone, acknowledged alone, and cleared, cost about as many bytes as they have; the
 // file does not grow with what is over.
 func TestBytesWrittenAreBounded(t *testing.T) {
-	const things, mega = 2500, 1 << 20
+	need.Long(t)
+	const things, mega = 1000, 1 << 20
 	dir := t.TempDir()
 	d := &faultyDisk{}
 	b, err := openListOn(d, dir, alarm.Default(), time.Now())
@@ -331,7 +339,7 @@ func TestBytesWrittenAreBounded(t *testing.T) {
 	}
 	round(event.AlarmUnacknowledged)
 	raised := d.written
-	if raised > 10*mega {
+	if raised > 4*mega {
 		t.Errorf("%d bytes for %d alarms", raised, things)
 	}
 	for len(b.outbox) > 0 {
@@ -348,7 +356,7 @@ func TestBytesWrittenAreBounded(t *testing.T) {
 		round(event.AlarmUnacknowledged)
 	}
 	info, err := os.Stat(b.journal.path)
-	if err != nil || info.Size() > 8*mega || d.written > 45*mega {
+	if err != nil || info.Size() > 4*mega || d.written > 18*mega {
 		t.Errorf("%d bytes on disk, %d written, %v", info.Size(), d.written, err)
 	}
 	t.Logf("%d bytes written for %d alarms, %d for their acknowledgements, %d in all; %d on disk", raised, things, acked, d.written, info.Size())
@@ -359,6 +367,7 @@ func TestBytesWrittenAreBounded(t *testing.T) {
 
 // Nor does the file grow over restarts.
 func TestTheFileIsBoundedOverRestarts(t *testing.T) {
+	need.Long(t)
 	dir := t.TempDir()
 	largest := int64(0)
 	for range 40 {

@@ -21,7 +21,8 @@ const (
 
 // ownFaults are the faults that no limit may have.
 var ownFaults = []event.Fault{
-	event.FaultMachine, event.FaultSilence, event.FaultNoData, event.FaultEngineDown, event.FaultUplinkDown, event.FaultTest, event.FaultSummary,
+	event.FaultMachine, event.FaultSilence, event.FaultLine, event.FaultNoData, event.FaultEngineDown, event.FaultUplinkDown, event.FaultTest,
+	event.FaultSummary,
 }
 
 // limits judges the values that predictions carry by the limits of the configuration.
@@ -36,8 +37,8 @@ type unseen struct {
 	row   bool // a row has come since, without one
 }
 
-func newLimits(list []alarm.Limit, now time.Time) *limits {
-	l := &limits{list: list, unseen: make([]unseen, len(list))}
+func newLimits(list []alarm.Limit, now time.Time) limits {
+	l := limits{list: list, unseen: make([]unseen, len(list))}
 	for i := range l.unseen {
 		l.unseen[i].since = now
 	}
@@ -45,7 +46,7 @@ func newLimits(list []alarm.Limit, now time.Time) *limits {
 }
 
 // of are the indices of a machine's limits, of each fault the first.
-func (l *limits) of(line, thing string) (indices []int) {
+func (l limits) of(line, thing string) (indices []int) {
 	taken := make(map[event.Fault]bool)
 	for i := range l.list {
 		if fault := l.list[i].FaultName(); l.list[i].Matches(line, thing) && !taken[fault] {
@@ -57,7 +58,7 @@ func (l *limits) of(line, thing string) (indices []int) {
 }
 
 // faults are those of a machine's limits.
-func (l *limits) faults(line, thing string) (faults []event.Fault) {
+func (l limits) faults(line, thing string) (faults []event.Fault) {
 	for _, i := range l.of(line, thing) {
 		faults = append(faults, l.list[i].FaultName())
 	}
@@ -65,7 +66,7 @@ func (l *limits) faults(line, thing string) (faults []event.Fault) {
 }
 
 // missing says which limits have had no value for a long time, though rows came.
-func (l *limits) missing(now time.Time) error {
+func (l limits) missing(now time.Time) error {
 	var problems []error
 	for i, u := range l.unseen {
 		if u.row && now.Sub(u.since) >= unseenTime {

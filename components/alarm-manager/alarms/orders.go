@@ -78,7 +78,7 @@ func (o *Order) check(who role) error {
 		}
 		return fmt.Errorf("do: %.40q is none of %v", o.Do, may[who])
 	}
-	for _, text := range []string{o.By, o.Comment, o.Text, o.Command.Line} {
+	for _, text := range []string{o.By, o.Comment, o.Text, o.Line} {
 		if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			return errors.New("a text has characters that cannot be printed")
 		}
@@ -138,15 +138,15 @@ func (r *run) orderRequest(q *request.Request, now time.Time) {
 
 // order obeys. publish takes the messages of a list.
 func (r *run) order(o Order, publish func([]byte), now time.Time) (text string, err error) {
-	r.rt.Log.Info("command of alarms", "do", o.Do, "by", o.By, "line", o.Command.Line, "alarms", len(o.Alarms))
-	switch o.Do {
-	case DoList:
+	r.rt.Log.Info("command of alarms", "do", o.Do, "by", o.By, "line", o.Line, "alarms", len(o.Alarms))
+	if o.Do == DoList {
 		parts := r.snapshot(o.ID, now)
 		for _, part := range parts {
 			publish(part)
 		}
 		return fmt.Sprintf("the list is on %s, in %d messages", event.TopicAlarmSnapshot, len(parts)), nil
-	case alarm.Test:
+	}
+	if o.Do == alarm.Test {
 		return r.testOrder(o, now)
 	}
 	changes, err := r.list.system.Command(o.Command, now)
@@ -165,7 +165,7 @@ func (r *run) testOrder(o Order, now time.Time) (text string, err error) {
 	if len(o.Alarms) > 1 {
 		return "", errors.New("alarms: a test is of one thing")
 	}
-	c := event.TestAlarm{V: event.Version, Thing: o.Alarms[0].Thing, Line: o.Command.Line, Text: o.Text, By: o.By}
+	c := event.TestAlarm{V: event.Version, Thing: o.Alarms[0].Thing, Line: o.Line, Text: o.Text, By: o.By}
 	if err := c.Check(); err != nil {
 		return "", err
 	}

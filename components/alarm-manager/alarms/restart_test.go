@@ -17,6 +17,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
+	"edgepdm/test/need"
 )
 
 // childWorkDir makes this test binary an alarm manager, which a test kills.
@@ -158,6 +159,7 @@ func TestAbsenceGoesOn(t *testing.T) {
 
 // A forwarder that says nothing at all is an alarm too, which ends with its first word.
 func TestDeadForwarderIsAnAlarm(t *testing.T) {
+	need.Long(t)
 	r := newRig(t)
 	r.advance(6 * time.Minute)
 	if a := r.expect(event.FaultUplinkDown, event.AlarmUnacknowledged); a.Thing != "core-1" || !strings.Contains(a.Text, "forwarder of core 1 is not heard") {
@@ -311,6 +313,16 @@ func TestKilledWhileItWrites(t *testing.T) {
 	}
 	if log := r.log.String(); strings.Contains(log, "damaged") {
 		t.Error(log)
+	}
+	r.stop()
+	changes, damaged, err := alarms.History(r.env.WorkDir, "", 10_000)
+	if err != nil || damaged > 0 || len(changes) < 100 {
+		t.Errorf("%d changes in the audit log, %d damaged, %v", len(changes), damaged, err)
+	}
+	for i, c := range changes {
+		if c.N != uint64(i+1) {
+			t.Fatalf("change %d of the audit log is number %d", i+1, c.N)
+		}
 	}
 }
 

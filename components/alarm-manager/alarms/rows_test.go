@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"edgepdm/components/alarm-manager/alarms"
 	"edgepdm/shared/event"
@@ -168,6 +169,28 @@ func TestNoDataIsAnAlarmOfItsOwn(t *testing.T) {
 	r.expect(event.FaultNoData, event.AlarmNormal)
 	r.predict(0.9, 0.9, 0.9)
 	r.expect(event.FaultMachine, event.AlarmUnacknowledged)
+}
+
+// The alarm is raised however long the names of sensors and of the line are: as much of them is told as a message has room for.
+func TestNoDataOfSensorsWithLongNames(t *testing.T) {
+	r := newRig(t)
+	for _, c := range []struct{ thing, line, name string }{
+		{"press-1", "line-1", strings.Repeat("温", 64)}, {"press-2", strings.Repeat("😀", 128), strings.Repeat("<", 64)},
+	} {
+		for seq := range uint64(3) {
+			r.publish(event.PredictionTopic(c.thing), event.Prediction{
+				V: 1, ID: fmt.Sprint(c.thing, seq), Thing: c.thing, Line: c.line, Epoch: "e", Seq: seq + 1, TS: time.Now(), Threshold: 0.5,
+				Label: event.LabelNoData, Absent: 168, Missing: strings.Join([]string{c.name, c.name, c.name, c.name, c.name}, ", "),
+			})
+		}
+		a := r.expect(event.FaultNoData, event.AlarmUnacknowledged)
+		if a.Thing != c.thing || !utf8.ValidString(a.Text) || !strings.HasSuffix(a.Text, ". It cannot be watched. Check its sensors.") {
+			t.Errorf("%+v", a)
+		}
+		if has := strings.Contains(a.Text, c.name[:60]); has != (c.thing == "press-1") { // there is no room beside the other's line
+			t.Errorf("%q", a.Text)
+		}
+	}
 }
 
 // What a simulator makes is said to be a simulation: in the text, which is also the SMS and what is spoken.

@@ -27,24 +27,30 @@ func (c Config) managed() alarm.Config {
 		}},
 		alarm.Rule{Fault: string(event.FaultNoData), Votes: c.Votes, Window: c.Window, AutoAcknowledge: &yes, Text: map[string]string{
 			"de": "Keine Werte mehrerer Sensoren von {place}. Die Sensoren prüfen.",
-			"es": "Sin datos de varios sensores de {place}. Revise los sensores.",
-			"fr": "Pas de données de plusieurs capteurs de {place}. Vérifiez les capteurs.",
+			"es": "Sin datos de varios sensores de {place}. Revise los sensores.",           //nolint:misspell // no English
+			"fr": "Pas de données de plusieurs capteurs de {place}. Vérifiez les capteurs.", //nolint:misspell // no English
 		}},
 		alarm.Rule{Fault: string(event.FaultSilence), AutoAcknowledge: &yes, Text: map[string]string{
 			"en": "No data from {place}. Check its sensors and their connection.",
 			"de": "Keine Daten von {place}. Sensoren und Verbindung prüfen.",
-			"es": "Sin datos de {place}. Revise los sensores y la conexión.",
-			"fr": "Pas de données de {place}. Vérifiez les capteurs et la connexion.",
+			"es": "Sin datos de {place}. Revise los sensores y la conexión.",          //nolint:misspell // no English
+			"fr": "Pas de données de {place}. Vérifiez les capteurs et la connexion.", //nolint:misspell // no English
+		}},
+		alarm.Rule{Fault: string(event.FaultLine), AutoAcknowledge: &yes, Text: map[string]string{
+			"en": "No data from {line}: none of its machines is heard. Check its network and gateway.",
+			"de": "Keine Daten von {line}: keine Maschine ist zu hören. Netz und Gateway prüfen.",
+			"es": "Sin datos de {line}: no se recibe ninguna máquina. Revise la red y la pasarela.",
+			"fr": "Pas de données de {line} : aucune machine n'est reçue. Vérifiez le réseau et la passerelle.",
 		}},
 		alarm.Rule{Fault: string(event.FaultEngineDown), AutoAcknowledge: &yes, Text: map[string]string{
 			"de": "Die Auswertung auf {place} arbeitet nicht. Keine Maschine wird überwacht.",
 			"es": "El motor de inferencia de {place} no funciona. No se vigila ninguna máquina.",
-			"fr": "Le moteur d'inférence de {place} ne fonctionne pas. Aucune machine n'est surveillée.",
+			"fr": "Le moteur d'inférence de {place} ne fonctionne pas. Aucune machine n'est surveillée.", //nolint:misspell // no English
 		}},
 		alarm.Rule{Fault: string(event.FaultUplinkDown), AutoAcknowledge: &yes, Text: map[string]string{
 			"de": "{place} hat keine Verbindung zur Cloud. Die Anlage wird weiter überwacht.",
 			"es": "{place} no tiene conexión con la nube. La planta sigue vigilada.",
-			"fr": "{place} n'a pas de connexion au cloud. L'usine reste surveillée.",
+			"fr": "{place} n'a pas de connexion au cloud. L'usine reste surveillée.", //nolint:misspell // no English
 		}},
 	)
 	for _, l := range c.Limits {

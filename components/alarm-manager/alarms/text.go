@@ -49,13 +49,14 @@ func uplinkText(core string, held event.Code) string {
 	}
 }
 
-// noDataText is what is spoken when the rows of a machine have too few values.
+// noDataText is what is spoken when the rows of a machine have too few values. Sensors are named as far as there is room.
 func noDataText(p *event.Prediction) string {
+	const such, end = ", such as ", ". It cannot be watched. Check its sensors."
 	text := fmt.Sprintf("No data of %d sensors of %s", p.Absent, where(p.Thing, p.Line))
-	if p.Missing != "" {
-		text += ", such as " + p.Missing
+	if missing := event.Cut(p.Missing, max(event.MaxDetail-len(text+such+end), 0)); missing != "" {
+		text += such + missing
 	}
-	return text + ". It cannot be watched. Check its sensors."
+	return text + end
 }
 
 // earliestYear is before any year this program runs in: an earlier time is that of a clock that was not set.

@@ -61,7 +61,7 @@ func openWatch(path string, now time.Time) (w *watch, problem error) {
 	file, damage, problem := w.file.Open()
 	w.saved, w.damage, w.alone = file, file.Damage, problem != nil
 	if damage != nil {
-		w.damage = durable.NewDamage(now, fmt.Sprintf("things of before are not watched until they are heard again; %v", damage))
+		w.damage = durable.NewDamage(now, fmt.Sprintf("the list of things could not be read; they are watched once they are heard again; %v", damage))
 		w.stale = true
 	}
 	for name, t := range file.Things {

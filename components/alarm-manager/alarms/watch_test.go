@@ -12,6 +12,7 @@ import (
 
 	"edgepdm/shared/alarm"
 	"edgepdm/shared/event"
+	"edgepdm/test/need"
 )
 
 func openTestWatch(t *testing.T, path string, now time.Time) *watch {
@@ -239,6 +240,7 @@ func TestLevels(t *testing.T) {
 
 // Whichever bit of the file is flipped, the same is watched, or the damage is told and kept.
 func TestNoFlippedBitChangesWhatIsWatched(t *testing.T) {
+	need.Long(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, watchName)
 	now := time.Now()

@@ -39,7 +39,7 @@ const (
 // phraseClasses are the classes of alarms of which there may be a phrase.
 func phraseClasses() []event.Fault {
 	return []event.Fault{
-		event.FaultMachine, event.FaultSilence, event.FaultNoData, event.FaultEngineDown, event.FaultUplinkDown, event.FaultTest, event.FaultSummary,
+		event.FaultMachine, event.FaultSilence, event.FaultNoData, event.FaultEngineDown, event.FaultUplinkDown, event.FaultTest, event.FaultLine, event.FaultSummary,
 	}
 }
 

@@ -1,7 +1,6 @@
 package speech_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -10,23 +9,22 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"edgepdm/components/alarm-manager/speech"
 	"edgepdm/components/alarm-manager/voice"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/test/cloudtest"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
-	"edgepdm/test/localcore"
 	"edgepdm/test/need"
 )
 
@@ -36,29 +34,31 @@ type rig struct {
 	t         *testing.T
 	announcer *speech.Announcer
 	cloud     *localcloud.Cloud
-	broker    *ipc.Client // of AWS IoT Core
-	health    *ipc.Subscription[ipc.TopicMessage]
+	broker    *ipc.Client // publishes as the cloud does
+	health    *coretest.Health
 	heard     string
+	notifier  string // the program of the Lambda function; "": there is none
 }
 
-func newRig(t *testing.T, prepare func(*rig), set ...func(*speech.Config)) *rig {
+func newRig(t *testing.T, notifier string, prepare func(*rig), set ...func(*speech.Config)) *rig {
 	t.Helper()
 	dir := t.TempDir()
-	r := &rig{t: t, cloud: startCloud(t), heard: filepath.Join(dir, "heard.wav")}
+	r := &rig{t: t, notifier: notifier, heard: filepath.Join(dir, "heard.wav")}
 	command := filepath.Join(dir, "player")
 	if err := os.WriteFile(command, []byte("#!/bin/sh\ncp \"$1\" '"+r.heard+".new' && mv '"+r.heard+".new' '"+r.heard+"'\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	core := coretest.Start(t)
+	r.cloud = cloudtest.Start(t, func(o *localcloud.Options) {
+		o.Notifier, o.Publish = r.notifier, core.PublishFromCloud
+		o.NotifierEnv = map[string]string{"OutputFormat": "pcm", "SITE_TOPIC_PREFIX": "edgepdm", "AUDIO_TOPIC_PREFIX": ""}
+	})
 	if prepare != nil {
 		prepare(r)
 	}
-	core := coretest.Start(t)
-	r.broker = brokerClient(t, core)
 	env := coretest.Environment(t, core, event.AlarmManager, "alarm-manager", slog.New(slog.DiscardHandler))
 	ends := r.cloud.Endpoints()
-	environ := map[string]string{
-		"AWS_REGION": ends.Region, "AWS_CONTAINER_CREDENTIALS_FULL_URI": ends.TokenExchange, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "token",
-	}
+	environ := cloudtest.Environment(r.cloud)
 	base := env.Getenv
 	env.Getenv = func(name string) string {
 		if value := environ[name]; value != "" {
@@ -67,11 +67,8 @@ func newRig(t *testing.T, prepare func(*rig), set ...func(*speech.Config)) *rig 
 		return base(name)
 	}
 	coretest.Configure(t, core, event.AlarmManager, map[string]any{"healthInterval": "100ms"})
-	client := coretest.Client(t, core)
-	var err error
-	if r.health, err = client.Subscribe(t.Context(), event.HealthTopic(event.AlarmManager), ""); err != nil {
-		t.Fatal(err)
-	}
+	r.broker = coretest.Client(t, core)
+	r.health = coretest.HealthOf(t, r.broker, event.AlarmManager)
 	config := speech.Default()
 	config.Enabled, config.Player, config.Clips.Bucket, config.Clips.Endpoint = true, []string{command}, ends.Bucket, ends.S3
 	config.Espeak = ""
@@ -82,101 +79,29 @@ func newRig(t *testing.T, prepare func(*rig), set ...func(*speech.Config)) *rig 
 		t.Fatal(err)
 	}
 	ready := make(chan *speech.Announcer, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- component.Run(ctx, component.Spec[struct{}]{
-			Name: event.AlarmManager, Default: func() (none struct{}) { return none },
-			Run: func(ctx context.Context, rt *component.Runtime, _ struct{}) error {
-				a, err := speech.New(rt, config, speech.Site{
-					Core: "core-1", TimeZone: "UTC", Languages: []string{"en"}, TopicPrefix: "edgepdm", Getenv: env.Getenv,
-				})
-				if err != nil {
-					return err
-				}
-				rt.SetState(event.StateOK, "")
-				ready <- a
-				a.Run(ctx)
-				return nil
-			},
-		}, env)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the component ended with %v", err)
-		}
-	})
+	coretest.Run(t, env, component.Spec[struct{}]{
+		Name: event.AlarmManager, Default: func() (none struct{}) { return none },
+		Run: func(ctx context.Context, rt *component.Runtime, _ struct{}) error {
+			a, err := speech.New(rt, config, speech.Site{
+				Core: "core-1", TimeZone: "UTC", Languages: []string{"en"}, TopicPrefix: "edgepdm", Getenv: env.Getenv,
+			})
+			if err != nil {
+				return err
+			}
+			rt.SetState(event.StateOK, "")
+			ready <- a
+			a.Run(ctx)
+			return nil
+		},
+	}, r.health)
 	r.announcer = <-ready
 	return r
-}
-
-func startCloud(t *testing.T) *localcloud.Cloud {
-	t.Helper()
-	cloud, err := localcloud.New(localcloud.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cloud.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := cloud.Close(ctx); err != nil {
-			t.Errorf("close cloud: %v", err)
-		}
-	})
-	return cloud
-}
-
-// brokerClient publishes as the cloud does.
-func brokerClient(t *testing.T, core *localcore.Core) *ipc.Client {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "recipe.yaml")
-	if err := os.WriteFile(file, []byte(`
-RecipeFormatVersion: "2020-01-25"
-ComponentName: com.edgepdm.Cloud
-ComponentVersion: 0.0.1
-ComponentConfiguration:
-  DefaultConfiguration:
-    accessControl:
-      aws.greengrass.ipc.mqttproxy:
-        all: {operations: ["*"], resources: ["*"]}
-Manifests:
-  - Platform: {os: linux}
-    Lifecycle: {run: {Script: exit 0}}
-    Artifacts: []
-`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	env, err := core.AddExternal("com.edgepdm.Cloud", file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	options, err := ipc.FromEnvironment(func(name string) string { return env[name] })
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := ipc.Dial(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
-	return client
 }
 
 // put uploads an object, past a cut of the uplink.
 func (r *rig) put(key string, data []byte) {
 	r.t.Helper()
-	ends, operator := r.cloud.InternalEndpoints(), r.cloud.Credentials()
-	client := s3.New(s3.Options{
-		Region: ends.Region, BaseEndpoint: aws.String(ends.S3), UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider(operator.AccessKeyID, operator.SecretAccessKey, operator.SessionToken),
-	})
-	if _, err := client.PutObject(r.t.Context(), &s3.PutObjectInput{Bucket: aws.String(ends.Bucket), Key: aws.String(key), Body: bytes.NewReader(data)}); err != nil {
-		r.t.Fatal(err)
-	}
+	cloudtest.Put(r.t, r.cloud, data, key)
 }
 
 // announce tells the site of a clip, again and again until it is heard of: the site may not have subscribed yet.
@@ -186,45 +111,18 @@ func (r *rig) announce(a event.Announcement, until func(event.Health) bool) even
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	timeout := time.After(time.Minute)
-	for {
+	return r.health.Await("the clip", func(h event.Health) bool {
 		err := r.broker.PublishToIoTCore(r.t.Context(), ipc.PublishToIoTCoreRequest{TopicName: "edgepdm/core-1/pdm/v1/audio", Payload: payload, QoS: ipc.AtLeastOnce})
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		select {
-		case m := <-r.health.Events():
-			h, err := event.DecodeHealth(m.Payload)
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			if until(h) {
-				return h
-			}
-		case <-timeout:
-			r.t.Fatal("the clip is not heard of")
-		}
-	}
+		return until(h)
+	})
 }
 
 func (r *rig) await(until func(event.Health) bool) event.Health {
 	r.t.Helper()
-	timeout := time.After(time.Minute)
-	var last event.Health
-	for {
-		select {
-		case m := <-r.health.Events():
-			h, err := event.DecodeHealth(m.Payload)
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			if last = h; until(h) {
-				return h
-			}
-		case <-timeout:
-			r.t.Fatalf("not in time; the last health is %+v", last)
-		}
-	}
+	return r.health.Await("what is wanted", until)
 }
 
 // say speaks a text, and returns what the player played.
@@ -266,7 +164,7 @@ func announced(bucket, key, text string, pcm []byte) event.Announcement {
 func TestClipsOfTheCloudAreSpoken(t *testing.T) {
 	clip, clipPCM := tone(440)
 	phrase, phrasePCM := tone(220)
-	r := newRig(t, func(r *rig) { r.put("audio/phrases/en/machine-fault.pcm", phrasePCM) })
+	r := newRig(t, "", func(r *rig) { r.put("audio/phrases/en/machine-fault.pcm", phrasePCM) })
 	r.put("audio/1.pcm", clipPCM)
 	r.announce(announced(r.cloud.Endpoints().Bucket, "audio/1.pcm", "Fault on press 1.", clipPCM),
 		func(h event.Health) bool { return h.Counters[speech.CounterClips] == 2 && h.State == event.StateOK })
@@ -295,7 +193,7 @@ func equal(a, b []int16) bool {
 func TestWrongClipsAreRefused(t *testing.T) {
 	_, pcm := tone(440)
 	_, other := tone(441)
-	r := newRig(t, nil)
+	r := newRig(t, "", nil)
 	bucket := r.cloud.Endpoints().Bucket
 	r.put("audio/1.pcm", pcm)
 	r.put("secret/1.pcm", pcm)
@@ -341,7 +239,7 @@ func (r *rig) settled() uint64 {
 func TestNobodyWaitsForTheCloud(t *testing.T) {
 	program := need.Tool(t, "espeak-ng", "Debian: apt-get install espeak-ng")
 	_, pcm := tone(440)
-	r := newRig(t, func(r *rig) { r.cloud.SetUplink(false) }, func(c *speech.Config) { c.Espeak, c.Language = program, "en-US" })
+	r := newRig(t, "", func(r *rig) { r.cloud.SetUplink(false) }, func(c *speech.Config) { c.Espeak, c.Language = program, "en-US" })
 	var once sync.Once
 	r.announce(announced(r.cloud.Endpoints().Bucket, "audio/1.pcm", "Fault on press 1.", pcm), func(event.Health) bool {
 		once.Do(func() { r.announcer.Say(voice.Announcement{Key: "de", Language: "de", Text: "Nichts."}) }) // it is not spoken here
@@ -352,5 +250,56 @@ func TestNobodyWaitsForTheCloud(t *testing.T) {
 	}
 	if h := r.await(func(event.Health) bool { return true }); h.State != event.StateOK || h.Counters[speech.CounterSpoken] != 1 {
 		t.Errorf("%+v", h)
+	}
+}
+
+// The whole way: an alert is told over SNS, the real notifier has it spoken and announces the clip to the alert's core, and there it is
+// what is heard the next time.
+func TestAnAlertComesBackAsAClip(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "bootstrap")
+	build := exec.CommandContext(t.Context(), need.Tool(t, "go", "https://go.dev/dl"), "build", "-tags", "lambda.norpc", "-o", program, "edgepdm/components/polly-notifier")
+	build.Env = append(build.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	r := newRig(t, program, nil)
+	ends, operator := r.cloud.InternalEndpoints(), r.cloud.Credentials()
+	alert, err := json.Marshal(struct {
+		event.AlertDelivery
+		event.Alert
+	}{event.AlertDelivery{Core: "core-1"}, event.Alert{
+		V: 1, ID: "a-1", Thing: "press-1", Fault: event.FaultMachine, State: event.AlarmUnacknowledged, Text: "Fault on press 1.",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := sns.New(sns.Options{
+		Region: ends.Region, BaseEndpoint: &ends.SNS,
+		Credentials: credentials.NewStaticCredentialsProvider(operator.AccessKeyID, operator.SecretAccessKey, operator.SessionToken),
+	})
+	r.await(func(h event.Health) bool { // SNS tells it again and again: the site may not have subscribed yet
+		text := string(alert)
+		if _, err := client.Publish(t.Context(), &sns.PublishInput{TopicArn: &ends.TopicARN, Message: &text}); err != nil {
+			t.Fatal(err)
+		}
+		return h.Counters[speech.CounterClips] == 1
+	})
+	played := r.say(voice.Announcement{Key: "1", Language: "en", Text: "Fault on press 1."})
+	var keys []string
+	for _, e := range r.cloud.Journal() {
+		if e.Kind == localcloud.KindAudio {
+			keys = append(keys, e.Name)
+		}
+	}
+	if len(keys) == 0 {
+		t.Fatal("the notifier has kept nothing")
+	}
+	pcm, _, err := r.cloud.Object(keys[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	clip, err := voice.DecodePCM(pcm, 16_000)
+	if err != nil || !equal(played, clip.Samples) || len(played) < 8000 {
+		t.Errorf("played %d samples, %s has %d: %v", len(played), keys[0], len(clip.Samples), err)
 	}
 }

@@ -28,7 +28,9 @@ type gateway struct {
 	rt     *component.Runtime
 	config Config
 	getenv func(string) string
-	prefix string // of cloud topics
+	core   string
+	prefix string    // of cloud topics
+	heart  chan sink // of the heartbeat
 	uplink *uplink
 	out    *outboxes
 	status func(event.Alert) alertStatus
@@ -75,8 +77,11 @@ func (g *gateway) reach(ctx context.Context) error {
 		}
 		g.access = access
 		g.rt.Conditions().Set(event.CodeConfiguration, placeRootCAs, access.RootCAs)
-		if g.out.alertsSNS != nil {
-			g.out.alertsSNS.sinks <- &snsSink{client: g.newSNS(), arn: c.AlertTopicARN, access: access, status: g.status}
+		if len(g.out.alertsSNS.all()) > 0 {
+			to := &snsSink{topics: g.topics(), core: g.core, prefix: g.prefix, access: access, status: g.status}
+			for _, s := range g.out.alertsSNS.all() {
+				s.sinks <- to
+			}
 		}
 	}
 	client, err := g.iotData(ctx)
@@ -84,17 +89,29 @@ func (g *gateway) reach(ctx context.Context) error {
 		return err
 	}
 	to := &iotDataSink{client: client, prefix: g.prefix, access: g.access}
-	g.out.alertsIoT.sinks <- to
+	for _, s := range g.out.alertsIoT.all() {
+		s.sinks <- to
+	}
+	g.heart <- to
 	if c.PredictionSink == SinkIoTData {
 		g.sinkPredictions(to)
 	}
 	return nil
 }
 
-// newSNS makes a client of the topic's own region.
-func (g *gateway) newSNS() *sns.Client {
+// topics are the SNS topics: that of alarms, and those of their steps of escalation.
+func (g *gateway) topics() []snsTopic {
+	list := []snsTopic{{g.config.AlertTopicARN, g.newSNS(g.config.AlertTopicARN)}}
+	for _, arn := range g.config.EscalationTopicARNs {
+		list = append(list, snsTopic{arn, g.newSNS(arn)})
+	}
+	return list
+}
+
+// newSNS makes a client of a topic's own region.
+func (g *gateway) newSNS(arn string) *sns.Client {
 	return sns.NewFromConfig(g.access.Config, func(o *sns.Options) {
-		o.Region = strings.Split(g.config.AlertTopicARN, ":")[3] // Validate has seen it
+		o.Region = strings.Split(arn, ":")[3] // Validate has seen it
 		if g.config.Endpoints.SNS != "" {
 			o.BaseEndpoint = aws.String(g.config.Endpoints.SNS)
 		}

@@ -24,7 +24,7 @@ type acks struct {
 
 func newAcks(rt *component.Runtime) acks {
 	a := acks{rt, make(map[string]*component.Publication)}
-	for _, topic := range []string{event.TopicAckAlert, event.TopicAckModel, event.TopicAckPrediction} {
+	for _, topic := range []string{event.TopicAckAlert, event.TopicAckLabel, event.TopicAckModel, event.TopicAckPrediction} {
 		a.topics[topic] = rt.Publication(topic)
 	}
 	return a

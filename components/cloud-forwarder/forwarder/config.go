@@ -4,6 +4,7 @@
 package forwarder
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"time"
@@ -13,16 +14,18 @@ import (
 
 // Config is the component's configuration.
 type Config struct {
-	AlertTopicARN    string        `json:"alertTopicArn"`    // SNS topic of alarms; empty = none
-	AlertTopicNormal bool          `json:"alertTopicNormal"` // the topic also gets the end of alarms
-	TopicPrefix      string        `json:"topicPrefix"`      // cloud topics are <topicPrefix>/<core>/<local topic>
-	PredictionSink   string        `json:"predictionSink"`   // iot-data (HTTPS, acknowledged) or iotcore-ipc (best effort)
-	Sample           time.Duration `json:"sample"`           // between two predictions of a thing whose label does not change; 0 = all
-	MaxLabelChanges  int           `json:"maxLabelChanges"`  // of a thing that leave in one sample time; of more the last, later; 0 = all
-	GroupCommit      time.Duration `json:"groupCommit"`      // predictions are on disk this long after they came, at the latest
-	Parallel         int           `json:"parallel"`         // requests under way with predictions; 1 = in order, except label changes, which pass a backlog; more = in no order
-	MaxSpoolMB       int           `json:"maxSpoolMB"`       // disk space of the predictions that wait; the oldest go first
-	MinFreeMB        int           `json:"minFreeMB"`        // free disk space below which predictions take no more; a quarter of it for alerts; 0 = none
+	AlertTopicARN       string        `json:"alertTopicArn"`       // SNS topic of alarms; empty = none
+	EscalationTopicARNs []string      `json:"escalationTopicArns"` // SNS topics of alarms that nobody acknowledges: of the first and of the second step
+	AlertTopicNormal    bool          `json:"alertTopicNormal"`    // the topic also gets the end of alarms
+	Heartbeat           time.Duration `json:"heartbeat"`           // between two messages about the health of the site's components; 0 = none
+	TopicPrefix         string        `json:"topicPrefix"`         // cloud topics are <topicPrefix>/<core>/<local topic>
+	PredictionSink      string        `json:"predictionSink"`      // iot-data (HTTPS, acknowledged) or iotcore-ipc (best effort)
+	Sample              time.Duration `json:"sample"`              // between two predictions of a thing whose label does not change; 0 = all
+	MaxLabelChanges     int           `json:"maxLabelChanges"`     // of a thing that leave in one sample time; of more the last, later; 0 = all
+	GroupCommit         time.Duration `json:"groupCommit"`         // predictions are on disk this long after they came, at the latest
+	Parallel            int           `json:"parallel"`            // requests under way with predictions; 1 = in order, except label changes, which pass a backlog; more = in no order
+	MaxSpoolMB          int           `json:"maxSpoolMB"`          // disk space of the predictions that wait; the oldest go first
+	MinFreeMB           int           `json:"minFreeMB"`           // free disk space below which predictions take no more; a quarter of it for alerts; 0 = none
 
 	PredictionMaxAge time.Duration `json:"predictionMaxAge"` // age, by their own time, at which predictions that wait are dropped; 0 = never
 	AlertMaxAge      time.Duration `json:"alertMaxAge"`      // the same of alerts and events of models
@@ -49,13 +52,15 @@ const (
 // Default returns the configuration with no key set.
 func Default() Config {
 	return Config{
-		AlertTopicNormal: true, TopicPrefix: "edgepdm", PredictionSink: SinkIoTData, Sample: time.Minute, MaxLabelChanges: 10, GroupCommit: 200 * time.Millisecond,
+		AlertTopicNormal: true, Heartbeat: time.Minute, TopicPrefix: "edgepdm", PredictionSink: SinkIoTData, Sample: time.Minute, MaxLabelChanges: 10, GroupCommit: 200 * time.Millisecond,
 		Parallel: 1, MaxSpoolMB: 256, MinFreeMB: 64, RetryMax: time.Minute, Timeout: 10 * time.Second,
 	}
 }
 
 const (
 	maxPrefix       = 64
+	maxSteps        = 2
+	minHeartbeat    = time.Second
 	maxParallel     = 64
 	maxLabelChanges = 1000
 	minAge          = time.Minute // what the clocks of a site may differ by must not cost a message
@@ -71,6 +76,12 @@ func (c Config) Validate() error {
 	switch {
 	case c.AlertTopicARN != "" && !arnPattern.MatchString(c.AlertTopicARN):
 		return fmt.Errorf("alertTopicArn: %q is not the ARN of an SNS topic", c.AlertTopicARN)
+	case len(c.EscalationTopicARNs) > maxSteps:
+		return fmt.Errorf("escalationTopicArns: has %d topics, at most %d", len(c.EscalationTopicARNs), maxSteps)
+	case len(c.EscalationTopicARNs) > 0 && c.AlertTopicARN == "":
+		return errors.New("escalationTopicArns: is set, and alertTopicArn is not")
+	case c.Heartbeat != 0 && (c.Heartbeat < minHeartbeat || c.Heartbeat > time.Hour):
+		return fmt.Errorf("heartbeat: %v is neither 0s nor between %v and 1h", c.Heartbeat, minHeartbeat)
 	case !prefixPattern.MatchString(c.TopicPrefix):
 		return fmt.Errorf("topicPrefix: %q is not one or two topic levels of a-z A-Z 0-9 : _ -", c.TopicPrefix)
 	case len(c.TopicPrefix) > maxPrefix:
@@ -97,6 +108,11 @@ func (c Config) Validate() error {
 		return fmt.Errorf("retryMax: %v is not between 100ms and 1h", c.RetryMax)
 	case c.Timeout < 100*time.Millisecond || c.Timeout > 5*time.Minute:
 		return fmt.Errorf("timeout: %v is not between 100ms and 5m", c.Timeout)
+	}
+	for i, arn := range c.EscalationTopicARNs {
+		if !arnPattern.MatchString(arn) {
+			return fmt.Errorf("escalationTopicArns[%d]: %q is not the ARN of an SNS topic", i, arn)
+		}
 	}
 	if err := cloud.CheckRegion(c.Region); err != nil {
 		return fmt.Errorf("region: %w", err)

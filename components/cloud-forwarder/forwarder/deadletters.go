@@ -39,6 +39,7 @@ type deadLetters struct {
 	mu      sync.Mutex // one writer at a time
 	dropped droppedLetters
 	counted uint64 // dropped ones since the last look
+	newer   bool   // a newer version wrote the file of dropped, which is left alone
 }
 
 // droppedLetters is how many letters were dropped since somebody took them to be sent again. It has a file of its own.
@@ -52,6 +53,7 @@ type droppedLetters struct {
 func openDeadLetters(dir, name string, limit int64, now func() time.Time) (*deadLetters, error) {
 	d := &deadLetters{dir: dir, name: name, limit: limit, now: now}
 	dropped, damage, err := d.count().Open()
+	d.newer = errors.Is(err, durable.ErrNewerFormat)
 	if err = errors.Join(damage, err); err == nil {
 		d.dropped = dropped
 	}
@@ -148,8 +150,10 @@ func (d *deadLetters) keepLine(line []byte) error {
 func (d *deadLetters) setAside() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := os.Remove(d.path() + droppedSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("take dead letters: %w", err)
+	if !d.newer {
+		if err := os.Remove(d.path() + droppedSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("take dead letters: %w", err)
+		}
 	}
 	d.dropped = droppedLetters{}
 	kind := strings.TrimSuffix(d.name, replaySuffix)
@@ -178,8 +182,10 @@ func (d *deadLetters) rotate(path string) error {
 	}
 	if n := uint64(bytes.Count(old, []byte{'\n'})); n > 0 {
 		dropped := droppedLetters{1, d.dropped.Dropped + n, d.now().UTC()}
-		if err := d.count().Save(dropped); err != nil {
-			return err
+		if !d.newer {
+			if err := d.count().Save(dropped); err != nil {
+				return err
+			}
 		}
 		d.dropped = dropped
 		d.counted += n

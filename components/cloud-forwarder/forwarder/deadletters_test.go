@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"edgepdm/shared/durable"
 	"edgepdm/shared/spool"
 )
 
@@ -161,4 +162,36 @@ func TestDamagedCountOfDroppedLetters(t *testing.T) {
 	if n, _, _ := d.lost(); err == nil || n != 0 {
 		t.Errorf("%d, %v", n, err)
 	}
+}
+
+// A count that a newer version wrote is left alone, whatever happens to the letters, which are counted in memory.
+func TestCountOfDroppedLettersOfANewerVersion(t *testing.T) {
+	d := newDeadLetters(t, 300)
+	newer := string(durable.Seal([]byte(`{"format":2,"dropped":{"s":7}}`)))
+	if err := os.WriteFile(d.path()+droppedSuffix, []byte(newer), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := openDeadLetters(d.dir, d.name, d.limit, time.Now)
+	if !errors.Is(err, durable.ErrNewerFormat) {
+		t.Fatal(err)
+	}
+	check := func(what string) {
+		t.Helper()
+		if data, err := os.ReadFile(d.path() + droppedSuffix); err != nil || string(data) != newer {
+			t.Errorf("%s: %q, %v", what, data, err)
+		}
+	}
+	for n := range 10 {
+		if err := d.add("s", record(fmt.Sprint("id-", n)), errors.New("why")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, _, _ := d.lost(); n == 0 {
+		t.Error("no letter was dropped")
+	}
+	check("after letters were dropped")
+	if err := d.setAside(); err != nil {
+		t.Fatal(err)
+	}
+	check("after they were taken")
 }

@@ -176,6 +176,13 @@ func (k *dedup) has(id, stream string) bool {
 	return h != nil && slices.Contains(h.On, stream)
 }
 
+// hasAlarm reports whether a stream has, or had, an alert of the same alarm.
+func (k *dedup) hasAlarm(h seen, stream string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.ContainsFunc(k.order, func(other *seen) bool { return other.alarm() == h.alarm() && slices.Contains(other.On, stream) })
+}
+
 // accept notes that a stream has the alert on disk. That is not synced: after a loss of power the alert comes
 // again, and is marked.
 func (k *dedup) accept(id, stream string) error {

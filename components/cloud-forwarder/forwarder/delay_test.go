@@ -78,12 +78,12 @@ func TestLateAlertSaysSo(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			subject, text, err := snsMessage(message{payload: payload, replayed: true}, func(a event.Alert) alertStatus { return k.status(a, c.now) })
-			if err != nil || subject != c.subject {
-				t.Errorf("subject %q, want %q: %v", subject, c.subject, err)
+			n, err := newNotice(message{payload: payload, replayed: true}, "", "", func(a event.Alert) alertStatus { return k.status(a, c.now) })
+			if err != nil || n.subject != c.subject {
+				t.Errorf("subject %q, want %q: %v", n.subject, c.subject, err)
 			}
 			var parts map[string]string
-			if err := json.Unmarshal([]byte(text), &parts); err != nil {
+			if err := json.Unmarshal([]byte(n.text), &parts); err != nil {
 				t.Fatal(err)
 			}
 			for _, kind := range []string{"email", "sms"} {
@@ -122,12 +122,12 @@ func TestUplinkAlertThatHadToWait(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		subject, text, err := snsMessage(message{payload: payload, replayed: c.replayed}, func(event.Alert) alertStatus {
+		n, err := newNotice(message{payload: payload, replayed: c.replayed}, "", "", func(event.Alert) alertStatus {
 			return alertStatus{now: a.TS.Add(c.age), raised: c.age, aged: true}
 		})
-		if err != nil || strings.HasPrefix(subject, "[CONNECTED AGAIN] [HIGH] ") != c.back || strings.Contains(text, "a connection again.") != c.back ||
-			strings.Contains(text, `\"reconnected\":true,`) != c.back {
-			t.Errorf("%s: %q, %v\n%s", c.name, subject, err, text)
+		if err != nil || strings.HasPrefix(n.subject, "[CONNECTED AGAIN] [HIGH] ") != c.back || strings.Contains(n.text, "a connection again.") != c.back ||
+			strings.Contains(n.text, `\"reconnected\":true,`) != c.back {
+			t.Errorf("%s: %q, %v\n%s", c.name, n.subject, err, n.text)
 		}
 	}
 }

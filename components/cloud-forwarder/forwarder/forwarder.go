@@ -38,7 +38,7 @@ type Forwarder struct {
 // that cannot be used ends it: it goes on with what works, says what does not, and tries again.
 func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	subs := make(map[string]*ipc.Subscription[ipc.TopicMessage])
-	for _, filter := range []string{event.FilterAlert, event.FilterPrediction, event.TopicPredictionBatch, event.FilterModel} {
+	for _, filter := range []string{event.FilterAlert, event.FilterPrediction, event.TopicPredictionBatch, event.FilterModel, event.FilterLabel, event.TopicAlarmKPI} {
 		sub, err := rt.Subscribe(ctx, filter)
 		if err != nil {
 			return fmt.Errorf("subscribe to %s: %w", filter, err)
@@ -56,7 +56,7 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 	acks := newAcks(rt)
 	alerts := &alertIntake{
 		rt: rt, now: f.Now, acks: acks, dedup: f.state.dedup, iot: out.alertsIoT, sns: out.alertsSNS, normal: config.AlertTopicNormal,
-		alerts: subs[event.FilterAlert], models: subs[event.FilterModel],
+		alerts: subs[event.FilterAlert], models: subs[event.FilterModel], labels: subs[event.FilterLabel], kpis: subs[event.TopicAlarmKPI],
 	}
 	predictions := &predictionIntake{
 		rt: rt, now: f.Now, acks: acks, filter: newFilter(config.Sample, config.MaxLabelChanges), ledger: sequences,
@@ -64,11 +64,18 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 		single: subs[event.FilterPrediction], batches: subs[event.TopicPredictionBatch],
 	}
 	gateway := &gateway{
-		rt: rt, config: config, getenv: f.Getenv, prefix: config.TopicPrefix + "/" + f.Core, uplink: uplink, out: out,
+		rt: rt, config: config, getenv: f.Getenv, core: f.Core, heart: make(chan sink, 1), prefix: config.TopicPrefix + "/" + f.Core, uplink: uplink, out: out,
 		status: func(a event.Alert) alertStatus { return f.state.dedup.status(a, f.Now()) },
 	}
 	monitor := &monitor{rt: rt, now: f.Now, state: f.state, ledger: sequences, out: out, uplink: uplink, subs: subs}
 	replayer := newReplayer(rt, f.Now, f.state, out)
+	heart := &heart{rt: rt, now: f.Now, core: f.Core, interval: config.Heartbeat, heard: make(map[string]event.Health)}
+	if config.Heartbeat > 0 {
+		var err error
+		if heart.health, err = rt.Subscribe(ctx, event.FilterHealth); err != nil {
+			return fmt.Errorf("subscribe to %s: %w", event.FilterHealth, err)
+		}
+	}
 	rt.Conditions().Expect(event.CodeCloudAccess, placeAWS)
 	rt.SetState(event.StateOK, "")
 
@@ -80,6 +87,9 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 	}
 	group.Go(func() error { return alerts.receiveAlerts(work, keep) })
 	group.Go(func() error { return alerts.receiveModels(work, keep) })
+	group.Go(func() error { return alerts.receiveLabels(work, keep) })
+	group.Go(func() error { return alerts.receiveKPIs(work, keep) })
+	group.Go(func() error { return heart.beat(work, gateway.heart) })
 	group.Go(func() error { return predictions.receive(work, keep) })
 	group.Go(func() error { gateway.connect(work); return nil })
 	group.Go(func() error { gateway.watchConnection(work); return nil })

@@ -172,11 +172,15 @@ func TestWhatEachSinkGets(t *testing.T) {
 What:        machine-fault
 Machine:     press-1
 Line:        line-7
+Site:        core-1
 Since:       2026-11-23 10:00:00 UTC
 Severity:    high
 Probability: 97.1 %
 Model:       m1
 What to do:  Inspect the machine as soon as possible; plan its maintenance before it fails.
+Acknowledge: alarm-manager ack -thing press-1 -fault machine-fault -outcome confirmed, on the device
+             {"v":1,"do":"acknowledge","thing":"press-1","fault":"machine-fault","outcome":"confirmed","by":"YOUR NAME"} on the IoT topic edgepdm/core-1/pdm/v1/command/operator/alarm, with cloudCommands
+             The outcome is confirmed, no-fault-found or planned.
 Alert id:    a-1
 `
 	if mails[0].Body != text {

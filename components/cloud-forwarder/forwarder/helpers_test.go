@@ -76,7 +76,7 @@ func newRigAlone(t testing.TB, set ...func(*localcore.Options)) *rig {
 		"endpoints": map[string]any{"iotData": ends.IoTData, "sns": ends.SNS, "caFile": ends.CAFile},
 	})
 	r.health = coretest.HealthOf(t, r.client, forwarderName)
-	for _, topic := range []string{event.TopicAckAlert, event.TopicAckModel, event.TopicAckPrediction} {
+	for _, topic := range []string{event.TopicAckAlert, event.TopicAckLabel, event.TopicAckModel, event.TopicAckPrediction} {
 		sub := r.subscribe(topic)
 		go func() {
 			for m := range sub.Events() {

@@ -17,14 +17,15 @@ type alertIntake struct {
 	now            func() time.Time
 	acks           acks
 	dedup          *dedup
-	iot, sns       *stream // sns is nil without a topic
-	normal         bool    // sns also gets the end of alarms
+	iot, sns       lanes // sns has no streams without a topic
+	normal         bool  // sns also gets the end of alarms
 	alerts, models *ipc.Subscription[ipc.TopicMessage]
+	labels, kpis   *ipc.Subscription[ipc.TopicMessage]
 }
 
 // receiveAlerts takes alerts until ctx ends; what it has taken by then goes to the disk while keep lasts.
 func (a *alertIntake) receiveAlerts(ctx, keep context.Context) error {
-	if !opened(ctx, a.iot, a.sns) {
+	if !opened(ctx, append(a.iot.all(), a.sns.all()...)...) {
 		return nil
 	}
 	return receive(ctx, a.alerts, func(m ipc.TopicMessage) { a.alert(keep, m) })
@@ -32,10 +33,43 @@ func (a *alertIntake) receiveAlerts(ctx, keep context.Context) error {
 
 // receiveModels does the same for what happens to models (promise M12).
 func (a *alertIntake) receiveModels(ctx, keep context.Context) error {
-	if !opened(ctx, a.iot) {
+	if !opened(ctx, a.iot.urgent) {
 		return nil
 	}
 	return receive(ctx, a.models, func(m ipc.TopicMessage) { a.modelEvent(keep, m) })
+}
+
+// receiveLabels does the same for what people found at alarms.
+func (a *alertIntake) receiveLabels(ctx, keep context.Context) error {
+	if !opened(ctx, a.iot.later) {
+		return nil
+	}
+	return receive(ctx, a.labels, func(m ipc.TopicMessage) {
+		l, err := event.DecodeLabel(m.Payload)
+		a.record(keep, m, l.ID, l.TS, err)
+	})
+}
+
+// receiveKPIs does the same for the figures of a day's alarms.
+func (a *alertIntake) receiveKPIs(ctx, keep context.Context) error {
+	if !opened(ctx, a.iot.later) {
+		return nil
+	}
+	return receive(ctx, a.kpis, func(m ipc.TopicMessage) {
+		k, err := event.DecodeRecord(m.Payload)
+		a.record(keep, m, k.ID, k.TS, err)
+	})
+}
+
+// record keeps and acknowledges a label, or figures.
+func (a *alertIntake) record(ctx context.Context, m ipc.TopicMessage, id string, ts time.Time, err error) {
+	if err != nil {
+		invalid(a.rt, m, err)
+		return
+	}
+	if a.store(ctx, m, seen{ID: id}, ts, []*stream{a.iot.later}) {
+		a.acks.publish(ctx, event.TopicAckLabel, []string{id})
+	}
 }
 
 func receive(ctx context.Context, sub *ipc.Subscription[ipc.TopicMessage], take func(ipc.TopicMessage)) error {
@@ -58,9 +92,13 @@ func (a *alertIntake) alert(ctx context.Context, m ipc.TopicMessage) {
 		invalid(a.rt, m, err)
 		return
 	}
-	streams := []*stream{a.iot}
-	if a.sns != nil && (alert.State == event.AlarmUnacknowledged || alert.State == event.AlarmNormal && a.normal) {
-		streams = append(streams, a.sns)
+	lane := alert.Severity
+	if alert.State == event.AlarmNormal && a.dedup.hasAlarm(seenAlert(alert), a.iot.later.name) {
+		lane = event.SeverityLow // behind the alert that raised the alarm, whose priority was changed
+	}
+	streams := []*stream{a.iot.of(lane)}
+	if to := a.sns.of(lane); to != nil && alert.ForPeople() && (alert.State == event.AlarmUnacknowledged || alert.State == event.AlarmNormal && a.normal) {
+		streams = append(streams, to)
 	}
 	if a.store(ctx, m, seenAlert(alert), alert.TS, streams) {
 		a.acks.publish(ctx, event.TopicAckAlert, []string{alert.ID})
@@ -73,7 +111,7 @@ func (a *alertIntake) modelEvent(ctx context.Context, m ipc.TopicMessage) {
 		invalid(a.rt, m, err)
 		return
 	}
-	if a.store(ctx, m, seen{ID: e.ID}, e.TS, []*stream{a.iot}) {
+	if a.store(ctx, m, seen{ID: e.ID}, e.TS, []*stream{a.iot.urgent}) {
 		a.acks.publish(ctx, event.TopicAckModel, []string{e.ID})
 	}
 }
@@ -82,7 +120,7 @@ func (a *alertIntake) modelEvent(ctx context.Context, m ipc.TopicMessage) {
 // F12). Otherwise it is not acknowledged and comes again.
 func (a *alertIntake) store(ctx context.Context, m ipc.TopicMessage, s seen, ts time.Time, streams []*stream) (onDisk bool) {
 	earlier, err := a.dedup.note(s, a.now())
-	a.iot.report(placeDedup, err)
+	a.iot.urgent.report(placeDedup, err)
 	if earlier {
 		m.Payload = markReplayed(m.Payload)
 	}
@@ -111,7 +149,7 @@ func (a *alertIntake) store(ctx context.Context, m ipc.TopicMessage, s seen, ts 
 			onDisk = false
 		default:
 			to.accepted()
-			a.iot.report(placeDedup, a.dedup.accept(s.ID, to.name))
+			a.iot.urgent.report(placeDedup, a.dedup.accept(s.ID, to.name))
 		}
 	}
 	return onDisk

@@ -28,7 +28,7 @@ func TestAlertWithoutTheDisksAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := &stream{name: streamAlertsIoT, rt: rt, queue: queue, options: spool.Options{Now: time.Now}}
-		a := &alertIntake{rt: rt, now: time.Now, dedup: seenAlerts, iot: s}
+		a := &alertIntake{rt: rt, now: time.Now, dedup: seenAlerts, iot: lanes{s, s}}
 		m := ipc.TopicMessage{Topic: event.AlertTopic("press-1"), Payload: []byte(`{"id":"a-1"}`)}
 		if a.store(ctx, m, seen{ID: "a-1"}, time.Now(), []*stream{s}) {
 			t.Error("it counts as being on disk")

@@ -3,7 +3,13 @@ package forwarder
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sns/types"
 
 	"edgepdm/shared/event"
 )
@@ -48,13 +54,26 @@ func place(a event.Alert) string {
 	return a.Thing + " on " + a.Line
 }
 
+// kind is what an alert says, in a word or two of its subject.
+func kind(a event.Alert) string {
+	switch {
+	case a.State == event.AlarmNormal:
+		return string(event.AlarmNormal)
+	case a.Step > 0:
+		return fmt.Sprintf("%s, NOT ACKNOWLEDGED, STEP %d", strings.ToUpper(string(a.Severity)), a.Step)
+	case a.Chattering:
+		return strings.ToUpper(string(a.Severity)) + ", COMES AND GOES"
+	}
+	return strings.ToUpper(string(a.Severity))
+}
+
 // subject is the subject line of an alert's e-mail.
 func subject(a event.Alert, p alertStatus) string {
-	kind := strings.ToUpper(string(a.Severity))
-	if a.State == event.AlarmNormal {
-		kind = string(event.AlarmNormal)
+	what := string(a.Fault)
+	if a.Fault == event.FaultSummary && a.Count > 0 {
+		what = fmt.Sprintf("%d more alarms", a.Count)
 	}
-	s := fmt.Sprintf("%s[%s] %s: %s", p.mark(), kind, a.Fault, place(a))
+	s := fmt.Sprintf("%s[%s] %s: %s", p.mark(), kind(a), what, place(a))
 	if a.Simulated {
 		s = "[SIMULATED] " + s
 	}
@@ -93,6 +112,8 @@ func whatToDo(f event.Fault) string {
 		return "Inspect the machine as soon as possible; plan its maintenance before it fails."
 	case event.FaultSilence:
 		return "Check the sensors of the machine, their power and their network."
+	case event.FaultLine:
+		return "Check the line's network, power and gateway: nothing is heard of any of its machines."
 	case event.FaultNoData:
 		return "Check the sensors that are named, and what reads them: nothing can be said of the machine without them."
 	case event.FaultUplinkDown:
@@ -101,12 +122,28 @@ func whatToDo(f event.Fault) string {
 		return "Look at the inference engine's health and log: no machine is watched while it is not at work."
 	case event.FaultTest:
 		return "Nothing: this is a test of the alarm chain."
+	case event.FaultSummary:
+		return "Look at the list of alarms: alarm-manager list, on the device."
+	default:
+		return "Look at the machine."
 	}
-	return "Look at the machine."
 }
 
-// emailText is what a person reads: what, where, since when, what to do.
-func emailText(a event.Alert, p alertStatus, replayed bool) string {
+// acknowledging says how somebody tells that the alarm is seen.
+func acknowledging(a event.Alert, prefix string) []string {
+	if a.State == event.AlarmNormal || a.Fault == event.FaultTest || a.Fault == event.FaultSummary || event.CheckName(string(a.Fault)) != nil {
+		return nil
+	}
+	how := []string{fmt.Sprintf("alarm-manager ack -thing %s -fault %s -outcome confirmed, on the device", a.Thing, a.Fault)}
+	if prefix != "" {
+		command := fmt.Sprintf(`{"v":1,"do":"acknowledge","thing":"%s","fault":"%s","outcome":"confirmed","by":"YOUR NAME"}`, a.Thing, a.Fault)
+		how = append(how, command+" on the IoT topic "+prefix+"/"+event.TopicOperatorAlarm+", with cloudCommands")
+	}
+	return append(how, "The outcome is confirmed, no-fault-found or planned.")
+}
+
+// emailText is what a person reads: what, where, since when, why, what to do, and how to acknowledge it.
+func emailText(a event.Alert, p alertStatus, replayed bool, core, prefix string) string {
 	var b strings.Builder
 	line := func(name, value string) {
 		if value != "" {
@@ -117,8 +154,16 @@ func emailText(a event.Alert, p alertStatus, replayed bool) string {
 	line("What", string(a.Fault))
 	line("Machine", a.Thing)
 	line("Line", a.Line)
+	line("Site", core)
 	line("Since", a.Since.UTC().Format("2006-01-02 15:04:05 UTC"))
 	line("Severity", string(a.Severity))
+	if a.Step > 0 && a.State != event.AlarmNormal {
+		line("Escalated", fmt.Sprintf("step %d: nobody has acknowledged it", a.Step))
+	}
+	if a.Chattering {
+		line("Note", "it comes and goes, and is told once")
+	}
+	line("Why", strings.Join(a.Reasons, "; "))
 	if a.Probability > 0 {
 		line("Probability", fmt.Sprintf("%.1f %%", 100*a.Probability))
 	}
@@ -134,6 +179,13 @@ func emailText(a event.Alert, p alertStatus, replayed bool) string {
 	default:
 		line("What to do", whatToDo(a.Fault))
 	}
+	for i, way := range acknowledging(a, prefix) {
+		name := ""
+		if i == 0 {
+			name = "Acknowledge:"
+		}
+		fmt.Fprintf(&b, "%-13s%s\n", name, way)
+	}
 	line("Alert id", a.ID)
 	if a.Simulated {
 		b.WriteString("\nThe machine is simulated.\n")
@@ -141,30 +193,69 @@ func emailText(a event.Alert, p alertStatus, replayed bool) string {
 	return b.String()
 }
 
-// snsMessage is the message for a topic with MessageStructure "json": people get text, programs the alert.
-func snsMessage(m message, status func(event.Alert) alertStatus) (subjectLine, text string, err error) {
+// notice is what SNS gets of an alert.
+type notice struct {
+	subject    string
+	text       string // for MessageStructure "json": people get text, programs the alert
+	attributes map[string]types.MessageAttributeValue
+	step       int // of the escalation
+}
+
+// newNotice makes the notice of an alert at a core whose cloud topics begin with prefix.
+func newNotice(m message, core, prefix string, status func(event.Alert) alertStatus) (notice, error) {
 	a, err := event.DecodeAlert(m.payload)
 	if err != nil {
-		return "", "", err
+		return notice{}, err
 	}
 	p := status(a)
 	replayed := m.replayed || a.Replayed
 	p.back = p.reconnects(a, replayed)
-	subjectLine = subject(a, p)
-	email, sms := emailText(a, p, replayed), said(a, p, replayed)
-	lambda, err := withDelivery(m.body(), p.delivery())
+	n := notice{subject: subject(a, p), attributes: attributes(a, core), step: a.Step}
+	email, sms := emailText(a, p, replayed, core, prefix), said(a, p, replayed)
+	delivery := p.delivery()
+	delivery.Core = core
+	lambda, err := withDelivery(m.body(), delivery)
 	if err != nil {
-		return "", "", err
+		return notice{}, err
 	}
 	body := string(lambda)
 	if a.Text == "" && !p.over {
-		sms = strings.TrimSpace(subjectLine + " " + sms)
+		sms = strings.TrimSpace(n.subject + " " + sms)
 	}
 	data, err := encode(map[string]string{
 		"default": email, "email": email, "sms": sms, "lambda": body, "sqs": body, "http": body, "https": body,
 	})
 	if err != nil {
-		return "", "", fmt.Errorf("encode SNS message: %w", err)
+		return notice{}, fmt.Errorf("encode SNS message: %w", err)
 	}
-	return subjectLine, string(data), nil
+	n.text = string(data)
+	return n, nil
+}
+
+const maxAttribute = 512 // bytes of a value
+
+// attributes are those by which subscriptions filter. SNS takes none that is empty.
+func attributes(a event.Alert, core string) map[string]types.MessageAttributeValue {
+	list := make(map[string]types.MessageAttributeValue)
+	add := func(name, kind, value string) {
+		value = strings.Map(func(r rune) rune { // what SNS would refuse, with the alert
+			if !unicode.IsPrint(r) || r == utf8.RuneError {
+				return -1
+			}
+			return r
+		}, event.Cut(value, maxAttribute))
+		if value != "" {
+			list[name] = types.MessageAttributeValue{DataType: aws.String(kind), StringValue: aws.String(value)}
+		}
+	}
+	add("thing", "String", a.Thing)
+	add("line", "String", a.Line)
+	add("fault", "String", string(a.Fault))
+	add("priority", "String", string(a.Severity))
+	add("state", "String", string(a.State))
+	add("core", "String", core)
+	if a.Step > 0 {
+		add("step", "Number", strconv.Itoa(a.Step))
+	}
+	return list
 }

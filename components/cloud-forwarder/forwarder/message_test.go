@@ -3,6 +3,7 @@ package forwarder
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -41,15 +42,15 @@ func TestSNSMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	subject, text, err := snsMessage(message{payload: payload}, punctual)
+	n, err := newNotice(message{payload: payload}, "", "", punctual)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if subject != "[HIGH] machine-fault: press-1 on line-7" {
-		t.Errorf("subject %q", subject)
+	if n.subject != "[HIGH] machine-fault: press-1 on line-7" {
+		t.Errorf("subject %q", n.subject)
 	}
 	var parts map[string]string
-	if err := json.Unmarshal([]byte(text), &parts); err != nil {
+	if err := json.Unmarshal([]byte(n.text), &parts); err != nil {
 		t.Fatal(err)
 	}
 	if parts["lambda"] != string(payload) || parts["email"] != parts["default"] {
@@ -63,7 +64,7 @@ func TestSNSMessage(t *testing.T) {
 			t.Errorf("e-mail lacks %q:\n%s", want, parts["email"])
 		}
 	}
-	if _, _, err := snsMessage(message{payload: []byte("x")}, punctual); err == nil {
+	if _, err := newNotice(message{payload: []byte("x")}, "", "", punctual); err == nil {
 		t.Error("a malformed alert became a message")
 	}
 }
@@ -86,18 +87,24 @@ func TestSubjectFitsSNS(t *testing.T) {
 
 func TestConfigNamesTheField(t *testing.T) {
 	for want, change := range map[string]func(*Config){
-		"alertTopicArn:":    func(c *Config) { c.AlertTopicARN = "alerts" },
-		"topicPrefix:":      func(c *Config) { c.TopicPrefix = "a/b/c" },
-		"topicPrefix: it":   func(c *Config) { c.TopicPrefix = strings.Repeat("x", 65) },
-		"predictionSink:":   func(c *Config) { c.PredictionSink = "s3" },
-		"sample:":           func(c *Config) { c.Sample = -1 },
-		"maxLabelChanges:":  func(c *Config) { c.MaxLabelChanges = 1001 },
-		"groupCommit:":      func(c *Config) { c.GroupCommit = time.Minute },
-		"maxSpoolMB:":       func(c *Config) { c.MaxSpoolMB = 1 },
-		"retryMax:":         func(c *Config) { c.RetryMax = 0 },
-		"timeout:":          func(c *Config) { c.Timeout = 0 },
-		"endpoints.iotData": func(c *Config) { c.Endpoints.IoTData = "host" },
-		"endpoints.sns":     func(c *Config) { c.Endpoints.SNS = "ftp://host" },
+		"alertTopicArn:":          func(c *Config) { c.AlertTopicARN = "alerts" },
+		"escalationTopicArns[1]:": func(c *Config) { c.AlertTopicARN, c.EscalationTopicARNs = someTopic, []string{someTopic, "x"} },
+		"escalationTopicArns: has": func(c *Config) {
+			c.AlertTopicARN, c.EscalationTopicARNs = someTopic, []string{someTopic, someTopic, someTopic}
+		},
+		"escalationTopicArns: is set": func(c *Config) { c.EscalationTopicARNs = []string{someTopic} },
+		"heartbeat:":                  func(c *Config) { c.Heartbeat = time.Millisecond },
+		"topicPrefix:":                func(c *Config) { c.TopicPrefix = "a/b/c" },
+		"topicPrefix: it":             func(c *Config) { c.TopicPrefix = strings.Repeat("x", 65) },
+		"predictionSink:":             func(c *Config) { c.PredictionSink = "s3" },
+		"sample:":                     func(c *Config) { c.Sample = -1 },
+		"maxLabelChanges:":            func(c *Config) { c.MaxLabelChanges = 1001 },
+		"groupCommit:":                func(c *Config) { c.GroupCommit = time.Minute },
+		"maxSpoolMB:":                 func(c *Config) { c.MaxSpoolMB = 1 },
+		"retryMax:":                   func(c *Config) { c.RetryMax = 0 },
+		"timeout:":                    func(c *Config) { c.Timeout = 0 },
+		"endpoints.iotData":           func(c *Config) { c.Endpoints.IoTData = "host" },
+		"endpoints.sns":               func(c *Config) { c.Endpoints.SNS = "ftp://host" },
 	} {
 		c := Default()
 		if err := c.Validate(); err != nil {
@@ -123,12 +130,83 @@ func TestMessageIsKeptAsItCame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, text, err := snsMessage(message{payload: data, replayed: true}, punctual)
+	n, err := newNotice(message{payload: data, replayed: true}, "", "", punctual)
 	var parts map[string]string
-	if err := errors.Join(err, json.Unmarshal([]byte(text), &parts)); err != nil {
+	if err := errors.Join(err, json.Unmarshal([]byte(n.text), &parts)); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.HasPrefix(parts["sms"], subject(a, alertStatus{})) || !strings.HasPrefix(parts["lambda"], `{"replayed":true,`) {
 		t.Errorf("%v", parts)
+	}
+}
+
+const someTopic = "arn:aws:sns:us-east-1:123456789012:alerts"
+
+// The e-mail says why, and how to acknowledge; subscriptions can filter by attributes.
+func TestNotice(t *testing.T) {
+	a := raised()
+	a.Reasons, a.Step, a.Chattering = []string{"oil temperature rises", "vibration"}, 2, true
+	notice := func(a event.Alert) notice {
+		payload, err := json.Marshal(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := newNotice(message{payload: payload}, "core-1", "edgepdm/core-1", punctual)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	n := notice(a)
+	if n.subject != "[HIGH, NOT ACKNOWLEDGED, STEP 2] machine-fault: press-1 on line-7" || n.step != 2 {
+		t.Errorf("subject %q", n.subject)
+	}
+	var parts map[string]string
+	if err := json.Unmarshal([]byte(n.text), &parts); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"Site:        core-1\n", "Why:         oil temperature rises; vibration\n", "Escalated:   step 2: nobody has acknowledged it\n", "comes and goes",
+		"Acknowledge: alarm-manager ack -thing press-1 -fault machine-fault -outcome confirmed",
+		`{"v":1,"do":"acknowledge","thing":"press-1","fault":"machine-fault","outcome":"confirmed","by":"YOUR NAME"} on the IoT topic edgepdm/core-1/pdm/v1/command/operator/alarm`,
+	} {
+		if !strings.Contains(parts["email"], want) {
+			t.Errorf("e-mail lacks %q:\n%s", want, parts["email"])
+		}
+	}
+	if !strings.HasPrefix(parts["lambda"], `{"core":"core-1","v":1,`) {
+		t.Errorf("programs get %s", parts["lambda"])
+	}
+	got := make(map[string]string)
+	for name, v := range n.attributes {
+		got[name] = *v.DataType + " " + *v.StringValue
+	}
+	want := map[string]string{
+		"thing": "String press-1", "line": "String line-7", "fault": "String machine-fault", "priority": "String high",
+		"state": "String UNACKNOWLEDGED", "core": "String core-1", "step": "Number 2",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("attributes %v, want %v", got, want)
+	}
+	for name, change := range map[string]func(*event.Alert){
+		"the end":   func(a *event.Alert) { a.State = event.AlarmNormal },
+		"a test":    func(a *event.Alert) { a.Fault = event.FaultTest },
+		"a summary": func(a *event.Alert) { a.Fault, a.Count = event.FaultSummary, 12 },
+		"no word":   func(a *event.Alert) { a.Fault = "x; reboot\x00" },
+	} {
+		a := raised()
+		change(&a)
+		n := notice(a)
+		if strings.Contains(n.text, "Acknowledge:") || strings.Contains(*n.attributes["fault"].StringValue, "\x00") {
+			t.Errorf("%s: %s", name, n.text)
+		}
+		if a.Count > 0 && n.subject != "[HIGH] 12 more alarms: press-1 on line-7" {
+			t.Errorf("%s: %s", name, n.subject)
+		}
+	}
+	a = raised()
+	a.Line, a.Fault, a.Severity, a.State = "", "", "", "" // SNS takes no empty attribute
+	if n := notice(a); len(n.attributes) != 2 {
+		t.Errorf("attributes %v", n.attributes)
 	}
 }

@@ -51,7 +51,10 @@ func (m *monitor) look(ctx context.Context) {
 			s.measure(now)
 		}
 	}
-	if s := m.out.topicless; s != nil && s.isOpen() {
+	for _, s := range m.out.topicless {
+		if !s.isOpen() {
+			continue
+		}
 		var problem error
 		if n := s.queue.Stats().Depth; n > 0 {
 			problem = fmt.Errorf("alertTopicArn is not set: %d previous alerts wait for a topic", n)
@@ -100,12 +103,12 @@ func (m *monitor) countOverrun(name string, sub *ipc.Subscription[ipc.TopicMessa
 func (m *monitor) reportDrops(ctx context.Context, now time.Time) {
 	d := m.state.drops
 	err := d.keep(now, ctx.Err() != nil)
-	if d.report.Sum() > 0 && m.uplink.works() && m.out.alertsIoT.isOpen() && ctx.Err() == nil {
+	if d.report.Sum() > 0 && m.uplink.works() && m.out.alertsIoT.urgent.isOpen() && ctx.Err() == nil {
 		if sent := m.sendDrops(ctx, now); sent == nil {
 			err = d.reported()
 		}
 	}
-	m.out.alertsIoT.report(placeDrops, err)
+	m.out.alertsIoT.urgent.report(placeDrops, err)
 }
 
 func (m *monitor) sendDrops(ctx context.Context, now time.Time) error {
@@ -115,7 +118,7 @@ func (m *monitor) sendDrops(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := m.out.alertsIoT.put(ctx, ipc.TopicMessage{Topic: event.TopicDropped, Payload: payload}, report.ID, report.TS)
+	receipt, err := m.out.alertsIoT.urgent.put(ctx, ipc.TopicMessage{Topic: event.TopicDropped, Payload: payload}, report.ID, report.TS)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 const (
 	streamAlertsIoT   = "alerts-iot"
 	streamAlertsSNS   = "alerts-sns"
+	suffixLater       = "-later" // of those with what is not urgent
 	streamPredictions = "predictions"
 	streamChanges     = "label-changes" // those that pass predictions
 )
@@ -29,12 +30,34 @@ const (
 
 // outboxes are the streams.
 type outboxes struct {
-	alertsIoT   *stream
-	alertsSNS   *stream // nil without a topic
-	topicless   *stream // alerts that wait for a topic while there is none; nil when there never were any
+	alertsIoT   lanes
+	alertsSNS   lanes     // of nil without a topic
+	topicless   []*stream // alerts that wait for a topic while there is none
 	predictions *stream
 	changes     *stream // label changes while predictions wait
 	all         []*stream
+}
+
+// lanes are the streams of alerts to a sink. What is urgent does not wait for the rest.
+type lanes struct {
+	urgent *stream // what is of high severity, or of none
+	later  *stream // what is of medium or low severity
+}
+
+// of returns the stream of alerts of a severity.
+func (l lanes) of(s event.Severity) *stream {
+	if s == event.SeverityMedium || s == event.SeverityLow {
+		return l.later
+	}
+	return l.urgent
+}
+
+// all returns the streams; none without a sink.
+func (l lanes) all() []*stream {
+	if l.urgent == nil {
+		return nil
+	}
+	return []*stream{l.urgent, l.later}
 }
 
 func newOutboxes(rt *component.Runtime, config Config, now func() time.Time, state *state, uplink *uplink) *outboxes {
@@ -53,11 +76,16 @@ func newOutboxes(rt *component.Runtime, config Config, now func() time.Time, sta
 	floor := int64(config.MinFreeMB) << 20
 	// Alerts have room on a disk that predictions have stopped to fill.
 	alerts := spool.Options{MaxBytes: alertQueueBytes, MinFree: floor / 4, WhenFull: spool.Reject}
-	o.alertsIoT = add(streamAlertsIoT, state.deadAlerts, config.AlertMaxAge, alerts)
+	addAlerts := func(name string) *stream { return add(name, state.deadAlerts, config.AlertMaxAge, alerts) }
+	o.alertsIoT = lanes{addAlerts(streamAlertsIoT), addAlerts(streamAlertsIoT + suffixLater)}
 	if config.AlertTopicARN != "" {
-		o.alertsSNS = add(streamAlertsSNS, state.deadAlerts, config.AlertMaxAge, alerts)
-	} else if _, err := os.Stat(filepath.Join(rt.WorkDir, spoolDir, streamAlertsSNS)); !errors.Is(err, os.ErrNotExist) {
-		o.topicless = add(streamAlertsSNS, state.deadAlerts, config.AlertMaxAge, alerts)
+		o.alertsSNS = lanes{addAlerts(streamAlertsSNS), addAlerts(streamAlertsSNS + suffixLater)}
+	} else {
+		for _, name := range []string{streamAlertsSNS, streamAlertsSNS + suffixLater} {
+			if _, err := os.Stat(filepath.Join(rt.WorkDir, spoolDir, name)); !errors.Is(err, os.ErrNotExist) { // there was a topic
+				o.topicless = append(o.topicless, addAlerts(name))
+			}
+		}
 	}
 	o.predictions = add(streamPredictions, state.deadPredictions, config.PredictionMaxAge, spool.Options{
 		GroupCommit: config.GroupCommit, MaxBytes: int64(config.MaxSpoolMB) << 20, MinFree: floor, WhenFull: spool.DropOldest,

@@ -49,21 +49,28 @@ func (s *iotDataSink) send(ctx context.Context, m message) error {
 	return classify("publish to AWS IoT Core", err)
 }
 
-// snsSink publishes alerts to an SNS topic: acknowledged by the service's 200.
+// snsSink publishes alerts to SNS topics: acknowledged by the service's 200.
 type snsSink struct {
-	client *sns.Client
+	topics       []snsTopic // that of alarms, and those of the steps of their escalation
+	core, prefix string     // of this site, and of its cloud topics
+	access       *cloud.Access
+	status       func(event.Alert) alertStatus // what has happened to the alarm
+}
+
+type snsTopic struct {
 	arn    string
-	access *cloud.Access
-	status func(event.Alert) alertStatus // what has happened to the alarm
+	client *sns.Client
 }
 
 func (s *snsSink) send(ctx context.Context, m message) error {
-	subjectLine, text, err := snsMessage(m, s.status)
+	n, err := newNotice(m, s.core, s.prefix, s.status)
 	if err != nil {
 		return fmt.Errorf("%w: %w: %w", errLocal, errPoison, err)
 	}
-	answer, err := s.client.Publish(ctx, &sns.PublishInput{
-		TopicArn: aws.String(s.arn), Subject: aws.String(subjectLine), Message: aws.String(text), MessageStructure: aws.String("json"),
+	to := s.topics[min(max(n.step, 0), len(s.topics)-1)] // where a step has no topic, those of the step before are told again
+	answer, err := to.client.Publish(ctx, &sns.PublishInput{
+		TopicArn: aws.String(to.arn), Subject: aws.String(n.subject), Message: aws.String(n.text), MessageStructure: aws.String("json"),
+		MessageAttributes: n.attributes,
 	})
 	if err == nil && aws.ToString(answer.MessageId) == "" {
 		err = fmt.Errorf("%w: it has no MessageId", cloud.ErrNotTheService)

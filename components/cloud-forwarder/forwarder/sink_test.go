@@ -106,7 +106,7 @@ func TestWhatIsPoison(t *testing.T) {
 			}
 			config := answers(t, c.status, header, body)
 			if to = (&iotDataSink{client: newIoTData(config), prefix: "p"}); c.service == "sns" {
-				to = &snsSink{client: sns.NewFromConfig(config), arn: "arn:aws:sns:us-east-1:123456789012:alerts", status: punctual}
+				to = &snsSink{topics: []snsTopic{{"arn:aws:sns:us-east-1:123456789012:alerts", sns.NewFromConfig(config)}}, status: punctual}
 			}
 			err := to.send(t.Context(), m)
 			if err == nil || errors.Is(err, errPoison) != c.poison {

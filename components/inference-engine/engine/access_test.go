@@ -15,6 +15,7 @@ import (
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
+	"edgepdm/test/must"
 )
 
 func (r *rig) storePath(names ...string) string {
@@ -60,9 +61,7 @@ func TestAClosedStoreIsSaidAndTriedAgain(t *testing.T) {
 			if err == nil {
 				err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 			}
-			if err != nil {
-				r.t.Fatal(err)
-			}
+			must.OK(r.t, err)
 			return func() { _ = f.Close() }
 		}, event.CodeModelStore, "in use elsewhere"},
 		"newer format": {nil, func(r *rig) func() {
@@ -71,9 +70,7 @@ func TestAClosedStoreIsSaidAndTriedAgain(t *testing.T) {
 			if err == nil {
 				err = os.WriteFile(path, newer, 0o600)
 			}
-			if err != nil {
-				r.t.Fatal(err)
-			}
+			must.OK(r.t, err)
 			return func() {
 				if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, newer) {
 					r.t.Errorf("the store's format became %q, %v", got, err)
@@ -86,10 +83,7 @@ func TestAClosedStoreIsSaidAndTriedAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // it waits for the next try
-			r := newRig(t)
-			p := newPublisher(r)
-			r.start(shippedModel)
-			r.await("a model", ok)
+			r, p, _ := atWork(t)
 			p.deliver("1.1.0", nil, nil)
 			r.modelEvent(event.ModelActivated)
 			r.stop()
@@ -155,24 +149,17 @@ func TestASlowDiskHoldsUpNoRow(t *testing.T) {
 // With no model to be read, the shipped one scores, and that is said too.
 func TestTheShippedModelStandsIn(t *testing.T) {
 	r := newRig(t)
-	if err := os.WriteFile(r.storePath(), []byte("a file"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(r.storePath(), []byte("a file"), 0o600))
 	r.start(shippedModel)
 	shipped := r.await("the shipped model", func(h event.Health) bool { return h.Model != nil }).Model.Version
 	r.whichScores(shipped, event.CodeDisk, "not a directory", "the shipped model "+shipped+" scores")
-	if err := os.Remove(r.storePath()); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Remove(r.storePath()))
 	r.await("the store", func(h event.Health) bool { return ok(h) && len(h.Conditions) == 0 })
 }
 
 // An active model that is damaged beyond repair does not give way to another one unsaid.
 func TestALostActiveModelIsSaid(t *testing.T) {
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	shipped := r.await("a model", ok).Model.Version
+	r, p, shipped := atWork(t)
 	p.deliver("1.1.0", nil, nil)
 	r.modelEvent(event.ModelActivated)
 	r.stop()
@@ -180,9 +167,7 @@ func TestALostActiveModelIsSaid(t *testing.T) {
 	if err != nil || len(found) != 1 {
 		t.Fatal(found, err)
 	}
-	if err := os.RemoveAll(found[0]); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.RemoveAll(found[0]))
 	r.start(shippedModel)
 	r.whichScores(shipped, event.CodeStateOnDisk, "1.1.0", "is lost", shipped+" scores")
 	p.deliver("1.2.0", nil, nil)
@@ -192,16 +177,9 @@ func TestALostActiveModelIsSaid(t *testing.T) {
 
 // A delivery that cannot be tested for the disk's sake is said, and tried again.
 func TestADeliveryThatTheDiskRefusesIsSaid(t *testing.T) {
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	r.await("a model", ok)
-	if err := os.RemoveAll(r.storePath("versions")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(r.storePath("versions"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	r, p, _ := atWork(t)
+	must.OK(t, os.RemoveAll(r.storePath("versions")))
+	must.OK(t, os.WriteFile(r.storePath("versions"), nil, 0o600))
 	p.deliver("1.1.0", nil, nil)
 	r.await("the delivery's fault", func(h event.Health) bool {
 		return h.State == event.StateDegraded && len(h.Conditions) == 1 && h.Conditions[0].Place == "delivered model" &&

@@ -46,10 +46,7 @@ func (r *rig) status(want ...string) {
 // after a restart.
 func TestRollbackIsAnswered(t *testing.T) {
 	need.Long(t)
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	shipped := r.await("a model", ok).Model.Version
+	r, p, shipped := atWork(t)
 	r.status("active model: simulated-compressor "+shipped+", shipped", "model before: none", "last outcome: none")
 	refused := func(why string) {
 		t.Helper()

@@ -2,14 +2,12 @@ package engine_test
 
 import (
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +19,9 @@ import (
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
+	"edgepdm/test/table"
 )
 
 const (
@@ -54,6 +54,14 @@ func newRig(t *testing.T, set ...func(*localcore.Options)) *rig {
 	return r
 }
 
+// newLoggedRig returns a rig with what its engine logs.
+func newLoggedRig(t *testing.T) (*rig, *coretest.Lines) {
+	t.Helper()
+	r, log := newRig(t), new(coretest.Lines)
+	r.env.Log = slog.New(slog.NewTextHandler(log, nil))
+	return r, log
+}
+
 // start runs the engine until stop or the end of the test.
 func (r *rig) start(model string) {
 	r.startRun((&engine.Engine{ShippedModel: model, Now: time.Now}).Run)
@@ -72,9 +80,7 @@ func (r *rig) await(what string, wanted func(event.Health) bool) event.Health {
 
 func (r *rig) publish(topic string, payload []byte) {
 	r.t.Helper()
-	if err := r.client.Publish(r.t.Context(), topic, payload); err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, r.client.Publish(r.t.Context(), topic, payload))
 }
 
 func (r *rig) prediction() event.Prediction {
@@ -82,9 +88,7 @@ func (r *rig) prediction() event.Prediction {
 	select {
 	case m := <-r.predictions.Events():
 		p, err := event.DecodePrediction(m.Payload)
-		if err != nil {
-			r.t.Fatal(err)
-		}
+		must.OK(r.t, err)
 		if m.Topic != event.PredictionTopic(p.Thing) {
 			r.t.Errorf("prediction for %s on %s", p.Thing, m.Topic)
 		}
@@ -100,30 +104,11 @@ func ok(h event.Health) bool { return h.State == event.StateOK && h.Model != nil
 // golden returns the rows that the training XGBoost scored, with their margins, and the model's features.
 func golden(t *testing.T) (features []string, rows [][]float32, margins []float32) {
 	t.Helper()
-	f, err := os.Open("../model/golden.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	table, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, record := range table[1:] {
-		row := make([]float32, len(record))
-		for i, field := range record {
-			row[i] = float32(math.NaN())
-			if field != "" && field != "nan" {
-				x, err := strconv.ParseFloat(field, 32)
-				if err != nil {
-					t.Fatal(err)
-				}
-				row[i] = float32(x)
-			}
-		}
+	columns, lines := table.Read(t, "../model/golden.csv")
+	for _, row := range lines {
 		margins, rows = append(margins, row[0]), append(rows, row[1:])
 	}
-	return table[0][1:], rows, margins
+	return columns[1:], rows, margins
 }
 
 func telemetry(seq uint64, values []float32) event.Telemetry {
@@ -133,9 +118,7 @@ func telemetry(seq uint64, values []float32) event.Telemetry {
 func encode(t *testing.T, message any) []byte {
 	t.Helper()
 	payload, err := json.Marshal(message)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return payload
 }
 
@@ -246,17 +229,11 @@ func TestGapsAreCountedAcrossRestarts(t *testing.T) {
 func TestUnusableModelsAreRefused(t *testing.T) {
 	need.Long(t)
 	whole, err := os.ReadFile(shippedModel)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	truncated := filepath.Join(t.TempDir(), "truncated.ubj")
-	if err := os.WriteFile(truncated, whole[:len(whole)/2], 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(truncated, whole[:len(whole)/2], 0o600))
 	good, err := filepath.Abs(shippedModel)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	r := newRig(t)
 	r.start(truncated)
 	h := r.await("NO_MODEL", func(h event.Health) bool { return h.State == event.StateNoModel })
@@ -319,13 +296,9 @@ func TestShadowUpdatesAreScored(t *testing.T) {
 // The shipped model is one that the engine takes, and its golden rows come out bit for bit.
 func TestShippedModelIsGolden(t *testing.T) {
 	data, err := gbdt.ReadFile(shippedModel)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	m, err := gbdt.Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	features, rows, margins := golden(t)
 	if fmt.Sprint(features) != fmt.Sprint(m.FeatureNames) || len(rows) < 10 {
 		t.Fatalf("%d golden rows of %d features", len(rows), len(features))
@@ -333,9 +306,7 @@ func TestShippedModelIsGolden(t *testing.T) {
 	scorer := gbdt.NewScorer(m)
 	for i, row := range rows {
 		got, err := scorer.Margin(nil, row)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if math.Float32bits(got[0]) != math.Float32bits(margins[i]) {
 			t.Errorf("row %d: margin %v, want %v", i, got[0], margins[i])
 		}

@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"fmt"
-	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/shared/event"
 	"edgepdm/test/coretest"
+	"edgepdm/test/must"
 )
 
 // A time that JSON cannot say, or that cannot be, costs its row and nothing else.
@@ -124,9 +124,7 @@ func TestOnlyMissedRowsAreMissed(t *testing.T) {
 
 // Two senders under one name are told, once, and their rows are not missed.
 func TestTwoSendersAreTold(t *testing.T) {
-	log := new(coretest.Lines)
-	r := newRig(t)
-	r.env.Log = slog.New(slog.NewTextHandler(log, nil))
+	r, log := newLoggedRig(t)
 	r.start(shippedModel)
 	r.await("a model", ok)
 	_, rows, _ := golden(t)
@@ -150,9 +148,7 @@ func TestTwoSendersAreTold(t *testing.T) {
 
 // A producer that counts in tens is one line in the log, and not one a row.
 func TestGapsAreLoggedSeldom(t *testing.T) {
-	log := new(coretest.Lines)
-	r := newRig(t)
-	r.env.Log = slog.New(slog.NewTextHandler(log, nil))
+	r, log := newLoggedRig(t)
 	r.start(shippedModel)
 	r.await("a model", ok)
 	_, rows, _ := golden(t)
@@ -174,15 +170,9 @@ func TestAHotDeploymentNeedsNoArtifact(t *testing.T) {
 func hotDeployment(t *testing.T, named bool) {
 	model := filepath.Join(t.TempDir(), "model.ubj")
 	data, err := os.ReadFile(shippedModel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(model, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	log := new(coretest.Lines)
-	r := newRig(t)
-	r.env.Log = slog.New(slog.NewTextHandler(log, nil))
+	must.OK(t, err)
+	must.OK(t, os.WriteFile(model, data, 0o600))
+	r, log := newLoggedRig(t)
 	if named {
 		coretest.Configure(t, r.core, engineName, map[string]any{"model": model})
 		r.start(shippedModel)
@@ -190,9 +180,7 @@ func hotDeployment(t *testing.T, named bool) {
 		r.start(model)
 	}
 	r.await("a model", ok)
-	if err := os.Remove(model); err != nil { // root's, and unreadable, would be no obstacle to a test that root runs
-		t.Fatal(err)
-	}
+	must.OK(t, os.Remove(model)) // root's, and unreadable, would be no obstacle to a test that root runs
 	coretest.Configure(t, r.core, engineName, map[string]any{"threshold": 0.25})
 	_, rows, _ := golden(t)
 	for seq := uint64(1); ; seq++ { // until the change has arrived
@@ -210,9 +198,7 @@ func hotDeployment(t *testing.T, named bool) {
 // An artifact that cannot be read at first is tried again, and that is not worth a word.
 func TestAnArtifactThatComesLate(t *testing.T) {
 	model := filepath.Join(t.TempDir(), "model.ubj")
-	log := new(coretest.Lines)
-	r := newRig(t)
-	r.env.Log = slog.New(slog.NewTextHandler(log, nil))
+	r, log := newLoggedRig(t)
 	r.start(model)
 	_, rows, _ := golden(t)
 	r.await("the start", func(h event.Health) bool { // rows are heard
@@ -220,12 +206,8 @@ func TestAnArtifactThatComesLate(t *testing.T) {
 		return h.State == event.StateStarting && h.Counters[event.CounterTelemetryInvalid+"no-model"] > 0
 	})
 	data, err := os.ReadFile(shippedModel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(model, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, os.WriteFile(model, data, 0o600))
 	r.await("a model", ok)
 	if text := log.String(); strings.Contains(text, "level=ERROR") {
 		t.Error(text)

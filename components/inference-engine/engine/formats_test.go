@@ -1,15 +1,15 @@
 package engine
 
 import (
-	"encoding/csv"
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
 	"edgepdm/shared/event"
+	"edgepdm/test/must"
+	"edgepdm/test/table"
 )
 
 // TestModelFormats wants the probabilities that XGBoost printed from model files as SageMaker's containers write them,
@@ -23,11 +23,10 @@ func TestModelFormats(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			path := filepath.Join(testdata, file)
 			m, err := loadModel(path, Default())
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := readCSV(t, filepath.Join(filepath.Dir(path), answers))
-			for i, row := range readCSV(t, filepath.Join(filepath.Dir(path), "X.csv")) {
+			must.OK(t, err)
+			_, want := table.Read(t, filepath.Join(filepath.Dir(path), answers))
+			_, features := table.Read(t, filepath.Join(filepath.Dir(path), "X.csv"))
+			for i, row := range features {
 				if got, err := m.probability(row); err != nil || math.Float32bits(float32(got)) != math.Float32bits(want[i][0]) {
 					t.Errorf("row %d: %v, %v; want %v", i, got, err, want[i][0])
 				}
@@ -43,48 +42,16 @@ func TestModelFormats(t *testing.T) {
 // refuses all of them.
 func TestALongVersionOfAModelFile(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("..", "..", "..", "shared", "gbdt", "testdata", "1.2.1-early_wrapper", "model.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	version := strings.Repeat("release of line 7 at noon, ", 10)
 	path := filepath.Join(t.TempDir(), "model.json")
 	data = []byte(strings.Replace(string(data), `"attributes":{`, `"attributes":{"edgepdm.version":"`+version+`",`, 1))
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(path, data, 0o600))
 	m, err := loadModel(path, Default())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	payload, err := event.Encode(event.Prediction{V: event.Version, ID: "press-1-a-1", Thing: "press-1", Model: m.ref, Label: event.LabelFaulty})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if p, err := event.DecodePrediction(payload); err != nil || !strings.HasPrefix(version, p.Model.Version) || len(p.Model.Version) < 100 {
 		t.Errorf("%q, %v", p.Model.Version, err)
 	}
-}
-
-func readCSV(t *testing.T, path string) [][]float32 {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	records, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := make([][]float32, len(records))
-	for i, record := range records {
-		for _, text := range record {
-			v, err := strconv.ParseFloat(text, 32)
-			if err != nil {
-				t.Fatal(err)
-			}
-			rows[i] = append(rows[i], float32(v))
-		}
-	}
-	return rows
 }

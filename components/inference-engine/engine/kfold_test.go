@@ -10,6 +10,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/test/coretest"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -17,10 +18,7 @@ import (
 func TestAKFoldArchiveIsDelivered(t *testing.T) {
 	dir := filepath.Join(need.Root(t), "shared", "gbdt", "testdata", "1.5.2-kfold")
 	read := func(name string) string {
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := must.Read(t, filepath.Join(dir, name))
 		return string(data)
 	}
 	r := newRig(t)
@@ -29,28 +27,18 @@ func TestAKFoldArchiveIsDelivered(t *testing.T) {
 	r.start(shippedModel)
 	r.await("a model", ok)
 	d, err := p.inbox.Begin("kfold")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(d.Path(inbox.ArchiveFile), []byte(read("model.tar.gz")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Commit(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, os.WriteFile(d.Path(inbox.ArchiveFile), []byte(read("model.tar.gz")), 0o600))
+	must.OK(t, d.Commit())
 	r.modelEvent(event.ModelActivated)
 	var row []float32
 	for _, text := range strings.Split(strings.SplitN(read("X.csv"), "\n", 2)[0], ",") {
 		x, err := event.ParseFloat(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		row = append(row, x)
 	}
 	want, err := strconv.ParseFloat(strings.SplitN(read("pred-mean.csv"), "\n", 2)[0], 32)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(1, row)))
 	if got := r.prediction(); float32(got.Probability) != float32(want) {
 		t.Errorf("%v, want %v", got.Probability, want)

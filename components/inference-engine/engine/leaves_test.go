@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"edgepdm/components/inference-engine/scoring"
+	"edgepdm/test/table"
 )
 
 // TestEngineLeaves scores an XGBoost and a LightGBM model with the engine leaves, and wants the probabilities of the
@@ -24,8 +25,9 @@ func TestEngineLeaves(t *testing.T) {
 			t.Fatal(err)
 		}
 		folder := filepath.Dir(path)
-		want := readCSV(t, filepath.Join(folder, "pred.csv"))
-		for i, row := range readCSV(t, filepath.Join(folder, rows)) {
+		_, want := table.Read(t, filepath.Join(folder, "pred.csv"))
+		_, features := table.Read(t, filepath.Join(folder, rows))
+		for i, row := range features {
 			if got, err := m.probability(row); err != nil || math.Abs(got-float64(want[i][0])) > 1e-6 {
 				t.Errorf("%s: row %d: %v, %v; want %v", model, i, got, err, want[i][0])
 			}

@@ -19,6 +19,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/test/coretest"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -33,13 +34,9 @@ type publisher struct {
 // newPublisher configures the rig's engine to trust a new key.
 func newPublisher(r *rig) *publisher {
 	key, err := envelope.GenerateKey(nil)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, err)
 	box := inbox.Inbox{Dir: filepath.Join(r.t.TempDir(), "inbox")}
-	if err := inbox.Check(box.Dir); err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, inbox.Check(box.Dir))
 	public := key.Public().(ed25519.PublicKey)
 	coretest.Configure(r.t, r.core, engineName, map[string]any{
 		"inbox": box.Dir, "publicKeys": []any{base64.StdEncoding.EncodeToString(public)},
@@ -66,38 +63,35 @@ func (p *publisher) gone() {
 func (p *publisher) deliverFile(model, golden, version string, spoil func(*envelope.Manifest), tamper func([]byte) []byte) {
 	p.t.Helper()
 	d, err := p.inbox.Begin("model-" + version)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	var archive bytes.Buffer
 	packed, err := envelope.Pack(&archive, model)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	m, err := envelope.BuildManifest(model, golden, envelope.Build{
 		Name: "simulated-compressor", Version: version, Created: time.Now(), Expires: time.Now().Add(time.Hour), Archive: packed.Archive,
 	})
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	if spoil != nil {
 		spoil(&m)
 	}
 	sealed, err := envelope.Sign(m, p.key)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	if tamper != nil {
 		sealed = tamper(sealed)
 	}
 	for name, data := range map[string][]byte{inbox.ArchiveFile: archive.Bytes(), envelope.EnvelopeFile: sealed} {
-		if err := os.WriteFile(d.Path(name), data, 0o600); err != nil {
-			p.t.Fatal(err)
-		}
+		must.OK(p.t, os.WriteFile(d.Path(name), data, 0o600))
 	}
-	if err := d.Commit(); err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, d.Commit())
+}
+
+// atWork returns a rig whose engine scores with the shipped model, and a publisher of others.
+func atWork(t *testing.T) (r *rig, p *publisher, shipped string) {
+	t.Helper()
+	r = newRig(t)
+	p = newPublisher(r)
+	r.start(shippedModel)
+	return r, p, r.await("a model", ok).Model.Version
 }
 
 // modelEvent waits for the next event of a model. One that nobody acknowledged comes again, under its id.
@@ -106,9 +100,7 @@ func (r *rig) modelEvent(step event.ModelStep) event.ModelEvent {
 	select {
 	case m := <-r.events.Events():
 		e, err := event.DecodeModelEvent(m.Payload)
-		if err != nil {
-			r.t.Fatal(err)
-		}
+		must.OK(r.t, err)
 		if r.heard[e.ID] {
 			return r.modelEvent(step)
 		}
@@ -127,10 +119,7 @@ func (r *rig) modelEvent(step event.ModelStep) event.ModelEvent {
 // rolls back.
 func TestModelsAreDeliveredRefusedAndRolledBack(t *testing.T) {
 	need.Long(t)
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	shipped := r.await("a model", ok).Model.Version
+	r, p, shipped := atWork(t)
 	_, rows, _ := golden(t)
 	seq := uint64(0)
 	// scoredBy publishes a row and checks which model scores it.
@@ -162,9 +151,7 @@ func TestModelsAreDeliveredRefusedAndRolledBack(t *testing.T) {
 				Payload     []byte            `json:"payload"`
 				Signatures  []json.RawMessage `json:"signatures"`
 			}
-			if err := json.Unmarshal(envelope, &e); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, json.Unmarshal(envelope, &e))
 			e.Payload = bytes.Replace(e.Payload, []byte("1.2.0"), []byte("9.2.0"), 1)
 			return encode(t, e)
 		}},
@@ -199,10 +186,7 @@ func TestModelsAreDeliveredRefusedAndRolledBack(t *testing.T) {
 // The active model that is delivered again, in the same envelope or signed once more, is nothing at all.
 func TestTheActiveModelDeliveredAgain(t *testing.T) {
 	need.Long(t)
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	r.await("a model", ok)
+	r, p, _ := atWork(t)
 	created := time.Now()
 	same := func(m *envelope.Manifest) { m.Created, m.Expires = created, created.Add(time.Hour) }
 	p.deliver("1.1.0", same, nil)
@@ -224,10 +208,7 @@ func TestTheActiveModelDeliveredAgain(t *testing.T) {
 
 // A roll-back needs no key: it is done also where no model is taken from the inbox.
 func TestRollbackWithoutKeys(t *testing.T) {
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	shipped := r.await("a model", ok).Model.Version
+	r, p, shipped := atWork(t)
 	p.deliver("1.1.0", nil, nil)
 	r.modelEvent(event.ModelActivated)
 	r.stop()
@@ -243,10 +224,7 @@ func TestRollbackWithoutKeys(t *testing.T) {
 
 // The active model stays the active one in the next process.
 func TestActiveModelSurvivesARestart(t *testing.T) {
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	r.await("a model", ok)
+	r, p, _ := atWork(t)
 	p.deliver("2.0.0", nil, nil)
 	r.modelEvent(event.ModelActivated)
 	r.stop()
@@ -317,10 +295,7 @@ func TestASecondRunOfAProcess(t *testing.T) {
 // The detail of an event, and what the store remembers, end between two characters.
 func TestDetailsAreCutBetweenCharacters(t *testing.T) {
 	need.Long(t)
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	shipped := r.await("a model", ok).Model.Version
+	r, p, shipped := atWork(t)
 	for _, reason := range []string{strings.Repeat("€", 400), "a" + strings.Repeat("€", 400), "ab" + strings.Repeat("€", 400)} {
 		version := fmt.Sprintf("1.%d.0", len(reason))
 		p.deliver(version, nil, nil)

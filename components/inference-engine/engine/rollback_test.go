@@ -10,6 +10,7 @@ import (
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/shared/event"
 	"edgepdm/test/coretest"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -29,9 +30,7 @@ func (p *publisher) deliverStopped(version string) {
 	p.t.Helper()
 	dir := p.t.TempDir()
 	model, golden := filepath.Join(dir, "model.json"), filepath.Join(dir, "golden.csv")
-	if err := errors.Join(os.WriteFile(model, []byte(stoppedModel), 0o600), os.WriteFile(golden, []byte(stoppedGolden), 0o600)); err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, errors.Join(os.WriteFile(model, []byte(stoppedModel), 0o600), os.WriteFile(golden, []byte(stoppedGolden), 0o600)))
 	p.deliverFile(model, golden, version, nil, nil)
 }
 
@@ -39,10 +38,7 @@ func (p *publisher) deliverStopped(version string) {
 // a restart, and the operator hears why. So for the automatic one, which the health messages tell.
 func TestNoRollbackToAModelThatCannotBeUsed(t *testing.T) {
 	need.Long(t)
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	shipped := r.await("a model", ok).Model.Version
+	r, p, shipped := atWork(t)
 	p.deliverStopped("1.1.0")
 	r.modelEvent(event.ModelActivated)
 	coretest.Configure(t, r.core, engineName, map[string]any{"iterations": "best"})
@@ -106,9 +102,7 @@ func TestNoAutomaticRollbackToAModelThatCannotBeUsed(t *testing.T) {
 	if err != nil || len(found) != 1 {
 		t.Fatal(found, err)
 	}
-	if err := os.Truncate(found[0], 100); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Truncate(found[0], 100))
 	for seq := uint64(1); seq <= 30; seq++ {
 		r.publish(event.TelemetryTopic("press-1"), encode(t, telemetry(seq, []float32{1})))
 		if got := r.prediction(); got.Model.Version != "1.1.0" {
@@ -133,24 +127,16 @@ func TestADamagedModelWithNoneBefore(t *testing.T) {
 	if err != nil || len(found) != 1 {
 		t.Fatal(found, err)
 	}
-	data, err := os.ReadFile(found[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := must.Read(t, found[0])
 	data[len(data)/2] ^= 1
-	if err := os.WriteFile(found[0], data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(found[0], data, 0o600))
 	r.start(shippedModel)
 	r.whichScores(shipped, event.CodeModelStore, "has changed since it was accepted", "the shipped model "+shipped+" scores")
 }
 
 // A delivered model that does not fit the configuration is refused by name, and the one before scores on.
 func TestADeliveryThatDoesNotFitTheConfiguration(t *testing.T) {
-	r := newRig(t)
-	p := newPublisher(r)
-	r.start(shippedModel)
-	r.await("a model", ok)
+	r, p, _ := atWork(t)
 	p.deliverStopped("1.1.0")
 	r.modelEvent(event.ModelActivated)
 	coretest.Configure(t, r.core, engineName, map[string]any{"iterations": "best"})

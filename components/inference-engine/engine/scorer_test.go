@@ -11,6 +11,7 @@ import (
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/test/coretest"
+	"edgepdm/test/must"
 )
 
 // A model that becomes active while a row is scored scores the next one: the row at hand has its prediction, and may not fit the
@@ -18,9 +19,7 @@ import (
 func TestARowKeepsTheModelThatScoredIt(t *testing.T) {
 	config := Default()
 	before, err := loadModel(filepath.Join("..", "model", "model.ubj"), config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	after, err := loadModel(filepath.Join("..", "..", "..", "shared", "gbdt", "testdata", "3.0.5-names", "model.ubj"), config)
 	if err != nil || after.features == before.features {
 		t.Fatalf("%v, %d and %d features", err, before.features, after.features)
@@ -48,7 +47,5 @@ func TestARowKeepsTheModelThatScoredIt(t *testing.T) {
 		}
 		return nil
 	}
-	if err := component.Run(t.Context(), component.Spec[Config]{Name: event.InferenceEngine, Version: "1.2.3", Default: Default, Run: run}, env); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, component.Run(t.Context(), component.Spec[Config]{Name: event.InferenceEngine, Version: "1.2.3", Default: Default, Run: run}, env))
 }

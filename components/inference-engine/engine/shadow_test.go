@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/shadow"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -20,9 +21,7 @@ func TestPredictionsGoToShadows(t *testing.T) {
 	r := newRig(t, func(o *localcore.Options) { o.ShadowManager = true })
 	coretest.Configure(t, r.core, engineName, coretest.ShownMerge(t, "inference-engine"))
 	updates, err := r.client.Subscribe(t.Context(), "$aws/things/press-1/shadow/name/prediction/update/accepted", "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	r.start(shippedModel)
 	r.await("a model", ok)
 	_, rows, _ := golden(t)
@@ -40,9 +39,7 @@ func TestPredictionsGoToShadows(t *testing.T) {
 					Reported map[string]any `json:"reported"`
 				} `json:"state"`
 			}
-			if err := json.Unmarshal(m.Payload, &doc); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, json.Unmarshal(m.Payload, &doc))
 			got = doc.State.Reported
 		case <-timeout:
 			t.Fatalf("the last state is %v, want %s", got, last.ID)

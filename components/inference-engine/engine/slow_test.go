@@ -15,6 +15,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
+	"edgepdm/test/must"
 )
 
 // slow puts a proxy between the engine and the core, which calls pass before each message of the engine goes on.
@@ -23,9 +24,7 @@ func (r *rig) slow(pass func()) {
 	there := r.env.Getenv(ipc.EnvSocket)
 	here := filepath.Join(r.t.TempDir(), "ipc.socket")
 	listener, err := net.Listen("unix", here)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, err)
 	var work sync.WaitGroup
 	work.Go(func() {
 		for {
@@ -115,15 +114,11 @@ func (r *rig) collect(batches *ipc.Subscription[ipc.TopicMessage], n int) (c col
 		select {
 		case m := <-r.predictions.Events():
 			p, err := event.DecodePrediction(m.Payload)
-			if err != nil {
-				r.t.Fatal(err)
-			}
+			must.OK(r.t, err)
 			c.single = append(c.single, p)
 		case m := <-batches.Events():
 			list, err := event.DecodePredictionBatch(m.Payload)
-			if err != nil {
-				r.t.Fatal(err)
-			}
+			must.OK(r.t, err)
 			c.batches++
 			for _, p := range list {
 				c.batched = append(c.batched, p.Prediction)
@@ -138,9 +133,7 @@ func (r *rig) collect(batches *ipc.Subscription[ipc.TopicMessage], n int) (c col
 func (r *rig) batches() *ipc.Subscription[ipc.TopicMessage] {
 	r.t.Helper()
 	sub, err := r.client.Subscribe(r.t.Context(), event.TopicPredictionBatch, "")
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, err)
 	return sub
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"edgepdm/shared/cli"
+	"edgepdm/test/must"
 )
 
 // TestScoreWithLeaves scores a model with both engines; their margins differ in the last digits at most.
@@ -17,13 +18,9 @@ func TestScoreWithLeaves(t *testing.T) {
 	folder := filepath.Join(models, "3.0.5-names")
 	rows := read(t, folder, "X.csv")
 	native, err := score(t, strings.NewReader(rows), "-model", filepath.Join(folder, "model.ubj"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	second, err := score(t, strings.NewReader(rows), "-model", filepath.Join(folder, "model.ubj"), "-engine", "leaves")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	near(t, second, native)
 }
 
@@ -32,9 +29,7 @@ func TestScoreLightGBM(t *testing.T) {
 	folder := filepath.Join(models, "..", "leaves", "testdata", "4.7.0-binary")
 	rows := read(t, folder, "..", "X.csv")
 	got, err := score(t, strings.NewReader(rows), "-model", filepath.Join(folder, "model.txt"), "-engine", "leaves")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	margins, predictions := strings.Fields(read(t, folder, "margin.csv")), strings.Fields(read(t, folder, "pred.csv"))
 	want := "margin,prediction\n"
 	for i, margin := range margins {
@@ -51,9 +46,7 @@ func TestScoreLightGBM(t *testing.T) {
 func near(t *testing.T, got, want string) {
 	t.Helper()
 	a, err := csv.NewReader(strings.NewReader(got)).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	b, err := csv.NewReader(strings.NewReader(want)).ReadAll()
 	if err != nil || len(a) != len(b) || len(a) < 10 || strings.Join(a[0], ",") != strings.Join(b[0], ",") {
 		t.Fatalf("%v\n%s\nwant\n%s", err, got, want)
@@ -81,13 +74,9 @@ func TestInspectLightGBM(t *testing.T) {
 	folder := filepath.Join(models, "..", "leaves", "testdata")
 	var out strings.Builder
 	streams := cli.Streams{In: strings.NewReader(""), Out: &out, Err: &strings.Builder{}}
-	if err := Inspect(t.Context(), []string{"-model", filepath.Join(folder, "2.2.3-multiclass", "model.txt")}, streams); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, Inspect(t.Context(), []string{"-model", filepath.Join(folder, "2.2.3-multiclass", "model.txt")}, streams))
 	var f lightFacts
-	if err := json.Unmarshal([]byte(out.String()), &f); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal([]byte(out.String()), &f))
 	if f.Format != "lightgbm-v2" || f.Engine != "leaves" || f.Objective != "multiclass num_class:3" || f.Features != 4 || f.Outputs != 3 ||
 		f.Trees != 9 || f.Iterations != 3 || f.Nodes != 99 || len(f.FeatureNames) != 0 || len(f.SHA256) != 64 {
 		t.Errorf("%+v", f)

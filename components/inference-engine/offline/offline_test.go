@@ -19,6 +19,7 @@ import (
 
 	"edgepdm/shared/cli"
 	"edgepdm/shared/gbdt"
+	"edgepdm/test/must"
 )
 
 // models are those of the package that reads them, with the margins and predictions that XGBoost printed.
@@ -34,9 +35,7 @@ const oneColumn = `{"version":[3,0,5],"learner":{"attributes":{"best_iteration":
 func writeModel(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "model.json")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(path, []byte(text), 0o600))
 	return path
 }
 
@@ -49,10 +48,7 @@ func score(t *testing.T, in io.Reader, args ...string) (string, error) {
 
 func read(t *testing.T, path ...string) string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(path...))
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := must.Read(t, filepath.Join(path...))
 	return string(data)
 }
 
@@ -95,9 +91,7 @@ func TestScoreFolds(t *testing.T) {
 	} {
 		dir := filepath.Join(models, name)
 		out, err := score(t, strings.NewReader(read(t, dir, "X.csv")), "-model", filepath.Join(dir, "model.tar.gz"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		lines, want := strings.Fields(out), strings.Fields(read(t, dir, "pred-mean.csv"))
 		if lines[0] != header || len(lines) != len(want)+1 {
 			t.Fatalf("%s: header %s, %d lines", name, lines[0], len(lines))
@@ -115,9 +109,7 @@ func TestScoreInput(t *testing.T) {
 	names := filepath.Join(models, "3.0.5-names", "model.json")
 	rows := strings.SplitAfter(read(t, models, "3.0.5-names", "X.csv"), "\n")[:2]
 	scored, err := score(t, strings.NewReader(rows[0]+rows[1]), "-model", names)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for name, c := range map[string]struct{ model, in, want string }{
 		"nothing":                    {one, "", "margin,prediction\n"},
 		"one column":                 {one, "1\n2\n", "margin,prediction\n2,2\n5,5\n"},
@@ -143,9 +135,7 @@ func TestScoreInput(t *testing.T) {
 func TestScoreMissingSpellings(t *testing.T) {
 	names := filepath.Join(models, "3.0.5-names", "model.json")
 	want, err := score(t, strings.NewReader("nan,1,nan,2,nan,nan\n"), "-model", names)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, row := range []string{",1, ,2,NaN,\n", "na,1,NA,2,null,nan\n"} {
 		got, err := score(t, strings.NewReader(row), "-model", names)
 		if err != nil || got != want {
@@ -211,9 +201,7 @@ func TestScoreClass(t *testing.T) {
 	text := strings.NewReplacer(`multi:softprob`, `multi:softmax`).Replace(read(t, models, "3.0.5-gblinear_multi", "model.json"))
 	in := read(t, models, "3.0.5-gblinear_multi", "X.csv")
 	out, err := score(t, strings.NewReader(in), "-model", writeModel(t, text))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	lines := strings.Fields(out)
 	if lines[0] != "margin_0,margin_1,margin_2,prediction" {
 		t.Errorf("header %q", lines[0])
@@ -223,9 +211,7 @@ func TestScoreClass(t *testing.T) {
 		best, top := 0, math.Inf(-1)
 		for i, field := range fields[:3] {
 			v, err := strconv.ParseFloat(field, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			if v > top {
 				best, top = i, v
 			}
@@ -328,9 +314,7 @@ func TestUsage(t *testing.T) {
 func TestInspect(t *testing.T) {
 	path := writeModel(t, oneColumn)
 	var out bytes.Buffer
-	if err := Inspect(t.Context(), []string{"-model", path}, cli.Streams{Out: &out, Err: io.Discard}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, Inspect(t.Context(), []string{"-model", path}, cli.Streams{Out: &out, Err: io.Discard}))
 	sum := sha256.Sum256([]byte(oneColumn))
 	want := `{
   "format": "json",
@@ -399,13 +383,9 @@ func TestInspectFormats(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			if err := Inspect(t.Context(), []string{"-model", filepath.Join(models, name)}, cli.Streams{Out: &out, Err: io.Discard}); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, Inspect(t.Context(), []string{"-model", filepath.Join(models, name)}, cli.Streams{Out: &out, Err: io.Discard}))
 			var got facts
-			if err := json.Unmarshal(out.Bytes(), &got); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, json.Unmarshal(out.Bytes(), &got))
 			if len(got.BaseMargin) != want.Outputs || len(got.SHA256) != 64 || got.Size == 0 || got.Attributes == nil ||
 				got.BestIteration == nil && got.IterationsUsed != got.Iterations || got.Booster == "gbtree" && (got.MaxDepth == 0 || got.Nodes < got.Trees) {
 				t.Errorf("%+v", got)

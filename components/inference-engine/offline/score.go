@@ -20,6 +20,11 @@ import (
 //	margin_0,margin_1,…,prediction_0,prediction_1,…               several outputs
 //	margin_0,margin_1,…,prediction                                several outputs, of which the objective names one
 //
+// With -contribs the contributions of the features to the margin follow (see gbdt.Explainer), and the bias, which sum to it:
+//
+//	contrib_0,contrib_1,…                                         one output; the last is the bias
+//	contrib_0_0,contrib_0_1,…,contrib_1_0,…                       several: contrib_<output>_<feature>
+//
 // A row has one value for each of the model's features in the model's order, empty or nan where one is missing. A first line
 // of words is a header, by which the features are found if the model names them; see rowReader.
 //
@@ -35,6 +40,8 @@ func Score(ctx context.Context, args []string, s cli.Streams) error {
 	iterations := flags.String("iterations", string(gbdt.AutoIterations),
 		"boosting `rounds` to score with: auto, as predict of the release that saved the model does, all, or best, up to the model's best_iteration")
 	engineName := flags.String("engine", string(scoring.Native), "what scores: native, or leaves (github.com/dmitryikh/leaves), which takes LightGBM's text models, too")
+	contribs := flags.Bool("contribs", false, "append what each feature contributes to the margin (SHAP values), in the model's order, "+
+		"as contrib_0, contrib_1, …; the last is the bias. With several classes or targets: contrib_<class>_<feature>")
 	var table layout
 	flags.BoolFunc("header", "line 1 is a header, or with -header=false is none (default: it is if it has words and no numbers)", func(text string) error {
 		header, err := strconv.ParseBool(text)
@@ -60,6 +67,9 @@ func Score(ctx context.Context, args []string, s cli.Streams) error {
 	if !engine.Known() {
 		return cli.Usagef("-engine is %q, which is neither native nor leaves", *engineName)
 	}
+	if *contribs && engine != scoring.Native {
+		return cli.Usagef("-contribs takes -engine %s", scoring.Native)
+	}
 	data, err := readFile(*path)
 	if err != nil {
 		return err
@@ -68,12 +78,18 @@ func Score(ctx context.Context, args []string, s cli.Streams) error {
 	if err != nil {
 		return fmt.Errorf("model %s: %w", *path, err)
 	}
+	var explainer *gbdt.Explainer
+	if *contribs {
+		if explainer, err = model.NewExplainer(); err != nil {
+			return fmt.Errorf("model %s: %w", *path, err)
+		}
+	}
 	if _, err := fmt.Fprintf(s.Err, "%s: %d of %d rounds are used (-iterations %s)\n", *path, model.Iterations, model.AllIterations, rounds); err != nil {
 		return fmt.Errorf("write rounds: %w", err)
 	}
 	table.columns, table.names = model.NumFeature, model.FeatureNames
 	out := bufio.NewWriterSize(s.Out, 1<<16)
-	err = scoreRows(ctx, model, newRowReader(s.In, table), out)
+	err = scoreRows(ctx, model, explainer, newRowReader(s.In, table), out)
 	return errors.Join(err, out.Flush())
 }
 
@@ -89,9 +105,10 @@ func separatorOf(text string) (byte, error) {
 	return 0, errors.New("it is none of , ; | tab and space")
 }
 
-func scoreRows(ctx context.Context, model *scoring.Model, rows *rowReader, out *bufio.Writer) error {
-	var margin, prediction []float32
-	line := header(model) // written with the first row, so that there is no output if that is wrong
+// scoreRows scores all rows, and explains them if it has an explainer.
+func scoreRows(ctx context.Context, model *scoring.Model, explainer *gbdt.Explainer, rows *rowReader, out *bufio.Writer) error {
+	var margin, prediction, contributions []float32
+	line := header(model, explainer != nil) // written with the first row, so that there is no output if that is wrong
 	for ctx.Err() == nil {
 		row, err := rows.next()
 		if errors.Is(err, io.EOF) {
@@ -110,6 +127,13 @@ func scoreRows(ctx context.Context, model *scoring.Model, rows *rowReader, out *
 		line = appendValues(line, margin)
 		line = append(line, ',')
 		line = appendValues(line, prediction)
+		if explainer != nil {
+			if contributions, err = explainer.Explain(contributions, row); err != nil {
+				return fmt.Errorf("line %d: %w", rows.line, err)
+			}
+			line = append(line, ',')
+			line = appendValues(line, contributions)
+		}
 		if _, err := out.Write(append(line, '\n')); err != nil {
 			return fmt.Errorf("write scores: %w", err)
 		}
@@ -123,7 +147,7 @@ func scoreRows(ctx context.Context, model *scoring.Model, rows *rowReader, out *
 	return ctx.Err()
 }
 
-func header(model *scoring.Model) []byte {
+func header(model *scoring.Model, contribs bool) []byte {
 	var line []byte
 	column := func(name string, count int) {
 		for i := range count {
@@ -139,6 +163,14 @@ func header(model *scoring.Model) []byte {
 	}
 	column("margin", model.Outputs)
 	column("prediction", model.Predictions)
+	switch {
+	case contribs && model.Outputs == 1:
+		column("contrib", model.NumFeature+1)
+	case contribs:
+		for k := range model.Outputs {
+			column("contrib_"+strconv.Itoa(k), model.NumFeature+1)
+		}
+	}
 	return append(line, '\n')
 }
 

@@ -40,6 +40,16 @@ type Model struct {
 	Attributes   map[string]string // of XGBoost's Booster; LightGBM has none
 
 	Iterations, AllIterations int // boosting rounds that are used, and that the file has
+
+	native *gbdt.Model // cut to its rounds; nil with another engine
+}
+
+// NewExplainer returns an explainer of the margins. The error wraps gbdt.ErrNotExplained.
+func (m *Model) NewExplainer() (*gbdt.Explainer, error) {
+	if m.native == nil {
+		return nil, fmt.Errorf("%w with the engine %s; use %s", gbdt.ErrNotExplained, Leaves, Native)
+	}
+	return gbdt.NewExplainer(m.native)
 }
 
 // Parse reads a model file for an engine. The rounds are those that XGBoost's models are cut to; LightGBM cuts a model when
@@ -75,7 +85,7 @@ func New(model *gbdt.Model, engine Engine, rounds gbdt.Iterations) (*Model, erro
 			Scorer: gbdt.NewScorer(cut), Objective: cut.Objective, NumFeature: cut.NumFeature, FeatureNames: cut.FeatureNames,
 			Outputs: cut.Outputs, Predictions: cut.Predictions, Attributes: cut.Attributes,
 			Iterations: cut.Iterations, AllIterations: model.Iterations,
-			Probability: cut.Probability(),
+			Probability: cut.Probability(), native: cut,
 		}, nil
 	case Leaves:
 		encoded, err := leaves.New(cut)

@@ -9,14 +9,13 @@ import (
 	"testing"
 
 	"edgepdm/shared/gbdt"
+	"edgepdm/test/must"
 )
 
 func read(t *testing.T, path ...string) []byte {
 	t.Helper()
 	data, err := gbdt.ReadFile(filepath.Join(append([]string{"..", "..", "..", "shared", "gbdt"}, path...)...))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return data
 }
 
@@ -25,21 +24,15 @@ func TestEngines(t *testing.T) {
 	data := read(t, "testdata", "1.2.1-early_rf", "model.pkl4")
 	for _, rounds := range []gbdt.Iterations{gbdt.AutoIterations, gbdt.AllIterations, gbdt.BestIterations} {
 		native, err := Parse(data, Native, rounds)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		second, err := Parse(data, Leaves, rounds)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		row := make([]float32, native.NumFeature)
 		for i := range row {
 			row[i] = float32(i%5) - 2
 		}
 		want, err := native.Margin(nil, row)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		got, err := second.Margin(nil, row)
 		if err != nil || math.Abs(float64(got[0]-want[0])) > 1e-6 {
 			t.Errorf("%s: margins %v and %v, %v", rounds, want, got, err)
@@ -58,9 +51,7 @@ func TestLightGBM(t *testing.T) {
 	data := read(t, "leaves", "testdata", "4.7.0-binary", "model.txt")
 	for _, rounds := range []gbdt.Iterations{gbdt.AutoIterations, gbdt.AllIterations} {
 		m, err := Parse(data, Leaves, rounds)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		margin, err := m.Margin(nil, []float32{1, 2, 0, 1})
 		if p := m.Predict(nil, margin); err != nil || !m.Probability || len(p) != 1 || !(p[0] > 0 && p[0] < 1) {
 			t.Errorf("%v, %v, %v", m, p, err)

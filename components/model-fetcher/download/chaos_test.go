@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"edgepdm/components/model-fetcher/download"
+	"edgepdm/test/must"
 )
 
 // Whatever happens on the way, a download that succeeds has brought one object, whole: over hundreds of random histories of
@@ -99,15 +100,11 @@ func harm(t *testing.T, r *rand.Rand, path string) {
 	}
 	defer func() { _ = f.Close() }()
 	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if r.IntN(2) == 0 {
 		err = f.Truncate(r.Int64N(size + 1000))
 	} else if size > 0 {
 		_, err = f.WriteAt([]byte{byte(r.Int())}, r.Int64N(size))
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 }

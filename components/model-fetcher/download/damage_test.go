@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"edgepdm/components/model-fetcher/download"
+	"edgepdm/test/must"
 )
 
 // A download whose state, or whose bytes, have a flipped bit ends with the right bytes.
@@ -29,14 +30,10 @@ func TestADownloadWithAFlippedBit(t *testing.T) {
 		}
 		name := []string{path, download.StatePath(path)}[i%2]
 		data, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		bit := random.IntN(len(data) * 8)
 		data[bit/8] ^= 1 << (bit % 8)
-		if err := os.WriteFile(name, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(name, data, 0o600))
 		s.cut = nil
 		if _, err := d.Fetch(t.Context(), want(content), path); err != nil {
 			t.Fatalf("bit %d of %s: %v", bit, filepath.Base(name), err)

@@ -17,6 +17,7 @@ import (
 
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/shared/durable"
+	"edgepdm/test/must"
 )
 
 const mega = 1 << 20
@@ -29,10 +30,7 @@ func want(content []byte) download.Want {
 // checkWhole makes sure that the file has the content, and that nothing else is left.
 func checkWhole(t *testing.T, path string, content []byte) {
 	t.Helper()
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := must.Read(t, path)
 	if !bytes.Equal(got, content) {
 		t.Errorf("the file has %d bytes, sha256 %.12s; want %d, %.12s", len(got), sha(got), len(content), sha(content))
 	}
@@ -60,9 +58,7 @@ func TestADroppedLineCostsNoByteTwice(t *testing.T) {
 		Source: s, Pause: func(context.Context) { pauses++ }, Report: func(p download.Progress) { reported += p.Received },
 	}
 	got, err := d.Fetch(t.Context(), want(content), path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	checkWhole(t, path, content)
 	tag := etag(content)
 	if wanted := []string{"0", "1048576 " + tag, "2097152 " + tag, "3145728 " + tag}; !slices.Equal(s.asked, wanted) {
@@ -188,9 +184,7 @@ func TestBytesOfTwoObjectsAreNeverMixed(t *testing.T) {
 				checkNothing(t, path)
 				return
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			checkWhole(t, path, c.content)
 			if got.ETag != etag(c.content) || got.SHA256 != sha(c.content) {
 				t.Errorf("got %+v", got)
@@ -304,9 +298,7 @@ func TestAPartialFileThatIsNotWhatItWasIsNotUsed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "f")
 			half(t, path, content)
-			if err := harm(path); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, harm(path))
 			s := &store{versions: [][]byte{content}}
 			if _, err := (&download.Downloader{Source: s}).Fetch(t.Context(), want(content), path); err != nil {
 				t.Fatal(err)
@@ -320,9 +312,7 @@ func TestAPartialFileThatIsNotWhatItWasIsNotUsed(t *testing.T) {
 	t.Run("longer", func(t *testing.T) { // a loss of power: the file has grown, and its blocks were not written
 		path := filepath.Join(t.TempDir(), "f")
 		half(t, path, content)
-		if err := os.Truncate(path, mega-5); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.Truncate(path, mega-5))
 		s := &store{versions: [][]byte{content}}
 		if _, err := (&download.Downloader{Source: s}).Fetch(t.Context(), want(content), path); err != nil {
 			t.Fatal(err)
@@ -337,9 +327,7 @@ func TestAPartialFileThatIsNotWhatItWasIsNotUsed(t *testing.T) {
 func TestADownloadOfANewerVersionIsLeftAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	newer := []byte(`{"format":2,"chunks":[1,2]}`)
-	if err := errors.Join(os.WriteFile(path, []byte("bytes"), 0o600), os.WriteFile(download.StatePath(path), newer, 0o600)); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, errors.Join(os.WriteFile(path, []byte("bytes"), 0o600), os.WriteFile(download.StatePath(path), newer, 0o600)))
 	_, err := (&download.Downloader{Source: &store{versions: [][]byte{{1}}}}).Fetch(t.Context(), want([]byte{1}), path)
 	if !errors.Is(err, durable.ErrNewerFormat) {
 		t.Errorf("%v", err)

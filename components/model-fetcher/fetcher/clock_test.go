@@ -12,6 +12,7 @@ import (
 	"edgepdm/components/model-fetcher/record"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
+	"edgepdm/test/must"
 )
 
 // A model that was refused as expired, by a clock that was ahead, is delivered once the clock is right.
@@ -46,9 +47,7 @@ func TestARecordThatCannotBeWritten(t *testing.T) {
 	r.start()
 	r.state(event.StateOK, "no model is published")
 	blocker := filepath.Join(r.env.WorkDir, record.File)
-	if err := os.MkdirAll(filepath.Join(blocker, "full"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.MkdirAll(filepath.Join(blocker, "full"), 0o700))
 	archive := noise(t, 1, 1000)
 	envelope := r.publish(manifest("1.0.0", archive), archive, r.key)
 	r.command(fetchNow)
@@ -64,9 +63,7 @@ func TestARecordThatCannotBeWritten(t *testing.T) {
 		}
 		return failed(h) && h.Counters[fetcher.CounterLooks] > before+2
 	})
-	if err := os.RemoveAll(blocker); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.RemoveAll(blocker))
 	r.state(event.StateOK, "")
 	if got := r.record(); got.Outcome != record.OutcomeDelivered {
 		t.Errorf("on disk is %+v", got)

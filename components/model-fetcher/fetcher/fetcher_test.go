@@ -18,6 +18,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/wait"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -88,9 +89,7 @@ func TestWhatIsNotAcceptableIsRefusedOnce(t *testing.T) {
 	r := newRig(t)
 	r.configure(map[string]any{"maxBytes": 2 * mega})
 	other, err := envelope.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	first := noise(t, 1, 1000)
 	sealed := r.publish(manifest("2.0.0", first), first, r.key)
 	r.start()
@@ -103,9 +102,7 @@ func TestWhatIsNotAcceptableIsRefusedOnce(t *testing.T) {
 	expired.Expires = expired.Created.Add(1)
 	large := noise(t, 3, 2*mega+1)
 	tampered, err := envelope.Sign(good, r.key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	tampered = []byte(strings.Replace(string(tampered), `"payload":"eyJm`, `"payload":"fyJm`, 1))
 	for _, c := range []struct {
 		reason   modelstore.Reason
@@ -158,9 +155,7 @@ func TestWhatIsNotAcceptableIsRefusedOnce(t *testing.T) {
 func TestAChangedConfigurationJudgesAnew(t *testing.T) {
 	r := newRig(t)
 	other, err := envelope.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	archive := noise(t, 1, 1000)
 	r.start()
 	r.state(event.StateOK, "no model is published at s3://")
@@ -289,10 +284,8 @@ func TestCommandsThatAreNotUnderstood(t *testing.T) {
 func TestDecisionsAreAnnouncedUntilTheyGetThrough(t *testing.T) {
 	r := newRig(t)
 	e := event.ModelEvent{V: 1, ID: "model-1", Event: event.ModelDelivered, Version: "1.0.0", TS: manifest("1.0.0", nil).Created}
-	text := jsonOf(t, record.Record{Format: 1, Announce: []event.ModelEvent{e}})
-	if err := os.WriteFile(filepath.Join(r.env.WorkDir, record.File), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	text := string(must.JSON(t, record.Record{Format: 1, Announce: []event.ModelEvent{e}}))
+	must.OK(t, os.WriteFile(filepath.Join(r.env.WorkDir, record.File), []byte(text), 0o600))
 	r.start()
 	if got := r.next(event.ModelDelivered); got != e {
 		t.Errorf("announced %+v", got)
@@ -307,22 +300,16 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 	r := newRig(t)
 	path := filepath.Join(r.env.WorkDir, record.File)
 	newer := `{"format":2,"models":{}}`
-	if err := os.WriteFile(path, []byte(newer), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(path, []byte(newer), 0o600))
 	r.start()
 	r.state(event.StateDegraded, "format 2: written by a newer version")
 	if text, err := os.ReadFile(path); string(text) != newer {
 		t.Errorf("the newer record became %s, %v", text, err)
 	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Remove(path))
 	r.state(event.StateOK, "no model is published")
 	file := filepath.Join(r.env.WorkDir, "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(file, nil, 0o600))
 	r.configure(map[string]any{"inbox": "file"})
 	r.state(event.StateDegraded, "not a directory")
 	r.configure(map[string]any{"inbox": "inbox", "endpoints": map[string]any{"caFile": "nowhere.pem"}})
@@ -340,9 +327,7 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 
 func TestConfigNamesTheField(t *testing.T) {
 	key, err := envelope.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	good := func() fetcher.Config {
 		c := fetcher.Default()
 		c.Bucket, c.PublicKeys = "models-1", []string{publicText(key)}
@@ -385,9 +370,7 @@ func TestADeliveryThatWasNotNotedIsNotMadeTwice(t *testing.T) {
 	r.delivered()
 	r.state(event.StateOK, "")
 	r.stop()
-	if err := os.Remove(filepath.Join(r.env.WorkDir, record.File)); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Remove(filepath.Join(r.env.WorkDir, record.File)))
 	r.line.asked(inbox.ArchiveFile)
 	r.start()
 	if e := r.next(event.ModelDelivered); e.Version != "1.0.0" {

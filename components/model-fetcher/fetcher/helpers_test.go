@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"maps"
@@ -30,6 +29,7 @@ import (
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -139,12 +139,8 @@ func (r *rig) next(step event.ModelStep) event.ModelEvent {
 	select {
 	case m := <-r.events.Events():
 		e, err := event.DecodeModelEvent(m.Payload)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		if err := r.client.Publish(r.t.Context(), event.TopicAckModel, []byte(jsonOf(r.t, event.Ack{V: event.Version, IDs: []string{e.ID}}))); err != nil {
-			r.t.Fatal(err)
-		}
+		must.OK(r.t, err)
+		must.OK(r.t, r.client.Publish(r.t.Context(), event.TopicAckModel, must.JSON(r.t, event.Ack{V: event.Version, IDs: []string{e.ID}})))
 		if e.Replayed {
 			return r.next(step)
 		}
@@ -184,9 +180,7 @@ func (r *rig) quiet(command string) {
 
 func (r *rig) command(text string) {
 	r.t.Helper()
-	if err := r.client.Publish(r.t.Context(), event.TopicModelFetch, []byte(text)); err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, r.client.Publish(r.t.Context(), event.TopicModelFetch, []byte(text)))
 }
 
 const fetchNow = `{"v":1,"by":"test"}`
@@ -208,9 +202,7 @@ func manifest(version string, archive []byte) envelope.Manifest {
 func (r *rig) publish(m envelope.Manifest, archive []byte, key ed25519.PrivateKey) (sealed []byte) {
 	r.t.Helper()
 	sealed, err := envelope.Sign(m, key)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, err)
 	r.put(m.Version+"/"+inbox.ArchiveFile, archive)
 	r.put(envelope.EnvelopeFile, sealed)
 	return sealed
@@ -224,9 +216,7 @@ func (r *rig) put(name string, content []byte) {
 		Bucket: &r.bucket, Key: aws.String(path.Join(prefix, name)), Body: bytes.NewReader(content),
 		ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum[:])),
 	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, err)
 }
 
 func (r *rig) delete(name string) {
@@ -256,9 +246,7 @@ func (r *rig) take(sealed, archive []byte) {
 		r.t.Errorf("the envelope has %d bytes, want %d; %v", len(got), len(sealed), err)
 	}
 	r.empty(r.inbox().Incoming())
-	if err := r.inbox().Remove(ready[0].ID); err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, r.inbox().Remove(ready[0].ID))
 }
 
 // untouched makes sure that nothing is in the inbox, nor half of it.
@@ -281,9 +269,7 @@ func (r *rig) empty(ids []string, err error) {
 func (r *rig) record() record.Record {
 	r.t.Helper()
 	known, err := record.Read(r.env.WorkDir)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, err)
 	return known
 }
 
@@ -304,13 +290,4 @@ func noise(t *testing.T, seed byte, n int) []byte {
 		t.Fatal(err)
 	}
 	return b
-}
-
-func jsonOf(t *testing.T, v any) string {
-	t.Helper()
-	text, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }

@@ -16,6 +16,7 @@ import (
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -57,9 +58,7 @@ func TestOfflineItGoesOn(t *testing.T) {
 	r.delivered()
 	r.take(envelope, archive)
 	r.state(event.StateOK, "")
-	if err := r.cloud.Throttle("s3", 3); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, r.cloud.Throttle("s3", 3))
 	before := r.await("health", func(event.Health) bool { return true }).Counters[fetcher.CounterFailed]
 	r.command(fetchNow)
 	r.await("three failures", func(h event.Health) bool {
@@ -89,9 +88,7 @@ func TestANewProcessGoesOnWithTheDownload(t *testing.T) {
 			left := r.env.WorkDir
 			if how == "killed" {
 				left = t.TempDir()
-				if err := os.CopyFS(left, os.DirFS(r.env.WorkDir)); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, os.CopyFS(left, os.DirFS(r.env.WorkDir)))
 			}
 			r.stop()
 			close(release)
@@ -127,9 +124,7 @@ func (r *rig) underWay() download.Status {
 		r.t.Fatalf("begun are %v, %v", begun, err)
 	}
 	at, err := download.ReadStatus(filepath.Join(r.inbox().Dir, "incoming", begun[0], inbox.ArchiveFile))
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, err)
 	return at
 }
 

@@ -22,8 +22,10 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 	"edgepdm/test/tools"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
@@ -35,23 +37,15 @@ func peer(t *testing.T) (r *rig, endpoint string) {
 	program := filepath.Join(need.Installed(t, tools.Versitygw), "versitygw")
 	const access, secret = "operator", "not-a-secret"
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, listener.Close())
 	root, sidecar := t.TempDir(), t.TempDir()
-	if err := os.Mkdir(filepath.Join(root, "models"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Mkdir(filepath.Join(root, "models"), 0o755))
 	server := exec.Command(program, "--quiet", "--port", address, "--access", access, "--secret", secret, "posix", "--sidecar", sidecar, root)
 	var out bytes.Buffer
 	server.Stdout, server.Stderr = &out, &out
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, server.Start())
 	t.Cleanup(func() {
 		_ = server.Process.Signal(syscall.SIGTERM)
 		_ = server.Wait()
@@ -166,9 +160,7 @@ func (r *rig) publishByTool(endpoint string, m envelope.Manifest, archive []byte
 	dir := r.t.TempDir()
 	err = errors.Join(err, os.WriteFile(filepath.Join(dir, envelope.EnvelopeFile), sealed, 0o600),
 		os.WriteFile(filepath.Join(dir, inbox.ArchiveFile), archive, 0o600))
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, err)
 	var out bytes.Buffer
 	p := cli.Program{Name: "model-fetcher", Commands: modelcli.Commands()}
 	args := []string{"publish", "-dir", dir, "-bucket", r.bucket, "-prefix", prefix, "-endpoint", endpoint}

@@ -12,14 +12,13 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
+	"edgepdm/test/must"
 )
 
 // What a device accepts the operator's tools read, too: DSSE has both alphabets.
 func TestURLSafeEnvelope(t *testing.T) {
 	key, err := envelope.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	features := []string{"temperature>?>?>?~~~"} // gives characters in which the alphabets differ
 	m := envelope.Manifest{
 		Format: 1, Name: "compressor", Version: "1.2.0", Created: time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC), Expires: time.Date(2027, 11, 28, 0, 0, 0, 0, time.UTC),
@@ -28,39 +27,24 @@ func TestURLSafeEnvelope(t *testing.T) {
 		Golden: []envelope.GoldenRow{{Values: event.Values{1}, Margin: 0.25}},
 	}
 	standard, err := envelope.Sign(m, key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var e map[string]any
-	if err := json.Unmarshal(standard, &e); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(standard, &e))
 	payload, err := base64.StdEncoding.DecodeString(e["payload"].(string))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	urlSafe := base64.URLEncoding.EncodeToString(payload)
 	if urlSafe == e["payload"] {
 		t.Fatal("the alphabets do not differ")
 	}
 	e["payload"] = urlSafe
-	sealed, err := json.Marshal(e)
-	if err != nil {
-		t.Fatal(err)
-	}
+	sealed := must.JSON(t, e)
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, envelope.EnvelopeFile), sealed, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(filepath.Join(dir, envelope.EnvelopeFile), sealed, 0o600))
 	box := inbox.Inbox{Dir: filepath.Join(dir, "inbox")}
 	d, err := box.Begin("a")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for name, content := range map[string][]byte{envelope.EnvelopeFile: sealed, inbox.ArchiveFile: []byte("x")} {
-		if err := os.WriteFile(d.Path(name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(d.Path(name), content, 0o600))
 	}
 	if got := contents(*d); got != "compressor 1.2.0, 1 bytes" {
 		t.Errorf("waits for the engine: %s", got)

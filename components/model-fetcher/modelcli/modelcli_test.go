@@ -29,6 +29,7 @@ import (
 	"edgepdm/test/cloudtest"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcloud"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -124,9 +125,7 @@ func TestFromAKeyToTheInbox(t *testing.T) {
 	coretest.Setenv(&env, cloudtest.Environment(c))
 	ends := c.Endpoints()
 	pem, err := os.ReadFile(public)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	coretest.Configure(t, core, name, map[string]any{
 		"bucket": ends.Bucket, "publicKeys": []any{string(pem)}, "endpoints": map[string]any{"s3": ends.S3},
 	})
@@ -149,13 +148,9 @@ func TestFromAKeyToTheInbox(t *testing.T) {
 		t.Fatalf("ready are %v, %v", ready, err)
 	}
 	sealed, err := os.ReadFile(ready[0].Path(envelope.EnvelopeFile))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	key, err := envelope.ParsePublicKey(string(pem))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	m, err := envelope.Verify(sealed, []ed25519.PublicKey{key})
 	if err != nil || m.Threshold != 0.25 || m.Expires.Sub(m.Created) != 90*24*time.Hour || m.Version != "1.2.0" {
 		t.Errorf("manifest %+v, %v", m, err)
@@ -199,9 +194,7 @@ func TestPublishRefusesWhatDevicesWouldRefuse(t *testing.T) {
 	fails(t, cli.ExitFailed, "the model expired at", to(c, expired)...)
 	harmed := signed(t, private, "1.2.2")
 	archive := filepath.Join(harmed, inbox.ArchiveFile)
-	if err := os.WriteFile(archive, []byte("other"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(archive, []byte("other"), 0o600))
 	fails(t, cli.ExitFailed, "pack and sign again", to(c, harmed)...)
 	fails(t, cli.ExitFailed, "pack and sign again", "sign", "-key", private, "-dir", harmed)
 	fails(t, cli.ExitFailed, "sign first", to(c, t.TempDir())...)
@@ -238,14 +231,10 @@ func TestPublishDoesNotHarmWhatIsThere(t *testing.T) {
 
 	// Somebody publishes between the look and the upload, the first model or another: nothing of theirs is lost.
 	target, err := url.Parse(c.InternalEndpoints().S3)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	theirs, ours := signed(t, private, "1.1.0"), signed(t, private, "1.2.0")
 	sealed, err := os.ReadFile(filepath.Join(theirs, envelope.EnvelopeFile))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, at := range []string{prefix, "models/new"} {
 		var once sync.Once
 		between := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
@@ -265,22 +254,14 @@ func TestPublishDoesNotHarmWhatIsThere(t *testing.T) {
 func TestPackChecksTheModel(t *testing.T) {
 	model, golden := shipped(t)
 	rows, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	table, err := csv.NewReader(bytes.NewReader(rows)).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	table[1][0] = "0.125"
 	var b bytes.Buffer
-	if err := csv.NewWriter(&b).WriteAll(table); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, csv.NewWriter(&b).WriteAll(table))
 	wrong := filepath.Join(t.TempDir(), "golden.csv")
-	if err := os.WriteFile(wrong, b.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(wrong, b.Bytes(), 0o600))
 	out := t.TempDir()
 	fails(t, cli.ExitFailed, "golden row mismatch: row 1", "pack", "-model", model, "-golden", wrong, "-version", "1.0.0", "-out", out)
 	fails(t, cli.ExitFailed, "-model: ", "pack", "-model", "nowhere", "-golden", golden, "-version", "1.0.0", "-out", out)
@@ -297,13 +278,9 @@ func TestPackChecksTheModel(t *testing.T) {
 	// A manifest that somebody has edited is checked before it is signed.
 	path := filepath.Join(dir, "manifest.json")
 	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var m map[string]any
-	if err := json.Unmarshal(text, &m); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(text, &m))
 	for member, value := range map[string]any{"threshold": 7, "treshold": 0.5} {
 		edited := map[string]any{member: value}
 		for k, v := range m {
@@ -314,9 +291,7 @@ func TestPackChecksTheModel(t *testing.T) {
 		if text, err = json.Marshal(edited); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(path, text, 0o600))
 		fails(t, cli.ExitFailed, member, "sign", "-key", private, "-dir", dir)
 	}
 }
@@ -328,34 +303,22 @@ func TestAnEnvelopeInURLSafeBase64(t *testing.T) {
 	dir := signed(t, private, "1.0.0")
 	manifest := filepath.Join(dir, "manifest.json")
 	text, err := os.ReadFile(manifest)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	text = bytes.Replace(text, []byte("xgboost 3.0.5"), []byte("xgboost ???"), 1) // a slash in base64, however it is aligned
-	if err := os.WriteFile(manifest, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(manifest, text, 0o600))
 	do(t, "is signed by key", "sign", "-key", private, "-dir", dir)
 	path := filepath.Join(dir, envelope.EnvelopeFile)
 	envelope, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var parts map[string]any
-	if err := json.Unmarshal(envelope, &parts); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(envelope, &parts))
 	payload := parts["payload"].(string)
 	if !strings.ContainsAny(payload, "+/") {
 		t.Fatal("this payload is the same in both alphabets")
 	}
 	parts["payload"] = strings.NewReplacer("+", "-", "/", "_").Replace(payload)
 	other, err := json.Marshal(parts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, other, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, os.WriteFile(path, other, 0o600))
 	do(t, "is published at", to(c, dir)...)
 }

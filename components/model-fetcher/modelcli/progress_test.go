@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 // sink is a client that reads requests' bodies and answers nothing.
@@ -21,9 +23,7 @@ func (s *sink) Do(q *http.Request) (*http.Response, error) {
 
 func TestUploadsAreShownOnATerminalOnly(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "terminal"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer func() { _ = f.Close() }()
 	client := &sink{}
 	for _, out := range []io.Writer{f, new(bytes.Buffer)} {
@@ -34,9 +34,7 @@ func TestUploadsAreShownOnATerminalOnly(t *testing.T) {
 	u := &uploads{client: client, out: f}
 	for _, size := range []int64{barMinimum - 1, 3 * barMinimum} {
 		q, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://host", io.LimitReader(zeros{}, size))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		q.ContentLength = size
 		answer, err := u.Do(q)
 		if err != nil || client.read != size {

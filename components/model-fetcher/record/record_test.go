@@ -14,6 +14,7 @@ import (
 
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -29,13 +30,9 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 		Signers: map[string]string{"compressor": "00112233"},
 	}
 	sealed, err := durable.Marshal(written)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	plain, err := json.MarshalIndent(written, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for name, good := range map[string][]byte{"sealed": sealed, "without a seal": plain} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -44,9 +41,7 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 			for range 5000 {
 				bad, bit := bytes.Clone(good), random.IntN(len(good)*8)
 				bad[bit/8] ^= 1 << (bit % 8)
-				if err := os.WriteFile(path, bad, 0o600); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, os.WriteFile(path, bad, 0o600))
 				got, err := Open(dir, now)
 				if err != nil {
 					t.Fatalf("bit %d: %v", bit, err)
@@ -63,9 +58,7 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 				if aside > 20 {
 					continue // the disk is slow
 				}
-				if err := got.Write(dir); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, got.Write(dir))
 				if again, err := Read(dir); err != nil || again.Damage.Told(now) == nil { // it is told after a restart, too
 					t.Fatalf("bit %d: %+v, %v", bit, again, err)
 				}
@@ -80,13 +73,9 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 func TestACutRecord(t *testing.T) {
 	dir := t.TempDir()
 	good, err := durable.Marshal(Record{Format: 1, ETag: "etag"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for n := range len(good) - 1 { // the newline may go
-		if err := os.WriteFile(filepath.Join(dir, File), good[:n], 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(filepath.Join(dir, File), good[:n], 0o600))
 		if _, err := Read(dir); !errors.Is(err, durable.ErrDamaged) {
 			t.Fatalf("%d bytes: %v", n, err)
 		}

@@ -182,8 +182,8 @@ func (c Config) contentType() string {
 	switch types.OutputFormat(c.Format) {
 	case types.OutputFormatOggVorbis:
 		return "audio/ogg"
-	case types.OutputFormatPcm: // not audio/L16, whose samples are big-endian
-		return "application/octet-stream"
+	case types.OutputFormatPcm: // as Polly calls it
+		return "audio/pcm"
 	default:
 		return "audio/mpeg"
 	}

@@ -111,6 +111,8 @@ func TestCheckVoice(t *testing.T) {
 		{name: "on the second page", env: []string{"VoiceId=Carmen", "Engine=standard"}, calls: 2},
 		{name: "an emulator without engines", voices: []pollytypes.Voice{{Id: "Joanna"}}, calls: 1},
 		{name: "not the engine", env: []string{"VoiceId=Carmen"}, bad: true, detail: []string{`"Carmen"`, `"neural"`, "region are: standard"}, calls: 3},
+		{name: "two voices", env: []string{"VOICES=en-US:Joanna,es-US:Carmen:standard"}, calls: 3},
+		{name: "one of two", env: []string{"VOICES=en-US:Joanna,es-US:Carmen"}, bad: true, detail: []string{`"Carmen"`, `"neural"`, "region are: standard"}, calls: 4},
 		{name: "no such voice", env: []string{"VoiceId=joanna"}, bad: true, detail: []string{`"joanna"`, "no such voice"}, calls: 3},
 		{name: "not the engine, and no reason", env: []string{"VoiceId=Carmen"}, errs: []error{nil, throttled}, bad: true, detail: []string{`"Carmen"`}, calls: 2},
 		{name: "throttled", errs: []error{throttled}, err: true, calls: 1},

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -104,9 +105,7 @@ func TestReader(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, err := NewReader(strings.NewReader(c.text), "test")
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			for turn := range 3 { // a replay goes round and round
 				if got := strings.Join(r.Columns(), " "); got != c.columns {
 					t.Errorf("columns %q, want %q", got, c.columns)
@@ -118,9 +117,7 @@ func TestReader(t *testing.T) {
 				if _, err := r.Next(); !errors.Is(err, io.EOF) {
 					t.Errorf("after the end: %v", err)
 				}
-				if err := r.Rewind(); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, r.Rewind())
 			}
 			if want := strings.Contains(c.text, "class") || c.name == "compressed"; r.Labelled() != want {
 				t.Errorf("labelled: %v", r.Labelled())
@@ -171,9 +168,7 @@ func TestMalformedFiles(t *testing.T) {
 func TestReadingGoesOnAfterABadLine(t *testing.T) {
 	text := "class,a\nneg,x\nneg,1\nneg," + strings.Repeat("7", 2*maxLine) + "\nneg,2\n"
 	r, err := NewReader(strings.NewReader(text), "test")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var got []string
 	for {
 		row, err := r.Next()
@@ -194,13 +189,9 @@ func TestReadingGoesOnAfterABadLine(t *testing.T) {
 func TestOpen(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "rows.csv.gz")
-	if err := os.WriteFile(path, []byte(zipped("class,a\npos,7\n")), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(path, []byte(zipped("class,a\npos,7\n")), 0o600))
 	r, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for range 2 {
 		if rows, err := rest(r); err != nil || show(rows) != "+ 7" {
 			t.Errorf("%q, %v", show(rows), err)
@@ -209,9 +200,7 @@ func TestOpen(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := os.WriteFile(path, []byte("class,b\npos,7\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(path, []byte("class,b\npos,7\n"), 0o600))
 	if err := r.Rewind(); err == nil || !strings.Contains(err.Error(), "header has changed") {
 		t.Errorf("rewind to another file: %v", err)
 	}
@@ -228,9 +217,7 @@ func TestOpen(t *testing.T) {
 
 func TestRewindNeedsAFile(t *testing.T) {
 	r, err := NewReader(io.MultiReader(strings.NewReader("class,a\n")), "standard input")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if err := r.Rewind(); err == nil {
 		t.Error("a pipe cannot start again")
 	}
@@ -242,9 +229,7 @@ func TestRewindNeedsAFile(t *testing.T) {
 // TestAPSFile reads the real data set where it is at hand: it is no part of the project.
 func TestAPSFile(t *testing.T) {
 	r, err := Open(need.Shared(t, "aps/aps_train_rows_0-8999.csv.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	rows, err := rest(r)
 	if err != nil || len(rows) != 9000 || len(r.Columns()) != 168 || r.Columns()[2] != "ac_000" {
 		t.Fatalf("%d rows, %d columns, %v", len(rows), len(r.Columns()), err)

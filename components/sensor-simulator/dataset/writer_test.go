@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 var nan = float32(math.NaN())
@@ -15,21 +17,15 @@ var nan = float32(math.NaN())
 func TestWriter(t *testing.T) {
 	var b bytes.Buffer
 	w, err := NewWriter(&b, []string{"a", "b", "c"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, row := range []Row{
 		{Values: []float32{12.3, nan, 0}, Label: Label{Known: true}},
 		{Values: []float32{-0.1, 1e-9, math.MaxFloat32}, Label: Label{Known: true, Faulty: true}},
 		{Values: []float32{1, 2, 3}, Label: Label{Faulty: true}}, // not known: what it says does not count
 	} {
-		if err := w.Write(row); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, w.Write(row))
 	}
-	if err := w.Flush(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, w.Flush())
 	want := "class,a,b,c\nneg,12.3,na,0\npos,-0.1,1e-09,3.4028235e+38\nna,1,2,3\n"
 	if b.String() != want {
 		t.Errorf("wrote\n%swant\n%s", b.String(), want)
@@ -43,9 +39,7 @@ func TestWriterRefuses(t *testing.T) {
 		}
 	}
 	w, err := NewWriter(io.Discard, []string{"a", "b"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if err := w.Write(Row{Values: []float32{1}}); err == nil {
 		t.Error("a short row is accepted")
 	}
@@ -63,9 +57,7 @@ func (full) Write([]byte) (int, error) { return 0, errFull }
 
 func TestWriterReportsAFullDisk(t *testing.T) {
 	w, err := NewWriter(full{}, []string{"a"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for range 100_000 {
 		if err = w.Write(Row{Values: []float32{1}}); err != nil {
 			break
@@ -94,21 +86,13 @@ func TestRoundTrip(t *testing.T) {
 	}
 	var b bytes.Buffer
 	w, err := NewWriter(&b, columns)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, row := range rows {
-		if err := w.Write(row); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, w.Write(row))
 	}
-	if err := w.Flush(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, w.Flush())
 	reader, err := NewReader(&b, "memory")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	again, err := rest(reader)
 	if err != nil || len(again) != len(rows) {
 		t.Fatalf("%d rows of %d, %v", len(again), len(rows), err)
@@ -163,9 +147,7 @@ func FuzzReader(f *testing.F) {
 			}
 			rows = append(rows, row)
 		}
-		if err := w.Flush(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, w.Flush())
 		r, err = NewReader(&b, "again")
 		if err != nil {
 			t.Fatalf("what was written cannot be read: %v", err)

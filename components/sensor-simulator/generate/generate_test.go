@@ -14,6 +14,7 @@ import (
 	"edgepdm/components/sensor-simulator/dataset"
 	"edgepdm/components/sensor-simulator/plant"
 	"edgepdm/shared/cli"
+	"edgepdm/test/must"
 )
 
 // run returns what the sub-command writes to standard output.
@@ -30,9 +31,7 @@ func run(t *testing.T, args ...string) ([]byte, error) {
 func TestTableIsReproducibleAndLabelled(t *testing.T) {
 	const rows = 1500
 	first, err := run(t, "-rows", "1500", "-seed", "3")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	again, err := run(t, "-rows", "1500", "-seed", "3")
 	if err != nil || !bytes.Equal(first, again) {
 		t.Fatalf("equal flags give other bytes; %v", err)
@@ -46,9 +45,7 @@ func TestTableIsReproducibleAndLabelled(t *testing.T) {
 	}
 
 	r, err := dataset.NewReader(bytes.NewReader(first), "generated")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if !slices.Equal(r.Columns(), plant.Sensors()) || !r.Labelled() {
 		t.Errorf("columns are %v", r.Columns())
 	}
@@ -78,9 +75,7 @@ func TestAllFaultsHaveTheirShare(t *testing.T) {
 		count, faulty, slight := map[plant.Fault]int{}, 0, 0
 		for i := range rows {
 			row, err := d.next(i)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			count[row.Fault]++
 			switch {
 			case row.Faulty:
@@ -110,9 +105,7 @@ func TestAllFaultsHaveTheirShare(t *testing.T) {
 func TestOut(t *testing.T) {
 	dir := t.TempDir()
 	want, err := run(t, "-rows", "50")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, name := range []string{"rows.csv", "rows.csv.gz"} {
 		path := filepath.Join(dir, name)
 		var files [2][]byte
@@ -131,9 +124,7 @@ func TestOut(t *testing.T) {
 			t.Error("file and standard output differ")
 		}
 		r, err := dataset.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		for n := 0; ; n++ {
 			if _, err := r.Next(); err != nil {
 				if !errors.Is(err, io.EOF) || n != 50 {
@@ -163,9 +154,7 @@ func TestOut(t *testing.T) {
 
 func TestInterruptedJobLeavesTheOldFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rows.csv.gz")
-	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(path, []byte("old"), 0o600))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	err := Run(ctx, []string{"-rows", "50", "-out", path}, cli.Streams{Out: io.Discard, Err: io.Discard})
@@ -206,9 +195,7 @@ func TestFlagsAreChecked(t *testing.T) {
 
 func TestProgressIsForTerminalsOnly(t *testing.T) {
 	f, err := os.CreateTemp(t.TempDir(), "log")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, w := range []io.Writer{&bytes.Buffer{}, f} {
 		if p := newProgress(w, 10); p.out != nil {
 			t.Errorf("%T is taken for a terminal", w)

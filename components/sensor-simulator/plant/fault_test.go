@@ -5,15 +5,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"edgepdm/test/must"
 )
 
 // twins returns rows of a machine with f and of the same machine without, in the same weather and under the same noise.
 func twins(t *testing.T, f Fault, thing string, grow time.Duration, rows int) (ill, sound []Row, where episode) {
 	t.Helper()
 	a, b := New(21, thing), New(21, thing)
-	if err := a.Inject(f, grow); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, a.Inject(f, grow))
 	for range rows {
 		ill, sound = append(ill, a.Step(time.Minute)), append(sound, b.Step(time.Minute))
 	}
@@ -140,9 +140,7 @@ func TestLabels(t *testing.T) {
 		if row := m.Step(time.Minute); row.Fault != None || row.Severity != 0 || row.Faulty {
 			t.Fatalf("a new machine has %q at %v", row.Fault, row.Severity)
 		}
-		if err := m.Inject(f, 100*time.Minute); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, m.Inject(f, 100*time.Minute))
 		for i := 1; i <= 120; i++ {
 			row := m.Step(time.Minute)
 			if want := min(1, float64(i)/100); row.Fault != f || math.Abs(row.Severity-want) > 1e-6 {
@@ -161,13 +159,9 @@ func TestLabels(t *testing.T) {
 
 func TestRepairBringsTheMachineBack(t *testing.T) {
 	m, sound := New(1, "m"), New(1, "m")
-	if err := m.Inject(Overheating, 0); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, m.Inject(Overheating, 0))
 	m.Step(3 * time.Hour)
-	if err := m.Inject(BearingWear, 0); err != nil { // takes the other's place
-		t.Fatal(err)
-	}
+	must.OK(t, m.Inject(BearingWear, 0)) // takes the other's place
 	m.Step(3 * time.Hour)
 	m.Repair()
 	m.Repair() // nothing left to do
@@ -241,9 +235,7 @@ func TestSpontaneousFaults(t *testing.T) {
 func TestInjectedFaultStays(t *testing.T) {
 	m := New(12, "m")
 	m.SetMeanTimeBetweenFaults(time.Hour)
-	if err := m.Inject(AirLeak, 0); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, m.Inject(AirLeak, 0))
 	for range 40 {
 		if row := m.Step(time.Hour); row.Fault != AirLeak {
 			t.Fatalf("the leak has become %q", row.Fault)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"edgepdm/test/must"
 )
 
 // at returns the position of a sensor.
@@ -96,9 +98,7 @@ func TestRowsAreSmall(t *testing.T) {
 	for _, f := range append(Faults(), None) {
 		m := New(11, "m"+string(f))
 		if f != None {
-			if err := m.Inject(f, time.Hour); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, m.Inject(f, time.Hour))
 		}
 		for range 300 {
 			row := m.Step(5 * time.Minute)
@@ -109,9 +109,7 @@ func TestRowsAreSmall(t *testing.T) {
 				}
 			}
 			text, err := json.Marshal(values)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			longest = max(longest, len(text))
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"edgepdm/shared/shadow"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 )
 
 const (
@@ -103,17 +104,13 @@ func TestRowsGoThroughShadows(t *testing.T) {
 	for range 8 {
 		m := next(t, rows)
 		row, err := event.DecodeShadow(event.ShadowThing(m.Topic), m.Payload, time.Time{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		seq[row.Thing]++
 		if row.Seq != seq[row.Thing] || !row.Simulated || len(row.Readings) != plant.SensorCount {
 			t.Fatalf("row %d of %s with %d readings", row.Seq, row.Thing, len(row.Readings))
 		}
 		p, err := event.DecodePrediction(next(t, predictions).Payload)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if p.ID != row.ID() || p.Epoch != event.ShadowEpoch || !p.Simulated || p.Probability <= 0 || p.Probability >= 1 {
 			t.Errorf("prediction %+v of row %s", p, row.ID())
 		}
@@ -127,9 +124,7 @@ func TestRowsGoThroughShadows(t *testing.T) {
 			Reported struct{ ID, Label string }
 		}
 	}
-	if err := json.Unmarshal(next(t, results).Payload, &result); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(next(t, results).Payload, &result))
 	if got := result.State.Reported; got.Label == "" || labels[got.ID] != got.Label {
 		t.Errorf("shadow of predictions has %+v, the predictions are %v", got, labels)
 	}
@@ -167,9 +162,7 @@ func TestWithoutShadowsRowsAreTelemetry(t *testing.T) {
 			s.simulator(map[string]any{"things": 1, "rate": 20}, coretest.ShownMerge(t, "sensor-simulator"))
 			for i := range uint64(5) {
 				p, err := event.DecodePrediction(next(t, predictions).Payload)
-				if err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, err)
 				if p.Seq != i+1 || p.Epoch == event.ShadowEpoch {
 					t.Fatalf("prediction %+v, want seq %d", p, i+1)
 				}
@@ -204,9 +197,7 @@ func TestRowsTooLargeForAShadowAreCounted(t *testing.T) {
 	s := newSite(t, withShadows)
 	table := filepath.Join(t.TempDir(), "rows.csv")
 	name := strings.Repeat("x", 8<<10)
-	if err := os.WriteFile(table, []byte("class,"+name+"\nneg,1\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(table, []byte("class,"+name+"\nneg,1\n"), 0o600))
 	s.simulator(map[string]any{"things": 1, "rate": 20, "input": table, "waitFor": ""}, coretest.ShownMerge(t, "sensor-simulator"))
 	s.await(event.SensorSimulator, func(h event.Health) bool { return h.State == event.StateOK && h.Counters["shadow.oversized"] >= 2 })
 }

@@ -17,6 +17,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
+	"edgepdm/test/must"
 )
 
 // start runs the simulator with its real recipe on the embedded core; the client plays everybody else.
@@ -28,9 +29,7 @@ func start(t *testing.T, config map[string]any) (client *ipc.Client, rows func()
 	config["healthInterval"] = "100ms"
 	coretest.Configure(t, core, event.SensorSimulator, config)
 	sub, err := client.Subscribe(t.Context(), "pdm/v1/#", "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	coretest.Run(t, env, component.Spec[simulator.Config]{Name: event.SensorSimulator, Default: simulator.Default, Run: simulator.Run},
 		coretest.HealthOf(t, client, event.SensorSimulator))
 	var queue []event.Telemetry
@@ -57,15 +56,11 @@ func decode(t *testing.T, m ipc.TopicMessage) []event.Telemetry {
 	switch {
 	case event.TelemetryThing(m.Topic) != "":
 		row, err := event.DecodeTelemetry(m.Payload)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		return []event.Telemetry{row}
 	case m.Topic == event.TopicTelemetryBatch:
 		batch, err := event.DecodeTelemetryBatch(m.Payload)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		var rows []event.Telemetry
 		for _, r := range batch {
 			if r.Err != nil {
@@ -142,16 +137,12 @@ func TestWaitsForAHealthyConsumer(t *testing.T) {
 	client, rows := start(t, map[string]any{"things": 1, "rate": 100, "waitFor": "com.example.Consumer"})
 	for _, state := range []event.State{event.StateNoModel, event.StateOK} {
 		payload, err := json.Marshal(event.Health{V: 1, Component: "com.example.Consumer", State: state, TS: time.Now()})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		health := coretest.HealthOf(t, client, event.SensorSimulator)
 		health.Await("that it waits", func(h event.Health) bool {
 			return h.State == event.StateDegraded && strings.Contains(h.Detail, "com.example.Consumer")
 		})
-		if err := client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload))
 	}
 	if row := rows(); row.Seq != 1 {
 		t.Errorf("first row %+v", row)
@@ -166,13 +157,9 @@ func TestABadConfigurationOfTheConsumerIsNoReasonToWait(t *testing.T) {
 		health.Await("a condition", func(h event.Health) bool { return len(h.Conditions) == 1 }) // it listens, or soon will
 		h := event.Health{V: 1, Component: "com.example.Consumer", State: state, Model: model, TS: time.Now()}
 		payload, err := json.Marshal(h)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		for working := false; !working; {
-			if err := client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload))
 			health.Await("any state", func(h event.Health) bool { working = h.State == event.StateOK; return true })
 		}
 		if row := rows(); row.Seq != 1 {
@@ -193,12 +180,8 @@ func TestWaitsForABoundedTime(t *testing.T) {
 			strings.Contains(h.Detail, "published all the same")
 	})
 	payload, err := json.Marshal(event.Health{V: 1, Component: "com.example.Consumer", State: event.StateOK, TS: time.Now()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, client.Publish(t.Context(), event.HealthTopic("com.example.Consumer"), payload))
 	health.Await("OK", func(h event.Health) bool { return h.State == event.StateOK })
 }
 
@@ -214,9 +197,7 @@ func TestWideTables(t *testing.T) {
 			b.WriteString("\nneg" + strings.Repeat(",123.45678", columns))
 		}
 		path := filepath.Join(t.TempDir(), "rows.csv")
-		if err := os.WriteFile(path, []byte("class"+b.String()+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(path, []byte("class"+b.String()+"\n"), 0o600))
 		return path
 	}
 	for _, batch := range []int{1, 4} {
@@ -237,9 +218,7 @@ func TestWideTables(t *testing.T) {
 // An input of which no row can be read is not OK.
 func TestAnUnreadableInputIsTold(t *testing.T) {
 	table := filepath.Join(t.TempDir(), "rows.csv")
-	if err := os.WriteFile(table, []byte("class,a\nPOS,1\nNEG,2\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(table, []byte("class,a\nPOS,1\nNEG,2\n"), 0o600))
 	client, _ := start(t, map[string]any{"things": 1, "rate": 200, "input": table, "waitFor": ""})
 	health := coretest.HealthOf(t, client, event.SensorSimulator)
 	health.Await("a wait that is over", func(h event.Health) bool {
@@ -262,9 +241,7 @@ func TestRefusedRowsAreTold(t *testing.T) {
 
 func TestReplaysATable(t *testing.T) {
 	table := filepath.Join(t.TempDir(), "rows.csv")
-	if err := os.WriteFile(table, []byte("licence\n\nclass,a,b\nneg,1,na\nbroken,x,y\npos,2,3\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(table, []byte("licence\n\nclass,a,b\nneg,1,na\nbroken,x,y\npos,2,3\n"), 0o600))
 	_, rows := start(t, map[string]any{"things": 1, "rate": 200, "input": table, "waitFor": ""})
 	var got []bool
 	for i := range 4 {
@@ -301,9 +278,7 @@ func TestValidateNamesTheField(t *testing.T) {
 		},
 	} {
 		c := simulator.Default()
-		if err := c.Validate(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, c.Validate())
 		change(&c)
 		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
@@ -326,9 +301,7 @@ func TestTheLargestBatchFits(t *testing.T) {
 		batch.Rows = append(batch.Rows, row)
 	}
 	payload, err := json.Marshal(batch)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if err := event.Local.Check(payload); err != nil {
 		t.Error(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"edgepdm/test/must"
 )
 
 // A module of its own is built: what is done and how far it is are told, and errors with go's words.
@@ -15,19 +17,13 @@ func TestBuild(t *testing.T) {
 		"go.mod": "module example.com/x\n\ngo 1.26.0\n", "good/main.go": "package main\n\nfunc main() {}\n", "bad/main.go": "package main\n\nfunc main() { x }\n",
 	} {
 		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		must.OK(t, os.WriteFile(path, []byte(text), 0o600))
 	}
 	t.Chdir(dir)
 	var out strings.Builder
 	b := New(&out, 4, 2)
-	if err := b.Build(t.Context(), "the program", []string{"-o", "program"}, []string{"./good"}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, b.Build(t.Context(), "the program", []string{"-o", "program"}, []string{"./good"}))
 	if _, err := os.Stat("program"); err != nil {
 		t.Error(err)
 	}

@@ -10,15 +10,14 @@ import (
 	"testing"
 
 	"edgepdm/shared/gbdt"
+	"edgepdm/test/must"
 )
 
 // readTable reads rows of numbers separated by commas; nan is missing.
 func readTable(t testing.TB, path string) [][]float64 {
 	t.Helper()
 	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var rows [][]float64
 	for line := range strings.Lines(string(data)) {
 		var row []float64
@@ -159,9 +158,7 @@ func models(t testing.TB, root string) []string {
 func readXGBoost(t testing.TB, path string) *gbdt.Model {
 	t.Helper()
 	data, err := gbdt.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	m, err := gbdt.Parse(data)
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"edgepdm/shared/gbdt"
+	"edgepdm/test/must"
 )
 
 // lightModels returns the LightGBM model files that stand in the repository.
@@ -33,9 +33,7 @@ func TestLightGBM(t *testing.T) {
 		name := filepath.Base(folder)
 		t.Run(name, func(t *testing.T) {
 			data, err := gbdt.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			m, err := ParseLightGBM(data, gbdt.DefaultLimits())
 			if reason, refused := refusedKinds[kindOf(name)]; refused {
 				if !errors.Is(err, gbdt.ErrUnsupported) || !strings.Contains(err.Error(), reason) {
@@ -43,16 +41,12 @@ func TestLightGBM(t *testing.T) {
 				}
 				return
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			margins, predictions := readTable(t, filepath.Join(folder, "margin.csv")), readTable(t, filepath.Join(folder, "pred.csv"))
 			scorer := m.NewScorer()
 			for i, row := range rows {
 				margin, err := scorer.Margin(nil, toFloat32(row))
-				if err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, err)
 				prediction := scorer.Predict(nil, margin)
 				if len(margin) != len(margins[i]) || len(prediction) != len(predictions[i]) {
 					t.Fatalf("row %d: margins %v, predictions %v", i, margin, prediction)
@@ -107,13 +101,9 @@ func TestLightGBMFacts(t *testing.T) {
 func parseFile(t testing.TB, name string) *Model {
 	t.Helper()
 	data, err := gbdt.ReadFile(filepath.Join("testdata", name, "model.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	m, err := ParseLightGBM(data, gbdt.DefaultLimits())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return m
 }
 
@@ -145,13 +135,7 @@ func lightText(t testing.TB, trees []string, pairs ...string) []byte {
 	}
 	text := "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx=1\nobjective=binary sigmoid:1\n" +
 		"feature_names=a b\nfeature_infos=[0:1] [0:1]\ntree_sizes=" + strings.TrimSpace(sizes.String()) + "\n\n" + body.String() + "end of trees\n\nparameters:\n"
-	for i := 0; i < len(pairs); i += 2 {
-		if !strings.Contains(text, pairs[i]) {
-			t.Fatalf("%q is not in the text", pairs[i])
-		}
-		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
-	}
-	return []byte(text)
+	return []byte(must.Replace(t, text, pairs...))
 }
 
 // edited returns the tiny tree with a part replaced.
@@ -168,9 +152,7 @@ func TestMissing(t *testing.T) {
 		"8": {nan: 4, 0: -1, 2: 4}, "10": {nan: -1, 0: -1, 2: 4},
 	} {
 		m, err := ParseLightGBM(lightText(t, edited("decision_type=8", "decision_type="+decision)), gbdt.DefaultLimits())
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		scorer := m.NewScorer()
 		for v, w := range want {
 			if got, err := scorer.Margin(nil, []float32{float32(v), -1}); err != nil || got[0] != w {
@@ -184,9 +166,7 @@ func TestMissing(t *testing.T) {
 func TestInfiniteThreshold(t *testing.T) {
 	for text, want := range map[string]float32{"inf": -1, "-inf": 4} {
 		m, err := ParseLightGBM(lightText(t, edited("threshold=1.5", "threshold="+text)), gbdt.DefaultLimits())
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		scorer := m.NewScorer()
 		for _, v := range []float32{-math.MaxFloat32, 0, math.MaxFloat32} {
 			if got, err := scorer.Margin(nil, []float32{v, 0}); err != nil || got[0] != want {
@@ -296,10 +276,7 @@ func TestLightGBMLimits(t *testing.T) {
 
 // TestTruncated refuses a file that is cut anywhere before the end of its trees.
 func TestTruncated(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join("testdata", "4.7.0-rank", "model.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := must.Read(t, filepath.Join("testdata", "4.7.0-rank", "model.txt"))
 	end := bytes.Index(data, []byte("end of trees\n")) + len("end of trees\n")
 	for n := range end {
 		if _, err := ParseLightGBM(data[:n], gbdt.DefaultLimits()); err == nil {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"edgepdm/shared/gbdt"
+	"edgepdm/test/must"
 )
 
 const (
@@ -36,9 +37,7 @@ func TestMutated(t *testing.T) {
 	var seeds [][]byte
 	for _, file := range lightModels(t) {
 		data, err := gbdt.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		seeds = append(seeds, data)
 	}
 	read, worst := 0, 0.0
@@ -155,9 +154,7 @@ func FuzzLightGBM(f *testing.F) {
 	f.Add(lightText(f, []string{tinyTree, tinyTree}))
 	for _, file := range lightModels(f)[:4] {
 		data, err := gbdt.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
+		must.OK(f, err)
 		f.Add(data)
 	}
 	f.Add(lightText(f, edited("decision_type=8", "decision_type=4"), "binary sigmoid:1", "regression sqrt"))

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"edgepdm/shared/gbdt"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -85,13 +86,9 @@ func compareEngines(t *testing.T, file string, m *gbdt.Model, second *Model) (in
 	worst := 0.0
 	for i, row := range rows {
 		want, err := native.Margin(nil, row)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		got, err := scorer.Margin(nil, row)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		exact := reference.sums(row)
 		for k := range want {
 			off := math.Abs(float64(got[k])-float64(want[k])) / max(1, math.Abs(float64(want[k])))
@@ -130,17 +127,8 @@ const tiny = `{"version":[3,0,5],"learner":{"attributes":{},"feature_names":["a"
 // parseTiny parses the tiny model with parts of it replaced, given as pairs of old and new.
 func parseTiny(t testing.TB, pairs ...string) *gbdt.Model {
 	t.Helper()
-	text := tiny
-	for i := 0; i < len(pairs); i += 2 {
-		if !strings.Contains(text, pairs[i]) {
-			t.Fatalf("%q is not in the text", pairs[i])
-		}
-		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
-	}
-	m, err := gbdt.Parse([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
+	m, err := gbdt.Parse([]byte(must.Replace(t, tiny, pairs...)))
+	must.OK(t, err)
 	return m
 }
 
@@ -178,9 +166,7 @@ func TestThresholds(t *testing.T) {
 	} {
 		m := parseTiny(t, "[1.5E0,", "["+c.threshold+",")
 		second, err := New(m)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		scorer := second.NewScorer()
 		for _, side := range []struct {
 			values []float32
@@ -201,9 +187,7 @@ func TestWithoutTrees(t *testing.T) {
 	m := parseTiny(t, tiny[start:end], "", `"num_trees":"2"`, `"num_trees":"0"`, "[0,1,2]", "[0]", `"tree_info":[0,0]`, `"tree_info":[]`,
 		`"base_score":"5E-1"`, `"base_score":"7.5E-1"`)
 	second, err := New(m)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if got, err := second.NewScorer().Margin(nil, []float32{0, 0}); err != nil || got[0] != m.BaseMargin[0] {
 		t.Errorf("margin %v, %v, want %v", got, err, m.BaseMargin)
 	}
@@ -222,9 +206,7 @@ func TestUnequalOutputs(t *testing.T) {
 func TestBadRows(t *testing.T) {
 	m := parseTiny(t)
 	second, err := New(m)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	native, scorer := gbdt.NewScorer(m), second.NewScorer()
 	for _, row := range [][]float32{nil, {1}, {1, 2, 3}, {1, float32(math.Inf(1))}, {float32(math.Inf(-1)), 1}} {
 		_, want := native.Margin(nil, row)
@@ -239,9 +221,7 @@ func TestBadRows(t *testing.T) {
 func TestConcurrent(t *testing.T) {
 	m := readXGBoost(t, filepath.Join("..", "testdata", "3.0.5-dart_multi", "model.ubj"))
 	second, err := New(m)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	rows, reference := edgeRows(m, 200), newExactModel(m)
 	var wait sync.WaitGroup
 	for range 4 {
@@ -269,9 +249,7 @@ func TestConcurrent(t *testing.T) {
 // TestNoAllocation scores without allocating.
 func TestNoAllocation(t *testing.T) {
 	second, err := New(parseTiny(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	scorer, row := second.NewScorer(), []float32{1, 2}
 	var margin, prediction []float32
 	allocations := testing.AllocsPerRun(100, func() {

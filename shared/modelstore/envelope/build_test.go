@@ -15,6 +15,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -33,16 +34,16 @@ func TestBuildManifest(t *testing.T) {
 		{name: "model without names", model: unnamed, golden: modeltest.TinyGolden},
 		{name: "model without names, given", model: unnamed, golden: modeltest.TinyGolden, build: func(b *envelope.Build) { b.Features = []string{"a", "b"} }},
 		{name: "given names differ", golden: modeltest.TinyGolden, build: func(b *envelope.Build) { b.Features = []string{"a", "c"} }, kind: envelope.ErrManifest, says: `column 3`},
-		{name: "columns swapped", golden: modeltest.Edit(t, modeltest.TinyGolden, "a,b", "b,a"), kind: envelope.ErrModel, says: "feature 1"},
+		{name: "columns swapped", golden: must.Replace(t, modeltest.TinyGolden, "a,b", "b,a"), kind: envelope.ErrModel, says: "feature 1"},
 		{name: "column missing", golden: "margin,a\n-0.5,1\n", kind: envelope.ErrModel, says: "2 features"},
 		{name: "no margin column", golden: "a,b\n1,0\n", kind: envelope.ErrManifest, says: `first column`},
 		{name: "no column", golden: "margin\n1\n", kind: envelope.ErrManifest, says: `first column`},
 		{name: "no row", golden: "margin,a,b\n", kind: envelope.ErrManifest, says: "golden: 0 rows"},
 		{name: "257 rows", golden: "margin,a,b\n" + strings.Repeat("-0.5,1,0\n", 257), kind: envelope.ErrManifest, says: "more than 256"},
-		{name: "margin differs in the last bit", golden: modeltest.Edit(t, modeltest.TinyGolden, "2.5,", "2.5000002,"), kind: envelope.ErrGolden, says: "row 3"},
-		{name: "margin missing", golden: modeltest.Edit(t, modeltest.TinyGolden, "2.5,", ","), kind: envelope.ErrManifest, says: "row 3"},
-		{name: "infinite value", golden: modeltest.Edit(t, modeltest.TinyGolden, "2.5,2", "2.5,inf"), kind: envelope.ErrManifest, says: "row 3"},
-		{name: "too large a value", golden: modeltest.Edit(t, modeltest.TinyGolden, "2.5,2", "2.5,1e39"), kind: envelope.ErrManifest, says: "row 3"},
+		{name: "margin differs in the last bit", golden: must.Replace(t, modeltest.TinyGolden, "2.5,", "2.5000002,"), kind: envelope.ErrGolden, says: "row 3"},
+		{name: "margin missing", golden: must.Replace(t, modeltest.TinyGolden, "2.5,", ","), kind: envelope.ErrManifest, says: "row 3"},
+		{name: "infinite value", golden: must.Replace(t, modeltest.TinyGolden, "2.5,2", "2.5,inf"), kind: envelope.ErrManifest, says: "row 3"},
+		{name: "too large a value", golden: must.Replace(t, modeltest.TinyGolden, "2.5,2", "2.5,1e39"), kind: envelope.ErrManifest, says: "row 3"},
 		{name: "no name", model: []string{"edgepdm.name", "edgepdm.note"}, golden: modeltest.TinyGolden, kind: envelope.ErrManifest, says: "name"},
 		{name: "threshold is text", model: []string{`"0.25"`, `"high"`}, golden: modeltest.TinyGolden, kind: envelope.ErrModel, says: "edgepdm.threshold"},
 		{name: "bad version", golden: modeltest.TinyGolden, build: func(b *envelope.Build) { b.Version = "1" }, kind: envelope.ErrManifest, says: "version"},
@@ -50,7 +51,7 @@ func TestBuildManifest(t *testing.T) {
 		{name: "no model", model: []string{"{", "?"}, golden: modeltest.TinyGolden, kind: envelope.ErrModel, says: "unsupported"},
 		{name: "two outputs", model: []string{`"num_target":"1"`, `"num_target":"2"`, "binary:logistic", "reg:squarederror"}, golden: modeltest.TinyGolden, kind: envelope.ErrModel, says: "2 predictions a row"},
 		{name: "regression", model: []string{"binary:logistic", "reg:squarederror"}, golden: modeltest.TinyGolden, kind: envelope.ErrModel, says: "reg:squarederror: a device wants the probability"},
-		{name: "margins of folds", golden: modeltest.Edit(t, modeltest.TinyGolden, "margin,a,b", "margin-0,a,b"), kind: nil},
+		{name: "margins of folds", golden: must.Replace(t, modeltest.TinyGolden, "margin,a,b", "margin-0,a,b"), kind: nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -58,14 +59,12 @@ func TestBuildManifest(t *testing.T) {
 			if test.build != nil {
 				test.build(&b)
 			}
-			m, err := envelope.BuildManifest(modeltest.Write(t, dir, "model.json", []byte(modeltest.Edit(t, modeltest.TinyModel, test.model...))), modeltest.Write(t, dir, "golden.csv", []byte(test.golden)), b)
+			m, err := envelope.BuildManifest(modeltest.Write(t, dir, "model.json", []byte(must.Replace(t, modeltest.TinyModel, test.model...))), modeltest.Write(t, dir, "golden.csv", []byte(test.golden)), b)
 			if test.kind != nil {
 				modeltest.Wants(t, err, test.kind, test.says)
 				return
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			if b.Name == "" {
 				b.Name, b.Trainer = "tiny", "xgboost 3.0.5"
 			}
@@ -89,16 +88,12 @@ func TestGoldenRowIsRoundedTwice(t *testing.T) {
 func TestBuildManifestOfShippedModel(t *testing.T) {
 	model, golden := modeltest.Shipped(need.Root(t))
 	m, err := envelope.BuildManifest(model, golden, modeltest.AnyBuild())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if m.Name != "simulated-compressor" || len(m.Features) != 168 || len(m.Golden) < 2 {
 		t.Errorf("%s, %d features, %d golden rows", m.Name, len(m.Features), len(m.Golden))
 	}
 	data, err := envelope.Sign(m, modeltest.Key(t, 1))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if len(data) > 256<<10 {
 		t.Errorf("envelope of %d bytes", len(data))
 	}
@@ -113,9 +108,7 @@ func TestBuildManifestWithoutFiles(t *testing.T) {
 	if _, err := envelope.BuildManifest(model, filepath.Join(dir, "none"), modeltest.AnyBuild()); !disk.Missing(err) {
 		t.Errorf("no golden rows: %v", err)
 	}
-	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Mkdir(filepath.Join(dir, "folder"), 0o700))
 	if _, err := envelope.BuildManifest(model, filepath.Join(dir, "folder"), modeltest.AnyBuild()); err == nil {
 		t.Error("a folder as golden rows")
 	}
@@ -126,13 +119,9 @@ func TestPack(t *testing.T) {
 	model, report := modeltest.Write(t, dir, "model.ubj", []byte("model")), modeltest.Write(t, dir, "report.md", []byte("fine"))
 	var a, b bytes.Buffer
 	packed, err := envelope.Pack(&a, model, report)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	elsewhere := t.TempDir()
-	if err := os.Chmod(modeltest.Write(t, elsewhere, "model.ubj", []byte("model")), 0o400); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Chmod(modeltest.Write(t, elsewhere, "model.ubj", []byte("model")), 0o400))
 	if _, err := envelope.Pack(&b, filepath.Join(elsewhere, "model.ubj"), report); err != nil {
 		t.Fatal(err)
 	}
@@ -143,9 +132,7 @@ func TestPack(t *testing.T) {
 		t.Errorf("%+v is not the archive", packed.Archive)
 	}
 	unzip, err := gzip.NewReader(&a)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var files []string
 	err = archive.Walk(unzip, archive.Limits{Entries: 2, Bytes: 100, Strict: true}, func(m archive.Member) error {
 		content, err := io.ReadAll(m)

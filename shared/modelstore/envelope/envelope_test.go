@@ -11,6 +11,7 @@ import (
 
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 )
 
 // TestPAE checks the example of the specification,
@@ -33,9 +34,7 @@ func TestSign(t *testing.T) {
 	key := modeltest.Key(t, 1)
 	m := modeltest.Tiny(t)
 	data, err := envelope.Sign(m, key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	again, err := envelope.Sign(m, key)
 	if err != nil || !bytes.Equal(data, again) {
 		t.Fatal("the same manifest gives another envelope")
@@ -54,22 +53,18 @@ func TestSign(t *testing.T) {
 func TestVerify(t *testing.T) {
 	ours, others := modeltest.Key(t, 1), modeltest.Key(t, 2)
 	trusted := []ed25519.PublicKey{modeltest.PublicOf(ours)}
-	payload := modeltest.EncodeJSON(t, modeltest.Tiny(t))
+	payload := must.JSON(t, modeltest.Tiny(t))
 	good := modeltest.Sign(t, payload, ours)
 	// with changes the good envelope.
 	with := func(change func(e *modeltest.DSSE)) []byte {
 		var e modeltest.DSSE
-		if err := json.Unmarshal(good, &e); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, json.Unmarshal(good, &e))
 		change(&e)
-		return modeltest.EncodeJSON(t, e)
+		return must.JSON(t, e)
 	}
 	changedByte := func(s string) string {
 		raw, err := base64.StdEncoding.DecodeString(s)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		raw[len(raw)/2] ^= 1
 		return base64.StdEncoding.EncodeToString(raw)
 	}
@@ -89,7 +84,7 @@ func TestVerify(t *testing.T) {
 		{"URL alphabet", with(func(e *modeltest.DSSE) {
 			e.Signatures[0].Sig = strings.NewReplacer("+", "-", "/", "_").Replace(e.Signatures[0].Sig)
 		}), nil, ""},
-		{"unknown member", []byte(modeltest.Edit(t, string(good), `"payloadType"`, `"note":1,"payloadType"`)), nil, ""},
+		{"unknown member", []byte(must.Replace(t, string(good), `"payloadType"`, `"note":1,"payloadType"`)), nil, ""},
 
 		{"other key", modeltest.Sign(t, payload, others), envelope.ErrUntrusted, envelope.KeyID(modeltest.PublicOf(others))},
 		{"two other keys", modeltest.Sign(t, payload, others, modeltest.Key(t, 3)), envelope.ErrUntrusted, "1 keys are trusted"},
@@ -106,8 +101,8 @@ func TestVerify(t *testing.T) {
 		{"payload is not base64", with(func(e *modeltest.DSSE) { e.Payload = "?" }), envelope.ErrSignature, "base64"},
 		{"other payload type", with(func(e *modeltest.DSSE) { e.PayloadType = "application/vnd.in-toto+json" }), envelope.ErrSignature, "in-toto"},
 		{"payload type in capitals", with(func(e *modeltest.DSSE) { e.PayloadType = strings.ToUpper(envelope.PayloadType) }), envelope.ErrSignature, "payload type"},
-		{"payload twice", []byte(modeltest.Edit(t, string(good), `"payload":`, `"payload":"e30=","payload":`)), envelope.ErrSignature, "twice"},
-		{"payload twice, other case", []byte(modeltest.Edit(t, string(good), `"payload":`, `"Payload":"e30=","payload":`)), envelope.ErrSignature, "twice"},
+		{"payload twice", []byte(must.Replace(t, string(good), `"payload":`, `"payload":"e30=","payload":`)), envelope.ErrSignature, "twice"},
+		{"payload twice, other case", []byte(must.Replace(t, string(good), `"payload":`, `"Payload":"e30=","payload":`)), envelope.ErrSignature, "twice"},
 		{"trailing data", append(bytes.Clone(good), "{}"...), envelope.ErrSignature, "one JSON document"},
 		{"cut short", good[:len(good)-1], envelope.ErrSignature, "one JSON document"},
 		{"empty", nil, envelope.ErrSignature, "one JSON document"},
@@ -115,7 +110,7 @@ func TestVerify(t *testing.T) {
 		{"an array", []byte("[]"), envelope.ErrSignature, "envelope"},
 
 		{"signed, but no manifest", modeltest.Sign(t, []byte("hello"), ours), envelope.ErrManifest, "one JSON document"},
-		{"signed, but not valid", modeltest.Sign(t, []byte(modeltest.Edit(t, string(payload), `"threshold":0.25`, `"threshold":7`)), ours), envelope.ErrManifest, "threshold"},
+		{"signed, but not valid", modeltest.Sign(t, []byte(must.Replace(t, string(payload), `"threshold":0.25`, `"threshold":7`)), ours), envelope.ErrManifest, "threshold"},
 		{"signed, in a newer format", modeltest.Sign(t, []byte(`{"format":2}`), ours), envelope.ErrFormat, "it is 2"},
 	}
 	for _, test := range tests {
@@ -150,7 +145,7 @@ func TestVerify(t *testing.T) {
 func FuzzVerify(f *testing.F) {
 	key := modeltest.Key(f, 1)
 	trusted := []ed25519.PublicKey{modeltest.PublicOf(key)}
-	payload := modeltest.EncodeJSON(f, modeltest.Tiny(f))
+	payload := must.JSON(f, modeltest.Tiny(f))
 	good := modeltest.Sign(f, payload, key)
 	f.Add(good, false)
 	f.Add(modeltest.Sign(f, payload, modeltest.Key(f, 2), key), false)
@@ -171,9 +166,7 @@ func FuzzVerify(f *testing.F) {
 			}
 			t.Fatalf("error of no kind: %v", err)
 		}
-		if err := m.Validate(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, m.Validate())
 		again, err := envelope.Sign(m, key)
 		if err != nil && !strings.Contains(err.Error(), "bytes, more than") { // escapes can make it longer
 			t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -23,13 +24,9 @@ const (
 
 func TestKeysOfRFC8410(t *testing.T) {
 	public, err := envelope.ParsePublicKey(rfc8410Public)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	private, err := envelope.LoadPrivateKey(modeltest.Write(t, t.TempDir(), "key", []byte(rfc8410Private)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if !public.Equal(private.Public()) {
 		t.Fatal("the two are no pair")
 	}
@@ -43,13 +40,9 @@ func TestKeysOfRFC8410(t *testing.T) {
 
 func TestKeyFiles(t *testing.T) {
 	key, err := envelope.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	path := filepath.Join(t.TempDir(), "key.pem")
-	if err := envelope.SavePrivateKey(path, key); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, envelope.SavePrivateKey(path, key))
 	if err := envelope.SavePrivateKey(path, modeltest.Key(t, 1)); err == nil {
 		t.Fatal("a key was overwritten")
 	}
@@ -58,17 +51,13 @@ func TestKeyFiles(t *testing.T) {
 		t.Fatalf("read back: %v", err)
 	}
 	for _, mode := range []os.FileMode{0o640, 0o604, 0o620, 0o666} {
-		if err := os.Chmod(path, mode); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.Chmod(path, mode))
 		_, err := envelope.LoadPrivateKey(path)
 		modeltest.Wants(t, err, envelope.ErrKey, "chmod 600")
 	}
 	t.Run("openssl reads it", func(t *testing.T) {
 		openssl := need.Tool(t, "openssl", "Debian: apt-get install openssl")
-		if err := os.Chmod(path, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.Chmod(path, 0o600))
 		out, err := exec.Command(openssl, "pkey", "-in", path, "-pubout").CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s, %v", out, err)
@@ -92,14 +81,10 @@ func TestGenerateKey(t *testing.T) {
 func TestParsePublicKey(t *testing.T) {
 	key := modeltest.PublicOf(modeltest.Key(t, 1))
 	text, err := envelope.MarshalPublicKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	lines := strings.Split(string(text), "\n")
 	private, err := envelope.MarshalPrivateKey(modeltest.Key(t, 1))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, good := range []string{string(text), "\n" + string(text) + "\n", lines[1], base64.StdEncoding.EncodeToString(key)} {
 		if got, err := envelope.ParsePublicKey(good); err != nil || !got.Equal(key) {
 			t.Errorf("%s: %v", good, err)
@@ -125,9 +110,7 @@ func TestParsePublicKey(t *testing.T) {
 func TestLoadPrivateKeyRefuses(t *testing.T) {
 	dir := t.TempDir()
 	public, err := envelope.MarshalPublicKey(modeltest.PublicOf(modeltest.Key(t, 1)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for name, content := range map[string]string{
 		"public": string(public), "empty": "", "text": "hello", "two": rfc8410Private + rfc8410Private,
 		"damaged": strings.Replace(rfc8410Private, "MC4C", "MC5C", 1),

@@ -12,6 +12,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 )
 
 func TestCompare(t *testing.T) {
@@ -125,13 +126,9 @@ func TestDecodeManifest(t *testing.T) {
 	m := modeltest.Tiny(t)
 	m.Baseline = baseline([]float32{1, 2}, 3, 4, 5)
 	data, err := m.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	got, err := envelope.DecodeManifest(data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	again, err := got.Encode()
 	if err != nil || !bytes.Equal(data, again) {
 		t.Fatalf("read and written again: %s, %v", again, err)
@@ -150,35 +147,33 @@ func TestDecodeManifest(t *testing.T) {
 		kind       error
 		says       string
 	}{
-		{"unknown member", modeltest.Edit(t, text, `{"format":1,`, `{"format":1,"shadow":{"rows":5},`), nil, ""},
-		{"member twice", modeltest.Edit(t, text, `"format":1,`, `"format":1,"format":1,`), envelope.ErrManifest, "format"},
-		{"member twice, other case", modeltest.Edit(t, text, `"format":1,`, `"format":1,"verſion":"9.0.0",`), envelope.ErrManifest, "twice"},
-		{"inner member twice", modeltest.Edit(t, text, `"archive":{`, `"archive":{"size":1,`), envelope.ErrManifest, "twice"},
+		{"unknown member", must.Replace(t, text, `{"format":1,`, `{"format":1,"shadow":{"rows":5},`), nil, ""},
+		{"member twice", must.Replace(t, text, `"format":1,`, `"format":1,"format":1,`), envelope.ErrManifest, "format"},
+		{"member twice, other case", must.Replace(t, text, `"format":1,`, `"format":1,"verſion":"9.0.0",`), envelope.ErrManifest, "twice"},
+		{"inner member twice", must.Replace(t, text, `"archive":{`, `"archive":{"size":1,`), envelope.ErrManifest, "twice"},
 		{"trailing data", text + "{}", envelope.ErrManifest, "one JSON document"},
-		{"not UTF-8", modeltest.Edit(t, text, "tiny", "tin\xff"), envelope.ErrManifest, "UTF-8"},
+		{"not UTF-8", must.Replace(t, text, "tiny", "tin\xff"), envelope.ErrManifest, "UTF-8"},
 		{"empty", "", envelope.ErrManifest, "one JSON document"},
 		{"an array", "[]", envelope.ErrManifest, "format"},
 		{"a number", "5", envelope.ErrManifest, "format"},
 		{"null", "null", envelope.ErrManifest, "version"},
 		{"too long", text + strings.Repeat(" ", envelope.MaxManifest), envelope.ErrManifest, "bytes"},
 		{"deep", strings.Repeat("[", 1<<19), envelope.ErrManifest, "one JSON document"},
-		{"margin missing", modeltest.Edit(t, text, `"margin":-0.5`, `"marginal":-0.5`), envelope.ErrManifest, "no margin"},
-		{"margin null", modeltest.Edit(t, text, `"margin":-0.5`, `"margin":null`), envelope.ErrManifest, "no margin"},
-		{"margin too large", modeltest.Edit(t, text, `"margin":-0.5`, `"margin":1e39`), envelope.ErrManifest, "margin"},
-		{"value is text", modeltest.Edit(t, text, `"values":[1,0]`, `"values":["1",0]`), envelope.ErrManifest, "value 0"},
-		{"newer format", modeltest.Edit(t, text, `"format":1,`, `"format":2,`), envelope.ErrFormat, "it is 2"},
+		{"margin missing", must.Replace(t, text, `"margin":-0.5`, `"marginal":-0.5`), envelope.ErrManifest, "no margin"},
+		{"margin null", must.Replace(t, text, `"margin":-0.5`, `"margin":null`), envelope.ErrManifest, "no margin"},
+		{"margin too large", must.Replace(t, text, `"margin":-0.5`, `"margin":1e39`), envelope.ErrManifest, "margin"},
+		{"value is text", must.Replace(t, text, `"values":[1,0]`, `"values":["1",0]`), envelope.ErrManifest, "value 0"},
+		{"newer format", must.Replace(t, text, `"format":1,`, `"format":2,`), envelope.ErrFormat, "it is 2"},
 		{"newer format that looks different", `{"format":7,"golden":"elsewhere"}`, envelope.ErrFormat, "it is 7"},
-		{"format missing", modeltest.Edit(t, text, `"format":1,`, ``), envelope.ErrManifest, "format"},
-		{"created has an offset that cannot be", modeltest.Edit(t, text, `"created":"2026-11-23T11:00:00Z"`, `"created":"2026-11-23T11:00:00+24:00"`), envelope.ErrManifest, "created"},
-		{"created is no time", modeltest.Edit(t, text, `"created":"2026-11-23T11:00:00Z"`, `"created":"yesterday"`), envelope.ErrManifest, "yesterday"},
+		{"format missing", must.Replace(t, text, `"format":1,`, ``), envelope.ErrManifest, "format"},
+		{"created has an offset that cannot be", must.Replace(t, text, `"created":"2026-11-23T11:00:00Z"`, `"created":"2026-11-23T11:00:00+24:00"`), envelope.ErrManifest, "created"},
+		{"created is no time", must.Replace(t, text, `"created":"2026-11-23T11:00:00Z"`, `"created":"yesterday"`), envelope.ErrManifest, "yesterday"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := envelope.DecodeManifest([]byte(test.text))
 			if test.kind == nil {
-				if err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, err)
 				return
 			}
 			modeltest.Wants(t, err, test.kind, test.says)
@@ -207,11 +202,9 @@ func TestCheckJSON(t *testing.T) {
 func TestGoldenRowIsExact(t *testing.T) {
 	for _, bits := range []uint32{0x80000000, 0x00000001, 0x3dcccccd, 0x7f7fffff, 0xc1091ae1} {
 		x := math.Float32frombits(bits)
-		data := modeltest.EncodeJSON(t, envelope.GoldenRow{Values: event.Values{x}, Margin: x})
+		data := must.JSON(t, envelope.GoldenRow{Values: event.Values{x}, Margin: x})
 		var row envelope.GoldenRow
-		if err := json.Unmarshal(data, &row); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, json.Unmarshal(data, &row))
 		if math.Float32bits(row.Margin) != bits || math.Float32bits(row.Values[0]) != bits {
 			t.Errorf("%s: %08x became %08x, %08x", data, bits, math.Float32bits(row.Margin), math.Float32bits(row.Values[0]))
 		}

@@ -14,22 +14,19 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/disk"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/must"
 )
 
 // deliver commits a delivery. No envelope: an unsigned one.
 func deliver(t testing.TB, b Inbox, id string, sealed, archive []byte) Delivery {
 	t.Helper()
 	d, err := b.Begin(id)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if sealed != nil {
 		modeltest.Write(t, d.Dir, envelope.EnvelopeFile, sealed)
 	}
 	modeltest.Write(t, d.Dir, ArchiveFile, archive)
-	if err := d.Commit(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, d.Commit())
 	return *d
 }
 
@@ -44,9 +41,7 @@ func ids(deliveries []Delivery) []string {
 func ready(t testing.TB, b Inbox) []string {
 	t.Helper()
 	deliveries, err := b.Ready()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return ids(deliveries)
 }
 
@@ -56,9 +51,7 @@ func TestDelivery(t *testing.T) {
 		t.Fatalf("an inbox that is not there has %v", got)
 	}
 	d, err := b.Begin("aa")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if err := d.Commit(); !disk.Missing(err) {
 		t.Fatalf("without an archive: %v", err)
 	}
@@ -69,9 +62,7 @@ func TestDelivery(t *testing.T) {
 
 	// As after a restart: what was downloaded is there.
 	d, err = b.Begin("aa")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if data, err := os.ReadFile(d.Path(ArchiveFile + ".part")); err != nil || string(data) != "half" {
 		t.Fatalf("%s, %v", data, err)
 	}
@@ -81,9 +72,7 @@ func TestDelivery(t *testing.T) {
 	modeltest.Write(t, d.Dir, ArchiveFile, []byte("archive"))
 	modeltest.Write(t, d.Dir, envelope.EnvelopeFile, []byte("envelope"))
 	modeltest.Write(t, d.Dir, "notes/etag", []byte("mine"))
-	if err := d.Commit(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, d.Commit())
 	if got, err := b.Incoming(); err != nil || len(got) != 0 {
 		t.Fatalf("incoming %v, %v", got, err)
 	}
@@ -99,9 +88,7 @@ func TestDelivery(t *testing.T) {
 	}
 
 	for range 2 {
-		if err := b.Remove("aa"); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, b.Remove("aa"))
 	}
 	if got := ready(t, b); len(got) != 0 {
 		t.Fatalf("ready after removal: %v", got)
@@ -115,17 +102,11 @@ func TestDelivery(t *testing.T) {
 func TestCommitTwice(t *testing.T) {
 	b := Inbox{Dir: t.TempDir()}
 	first, err := b.Begin("aa")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	modeltest.Write(t, first.Dir, ArchiveFile, []byte("archive"))
 	second, err := b.Begin("aa")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := first.Commit(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, first.Commit())
 	if err := second.Commit(); !disk.Missing(err) {
 		t.Fatalf("committed twice: %v", err)
 	}
@@ -143,9 +124,7 @@ func TestReadyOrder(t *testing.T) {
 		d := deliver(t, b, id, nil, []byte("x"))
 		if i == 1 {
 			future := modeltest.Time.AddDate(50, 0, 0)
-			if err := os.Chtimes(d.Dir, future, future); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, os.Chtimes(d.Dir, future, future))
 		}
 	}
 	modeltest.Write(t, filepath.Join(b.Dir, readyDir), "file", nil)
@@ -158,9 +137,7 @@ func TestReadyOrder(t *testing.T) {
 func TestReadyIsBounded(t *testing.T) {
 	b := Inbox{Dir: t.TempDir()}
 	for i := range maxReady + 10 {
-		if err := os.MkdirAll(filepath.Join(b.Dir, readyDir, strings.Repeat("x", i+1)), 0o700); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.MkdirAll(filepath.Join(b.Dir, readyDir, strings.Repeat("x", i+1)), 0o700))
 	}
 	if got := ready(t, b); len(got) != maxReady {
 		t.Errorf("%d deliveries", len(got))
@@ -210,16 +187,12 @@ func TestInboxSteps(t *testing.T) {
 					t.Fatalf("removing %v, stopped at step %d: half a delivery is ready: %v", removing, stop, left)
 				}
 			}
-			if err := Check(b.Dir); err != nil { // the next process clears what was left
-				t.Fatal(err)
-			}
+			must.OK(t, Check(b.Dir)) // the next process clears what was left
 			if trash, _ := os.ReadDir(filepath.Join(b.Dir, trashDir)); len(trash) != 0 {
 				t.Fatalf("trash has %v", trash)
 			}
 			if !k.Dead {
-				if err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, err)
 				break
 			}
 			if !errors.Is(err, modeltest.ErrKilled) {
@@ -291,9 +264,7 @@ func TestCheck(t *testing.T) {
 	}
 	if os.Geteuid() != 0 {
 		closed := filepath.Join(dir, "closed")
-		if err := os.Mkdir(closed, 0o500); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.Mkdir(closed, 0o500))
 		if err := Check(closed); err == nil || !strings.Contains(err.Error(), "mode 0500") {
 			t.Errorf("read only: %v", err)
 		}
@@ -301,9 +272,7 @@ func TestCheck(t *testing.T) {
 	}
 	// As root, another user's folder can be had, and the message about it is what is tested.
 	theirs := filepath.Join(dir, "theirs")
-	if err := os.Mkdir(theirs, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Mkdir(theirs, 0o700))
 	if err := os.Chown(theirs, 12345, 12345); err != nil {
 		t.Skip(err)
 	}
@@ -316,16 +285,12 @@ func TestInboxSyncOrder(t *testing.T) {
 	w := modeltest.NewWitness(t, "")
 	b := Inbox{Dir: t.TempDir(), disk: disk.Disk{Before: w.Before}}
 	d, err := b.Begin("aa")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, name := range []string{ArchiveFile, envelope.EnvelopeFile} { // as the fetcher writes them: not synced
 		if _, err := b.disk.Create(d.Path(name), strings.NewReader("x")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := d.Commit(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, d.Commit())
 	w.Clean("is left", b.Dir)
 }

@@ -21,6 +21,7 @@ import (
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
 	"edgepdm/test/interop/official"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
 
@@ -105,9 +106,7 @@ func BenchmarkIPC(b *testing.B) {
 			})
 		}
 	}
-	if err := table(os.Stdout, rounds, loads, clients, medians); err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, table(os.Stdout, rounds, loads, clients, medians))
 }
 
 // goClient is the contender with shared/ipc.
@@ -199,14 +198,10 @@ func build(t testing.TB, pkg string) string {
 func startCore(t testing.TB) []string {
 	dir := t.TempDir()
 	root, file := filepath.Join(dir, "root"), filepath.Join(dir, "recipe.yaml")
-	if err := os.WriteFile(file, []byte(coretest.Recipe("com.edgepdm.Bench", "bench/*")), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(file, []byte(coretest.Recipe("com.edgepdm.Bench", "bench/*")), 0o600))
 	start(t, build(t, "./test/localcore/cmd/localcore"), "-root", root, "-external", "com.edgepdm.Bench="+file)
 	text, err := os.ReadFile(filepath.Join(root, "env", "com.edgepdm.Bench.env"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return strings.Fields(string(text))
 }
 
@@ -225,9 +220,7 @@ func start(t testing.TB, program string, args ...string) {
 	if err == nil {
 		err = cmd.Start()
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	lines := bufio.NewScanner(out)
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(os.Interrupt)

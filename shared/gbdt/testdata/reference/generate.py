@@ -4,7 +4,7 @@
     venv/bin/python generate.py
 
 Each case stands in xgboost-<release>/<case>/: the model in every format that the release writes, rows in X.csv (nan =
-missing), margin.csv and pred.csv (%.9g, exact for float32). Half of the rows lie exactly on the grid on which splits fall.
+missing), margin.csv, pred.csv and, where the release gives them, contribs.csv (%.9g, exact for float32). Half of the rows lie exactly on the grid on which splits fall.
 The releases beside this file, with the Python and numpy that run them:
 
     0.90, 1.0.2, 1.2.1, 1.3.3   Python 3.8, numpy 1.19.5, scipy 1.5.4
@@ -133,6 +133,12 @@ def main():
         write(os.path.join(folder, "X.csv"), rows)
         write(os.path.join(folder, "margin.csv"), booster.predict(shown, output_margin=True))
         write(os.path.join(folder, "pred.csv"), booster.predict(shown))
+        try:
+            contributions = booster.predict(shown, pred_contribs=True)
+        except xgb.core.XGBoostError as error:  # categorical splits and vector leaves, before 3.3
+            print("%s: %s" % (case, str(error).split("Stack trace")[0]))
+        else:
+            write(os.path.join(folder, "contribs.csv"), contributions.reshape(len(rows), -1))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"edgepdm/test/must"
 )
 
 const ipcDir = "../.."
@@ -13,13 +15,9 @@ const ipcDir = "../.."
 // The committed files are what the generator makes of the model: run go generate ./shared/ipc after a change.
 func TestGeneratedFilesAreCurrent(t *testing.T) {
 	files, err := generate(ipcDir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	committed, err := filepath.Glob(filepath.Join(ipcDir, "*_gen.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if len(committed) != len(files)-1 { // README.md
 		t.Errorf("%d files *_gen.go, the generator makes %d", len(committed), len(files)-1)
 	}
@@ -35,21 +33,13 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 
 func TestRunWritesTheFiles(t *testing.T) {
 	dir := t.TempDir()
-	text, err := os.ReadFile(filepath.Join(ipcDir, "model", "greengrass.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Read(t, filepath.Join(ipcDir, "model", "greengrass.yaml"))
 	write(t, filepath.Join(dir, "model", "greengrass.yaml"), string(text))
 	readme := filepath.Join(dir, "README.md")
 	write(t, readme, "before\n"+tableBegin+"old\n"+tableEnd+"after\n")
 	for range 2 { // the second run changes nothing
-		if err := run(dir); err != nil {
-			t.Fatal(err)
-		}
-		got, err := os.ReadFile(readme)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, run(dir))
+		got := must.Read(t, readme)
 		rows := strings.Count(string(got), "\n| ")
 		if rows != 36 || !strings.HasPrefix(string(got), "before\n") || !strings.HasSuffix(string(got), tableEnd+"after\n") || strings.Contains(string(got), "old") {
 			t.Errorf("README with %d rows:\n%s", rows, got)
@@ -63,23 +53,14 @@ func TestRunWritesTheFiles(t *testing.T) {
 
 func write(t *testing.T, file, text string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.MkdirAll(filepath.Dir(file), 0o700))
+	must.OK(t, os.WriteFile(file, []byte(text), 0o600))
 }
 
 func TestTheModelHasEveryOperation(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(ipcDir, "model", "greengrass.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Read(t, filepath.Join(ipcDir, "model", "greengrass.yaml"))
 	m, err := parseModel(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	lite, streams := 0, 0
 	for _, op := range m.Operations {
 		if op.Lite {

@@ -57,7 +57,7 @@ type ContentError struct{ Err error }
 
 func (e *ContentError) Error() string { return e.Err.Error() }
 
-// Create writes a new file. A failure of content itself is a contentError.
+// Create writes a new file. A failure of content itself is a ContentError.
 func (d Disk) Create(path string, content io.Reader) (size int64, err error) {
 	if err := d.Step(OpCreate, path); err != nil {
 		return 0, err

@@ -8,7 +8,6 @@ import (
 	"compress/gzip"
 	"crypto/ed25519"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -19,6 +18,7 @@ import (
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/test/must"
 )
 
 // TinyModel is a model of two trees over the features a and b, base margin 0:
@@ -49,9 +49,7 @@ func Now() time.Time { return Time }
 func Key(t testing.TB, seed byte) ed25519.PrivateKey {
 	t.Helper()
 	key, err := envelope.GenerateKey(bytes.NewReader(bytes.Repeat([]byte{seed}, ed25519.SeedSize)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return key
 }
 
@@ -62,25 +60,9 @@ func PublicOf(key ed25519.PrivateKey) ed25519.PublicKey { return key.Public().(e
 func Write(t testing.TB, dir, name string, data []byte) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.MkdirAll(filepath.Dir(path), 0o700))
+	must.OK(t, os.WriteFile(path, data, 0o600))
 	return path
-}
-
-// Edit replaces parts of a text, given as pairs of old and new. Each old part must be there.
-func Edit(t testing.TB, text string, pairs ...string) string {
-	t.Helper()
-	for i := 0; i < len(pairs); i += 2 {
-		if !strings.Contains(text, pairs[i]) {
-			t.Fatalf("%q is not in the text", pairs[i])
-		}
-		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
-	}
-	return text
 }
 
 // Published is what a publisher puts into the bucket.
@@ -96,15 +78,11 @@ func Publish(t testing.TB, model, version string) Published {
 	path := Write(t, dir, "model.json", []byte(model))
 	var archive bytes.Buffer
 	packed, err := envelope.Pack(&archive, path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	m, err := envelope.BuildManifest(path, Write(t, dir, "golden.csv", []byte(TinyGolden)), envelope.Build{
 		Version: version, Created: Time.Add(-time.Hour), Expires: Time.Add(24 * time.Hour), Archive: packed.Archive,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return Published{m, archive.Bytes()}
 }
 
@@ -132,7 +110,7 @@ func Sign(t testing.TB, payload []byte, keys ...ed25519.PrivateKey) []byte {
 	for _, key := range keys {
 		e.Signatures = append(e.Signatures, DSSESignature{envelope.KeyID(PublicOf(key)), EncodeBase64(ed25519.Sign(key, signed))})
 	}
-	return EncodeJSON(t, e)
+	return must.JSON(t, e)
 }
 
 // Wants checks that an error is of a kind and says something.
@@ -160,16 +138,12 @@ func TarOf(t testing.TB, entries ...Entry) []byte {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	for _, e := range entries {
-		if err := w.WriteHeader(&e.Header); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, w.WriteHeader(&e.Header))
 		if _, err := w.Write([]byte(e.Content)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, w.Close())
 	return buf.Bytes()
 }
 
@@ -181,9 +155,7 @@ func Zip(t testing.TB, data []byte) []byte {
 	if _, err := w.Write(data); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, w.Close())
 	return buf.Bytes()
 }
 
@@ -207,16 +179,6 @@ func WithFeatures(m *envelope.Manifest, names []string) {
 
 // EncodeBase64 encodes in the standard alphabet.
 func EncodeBase64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
-
-// EncodeJSON encodes what can be encoded.
-func EncodeJSON(t testing.TB, v any) []byte {
-	t.Helper()
-	data, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
 
 var anyArchive = envelope.Archive{SHA256: strings.Repeat("0", 64), Size: 1}
 

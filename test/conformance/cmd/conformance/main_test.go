@@ -11,6 +11,7 @@ import (
 	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
 	"edgepdm/test/localcore"
+	"edgepdm/test/must"
 )
 
 // mainVariable makes this test program the command, as a component starts it.
@@ -40,21 +41,13 @@ Manifests:
 func TestCommand(t *testing.T) {
 	core := coretest.Start(t, func(o *localcore.Options) { o.Mode = localcore.Lite })
 	file := filepath.Join(t.TempDir(), "recipe.yaml")
-	if err := os.WriteFile(file, []byte(recipe), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(file, []byte(recipe), 0o600))
 	env, err := core.AddExternal("com.edgepdm.Conformance", file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	root := t.TempDir()
-	if err := os.Mkdir(filepath.Join(root, "cli_ipc_info"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Mkdir(filepath.Join(root, "cli_ipc_info"), 0o700))
 	info := `{"cli_auth_token":"` + env[ipc.EnvAuthToken] + `","domain_socket_path":"` + env[ipc.EnvSocket] + `"}`
-	if err := os.WriteFile(filepath.Join(root, "cli_ipc_info", "group-1"), []byte(info), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(filepath.Join(root, "cli_ipc_info", "group-1"), []byte(info), 0o600))
 	for _, c := range []struct {
 		name string
 		args []string
@@ -98,16 +91,10 @@ func TestComponent(t *testing.T) {
 				*o = options
 			})
 			component := "com.edgepdm.Conformance"
-			if err := core.Deploy(t.Context(), localcore.Deployment{Components: map[string]string{component: recipeVersion}}); err != nil {
-				t.Fatal(err)
-			}
-			if err := core.WaitState(t.Context(), component, localcore.StateFinished); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, core.Deploy(t.Context(), localcore.Deployment{Components: map[string]string{component: recipeVersion}}))
+			must.OK(t, core.WaitState(t.Context(), component, localcore.StateFinished))
 			log, err := os.ReadFile(filepath.Join(options.Root, "logs", component+".log"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			for _, line := range strings.Split(string(log), "\n") {
 				if strings.Contains(line, "FAIL") {
 					t.Error(line)
@@ -118,9 +105,7 @@ func TestComponent(t *testing.T) {
 					t.Errorf("no %q in the log\n%s", want, log)
 				}
 			}
-			if err := core.Deploy(t.Context(), localcore.Deployment{Remove: []string{component}}); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, core.Deploy(t.Context(), localcore.Deployment{Remove: []string{component}}))
 			if left, there := core.Configuration(component); there {
 				t.Errorf("the removal leaves %v", left)
 			}
@@ -132,24 +117,16 @@ func TestComponent(t *testing.T) {
 func stageComponent(t *testing.T, stage string) {
 	t.Helper()
 	text, err := os.ReadFile("../../recipe.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	const component = "com.edgepdm.Conformance"
 	for file, content := range map[string]string{
 		"recipes/" + component + "-" + recipeVersion + ".yaml":          string(text),
 		"artifacts/" + component + "/" + recipeVersion + "/conformance": "#!/bin/sh\n" + mainVariable + "=1 exec '" + program + "' \"$@\"\n",
 	} {
 		path := filepath.Join(stage, file)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o700); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		must.OK(t, os.WriteFile(path, []byte(content), 0o700))
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"edgepdm/shared/cli"
+	"edgepdm/test/must"
 )
 
 const recipe = `RecipeFormatVersion: '2020-01-25'
@@ -25,12 +26,8 @@ Manifests:
 
 func write(t *testing.T, file, text string) string {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	must.OK(t, os.WriteFile(file, []byte(text), 0o644))
 	return file
 }
 
