@@ -69,6 +69,11 @@ func TestCommandsOfAPerson(t *testing.T) {
 	}
 	expect(0, "of press-1 is raised and on disk; the cloud forwarder has it", manager, "test-alarm", "-thing", "press-1", "-text", "Hello.")
 	expect(2, "name", manager, "test-alarm", "-thing", "a/b")
+	expect(1, "there is no such alarm", manager, "ack", "-thing", "press-77", "-fault", "machine-fault")
+	expect(0, `"parts": 1`, manager, "list", "-json")
+	expect(0, "retired: press-77", manager, "retire", "-thing", "press-77", "-by", "Ann")
+	expect(0, "press-77 is retired since", manager, "list")
+	expect(0, "tested", manager, "history")
 	expect(0, "there are no dead letters", forwarder, "replay")
 
 	expect(0, "model before: none", fetcher, "status")

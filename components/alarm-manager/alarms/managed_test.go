@@ -157,6 +157,7 @@ func TestCommandsOfAlarms(t *testing.T) {
 			_ = next[event.Reply](r, d.replies)
 			r.ahead.Add(int64(brief))
 			r.predict(0.1, 0.1, 0.1, 0.9, 0.9, 0.9) // told to the cloud alone, or to nobody, while it is out of service
+			r.await("the rows", func(h event.Health) bool { return h.Counters[event.CounterPredictions] == 10 })
 			d.orders("engineer", `{"v":1,"id":"7","line":"line-1","do":"return-to-service"}`, true, "service")
 			for a := r.alert(); a.State != event.AlarmUnacknowledged; a = r.alert() {
 				if a.ForPeople() {
@@ -166,6 +167,7 @@ func TestCommandsOfAlarms(t *testing.T) {
 			}
 			d.orders("engineer", `{"v":1,"id":"7","thing":"press-1","do":"retire"}`, true, "retired: press-1")
 			r.predict(0.9, 0.9, 0.9)
+			r.await("the rows", func(h event.Health) bool { return h.Counters[event.CounterPredictions] == 13 })
 			d.orders("operator", `{"v":1,"id":"7","do":"test"}`, true, "test alarm core-1-")
 			if l := r.list(); len(l.Alarms) != 0 || len(l.Places) != 1 || !l.Places[0].Retired {
 				t.Errorf("%+v", l)
@@ -185,6 +187,7 @@ func TestManagedAlarmsSurviveKills(t *testing.T) {
 		if round == 0 {
 			r.predict(0.9, 0.9, 0.9)
 			r.expect(event.FaultMachine, event.AlarmUnacknowledged)
+			r.await("the acknowledgement", acked(1))
 			d.orders("operator", `{"v":1,"id":"7","thing":"press-1","fault":"machine-fault","do":"shelve","for":"1h","by":"Ann"}`, true, "shelved until ")
 			until = time.Now().Add(time.Hour)
 		}
@@ -217,7 +220,12 @@ func TestManagedAlarmsSurviveKills(t *testing.T) {
 	}
 }
 
-// fault publishes rows of several machines that raise their alarms.
+// acked reports whether the manager has heard so many acknowledgements.
+func acked(n uint64) func(event.Health) bool {
+	return func(h event.Health) bool { return h.Counters[alarms.CounterAcked] == n }
+}
+
+// faults publishes rows of several machines that raise their alarms.
 func (r *rig) faults(from, to int, p float64, epoch string) {
 	r.t.Helper()
 	for i := from; i < to; i++ {
@@ -326,6 +334,7 @@ func TestAlarmsAreSpoken(t *testing.T) {
 	d := r.desk()
 	r.predict(0.9, 0.9, 0.9)
 	r.expect(event.FaultMachine, event.AlarmUnacknowledged)
+	r.await("the acknowledgement", acked(1))
 	r.stop()
 	r.start()
 	d.orders("operator", `{"v":1,"id":"7","thing":"press-1","do":"acknowledge"}`, true, "acknowledged")

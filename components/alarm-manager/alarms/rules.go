@@ -27,13 +27,13 @@ func (c Config) managed() alarm.Config {
 		}},
 		alarm.Rule{Fault: string(event.FaultNoData), Votes: c.Votes, Window: c.Window, AutoAcknowledge: &yes, Text: map[string]string{
 			"de": "Keine Werte mehrerer Sensoren von {place}. Die Sensoren prüfen.",
-			"es": "Sin datos de varios sensores de {place}. Revise los sensores.", //nolint:misspell // no English
+			"es": "Sin datos de varios sensores de {place}. Revise los sensores.",           //nolint:misspell // no English
 			"fr": "Pas de données de plusieurs capteurs de {place}. Vérifiez les capteurs.", //nolint:misspell // no English
 		}},
 		alarm.Rule{Fault: string(event.FaultSilence), AutoAcknowledge: &yes, Text: map[string]string{
 			"en": "No data from {place}. Check its sensors and their connection.",
 			"de": "Keine Daten von {place}. Sensoren und Verbindung prüfen.",
-			"es": "Sin datos de {place}. Revise los sensores y la conexión.", //nolint:misspell // no English
+			"es": "Sin datos de {place}. Revise los sensores y la conexión.",          //nolint:misspell // no English
 			"fr": "Pas de données de {place}. Vérifiez les capteurs et la connexion.", //nolint:misspell // no English
 		}},
 		alarm.Rule{Fault: string(event.FaultLine), AutoAcknowledge: &yes, Text: map[string]string{
@@ -53,5 +53,8 @@ func (c Config) managed() alarm.Config {
 			"fr": "{place} n'a pas de connexion au cloud. L'usine reste surveillée.", //nolint:misspell // no English
 		}},
 	)
+	for _, l := range c.Limits {
+		managed.Rules = append(managed.Rules, l.Rule())
+	}
 	return managed
 }

@@ -13,13 +13,9 @@ import (
 // High alerts wait for no others: those of medium and low severity have a lane of their own, to IoT Core and to SNS.
 func TestHighAlertsGoFirst(t *testing.T) {
 	r := newRig(t)
-	arrived := make(chan struct{})
 	r.hook(func(_ string, payload []byte) error {
-		switch id := idOf(payload); {
-		case id == "high":
-			close(arrived)
-		case strings.HasPrefix(id, "medium"): // they hang until the high one is there
-			<-arrived
+		if strings.HasPrefix(idOf(payload), "medium") { // they hang until the high one is there
+			r.iot.await(t, "the high one", has("high"))
 		}
 		return nil
 	})
@@ -50,13 +46,9 @@ func TestHighAlertsGoFirst(t *testing.T) {
 // The end of an alarm arrives behind the alert that raised it, though the rules give it another priority meanwhile.
 func TestTheEndOfAnAlarmFollowsItsRaise(t *testing.T) {
 	r := newRig(t)
-	over := make(chan struct{})
 	r.hook(func(_ string, payload []byte) error {
-		switch idOf(payload) {
-		case "raise": // it hangs until another alarm's end, which was accepted later, is there
-			<-over
-		case "other":
-			close(over)
+		if idOf(payload) == "raise" { // it hangs until another alarm's end, which was accepted later, is there
+			r.iot.await(t, "the other end", has("other"))
 		}
 		return nil
 	})
