@@ -28,7 +28,7 @@ func TestARM64(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	tests := []string{"TestExact", "TestMargin", "TestExpf", "TestLogf", "TestReference", "TestWholeReference"}
+	tests := []string{"TestExact", "TestMargin", "TestExpf", "TestLogf", "TestReference", "TestExplainReference", "TestWholeReference"}
 	run := exec.CommandContext(t.Context(), emulator, program, "-test.v", "-test.run", "^("+strings.Join(tests, "|")+")$")
 	out, err := run.CombinedOutput()
 	if err != nil {

@@ -23,7 +23,8 @@ type Explainer struct {
 // maxContributions bounds what Explain writes for a row.
 const maxContributions = 1 << 24
 
-// NewExplainer returns an explainer for m. It takes about 50 bytes a split. The error wraps ErrNotExplained: the file
+// NewExplainer returns an explainer for m, which takes about 60 bytes a split. Explaining a row takes time in proportion to the
+// splits, and to a quarter of the points (see newRule): twice the time where a tree tests 9 to 16 features on a way. The error wraps ErrNotExplained: the file
 // keeps no cover (sum_hessian, the weight of the training rows at each node), or none that makes sense, or a row has too
 // many contributions.
 func NewExplainer(m *Model) (*Explainer, error) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"edgepdm/shared/gbdt"
+	"edgepdm/test/must"
 	"edgepdm/test/need"
 	"edgepdm/test/tools"
 )
@@ -59,24 +60,16 @@ func xgboostPython(b *testing.B) string {
 
 func explaining(b *testing.B, path string, rows [][]float32) {
 	data, err := gbdt.ReadFile(path)
-	if err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, err)
 	model, err := gbdt.Parse(data)
-	if err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, err)
 	explainer, err := gbdt.NewExplainer(model)
-	if err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, err)
 	batch := make([][]float32, 256)
 	var raw bytes.Buffer
 	for i := range batch {
 		batch[i] = rows[i%len(rows)]
-		if err := binary.Write(&raw, binary.LittleEndian, batch[i]); err != nil {
-			b.Fatal(err)
-		}
+		must.OK(b, binary.Write(&raw, binary.LittleEndian, batch[i]))
 	}
 	var ours float64
 	b.Run("edgepdm", func(b *testing.B) {
@@ -92,9 +85,7 @@ func explaining(b *testing.B, path string, rows [][]float32) {
 	})
 	b.Run("python-xgboost", func(b *testing.B) {
 		file := filepath.Join(b.TempDir(), "rows.f32")
-		if err := os.WriteFile(file, raw.Bytes(), 0o600); err != nil {
-			b.Fatal(err)
-		}
+		must.OK(b, os.WriteFile(file, raw.Bytes(), 0o600))
 		ns := runPython(b, xgboostPython(b), explainScript, path, file)
 		b.ReportMetric(ns, "ns/row")
 		b.ReportMetric(ns/ours, "x-ours")
@@ -104,17 +95,12 @@ func explaining(b *testing.B, path string, rows [][]float32) {
 
 // rawRows reads float32 values.
 func rawRows(b *testing.B, path string, columns int) [][]float32 {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		b.Fatal(err)
-	}
+	data := must.Read(b, path)
 	var rows [][]float32
 	for len(data) > 0 {
 		row := make([]float32, columns)
 		n, err := binary.Decode(data, binary.LittleEndian, row)
-		if err != nil {
-			b.Fatal(err)
-		}
+		must.OK(b, err)
 		rows, data = append(rows, row), data[n:]
 	}
 	return rows

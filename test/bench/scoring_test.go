@@ -91,7 +91,7 @@ func runPython(b *testing.B, python, script string, args ...string) float64 {
 	if err != nil {
 		b.Fatalf("run XGBoost: %v\n%s", err, &errs)
 	}
-	ns, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+	x, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
 	must.OK(b, err)
-	return ns
+	return x
 }

@@ -11,6 +11,7 @@ import (
 
 	"edgepdm/shared/cli"
 	"edgepdm/shared/gbdt"
+	"edgepdm/test/must"
 )
 
 // TestScoreContribs wants contributions as XGBoost gives them behind the scores, which stay as they are.
@@ -27,13 +28,9 @@ func TestScoreContribs(t *testing.T) {
 		file := filepath.Join(models, filepath.FromSlash(name))
 		dir := filepath.Dir(file)
 		plain, err := score(t, strings.NewReader(read(t, dir, "X.csv")), "-model", file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		out, err := score(t, strings.NewReader(read(t, dir, "X.csv")), "-contribs", "-model", file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		scores, got, want := strings.Fields(plain), strings.Fields(out), strings.Fields(read(t, dir, "contribs.csv"))
 		if len(got) != len(want)+1 || !strings.HasPrefix(got[0], scores[0]+","+c.first+",") || !strings.HasSuffix(got[0], ","+c.last) {
 			t.Fatalf("%s: %d lines, header %s", name, len(got), got[0])
@@ -61,22 +58,16 @@ func TestScoreContribs(t *testing.T) {
 func TestScoreContribsFolds(t *testing.T) {
 	dir := filepath.Join(models, "1.5.2-kfold")
 	out, err := score(t, strings.NewReader(read(t, dir, "X.csv")), "-contribs", "-model", filepath.Join(dir, "model.tar.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, row := range rows[1:] {
 		var sums [3]float64
 		for i, name := range rows[0] {
 			if parts := strings.Split(name, "_"); parts[0] == "contrib" {
 				k, err1 := strconv.Atoi(parts[1])
 				v, err2 := strconv.ParseFloat(row[i], 64)
-				if err := errors.Join(err1, err2); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, errors.Join(err1, err2))
 				sums[k] += v
 			}
 		}

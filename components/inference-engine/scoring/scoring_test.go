@@ -37,6 +37,14 @@ func TestEngines(t *testing.T) {
 		if err != nil || math.Abs(float64(got[0]-want[0])) > 1e-6 {
 			t.Errorf("%s: margins %v and %v, %v", rounds, want, got, err)
 		}
+		if e, err := native.NewExplainer(); err != nil {
+			t.Error(err)
+		} else if _, err := e.Explain(nil, row); err != nil {
+			t.Error(err)
+		}
+		if _, err := second.NewExplainer(); !errors.Is(err, gbdt.ErrNotExplained) {
+			t.Errorf("leaves explains: %v", err)
+		}
 		native.Scorer, second.Scorer = nil, nil
 		if second.Objective != native.Objective || second.Outputs != native.Outputs || second.Predictions != native.Predictions ||
 			second.Probability != native.Probability || !slices.Equal(second.FeatureNames, native.FeatureNames) ||

@@ -26,7 +26,7 @@ var refusals = []string{
 // TestEnginesAgree scores the models that stand in the repository with both engines.
 func TestEnginesAgree(t *testing.T) {
 	agree(t, models(t, filepath.Join("..", "testdata")), map[string]int{
-		refusals[0]: 12, refusals[1]: 5, refusals[2]: 9, refusals[3]: 2,
+		refusals[0]: 12, refusals[1]: 5, refusals[2]: 11, refusals[3]: 2,
 	})
 }
 
