@@ -75,7 +75,7 @@ const (
 	briefTime      = 5 * time.Second // the end of a shorter alarm is told when it stays away as long
 	dayTime        = 24 * time.Hour
 	maxSetting     = 31 * dayTime // the longest delay
-	maxRules       = 200
+	maxRules       = 250          // their indices are bytes
 	maxInhibitions = 50
 	maxListed      = 20 // intervals, faults, languages of a rule
 	maxWindow      = 64 // votes are the bits of a word

@@ -100,7 +100,7 @@ func (c *Conditions) change(at place, part int, problem error, lasting bool) boo
 		if len(is.parts) == 0 {
 			delete(c.wrong, at)
 			if !is.logged.IsZero() {
-				c.log.Info("it works again", "code", at.code, "place", at.name)
+				c.log.Info("condition is over", "code", at.code, "place", at.name)
 			}
 			return true
 		}
@@ -127,7 +127,7 @@ func (c *Conditions) write(at place, is *condition, now time.Time) {
 		return
 	}
 	is.isLogged, is.logged = true, now
-	c.log.Error("something does not work; it will be tried again", "code", at.code, "place", at.name, "error", is.text)
+	c.log.Error("condition holds; work is tried again", "code", at.code, "place", at.name, "error", is.text)
 }
 
 // reset forgets what the work said before it was entered again.

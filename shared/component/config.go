@@ -76,7 +76,7 @@ func parseConfig[C any](spec Spec[C], log *slog.Logger, raw map[string]any) (*co
 	}
 	for _, key := range unknown {
 		if !slices.Contains(common, key) {
-			// Not an error: a roll-back to this version may find the keys of a newer one.
+			// Not an error: a rollback to this version may find the keys of a newer one.
 			log.Warn("the configuration has a key that this version does not know", "key", key)
 		}
 	}

@@ -35,6 +35,8 @@ type Prediction struct {
 	Absent     int    `json:"absent,omitempty"`     // sensors without a value
 	Missing    string `json:"missing,omitempty"`    // some of them, for a person
 	Assembling bool   `json:"assembling,omitempty"` // the row's parts have not all come yet
+
+	Watched Watched `json:"watched,omitempty"` // values of the sensors that the engine's watch names
 }
 
 // ModelRef names a model.
@@ -97,6 +99,9 @@ func (p *Prediction) check() error {
 		if len(text.value) > text.most {
 			return &InvalidError{ReasonOversized, fmt.Sprintf("%s has %d bytes, may have %d", text.name, len(text.value), text.most)}
 		}
+	}
+	if err := p.Watched.check(); err != nil {
+		return err
 	}
 	return checkRowTime(p.TS)
 }

@@ -87,7 +87,7 @@ func (s *Store) Rollback(reason string) (Installed, error) {
 	if _, err := s.load(good.ID); err != nil {
 		return Installed{}, fmt.Errorf("roll back: %w: %w", ErrNoPrevious, err)
 	}
-	// First the quarantine: a process that is stopped behind it completes the roll-back when it opens the store.
+	// First the quarantine: a process that is stopped behind it completes the rollback when it opens the store.
 	err := s.note(Entry{
 		Source: bad.Source, Content: bad.content(), Name: bad.Manifest.Name, Version: bad.Manifest.Version, Reason: ReasonRolledBack, Detail: reason, Final: true,
 	})

@@ -271,7 +271,7 @@ func TestAtOnce(t *testing.T) {
 				if err == nil {
 					err = b.store.Activate(c)
 				}
-				// Another goroutine's activation removes a candidate that waits, and its roll-back bars a model.
+				// Another goroutine's activation removes a candidate that waits, and its rollback bars a model.
 				if err != nil && !errors.Is(err, ErrActive) && !disk.Missing(err) && !errors.Is(err, ErrQuarantined) {
 					t.Error(err)
 				}

@@ -54,5 +54,5 @@
 // Every file is written under another name or in staging, synced, and put in place by one rename whose folder is synced
 // too. So a process may be killed, or the power be lost, between any two steps: what is active is the old or the new
 // model, whole. current names the active and the previous model in one file so that both change with one rename. A
-// roll-back writes the quarantine first: the store, when it is opened and finds its active model there, completes it.
+// rollback writes the quarantine first: the store, when it is opened and finds its active model there, completes it.
 package modelstore

@@ -27,7 +27,7 @@ func TestLastActive(t *testing.T) {
 		"model lost": {func(t *testing.T, b *bench, current, _ Installed) {
 			remove(t, b.dir, filepath.Join(versionsDir, current.ID))
 		}, "1.2.0"},
-		"roll-back begun": {func(t *testing.T, b *bench, current, _ Installed) {
+		"rollback begun": {func(t *testing.T, b *bench, current, _ Installed) {
 			if err := b.store.note(Entry{Source: current.Source, Reason: ReasonRolledBack, Final: true}); err != nil {
 				t.Fatal(err)
 			}

@@ -9,7 +9,7 @@ import (
 )
 
 // TestSyncOrder checks that everything a rename puts in place is synced before it, that the quarantine is before the end of
-// a roll-back, and that nothing is left to chance when an operation returns.
+// a rollback, and that nothing is left to chance when an operation returns.
 func TestSyncOrder(t *testing.T) {
 	for _, sc := range scenarios(t) {
 		t.Run(strings.ReplaceAll(sc.name, " ", "-"), func(t *testing.T) {

@@ -81,7 +81,7 @@ func TestQuarantineIsWrittenLater(t *testing.T) {
 	}
 }
 
-// A roll-back that cannot be written leaves the bad model active. It is never what a later roll-back goes back to.
+// A rollback that cannot be written leaves the bad model active. It is never what a later rollback goes back to.
 func TestRolledBackModelIsNoPrevious(t *testing.T) {
 	b := newBench(t)
 	b.install("1.0.0")

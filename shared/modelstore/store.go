@@ -59,7 +59,7 @@ type pointers struct {
 }
 
 // OpenStore opens the store in the folder dir, or makes one. It repairs what a process that was stopped left behind:
-// an unfinished installation is dropped, an unfinished roll-back is completed. The error wraps durable.ErrLocked, or ErrFormat
+// an unfinished installation is dropped, an unfinished rollback is completed. The error wraps durable.ErrLocked, or ErrFormat
 // for the store of a newer release, which is left as it is. Damage is no error: what cannot be used is reported to
 // Options.Log and done without.
 func OpenStore(dir string, options Options) (*Store, error) {
@@ -205,7 +205,7 @@ func (s *Store) repair(p pointers) error {
 	}
 	if s.current != nil && s.previous != nil {
 		if s.rolledBack(*s.current) {
-			s.options.Log.Warn("model store: completing a roll-back that was interrupted", "from", s.current.ID, "to", s.previous.ID)
+			s.options.Log.Warn("model store: completing a rollback that was interrupted", "from", s.current.ID, "to", s.previous.ID)
 			s.current, s.previous = s.previous, nil
 		}
 	}
@@ -282,7 +282,7 @@ func (s *Store) Current() (Installed, bool) {
 	return optional(s.current)
 }
 
-// Previous returns the model that a roll-back would make active.
+// Previous returns the model that a rollback would make active.
 func (s *Store) Previous() (Installed, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -285,7 +285,7 @@ func TestRollback(t *testing.T) {
 	}
 	b.active("1.0.0", "")
 	if _, err := b.store.Rollback("again"); !errors.Is(err, ErrNoPrevious) {
-		t.Fatalf("second roll-back: %v", err)
+		t.Fatalf("second rollback: %v", err)
 	}
 	b.active("1.0.0", "")
 	b.options.Release = "2.0.0" // no release makes it good

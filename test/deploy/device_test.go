@@ -181,7 +181,7 @@ func bringTo(t *testing.T, p *plant, tree, version string) {
 	}
 }
 
-// A version that finds files of a newer format, as after a roll-back, leaves them as they are: rows are scored, with the
+// A version that finds files of a newer format, as after a rollback, leaves them as they are: rows are scored, with the
 // shipped model, no component fails, and those that cannot do their work say why.
 func TestFilesOfANewerVersion(t *testing.T) {
 	p := newPlant(t, stage(t, "-version", "1.0.0"), localcore.Classic)

@@ -144,7 +144,7 @@ func TestLocalDeploy(t *testing.T) {
 			slices.Concat([]string{"  exec", "  gg", "  /greengrass/v2/bin/greengrass-cli", "  deployment", "  create", "  --recipeDir", "  /edgepdm/stage/recipes", "  --artifactDir", "  /edgepdm/stage/artifacts"}, merge("com.edgepdm.Suite=1.2.3")),
 		},
 		{
-			"configuration names more, roll-back", []string{"greengrass-cli"},
+			"configuration names more, rollback", []string{"greengrass-cli"},
 			[]string{"-c", config, "--add-configured", "--rollback", "com.edgepdm.Suite"}, "greengrass-cli",
 			slices.Concat([]string{"  deployment", "  create"}, dirs, merge("com.edgepdm.Suite=1.2.3", "com.edgepdm.AlarmManager=1.10.0"),
 				[]string{"  --update-config", `  {"com.edgepdm.AlarmManager":{"MERGE":{"votes":2}}}`, "  --failure-handling-policy", "  ROLLBACK"}),

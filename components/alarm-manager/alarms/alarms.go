@@ -82,6 +82,7 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		rt.Log.Error("the list of things could not be read; they are watched once they are heard again", "error", r.unwatched)
 	}
 	r.findRetired()
+	r.limits = newLimits(config.Limits, r.now())
 	r.ledger = ledger.Begin(filepath.Join(rt.WorkDir, ledgerName), ledger.MaxThings)
 	r.tellLedger()
 	defer func() { _ = r.ledger.Close() }()
@@ -102,6 +103,7 @@ type run struct {
 	taken     *component.Publication // of alerts
 	replies   *component.Publication
 	watch     *watch
+	limits    limits
 	ledger    *ledger.Ledger
 	requests  *request.Server // where commands given on the device wait
 	tests     map[string]test // test alarms that such commands wait for, by the alert's id
@@ -153,6 +155,7 @@ func (r *run) run(ctx context.Context) error {
 	r.deaf = predictions.Events() == nil || batches.Events() == nil || healths.Events() == nil
 	r.due = true
 	r.process(r.list.overdue, r.now())
+	r.endOldLimits(r.now())
 	r.speakAgain()
 	r.uplink()
 	r.commands(r.now())
@@ -296,6 +299,7 @@ func (r *run) predicted(p event.Prediction, now time.Time) {
 	r.clear(p.Thing, p.Line, event.FaultSilence, now)
 	if votes {
 		r.vote(&p, now)
+		r.limit(&p, now)
 	}
 	r.keep(&p, gap)
 }
@@ -387,6 +391,7 @@ func (r *run) tick(now time.Time, elapsed time.Duration) {
 		r.watch.skip(elapsed, now)
 	}
 	r.tellDamage(now)
+	r.rt.Conditions().Set(event.CodeConfiguration, placeLimits, r.limits.missing(now))
 	r.silences(now)
 	if r.config.UplinkDown > 0 {
 		o := alarm.Observation{Thing: r.core, Fault: event.FaultUplinkDown, Active: true}

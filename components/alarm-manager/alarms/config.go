@@ -22,6 +22,8 @@ type Config struct {
 	Republish  time.Duration `json:"republish"`  // until an alert that is not acknowledged is published again
 	MaxThings  int           `json:"maxThings"`  // things that are watched; bounds memory
 
+	Limits []alarm.Limit `json:"limits"` // of sensors that the engine's watch names
+
 	alarm.Config `json:",squash"` //nolint:staticcheck // how alarms are managed: its keys are beside the others, as package mapstructure has it
 
 	Languages     []string `json:"languages"`     // of texts; the first one is that of an alert's text
@@ -88,6 +90,9 @@ func (c Config) validateAlarms() error {
 	}
 	if n := len(c.Rules); n > maxOwnRules {
 		return fmt.Errorf("rules: has %d, at most %d", n, maxOwnRules)
+	}
+	if err := alarm.ValidateLimits(c.Limits, ownFaults...); err != nil {
+		return err
 	}
 	return c.managed().Validate()
 }

@@ -1,6 +1,7 @@
 package alarms
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,8 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"rules[0].mute[0].from: ":    func(c *Config) { c.Rules = []alarm.Rule{{Mute: []alarm.Interval{{From: "25:00", To: "06:00"}}}} },
 		"rules[0].text.en: ":         func(c *Config) { c.Rules = []alarm.Rule{{Text: map[string]string{"en": "{what}"}}} },
 		"inhibit[0].faults: ":        func(c *Config) { c.Inhibit = []alarm.Inhibition{{Source: "uplink-down"}} },
+		"limits[0].above: ":          func(c *Config) { c.Limits = []alarm.Limit{{Sensor: "oil_temp"}} },
+		"limits[0].fault: silence":   func(c *Config) { c.Limits = []alarm.Limit{{Sensor: "oil_temp", Above: new(float64), Fault: "silence"}} },
 		"votes: 6 is not between 1 ": func(c *Config) { c.Votes = 6 },
 	} {
 		c := Default()
@@ -35,8 +38,11 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 	}
 	c := Default()
 	c.Rules = make([]alarm.Rule, maxOwnRules)
+	for i := range alarm.MaxLimits {
+		c.Limits = append(c.Limits, alarm.Limit{Sensor: fmt.Sprint("s", i), Above: new(float64)})
+	}
 	if err := c.Validate(); err != nil {
-		t.Errorf("with as many rules as there may be: %v", err)
+		t.Errorf("with as many rules and limits as there may be: %v", err)
 	}
 	if managed := c.managed(); len(managed.Rules) <= maxOwnRules || len(c.Rules) != maxOwnRules {
 		t.Errorf("%d rules", len(managed.Rules))

@@ -72,7 +72,7 @@ func (r *run) votes(t *thing, p *event.Prediction, gap ledger.Gap, now time.Time
 	}
 	silent := r.config.Silence > 0 && t.absence.lasts(now) >= r.config.Silence
 	if silent || t.epoch != "" && t.epoch != p.Epoch && !gap.Twin {
-		for _, fault := range []event.Fault{event.FaultMachine, event.FaultNoData} {
+		for _, fault := range append(r.limits.faults(p.Line, p.Thing), event.FaultMachine, event.FaultNoData) {
 			r.observe(alarm.Observation{Thing: p.Thing, Line: p.Line, Fault: fault, Undecided: true, Fresh: true}, now)
 		}
 	}
@@ -120,9 +120,13 @@ func (r *run) vote(p *event.Prediction, now time.Time) {
 
 // rowData is what a row that votes for an alarm adds to it. The first row is the one that raised it.
 func (r *run) rowData(p *event.Prediction, fault event.Fault) json.RawMessage {
-	d := rowData{RowTS: p.TS.UTC(), Model: &p.Model}
-	if fault == event.FaultMachine {
-		d.Probability = p.Probability
+	d := rowData{RowTS: p.TS.UTC()}
+	switch fault {
+	case event.FaultMachine:
+		d.Model, d.Probability = &p.Model, p.Probability
+	case event.FaultNoData:
+		d.Model = &p.Model
+	default: // a limit's: no model says so
 	}
 	if p.Epoch != "" {
 		row := event.RowRef{Epoch: p.Epoch, Seq: p.Seq}

@@ -53,5 +53,8 @@ func (c Config) managed() alarm.Config {
 			"fr": "{place} n'a pas de connexion au cloud. L'usine reste surveillée.", //nolint:misspell // no English
 		}},
 	)
+	for _, l := range c.Limits {
+		managed.Rules = append(managed.Rules, l.Rule())
+	}
 	return managed
 }

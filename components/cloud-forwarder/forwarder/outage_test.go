@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -50,7 +51,7 @@ func TestResendIsMarked(t *testing.T) {
 		t.Errorf("first %s\nthen %s", arrived[0].payload, arrived[1].payload)
 	}
 	var again event.Prediction
-	if err := json.Unmarshal(arrived[1].payload, &again); err != nil || again != p {
+	if err := json.Unmarshal(arrived[1].payload, &again); err != nil || !reflect.DeepEqual(again, p) {
 		t.Errorf("%+v (%v), want %+v", again, err, p)
 	}
 	r.awaitCounter("stream.predictions.depth", 0)

@@ -102,7 +102,7 @@ func TestAClosedStoreIsSaidAndTriedAgain(t *testing.T) {
 			r.startRun(e.Run)
 			r.whichScores("1.1.0", c.code, c.text, "1.1.0 scores")
 			if _, err := r.ask(event.CommandRollback, ""); err == nil || !strings.Contains(err.Error(), c.text) {
-				t.Errorf("a roll-back is answered with %v", err)
+				t.Errorf("a rollback is answered with %v", err)
 			}
 			r.status("stands in", c.text)
 			p.deliver("1.2.0", nil, nil)

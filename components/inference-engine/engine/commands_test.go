@@ -42,7 +42,7 @@ func (r *rig) status(want ...string) {
 	}
 }
 
-// The answer to a roll-back is the engine's: to what it went back, or why not. The status tells the last outcome, also
+// The answer to a rollback is the engine's: to what it went back, or why not. The status tells the last outcome, also
 // after a restart.
 func TestRollbackIsAnswered(t *testing.T) {
 	need.Long(t)

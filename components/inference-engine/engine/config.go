@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"edgepdm/components/inference-engine/scoring"
@@ -24,6 +25,8 @@ type Config struct {
 	MaxAge       time.Duration   `json:"maxAge"`       // a reading older than this counts as missing, where rows come in parts
 	LeastPresent float64         `json:"leastPresent"` // share of the sensors that must have a value for a verdict
 	MaxThings    int             `json:"maxThings"`    // things whose rows are accepted; bounds memory
+
+	Watch []string `json:"watch"` // sensors whose values are told with predictions
 
 	PredictionBatch BatchMode `json:"predictionBatch"` // auto: predictions leave together that come together, or faster than the nucleus takes them
 	MaxMissed       float64   `json:"maxMissed"`       // share of the rows that may be missed; more is DEGRADED; 1 = any
@@ -88,8 +91,26 @@ func (c Config) Validate() error {
 	case c.MaxScore <= 0:
 		return fmt.Errorf("maxScore: %v is not above 0", c.MaxScore)
 	}
+	if err := c.checkWatch(); err != nil {
+		return err
+	}
 	_, err := c.keys()
 	return err
+}
+
+func (c Config) checkWatch() error {
+	if n := len(c.Watch); n > event.MaxWatched {
+		return fmt.Errorf("watch: has %d sensors, at most %d", n, event.MaxWatched)
+	}
+	for i, name := range c.Watch {
+		if err := event.CheckSensor(name); err != nil {
+			return fmt.Errorf("watch[%d]: %w", i, err)
+		}
+		if slices.Contains(c.Watch[:i], name) {
+			return fmt.Errorf("watch[%d]: %q is there twice", i, name)
+		}
+	}
+	return nil
 }
 
 // keys parses the keys that may sign models.

@@ -109,6 +109,7 @@ func (m *models) use(model *activeModel, probation probation) {
 	m.active = model
 	m.rt.Log.Info("model in use", "version", model.ref.Version, "sha256", model.ref.SHA256, "features", model.features, "threshold", model.threshold)
 	m.rt.SetModel(&model.ref)
+	m.rt.Conditions().Set(event.CodeConfiguration, placeWatch, model.unwatched(m.config))
 	m.inUse.Store(&use{model, probation})
 }
 

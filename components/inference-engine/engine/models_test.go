@@ -206,7 +206,7 @@ func TestTheActiveModelDeliveredAgain(t *testing.T) {
 	}
 }
 
-// A roll-back needs no key: it is done also where no model is taken from the inbox.
+// A rollback needs no key: it is done also where no model is taken from the inbox.
 func TestRollbackWithoutKeys(t *testing.T) {
 	r, p, shipped := atWork(t)
 	p.deliver("1.1.0", nil, nil)

@@ -34,7 +34,7 @@ func (p *publisher) deliverStopped(version string) {
 	p.deliverFile(model, golden, version, nil, nil)
 }
 
-// A roll-back to a model that cannot be used is none: nothing is announced or counted, the active one scores on, also after
+// A rollback to a model that cannot be used is none: nothing is announced or counted, the active one scores on, also after
 // a restart, and the operator hears why. So for the automatic one, which the health messages tell.
 func TestNoRollbackToAModelThatCannotBeUsed(t *testing.T) {
 	need.Long(t)

@@ -72,7 +72,7 @@ func (s *scorer) score(ctx context.Context, row event.Row, arrived time.Time) {
 		s.reject(t, &event.InvalidError{Reason: reasonScore, Detail: err.Error()})
 		return
 	}
-	s.predict(t, p, s.lacks(t, values, arrived), s.now().Sub(arrived))
+	s.predict(t, p, values, s.lacks(t, values, arrived), s.now().Sub(arrived))
 }
 
 // probability scores a row. A new model that fails at it, or is too slow, is sent back.
@@ -113,7 +113,7 @@ func (s *scorer) values(t *event.Telemetry, arrived time.Time) ([]float32, *even
 }
 
 // predict hands out the prediction for a row.
-func (s *scorer) predict(t *event.Telemetry, probability float64, lack lack, latency time.Duration) {
+func (s *scorer) predict(t *event.Telemetry, probability float64, values []float32, lack lack, latency time.Duration) {
 	label := event.LabelNotFaulty
 	switch {
 	case lack.absent > 0:
@@ -127,8 +127,9 @@ func (s *scorer) predict(t *event.Telemetry, probability float64, lack lack, lat
 		Probability: probability, Label: label, Threshold: s.model.threshold, LatencyUS: latency.Microseconds(),
 		Platform: s.platform, Text: event.PredictionText(label, latency, s.platform), Simulated: t.Simulated, Faulty: t.Faulty,
 		Absent: lack.absent, Missing: lack.missing, Assembling: lack.assembling,
+		Watched: s.watched(values),
 	}
-	payload, err := event.Encode(prediction)
+	payload, err := s.encode(&prediction)
 	if err != nil {
 		s.reject(t, &event.InvalidError{Reason: reasonEncode, Detail: err.Error()})
 		return
