@@ -350,7 +350,7 @@ func TestDamageOnDiskIsTold(t *testing.T) {
 	}
 	for range 2 {
 		r.begin()
-		h := r.await("DEGRADED", func(h event.Health) bool { return h.State == event.StateDegraded })
+		h := r.await("DEGRADED by both files", func(h event.Health) bool { return h.State == event.StateDegraded && len(h.Conditions) == 2 })
 		places := make(map[string]event.Code)
 		for _, c := range h.Conditions {
 			places[c.Place] = c.Code
