@@ -60,7 +60,7 @@ func (p place) compare(other place) int {
 // Why a command is not obeyed.
 var (
 	ErrUnknown = errors.New("there is no such alarm")
-	ErrNoEnd   = errors.New("a shelving needs an end")
+	ErrNoEnd   = errors.New("for: a shelving needs an end, such as 2h")
 )
 
 // Bounds of commands.
@@ -76,7 +76,7 @@ const (
 func (s *System) Command(c Command, now time.Time) ([]Change, error) {
 	s.advance(now)
 	s.expire()
-	err := c.check()
+	err := c.Check()
 	if err == nil {
 		err = s.obey(c)
 	}
@@ -86,7 +86,8 @@ func (s *System) Command(c Command, now time.Time) ([]Change, error) {
 	return s.finish(), err
 }
 
-func (c Command) check() error {
+// Check names what is wrong with a command, whatever alarms there are.
+func (c Command) Check() error {
 	switch {
 	case len(c.Alarms) > maxKeys:
 		return fmt.Errorf("alarms: there are %d, at most %d", len(c.Alarms), maxKeys)
@@ -100,6 +101,12 @@ func (c Command) check() error {
 		return errors.New("alarms: names none, nor a line")
 	case len(c.Alarms) > 0 && c.Line != "" && c.Do != Test:
 		return errors.New("line: alarms are named already")
+	case c.Do == Shelve && c.For != 0 && !c.Until.IsZero():
+		return errors.New("until: the length is given already")
+	case c.Do == Shelve && c.For == 0 && c.Until.IsZero():
+		return ErrNoEnd
+	case c.Do == Shelve && c.For < 0:
+		return fmt.Errorf("for: %v is negative", c.For)
 	}
 	switch c.Outcome {
 	case "", Confirmed, NoFaultFound, Planned:
@@ -216,22 +223,18 @@ func (s *System) tellPast(a *item) {
 
 // shelve keeps alarms from being announced for a time.
 func (s *System) shelve(c Command) error {
-	length := c.For
-	switch now := s.clock.now(); {
-	case c.For != 0 && !c.Until.IsZero():
-		return errors.New("until: the length is given already")
-	case c.For == 0 && c.Until.IsZero():
-		return ErrNoEnd
-	case c.For == 0 && unset(now):
-		return errors.New("until: the clock is not set: say for how long")
-	case c.For == 0:
-		length = c.Until.Sub(now)
-	}
-	if length <= 0 {
-		return errors.New("until: is not in the future")
+	field, length := "for", c.For
+	if c.For == 0 {
+		now := s.clock.now()
+		if unset(now) {
+			return errors.New("until: the clock is not set: say for how long")
+		}
+		if field, length = "until", c.Until.Sub(now); length <= 0 {
+			return errors.New("until: is not in the future")
+		}
 	}
 	if length > s.config.MaxTimeShelved {
-		return fmt.Errorf("until: %v is longer than maxTimeShelved (%v)", length, s.config.MaxTimeShelved)
+		return fmt.Errorf("%s: %v is longer than maxTimeShelved (%v)", field, length, s.config.MaxTimeShelved)
 	}
 	return s.each(c, func(*item) bool { return true }, "", func(a *item) {
 		a.ShelvedEnd, a.ShelvedBy, a.ShelvedWhy = s.clock.run+length, c.By, c.Comment

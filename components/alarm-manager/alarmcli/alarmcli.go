@@ -23,15 +23,21 @@ func Commands() []cli.Command {
 	return []cli.Command{
 		{Name: "list", Summary: "show the alarms", Run: list},
 		{Name: "history", Summary: "show what happened to alarms", Run: history},
-		order("ack", alarm.Acknowledge, "acknowledge alarms", outcome, comment),
-		order("shelve", alarm.Shelve, "keep alarms quiet for a time", forTime, comment),
-		order("unshelve", alarm.Unshelve, "end a shelving", comment),
-		order("reset", alarm.ResetLatch, "reset latched alarms that are over", comment),
-		order("out-of-service", alarm.TakeOutOfService, "keep a machine or a line quiet while it is worked on", comment),
-		order("return-to-service", alarm.ReturnToService, "end that", comment),
-		order("retire", alarm.Retire, "end a machine's alarms, and watch it no longer", comment),
+		order("ack"+ofAlarms, alarm.Acknowledge, "acknowledge alarms", line, fault, outcome),
+		order("shelve -for TIME"+ofAlarms, alarm.Shelve, "keep alarms quiet for a time", line, fault, forTime),
+		order("unshelve"+ofAlarms, alarm.Unshelve, "end a shelving", line, fault),
+		order("reset"+ofAlarms, alarm.ResetLatch, "reset latched alarms that are over", line, fault),
+		order("out-of-service"+ofPlaces, alarm.TakeOutOfService, "keep a machine or a line quiet while it is worked on", line),
+		order("return-to-service"+ofPlaces, alarm.ReturnToService, "end that, or watch a retired machine again", line),
+		order("retire -thing NAME", alarm.Retire, "end a machine's alarms, and watch it no longer"),
 	}
 }
+
+// What orders concern, as their help says it.
+const (
+	ofAlarms = " -thing NAME [-fault NAME] | -line NAME"
+	ofPlaces = " -thing NAME | -line NAME"
+)
 
 // option defines a flag of an order.
 type option func(fs *flag.FlagSet, o *alarms.Order)
@@ -40,24 +46,28 @@ func outcome(fs *flag.FlagSet, o *alarms.Order) {
 	fs.StringVar((*string)(&o.Outcome), "outcome", "", "what was found: confirmed, no-fault-found or planned; it is kept for training")
 }
 
-func comment(fs *flag.FlagSet, o *alarms.Order) {
-	fs.StringVar(&o.Comment, "comment", "", "`TEXT` for the audit log")
+func line(fs *flag.FlagSet, o *alarms.Order) {
+	fs.StringVar(&o.Line, "line", "", "`NAME` of a line, for all of it")
+}
+
+func fault(fs *flag.FlagSet, o *alarms.Order) {
+	fs.StringVar((*string)(&o.Fault), "fault", "", "`NAME` of a fault of the machine, such as machine-fault; default: all of them")
 }
 
 func forTime(fs *flag.FlagSet, o *alarms.Order) {
-	fs.StringVar(&o.For, "for", "", "how long, such as 2h")
+	fs.StringVar(&o.For, "for", "", "how long: a `TIME` such as 2h")
 }
 
-// order is a command that is given to the component.
-func order(name string, do alarm.Do, summary string, options ...option) cli.Command {
+// order is a command that is given to the component. The usage begins with its name.
+func order(usage string, do alarm.Do, summary string, options ...option) cli.Command {
+	name, _, _ := strings.Cut(usage, " ")
 	run := func(ctx context.Context, args []string, s cli.Streams) error {
-		fs := cli.NewFlagSet("alarm-manager "+name+" -thing NAME [-fault NAME] | -line NAME", s)
+		fs := cli.NewFlagSet("alarm-manager "+usage, s)
 		o := alarms.Order{V: event.Version}
 		o.Do = do
 		fs.StringVar(&o.Thing, "thing", "", "`NAME` of the machine")
-		fs.StringVar(&o.Line, "line", "", "`NAME` of a line, for all of its alarms")
-		fs.StringVar((*string)(&o.Fault), "fault", "", "`NAME` of the fault, such as machine-fault; default: all of the machine")
 		fs.StringVar(&o.By, "by", "", "`NAME` of who does it; default: who is logged in")
+		fs.StringVar(&o.Comment, "comment", "", "`TEXT` for the audit log")
 		for _, define := range options {
 			define(fs, &o)
 		}
@@ -67,7 +77,13 @@ func order(name string, do alarm.Do, summary string, options ...option) cli.Comm
 			return err
 		}
 		if (o.Thing == "") == (o.Line == "") {
+			if fs.Lookup("line") == nil {
+				return cli.Usagef("name a machine with -thing")
+			}
 			return cli.Usagef("name a machine with -thing, or a line with -line")
+		}
+		if err := o.Check(); err != nil {
+			return cli.Usagef("%v", err)
 		}
 		return flags.Do(ctx, s, request.Call{Component: event.AlarmManager, Command: event.CommandAlarm, Arguments: o})
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -123,6 +124,8 @@ func TestCommandsOfAlarms(t *testing.T) {
 			d.orders("operator", `{"v":2,"id":"7","do":"acknowledge"}`, false, "version")
 			d.orders("operator", `{`+press+`,"do":"acknowledge","outcome":"fine"}`, false, "outcome")
 			d.orders("operator", `{`+press+`,"do":"acknowledge","by":"\u001b[2J"}`, false, "cannot be printed")
+			d.orders("operator", `{"v":1,"id":"7","do":"acknowledge","line":"line-1","fault":"silence"}`, false, "fault: ") // not all of the line
+			d.orders("engineer", `{"v":1,"id":"7","do":"out-of-service","line":"line-1","fault":"silence"}`, false, "fault: ")
 			if l := r.list(); len(l.Alarms) != 1 || l.Alarms[0].State != event.AlarmUnacknowledged || l.Alarms[0].Shelved != nil {
 				t.Errorf("%+v", l)
 			}
@@ -471,13 +474,27 @@ func TestCommandsOfAPerson(t *testing.T) {
 		}
 	}
 	says("press-1  line-1  machine-fault", "list")
-	fails("a shelving needs an end", "shelve", "-thing", "press-1", "-fault", "machine-fault")
+	fails("for: a shelving needs an end", "shelve", "-thing", "press-1", "-fault", "machine-fault")
+	fails("for: 13h0m0s is longer than maxTimeShelved", "shelve", "-thing", "press-1", "-for", "13h")
 	says("shelved until ", "shelve", "-thing", "press-1", "-fault", "machine-fault", "-for", "2h")
 	says("shelved until ", "list")
 	says("unshelved", "unshelve", "-thing", "press-1")
 	says("acknowledged: press-1/machine-fault", "ack", "-line", "line-1", "-outcome", "planned", "-comment", "we know", "-by", "Ann")
 	fails("there is no such alarm", "ack", "-thing", "press-7", "-fault", "machine-fault")
-	fails("name a machine", "ack")
+	wrong := func(want, name string, args ...string) {
+		t.Helper()
+		if _, err := run(name, args...); !errors.Is(err, cli.ErrUsage) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s %v: %v; want %q", name, args, err, want)
+		}
+	}
+	wrong("name a machine", "ack")
+	wrong("fault: ", "ack", "-line", "line-1", "-fault", "machine-fault")
+	wrong("outcome: ", "ack", "-thing", "press-1", "-outcome", "perhaps")
+	wrong("thing: ", "ack", "-thing", "press 1")
+	wrong("for: ", "shelve", "-line", "line-1", "-for", "long")
+	wrong("for: ", "shelve", "-line", "line-1", "-for", "-1h")
+	wrong("-fault", "out-of-service", "-line", "line-1", "-fault", "machine-fault")
+	wrong("-line", "retire", "-line", "line-1")
 	says("out-of-service: press-1", "out-of-service", "-thing", "press-1")
 	says("press-1 is out of service", "list")
 	says("service", "return-to-service", "-thing", "press-1")

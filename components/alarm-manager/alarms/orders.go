@@ -64,6 +64,14 @@ func decodeOrder(payload []byte, who role) (o Order, err error) {
 	return o, o.check(who)
 }
 
+// Check names what is wrong with an order that is given on the device, whatever alarms there are.
+func (o Order) Check() error {
+	if err := o.check(engineer); err != nil {
+		return err
+	}
+	return o.Command.Check()
+}
+
 // check says whether a role may give the order, and completes it.
 func (o *Order) check(who role) error {
 	if o.V != event.Version {
@@ -82,6 +90,9 @@ func (o *Order) check(who role) error {
 		if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			return errors.New("a text has characters that cannot be printed")
 		}
+	}
+	if o.Fault != "" && o.Thing == "" {
+		return errors.New("fault: is of a machine, and thing is missing")
 	}
 	if o.Thing != "" {
 		o.Alarms = append(o.Alarms, alarm.Key{Thing: o.Thing, Fault: o.Fault})
