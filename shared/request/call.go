@@ -133,7 +133,7 @@ func (c Call) unreachable(err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("ask %s: %w: run this as root, or as the component's user", c.Component, err)
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("ask %s: %w: the component has not run there yet, or it is an older version", c.Component, err)
+		return fmt.Errorf("ask %s: %w: the component has not run there yet with an accepted configuration, or it is an older version", c.Component, err)
 	}
 	return fmt.Errorf("ask %s: %w", c.Component, err)
 }

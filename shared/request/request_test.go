@@ -260,7 +260,7 @@ func TestManyRequestsAreTakenInTurn(t *testing.T) {
 func TestWhereNoComponentRan(t *testing.T) {
 	work, other := t.TempDir(), t.TempDir()
 	a := Call{Component: component, WorkDir: work, Command: "paint", Timeout: time.Minute}
-	if _, err := a.Do(t.Context()); err == nil || !strings.Contains(err.Error(), "has not run there yet") {
+	if _, err := a.Do(t.Context()); err == nil || !strings.Contains(err.Error(), "has not run there yet with an accepted configuration") {
 		t.Errorf("%v", err)
 	}
 	if left, err := os.ReadDir(work); len(left) != 0 || err != nil {

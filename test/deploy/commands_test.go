@@ -63,7 +63,7 @@ func TestEveryCommandIsDocumented(t *testing.T) {
 			t.Errorf("docs/commands.md does not name the root %s", root)
 		}
 	}
-	texts := []string{"has not run there yet, or it is an older version", "the component's work ended before it answered", request.ErrNotTaken.Error(),
+	texts := []string{"has not run there yet with an accepted configuration, or it is an older version", "the component's work ended before it answered", request.ErrNotTaken.Error(),
 		request.ErrWaits.Error(), request.ErrNoAnswer.Error()}
 	for _, text := range texts {
 		if !strings.Contains(page, text) {
