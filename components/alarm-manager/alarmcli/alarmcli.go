@@ -157,6 +157,7 @@ func note(a alarm.Alarm) string {
 			notes = append(notes, text)
 		}
 	}
+	add(a.Detail != "", a.Detail)
 	add(a.Chattering, "comes and goes")
 	add(a.Latched, "latched: reset it")
 	if a.Shelved != nil {
