@@ -220,6 +220,24 @@ func TestInboxSteps(t *testing.T) {
 	}
 }
 
+// What is begun under the id of a delivery that is being removed stays: the fetcher may be that quick.
+func TestRemoveLeavesWhatIsBegunMeanwhile(t *testing.T) {
+	b := Inbox{Dir: t.TempDir()}
+	deliver(t, b, "aa", []byte("envelope"), []byte("archive"))
+	slow := b
+	begun := 0
+	slow.disk.Before = func(disk.Op, string, string) error {
+		if _, err := b.Begin("aa"); err == nil {
+			begun++
+		}
+		return nil
+	}
+	must.OK(t, slow.Remove("aa"))
+	if incoming, err := b.Incoming(); err != nil || begun == 0 || len(incoming) != 1 {
+		t.Errorf("begun %d times, there is %q (%v)", begun, incoming, err)
+	}
+}
+
 // TestReadersAndWriters fills, looks at and removes deliveries at the same time.
 func TestReadersAndWriters(t *testing.T) {
 	b := Inbox{Dir: t.TempDir()}
