@@ -204,7 +204,8 @@ func (b Inbox) Remove(id string) error {
 		return fmt.Errorf("%w: %.64q cannot name a delivery", ErrID, id)
 	}
 	trash := filepath.Join(b.Dir, trashDir)
-	for _, folder := range []string{readyDir, incomingDir} {
+	// What is ready comes last: once that is gone the same id may be begun again.
+	for _, folder := range []string{incomingDir, readyDir} {
 		path := filepath.Join(b.Dir, folder, id)
 		if _, err := os.Lstat(path); disk.Missing(err) {
 			continue

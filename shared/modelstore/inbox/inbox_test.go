@@ -220,6 +220,25 @@ func TestInboxSteps(t *testing.T) {
 	}
 }
 
+// What is begun under the id of a delivery that is being removed stays: the fetcher may be that quick.
+func TestRemoveLeavesWhatIsBegunMeanwhile(t *testing.T) {
+	b := Inbox{Dir: t.TempDir()}
+	deliver(t, b, "aa", []byte("envelope"), []byte("archive"))
+	slow := b
+	begun := false
+	slow.disk.Before = func(disk.Op, string, string) error {
+		if !begun {
+			_, err := b.Begin("aa")
+			begun = err == nil
+		}
+		return nil
+	}
+	must.OK(t, slow.Remove("aa"))
+	if incoming, err := b.Incoming(); err != nil || !begun || len(incoming) != 1 {
+		t.Errorf("begun %v, there is %q (%v)", begun, incoming, err)
+	}
+}
+
 // TestReadersAndWriters fills, looks at and removes deliveries at the same time.
 func TestReadersAndWriters(t *testing.T) {
 	b := Inbox{Dir: t.TempDir()}
