@@ -75,7 +75,10 @@ func parseConfig[C any](spec Spec[C], log *slog.Logger, raw map[string]any) (*co
 		return nil, fmt.Errorf("%w: %w", errBadConfig, err)
 	}
 	for _, key := range unknown {
-		if !slices.Contains(common, key) {
+		switch {
+		case strings.Contains(key, "["): // a rule with a misspelled pattern would match everything
+			return nil, fmt.Errorf("%w: %s: there is no such key", errBadConfig, key)
+		case !slices.Contains(common, key):
 			// Not an error: a rollback to this version may find the keys of a newer one.
 			log.Warn("the configuration has a key that this version does not know", "key", key)
 		}

@@ -117,6 +117,21 @@ func TestUnknownKeysAreLoggedNotRefused(t *testing.T) {
 	}
 }
 
+// An unknown name within a list is refused: a rule whose pattern is misspelled would match everything.
+func TestUnknownKeysOfElementsAreRefused(t *testing.T) {
+	type rule struct {
+		Thing string `json:"thing"`
+	}
+	type config struct {
+		Rules []rule `json:"rules"`
+	}
+	spec := Spec[config]{Default: func() config { return config{} }}
+	raw := map[string]any{"rules": []any{map[string]any{"thing": "a"}, map[string]any{"thng": "pump-*"}}}
+	if _, err := parseConfig(spec, slog.New(slog.DiscardHandler), raw); !errors.Is(err, errBadConfig) || !strings.Contains(err.Error(), "rules[1].thng") {
+		t.Errorf("a misspelled name is %v", err)
+	}
+}
+
 func TestLastGood(t *testing.T) {
 	store := newLastGood(t.TempDir())
 	if _, err := store.load(); !errors.Is(err, os.ErrNotExist) {

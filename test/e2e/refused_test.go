@@ -46,14 +46,14 @@ func TestEachGrantCanBeMissed(t *testing.T) {
 }
 
 // matters tells whether a component can tell that it lacks the grant, and needs it: it cannot say in its health messages that
-// these are refused, and predictions leave one by one where batches are.
+// these are refused, predictions leave one by one where batches are, and labels need somebody's verdict.
 func matters(g localcore.Grant) bool {
 	switch {
 	case !strings.HasPrefix(g.Component, "com.edgepdm.") || g.Component == "com.edgepdm.Test" || g.Service != "aws.greengrass.ipc.pubsub":
 		return false
 	case g.Operation == "aws.greengrass#PublishToTopic":
 		return g.Resource != event.HealthTopic(g.Component) && g.Resource != event.TopicPredictionBatch && g.Resource != event.TopicTelemetryBatch &&
-			!strings.HasPrefix(g.Resource, "pdm/v1/model/")
+			!strings.HasPrefix(g.Resource, "pdm/v1/model/") && !strings.HasPrefix(g.Resource, "pdm/v1/label/")
 	}
 	return true
 }
@@ -107,11 +107,15 @@ func (p chain) awaitHealth(healths *ipc.Subscription[ipc.TopicMessage], componen
 		case <-again.C:
 			p.Command("test-alarm", `{"v":1,"thing":"press-1"}`)
 			p.Command("model-fetch", `{"v":1}`)
+			p.Command("alarm", `{"v":1,"do":"list"}`)
+			must.OK(p.T, p.Client.Publish(p.T.Context(), event.TopicEngineerAlarm, []byte(`{"v":1,"do":"list"}`)))
 			happened, err := event.Encode(event.ModelEvent{V: event.Version, ID: "model-1", Event: event.ModelActivated, TS: time.Now()})
 			if err == nil {
 				err = p.Client.Publish(p.T.Context(), event.ModelTopic(event.ModelActivated), happened)
 			}
 			must.OK(p.T, err)
+			label := event.Label{V: event.Version, ID: "label-1", Thing: "press-1", Fault: event.FaultMachine, Outcome: "confirmed", Since: time.Now(), TS: time.Now()}
+			must.OK(p.T, p.Client.Publish(p.T.Context(), event.LabelTopic("press-1"), must.JSON(p.T, label)))
 		case <-late:
 			p.T.Fatalf("%s never: %s; last health %+v; components %+v", component, what, last, p.Core.Components())
 		}
