@@ -152,6 +152,8 @@ func TestCommandsOfAlarms(t *testing.T) {
 
 			d.orders("operator", `{`+press+`,"do":"shelve","for":"1h"}`, true, "shelved until ")
 			d.orders("operator", `{"v":1,"id":"7","line":"line-1","do":"unshelve"}`, true, "unshelved: press-1/machine-fault")
+			d.orders("engineer", `{"v":1,"id":"7","line":"line-9","do":"out-of-service"}`, true, "nothing has been heard of line line-9")
+			d.orders("engineer", `{"v":1,"id":"7","line":"line-9","do":"return-to-service"}`, true, "service")
 			d.orders("engineer", `{"v":1,"id":"7","line":"line-1","do":"out-of-service","comment":"oil"}`, true, "out-of-service: line line-1")
 			d.orders("engineer", `{"v":1,"id":"7","line":"line-1","do":"out-of-service"}`, false, "already")
 			if l := r.list(); len(l.Places) != 1 || l.Places[0].Line != "line-1" || !l.Alarms[0].OutOfService {

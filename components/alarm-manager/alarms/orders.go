@@ -165,7 +165,33 @@ func (r *run) order(o Order, publish func([]byte), now time.Time) (text string, 
 	if err != nil {
 		return "", err
 	}
-	return r.kept(done(o.Do, changes)), nil
+	text = done(o.Do, changes)
+	if unheard := r.unheard(o.Command); len(unheard) > 0 {
+		text += "; nothing has been heard of " + strings.Join(unheard, ", ") + ": is the name right?"
+	}
+	return r.kept(text), nil
+}
+
+// unheard names what is taken out of service or retired, and is none of what is watched: a name may be misspelled, and a machine that is
+// still to come may be meant.
+func (r *run) unheard(c alarm.Command) (names []string) {
+	if c.Do != alarm.TakeOutOfService && c.Do != alarm.Retire {
+		return nil
+	}
+	for _, k := range c.Alarms {
+		if r.watch.things[k.Thing] == nil {
+			names = append(names, k.Thing)
+		}
+	}
+	if c.Line != "" {
+		for _, t := range r.watch.things {
+			if t.line == c.Line {
+				return names
+			}
+		}
+		names = append(names, "line "+c.Line)
+	}
+	return names
 }
 
 // testOrder raises test alarms.

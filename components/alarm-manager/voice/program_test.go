@@ -87,6 +87,18 @@ func TestPlayerThatHangs(t *testing.T) {
 	}
 }
 
+// A disk that takes no file is told as such, and no program runs.
+func TestPlayerWithoutADisk(t *testing.T) {
+	ran := filepath.Join(t.TempDir(), "ran")
+	p := voice.Player{Command: []string{script(t, "touch '"+ran+"'")}, Dir: filepath.Join(t.TempDir(), "missing")}
+	if err := p.Play(t.Context(), voice.Clip{Rate: 8000}); err == nil || !strings.Contains(err.Error(), "write announcement") {
+		t.Errorf("it failed with %v", err)
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("the program ran without a file")
+	}
+}
+
 func TestEspeak(t *testing.T) {
 	e := voice.Espeak{Program: need.Tool(t, "espeak-ng", "Debian: apt-get install espeak-ng")}
 	for _, text := range []string{"Fault found on line 1, compressor 2.", "-w stolen.wav", "'; touch stolen.wav"} {
