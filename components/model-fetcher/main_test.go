@@ -98,7 +98,7 @@ func publish(t *testing.T, cloud *localcloud.Cloud, key ed25519.PrivateKey, arch
 	id := hex.EncodeToString(sum[:])
 	now := time.Now()
 	sealed, err := envelope.Sign(envelope.Manifest{
-		Format: envelope.ManifestFormat, Name: "compressor", Version: "1.0.0", Created: now, Expires: now.Add(time.Hour),
+		Format: 1, Name: "compressor", Version: "1.0.0", Created: now, Expires: now.Add(time.Hour),
 		Archive: envelope.Archive{SHA256: id, Size: int64(len(archive))}, Model: envelope.ModelFile{File: "model.ubj", SHA256: id, Size: 1},
 		Objective: "binary:logistic", Features: features, Schema: event.SchemaOf(features), Threshold: 0.5, Trainer: "xgboost 3.0.5",
 		Golden: []envelope.GoldenRow{{Values: event.Values{1}, Margin: 0.25}},

@@ -67,22 +67,24 @@ func (s Severity) Rank() int {
 
 // Alert reports that an alarm was raised or is over.
 type Alert struct {
-	Replayed    bool       `json:"replayed,omitempty"` // it may have arrived before; the first member, as in all messages that are repeated
-	V           int        `json:"v"`
-	ID          string     `json:"id"` // unique for ever; a repeated alert has the same
-	Thing       string     `json:"thing"`
-	Line        string     `json:"line,omitempty"`
-	Fault       Fault      `json:"fault"`
-	State       AlarmState `json:"state"`
-	Severity    Severity   `json:"severity"`
-	Since       time.Time  `json:"since"`           // when what the alarm is about began; that of its end has the same
-	TS          time.Time  `json:"ts"`              // when this alert was made: of the end, when it was over
-	RowTS       time.Time  `json:"row_ts,omitzero"` // of the row that raised it
-	Probability float64    `json:"probability,omitempty"`
-	Model       *ModelRef  `json:"model,omitempty"`
-	Text        string     `json:"text"`              // what is spoken
-	Reasons     []string   `json:"reasons,omitempty"` // what speaks for it, for people
-	Simulated   bool       `json:"simulated,omitempty"`
+	Replayed     bool          `json:"replayed,omitempty"` // it may have arrived before; the first member, as in all messages that are repeated
+	V            int           `json:"v"`
+	ID           string        `json:"id"` // unique for ever; a repeated alert has the same
+	Thing        string        `json:"thing"`
+	Line         string        `json:"line,omitempty"`
+	Fault        Fault         `json:"fault"`
+	State        AlarmState    `json:"state"`
+	Severity     Severity      `json:"severity"`
+	Since        time.Time     `json:"since"`           // when what the alarm is about began; that of its end has the same
+	TS           time.Time     `json:"ts"`              // when this alert was made: of the end, when it was over
+	RowTS        time.Time     `json:"row_ts,omitzero"` // of the row that raised it
+	Probability  float64       `json:"probability,omitempty"`
+	Model        *ModelRef     `json:"model,omitempty"`
+	Text         string        `json:"text"`                   // what is spoken
+	Reasons      []string      `json:"reasons,omitempty"`      // what points to it, in words
+	Contributors []Contributor `json:"contributors,omitempty"` // the same for programs
+	Life         *Life         `json:"life,omitempty"`         // until maintenance is needed
+	Simulated    bool          `json:"simulated,omitempty"`
 
 	// What the state does not say. An older receiver does not know them.
 	Change     string            `json:"change,omitempty"`     // what happened, if it is neither raised nor over: re-alarmed, escalated, …
@@ -109,6 +111,12 @@ func DecodeAlert(payload []byte) (Alert, error) {
 		return a, err
 	}
 	if err := checkID(a.ID); err != nil {
+		return a, err
+	}
+	if err := checkContributors(a.Contributors); err != nil {
+		return a, err
+	}
+	if err := a.Life.check(); err != nil {
 		return a, err
 	}
 	return a, checkClock(a.TS, a.Since, a.RowTS)

@@ -15,6 +15,7 @@ const (
 	CommandLook      = "look"       // to ModelFetcher: look for a model now; the arguments are a ModelFetch
 	CommandReplay    = "replay"     // to CloudForwarder: send the dead letters again
 	CommandStatus    = "status"     // to InferenceEngine: which model is active, and what happened last
+	CommandExplain   = "explain"    // to InferenceEngine: why a thing's next row is scored as it is; the arguments are an Explain
 	CommandRollback  = "rollback"   // to InferenceEngine: go back to the model before; the arguments are a Rollback
 )
 
@@ -123,4 +124,10 @@ func DecodeModelFetch(payload []byte) (ModelFetch, error) {
 // Rollback are the arguments of CommandRollback.
 type Rollback struct {
 	Reason string `json:"reason,omitempty"`
+	Role   Role   `json:"role,omitempty"` // of the model; empty: RoleFault
+}
+
+// Explain are the arguments of CommandExplain.
+type Explain struct {
+	Thing string `json:"thing"`
 }

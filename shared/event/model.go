@@ -14,6 +14,15 @@ const (
 	TopicAckModel = "pdm/v1/ack/model"
 )
 
+// Role says what a model is for. There is one active model of each role.
+type Role string
+
+// The roles.
+const (
+	RoleFault Role = "fault" // it gives the probability of a fault; an empty Role means the same
+	RoleLife  Role = "life"  // it gives the remaining life
+)
+
 // ModelStep is what happened to a model.
 type ModelStep string
 
@@ -38,6 +47,7 @@ type ModelEvent struct {
 	V        int       `json:"v"`
 	ID       string    `json:"id"` // unique for ever; a repeated event has the same
 	Event    ModelStep `json:"event"`
+	Role     Role      `json:"role,omitempty"`    // empty: RoleFault
 	Name     string    `json:"name,omitempty"`    // of the model; missing while nothing vouches for it
 	Version  string    `json:"version,omitempty"` // likewise
 	SHA256   string    `json:"sha256,omitempty"`  // of the model file, of the archive before it is unpacked

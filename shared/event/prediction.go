@@ -37,6 +37,11 @@ type Prediction struct {
 	Assembling bool   `json:"assembling,omitempty"` // the row's parts have not all come yet
 
 	Watched Watched `json:"watched,omitempty"` // values of the sensors that the engine's watch names
+
+	Contributors []Contributor `json:"contributors,omitempty"` // what points to a fault, most first; not with every faulty row
+	Life         *Life         `json:"life,omitempty"`         // until maintenance is needed, where there is a model of it
+	// Remaining is the truth that Life estimates, where the row told it, in Life's unit.
+	Remaining *float64 `json:"remaining,omitempty"`
 }
 
 // ModelRef names a model.
@@ -101,6 +106,12 @@ func (p *Prediction) check() error {
 		}
 	}
 	if err := p.Watched.check(); err != nil {
+		return err
+	}
+	if err := checkContributors(p.Contributors); err != nil {
+		return err
+	}
+	if err := p.Life.check(); err != nil {
 		return err
 	}
 	return checkRowTime(p.TS)

@@ -27,6 +27,8 @@ type Telemetry struct {
 
 	Simulated bool  `json:"simulated,omitempty"`
 	Faulty    *bool `json:"faulty,omitempty"` // the truth, where simulated or replayed data know it
+	// Remaining is how long the machine will run until it needs maintenance, where simulated or replayed data know it, in the unit of the life model.
+	Remaining *float64 `json:"remaining,omitempty"`
 
 	// Set by decoders: readings by name that are no numbers, which only a sensor must be, and how many others are of no use.
 	Unreadable map[string]*InvalidError `json:"-"`

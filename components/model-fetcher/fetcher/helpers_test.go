@@ -190,7 +190,7 @@ func manifest(version string, archive []byte) envelope.Manifest {
 	features := []string{"vibration"}
 	now := time.Now().UTC().Truncate(time.Second)
 	return envelope.Manifest{
-		Format: envelope.ManifestFormat, Name: "compressor", Version: version, Created: now.Add(-time.Hour), Expires: now.Add(24 * time.Hour),
+		Format: 1, Name: "compressor", Version: version, Created: now.Add(-time.Hour), Expires: now.Add(24 * time.Hour),
 		Archive: envelope.Archive{SHA256: sha(archive), Size: int64(len(archive))},
 		Model:   envelope.ModelFile{File: "model.ubj", SHA256: sha(nil), Size: 1}, Objective: "binary:logistic",
 		Features: features, Schema: event.SchemaOf(features), Threshold: 0.5, Trainer: "xgboost 3.0.5",

@@ -64,7 +64,7 @@ func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
 		return Manifest{}, partError("golden", err)
 	}
 	m := Manifest{
-		Format: ManifestFormat, Name: b.Name, Version: b.Version, Created: b.Created.UTC(), Expires: b.Expires.UTC(),
+		Name: b.Name, Version: b.Version, Created: b.Created.UTC(), Expires: b.Expires.UTC(),
 		Archive: b.Archive, Model: ModelFile{File: filepath.Base(modelPath), SHA256: HashOf(data), Size: int64(len(data))},
 		Objective: model.Objective, Features: b.Features, Trainer: b.Trainer, Golden: golden, Baseline: b.Baseline,
 	}
@@ -88,6 +88,7 @@ func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
 			at(columns, i), at(m.Features, i)))
 	}
 	m.Schema = event.SchemaOf(m.Features)
+	m.Format = m.leastFormat()
 	if err := m.Validate(); err != nil {
 		return Manifest{}, err
 	}

@@ -12,10 +12,12 @@ import (
 
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
+	"edgepdm/shared/window"
 )
 
-// ManifestFormat is the format version that this release writes, and the newest that it reads.
-const ManifestFormat = 1
+// ManifestFormat is the newest format version that this release reads. It writes format 1 where a manifest says nothing that
+// a reader of format 1 must not ignore: the first members that it must not are role, inputs and life.
+const ManifestFormat = 2
 
 // Bounds of a manifest. They are checked before memory is taken for what they bound.
 const (
@@ -44,7 +46,7 @@ func ReservedFile(name string) bool { return name == EnvelopeFile || name == Rec
 // Manifest says what a model is (promise M1). It is what gets signed, so that every byte of the model and the way in
 // which it is used follow from one signature.
 type Manifest struct {
-	Format    int         `json:"format"`  // ManifestFormat
+	Format    int         `json:"format"`  // 1, or 2 with members from format 2 on
 	Name      string      `json:"name"`    // of the model: "simulated-compressor"
 	Version   string      `json:"version"` // three numbers: "1.2.0"
 	Created   time.Time   `json:"created"`
@@ -58,6 +60,41 @@ type Manifest struct {
 	Trainer   string      `json:"trainer"`   // "xgboost 3.0.5"
 	Golden    []GoldenRow `json:"golden"`
 	Baseline  *Baseline   `json:"baseline,omitempty"`
+
+	// How people call what the model sees. Display is by sensor.
+	Display map[string]Display `json:"display,omitempty"`
+	Groups  []Group            `json:"groups,omitempty"`
+
+	// From format 2 on.
+	Role   event.Role   `json:"role,omitempty"`   // empty: event.RoleFault
+	Inputs *window.Spec `json:"inputs,omitempty"` // nil: the features are sensors, each with the row's value
+	Life   *LifeScale   `json:"life,omitempty"`   // with event.RoleLife
+}
+
+// Display is how people call a sensor.
+type Display struct {
+	Name  string            `json:"name,omitempty"`  // such as "oil return temperature"
+	Names map[string]string `json:"names,omitempty"` // in other languages, by language such as de
+	Unit  string            `json:"unit,omitempty"`  // such as °C
+}
+
+// Group is a set of features whose contributions are one reason, such as the bins of a histogram or three phases.
+type Group struct {
+	Name     string   `json:"name"`     // its entry in Display has how people call it
+	Features []string `json:"features"` // each in one group at most
+	// Value says what value the group has: mean, sum or max of its features' values; empty: none.
+	Value string   `json:"value,omitempty"`
+	P5    *float32 `json:"p5,omitempty"` // of that value in training
+	P95   *float32 `json:"p95,omitempty"`
+}
+
+// LifeScale says how the outputs of a life model are read. The model gives three quantiles; Margin is what conformal
+// calibration by machine adds at both ends (Romano, Patterson and Candes, Conformalized Quantile Regression, 2019).
+type LifeScale struct {
+	Unit     string  `json:"unit"`     // one of event.LifeUnits
+	Cap      float64 `json:"cap"`      // the longest life that the model was trained to tell
+	Coverage float64 `json:"coverage"` // of the interval, by calibration: 0.9
+	Margin   float64 `json:"margin"`   // may be below 0
 }
 
 // Archive identifies the model.tar.gz.
@@ -117,6 +154,8 @@ type Histogram struct {
 	Edges   []float32 `json:"edges"` // ascending
 	Counts  []uint64  `json:"counts"`
 	Missing uint64    `json:"missing"`
+	P5      *float32  `json:"p5,omitempty"`  // 5 % of the values were lower; nil: not known
+	P95     *float32  `json:"p95,omitempty"` // 5 % were higher
 }
 
 // DecodeManifest reads and validates a manifest.
@@ -159,6 +198,14 @@ func (m Manifest) encode() ([]byte, error) {
 	return data, nil
 }
 
+// leastFormat is the oldest format whose readers read the manifest rightly.
+func (m Manifest) leastFormat() int {
+	if m.Role != "" || m.Inputs != nil || m.Life != nil {
+		return 2
+	}
+	return 1
+}
+
 // Content names what the manifest says of the model: all of it but the times.
 func (m Manifest) Content() string {
 	m.Created, m.Expires = time.Time{}, time.Time{}
@@ -181,8 +228,8 @@ func (m Manifest) Validate() error {
 		return refuse(ErrManifest, "version: %.64q is not three numbers such as 1.2.0", m.Version)
 	}
 	switch {
-	case m.Format != ManifestFormat:
-		return refuse(ErrManifest, "format: %d, this release writes and reads %d", m.Format, ManifestFormat)
+	case m.Format < m.leastFormat() || m.Format > ManifestFormat:
+		return refuse(ErrManifest, "format: %d, must be from %d, for what the manifest says, to %d", m.Format, m.leastFormat(), ManifestFormat)
 	case !PlainName(m.Name, maxNameLength):
 		return refuse(ErrManifest, "name: %.64q is not 1 to %d of A-Z a-z 0-9 . _ -, beginning with a letter or digit", m.Name, maxNameLength)
 	case m.Created.IsZero():

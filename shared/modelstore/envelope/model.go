@@ -28,7 +28,7 @@ const (
 // Describe makes the manifest of a model that has none.
 func Describe(model *gbdt.Model, file ModelFile) (Manifest, error) {
 	m := Manifest{
-		Format: ManifestFormat, Name: model.Attributes[attrName], Version: file.SHA256[:ShortHash], Model: file,
+		Format: 1, Name: model.Attributes[attrName], Version: file.SHA256[:ShortHash], Model: file,
 		Objective: model.Objective, Features: model.FeatureNames, Trainer: trainerOf(model),
 	}
 	if !PlainName(m.Name, maxNameLength) {
