@@ -58,7 +58,7 @@ func CheckModel(m Manifest, model *gbdt.Model) error {
 		return refuse(ErrModel, "its objective is %.40s, the manifest says %s", model.Objective, m.Objective)
 	case model.NumFeature != len(m.Features) && len(m.Features) > 0: // without a manifest there may be no names
 		return refuse(ErrModel, "it has %d features, the manifest names %d", model.NumFeature, len(m.Features))
-	case !model.Probability():
+	case m.Role != event.RoleLife && !model.Probability():
 		return NoProbability(model.Objective, model.Predictions)
 	}
 	if len(model.FeatureNames) > 0 { // SageMaker's models have none: the manifest names them
