@@ -26,6 +26,9 @@ type activeModel struct {
 	own       float64        // threshold
 	threshold float64        // in force
 
+	reasons     *reasons // nil: unexplained says why there are none
+	unexplained error
+
 	margin, prediction []float32 // scratch
 }
 
@@ -55,7 +58,7 @@ func loadModel(path string, config Config) (*activeModel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return prepare(model, ref, model.FeatureNames, threshold, config)
+	return prepare(model, ref, envelope.Manifest{Features: model.FeatureNames, Threshold: threshold}, config)
 }
 
 // newActiveModel makes a model of the store ready to score.
@@ -72,22 +75,26 @@ func readyToScore(installed modelstore.Installed, loaded *gbdt.Model, config Con
 	if err != nil {
 		return nil, err
 	}
-	return prepare(model, installed.Ref(), installed.Manifest.Features, installed.Manifest.Threshold, config)
+	return prepare(model, installed.Ref(), installed.Manifest, config)
 }
 
 // prepare takes only a model that gives the probability of a fault.
-func prepare(model *scoring.Model, ref event.ModelRef, features []string, threshold float64, config Config) (*activeModel, error) {
+func prepare(model *scoring.Model, ref event.ModelRef, manifest envelope.Manifest, config Config) (*activeModel, error) {
 	if !model.Probability {
 		return nil, envelope.NoProbability(model.Objective, model.Predictions)
 	}
+	features := manifest.Features
 	m := &activeModel{
-		ref: ref, scorer: model, features: model.NumFeature, names: features, sensors: make(map[string]int, len(features)), own: threshold,
+		ref: ref, scorer: model, features: model.NumFeature, names: features, sensors: make(map[string]int, len(features)), own: manifest.Threshold,
 	}
 	for i, name := range features {
 		m.sensors[name] = i
 	}
 	if len(features) > 0 {
 		m.schema = event.SchemaOf(features)
+	}
+	if !manifest.ForLife() {
+		m.reasons, m.unexplained = newReasons(model, manifest)
 	}
 	return m.with(config), nil
 }
