@@ -68,6 +68,7 @@ type Status struct {
 	Core      string // that it is connected to, with the address; "" = none
 	Published uint64 // messages that a core acknowledged
 	Waiting   int
+	UnderWay  int    // published, and not acknowledged yet
 	Dropped   uint64 // because too many waited
 	Problem   error  // of the last attempt to connect; nil while connected. StepOf tells the step
 }
@@ -122,7 +123,9 @@ func (d *Device) Publish(topic string, payload []byte) bool {
 func (d *Device) Status() Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return Status{Core: d.at, Published: d.published.Load(), Waiting: d.queue.length(), Dropped: d.queue.lost(), Problem: d.problem}
+	s := Status{Core: d.at, Published: d.published.Load(), Dropped: d.queue.lost(), Problem: d.problem}
+	s.Waiting, s.UnderWay = d.queue.length()
+	return s
 }
 
 // Run connects and publishes until ctx ends; it does not give up. What waits at the end is lost.

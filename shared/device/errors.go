@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Step is where a device's way to its core ended.
@@ -28,6 +29,11 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Step, e.Err) }
 func (e *Error) Unwrap() error { return e.Err }
+
+// ExitCode is what a program exits with: 10 to 15, in the order of the steps.
+func (e *Error) ExitCode() int { return 10 + slices.Index(steps, e.Step) }
+
+var steps = []Step{StepCertificate, StepDiscovery, StepNetwork, StepTrust, StepName, StepPolicy}
 
 func failed(step Step, err error) error { return &Error{step, err} }
 

@@ -15,6 +15,7 @@ type queue struct {
 
 	mu      sync.Mutex
 	waiting []message
+	taken   int // neither acknowledged nor put back
 	dropped uint64
 }
 
@@ -38,7 +39,7 @@ func (q *queue) add(m message) bool {
 	return !full
 }
 
-// take removes the oldest messages, at most n.
+// take removes the oldest messages, at most n. Each is to be acknowledged or put back.
 func (q *queue) take(n int) []message {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -46,13 +47,22 @@ func (q *queue) take(n int) []message {
 	taken := append([]message(nil), q.waiting[:n]...)
 	clear(q.waiting[:n])
 	q.waiting = q.waiting[n:]
+	q.taken += n
 	return taken
+}
+
+// acknowledge ends the oldest message that was taken.
+func (q *queue) acknowledge() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.taken--
 }
 
 // putBack returns messages that were taken to the front. What there is no room for goes, the oldest first.
 func (q *queue) putBack(taken []message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.taken -= len(taken)
 	if over := len(taken) + len(q.waiting) - q.limit; over > 0 {
 		over = min(over, len(taken))
 		q.dropped += uint64(over)
@@ -61,10 +71,11 @@ func (q *queue) putBack(taken []message) {
 	q.waiting = append(append(make([]message, 0, len(taken)+len(q.waiting)), taken...), q.waiting...)
 }
 
-func (q *queue) length() int {
+// length returns how many messages wait, and how many are taken.
+func (q *queue) length() (waiting, taken int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.waiting)
+	return len(q.waiting), q.taken
 }
 
 func (q *queue) lost() uint64 {

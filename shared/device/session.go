@@ -112,6 +112,7 @@ func (d *Device) send(ctx context.Context, s *session, changed <-chan struct{}) 
 			}
 			underWay = underWay[1:]
 			d.published.Add(1)
+			d.queue.acknowledge()
 			unanswered.Reset(d.config.Timeout)
 		case <-late:
 			return failed(StepPolicy, fmt.Errorf("the core does not acknowledge what is published on %s: client device auth has to allow mqtt:publish on it", underWay[0].topic))
