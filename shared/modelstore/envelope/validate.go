@@ -120,9 +120,15 @@ func (m Manifest) validateRole() error {
 	if m.Objective != lifeObjective {
 		return refuse(ErrManifest, "objective: %.40s, a life model needs %s", m.Objective, lifeObjective)
 	}
-	switch l := m.Life; {
-	case l == nil:
+	if m.Life == nil {
 		return refuse(ErrManifest, "life: missing, which a life model needs")
+	}
+	return m.Life.Check()
+}
+
+// Check says whether a scale keeps the rules. The error wraps ErrManifest and names the field.
+func (l LifeScale) Check() error {
+	switch {
 	case !slices.Contains(event.LifeUnits, l.Unit):
 		return refuse(ErrManifest, "life.unit: %.40q is none of %q", l.Unit, event.LifeUnits)
 	case !(l.Cap > 0 && l.Cap <= maxLife):
