@@ -133,6 +133,9 @@ func (o packOptions) build() (b envelope.Build, err error) {
 		if err := readStrict(o.inputs, b.Inputs); err != nil {
 			return b, fmt.Errorf("-inputs: %w", err)
 		}
+		if err := b.Inputs.Check(); err != nil {
+			return b, fmt.Errorf("-inputs: %s: %w", o.inputs, err)
+		}
 	}
 	if o.life != "" {
 		b.Life = new(envelope.LifeScale)

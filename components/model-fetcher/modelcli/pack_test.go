@@ -235,6 +235,17 @@ func TestPackALifeModel(t *testing.T) {
 		fails(t, cli.ExitFailed, life, pack...)
 		fails(t, cli.ExitFailed, says, pack...)
 	}
+	save("life.json", `{"unit":"hours","cap":100,"coverage":0.9,"margin":1.5}`)
+	for says, text := range map[string]string{
+		`inputs[0].sensor is "boiler"`: `{"sensors":["temp"],"inputs":[{"sensor":"boiler","stat":"last"}]}`,
+		"inputs[0].rows is 1000000000": `{"sensors":["temp"],"inputs":[{"sensor":"temp","stat":"mean","rows":1000000000}]}`,
+		"sensors has 0 entries":        `{}`, "row": `{"row":[]}`,
+	} {
+		inputs := write(t, "inputs.json", []byte(text))
+		fails(t, cli.ExitFailed, "-inputs: ", append(pack, "-inputs", inputs)...)
+		fails(t, cli.ExitFailed, inputs, append(pack, "-inputs", inputs)...)
+		fails(t, cli.ExitFailed, says, append(pack, "-inputs", inputs)...)
+	}
 	fails(t, cli.ExitUsage, "-life: needs -role life", append(pack, "-role", "fault")...)
 	must.OK(t, os.Remove(life))
 	fails(t, cli.ExitUsage, "-life: needs -role life", append(pack, "-role", "life")...)

@@ -93,6 +93,15 @@ func (m Manifest) validateFeatures() error {
 		}
 		seen[f] = true
 	}
+	if m.Inputs != nil {
+		if err := m.Inputs.Check(); err != nil {
+			return refuse(ErrManifest, "inputs: %v", err)
+		}
+		names := m.Inputs.Names()
+		if i := differ(m.Features, names); i >= 0 {
+			return refuse(ErrManifest, "features: number %d is %.64q, but the inputs give %.64q", i+1, at(m.Features, i), at(names, i))
+		}
+	}
 	if want := event.SchemaOf(m.Sensors()); m.Schema != want {
 		return refuse(ErrManifest, "schema: %.64q, but that of the sensors is %s", m.Schema, want)
 	}
