@@ -1,9 +1,10 @@
 package envelope_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"edgepdm/shared/gbdt"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/modeltest"
+	"edgepdm/test/lifemodel"
 	"edgepdm/test/must"
 )
 
@@ -113,41 +115,56 @@ func TestValidateLife(t *testing.T) {
 		{func(m *envelope.Manifest) { m.Life.Margin = -3 }, ""},
 		{func(m *envelope.Manifest) { m.Life.Margin = math.Inf(1) }, "life.margin"},
 		{func(m *envelope.Manifest) { m.Life.Margin = math.NaN() }, "life.margin"},
+		{func(m *envelope.Manifest) { m.Inputs.Inputs[1].Rows = 1_000_000_000 }, "inputs: inputs[1].rows is 1000000000"},
+		{func(m *envelope.Manifest) { m.Inputs.Inputs[1].Sensor = "boiler" }, `inputs: inputs[1].sensor is "boiler"`},
+		{func(m *envelope.Manifest) { m.Inputs.Inputs[1].Rows = 5 }, `features: number 2 is "temp_mean_4", but the inputs give "temp_mean_5"`},
+		{func(m *envelope.Manifest) { m.Inputs.Inputs = m.Inputs.Inputs[:2] }, `features: number 3 is "wear_slope_4", but the inputs give ""`},
+		{func(m *envelope.Manifest) { m.Inputs = nil }, "schema"},
+		{func(m *envelope.Manifest) { m.Inputs, m.Schema = nil, event.SchemaOf(m.Features) }, ""},
+		{func(m *envelope.Manifest) { m.Schema = event.SchemaOf(m.Features) }, "schema"},
+		{func(m *envelope.Manifest) { m.Display = map[string]envelope.Display{"wear": {Unit: "%"}} }, ""},
+		{func(m *envelope.Manifest) { m.Display = map[string]envelope.Display{"temp_mean_4": {}} }, "display: \"temp_mean_4\" is neither"},
+		{func(m *envelope.Manifest) { m.Groups = []envelope.Group{{Name: "wear", Features: m.Features[2:]}} }, "groups: wear is a sensor's"},
+		{func(m *envelope.Manifest) { m.Groups = []envelope.Group{{Name: "g", Features: []string{"wear"}}} }, `groups: g has "wear", which is no feature`},
 		{func(m *envelope.Manifest) { m.Golden[0].Margins = m.Golden[0].Margins[:2] }, "golden: row 1 has 2 margins, a life model needs 3"},
 		{func(m *envelope.Manifest) { m.Golden[0].Margins = nil }, "golden: row 1 has 1 margins, a life model needs 3"},
 	}
 	for _, test := range tests {
-		checkChange(t, modeltest.Life(t), test.change, test.says)
+		life, _ := lifemodel.Publish(t, "1.2.0", modeltest.Time)
+		checkChange(t, life, test.change, test.says)
 	}
 }
 
-func parse(t *testing.T, text string) *gbdt.Model {
+func parse(t *testing.T, data []byte) *gbdt.Model {
 	t.Helper()
-	model, err := gbdt.Parse([]byte(text))
+	model, err := gbdt.Parse(data)
 	must.OK(t, err)
 	return model
 }
 
 // A life model is tested like another: all three margins of a golden row, bit for bit; and is asked for no probability.
 func TestCheckLifeModel(t *testing.T) {
-	life := modeltest.Life(t)
-	model := parse(t, modeltest.LifeModel)
+	life, _ := lifemodel.Publish(t, "1.2.0", modeltest.Time)
+	data, err := os.ReadFile(filepath.Join(lifemodel.Folder(), "model.ubj"))
+	must.OK(t, err)
+	model := parse(t, data)
 	must.OK(t, envelope.CheckModel(life, model))
 	for k := range 3 {
-		m := modeltest.Life(t)
+		m, _ := lifemodel.Publish(t, "1.2.0", modeltest.Time)
 		m.Golden[1].Margins[k] = math.Nextafter32(m.Golden[1].Margins[k], 100)
 		modeltest.Wants(t, envelope.CheckModel(m, model), envelope.ErrGolden, "row 2")
 	}
-	two := parse(t, strings.NewReplacer(`"num_target":"3"`, `"num_target":"2"`, `"tree_info":[0,1,2]`, `"tree_info":[0,1,1]`).Replace(modeltest.LifeModel))
-	modeltest.Wants(t, envelope.CheckModel(life, two), envelope.ErrModel, "it has 2 outputs in 1 models: a life model has three quantiles")
 
 	fault := life
 	fault.Role, fault.Life, fault.Threshold = "", nil, 0.5
-	modeltest.Wants(t, envelope.CheckModel(fault, model), envelope.ErrModel, "the probability of a fault")
+	modeltest.Wants(t, envelope.CheckModel(fault, model), envelope.ErrModel, "it tells the remaining life, if its manifest has the role life")
 
-	text, err := json.Marshal(life)
-	must.OK(t, err)
-	read, err := envelope.DecodeManifest(text)
+	alone := modeltest.Tiny(t)
+	alone.Role, alone.Life, alone.Objective = event.RoleLife, life.Life, life.Objective
+	one := parse(t, []byte(must.Replace(t, modeltest.TinyModel, "binary:logistic", "reg:quantileerror")))
+	modeltest.Wants(t, envelope.CheckModel(alone, one), envelope.ErrModel, "it has 1 outputs in 1 models: a life model has three quantiles")
+
+	read, err := envelope.DecodeManifest(must.JSON(t, life))
 	must.OK(t, err)
 	must.OK(t, envelope.CheckModel(read, model))
 }

@@ -45,26 +45,6 @@ var Time = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 // Now returns Time.
 func Now() time.Time { return Time }
 
-// LifeModel is a model of three quantiles over the features a and b, base score 0, one tree each:
-//
-//	low:    a < 1.5 (missing left) ? 8 : 1
-//	median: a < 1.5 (missing left) ? 12.5 : 2
-//	high:   a < 1.5 (missing left) ? 30 : 4.25
-var LifeModel = `{"version":[3,0,5],"learner":{"attributes":{"edgepdm.name":"tiny-life"},"feature_names":["a","b"],"feature_types":[],
-"gradient_booster":{"name":"gbtree","model":{"gbtree_model_param":{"num_trees":"3","num_parallel_tree":"1"},
-"iteration_indptr":[0,3],"tree_info":[0,1,2],"trees":[` + stump(0, "8E0", "1E0") + `,` + stump(1, "1.25E1", "2E0") + `,` + stump(2, "3E1", "4.25E0") + `]}},
-"learner_model_param":{"base_score":"0E0","num_class":"0","num_feature":"2","num_target":"3","boost_from_average":"1"},
-"objective":{"name":"reg:quantileerror","quantile_loss_param":{"quantile_alpha":"[0.05,0.5,0.95]"}}}}`
-
-func stump(id int, left, right string) string {
-	return fmt.Sprintf(`{"id":%d,"tree_param":{"num_nodes":"3","size_leaf_vector":"1"},"left_children":[1,-1,-1],"right_children":[2,-1,-1],
-"split_indices":[0,0,0],"split_conditions":[1.5E0,%s,%s],"default_left":[1,0,0],"split_type":[0,0,0],
-"categories":[],"categories_nodes":[],"categories_segments":[],"categories_sizes":[],"parents":[2147483647,0,0]}`, id, left, right)
-}
-
-// LifeGolden are rows with the margins that the comment above gives by hand.
-const LifeGolden = "margin-0,margin-1,margin-2,a,b\n8,12.5,30,1,0\n8,12.5,30,nan,0\n1,2,4.25,2,0\n"
-
 // Key returns a key that is always the same.
 func Key(t testing.TB, seed byte) ed25519.PrivateKey {
 	t.Helper()
@@ -94,35 +74,20 @@ type Published struct {
 // Publish packs and describes a model.
 func Publish(t testing.TB, model, version string) Published {
 	t.Helper()
-	return publish(t, model, TinyGolden, envelope.Build{Version: version})
-}
-
-// PublishLife packs and describes the life model.
-func PublishLife(t testing.TB, version string) Published {
-	t.Helper()
-	return publish(t, LifeModel, LifeGolden, envelope.Build{
-		Version: version, Role: event.RoleLife, Life: &envelope.LifeScale{Unit: "hours", Cap: 100, Coverage: 0.9, Margin: 1.5},
-	})
-}
-
-func publish(t testing.TB, model, golden string, b envelope.Build) Published {
-	t.Helper()
 	dir := t.TempDir()
 	path := Write(t, dir, "model.json", []byte(model))
 	var archive bytes.Buffer
 	packed, err := envelope.Pack(&archive, path)
 	must.OK(t, err)
-	b.Created, b.Expires, b.Archive = Time.Add(-time.Hour), Time.Add(24*time.Hour), packed.Archive
-	m, err := envelope.BuildManifest(path, Write(t, dir, "golden.csv", []byte(golden)), b)
+	m, err := envelope.BuildManifest(path, Write(t, dir, "golden.csv", []byte(TinyGolden)), envelope.Build{
+		Version: version, Created: Time.Add(-time.Hour), Expires: Time.Add(24 * time.Hour), Archive: packed.Archive,
+	})
 	must.OK(t, err)
 	return Published{m, archive.Bytes()}
 }
 
 // Tiny is the tiny model's manifest.
 func Tiny(t testing.TB) envelope.Manifest { return Publish(t, TinyModel, "1.2.0").Manifest }
-
-// Life is the life model's manifest.
-func Life(t testing.TB) envelope.Manifest { return PublishLife(t, "1.2.0").Manifest }
 
 // DSSE is an envelope as the DSSE specification has it.
 type DSSE struct {
