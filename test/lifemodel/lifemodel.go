@@ -15,7 +15,6 @@ import (
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/window"
 	"edgepdm/test/must"
-	"edgepdm/test/table"
 )
 
 // Name is the model's.
@@ -41,17 +40,11 @@ func Publish(t testing.TB, version string, created time.Time) (envelope.Manifest
 	var archive bytes.Buffer
 	packed, err := envelope.Pack(&archive, path)
 	must.OK(t, err)
-	columns, rows := table.Read(t, filepath.Join(Folder(), "golden.csv"))
-	features := columns[3:]
-	m := envelope.Manifest{
-		Format: envelope.ManifestFormat, Name: Name, Version: version, Created: created, Expires: created.Add(time.Hour),
-		Archive: packed.Archive, Model: packed.Model, Objective: "reg:quantileerror", Features: features, Schema: event.SchemaOf(Inputs().Sensors),
-		Trainer: "xgboost 3.0.5", Role: event.RoleLife, Inputs: Inputs(),
-		Life: &envelope.LifeScale{Unit: "hours", Cap: 100, Coverage: 0.9, Margin: 1.5},
-	}
-	for _, row := range rows {
-		m.Golden = append(m.Golden, envelope.GoldenRow{Values: row[3:], Margin: row[0], Margins: row[:3:3]})
-	}
+	m, err := envelope.BuildManifest(path, filepath.Join(Folder(), "golden.csv"), envelope.Build{
+		Name: Name, Version: version, Created: created, Expires: created.Add(time.Hour), Archive: packed.Archive,
+		Role: event.RoleLife, Inputs: Inputs(), Life: &envelope.LifeScale{Unit: "hours", Cap: 100, Coverage: 0.9, Margin: 1.5},
+	})
+	must.OK(t, err)
 	return m, archive.Bytes()
 }
 

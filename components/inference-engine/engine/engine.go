@@ -85,7 +85,7 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	defer keeper.close()
 	outlet := newOutlet(rt, config.PredictionBatch == BatchAuto)
 	scorer := &scorer{
-		rt: rt, config: config, now: e.Now, models: keeper.fault, losses: losses, outlet: outlet, platform: runtime.GOOS + "/" + runtime.GOARCH,
+		rt: rt, config: config, now: e.Now, models: keeper.fault, life: newLifeScorer(rt, e.Now, keeper.life), losses: losses, outlet: outlet, platform: runtime.GOOS + "/" + runtime.GOARCH,
 		logged: make(map[event.Reason]time.Time), limit: newReasonsLimit(config), asks: keeper.asks,
 	}
 	intake := &intake{rt: rt, now: e.Now, scorer: scorer, losses: losses, outlet: outlet}

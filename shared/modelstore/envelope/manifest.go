@@ -88,6 +88,32 @@ type Group struct {
 	P95   *float32 `json:"p95,omitempty"`
 }
 
+// Combine returns the group's value, of those of its features in a row; NaN where all are missing, or the group has none.
+func (g Group) Combine(values []float32) float32 {
+	sum, most, n := 0., math.Inf(-1), 0
+	for _, v := range values {
+		if v == v {
+			sum, most, n = sum+float64(v), max(most, float64(v)), n+1
+		}
+	}
+	switch {
+	case n == 0:
+	case g.Value == GroupMean:
+		return float32(sum / float64(n))
+	case g.Value == GroupSum:
+		return float32(sum)
+	case g.Value == GroupMax:
+		return float32(most)
+	}
+	return float32(math.NaN())
+}
+
+// Description is how people call what a model sees, in a file of its own.
+type Description struct {
+	Display map[string]Display `json:"display,omitempty"`
+	Groups  []Group            `json:"groups,omitempty"`
+}
+
 // LifeScale says how the outputs of a life model are read. The model gives three quantiles; Margin is what conformal
 // calibration by machine adds at both ends (Romano, Patterson and Candes, Conformalized Quantile Regression, 2019).
 type LifeScale struct {

@@ -93,6 +93,15 @@ func (m Manifest) validateFeatures() error {
 		}
 		seen[f] = true
 	}
+	if m.Inputs != nil {
+		if err := m.Inputs.Check(); err != nil {
+			return refuse(ErrManifest, "inputs: %v", err)
+		}
+		names := m.Inputs.Names()
+		if i := differ(m.Features, names); i >= 0 {
+			return refuse(ErrManifest, "features: number %d is %.64q, but the inputs give %.64q", i+1, at(m.Features, i), at(names, i))
+		}
+	}
 	if want := event.SchemaOf(m.Sensors()); m.Schema != want {
 		return refuse(ErrManifest, "schema: %.64q, but that of the sensors is %s", m.Schema, want)
 	}
@@ -120,9 +129,15 @@ func (m Manifest) validateRole() error {
 	if m.Objective != lifeObjective {
 		return refuse(ErrManifest, "objective: %.40s, a life model needs %s", m.Objective, lifeObjective)
 	}
-	switch l := m.Life; {
-	case l == nil:
+	if m.Life == nil {
 		return refuse(ErrManifest, "life: missing, which a life model needs")
+	}
+	return m.Life.Check()
+}
+
+// Check says whether a scale keeps the rules. The error wraps ErrManifest and names the field.
+func (l LifeScale) Check() error {
+	switch {
 	case !slices.Contains(event.LifeUnits, l.Unit):
 		return refuse(ErrManifest, "life.unit: %.40q is none of %q", l.Unit, event.LifeUnits)
 	case !(l.Cap > 0 && l.Cap <= maxLife):
