@@ -300,6 +300,7 @@ func (r *run) predicted(p event.Prediction, now time.Time) {
 	if votes {
 		r.vote(&p, now)
 		r.limit(&p, now)
+		r.quality(&p, now)
 	}
 	r.keep(&p, gap)
 }

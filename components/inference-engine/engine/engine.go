@@ -64,6 +64,8 @@ type Engine struct {
 	news   *modelevents.Outbox // events of models that the forwarder does not have
 	seeded bool                // the store has the shipped model, or a newer one
 	kept   kept
+
+	qualities *qualities // what was learned of the sensors
 }
 
 // Run scores telemetry until ctx ends. It is the component's Run.
@@ -85,6 +87,8 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		rt: rt, config: config, now: e.Now, models: models, losses: losses, outlet: outlet, platform: runtime.GOOS + "/" + runtime.GOARCH,
 		logged: make(map[event.Reason]time.Time),
 	}
+	e.qualities = newQualities(e.qualities, rt, config.FrozenAfter)
+	scorer.qualities = e.qualities
 	intake := &intake{rt: rt, now: e.Now, scorer: scorer, losses: losses, outlet: outlet}
 	if err := intake.subscribe(ctx, config.ShadowInput); err != nil {
 		return err
@@ -95,10 +99,15 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		scorer.shadows = newShadows(rt, config.PredictionShadow)
 		work.Go(func() error { scorer.shadows.Run(ctx); return nil })
 	}
+	if e.qualities != nil {
+		work.Go(func() error { e.qualities.keep(ctx, rt); return nil })
+	}
 	work.Go(func() error { outlet.confirm(ctx, losses.record); return nil })
 	work.Go(func() error { models.run(ctx); return nil })
 	work.Go(func() error { return intake.run(ctx) })
-	return work.Wait()
+	err = work.Wait()
+	e.qualities.end(rt)
+	return err
 }
 
 // newModels opens the store of models, unless the configuration names the model.

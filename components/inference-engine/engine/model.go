@@ -20,11 +20,12 @@ type activeModel struct {
 	ref       event.ModelRef
 	scorer    scoring.Scorer
 	features  int
-	names     []string       // of the sensors; empty if the model names none
-	sensors   map[string]int // position by name; empty if the model names none
-	schema    string         // of the sensors; "" if the model names none
-	own       float64        // threshold
-	threshold float64        // in force
+	names     []string                      // of the sensors; empty if the model names none
+	sensors   map[string]int                // position by name; empty if the model names none
+	schema    string                        // of the sensors; "" if the model names none
+	own       float64                       // threshold
+	threshold float64                       // in force
+	baseline  map[string]envelope.Histogram // of features in training, by name; nil if it is not known
 
 	margin, prediction []float32 // scratch
 }
@@ -72,7 +73,11 @@ func readyToScore(installed modelstore.Installed, loaded *gbdt.Model, config Con
 	if err != nil {
 		return nil, err
 	}
-	return prepare(model, installed.Ref(), installed.Manifest.Features, installed.Manifest.Threshold, config)
+	m, err := prepare(model, installed.Ref(), installed.Manifest.Features, installed.Manifest.Threshold, config)
+	if err == nil {
+		m.baseline = baselineOf(&installed.Manifest)
+	}
+	return m, err
 }
 
 // prepare takes only a model that gives the probability of a fault.

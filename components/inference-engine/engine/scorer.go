@@ -20,6 +20,7 @@ type scorer struct {
 	losses    *losses
 	outlet    *outlet
 	shadows   *shadow.Writer // nil: predictions go to no shadow
+	qualities *qualities     // nil: the quality of values is not judged
 	platform  string
 	assembler *assembler
 	logged    map[event.Reason]time.Time
@@ -39,6 +40,7 @@ func (s *scorer) adopt() bool {
 		s.assembler = newAssembler(s.config.MaxAge) // its rows are in the order of a model's sensors
 	}
 	s.given, s.model, s.probation = given, given.model, given.probation
+	s.qualities.use(s.model)
 	return true
 }
 
@@ -127,7 +129,7 @@ func (s *scorer) predict(t *event.Telemetry, probability float64, values []float
 		Probability: probability, Label: label, Threshold: s.model.threshold, LatencyUS: latency.Microseconds(),
 		Platform: s.platform, Text: event.PredictionText(label, latency, s.platform), Simulated: t.Simulated, Faulty: t.Faulty,
 		Absent: lack.absent, Missing: lack.missing, Assembling: lack.assembling,
-		Watched: s.watched(values),
+		Watched: s.watched(values), Quality: s.qualities.of(t, values, s.now()),
 	}
 	payload, err := s.encode(&prediction)
 	if err != nil {
