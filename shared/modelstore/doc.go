@@ -32,9 +32,14 @@
 //     stand against is recorded and judged again each time. Failures of the disk are no judgement.
 //   - M11: SageMaker's model.tar.gz is taken as it is, with a manifest beside it, or without one where AllowUnsigned says so.
 //
+// # Roles
+//
+// A store has models of one role (Options.Role); the engine has one store for each. What happens in one does not concern the
+// other. No life model ships with the engine, so that the last one can be sent back, too.
+//
 // # Files
 //
-// The owner is inference-engine:
+// The owner is inference-engine, in models for the role fault and in models-life for the role life:
 //
 //	format                 {"format":1}
 //	current                {"format":1,"current":"<id>","previous":"<id>"}: which model is active, which was before it

@@ -1,14 +1,17 @@
 package modelstore
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 
 	"edgepdm/shared/archive"
+	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/modelstore/internal/disk"
@@ -161,6 +164,9 @@ func (t *taking) checkEnvelope() error {
 	}
 	m := v.Manifest
 	t.model.Manifest, t.model.Key = m, v.Key
+	if err := t.store.checkRole(m); err != nil {
+		return err
+	}
 	if !o.AllowDowngrade {
 		if err := t.checkVersion(m); err != nil {
 			return err
@@ -175,6 +181,15 @@ func (t *taking) checkEnvelope() error {
 	}
 	if sum != m.Archive.SHA256 {
 		return fmt.Errorf("%w: its SHA-256 is %s, the manifest says %s", ErrDelivery, sum, m.Archive.SHA256)
+	}
+	return nil
+}
+
+// checkRole refuses a model of another role than the store's.
+func (s *Store) checkRole(m envelope.Manifest) error {
+	want := cmp.Or(s.options.Role, event.RoleFault)
+	if got := cmp.Or(m.Role, event.RoleFault); got != want {
+		return fmt.Errorf("%w: role: it is %.32s, this store has models of the role %s", ErrRole, got, want)
 	}
 	return nil
 }
@@ -213,7 +228,7 @@ func (t *taking) checkVersion(m envelope.Manifest) error {
 // sameUse says whether two manifests are of one version of one model, which is used in one way.
 func sameUse(a, b envelope.Manifest) bool {
 	return a.Name == b.Name && a.Version == b.Version && a.Model == b.Model && a.Objective == b.Objective && a.Schema == b.Schema &&
-		a.Threshold == b.Threshold
+		a.Threshold == b.Threshold && reflect.DeepEqual(a.Inputs, b.Inputs) && reflect.DeepEqual(a.Life, b.Life)
 }
 
 // openArchive opens the archive and returns its SHA-256.

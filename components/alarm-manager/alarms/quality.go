@@ -14,7 +14,7 @@ func (r *run) quality(p *event.Prediction, now time.Time) {
 	o := alarm.Observation{Thing: p.Thing, Line: p.Line, Fault: event.FaultQuality, Simulated: p.Simulated, Severity: event.SeverityLow}
 	if q := p.Quality; q != nil {
 		o.Active, o.Text, o.Detail = true, qualityText(p), qualityDetail(q)
-		o.Data = r.rowData(p, event.FaultQuality)
+		o.Data = r.rowData(p, event.FaultQuality, now)
 	}
 	r.observe(o, now)
 }

@@ -80,11 +80,11 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		return fmt.Errorf("subscribe to %s: %w", event.TopicAckModel, err)
 	}
 	defer stop()
-	models := e.newModels(rt, config)
-	defer models.close()
+	keeper := e.newKeeper(rt, config)
+	defer keeper.close()
 	outlet := newOutlet(rt, config.PredictionBatch == BatchAuto)
 	scorer := &scorer{
-		rt: rt, config: config, now: e.Now, models: models, losses: losses, outlet: outlet, platform: runtime.GOOS + "/" + runtime.GOARCH,
+		rt: rt, config: config, now: e.Now, models: keeper.fault, life: newLifeScorer(rt, e.Now, keeper.life), losses: losses, outlet: outlet, platform: runtime.GOOS + "/" + runtime.GOARCH,
 		logged: make(map[event.Reason]time.Time),
 	}
 	e.qualities = newQualities(e.qualities, rt, config.FrozenAfter)
@@ -93,7 +93,7 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	if err := intake.subscribe(ctx, config.ShadowInput); err != nil {
 		return err
 	}
-	models.begin() // once rows can arrive: the state tells of the model and that they do
+	keeper.begin() // once rows can arrive: the state tells of the model and that they do
 	work, ctx := errgroup.WithContext(ctx)
 	if config.PredictionShadow != "" {
 		scorer.shadows = newShadows(rt, config.PredictionShadow)
@@ -103,24 +103,30 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		work.Go(func() error { e.qualities.keep(ctx, rt); return nil })
 	}
 	work.Go(func() error { outlet.confirm(ctx, losses.record); return nil })
-	work.Go(func() error { models.run(ctx); return nil })
+	work.Go(func() error { keeper.run(ctx); return nil })
 	work.Go(func() error { return intake.run(ctx) })
 	err = work.Wait()
 	e.qualities.end(rt)
 	return err
 }
 
-// newModels opens the store of models, unless the configuration names the model.
-func (e *Engine) newModels(rt *component.Runtime, config Config) *models {
-	m := &models{
-		rt: rt, config: config, now: e.Now, shipped: e.ShippedModel, seeded: &e.seeded, kept: &e.kept, news: e.news,
-		desk: request.NewServer(event.InferenceEngine, rt.WorkDir, e.Now, rt.Log), faults: make(chan fault),
+// newKeeper opens the store of the fault models, unless the configuration names the model.
+func (e *Engine) newKeeper(rt *component.Runtime, config Config) *keeper {
+	k := &keeper{rt: rt, news: e.news, desk: request.NewServer(event.InferenceEngine, rt.WorkDir, e.Now, rt.Log)}
+	open := e.OpenStore
+	if open == nil {
+		open = modelstore.OpenStore
 	}
-	if m.access.open = e.OpenStore; m.access.open == nil {
-		m.access.open = modelstore.OpenStore
+	ofRole := func(role event.Role) *models {
+		return &models{
+			rt: rt, role: role, config: config, now: e.Now, news: e.news, faults: make(chan fault),
+			access: access{open: open, dir: filepath.Join(rt.WorkDir, storeDir(role))},
+		}
 	}
+	k.fault, k.life = ofRole(event.RoleFault), ofRole(event.RoleLife)
+	k.fault.shipped, k.fault.seeded, k.fault.kept = e.ShippedModel, &e.seeded, &e.kept
 	if config.Model == "" {
-		m.openStore()
+		k.fault.openStore()
 	}
-	return m
+	return k
 }

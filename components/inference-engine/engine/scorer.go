@@ -16,7 +16,8 @@ type scorer struct {
 	rt        *component.Runtime
 	config    Config
 	now       func() time.Time
-	models    *models
+	models    *models // of faults
+	life      *lifeScorer
 	losses    *losses
 	outlet    *outlet
 	shadows   *shadow.Writer // nil: predictions go to no shadow
@@ -28,20 +29,25 @@ type scorer struct {
 	given     *use         // by models
 	model     *activeModel // nil: there is none
 	probation probation
+	extra     []float32   // of the row at hand: values of sensors that only the life model has
+	remaining *event.Life // of its thing
 }
 
-// adopt takes over the model that models gave, if it is another one, and reports whether it is.
+// adopt takes over the models that were given, if they are others, and reports whether that of faults is.
 func (s *scorer) adopt() bool {
-	given := s.models.inUse.Load()
-	if given == s.given {
-		return false
+	given, life := s.models.inUse.Load(), s.life.adopt()
+	another := given != s.given
+	if another {
+		if s.model == nil || s.model.schema != given.model.schema || s.model.features != given.model.features {
+			s.assembler = newAssembler(s.config.MaxAge) // its rows are in the order of a model's sensors
+		}
+		s.given, s.model, s.probation = given, given.model, given.probation
+		s.qualities.use(s.model)
 	}
-	if s.model == nil || s.model.schema != given.model.schema || s.model.features != given.model.features {
-		s.assembler = newAssembler(s.config.MaxAge) // its rows are in the order of a model's sensors
+	if (another || life) && s.model != nil {
+		s.assembler.extend(s.model, s.life.layOut(s.model))
 	}
-	s.given, s.model, s.probation = given, given.model, given.probation
-	s.qualities.use(s.model)
-	return true
+	return another
 }
 
 // score scores a row and hands out its prediction. A bad row is counted and logged.
@@ -74,7 +80,9 @@ func (s *scorer) score(ctx context.Context, row event.Row, arrived time.Time) {
 		s.reject(t, &event.InvalidError{Reason: reasonScore, Detail: err.Error()})
 		return
 	}
-	s.predict(t, p, values, s.lacks(t, values, arrived), s.now().Sub(arrived))
+	latency := s.now().Sub(arrived)
+	s.remaining = s.life.estimate(ctx, t, values, s.extra)
+	s.predict(t, p, values, s.lacks(t, values, arrived), latency)
 }
 
 // probability scores a row. A new model that fails at it, or is too slow, is sent back.
@@ -95,7 +103,7 @@ func (s *scorer) probability(ctx context.Context, values []float32) (p float64, 
 	return p, true, err
 }
 
-// values returns the row in the model's order.
+// values returns the row in the fault model's order, and keeps what only the life model has.
 func (s *scorer) values(t *event.Telemetry, arrived time.Time) ([]float32, *event.InvalidError) {
 	if s.model == nil {
 		return nil, &event.InvalidError{Reason: reasonNoModel, Detail: "no model loaded"}
@@ -106,12 +114,16 @@ func (s *scorer) values(t *event.Telemetry, arrived time.Time) ([]float32, *even
 	if invalid := s.model.check(t); invalid != nil {
 		return nil, invalid
 	}
-	if t.Readings == nil {
+	if s.extra = nil; t.Readings == nil {
 		return t.Values, nil
 	}
 	values, unknown, invalid := s.assembler.merge(s.model, t, arrived)
 	s.rt.Counter(CounterUnknown).Add(uint64(unknown))
-	return values, invalid
+	if invalid != nil {
+		return nil, invalid
+	}
+	s.extra = values[s.model.features:]
+	return values[:s.model.features], nil
 }
 
 // predict hands out the prediction for a row.
@@ -129,7 +141,10 @@ func (s *scorer) predict(t *event.Telemetry, probability float64, values []float
 		Probability: probability, Label: label, Threshold: s.model.threshold, LatencyUS: latency.Microseconds(),
 		Platform: s.platform, Text: event.PredictionText(label, latency, s.platform), Simulated: t.Simulated, Faulty: t.Faulty,
 		Absent: lack.absent, Missing: lack.missing, Assembling: lack.assembling,
-		Watched: s.watched(values), Quality: s.qualities.of(t, values, s.now()),
+		Watched: s.watched(values), Quality: s.qualities.of(t, values, s.now()), Remaining: t.Remaining,
+	}
+	if lack.absent == 0 {
+		prediction.Life = s.remaining
 	}
 	payload, err := s.encode(&prediction)
 	if err != nil {
