@@ -9,7 +9,7 @@ import (
 // Row is a thing's row. Values are those of Spec.Sensors, NaN where one is missing.
 type Row struct {
 	Epoch  string
-	Seq    uint64
+	Seq    uint64 // 1, 2, 3… within the epoch; 0 in all rows: each is the next one
 	TS     time.Time
 	Values []float32
 }
@@ -82,6 +82,8 @@ func (r *ring) slot(i int) int {
 func (r *ring) steps(row *Row, ts int64) uint64 {
 	last := r.seq
 	switch {
+	case row.Seq == 0:
+		return 1
 	case row.Epoch == r.epoch:
 	case r.before != "" && row.Epoch == r.before:
 		last = r.seqOf
@@ -100,15 +102,15 @@ func (r *ring) steps(row *Row, ts int64) uint64 {
 // add adds a row that is so many steps behind the last one. It says no if it needs more room than it may have.
 func (r *ring) add(p *plan, row *Row, ts int64, steps uint64, mayGrow func(room int) bool) bool {
 	place := r.place + int64(min(steps, MaxRows+1)) // more make no difference
-	pause := ts - r.ts
+	pause, clock := ts-r.ts, r.clock
 	switch {
 	case r.place == 0: // the first row
 	case p.maxGap > 0 && max(pause, -pause) > p.maxGap:
 		r.n, r.head = 0, 0
 	case pause < 0:
-		r.clock = place
+		clock = place
 	}
-	for r.n > 0 && r.expired(p, place, ts) {
+	for r.n > 0 && r.expired(p, place, ts, clock) {
 		r.drop()
 	}
 	if r.n == len(r.places) {
@@ -125,7 +127,7 @@ func (r *ring) add(p *plan, row *Row, ts int64, steps uint64, mayGrow func(room 
 	if row.Epoch != r.epoch {
 		r.before, r.seqOf, r.epoch = r.epoch, r.seq, row.Epoch
 	}
-	r.seq, r.place, r.ts = row.Seq, place, ts
+	r.seq, r.place, r.ts, r.clock = row.Seq, place, ts, clock
 	if p.most == 0 {
 		return true
 	}
@@ -142,9 +144,9 @@ func (r *ring) add(p *plan, row *Row, ts int64, steps uint64, mayGrow func(room 
 }
 
 // expired says whether the oldest row is in no window any more.
-func (r *ring) expired(p *plan, place, ts int64) bool {
+func (r *ring) expired(p *plan, place, ts, clock int64) bool {
 	at := r.places[r.head]
-	return at <= place-p.rows && (p.time == 0 || at < r.clock || r.times[r.head] <= ts-p.time)
+	return at <= place-p.rows && (p.time == 0 || at < clock || r.times[r.head] <= ts-p.time)
 }
 
 func (r *ring) drop() {

@@ -123,10 +123,14 @@ func (w *Windows) DropIdle(now time.Time, after time.Duration) {
 		if r.touched {
 			r.heard, r.touched = now, false
 		} else if now.Sub(r.heard) > after {
-			delete(w.rings, thing)
-			w.stats.Bytes -= w.plan.bytes(len(r.places)) + int64(len(thing))
+			w.forget(thing, r)
 		}
 	}
+}
+
+func (w *Windows) forget(thing string, r *ring) {
+	delete(w.rings, thing)
+	w.stats.Bytes -= w.plan.bytes(len(r.places)) + int64(len(thing))
 }
 
 // Stats returns the numbers of now.

@@ -23,6 +23,8 @@ type scorer struct {
 	shadows   *shadow.Writer // nil: predictions go to no shadow
 	platform  string
 	assembler *assembler
+	limit     *reasonsLimit
+	asks      *asks
 	logged    map[event.Reason]time.Time
 
 	given     *use         // by models
@@ -144,6 +146,7 @@ func (s *scorer) predict(t *event.Telemetry, probability float64, values []float
 	if lack.absent == 0 {
 		prediction.Life = s.remaining
 	}
+	s.explain(&prediction, values)
 	payload, err := s.encode(&prediction)
 	if err != nil {
 		s.reject(t, &event.InvalidError{Reason: reasonEncode, Detail: err.Error()})
