@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -51,9 +52,14 @@ func (p *publisher) publish(ctx context.Context, version string, alter func(*env
 	if err != nil {
 		return fmt.Errorf("pack the model: %w", err)
 	}
+	described, err := describedBy(filepath.Join(secondModel, "manifest.json"))
+	if err != nil {
+		return err
+	}
 	now := time.Now()
 	m, err := envelope.BuildManifest(model, filepath.Join(secondModel, "golden.csv"), envelope.Build{
 		Version: version, Created: now, Expires: now.Add(24 * time.Hour), Archive: packed.Archive,
+		Display: described.Display, Groups: described.Groups, Baseline: described.Baseline,
 	})
 	if err != nil {
 		return fmt.Errorf("make the manifest: %w", err)
@@ -84,6 +90,15 @@ func (p *publisher) publish(ctx context.Context, version string, alter func(*env
 		}
 	}
 	return nil
+}
+
+// describedBy reads what people are told of a model, from the manifest that was made with it.
+func describedBy(path string) (envelope.Manifest, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return envelope.Manifest{}, fmt.Errorf("read the manifest: %w", err)
+	}
+	return envelope.DecodeManifest(data)
 }
 
 // tamper changes the version in a signed manifest.
