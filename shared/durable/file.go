@@ -14,11 +14,24 @@ import (
 // whole, and once it returns they survive a loss of power. What killed processes left of their attempts at the same file
 // is removed.
 func WriteFileAtomic(path string, data []byte, perm os.FileMode) error {
+	return WriteAtomic(path, perm, content(data))
+}
+
+// content writes data.
+func content(data []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}
+}
+
+// WriteAtomic is WriteFileAtomic for what is too large to have in memory: write gives the content.
+func WriteAtomic(path string, perm os.FileMode, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("create temporary file: %w", err)
 	}
-	if err = fill(f, data, perm); err == nil {
+	if err = fill(f, write, perm); err == nil {
 		err = Rename(f.Name(), path)
 	}
 	if err != nil {
@@ -35,14 +48,14 @@ func WriteNew(path string, data []byte, perm os.FileMode) error {
 	if err != nil {
 		return err
 	}
-	if err := fill(f, data, perm); err != nil {
+	if err := fill(f, content(data), perm); err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
 	return Sync(filepath.Dir(path))
 }
 
 // fill writes a file's content, syncs it and closes the file.
-func fill(f *os.File, data []byte, perm os.FileMode) (err error) {
+func fill(f *os.File, write func(io.Writer) error, perm os.FileMode) (err error) {
 	defer func() {
 		if closeErr := f.Close(); err == nil && closeErr != nil {
 			err = fmt.Errorf("close: %w", closeErr)
@@ -51,7 +64,7 @@ func fill(f *os.File, data []byte, perm os.FileMode) (err error) {
 	if err := f.Chmod(perm); err != nil {
 		return fmt.Errorf("set permissions: %w", err)
 	}
-	if _, err := f.Write(data); err != nil {
+	if err := write(f); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	if err := f.Sync(); err != nil {
