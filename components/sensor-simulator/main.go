@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 
+	"edgepdm/components/sensor-simulator/device"
 	"edgepdm/components/sensor-simulator/generate"
 	"edgepdm/components/sensor-simulator/simulator"
 	"edgepdm/shared/cli"
@@ -21,6 +22,7 @@ func main() {
 		Commands: []cli.Command{
 			{Name: "", Summary: "run as a Greengrass component", Run: runComponent},
 			{Name: "generate", Summary: "write labelled sensor rows as CSV, for training", Run: generate.Run},
+			{Name: "device", Summary: "run as a client device, with its own certificate", Run: device.Run},
 		},
 	})
 }

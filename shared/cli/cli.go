@@ -112,10 +112,18 @@ func exitCode(name string, err error, w io.Writer) int {
 	case errors.Is(err, ErrUsage):
 		_ = fprintln(w, name+": "+strings.TrimSuffix(err.Error(), ": "+ErrUsage.Error()))
 		return ExitUsage
-	default:
-		_ = fprintln(w, name+": "+err.Error())
-		return ExitFailed
 	}
+	_ = fprintln(w, name+": "+err.Error())
+	if coded, ok := errors.AsType[ExitCoder](err); ok {
+		return coded.ExitCode()
+	}
+	return ExitFailed
+}
+
+// ExitCoder is an error that has an exit code of its own, from 3 on.
+type ExitCoder interface {
+	error
+	ExitCode() int
 }
 
 // Usagef returns an error that wraps ErrUsage.

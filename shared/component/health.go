@@ -37,6 +37,14 @@ func (rt *Runtime) SetModel(model *event.ModelRef) {
 	rt.ReportHealth()
 }
 
+// SetLifeModel names the life model in use in the health messages; nil: there is none.
+func (rt *Runtime) SetLifeModel(model *event.ModelRef) {
+	rt.mu.Lock()
+	rt.lifeModel = model
+	rt.mu.Unlock()
+	rt.ReportHealth()
+}
+
 // SetUplink reports whether the cloud can be reached, in the health messages.
 func (rt *Runtime) SetUplink(uplink event.Uplink) {
 	rt.mu.Lock()
@@ -123,7 +131,7 @@ func (rt *Runtime) Health() event.Health {
 	h := event.Health{
 		V: event.Version, Component: rt.name, Version: rt.version, Run: rt.run, TS: rt.now().UTC(),
 		IntervalMS: rt.healthInterval.Milliseconds(),
-		State:      rt.state, Detail: rt.detail, Model: rt.model, Uplink: rt.uplink, Counters: make(map[string]uint64, len(rt.counters)),
+		State:      rt.state, Detail: rt.detail, Model: rt.model, LifeModel: rt.lifeModel, Uplink: rt.uplink, Counters: make(map[string]uint64, len(rt.counters)),
 	}
 	conditions, awaited := rt.conditions.report()
 	switch {

@@ -33,6 +33,7 @@ type Runtime struct {
 	detail         string
 	configProblem  string // why the newest configuration is refused
 	model          *event.ModelRef
+	lifeModel      *event.ModelRef
 	uplink         event.Uplink
 	counters       map[string]*atomic.Uint64
 	healthInterval time.Duration

@@ -31,6 +31,7 @@ type Health struct {
 	Conditions []Condition       `json:"conditions,omitempty"` // what is wrong, the oldest first, at most eight
 	Counters   map[string]uint64 `json:"counters,omitempty"`
 	Model      *ModelRef         `json:"model,omitempty"`
+	LifeModel  *ModelRef         `json:"life_model,omitempty"` // of remaining life
 	Uplink     Uplink            `json:"uplink,omitempty"` // of the component that keeps the way to the cloud
 }
 

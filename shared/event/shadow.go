@@ -1,6 +1,7 @@
 package event
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -14,6 +15,25 @@ const PropertyReading = "property"
 
 // SimulatedToken is the client token of shadow updates whose readings are simulated.
 const SimulatedToken = "simulated"
+
+// ShadowUpdateTopic is where a thing's classic shadow is updated over MQTT.
+func ShadowUpdateTopic(thing string) string { return "$aws/things/" + thing + "/shadow/update" }
+
+// SimulatedUpdate is an update of a shadow, {"state":{"reported":{…}}}, with each simulated value by its sensor's name. null is a
+// missing value, which the shadow then does not have.
+func SimulatedUpdate(sensors []string, values []float32) ([]byte, error) {
+	readings := make(Readings, len(values))
+	for i, x := range values {
+		readings[sensors[i]] = x
+	}
+	type state struct {
+		Reported Readings `json:"reported"`
+	}
+	return json.Marshal(struct {
+		State state  `json:"state"`
+		Token string `json:"clientToken"`
+	}{state{readings}, SimulatedToken})
+}
 
 // maxShadowMessage bounds an update/accepted message, in bytes: a state at the service's default quota of 8 KiB, and its
 // metadata, which has a time for each value and is several times as large.

@@ -1,6 +1,10 @@
 package modelstore
 
-import "fmt"
+import (
+	"fmt"
+
+	"edgepdm/shared/event"
+)
 
 // Activate makes a candidate the active model, with one rename; the one before it is kept as the previous one (promises
 // M6, M7). After an error, Current tells which of the two is active.
@@ -37,6 +41,9 @@ func (s *Store) activate(id string) error {
 	}
 	before := s.current
 	if before != nil && s.rolledBack(*before) { // the pointer could not be moved then
+		before = s.previous
+	}
+	if before != nil && before.Source == next.Source { // the same model with another manifest is nothing to go back to
 		before = s.previous
 	}
 	pointing := s.point(&next, before)
@@ -76,16 +83,19 @@ func (s *Store) setModels(current, previous *Installed) {
 }
 
 // Rollback makes the previous model the active one again and puts the active one into quarantine (promise M7). There is no
-// previous one afterwards. The error wraps ErrNoPrevious if there is none now: then nothing is changed.
+// previous one afterwards. The error wraps ErrNoPrevious if there is none now: then nothing is changed, unless the store's role
+// can do without a model: then there is no active one afterwards.
 func (s *Store) Rollback(reason string) (Installed, error) {
 	s.work.Lock()
 	defer s.work.Unlock()
 	bad, good := s.current, s.previous
-	if bad == nil || good == nil {
+	if bad == nil || good == nil && !s.dispensable() {
 		return Installed{}, fmt.Errorf("roll back: %w", ErrNoPrevious)
 	}
-	if _, err := s.load(good.ID); err != nil {
-		return Installed{}, fmt.Errorf("roll back: %w: %w", ErrNoPrevious, err)
+	if good != nil {
+		if _, err := s.load(good.ID); err != nil {
+			return Installed{}, fmt.Errorf("roll back: %w: %w", ErrNoPrevious, err)
+		}
 	}
 	// First the quarantine: a process that is stopped behind it completes the rollback when it opens the store.
 	err := s.note(Entry{
@@ -94,11 +104,15 @@ func (s *Store) Rollback(reason string) (Installed, error) {
 	if err != nil { // a full disk must not keep a bad model active
 		s.options.Log.Error("model store: write quarantine", "error", err)
 	}
+	now, _ := optional(good)
 	if err := s.point(good, nil); err != nil {
-		return *good, fmt.Errorf("roll back to model %s: %w", good.ID, err)
+		return now, fmt.Errorf("roll back to model %q: %w", now.ID, err)
 	}
 	if err := s.prune(); err != nil { // done again when the store is opened
 		s.options.Log.Warn("model store: remove old models", "error", err)
 	}
-	return *good, nil
+	return now, nil
 }
+
+// dispensable says whether the store's role can do without a model: no model of it ships with the engine.
+func (s *Store) dispensable() bool { return s.options.Role == event.RoleLife }

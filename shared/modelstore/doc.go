@@ -32,9 +32,14 @@
 //     stand against is recorded and judged again each time. Failures of the disk are no judgement.
 //   - M11: SageMaker's model.tar.gz is taken as it is, with a manifest beside it, or without one where AllowUnsigned says so.
 //
+// # Roles
+//
+// A store has models of one role (Options.Role); the engine has one store for each. What happens in one does not concern the
+// other. No life model ships with the engine, so that the last one can be sent back, too.
+//
 // # Files
 //
-// The owner is inference-engine:
+// The owner is inference-engine, in models for the role fault and in models-life for the role life:
 //
 //	format                 {"format":1}
 //	current                {"format":1,"current":"<id>","previous":"<id>"}: which model is active, which was before it
@@ -45,7 +50,8 @@
 //
 // Each JSON file has a member format, which stays the same in all versions; a program that finds a higher one than it
 // knows refuses the store with ErrFormat and leaves every file as it is. The folder itself is locked (flock) while a store
-// is open. <id> is <version>-<envelope's hash>, unsigned-<archive's hash> or shipped-<model's hash>, 12 digits of it.
+// is open. <id> is <version>-<envelope's hash>, unsigned-<archive's hash> or shipped-<model's hash>, 12 digits of it,
+// and 12 of the manifest's content where a shipped model has one.
 // versions may come to hold a candidate that scores beside the active model; today it holds one only between Take and
 // Activate, and one that was not activated is gone when the store is opened again.
 //

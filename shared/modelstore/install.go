@@ -46,6 +46,9 @@ func (t *taking) install() error {
 			return err
 		}
 		t.model.Manifest.Archive.SHA256 = t.model.Source
+		if err := s.checkRole(t.model.Manifest); err != nil {
+			return err
+		}
 	}
 	if err := envelope.CheckModel(t.model.Manifest, model); err != nil {
 		return err

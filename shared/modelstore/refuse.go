@@ -18,6 +18,8 @@ var (
 	ErrActive = errors.New("already active")
 	// ErrVersion says that the version is not above the active one's, or that the model is another one.
 	ErrVersion = errors.New("version is not acceptable")
+	// ErrRole says that the model is of another role than the store's.
+	ErrRole = errors.New("model of another role")
 	// ErrDelivery says that the delivered archive is missing or not the one that the manifest names.
 	ErrDelivery = errors.New("not the archive that was signed")
 	// ErrMemory says that the model needs more memory to load than the process may take.
@@ -46,6 +48,7 @@ const (
 	ReasonExpired    Reason = "expired"     // ErrExpired
 	ReasonActive     Reason = "active"      // ErrActive
 	ReasonVersion    Reason = "version"     // ErrVersion
+	ReasonRole       Reason = "role"        // ErrRole
 	ReasonDelivery   Reason = "delivery"    // ErrDelivery
 	ReasonManifest   Reason = "manifest"    // ErrManifest
 	ReasonArchive    Reason = "archive"     // archive.ErrInvalid
@@ -76,6 +79,7 @@ func verdicts() []verdict {
 		{ErrExpired, ReasonExpired, false},
 		{ErrActive, ReasonActive, false},
 		{ErrVersion, ReasonVersion, false},
+		{ErrRole, ReasonRole, false},
 		{ErrDelivery, ReasonDelivery, false},
 		{ErrMemory, ReasonMemory, false},
 		{envelope.ErrManifest, ReasonManifest, true},

@@ -40,6 +40,7 @@ func Rehearse(archive string, m envelope.Manifest) (err error) {
 		return fmt.Errorf("try the model: %w", err)
 	}
 	store, err := OpenStore(filepath.Join(dir, "store"), Options{
+		Role: m.Role,
 		Keys: []ed25519.PublicKey{key.Public().(ed25519.PublicKey)}, Memory: func(int64) error { return nil }, Now: func() time.Time { return m.Created },
 	})
 	if err != nil {

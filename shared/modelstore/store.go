@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"edgepdm/shared/durable"
+	"edgepdm/shared/event"
 	"edgepdm/shared/memory"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/disk"
@@ -20,6 +21,7 @@ import (
 
 // Options of a Store.
 type Options struct {
+	Role           event.Role             // of the models that are taken; empty: event.RoleFault
 	Keys           []ed25519.PublicKey    // whose signatures are trusted
 	AllowUnsigned  bool                   // accept a model.tar.gz without a manifest
 	AllowDowngrade bool                   // accept lower, equal and expired versions, and a model of another name
@@ -203,11 +205,10 @@ func (s *Store) repair(p pointers) error {
 		s.options.Log.Error("model store: the active model is lost, the previous one takes its place", "model", s.previous.ID)
 		s.current, s.previous = s.previous, nil
 	}
-	if s.current != nil && s.previous != nil {
-		if s.rolledBack(*s.current) {
-			s.options.Log.Warn("model store: completing a rollback that was interrupted", "from", s.current.ID, "to", s.previous.ID)
-			s.current, s.previous = s.previous, nil
-		}
+	if s.current != nil && (s.previous != nil || s.dispensable()) && s.rolledBack(*s.current) {
+		to, _ := optional(s.previous)
+		s.options.Log.Warn("model store: completing a rollback that was interrupted", "from", s.current.ID, "to", to.ID)
+		s.current, s.previous = s.previous, nil
 	}
 	if now := pointersTo(s.current, s.previous); now != p && now.Current+p.Current != "" {
 		if err := s.writeCopied(currentFile, now); err != nil {

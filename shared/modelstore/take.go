@@ -1,14 +1,17 @@
 package modelstore
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 
 	"edgepdm/shared/archive"
+	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/modelstore/internal/disk"
@@ -161,6 +164,9 @@ func (t *taking) checkEnvelope() error {
 	}
 	m := v.Manifest
 	t.model.Manifest, t.model.Key = m, v.Key
+	if err := t.store.checkRole(m); err != nil {
+		return err
+	}
 	if !o.AllowDowngrade {
 		if err := t.checkVersion(m); err != nil {
 			return err
@@ -179,6 +185,15 @@ func (t *taking) checkEnvelope() error {
 	return nil
 }
 
+// checkRole refuses a model of another role than the store's.
+func (s *Store) checkRole(m envelope.Manifest) error {
+	want := cmp.Or(s.options.Role, event.RoleFault)
+	if got := cmp.Or(m.Role, event.RoleFault); got != want {
+		return fmt.Errorf("%w: role: it is %.32s, this store has models of the role %s", ErrRole, got, want)
+	}
+	return nil
+}
+
 // malformed refuses a delivery that Commit did not make, and that no later try can find whole. Other failures are the disk's.
 func malformed(err error) error {
 	if disk.Missing(err) || errors.Is(err, disk.ErrNotRegular) {
@@ -188,17 +203,15 @@ func malformed(err error) error {
 }
 
 // checkVersion keeps an old or another model that the key once signed from being put in place of the active one
-// (promise M3). A model that came without a manifest has no version that could be compared, and one whose key is no longer
-// trusted may have been made by whoever took the key: its version bounds nothing.
+// (promise M3). A model that came without a manifest has no version that could be compared, the one that ships with the
+// component is there to be replaced, and one whose key is no longer trusted may have been made by whoever took the key: their
+// versions bound nothing.
 func (t *taking) checkVersion(m envelope.Manifest) error {
 	current, ok := t.store.Current()
-	if !ok || current.Origin == OriginUnsigned || !t.store.Trusted(current) {
+	if !ok || current.Origin != OriginSigned || !t.store.Trusted(current) {
 		return nil
 	}
 	if current.Manifest.Name != m.Name {
-		if current.Origin == OriginShipped { // the model that everybody begins with is there to be replaced
-			return nil
-		}
 		return fmt.Errorf("%w: the active model is %s, this one is %s: set allowDowngrade to change over", ErrVersion, current.Manifest.Name, m.Name)
 	}
 	if sameUse(m, current.Manifest) { // signed once more
@@ -213,7 +226,7 @@ func (t *taking) checkVersion(m envelope.Manifest) error {
 // sameUse says whether two manifests are of one version of one model, which is used in one way.
 func sameUse(a, b envelope.Manifest) bool {
 	return a.Name == b.Name && a.Version == b.Version && a.Model == b.Model && a.Objective == b.Objective && a.Schema == b.Schema &&
-		a.Threshold == b.Threshold
+		a.Threshold == b.Threshold && reflect.DeepEqual(a.Inputs, b.Inputs) && reflect.DeepEqual(a.Life, b.Life)
 }
 
 // openArchive opens the archive and returns its SHA-256.

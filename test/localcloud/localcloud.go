@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,7 +56,8 @@ type Endpoints struct {
 	S3            string
 	Polly         string
 	TokenExchange string // the whole URL, as in AWS_CONTAINER_CREDENTIALS_FULL_URI
-	CAFile        string // PEM of the authority that vouches for IoTData
+	Discovery     string // host and port of Greengrass discovery, https with a device's certificate
+	CAFile        string // PEM of the authority that vouches for IoTData and Discovery
 	TopicARN      string
 	Bucket        string
 	Region        string
@@ -76,6 +78,7 @@ type Cloud struct {
 	function *function
 	alerts   *subscription
 	tokens   *tokenExchange
+	devices  *Devices
 	operator aws.Credentials
 	topicARN string
 	device   Endpoints
@@ -140,6 +143,9 @@ func New(opts Options) (*Cloud, error) {
 	if c.store, err = newObjectStore(opts.Bucket, c.journal, opts.Now); err != nil {
 		return nil, err
 	}
+	if c.devices, err = newDevices(opts.Now, c.log); err != nil {
+		return nil, err
+	}
 	c.function = &function{
 		path: opts.Notifier, dir: dir, timeout: opts.FunctionTimeout, now: opts.Now, log: c.log,
 		arn: fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", opts.Region, account, functionName),
@@ -157,6 +163,9 @@ func setDefault[T comparable](v *T, def T) {
 		*v = def
 	}
 }
+
+// Devices is what client devices need of the cloud.
+func (c *Cloud) Devices() *Devices { return c.devices }
 
 // Start opens the services. A cloud that failed to start must be closed, too.
 func (c *Cloud) Start(ctx context.Context) error {
@@ -198,6 +207,7 @@ func (c *Cloud) Start(ctx context.Context) error {
 		{&c.device.S3, c.uplink, nil, s3},
 		{&c.device.Polly, c.uplink, nil, polly},
 		{&c.device.TokenExchange, c.inside, nil, c.tokens},
+		{&c.device.Discovery, c.uplink, c.devices.identity(identity), c.devices},
 		{&c.internal.IoTData, c.inside, nil, iot(KindIoTCloud)},
 		{&c.internal.SNS, c.inside, nil, sns},
 		{&c.internal.S3, c.inside, nil, s3},
@@ -208,6 +218,7 @@ func (c *Cloud) Start(ctx context.Context) error {
 			return err
 		}
 	}
+	c.device.Discovery = strings.TrimPrefix(c.device.Discovery, "https://")
 	c.device.TokenExchange += tokenExchangePath
 	c.internal.TokenExchange = c.device.TokenExchange
 	c.function.environment = func() []string { return c.functionEnvironment(runtimeURL) }

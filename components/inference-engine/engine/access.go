@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -46,6 +45,14 @@ func (a *access) code() event.Code {
 	return event.CodeModelStore
 }
 
+// storeDir is where the models of a role are.
+func storeDir(role event.Role) string {
+	if role == event.RoleLife {
+		return "models-life"
+	}
+	return "models"
+}
+
 // openStore opens the store of models, or plans to try again. When it is open, or closed for another reason than before,
 // activate is due.
 func (m *models) openStore() {
@@ -53,9 +60,8 @@ func (m *models) openStore() {
 	before := a.problem
 	keys, err := m.config.keys()
 	if err == nil {
-		a.dir = filepath.Join(m.rt.WorkDir, storeDir)
 		a.options = modelstore.Options{
-			Keys: keys, AllowUnsigned: m.config.AllowUnsigned, AllowDowngrade: m.config.AllowDowngrade, Release: m.rt.Version(), Now: m.now, Log: m.rt.Log,
+			Role: m.role, Keys: keys, AllowUnsigned: m.config.AllowUnsigned, AllowDowngrade: m.config.AllowDowngrade, Release: m.rt.Version(), Now: m.now, Log: m.rt.Log,
 		}
 		var store *modelstore.Store
 		if store, err = a.open(a.dir, a.options); err == nil {
@@ -83,10 +89,14 @@ func (m *models) sayWhichScores(problem error) {
 		ofStore[m.access.code()] = problem
 		problem = nil
 	case m.registry != nil && m.registry.store.Lost() != "":
-		ofStore[event.CodeStateOnDisk] = fmt.Errorf("%s: %s scores until another one is delivered", m.registry.store.Lost(), m.active.ref.Version)
+		which := "no life model"
+		if m.active != nil {
+			which = m.active.ref.Version
+		}
+		ofStore[event.CodeStateOnDisk] = fmt.Errorf("%s: %s scores until another one is delivered", m.registry.store.Lost(), which)
 	}
 	for _, code := range []event.Code{event.CodeModelStore, event.CodeStateOnDisk, event.CodeDisk} {
-		conditions.Set(code, placeStore, ofStore[code])
+		conditions.Set(code, m.place(placeStore), ofStore[code])
 	}
-	conditions.Set(event.CodeModelStore, placeActive, problem)
+	conditions.Set(event.CodeModelStore, m.place(placeActive), problem)
 }

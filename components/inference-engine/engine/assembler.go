@@ -14,6 +14,7 @@ import (
 type assembler struct {
 	maxAge time.Duration
 	things map[string]*partialRow
+	extra  map[string]int // positions, behind those of the fault model, of sensors that only the life model has
 }
 
 type partialRow struct {
@@ -22,11 +23,30 @@ type partialRow struct {
 	row    []float32   // scratch
 	last   time.Time   // arrival of the newest
 	begun  time.Time   // arrival of the first, since there was none that is not too old
-	whole  bool        // every sensor was heard since
+	whole  bool        // every sensor of the fault model was heard since
 }
 
 func newAssembler(maxAge time.Duration) *assembler {
 	return &assembler{maxAge: maxAge, things: make(map[string]*partialRow)}
+}
+
+// extend makes room for sensors that only the life model has, in place of those that it had before.
+func (a *assembler) extend(m *activeModel, extra map[string]int) {
+	a.extra = extra
+	for _, p := range a.things {
+		p.values = append(p.values[:m.features], make([]float32, len(extra))...)
+		p.at = append(p.at[:m.features], make([]time.Time, len(extra))...)
+		p.row = make([]float32, len(p.values))
+	}
+}
+
+// position returns where in a row a reading of the message belongs; false for one of no sensor.
+func (a *assembler) position(m *activeModel, t *event.Telemetry, name string) (int, bool) {
+	i, ok := m.position(t, name)
+	if !ok {
+		i, ok = a.extra[name]
+	}
+	return i, ok
 }
 
 // merge adds the readings, which arrived now, and returns the thing's row, in which values older than maxAge are missing.
@@ -35,18 +55,19 @@ func newAssembler(maxAge time.Duration) *assembler {
 func (a *assembler) merge(m *activeModel, t *event.Telemetry, now time.Time) (row []float32, unknown int, invalid *event.InvalidError) {
 	p := a.things[t.Thing]
 	if p == nil {
-		p = &partialRow{values: make([]float32, m.features), at: make([]time.Time, m.features), row: make([]float32, m.features)}
+		n := m.features + len(a.extra)
+		p = &partialRow{values: make([]float32, n), at: make([]time.Time, n), row: make([]float32, n)}
 	}
 	unknown = t.Unused
 	for name, invalid := range t.Unreadable {
-		if _, ok := m.position(t, name); ok {
+		if _, ok := a.position(m, t, name); ok {
 			return nil, unknown, invalid
 		}
 		unknown++
 	}
 	known := false
 	for name, x := range t.Readings {
-		i, ok := m.position(t, name)
+		i, ok := a.position(m, t, name)
 		if !ok {
 			unknown++
 			continue
@@ -67,7 +88,7 @@ func (a *assembler) merge(m *activeModel, t *event.Telemetry, now time.Time) (ro
 		if at.IsZero() || now.Sub(at) > a.maxAge {
 			p.row[i] = float32(math.NaN())
 		}
-		whole = whole && !at.Before(p.begun)
+		whole = whole && (i >= m.features || !at.Before(p.begun)) // the life model waits for nothing
 	}
 	p.whole = p.whole || whole
 	return p.row, unknown, nil

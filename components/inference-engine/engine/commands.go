@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,38 +12,65 @@ import (
 	"edgepdm/shared/request"
 )
 
+// goingBack is a command to roll back.
+type goingBack struct {
+	*request.Request
+	event.Rollback
+	models *models
+}
+
 // commands obeys what was asked for on the device. A rollback waits for the end of a test, which may change what is active.
-func (m *models) commands() {
-	for _, q := range m.desk.Take() {
+func (k *keeper) commands() {
+	for _, q := range k.desk.Take() {
 		switch q.Command {
 		case event.CommandStatus:
-			q.Answer(m.status(), nil)
-		case event.CommandRollback:
-			m.back = append(m.back, q)
-			if m.registry != nil && m.registry.testing {
-				q.Progress("a delivered model is being tested; the rollback follows")
+			text := k.fault.status()
+			if err := k.fault.unexplained(); err != nil && k.fault.active != nil {
+				text += "\nno reasons: " + err.Error()
 			}
+			q.Answer(text+"\n"+k.life.status(), nil)
+		case event.CommandRollback:
+			k.wantsBack(q)
+		case event.CommandExplain:
+			k.asks.add(q, k.fault.unexplained(), k.now())
 		default:
 			q.Unknown()
 		}
 	}
-	if m.registry != nil && m.registry.testing {
+	k.back = slices.DeleteFunc(k.back, func(b goingBack) bool {
+		if b.models.testing() {
+			return false
+		}
+		b.Answer(b.models.goBack(b))
+		return true
+	})
+}
+
+// wantsBack takes a command to roll back.
+func (k *keeper) wantsBack(q *request.Request) {
+	b := goingBack{Request: q, models: k.fault}
+	if err := q.Arguments(&b.Rollback); err != nil {
+		q.Answer("", err)
 		return
 	}
-	for _, q := range m.back {
-		q.Answer(m.goBack(q))
+	switch b.Role {
+	case event.RoleFault, "":
+	case event.RoleLife:
+		b.models = k.life
+	default:
+		q.Answer("", fmt.Errorf("rollback failed: role: %.32q is neither %s nor %s", b.Role, event.RoleFault, event.RoleLife))
+		return
 	}
-	m.back = nil
+	k.back = append(k.back, b)
+	if b.models.testing() {
+		q.Progress("a delivered model is being tested; the rollback follows")
+	}
 }
 
 // goBack goes back to the model before, and says to which.
-func (m *models) goBack(q *request.Request) (string, error) {
-	var arguments event.Rollback
-	if err := q.Arguments(&arguments); err != nil {
-		return "", err
-	}
-	if arguments.Reason == "" {
-		arguments.Reason = "was sent back by " + q.By
+func (m *models) goBack(b goingBack) (string, error) {
+	if b.Reason == "" {
+		b.Reason = "was sent back by " + b.By
 	}
 	switch {
 	case m.access.problem != nil:
@@ -50,36 +78,54 @@ func (m *models) goBack(q *request.Request) (string, error) {
 	case m.registry == nil:
 		return "", fmt.Errorf("rollback failed: the model in use is the file %s, which the configuration names", m.config.Model)
 	}
-	bad, _ := m.registry.store.Current()
-	if _, ok := m.registry.store.Previous(); !ok {
+	bad, ok := m.registry.store.Current()
+	switch _, before := m.registry.store.Previous(); {
+	case m.role == event.RoleLife && !ok:
+		return "", errors.New("rollback failed: there is no life model")
+	case m.role != event.RoleLife && !before:
 		return "", fmt.Errorf("rollback failed: there is no model before %s, which stays active", describe(bad))
 	}
-	if err := m.rollback(arguments.Reason); err != nil {
+	if err := m.rollback(b.Reason); err != nil {
 		return "", err
 	}
 	m.ready()
-	good, _ := m.registry.store.Current()
+	good, ok := m.registry.store.Current()
+	if !ok {
+		return fmt.Sprintf("rolled back from %s; no life model is active now", describe(bad)), nil
+	}
 	return fmt.Sprintf("rolled back from %s to %s, which is active now", describe(bad), describe(good)), nil
 }
 
 // status says which model is active, which one a rollback activates, and what happened last.
 func (m *models) status() string {
+	what := "active model"
+	if m.role == event.RoleLife {
+		what = "active life model"
+	}
 	if m.active == nil {
-		return "active model: none\n" + m.last()
+		return what + ": none\n" + m.last()
 	}
 	switch {
 	case m.access.problem != nil:
-		return fmt.Sprintf("active model: %s, sha256 %s stands in\n%v", m.active.ref.Version, m.active.ref.SHA256, m.access.problem)
+		return fmt.Sprintf("%s: %s, sha256 %s stands in\n%v", what, m.active.ref.Version, m.active.ref.SHA256, m.access.problem)
 	case m.registry == nil:
-		return fmt.Sprintf("active model: %s, sha256 %s, of the file %s", m.active.ref.Version, m.active.ref.SHA256, m.config.Model)
+		return fmt.Sprintf("%s: %s, sha256 %s, of the file %s", what, m.active.ref.Version, m.active.ref.SHA256, m.config.Model)
 	}
 	before := "none"
 	if previous, ok := m.registry.store.Previous(); ok {
 		before = describe(previous)
 	}
 	current, _ := m.registry.store.Current()
-	return fmt.Sprintf("active model: %s, %s, accepted at %s\n  sha256 %s\nmodel before: %s\n%s", describe(current), current.Origin,
+	return fmt.Sprintf("%s: %s, %s, accepted at %s\n  sha256 %s\nmodel before: %s\n%s", what, describe(current), current.Origin,
 		current.Accepted.Local().Format(time.DateTime), m.active.ref.SHA256, before, m.last())
+}
+
+// unexplained says why rows have no reasons; nil: they have.
+func (m *models) unexplained() error {
+	if m.active == nil {
+		return errNoModel
+	}
+	return m.active.unexplained
 }
 
 // last says what happened to models last: in this work, else what the store remembers.
@@ -122,11 +168,4 @@ func naming(name, version string) string {
 		return text
 	}
 	return "a model without a valid manifest"
-}
-
-// refuseCommands answers those that wait when the work ends.
-func (m *models) refuseCommands() {
-	for _, q := range m.back {
-		q.Answer("", errors.New("rollback failed: the engine stops, or has a new configuration"))
-	}
 }

@@ -28,6 +28,9 @@ type Config struct {
 
 	Watch []string `json:"watch"` // sensors whose values are told with predictions
 
+	ReasonsEvery     time.Duration `json:"reasonsEvery"`     // between two of a thing's predictions that say what points to a fault; 0 = none do
+	ReasonsPerSecond int           `json:"reasonsPerSecond"` // such predictions of all things together; 0 = none
+
 	PredictionBatch BatchMode `json:"predictionBatch"` // auto: predictions leave together that come together, or faster than the nucleus takes them
 	MaxMissed       float64   `json:"maxMissed"`       // share of the rows that may be missed; more is DEGRADED; 1 = any
 
@@ -51,6 +54,8 @@ const (
 	BatchOff  BatchMode = "off" // each on the topic of its thing
 )
 
+const maxReasonsPerSecond = 10_000
+
 // maxShadowName is the longest name of a shadow, in bytes.
 const maxShadowName = 64
 
@@ -58,7 +63,7 @@ const maxShadowName = 64
 func Default() Config {
 	return Config{
 		Engine: scoring.Native, Iterations: gbdt.AutoIterations, MaxAge: time.Minute, LeastPresent: 0.1, MaxThings: 1000, ShadowInput: true,
-		PredictionBatch: BatchAuto, MaxMissed: 0.01,
+		ReasonsEvery: 10 * time.Second, ReasonsPerSecond: 100, PredictionBatch: BatchAuto, MaxMissed: 0.01,
 		Inbox: "../com.edgepdm.ModelFetcher/inbox", Probation: 5 * time.Minute, MaxScore: 50 * time.Millisecond,
 	}
 }
@@ -78,6 +83,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("leastPresent: %v is not between 0 and 1", c.LeastPresent)
 	case c.MaxThings < 1 || c.MaxThings > ledger.MaxThings:
 		return fmt.Errorf("maxThings: %d is not between 1 and %d", c.MaxThings, ledger.MaxThings)
+	case c.ReasonsEvery < 0 || c.ReasonsEvery > 24*time.Hour:
+		return fmt.Errorf("reasonsEvery: %v is not between 0s and 24h", c.ReasonsEvery)
+	case c.ReasonsPerSecond < 0 || c.ReasonsPerSecond > maxReasonsPerSecond:
+		return fmt.Errorf("reasonsPerSecond: %d is not between 0 and %d", c.ReasonsPerSecond, maxReasonsPerSecond)
 	case c.PredictionBatch != BatchAuto && c.PredictionBatch != BatchOff:
 		return fmt.Errorf("predictionBatch: %q is neither %s nor %s", c.PredictionBatch, BatchAuto, BatchOff)
 	case !(c.MaxMissed >= 0 && c.MaxMissed <= 1):

@@ -37,6 +37,9 @@ const (
 	CounterGarbled          = "telemetry.garbled"     // messages that the nucleus delivered damaged
 	CounterUnknown          = "telemetry.unknown"     // readings of sensors that the model does not have
 	CounterNoVerdict        = "prediction.no-verdict" // too few sensors have a value
+	CounterReasons          = "reasons.given"         // predictions with contributors
+	CounterReasonsSpaced    = "reasons.spaced"        // faulty ones without: reasonsEvery after the thing's last
+	CounterReasonsWithheld  = "reasons.withheld"      // faulty ones without: reasonsPerSecond, or the processor's time
 	CounterPredictions      = "prediction.published"  // accepted by the nucleus
 	CounterBatches          = "prediction.batches"    // messages with several
 	CounterRefused          = "prediction.refused"    // not accepted by the nucleus
@@ -78,40 +81,46 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		return fmt.Errorf("subscribe to %s: %w", event.TopicAckModel, err)
 	}
 	defer stop()
-	models := e.newModels(rt, config)
-	defer models.close()
+	keeper := e.newKeeper(rt, config)
+	defer keeper.close()
 	outlet := newOutlet(rt, config.PredictionBatch == BatchAuto)
 	scorer := &scorer{
-		rt: rt, config: config, now: e.Now, models: models, losses: losses, outlet: outlet, platform: runtime.GOOS + "/" + runtime.GOARCH,
-		logged: make(map[event.Reason]time.Time),
+		rt: rt, config: config, now: e.Now, models: keeper.fault, life: newLifeScorer(rt, e.Now, keeper.life), losses: losses, outlet: outlet, platform: runtime.GOOS + "/" + runtime.GOARCH,
+		logged: make(map[event.Reason]time.Time), limit: newReasonsLimit(config), asks: keeper.asks,
 	}
 	intake := &intake{rt: rt, now: e.Now, scorer: scorer, losses: losses, outlet: outlet}
 	if err := intake.subscribe(ctx, config.ShadowInput); err != nil {
 		return err
 	}
-	models.begin() // once rows can arrive: the state tells of the model and that they do
+	keeper.begin() // once rows can arrive: the state tells of the model and that they do
 	work, ctx := errgroup.WithContext(ctx)
 	if config.PredictionShadow != "" {
 		scorer.shadows = newShadows(rt, config.PredictionShadow)
 		work.Go(func() error { scorer.shadows.Run(ctx); return nil })
 	}
 	work.Go(func() error { outlet.confirm(ctx, losses.record); return nil })
-	work.Go(func() error { models.run(ctx); return nil })
+	work.Go(func() error { keeper.run(ctx); return nil })
 	work.Go(func() error { return intake.run(ctx) })
 	return work.Wait()
 }
 
-// newModels opens the store of models, unless the configuration names the model.
-func (e *Engine) newModels(rt *component.Runtime, config Config) *models {
-	m := &models{
-		rt: rt, config: config, now: e.Now, shipped: e.ShippedModel, seeded: &e.seeded, kept: &e.kept, news: e.news,
-		desk: request.NewServer(event.InferenceEngine, rt.WorkDir, e.Now, rt.Log), faults: make(chan fault),
+// newKeeper opens the store of the fault models, unless the configuration names the model.
+func (e *Engine) newKeeper(rt *component.Runtime, config Config) *keeper {
+	k := &keeper{rt: rt, now: e.Now, asks: newAsks(), news: e.news, desk: request.NewServer(event.InferenceEngine, rt.WorkDir, e.Now, rt.Log)}
+	open := e.OpenStore
+	if open == nil {
+		open = modelstore.OpenStore
 	}
-	if m.access.open = e.OpenStore; m.access.open == nil {
-		m.access.open = modelstore.OpenStore
+	ofRole := func(role event.Role) *models {
+		return &models{
+			rt: rt, role: role, config: config, now: e.Now, news: e.news, faults: make(chan fault),
+			access: access{open: open, dir: filepath.Join(rt.WorkDir, storeDir(role))},
+		}
 	}
+	k.fault, k.life = ofRole(event.RoleFault), ofRole(event.RoleLife)
+	k.fault.shipped, k.fault.seeded, k.fault.kept = e.ShippedModel, &e.seeded, &e.kept
 	if config.Model == "" {
-		m.openStore()
+		k.fault.openStore()
 	}
-	return m
+	return k
 }

@@ -58,6 +58,9 @@ func (l *loading) retry(problem error, now time.Time) (quiet bool) {
 func (m *models) activate() {
 	seeding := m.seed()
 	model, err := m.load()
+	if m.role == event.RoleLife && errors.Is(err, errNoModel) { // that is no fault
+		err = nil
+	}
 	if model != nil && (m.active == nil || m.active.ref != model.ref) {
 		m.use(model, probation{})
 	}
@@ -69,11 +72,15 @@ func (m *models) activate() {
 	if model != nil {
 		m.sayWhichScores(err)
 		if !quiet || seeding == nil {
-			m.rt.Conditions().Set(event.CodeModelStore, placeShipped, seeding)
+			m.rt.Conditions().Set(event.CodeModelStore, m.place(placeShipped), seeding)
 		}
 		return
 	}
 	if quiet {
+		return
+	}
+	if m.role == event.RoleLife {
+		m.sayWhichScores(err)
 		return
 	}
 	if seeding != nil {
@@ -88,7 +95,7 @@ func (m *models) activate() {
 
 // seed puts the model that ships with the component into the store, once in a process: its file does not change.
 func (m *models) seed() error {
-	if m.registry == nil || *m.seeded {
+	if m.registry == nil || m.role == event.RoleLife || *m.seeded {
 		return nil
 	}
 	usable := func(manifest envelope.Manifest, model *gbdt.Model) error {
@@ -104,7 +111,7 @@ func (m *models) seed() error {
 
 // load returns the model that is to score. One that only stands in for it comes with what is wrong.
 func (m *models) load() (*activeModel, error) {
-	if m.config.Model != "" {
+	if m.config.Model != "" && m.role != event.RoleLife {
 		return m.loadFile(m.config.Model)
 	}
 	if m.registry == nil {
@@ -145,6 +152,9 @@ func (m *models) standIn(models []modelstore.Installed, cause error) (*activeMod
 			return model, standsIn(describe(installed), cause)
 		}
 		problems = errors.Join(problems, err)
+	}
+	if m.role == event.RoleLife {
+		return nil, problems
 	}
 	model, err := m.loadFile(m.shipped)
 	if err != nil {

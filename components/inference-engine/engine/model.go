@@ -11,6 +11,7 @@ import (
 	"edgepdm/shared/memory"
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/modelstore/envelope"
+	"edgepdm/shared/window"
 )
 
 const shortHash = 12 // hexadecimal digits that name a model without a version
@@ -19,12 +20,18 @@ const shortHash = 12 // hexadecimal digits that name a model without a version
 type activeModel struct {
 	ref       event.ModelRef
 	scorer    scoring.Scorer
-	features  int
+	features  int            // values of a row
 	names     []string       // of the sensors; empty if the model names none
 	sensors   map[string]int // position by name; empty if the model names none
 	schema    string         // of the sensors; "" if the model names none
 	own       float64        // threshold
 	threshold float64        // in force
+
+	inputs *window.Spec        // what it is given, made of rows over time; nil: the row
+	scale  *envelope.LifeScale // of a life model, which gives no probability
+
+	reasons     *reasons // nil: unexplained says why there are none
+	unexplained error
 
 	margin, prediction []float32 // scratch
 }
@@ -55,7 +62,7 @@ func loadModel(path string, config Config) (*activeModel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return prepare(model, ref, model.FeatureNames, threshold, config)
+	return prepare(model, ref, envelope.Manifest{Features: model.FeatureNames, Threshold: threshold}, config)
 }
 
 // newActiveModel makes a model of the store ready to score.
@@ -67,27 +74,44 @@ func newActiveModel(installed modelstore.Installed, config Config) (*activeModel
 	return readyToScore(installed, loaded, config)
 }
 
+// readyToScore makes a model ready. A life model is scored by XGBoost's own rules, whatever the configuration says of the other.
 func readyToScore(installed modelstore.Installed, loaded *gbdt.Model, config Config) (*activeModel, error) {
+	if installed.Manifest.ForLife() {
+		config.Engine, config.Iterations = scoring.Native, gbdt.AutoIterations
+	}
 	model, err := scoring.New(loaded, config.Engine, config.Iterations)
 	if err != nil {
 		return nil, err
 	}
-	return prepare(model, installed.Ref(), installed.Manifest.Features, installed.Manifest.Threshold, config)
+	return prepare(model, installed.Ref(), installed.Manifest, config)
 }
 
-// prepare takes only a model that gives the probability of a fault.
-func prepare(model *scoring.Model, ref event.ModelRef, features []string, threshold float64, config Config) (*activeModel, error) {
-	if !model.Probability {
+// prepare takes only a model that gives the probability of a fault or, where its manifest says so, the remaining life.
+func prepare(model *scoring.Model, ref event.ModelRef, manifest envelope.Manifest, config Config) (*activeModel, error) {
+	switch {
+	case manifest.ForLife() && (manifest.Life == nil || model.Predictions != scoring.LifeOutputs):
+		return nil, fmt.Errorf("%w: life: it gives %d values, need %d, and how they are read", envelope.ErrModel, model.Predictions, scoring.LifeOutputs)
+	case !manifest.ForLife() && !model.Probability:
 		return nil, envelope.NoProbability(model.Objective, model.Predictions)
+	case manifest.Inputs != nil && len(manifest.Inputs.Inputs) != model.NumFeature:
+		return nil, fmt.Errorf("%w: inputs: %d, the model has %d features", envelope.ErrModel, len(manifest.Inputs.Inputs), model.NumFeature)
 	}
+	sensors := manifest.Sensors()
 	m := &activeModel{
-		ref: ref, scorer: model, features: model.NumFeature, names: features, sensors: make(map[string]int, len(features)), own: threshold,
+		ref: ref, scorer: model, features: model.NumFeature, names: sensors, sensors: make(map[string]int, len(sensors)), own: manifest.Threshold,
+		inputs: manifest.Inputs, scale: manifest.Life,
 	}
-	for i, name := range features {
+	if m.inputs != nil {
+		m.features = len(sensors)
+	}
+	for i, name := range sensors {
 		m.sensors[name] = i
 	}
-	if len(features) > 0 {
-		m.schema = event.SchemaOf(features)
+	if len(sensors) > 0 {
+		m.schema = event.SchemaOf(sensors)
+	}
+	if !manifest.ForLife() {
+		m.reasons, m.unexplained = newReasons(model, manifest)
 	}
 	return m.with(config), nil
 }
@@ -128,7 +152,7 @@ func (m *activeModel) check(t *event.Telemetry) *event.InvalidError {
 	return nil
 }
 
-// probability scores a row that was checked.
+// probability scores a row of the model's inputs.
 func (m *activeModel) probability(row []float32) (float64, error) {
 	var err error
 	if m.margin, err = m.scorer.Margin(m.margin[:0], row); err != nil {
@@ -140,4 +164,14 @@ func (m *activeModel) probability(row []float32) (float64, error) {
 		return 0, fmt.Errorf("model %s gave %v, which is no probability", m.ref.Version, p)
 	}
 	return p, nil
+}
+
+// life gives the remaining life by a row of the model's inputs.
+func (m *activeModel) life(row []float32) (*event.Life, error) {
+	var err error
+	if m.margin, err = m.scorer.Margin(m.margin[:0], row); err != nil {
+		return nil, err
+	}
+	m.prediction = m.scorer.Predict(m.prediction[:0], m.margin)
+	return scoring.Life(m.prediction, *m.scale)
 }

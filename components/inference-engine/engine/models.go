@@ -8,19 +8,16 @@ import (
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelevents"
-	"edgepdm/shared/request"
 )
 
-// lookEvery is the time between two looks into the inbox, and at the commands.
-const lookEvery = time.Second
-
-// models owns the choice of the model that scores. Its goroutine opens the store, loads models, tests and activates
-// deliveries, and obeys commands. It hands each model over to the scorer, which picks it up between two rows.
+// models owns the choice of the model of a role. It opens the store, loads models, and activates deliveries that were tested.
+// It hands each model over to the scorer, which picks it up between two rows. The keeper's goroutine uses it.
 type models struct {
 	rt      *component.Runtime
+	role    event.Role
 	config  Config
 	now     func() time.Time
-	shipped string // path of the model
+	shipped string // path of the model; empty for life, of which none ships
 	seeded  *bool  // the store has the shipped model, or a newer one
 	kept    *kept
 	news    *modelevents.Outbox
@@ -28,9 +25,7 @@ type models struct {
 	access   access    // to the store
 	registry *registry // nil: the configuration names the model, or the store is closed
 	loading  loading
-	active   *activeModel       // nil: there is none
-	desk     *request.Server    // where commands given on the device wait
-	back     []*request.Request // commands to roll back, which wait for the end of a test
+	active   *activeModel // nil: there is none
 
 	inUse  atomic.Pointer[use]
 	faults chan fault
@@ -38,8 +33,8 @@ type models struct {
 
 // use is how rows are scored.
 type use struct {
-	model     *activeModel
-	probation probation // of a new model
+	model     *activeModel // nil: there is none, as may be with life
+	probation probation    // of a new model
 }
 
 // fault says that a new model fails its probation.
@@ -49,47 +44,44 @@ type fault struct {
 	done   chan struct{} // closed when it is dealt with
 }
 
-// begin chooses the first model.
-func (m *models) begin() {
-	m.activate()
-	m.ready()
-	m.commands()
+// place names a place of conditions.
+func (m *models) place(name string) string {
+	if m.role == event.RoleLife {
+		return "life: " + name
+	}
+	return name
 }
 
-// run works until ctx ends.
-func (m *models) run(ctx context.Context) {
-	defer m.refuseCommands()
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
-	for {
-		var tested <-chan testResult
-		if m.registry != nil { // the store may be opened later
-			tested = m.registry.tested
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			m.commands()
-			m.tick()
-		case result := <-tested:
-			if m.registry.settle(result) {
-				m.sayWhichScores(nil)
-				m.rt.Conditions().Set(event.CodeModelStore, placeBack, nil)
-				m.ready()
-			}
-		case f := <-m.faults:
-			if f.model == m.active {
-				m.rt.Conditions().Set(event.CodeModelStore, placeBack, m.rollback(f.reason)) // after an error the model stays
-			}
-			close(f.done)
-		}
+// tested gives the outcome of the test under way.
+func (m *models) tested() <-chan testResult {
+	if m.registry == nil { // the store may be opened later
+		return nil
 	}
+	return m.registry.tested
+}
+
+// testing reports whether a delivery is being tested.
+func (m *models) testing() bool { return m.registry != nil && m.registry.testing }
+
+// settle ends the test of a delivery.
+func (m *models) settle(result testResult) {
+	if m.registry.settle(result) {
+		m.sayWhichScores(nil)
+		m.rt.Conditions().Set(event.CodeModelStore, m.place(placeBack), nil)
+		m.ready()
+	}
+}
+
+// sentBack deals with a model that fails its probation.
+func (m *models) sentBack(f fault) {
+	if f.model == m.active {
+		m.rt.Conditions().Set(event.CodeModelStore, m.place(placeBack), m.rollback(f.reason)) // after an error the model stays
+	}
+	close(f.done)
 }
 
 // tick looks for what no message announces.
 func (m *models) tick() {
-	m.rt.Conditions().Set(event.CodeStateOnDisk, newsFile, m.news.Problem())
 	if m.access.due(m.now()) {
 		m.openStore()
 	}
@@ -99,17 +91,27 @@ func (m *models) tick() {
 		}
 	}
 	if m.registry != nil {
-		m.rt.Conditions().Set(event.CodeModelStore, placeKey, m.registry.untrusted())
-		m.registry.look()
+		m.rt.Conditions().Set(event.CodeModelStore, m.place(placeKey), m.registry.untrusted())
 	}
 }
 
-// use hands a model over to the scorer.
+// use hands a model over to the scorer; nil: there is none.
 func (m *models) use(model *activeModel, probation probation) {
 	m.active = model
-	m.rt.Log.Info("model in use", "version", model.ref.Version, "sha256", model.ref.SHA256, "features", model.features, "threshold", model.threshold)
-	m.rt.SetModel(&model.ref)
-	m.rt.Conditions().Set(event.CodeConfiguration, placeWatch, model.unwatched(m.config))
+	var ref *event.ModelRef
+	if model != nil {
+		ref = &model.ref
+		m.rt.Log.Info("model in use", "role", m.role, "version", ref.Version, "sha256", ref.SHA256, "features", model.features, "threshold", model.threshold)
+		if model.unexplained != nil {
+			m.rt.Log.Warn("predictions have no reasons", "role", m.role, "error", model.unexplained)
+		}
+	}
+	if m.role == event.RoleLife {
+		m.rt.SetLifeModel(ref)
+	} else {
+		m.rt.SetModel(ref)
+		m.rt.Conditions().Set(event.CodeConfiguration, placeWatch, model.unwatched(m.config))
+	}
 	m.inUse.Store(&use{model, probation})
 }
 
@@ -126,7 +128,7 @@ func (m *models) sendBack(ctx context.Context, model *activeModel, reason string
 // rollback makes the model before active again. Without one the active model stays.
 func (m *models) rollback(reason string) error {
 	if _, err := m.registry.rollback(reason); err != nil {
-		m.rt.Log.Error("rollback failed", "error", err)
+		m.rt.Log.Error("rollback failed", "role", m.role, "error", err)
 		return err
 	}
 	m.sayWhichScores(nil)
@@ -135,7 +137,7 @@ func (m *models) rollback(reason string) error {
 
 // ready says in the health messages that rows are scored.
 func (m *models) ready() {
-	if m.active != nil { // else the state says so
+	if m.role != event.RoleLife && m.active != nil { // else the state says so
 		m.rt.SetState(event.StateOK, "")
 	}
 }

@@ -16,7 +16,6 @@ import (
 )
 
 const (
-	storeDir   = "models"
 	maxDamaged = 3           // tests of a delivery that is not whole
 	retryAfter = time.Minute // a delivery whose test failed for lack of the disk or the like
 )
@@ -25,6 +24,8 @@ const (
 // to the model before.
 type registry struct {
 	rt     *component.Runtime
+	role   event.Role
+	place  func(name string) string // of conditions
 	config Config
 	now    func() time.Time
 	store  *modelstore.Store
@@ -53,7 +54,7 @@ type testResult struct {
 
 func newRegistry(m *models, store *modelstore.Store) *registry {
 	return &registry{
-		rt: m.rt, config: m.config, now: m.now, store: store, news: m.news, use: m.use, tested: make(chan testResult, 1),
+		rt: m.rt, role: m.role, place: m.place, config: m.config, now: m.now, store: store, news: m.news, use: m.use, tested: make(chan testResult, 1),
 		retry: make(map[string]time.Time), damaged: make(map[string]int),
 	}
 }
@@ -78,15 +79,21 @@ func (g *registry) watch(keys []ed25519.PublicKey) {
 	g.inbox = &inbox.Inbox{Dir: dir}
 }
 
+// errNoModel is no fault where the role is life.
+var errNoModel = errors.New("no model loaded: neither the shipped nor a delivered model is usable")
+
 // current returns the active model, ready to score. A model on disk that is damaged gives way to the one before it.
 func (g *registry) current() (*activeModel, error) {
 	installed, ok := g.store.Current()
 	if !ok {
-		return nil, errors.New("no model loaded: neither the shipped nor a delivered model is usable")
+		return nil, errNoModel
 	}
 	model, err := newActiveModel(installed, g.config)
 	if !errors.Is(err, modelstore.ErrDamaged) {
 		return model, err // what else is wrong, such as iterations, is the configuration
+	}
+	if _, before := g.store.Previous(); !before && g.role == event.RoleLife {
+		return nil, err // nothing is gained by going back to none
 	}
 	before, problem := g.rollback(fmt.Sprintf("cannot be loaded: %v", err))
 	if problem != nil {
@@ -120,7 +127,7 @@ func (g *registry) look() {
 	}
 	now := g.now()
 	for _, d := range ready {
-		if now.Before(g.retry[d.ID]) {
+		if now.Before(g.retry[d.ID]) || (d.Role() == event.RoleLife) != (g.role == event.RoleLife) { // the store verifies what it claims
 			continue
 		}
 		g.testing = true
@@ -152,7 +159,7 @@ func (g *registry) settle(r testResult) bool {
 	case errors.Is(r.err, modelstore.ErrActive): // delivered again: nothing is to be done
 		g.rt.Log.Debug("a delivered model is active already", "delivery", r.delivery.ID)
 		g.remove(r.delivery)
-		g.rt.Conditions().Set(event.CodeModelStore, placeDelivery, nil)
+		g.rt.Conditions().Set(event.CodeModelStore, g.place(placeDelivery), nil)
 		return false
 	case errors.As(r.err, &refused) && refused.Reason == modelstore.ReasonDelivery && g.damaged[r.delivery.ID] < maxDamaged:
 		// Its files do not fit together, as while they are replaced: that is no word on the model.
@@ -162,7 +169,7 @@ func (g *registry) settle(r testResult) bool {
 		return false
 	case errors.As(r.err, &refused), r.candidate.ID != "" && !ofFile(r.err): // or it does not fit the configuration
 		g.rt.Counter(CounterModelsRejected).Add(1)
-		g.rt.Log.Error("a delivered model is refused", "delivery", r.delivery.ID, "error", r.err)
+		g.rt.Log.Error("a delivered model is refused", "role", g.role, "delivery", r.delivery.ID, "error", r.err)
 		e := event.ModelEvent{Name: r.candidate.Manifest.Name, Version: r.candidate.Manifest.Version, Detail: r.err.Error()}
 		if refused != nil {
 			e.Name, e.Version = refused.Name, refused.Version
@@ -170,12 +177,12 @@ func (g *registry) settle(r testResult) bool {
 		g.publish(event.ModelRejected, e)
 		g.drop(r)
 		g.remove(r.delivery)
-		g.rt.Conditions().Set(event.CodeModelStore, placeDelivery, nil)
+		g.rt.Conditions().Set(event.CodeModelStore, g.place(placeDelivery), nil)
 		return false
 	}
-	g.rt.Conditions().Set(event.CodeModelStore, placeDelivery, r.err)
+	g.rt.Conditions().Set(event.CodeModelStore, g.place(placeDelivery), r.err)
 	if r.err != nil {
-		g.rt.Log.Error("a delivered model cannot be tested now; it will be tried again", "delivery", r.delivery.ID, "error", r.err)
+		g.rt.Log.Error("a delivered model cannot be tested now; it will be tried again", "role", g.role, "delivery", r.delivery.ID, "error", r.err)
 		g.drop(r)
 		g.retry[r.delivery.ID] = g.now().Add(retryAfter)
 		return false
@@ -206,19 +213,19 @@ func (g *registry) remove(d inbox.Delivery) {
 }
 
 // rollback makes the model before the active one active again: it loads that, points to it, and then announces that. After
-// an error the active one stays.
+// an error the active one stays. The first life model has none before it: then none is active.
 func (g *registry) rollback(reason string) (*activeModel, error) {
 	bad, _ := g.store.Current()
 	good, ok := g.store.Previous()
-	if !ok {
-		return nil, fmt.Errorf("roll back because the model %s: %w", reason, modelstore.ErrNoPrevious)
-	}
-	model, err := newActiveModel(good, g.config)
-	if err != nil {
-		return nil, fmt.Errorf("roll back because the model %s: the model before, %s, cannot be used: %w", reason, describe(good), err)
+	var model *activeModel
+	if ok {
+		var err error
+		if model, err = newActiveModel(good, g.config); err != nil {
+			return nil, fmt.Errorf("roll back because the model %s: the model before, %s, cannot be used: %w", reason, describe(good), err)
+		}
 	}
 	if _, err := g.store.Rollback(reason); err != nil {
-		if !g.isActive(good) {
+		if errors.Is(err, modelstore.ErrNoPrevious) || !g.isActive(good) {
 			return nil, fmt.Errorf("roll back because the model %s: %w", reason, err)
 		}
 		g.rt.Log.Warn("the choice of the active model may not survive a power loss", "error", err)
@@ -231,17 +238,20 @@ func (g *registry) rollback(reason string) (*activeModel, error) {
 
 // isActive reports whether the store points to a model.
 func (g *registry) isActive(i modelstore.Installed) bool {
-	current, ok := g.store.Current()
-	return ok && current.ID == i.ID
+	current, _ := g.store.Current()
+	return current.ID == i.ID
 }
 
 func (g *registry) announce(step event.ModelStep, installed modelstore.Installed, detail string) {
 	ref := installed.Ref()
-	g.rt.Log.Info("model "+string(step), "name", installed.Manifest.Name, "version", ref.Version, "sha256", ref.SHA256, "detail", detail)
+	g.rt.Log.Info("model "+string(step), "role", g.role, "name", installed.Manifest.Name, "version", ref.Version, "sha256", ref.SHA256, "detail", detail)
 	g.publish(step, event.ModelEvent{Name: installed.Manifest.Name, Version: ref.Version, SHA256: ref.SHA256, Detail: detail})
 }
 
 func (g *registry) publish(step event.ModelStep, model event.ModelEvent) {
+	if g.role == event.RoleLife { // an older receiver knows none
+		model.Role = g.role
+	}
 	e := event.NewModelEvent(step, model, g.now())
 	g.last = &e
 	dropped, err := g.news.Add(e)

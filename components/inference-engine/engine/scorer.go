@@ -16,30 +16,38 @@ type scorer struct {
 	rt        *component.Runtime
 	config    Config
 	now       func() time.Time
-	models    *models
+	models    *models // of faults
+	life      *lifeScorer
 	losses    *losses
 	outlet    *outlet
 	shadows   *shadow.Writer // nil: predictions go to no shadow
 	platform  string
 	assembler *assembler
+	limit     *reasonsLimit
+	asks      *asks
 	logged    map[event.Reason]time.Time
 
 	given     *use         // by models
 	model     *activeModel // nil: there is none
 	probation probation
+	extra     []float32   // of the row at hand: values of sensors that only the life model has
+	remaining *event.Life // of its thing
 }
 
-// adopt takes over the model that models gave, if it is another one, and reports whether it is.
+// adopt takes over the models that were given, if they are others, and reports whether that of faults is.
 func (s *scorer) adopt() bool {
-	given := s.models.inUse.Load()
-	if given == s.given {
-		return false
+	given, life := s.models.inUse.Load(), s.life.adopt()
+	another := given != s.given
+	if another {
+		if s.model == nil || s.model.schema != given.model.schema || s.model.features != given.model.features {
+			s.assembler = newAssembler(s.config.MaxAge) // its rows are in the order of a model's sensors
+		}
+		s.given, s.model, s.probation = given, given.model, given.probation
 	}
-	if s.model == nil || s.model.schema != given.model.schema || s.model.features != given.model.features {
-		s.assembler = newAssembler(s.config.MaxAge) // its rows are in the order of a model's sensors
+	if (another || life) && s.model != nil {
+		s.assembler.extend(s.model, s.life.layOut(s.model))
 	}
-	s.given, s.model, s.probation = given, given.model, given.probation
-	return true
+	return another
 }
 
 // score scores a row and hands out its prediction. A bad row is counted and logged.
@@ -72,7 +80,9 @@ func (s *scorer) score(ctx context.Context, row event.Row, arrived time.Time) {
 		s.reject(t, &event.InvalidError{Reason: reasonScore, Detail: err.Error()})
 		return
 	}
-	s.predict(t, p, values, s.lacks(t, values, arrived), s.now().Sub(arrived))
+	latency := s.now().Sub(arrived)
+	s.remaining = s.life.estimate(ctx, t, values, s.extra)
+	s.predict(t, p, values, s.lacks(t, values, arrived), latency)
 }
 
 // probability scores a row. A new model that fails at it, or is too slow, is sent back.
@@ -93,7 +103,7 @@ func (s *scorer) probability(ctx context.Context, values []float32) (p float64, 
 	return p, true, err
 }
 
-// values returns the row in the model's order.
+// values returns the row in the fault model's order, and keeps what only the life model has.
 func (s *scorer) values(t *event.Telemetry, arrived time.Time) ([]float32, *event.InvalidError) {
 	if s.model == nil {
 		return nil, &event.InvalidError{Reason: reasonNoModel, Detail: "no model loaded"}
@@ -104,12 +114,16 @@ func (s *scorer) values(t *event.Telemetry, arrived time.Time) ([]float32, *even
 	if invalid := s.model.check(t); invalid != nil {
 		return nil, invalid
 	}
-	if t.Readings == nil {
+	if s.extra = nil; t.Readings == nil {
 		return t.Values, nil
 	}
 	values, unknown, invalid := s.assembler.merge(s.model, t, arrived)
 	s.rt.Counter(CounterUnknown).Add(uint64(unknown))
-	return values, invalid
+	if invalid != nil {
+		return nil, invalid
+	}
+	s.extra = values[s.model.features:]
+	return values[:s.model.features], nil
 }
 
 // predict hands out the prediction for a row.
@@ -127,8 +141,12 @@ func (s *scorer) predict(t *event.Telemetry, probability float64, values []float
 		Probability: probability, Label: label, Threshold: s.model.threshold, LatencyUS: latency.Microseconds(),
 		Platform: s.platform, Text: event.PredictionText(label, latency, s.platform), Simulated: t.Simulated, Faulty: t.Faulty,
 		Absent: lack.absent, Missing: lack.missing, Assembling: lack.assembling,
-		Watched: s.watched(values),
+		Watched: s.watched(values), Remaining: t.Remaining,
 	}
+	if lack.absent == 0 {
+		prediction.Life = s.remaining
+	}
+	s.explain(&prediction, values)
 	payload, err := s.encode(&prediction)
 	if err != nil {
 		s.reject(t, &event.InvalidError{Reason: reasonEncode, Detail: err.Error()})

@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"time"
 
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/shared/cloud"
+	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
 )
 
@@ -18,6 +20,7 @@ import (
 type Config struct {
 	Bucket         string        `json:"bucket"`         // S3 bucket of the models; empty = nothing is fetched
 	Prefix         string        `json:"prefix"`         // of the keys: <prefix>/manifest.dsse.json, <prefix>/<version>/model.tar.gz
+	LifePrefix     string        `json:"lifePrefix"`     // the same of the models of remaining life; empty = none are fetched
 	Poll           time.Duration `json:"poll"`           // between two looks, give or take a fifth
 	MaxBytes       int64         `json:"maxBytes"`       // a larger archive is refused before it is downloaded
 	PublicKeys     []string      `json:"publicKeys"`     // Ed25519 keys that may sign models: PEM, or base64 in one line
@@ -52,10 +55,19 @@ func (c Config) Validate() error {
 	if err := download.CheckPrefix(c.Prefix); err != nil {
 		return fmt.Errorf("prefix: %w", err)
 	}
+	if c.LifePrefix != "" {
+		if err := download.CheckPrefix(c.LifePrefix); err != nil {
+			return fmt.Errorf("lifePrefix: %w", err)
+		}
+	}
 	if _, err := c.keys(); err != nil {
 		return err
 	}
 	switch {
+	case c.LifePrefix != "" && path.Clean(c.LifePrefix) == path.Clean(c.Prefix):
+		return fmt.Errorf("lifePrefix: %q is prefix, too: each role has a manifest of its own", c.LifePrefix)
+	case c.Bucket != "" && c.LifePrefix != "" && len(c.PublicKeys) == 0:
+		return errors.New("publicKeys: empty: no life model could be accepted, as allowUnsigned is not for those")
 	case c.Bucket != "" && len(c.PublicKeys) == 0 && !c.AllowUnsigned:
 		return errors.New("publicKeys: empty, and allowUnsigned is false: no model could be accepted")
 	case c.Poll < time.Second || c.Poll > 7*24*time.Hour:
@@ -74,6 +86,15 @@ func (c Config) Validate() error {
 		return fmt.Errorf("endpoints.s3: %w", err)
 	}
 	return nil
+}
+
+// of returns the configuration by which models of a role are fetched. A life model cannot be unsigned: only a manifest says
+// what it is.
+func (c Config) of(role event.Role) Config {
+	if role == event.RoleLife {
+		c.Prefix, c.AllowUnsigned = c.LifePrefix, false
+	}
+	return c
 }
 
 // keys returns the keys that may sign models.

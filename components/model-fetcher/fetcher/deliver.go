@@ -45,9 +45,9 @@ func (l *looker) fill(ctx context.Context, o *offer) error {
 	}
 	if l.seen != o.ID {
 		l.seen = o.ID
-		l.rt.Log.Info("a model is available", "name", o.Event.Name, "version", o.Event.Version, "detail", o.Event.Detail)
-		l.tellNews(event.NewModelEvent(event.ModelAvailable, o.Event, l.Now()))
-		l.tellNews(event.NewModelEvent(event.ModelDownloading, o.Event, l.Now()))
+		l.rt.Log.Info("a model is available", "role", l.role, "name", o.Event.Name, "version", o.Event.Version, "detail", o.Event.Detail)
+		l.tellNews(l.happened(event.ModelAvailable, *o))
+		l.tellNews(l.happened(event.ModelDownloading, *o))
 	}
 	if !o.Unsigned {
 		if err := durable.WriteFileAtomic(delivery.Path(envelope.EnvelopeFile), o.envelope, 0o600); err != nil {
@@ -73,15 +73,15 @@ func (l *looker) settle(o offer, err error) error {
 	case errors.As(err, &refused):
 		l.rt.Counter(CounterRefused).Add(1)
 		l.rt.Counter(CounterRefused + "." + string(refused.reason)).Add(1)
-		l.rt.Log.Error("the published model is refused", "name", o.Event.Name, "version", o.Event.Version, "error", err)
+		l.rt.Log.Error("the published model is refused", "role", l.role, "name", o.Event.Name, "version", o.Event.Version, "error", err)
 		o.Event.Detail = err.Error()
-		l.record.Settle(l.policy, o.Offer, refused.reason, event.NewModelEvent(event.ModelRefused, o.Event, l.Now()))
+		l.record.Settle(l.policy, o.Offer, refused.reason, l.happened(event.ModelRefused, o))
 	case err != nil:
 		return err
 	default:
 		l.rt.Counter(CounterDelivered).Add(1)
-		l.rt.Log.Info("a model is delivered", "name", o.Event.Name, "version", o.Event.Version, "sha256", o.Event.SHA256, "delivery", o.ID)
-		l.record.Settle(l.policy, o.Offer, "", event.NewModelEvent(event.ModelDelivered, o.Event, l.Now()))
+		l.rt.Log.Info("a model is delivered", "role", l.role, "name", o.Event.Name, "version", o.Event.Version, "sha256", o.Event.SHA256, "delivery", o.ID)
+		l.record.Settle(l.policy, o.Offer, "", l.happened(event.ModelDelivered, o))
 		l.record.Deliver(o.Offer, l.inboxDir)
 	}
 	l.seen, l.unsaved, l.wrong = "", true, 0
@@ -92,20 +92,20 @@ func (l *looker) settle(o offer, err error) error {
 
 // resettle writes down that what is published was delivered before.
 func (l *looker) resettle(o offer) error {
-	l.record.Settle(l.policy, o.Offer, "", event.NewModelEvent(event.ModelDelivered, o.Event, l.Now()))
+	l.record.Settle(l.policy, o.Offer, "", l.happened(event.ModelDelivered, o))
 	l.record.Deliver(o.Offer, l.inboxDir)
 	l.unsaved, l.wrong = true, 0
 	return l.save()
 }
 
-// sweep removes the deliveries that were begun and are no longer wanted.
+// sweep removes the deliveries of the role that were begun and are no longer wanted.
 func (l *looker) sweep(wanted string) error {
 	begun, err := l.inbox.Incoming()
 	if err != nil {
 		return err
 	}
 	for _, id := range begun {
-		if id == wanted {
+		if id == wanted || !l.own(id) {
 			continue
 		}
 		if err := l.inbox.Remove(id); err != nil {
@@ -138,7 +138,7 @@ func (l *looker) report(p download.Progress) {
 	}
 	if first || due {
 		text := fmt.Sprintf("downloading: %d of %d bytes", p.Done, p.Total)
-		l.rt.SetState(event.StateOK, text)
+		l.say(text)
 		l.progress(text)
 	}
 }

@@ -15,13 +15,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/components/model-fetcher/record"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
-	"edgepdm/shared/ipc"
 	"edgepdm/shared/modelevents"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/shared/request"
@@ -71,13 +72,13 @@ type Fetcher struct {
 	// Open opens the files of downloads; nil for os.OpenFile.
 	Open func(name string, flag int, perm os.FileMode) (download.File, error)
 
-	memory  memory
-	again   bool    // a command asks for what was dealt with before; until a look has obeyed
-	replies []reply // to the commands over IPC that the next look answers
+	news        *modelevents.Outbox // events that the forwarder does not have
+	fault, life memory
+	owed        []owed // commands over IPC that are not answered, of the Run before
 }
 
 // Run looks for models until ctx ends. It is the component's Run. Neither a cloud that is away nor a disk that is full ends
-// it: it says what does not work, and tries again.
+// it: it says what does not work, and tries again. The models of each role are looked for by themselves.
 func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	keys, err := config.keys()
 	if err != nil {
@@ -91,87 +92,122 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", event.TopicModelFetch, err)
 	}
-	if f.memory.news == nil {
-		f.memory.news = modelevents.Open(filepath.Join(rt.WorkDir, newsFile), f.Now)
+	if f.news == nil {
+		f.news = modelevents.Open(filepath.Join(rt.WorkDir, newsFile), f.Now)
 	}
-	stopNews, err := modelevents.Start(ctx, rt, f.memory.news)
+	stopNews, err := modelevents.Start(ctx, rt, f.news)
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", event.TopicAckModel, err)
 	}
 	defer stopNews()
-	asked := newAsked(request.NewServer(event.ModelFetcher, rt.WorkDir, f.Now, rt.Log), f.Now)
-	looker := &looker{
-		Fetcher: f, memory: &f.memory, rt: rt, config: config, keys: keys, policy: config.policy(dir), inboxDir: dir,
-		inbox: inbox.Inbox{Dir: dir}, progress: asked.progress,
+	d := &desk{Fetcher: f, rt: rt, requests: request.NewServer(event.ModelFetcher, rt.WorkDir, f.Now, rt.Log), commands: commands,
+		answers: rt.Publication(event.ReplyTopic(event.TopicModelFetch))}
+	kept := map[event.Role]*memory{event.RoleFault: &f.fault, event.RoleLife: &f.life}
+	roles := []event.Role{event.RoleFault}
+	if config.LifePrefix != "" && config.Bucket != "" {
+		roles = append(roles, event.RoleLife)
 	}
-	defer func() { looker.access.Close() }()
-	r := &run{
-		Fetcher: f, rt: rt, config: config, looker: looker, commands: commands, asked: asked, answers: rt.Publication(event.ReplyTopic(event.TopicModelFetch)),
+	states, work := &states{rt: rt}, make([]*run, len(roles))
+	for i, role := range roles {
+		r := &run{Fetcher: f, rt: rt, role: role, config: config.of(role)}
+		r.asked = newAsked(i, r.named)
+		r.looker = &looker{
+			Fetcher: f, memory: kept[role], rt: rt, role: role, config: r.config, keys: keys, policy: r.config.policy(dir), inboxDir: dir,
+			inbox: inbox.Inbox{Dir: dir}, progress: r.asked.progress, say: func(text string) { states.say(i, event.StateOK, r.named(text)) },
+			own: func(id string) bool {
+				return len(roles) == 1 || strings.HasPrefix(id, lifeID) == (role == event.RoleLife)
+			},
+		}
+		r.state = func(s event.State, text string) { states.say(i, s, r.named(text)) }
+		defer func() { r.looker.access.Close() }()
+		d.asked = append(d.asked, r.asked)
+		work[i] = r
 	}
-	work, ctx := errgroup.WithContext(ctx)
-	work.Go(func() error { asked.take(ctx); return nil })
-	work.Go(func() error { return r.run(ctx) })
-	return work.Wait()
+	d.resume()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { d.take(ctx); return nil })
+	group.Go(func() error { return d.listen(ctx) })
+	for _, r := range work {
+		group.Go(func() error { r.run(ctx); return nil })
+	}
+	return group.Wait()
 }
 
-// reply is owed to a command over IPC.
-type reply struct {
-	id    string
-	since time.Time
+// lifeID begins the id of a delivery of a life model, so that the looks of the two roles leave each other's alone.
+const lifeID = "life-"
+
+// states puts together what the looks of all roles say of the component's state.
+type states struct {
+	rt *component.Runtime
+
+	mu    sync.Mutex
+	texts [2]string
 }
 
-// run is one Run of the fetcher: it decides when to look, and obeys and answers commands. Its goroutine waits for that of
+func (s *states) say(i int, state event.State, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.texts[i] = text
+	s.rt.SetState(state, joined(s.texts[:]...))
+}
+
+// joined puts texts together, without those that are empty.
+func joined(texts ...string) string {
+	return strings.Join(slices.DeleteFunc(slices.Clone(texts), func(t string) bool { return t == "" }), "; ")
+}
+
+// run is the looks for models of one role in one Run of the fetcher: it decides when to look. Its goroutine waits for that of
 // each look.
 type run struct {
 	*Fetcher
-	rt        *component.Runtime
-	config    Config
-	looker    *looker // run uses it between two looks only
-	commands  *ipc.Subscription[ipc.TopicMessage]
-	asked     *asked                 // on the device
-	strange   time.Time              // when a command was logged that is not understood
-	commanded time.Time              // when one was that is
-	answers   *component.Publication // replies to commands over IPC
+	rt     *component.Runtime
+	role   event.Role
+	config Config  // of the role
+	looker *looker // run uses it between two looks only
+	asked  *asked
+	state  func(event.State, string)
 }
 
-// run looks, waits, and looks again, until ctx ends or the nucleus ends the subscription.
-func (r *run) run(ctx context.Context) error {
+// named says of a text, or of a place of conditions, that it is of the role life.
+func (r *run) named(text string) string {
+	if r.role != event.RoleLife || text == "" {
+		return text
+	}
+	return "life: " + text
+}
+
+// run looks, waits, and looks again, until ctx ends.
+func (r *run) run(ctx context.Context) {
 	backoff := r.Retry
 	if backoff.Max == 0 {
 		backoff.Min, backoff.Max = retryMin, min(retryMax, r.config.Poll)
 	}
-	for failures := 0; ; {
+	for failures := 0; ctx.Err() == nil; {
 		r.looker.headway, r.looker.detail = headway{}, ""
-		again, begun := r.asked.begin() || r.again, r.Now()
-		r.again = false
+		again := r.asked.begin() || r.looker.again
+		r.looker.again = false
 		r.rt.Counter(CounterLooks).Add(1)
 		err := r.lookWithin(ctx, again)
-		if ctx.Err() != nil || errors.Is(err, errEnded) {
-			r.again = r.again || again // the next Run obeys
-			if ctx.Err() != nil {
-				return nil //nolint:nilerr // a stop ends the look
-			}
-			return err
+		if ctx.Err() != nil {
+			r.looker.again = again || r.asked.wanted() // the next Run obeys
+			return
 		}
 		r.tell(err)
-		r.answer(err, begun)
+		r.asked.end(r.found(err))
 		wait := r.jitter(r.config.Poll)
 		if err != nil {
-			r.again = r.again || again
+			r.looker.again = again
 			r.rt.Counter(CounterFailed).Add(1)
 			failures = r.looker.headway.failures(failures)
 			wait = backoff.Delay(failures)
 		} else {
 			failures = 0
 		}
-		if err := r.wait(ctx, wait); err != nil || ctx.Err() != nil {
-			return err
-		}
+		r.wait(ctx, wait)
 	}
 }
 
-// lookWithin looks, for a limited time, and obeys commands meanwhile: those that wait too long for the look are told how far
-// it is.
+// lookWithin looks, for a limited time. Commands that wait too long for it are told how far it is.
 func (r *run) lookWithin(ctx context.Context, again bool) error {
 	limit, patience := r.LookLimit, r.Patience
 	if limit == 0 {
@@ -183,7 +219,6 @@ func (r *run) lookWithin(ctx context.Context, again bool) error {
 	go func() { done <- r.looker.look(ctx, again) }()
 	ticker := time.NewTicker(min(patience, time.Second))
 	defer ticker.Stop()
-	commands := r.commands.Events()
 	for {
 		select {
 		case err := <-done:
@@ -191,31 +226,10 @@ func (r *run) lookWithin(ctx context.Context, again bool) error {
 				return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 			}
 			return err
-		case m, open := <-commands:
-			if !open {
-				cancel()
-				return errors.Join(r.ended(), <-done)
-			}
-			if r.command(m) {
-				r.asked.wanted()
-			}
 		case <-ticker.C:
-			r.answerLate(patience)
+			r.asked.late(r.Now().Add(-patience))
 		}
 	}
-}
-
-// answerLate answers the commands that wait for longer than patience.
-func (r *run) answerLate(patience time.Duration) {
-	before := r.Now().Add(-patience)
-	text := r.asked.late(before)
-	r.replies = slices.DeleteFunc(r.replies, func(q reply) bool {
-		if q.since.After(before) {
-			return false
-		}
-		r.reply(q.id, text, nil)
-		return true
-	})
 }
 
 // jitter spreads the looks of many sites by a fifth of d to either side.
@@ -223,80 +237,47 @@ func (r *run) jitter(d time.Duration) time.Duration {
 	return time.Duration((0.8 + 0.4*rand.Float64()) * float64(d))
 }
 
-// wait waits for a time, for a command, or for ctx to end. Commands that came meanwhile are obeyed together.
-func (r *run) wait(ctx context.Context, d time.Duration) error {
+// wait waits for a time, for a command, or for ctx to end.
+func (r *run) wait(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	for asked := false; ; {
-		select { // first what is there already
-		case m, open := <-r.commands.Events():
-			if !open {
-				return r.ended()
-			}
-			asked = r.command(m) || asked
-			continue
-		case <-r.asked.wake:
-			asked = true
-			continue
-		default:
-		}
-		if asked {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-			return nil
-		case m, open := <-r.commands.Events():
-			if !open {
-				return r.ended()
-			}
-			asked = r.command(m)
-		case <-r.asked.wake:
-			asked = true
-		}
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-r.asked.wake:
 	}
-}
-
-// ended says why there are no commands any more.
-func (r *run) ended() error {
-	if err := r.commands.Err(); err != nil {
-		return fmt.Errorf("receive commands: %w: %w", errEnded, err)
-	}
-	return errEnded
 }
 
 // tell reports how the last look went.
 func (r *run) tell(err error) {
-	r.rt.Conditions().Set(event.CodeStateOnDisk, newsFile, r.looker.news.Problem())
+	r.rt.Conditions().Set(event.CodeStateOnDisk, newsFile, r.news.Problem())
 	var frozen, damaged error
 	if r.looker.record != nil {
 		damaged = r.looker.record.Damage.Told(r.Now())
 	}
-	r.rt.Conditions().Set(event.CodeStateOnDisk, record.File, damaged)
+	r.rt.Conditions().Set(event.CodeStateOnDisk, record.FileOf(r.role), damaged)
 	if r.looker.record != nil && r.config.Bucket != "" && !r.config.AllowDowngrade {
 		frozen = r.looker.record.Frozen(r.Now())
 	}
-	r.rt.Conditions().Set(event.CodeModelStore, placeManifest, frozen)
+	r.rt.Conditions().Set(event.CodeModelStore, r.named(placeManifest), frozen)
 	if err != nil {
 		r.looker.access.Denied(err)
-		r.rt.Conditions().Set(event.CodeModelStore, placeBucket, errors.New(explain(r.config, err)))
-		r.rt.SetState(event.StateOK, "")
+		r.rt.Conditions().Set(event.CodeModelStore, r.named(placeBucket), errors.New(explain(r.config, err)))
+		r.state(event.StateOK, "")
 		return
 	}
-	r.rt.Conditions().Set(event.CodeModelStore, placeBucket, nil)
+	r.rt.Conditions().Set(event.CodeModelStore, r.named(placeBucket), nil)
 	var refused error
 	switch last := r.looker.record.Last; {
 	case r.config.Bucket == "":
-		r.rt.SetState(event.StateNotConfigured, "bucket: not configured: no model is fetched")
+		r.state(event.StateNotConfigured, "bucket: not configured: no model is fetched")
 	case r.looker.record.Outcome == record.OutcomeRefused && last != nil:
 		refused = errors.New("the published model is refused: " + last.Detail)
-		r.rt.SetState(event.StateOK, "")
+		r.state(event.StateOK, "")
 	default:
-		r.rt.SetState(event.StateOK, r.looker.detail)
+		r.state(event.StateOK, r.looker.detail)
 	}
-	r.rt.Conditions().Set(event.CodeModelRefused, placeBucket, refused)
+	r.rt.Conditions().Set(event.CodeModelRefused, r.named(placeBucket), refused)
 }
 
 // Places where a condition says what is wrong: with what is published, with its age, and with the nucleus's root

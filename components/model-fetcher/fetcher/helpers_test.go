@@ -51,6 +51,7 @@ type rig struct {
 	line   *line
 	s3     *s3.Client // of a publisher who is not at the site
 	bucket string
+	prefix string // of what put writes
 	key    ed25519.PrivateKey
 	env    component.Environment
 	vars   map[string]string // of the environment, above the core's
@@ -77,7 +78,7 @@ func newRig(t *testing.T) *rig {
 func newRigOn(t *testing.T, endpoint, bucket string, publisher aws.Credentials) *rig {
 	t.Helper()
 	core := coretest.Start(t)
-	r := &rig{t: t, core: core, line: newLine(t, endpoint), bucket: bucket, client: coretest.Client(t, core), stop: func() {}}
+	r := &rig{t: t, core: core, line: newLine(t, endpoint), bucket: bucket, prefix: prefix, client: coretest.Client(t, core), stop: func() {}}
 	r.s3 = s3.New(s3.Options{
 		Region: "us-east-1", BaseEndpoint: &endpoint, UsePathStyle: true,
 		Credentials: credentials.StaticCredentialsProvider{Value: publisher},
@@ -213,7 +214,7 @@ func (r *rig) put(name string, content []byte) {
 	r.t.Helper()
 	sum := sha256.Sum256(content)
 	_, err := r.s3.PutObject(r.t.Context(), &s3.PutObjectInput{
-		Bucket: &r.bucket, Key: aws.String(path.Join(prefix, name)), Body: bytes.NewReader(content),
+		Bucket: &r.bucket, Key: aws.String(path.Join(r.prefix, name)), Body: bytes.NewReader(content),
 		ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum[:])),
 	})
 	must.OK(r.t, err)
@@ -221,7 +222,7 @@ func (r *rig) put(name string, content []byte) {
 
 func (r *rig) delete(name string) {
 	r.t.Helper()
-	if _, err := r.s3.DeleteObject(r.t.Context(), &s3.DeleteObjectInput{Bucket: &r.bucket, Key: aws.String(path.Join(prefix, name))}); err != nil {
+	if _, err := r.s3.DeleteObject(r.t.Context(), &s3.DeleteObjectInput{Bucket: &r.bucket, Key: aws.String(path.Join(r.prefix, name))}); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -268,7 +269,7 @@ func (r *rig) empty(ids []string, err error) {
 // record reads the fetcher's record.
 func (r *rig) record() record.Record {
 	r.t.Helper()
-	known, err := record.Read(r.env.WorkDir)
+	known, err := record.Read(r.env.WorkDir, event.RoleFault)
 	must.OK(r.t, err)
 	return known
 }

@@ -1,6 +1,7 @@
 package fetcher
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -15,7 +16,6 @@ import (
 	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
-	"edgepdm/shared/modelevents"
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
@@ -35,12 +35,15 @@ type looker struct {
 	*Fetcher
 	*memory
 	rt       *component.Runtime
-	config   Config
+	role     event.Role
+	config   Config // of the role
 	keys     []ed25519.PublicKey
 	policy   string
 	inboxDir string
 	inbox    inbox.Inbox
-	progress func(text string) // tells those who wait for the look
+	progress func(text string)    // tells those who wait for the look
+	say      func(text string)    // what the state tells of this role
+	own      func(id string) bool // whether a delivery is of this role
 
 	loader  *download.Downloader // nil until AWS can be used
 	access  *cloud.Access        // nil until AWS can be used
@@ -51,11 +54,11 @@ type looker struct {
 
 // memory is what looks keep from one Run to the next.
 type memory struct {
-	news    *modelevents.Outbox // events that the forwarder does not have
-	record  *record.Record      // nil until it was read
-	unsaved bool                // the record in memory is newer than the file
-	wrong   int                 // fetches whose bytes were wrong, since the last decision
-	seen    string              // delivery whose finding was told
+	again   bool           // a command asks for what was dealt with before; until a look has obeyed
+	record  *record.Record // nil until it was read
+	unsaved bool           // the record in memory is newer than the file
+	wrong   int            // fetches whose bytes were wrong, since the last decision
+	seen    string         // delivery whose finding was told
 }
 
 // headway says whether a look that failed got further all the same.
@@ -105,6 +108,9 @@ func (l *looker) look(ctx context.Context, again bool) error {
 		return err
 	}
 	o := offer{Offer: record.Offer{ID: hash(sealed), ETag: etag}, envelope: sealed}
+	if l.role == event.RoleLife {
+		o.ID = lifeID + o.ID
+	}
 	signed, err := envelope.VerifySigned(sealed, l.keys)
 	if err != nil {
 		err = judge(err)
@@ -130,10 +136,13 @@ func (l *looker) look(ctx context.Context, again bool) error {
 	return l.deliver(ctx, o, again)
 }
 
-// check refuses a manifest that is signed, but not to be accepted now (promises M3 and M4).
+// check refuses a manifest that is signed, but not to be accepted here, or now (promises M3 and M4).
 func (l *looker) check(m envelope.Manifest) error {
 	last := l.record.Bound(m.Name, l.keys)
 	switch {
+	case m.ForLife() != (l.role == event.RoleLife):
+		return refuse(modelstore.ReasonRole, "version %s of %s is of the role %s, and below %s are models of the role %s", m.Version, m.Name,
+			cmp.Or(m.Role, event.RoleFault), l.config.Prefix, l.role)
 	case m.Archive.Size > l.config.MaxBytes:
 		return refuse(ReasonOversized, "version %s has %d bytes, maxBytes is %d", m.Version, m.Archive.Size, l.config.MaxBytes)
 	case l.config.AllowDowngrade:
@@ -214,12 +223,12 @@ func (l *looker) load() error {
 	if l.record != nil {
 		return l.save()
 	}
-	known, err := record.Open(l.rt.WorkDir, l.Now())
+	known, err := record.Open(l.rt.WorkDir, l.role, l.Now())
 	if err != nil {
 		return err
 	}
 	if known.Damage != nil {
-		l.rt.Log.Error("the fetch record was damaged", "error", known.Damage.Text)
+		l.rt.Log.Error("the fetch record was damaged", "role", l.role, "error", known.Damage.Text)
 	}
 	for _, e := range known.Announce { // a version before 0.2 kept them here
 		l.tellNews(e)
@@ -235,11 +244,19 @@ func (l *looker) save() error {
 	if !l.unsaved {
 		return nil
 	}
-	if err := l.record.Write(l.rt.WorkDir); err != nil {
+	if err := l.record.Write(l.rt.WorkDir, l.role); err != nil {
 		return err
 	}
 	l.unsaved = false
 	return nil
+}
+
+// happened makes the event of a step of an offer.
+func (l *looker) happened(step event.ModelStep, o offer) event.ModelEvent {
+	if l.role == event.RoleLife { // an older receiver knows none
+		o.Event.Role = l.role
+	}
+	return event.NewModelEvent(step, o.Event, l.Now())
 }
 
 // tellNews hands an event on: it is published until the forwarder has it (promise M12).

@@ -35,7 +35,7 @@ func status(ctx context.Context, args []string, s cli.Streams) error {
 	if *dir == "" {
 		*dir = filepath.Join(work, "inbox")
 	}
-	if err := showRecord(s.Out, work); err != nil {
+	if err := showRecords(s.Out, work); err != nil {
 		return err
 	}
 	if err := showInbox(s.Out, inbox.Inbox{Dir: *dir}); err != nil {
@@ -48,25 +48,35 @@ func status(ctx context.Context, args []string, s cli.Streams) error {
 	return nil
 }
 
-// showRecord shows the fetcher's last decision.
-func showRecord(w io.Writer, work string) error {
-	known, err := record.Read(work)
+// showRecords shows the fetcher's last decision, and that of life models where there is one.
+func showRecords(w io.Writer, work string) error {
+	fault, err := record.Read(work, event.RoleFault)
 	if err != nil {
 		return err
 	}
-	last := known.Last
-	if last == nil {
-		printf(w, "last decision: none\n")
-		return nil
+	life, err := record.Read(work, event.RoleLife)
+	if err != nil {
+		return err
 	}
-	printf(w, "last decision: %s %s at %s\n", describe(last.Name, last.Version), last.Event, last.TS.Local().Format(time.DateTime))
+	showDecision(w, "last decision", fault.Last)
+	if life.Last != nil {
+		showDecision(w, "last decision of life models", life.Last)
+	}
+	return nil
+}
+
+func showDecision(w io.Writer, what string, last *event.ModelEvent) {
+	if last == nil {
+		printf(w, "%s: none\n", what)
+		return
+	}
+	printf(w, "%s: %s %s at %s\n", what, describe(last.Name, last.Version), last.Event, last.TS.Local().Format(time.DateTime))
 	if last.SHA256 != "" {
 		printf(w, "  sha256 %s\n", last.SHA256)
 	}
 	if last.Detail != "" {
 		printf(w, "  %s\n", last.Detail)
 	}
-	return nil
 }
 
 func describe(name, version string) string {
@@ -116,7 +126,11 @@ func contents(d inbox.Delivery) string {
 	if err := errors.Join(err, err2); err != nil {
 		return fmt.Sprintf("%.20s: %v", d.ID, err)
 	}
-	return fmt.Sprintf("%s, %d bytes", describe(m.Name, m.Version), m.Archive.Size)
+	text := fmt.Sprintf("%s, %d bytes", describe(m.Name, m.Version), m.Archive.Size)
+	if m.ForLife() {
+		text += ", a life model"
+	}
+	return text
 }
 
 // look is the sub-command that makes the fetcher look for a model now.
@@ -136,7 +150,8 @@ const maxReason = 300 // bytes
 
 // rollback is the sub-command that makes the engine go back to the model before. The answer is the engine's.
 func rollback(ctx context.Context, args []string, s cli.Streams) error {
-	fs := cli.NewFlagSet("model-fetcher rollback [-reason TEXT]", s)
+	fs := cli.NewFlagSet("model-fetcher rollback [-role fault|life] [-reason TEXT]", s)
+	role := fs.String("role", string(event.RoleFault), "`ROLE` of the model: fault, or life")
 	reason := fs.String("reason", "", "`TEXT` that goes into the engine's events; default: who asks")
 	var flags request.Flags
 	flags.Define(fs, event.InferenceEngine)
@@ -146,5 +161,13 @@ func rollback(ctx context.Context, args []string, s cli.Streams) error {
 	if len(*reason) > maxReason {
 		return cli.Usagef("-reason: %d bytes, at most %d", len(*reason), maxReason)
 	}
-	return flags.Do(ctx, s, request.Call{Component: event.InferenceEngine, Command: event.CommandRollback, Arguments: event.Rollback{Reason: *reason}})
+	arguments := event.Rollback{Reason: *reason, Role: event.Role(*role)}
+	switch arguments.Role {
+	case event.RoleFault:
+		arguments.Role = "" // an older engine knows none
+	case event.RoleLife:
+	default:
+		return cli.Usagef("-role: %q is neither %s nor %s", *role, event.RoleFault, event.RoleLife)
+	}
+	return flags.Do(ctx, s, request.Call{Component: event.InferenceEngine, Command: event.CommandRollback, Arguments: arguments})
 }

@@ -27,11 +27,18 @@ type uploads struct {
 
 // showUploads returns the client, with a bar for uploads if out is a terminal.
 func showUploads(client s3.HTTPClient, out io.Writer) s3.HTTPClient {
-	f, ok := out.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return client
+	if f := terminal(out); f != nil {
+		return &uploads{client, f}
 	}
-	return &uploads{client, f}
+	return client
+}
+
+// terminal returns out if it is a terminal, otherwise nil.
+func terminal(out io.Writer) *os.File {
+	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return nil
 }
 
 // Do sends a request, as the client does.
@@ -43,14 +50,14 @@ func (u *uploads) Do(q *http.Request) (*http.Response, error) {
 	q = q.Clone(q.Context())
 	q.Body = b
 	answer, err := u.client.Do(q)
-	printf(u.out, "\r\x1b[K")
+	b.wipe()
 	return answer, err
 }
 
-// bar is a body that shows how much of it was sent.
+// bar is a body, or a file, that shows how much of it was read.
 type bar struct {
 	io.ReadCloser
-	out         io.Writer
+	out         io.Writer // nil: it shows nothing
 	sent, total int64
 	next        time.Time
 }
@@ -58,11 +65,18 @@ type bar struct {
 func (b *bar) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.sent += int64(n)
-	if now := time.Now(); now.After(b.next) {
+	if now := time.Now(); b.out != nil && now.After(b.next) {
 		b.next = now.Add(barEvery)
 		b.draw()
 	}
 	return n, err
+}
+
+// wipe takes the bar off the screen.
+func (b *bar) wipe() {
+	if b.out != nil {
+		printf(b.out, "\r\x1b[K")
+	}
 }
 
 func (b *bar) draw() {

@@ -16,8 +16,16 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 )
 
-// File is the file in the component's work directory that says what was fetched.
+// File is the file in the component's work directory that says what was fetched of the role fault.
 const File = "fetcher.json"
+
+// FileOf is that of a role.
+func FileOf(role event.Role) string {
+	if role == event.RoleLife {
+		return "fetcher-life.json"
+	}
+	return File
+}
 
 const (
 	format    = 1
@@ -65,14 +73,14 @@ type Offer struct {
 	Event    event.ModelEvent // says which model it is
 }
 
-func stateIn(dir string) durable.State[Record] {
-	return durable.State[Record]{Path: filepath.Join(dir, File), Format: format}
+func stateIn(dir string, role event.Role) durable.State[Record] {
+	return durable.State[Record]{Path: filepath.Join(dir, FileOf(role)), Format: format}
 }
 
-// Read reads the record in the component's work directory; without one it is empty. The error wraps
+// Read reads the record of a role in the component's work directory; without one it is empty. The error wraps
 // durable.ErrDamaged if it is not what was written, and durable.ErrNewerFormat if a newer version wrote it.
-func Read(dir string) (Record, error) {
-	r, err := stateIn(dir).Load()
+func Read(dir string, role event.Role) (Record, error) {
+	r, err := stateIn(dir, role).Load()
 	if errors.Is(err, fs.ErrNotExist) {
 		return Record{Format: format}, nil
 	}
@@ -81,16 +89,16 @@ func Read(dir string) (Record, error) {
 
 // Open reads the record. One that is damaged is set aside: to fetch the published model once more does no harm, as the
 // engine judges it by what is active.
-func Open(dir string, now time.Time) (Record, error) {
-	r, damage, err := stateIn(dir).Open()
+func Open(dir string, role event.Role, now time.Time) (Record, error) {
+	r, damage, err := stateIn(dir, role).Open()
 	if r.Format = format; damage != nil {
 		r.Damage = durable.NewDamage(now, fmt.Sprintf("the published model is fetched again: %v", damage))
 	}
 	return r, err
 }
 
-// Write keeps the record in the component's work directory.
-func (r Record) Write(dir string) error { return stateIn(dir).Save(r) }
+// Write keeps the record of a role in the component's work directory.
+func (r Record) Write(dir string, role event.Role) error { return stateIn(dir, role).Save(r) }
 
 // Settled returns the ETag of what was decided already, signed or not, under the policy; "" = nothing was. What was refused
 // as expired is decided again when the clock says that it is not: it was ahead.

@@ -42,7 +42,7 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 				bad, bit := bytes.Clone(good), random.IntN(len(good)*8)
 				bad[bit/8] ^= 1 << (bit % 8)
 				must.OK(t, os.WriteFile(path, bad, 0o600))
-				got, err := Open(dir, now)
+				got, err := Open(dir, "", now)
 				if err != nil {
 					t.Fatalf("bit %d: %v", bit, err)
 				}
@@ -58,8 +58,8 @@ func TestARecordWithAFlippedBit(t *testing.T) {
 				if aside > 20 {
 					continue // the disk is slow
 				}
-				must.OK(t, got.Write(dir))
-				if again, err := Read(dir); err != nil || again.Damage.Told(now) == nil { // it is told after a restart, too
+				must.OK(t, got.Write(dir, ""))
+				if again, err := Read(dir, ""); err != nil || again.Damage.Told(now) == nil { // it is told after a restart, too
 					t.Fatalf("bit %d: %+v, %v", bit, again, err)
 				}
 			}
@@ -76,7 +76,7 @@ func TestACutRecord(t *testing.T) {
 	must.OK(t, err)
 	for n := range len(good) - 1 { // the newline may go
 		must.OK(t, os.WriteFile(filepath.Join(dir, File), good[:n], 0o600))
-		if _, err := Read(dir); !errors.Is(err, durable.ErrDamaged) {
+		if _, err := Read(dir, ""); !errors.Is(err, durable.ErrDamaged) {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
 	}

@@ -53,21 +53,24 @@ func (w *Writer) Write(row Row) error {
 	}
 	w.line = append(w.line[:0], label...)
 	for i, v := range row.Values {
-		w.line = append(w.line, ',')
-		switch {
-		case v != v:
-			w.line = append(w.line, "na"...)
-		case math.IsInf(float64(v), 0):
+		if math.IsInf(float64(v), 0) {
 			return fmt.Errorf("write data set: column %s: infinity is not a reading", w.columns[i])
-		default:
-			w.line = strconv.AppendFloat(w.line, float64(v), 'g', -1, 32)
 		}
+		w.line = AppendValue(append(w.line, ','), v)
 	}
 	w.line = append(w.line, '\n')
 	if _, err := w.out.Write(w.line); err != nil {
 		return fmt.Errorf("write data set: %w", err)
 	}
 	return nil
+}
+
+// AppendValue appends a finite or missing reading as a table has it.
+func AppendValue(line []byte, v float32) []byte {
+	if v != v {
+		return append(line, "na"...)
+	}
+	return strconv.AppendFloat(line, float64(v), 'g', -1, 32)
 }
 
 // Flush hands what is buffered to the underlying writer.

@@ -6,6 +6,7 @@ package generate
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"math"
@@ -25,20 +26,26 @@ type options struct {
 	rows   int
 	seed   uint64
 	faulty float64
+	life   bool
 	out    string
 }
 
 func parse(args []string, s cli.Streams) (options, error) {
 	var o options
-	fs := cli.NewFlagSet("sensor-simulator generate -rows N [-seed S] [-faulty FRACTION] [-out FILE]", s)
+	fs := cli.NewFlagSet("sensor-simulator generate -rows N [-seed S] [-faulty FRACTION | -life] [-out FILE]", s)
 	fs.IntVar(&o.rows, "rows", 0, "write `N` rows; required")
 	fs.Uint64Var(&o.seed, "seed", 1, "start the random numbers at `S`: equal seeds give equal rows")
 	fs.Float64Var(&o.faulty, "faulty", 0.04, "aim at this `FRACTION` of faulty rows, 0 to 0.5")
+	fs.BoolVar(&o.life, "life", false, "write machines that wear out, with the hours until each needs maintenance")
 	fs.StringVar(&o.out, "out", "", "write `FILE`, compressed if its name ends in .gz (default: standard output)")
 	if err := cli.Parse(fs, args); err != nil {
 		return options{}, err
 	}
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	switch {
+	case o.life && given["faulty"]:
+		return options{}, cli.Usagef("-faulty: is not for -life, whose machines fail as they wear")
 	case o.rows < 1 || o.rows > maxRows:
 		return options{}, cli.Usagef("-rows: give a number from 1 to %d", maxRows)
 	case math.IsNaN(o.faulty) || o.faulty < 0 || o.faulty > maxFaulty:
@@ -55,14 +62,18 @@ func Run(ctx context.Context, args []string, s cli.Streams) error {
 	}
 	note := newProgress(s.Err, o.rows)
 	defer note.done()
+	write := writeFaults
+	if o.life {
+		write = writeLives
+	}
 	if o.out == "" {
 		return write(ctx, s.Out, o, note)
 	}
 	return toFile(o.out, func(w io.Writer) error { return write(ctx, w, o, note) })
 }
 
-// write writes the whole table.
-func write(ctx context.Context, w io.Writer, o options, note *progress) error {
+// writeFaults writes the whole table of rows with and without faults.
+func writeFaults(ctx context.Context, w io.Writer, o options, note *progress) error {
 	table, err := dataset.NewWriter(w, plant.Sensors())
 	if err != nil {
 		return err

@@ -183,6 +183,8 @@ func TestFlagsAreChecked(t *testing.T) {
 		{[]string{"-rows", "5", "-faulty", "0.6"}, "-faulty"},
 		{[]string{"-rows", "5", "-faulty", "-0.1"}, "-faulty"},
 		{[]string{"-rows", "5", "-faulty", "NaN"}, "-faulty"},
+		{[]string{"-life"}, "-rows"},
+		{[]string{"-life", "-rows", "5", "-faulty", "0.1"}, "-faulty"},
 		{[]string{"-rows", "5", "rows.csv"}, "rows.csv"},
 		{[]string{"-lines", "5"}, "-lines"},
 	} {

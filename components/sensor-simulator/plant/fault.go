@@ -97,7 +97,8 @@ func (m *Machine) Inject(f Fault, grow time.Duration) error {
 }
 
 // Repair ends the fault under way, if there is one. It stands for a whole visit of the service team: the machine is back
-// at work in the state and at the temperatures in which the fault found it, and after a machine fault without wear.
+// at work in the state and at the temperatures in which the fault found it, and after a machine fault without wear. The part that
+// Age lets wear stays.
 func (m *Machine) Repair() {
 	if m.episode == nil {
 		return
@@ -125,8 +126,12 @@ func (m *Machine) schedule() {
 	}
 }
 
-// develop starts a spontaneous fault that is due and ends one whose time is over.
+// develop starts a spontaneous fault that is due, ends one whose time is over, and replaces a part that is worn.
 func (m *Machine) develop() {
+	if a := m.aging; a != nil && m.elapsed >= a.repair {
+		next := m.newAging()
+		m.aging, m.wear = &next, 0
+	}
 	switch {
 	case m.episode != nil:
 		if m.elapsed >= m.episode.repair {
@@ -162,22 +167,29 @@ func (e *episode) severity(now float64) float64 {
 	return (now - e.began) / e.grow
 }
 
-// harm returns what the fault under way does to the machine.
+// harm returns what the fault under way and wear do to the machine.
 func (m *Machine) harm() harm {
 	var h harm
-	if m.episode == nil {
-		return h
+	if a := m.aging; a != nil {
+		h.add(a.fault, 0, a.bearing, a.severity(m.elapsed))
 	}
-	switch e, share := m.episode, effect(m.episode.severity(m.elapsed)); e.fault {
-	case AirLeak:
-		h.leak[e.line] = fullLeak * share
-	case BearingWear:
-		h.damage[e.bearing] = share
-	case Overheating:
-		h.blocked = fullBlock * share
-	case None, SensorStuck, SensorDropout: // the machine is well
+	if e := m.episode; e != nil {
+		h.add(e.fault, e.line, e.bearing, e.severity(m.elapsed))
 	}
 	return h
+}
+
+// add adds a fault to what harms the machine. Two faults of a part are no worse than the severer of them.
+func (h *harm) add(f Fault, line, bearing int, severity float64) {
+	switch share := effect(severity); f {
+	case AirLeak:
+		h.leak[line] = max(h.leak[line], fullLeak*share)
+	case BearingWear:
+		h.damage[bearing] = max(h.damage[bearing], share)
+	case Overheating:
+		h.blocked = max(h.blocked, fullBlock*share)
+	case None, SensorStuck, SensorDropout: // the machine is well
+	}
 }
 
 // effect returns how much of a fault's full effect shows at a severity: next to nothing at first, half of it a little

@@ -39,9 +39,12 @@ const (
 type Row struct {
 	Values   []float32 // in the order of Sensors; NaN is a missing reading. The caller's to keep and change.
 	State    string    // one of the State constants
-	Fault    Fault     // the fault under way, or None
+	Fault    Fault     // the fault under way, or else the one that a part wears to, or None
 	Severity float64   // of Fault, 0…1
-	Faulty   bool      // a machine fault whose Severity is at least FaultyFrom
+	Faulty   bool      // a machine fault, or wear, whose severity is at least FaultyFrom
+	// Remaining is how long the machine will run until its severity is FaultyFrom, by what is under way, in hours. It is NaN for
+	// a machine that does not age.
+	Remaining float64
 }
 
 // Machine is one compressor.
@@ -55,6 +58,7 @@ type Machine struct {
 	episode *episode
 	meanGap float64 // mean simulated time between spontaneous faults, s; 0 = none
 	next    float64 // when the next spontaneous fault starts, on the elapsed scale
+	aging   *aging  // nil: the machine does not age
 
 	sensors     []sensor
 	calibration []float64 // each sensor's own error, in standard deviations of its noise
@@ -64,6 +68,7 @@ type Machine struct {
 	nature *rand.Rand // disturbances
 	noise  *rand.Rand // sensor noise and natural gaps
 	luck   *rand.Rand // which fault, where, when
+	fate   *rand.Rand // which part wears, and how fast
 }
 
 // build is what makes one machine differ from the next of the same type.
@@ -91,6 +96,7 @@ func New(seed uint64, thing string) *Machine {
 		nature:  stream("nature"),
 		noise:   stream("noise"),
 		luck:    stream("luck"),
+		fate:    stream("fate"),
 	}
 	m.calibration = make([]float64, len(m.sensors))
 	m.last = make([]float32, len(m.sensors))
@@ -154,7 +160,7 @@ func (m *Machine) conditions() conditions {
 // differ only in a fault differ only in what the fault does.
 func (m *Machine) read() Row {
 	now := observe(&m.process, m.conditions())
-	row := Row{Values: make([]float32, len(m.sensors)), State: m.process.state}
+	row := Row{Values: make([]float32, len(m.sensors)), State: m.process.state, Remaining: m.remaining()}
 	for i := range m.sensors {
 		s := &m.sensors[i]
 		deviation, gap := m.noise.NormFloat64(), m.noise.Float64() < s.gap
@@ -163,9 +169,13 @@ func (m *Machine) read() Row {
 			row.Values[i] = missing
 		}
 	}
+	if a := m.aging; a != nil {
+		row.Fault, row.Severity = a.fault, a.severity(m.elapsed)
+		row.Faulty = row.Severity >= FaultyFrom
+	}
 	if e := m.episode; e != nil {
 		row.Fault, row.Severity = e.fault, e.severity(m.elapsed)
-		row.Faulty = e.fault.OfMachine() && row.Severity >= FaultyFrom
+		row.Faulty = row.Faulty || e.fault.OfMachine() && row.Severity >= FaultyFrom
 		e.spoil(row.Values, m.last, row.Severity, m.luck)
 	}
 	copy(m.last, row.Values)

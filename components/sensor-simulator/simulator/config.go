@@ -22,6 +22,8 @@ type Config struct {
 	Output     Output        `json:"output"`     // where the rows go
 	MeanTimeBF time.Duration `json:"meanTimeBF"` // simulated time between spontaneous faults of a machine; 0 = none
 	Faults     []Injection   `json:"faults"`     // faults at given times
+	Life       bool          `json:"life"`       // machines wear out, and their rows tell the hours until maintenance is due
+	Lives      []Wear        `json:"lives"`      // with life: the first life of some of them
 	Input      string        `json:"input"`      // CSV or CSV.gz file to replay instead of simulating
 	Loop       bool          `json:"loop"`       // begin the file again at its end
 	WaitFor    string        `json:"waitFor"`    // component whose health message must say OK before the first row; "" = none
@@ -44,6 +46,13 @@ type Injection struct {
 	After time.Duration `json:"after"`
 	For   time.Duration `json:"for"`  // 0 = until the end
 	Grow  time.Duration `json:"grow"` // until full severity; 0 = at once
+}
+
+// Wear is the part of a machine that wears at the start, and how long it will last in simulated time.
+type Wear struct {
+	Thing     string        `json:"thing"`
+	Fault     string        `json:"fault"`
+	Remaining time.Duration `json:"remaining"`
 }
 
 // Default returns the configuration with no key set.
@@ -87,12 +96,25 @@ func (c Config) Validate() error {
 		if f.After < 0 || f.For < 0 || f.Grow < 0 {
 			return fmt.Errorf("faults[%d]: a time is negative", i)
 		}
-		if !c.has(f.Thing) {
+		if c.index(f.Thing) < 0 {
 			return fmt.Errorf("faults[%d].thing: %q is none of %s to %s", i, f.Thing, c.thing(0), c.thing(c.Things-1))
 		}
 	}
-	if c.Input != "" && len(c.Faults) > 0 {
+	for i, w := range c.Lives {
+		if c.index(w.Thing) < 0 {
+			return fmt.Errorf("lives[%d].thing: %q is none of %s to %s", i, w.Thing, c.thing(0), c.thing(c.Things-1))
+		}
+		if err := plant.CheckWear(plant.Fault(w.Fault), w.Remaining); err != nil {
+			return fmt.Errorf("lives[%d].%w", i, err)
+		}
+	}
+	switch {
+	case len(c.Lives) > 0 && !c.Life:
+		return fmt.Errorf("lives: machines wear only with life")
+	case c.Input != "" && len(c.Faults) > 0:
 		return fmt.Errorf("faults: cannot be injected into rows replayed from input")
+	case c.Input != "" && c.Life:
+		return fmt.Errorf("life: rows replayed from input do not wear")
 	}
 	return nil
 }
@@ -101,11 +123,12 @@ func (c Config) thing(i int) string { return fmt.Sprintf("%s-%d", c.Prefix, i+1)
 
 func (c Config) line(i int) string { return fmt.Sprintf("line-%d", i%c.Lines+1) }
 
-func (c Config) has(thing string) bool {
+// index returns which machine has that name, or -1.
+func (c Config) index(thing string) int {
 	for i := range c.Things {
 		if c.thing(i) == thing {
-			return true
+			return i
 		}
 	}
-	return false
+	return -1
 }

@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 
 	"edgepdm/shared/event"
@@ -35,7 +34,7 @@ func (s *simulator) startShadows(ctx context.Context) (stop func()) {
 
 // putShadow hands a row to the machine's shadow. It reports false where the nucleus has no shadows.
 func (s *simulator) putShadow(thing string, values []float32) bool {
-	document, err := shadowDocument(s.source.columns(), values)
+	document, err := event.SimulatedUpdate(s.source.columns(), values)
 	if err == nil {
 		err = event.Shadow.Check(document)
 	}
@@ -46,20 +45,4 @@ func (s *simulator) putShadow(thing string, values []float32) bool {
 		return true
 	}
 	return s.shadows.Put(thing, document)
-}
-
-// shadowDocument is an update of a shadow, {"state":{"reported":{…}}}, with each value by its sensor's name. null is a missing
-// value, which the shadow then does not have.
-func shadowDocument(sensors []string, values []float32) ([]byte, error) {
-	readings := make(event.Readings, len(values))
-	for i, x := range values {
-		readings[sensors[i]] = x
-	}
-	type state struct {
-		Reported event.Readings `json:"reported"`
-	}
-	return json.Marshal(struct {
-		State state  `json:"state"`
-		Token string `json:"clientToken"`
-	}{state{readings}, event.SimulatedToken})
 }

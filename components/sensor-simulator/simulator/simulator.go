@@ -137,7 +137,7 @@ func (s *simulator) publishRow(machine int, dt, elapsed time.Duration) error {
 	s.seq[machine]++
 	t := event.Telemetry{
 		V: event.Version, Thing: s.config.thing(machine), Line: s.config.line(machine), Epoch: s.epoch, Seq: s.seq[machine],
-		TS: time.Now().UTC(), Schema: s.schema, Simulated: true, Faulty: r.faulty,
+		TS: time.Now().UTC(), Schema: s.schema, Simulated: true, Faulty: r.faulty, Remaining: r.remaining,
 	}
 	if s.config.Batch == 1 {
 		t.Values = r.values

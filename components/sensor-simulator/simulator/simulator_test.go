@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -130,6 +131,27 @@ func TestInjectedFaultsBecomeTheTruth(t *testing.T) {
 	}
 	if !reflect.DeepEqual(seen, []bool{false, true, false}) {
 		t.Errorf("the truth went %v", seen)
+	}
+}
+
+// The truth of remaining life is in the rows, in hours of simulated time, and only where machines wear.
+func TestRemainingLifeIsInTheRows(t *testing.T) {
+	_, rows := start(t, map[string]any{
+		"things": 2, "rate": 50, "timeScale": 18000, "waitFor": "", "life": true, // a row is 6 simulated minutes
+		"lives": []any{map[string]any{"thing": "compressor-2", "fault": "bearing-wear", "remaining": "1h"}},
+	})
+	for range 30 {
+		row := rows()
+		if row.Remaining == nil || *row.Remaining < 0 {
+			t.Fatalf("row %+v", row)
+		}
+		if want := math.Round(max(0, 1-0.1*float64(row.Seq))*1000) / 1000; row.Thing == "compressor-2" && (*row.Remaining != want || *row.Faulty != (want == 0)) {
+			t.Errorf("row %d: %v h remain, want %v; faulty %v", row.Seq, *row.Remaining, want, *row.Faulty)
+		}
+	}
+	_, rows = start(t, map[string]any{"things": 1, "rate": 50, "waitFor": ""})
+	if row := rows(); row.Remaining != nil {
+		t.Errorf("%v h remain of a machine that does not wear", *row.Remaining)
 	}
 }
 
@@ -273,6 +295,19 @@ func TestValidateNamesTheField(t *testing.T) {
 		"faults[0]:": func(c *simulator.Config) {
 			c.Faults = []simulator.Injection{{Thing: "compressor-1", Fault: "air-leak", After: -1}}
 		},
+		"lives[0].thing:": func(c *simulator.Config) {
+			c.Life, c.Lives = true, []simulator.Wear{{Thing: "x", Fault: "overheating"}}
+		},
+		"lives[1].fault:": func(c *simulator.Config) {
+			c.Life, c.Lives = true, []simulator.Wear{{Thing: "compressor-1", Fault: "overheating"}, {Thing: "compressor-1", Fault: "air-leak"}}
+		},
+		"lives[0].remaining:": func(c *simulator.Config) {
+			c.Life, c.Lives = true, []simulator.Wear{{Thing: "compressor-1", Fault: "overheating", Remaining: 71 * time.Hour}}
+		},
+		"lives:": func(c *simulator.Config) {
+			c.Lives = []simulator.Wear{{Thing: "compressor-1", Fault: "overheating"}}
+		},
+		"life:": func(c *simulator.Config) { c.Input, c.Life = "x.csv", true },
 		"faults: cannot": func(c *simulator.Config) {
 			c.Input, c.Faults = "x.csv", []simulator.Injection{{Thing: "compressor-1", Fault: "air-leak"}}
 		},

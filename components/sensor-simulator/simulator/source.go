@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"edgepdm/components/sensor-simulator/dataset"
@@ -14,6 +15,8 @@ import (
 type row struct {
 	values []float32
 	faulty *bool // nil where not known
+
+	remaining *float64 // hours until maintenance is due; nil where not known
 }
 
 // source gives the machines' rows. Its error io.EOF means that there are no more.
@@ -35,7 +38,15 @@ func openSource(c Config) (source, error) {
 	for i := range c.Things {
 		m := plant.New(c.Seed, c.thing(i))
 		m.SetMeanTimeBetweenFaults(c.MeanTimeBF)
+		if c.Life {
+			m.Age()
+		}
 		s.machines = append(s.machines, m)
+	}
+	for i, w := range c.Lives {
+		if err := s.machines[c.index(w.Thing)].AgeFrom(plant.Fault(w.Fault), w.Remaining); err != nil {
+			return nil, fmt.Errorf("lives[%d]: %w", i, err)
+		}
 	}
 	for _, f := range c.Faults {
 		s.injections = append(s.injections, injection{Injection: f})
@@ -80,7 +91,12 @@ func (s *simulation) next(machine int, dt, elapsed time.Duration) (row, error) {
 		}
 	}
 	r := m.Step(s.simulated(dt))
-	return row{values: r.Values, faulty: &r.Faulty}, nil
+	out := row{values: r.Values, faulty: &r.Faulty}
+	if s.config.Life {
+		hours := math.Round(r.Remaining*1000) / 1000
+		out.remaining = &hours
+	}
+	return out, nil
 }
 
 func (s *simulation) simulated(real time.Duration) time.Duration {

@@ -15,6 +15,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/gbdt"
 	"edgepdm/shared/modelstore/internal/disk"
+	"edgepdm/shared/window"
 )
 
 // Build is what a manifest says besides what the model file and its golden rows tell.
@@ -28,6 +29,11 @@ type Build struct {
 	// Features names the columns of a model whose file does not, such as SageMaker's. Default: the golden rows' header.
 	Features []string
 	Baseline *Baseline
+	Display  map[string]Display
+	Groups   []Group
+	Role     event.Role
+	Inputs   *window.Spec
+	Life     *LifeScale
 }
 
 // PartError says which part of what is built is wrong.
@@ -48,7 +54,7 @@ func partError(part string, err error) error {
 
 // BuildManifest makes the manifest of a model file and of the golden rows that scripts/train wrote beside it: a CSV file
 // whose header is "margin" and the features, then a row a line, "nan" or nothing for a missing value; for the models of a
-// k-fold training the header begins with "margin-0", "margin-1" and so on, one a model. Each row is scored on the way. The
+// k-fold training, and the quantiles of a life model, the header begins with "margin-0", "margin-1" and so on. Each row is scored on the way. The
 // error is a *PartError where one part is to blame. What a device would refuse besides, Rehearse says.
 func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
 	data, err := gbdt.ReadFile(modelPath)
@@ -67,6 +73,7 @@ func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
 		Name: b.Name, Version: b.Version, Created: b.Created.UTC(), Expires: b.Expires.UTC(),
 		Archive: b.Archive, Model: ModelFile{File: filepath.Base(modelPath), SHA256: HashOf(data), Size: int64(len(data))},
 		Objective: model.Objective, Features: b.Features, Trainer: b.Trainer, Golden: golden, Baseline: b.Baseline,
+		Display: b.Display, Groups: b.Groups, Role: b.Role, Inputs: b.Inputs, Life: b.Life,
 	}
 	if m.Name == "" {
 		m.Name = model.Attributes[attrName]
@@ -77,8 +84,10 @@ func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
 	if !PlainName(m.Name, maxNameLength) {
 		return Manifest{}, partError("name", refuse(ErrManifest, "name: %.64q is not 1 to %d of A-Z a-z 0-9 . _ -, beginning with a letter or digit", m.Name, maxNameLength))
 	}
-	if m.Threshold, err = ThresholdOf(model.Attributes); err != nil {
-		return Manifest{}, partError("model", err)
+	if !m.ForLife() {
+		if m.Threshold, err = ThresholdOf(model.Attributes); err != nil {
+			return Manifest{}, partError("model", err)
+		}
 	}
 	if m.Features == nil {
 		m.Features = columns
@@ -87,7 +96,7 @@ func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
 		return Manifest{}, partError("golden", refuse(ErrManifest, "golden: column %d of %s is %.64q, the feature is %.64q", i+1+len(golden[0].margins()), goldenCSV,
 			at(columns, i), at(m.Features, i)))
 	}
-	m.Schema = event.SchemaOf(m.Features)
+	m.Schema = event.SchemaOf(m.Sensors())
 	m.Format = m.leastFormat()
 	if err := m.Validate(); err != nil {
 		return Manifest{}, err

@@ -55,8 +55,8 @@ type Manifest struct {
 	Model     ModelFile   `json:"model"`
 	Objective string      `json:"objective"` // "binary:logistic"
 	Features  []string    `json:"features"`  // in the model's order
-	Schema    string      `json:"schema"`    // event.SchemaOf(Features)
-	Threshold float64     `json:"threshold"` // probability from which a row is faulty
+	Schema    string      `json:"schema"`    // event.SchemaOf(Sensors())
+	Threshold float64     `json:"threshold"` // probability from which a row is faulty; 0 of a model that gives none
 	Trainer   string      `json:"trainer"`   // "xgboost 3.0.5"
 	Golden    []GoldenRow `json:"golden"`
 	Baseline  *Baseline   `json:"baseline,omitempty"`
@@ -88,6 +88,32 @@ type Group struct {
 	P95   *float32 `json:"p95,omitempty"`
 }
 
+// Combine returns the group's value, of those of its features in a row; NaN where all are missing, or the group has none.
+func (g Group) Combine(values []float32) float32 {
+	sum, most, n := 0., math.Inf(-1), 0
+	for _, v := range values {
+		if v == v {
+			sum, most, n = sum+float64(v), max(most, float64(v)), n+1
+		}
+	}
+	switch {
+	case n == 0:
+	case g.Value == GroupMean:
+		return float32(sum / float64(n))
+	case g.Value == GroupSum:
+		return float32(sum)
+	case g.Value == GroupMax:
+		return float32(most)
+	}
+	return float32(math.NaN())
+}
+
+// Description is how people call what a model sees, in a file of its own.
+type Description struct {
+	Display map[string]Display `json:"display,omitempty"`
+	Groups  []Group            `json:"groups,omitempty"`
+}
+
 // LifeScale says how the outputs of a life model are read. The model gives three quantiles; Margin is what conformal
 // calibration by machine adds at both ends (Romano, Patterson and Candes, Conformalized Quantile Regression, 2019).
 type LifeScale struct {
@@ -114,7 +140,8 @@ type ModelFile struct {
 type GoldenRow struct {
 	Values event.Values `json:"values"` // NaN (null in JSON) is a missing value
 	Margin float32      `json:"margin"`
-	// Margins are those of all models of a k-fold training, of which Margin is the first; nil for a single model.
+	// Margins are those of all outputs, of which Margin is the first: of the models of a k-fold training, or of the
+	// quantiles of a life model. nil where there is one output.
 	Margins event.Values `json:"margins,omitempty"`
 }
 
@@ -198,6 +225,17 @@ func (m Manifest) encode() ([]byte, error) {
 	return data, nil
 }
 
+// Sensors are what a row has, in the order of its values: those that the inputs are made of, or the features themselves.
+func (m Manifest) Sensors() []string {
+	if m.Inputs != nil {
+		return m.Inputs.Sensors
+	}
+	return m.Features
+}
+
+// ForLife says whether the model tells the remaining life, and not the probability of a fault.
+func (m Manifest) ForLife() bool { return m.Role == event.RoleLife }
+
 // leastFormat is the oldest format whose readers read the manifest rightly.
 func (m Manifest) leastFormat() int {
 	if m.Role != "" || m.Inputs != nil || m.Life != nil {
@@ -220,122 +258,6 @@ func (m Manifest) Content() string {
 func writable(t time.Time) bool {
 	_, err := t.MarshalJSON()
 	return err == nil
-}
-
-// Validate says whether the manifest keeps the rules. The error wraps ErrManifest and names the field.
-func (m Manifest) Validate() error {
-	if _, ok := parseVersion(m.Version); !ok {
-		return refuse(ErrManifest, "version: %.64q is not three numbers such as 1.2.0", m.Version)
-	}
-	switch {
-	case m.Format < m.leastFormat() || m.Format > ManifestFormat:
-		return refuse(ErrManifest, "format: %d, must be from %d, for what the manifest says, to %d", m.Format, m.leastFormat(), ManifestFormat)
-	case !PlainName(m.Name, maxNameLength):
-		return refuse(ErrManifest, "name: %.64q is not 1 to %d of A-Z a-z 0-9 . _ -, beginning with a letter or digit", m.Name, maxNameLength)
-	case m.Created.IsZero():
-		return refuse(ErrManifest, "created: missing")
-	case m.Expires.IsZero():
-		return refuse(ErrManifest, "expires: missing")
-	case !writable(m.Created):
-		return refuse(ErrManifest, "created: %v is no time that can be written again", m.Created)
-	case !writable(m.Expires):
-		return refuse(ErrManifest, "expires: %v is no time that can be written again", m.Expires)
-	case !m.Expires.After(m.Created):
-		return refuse(ErrManifest, "expires: not after created")
-	case !ValidHash(m.Archive.SHA256) || m.Archive.Size < 1 || m.Archive.Size > MaxArchive:
-		return refuse(ErrManifest, "archive: needs sha256, 64 lower-case hexadecimal digits, and size, 1 to %d", MaxArchive)
-	case !PlainName(m.Model.File, MaxFileLength) || ReservedFile(m.Model.File):
-		return refuse(ErrManifest, "model.file: %.64q is not a plain file name", m.Model.File)
-	case !ValidHash(m.Model.SHA256) || m.Model.Size < 1 || m.Model.Size > MaxModel:
-		return refuse(ErrManifest, "model: needs sha256, 64 lower-case hexadecimal digits, and size, 1 to %d", MaxModel)
-	case !plainText(m.Objective):
-		return refuse(ErrManifest, "objective: %.64q", m.Objective)
-	case !(m.Threshold > 0 && m.Threshold <= 1):
-		return refuse(ErrManifest, "threshold: %v is not a probability above 0", m.Threshold)
-	case !plainText(m.Trainer):
-		return refuse(ErrManifest, "trainer: %.64q", m.Trainer)
-	}
-	if err := m.validateFeatures(); err != nil {
-		return err
-	}
-	if err := m.validateGolden(); err != nil {
-		return err
-	}
-	if m.Baseline != nil {
-		return m.Baseline.validate(len(m.Features))
-	}
-	return nil
-}
-
-func (m Manifest) validateFeatures() error {
-	if len(m.Features) < 1 || len(m.Features) > MaxFeatures {
-		return refuse(ErrManifest, "features: %d, need 1 to %d", len(m.Features), MaxFeatures)
-	}
-	seen := make(map[string]bool, len(m.Features))
-	for i, f := range m.Features {
-		if !plainText(f) {
-			return refuse(ErrManifest, "features: number %d is %.64q", i+1, f)
-		}
-		if seen[f] {
-			return refuse(ErrManifest, "features: %.64q comes twice", f)
-		}
-		seen[f] = true
-	}
-	if want := event.SchemaOf(m.Features); m.Schema != want {
-		return refuse(ErrManifest, "schema: %.64q, but that of the features is %s", m.Schema, want)
-	}
-	return nil
-}
-
-func (m Manifest) validateGolden() error {
-	if len(m.Golden) < 1 || len(m.Golden) > MaxGolden {
-		return refuse(ErrManifest, "golden: %d rows, need 1 to %d", len(m.Golden), MaxGolden)
-	}
-	for i, row := range m.Golden {
-		if len(row.Values) != len(m.Features) {
-			return refuse(ErrManifest, "golden: row %d has %d values for %d features", i+1, len(row.Values), len(m.Features))
-		}
-		if len(row.Margins) > MaxFolds || row.Margins != nil && (len(row.Margins) < 2 || row.Margins[0] != row.Margin) {
-			return refuse(ErrManifest, "golden: row %d has %d margins, need 2 to %d, of which the first is margin", i+1, len(row.Margins), MaxFolds)
-		}
-		for _, margin := range row.margins() {
-			if !finite(margin) {
-				return refuse(ErrManifest, "golden: row %d has the margin %v", i+1, margin)
-			}
-		}
-		for _, x := range row.Values {
-			if math.IsInf(float64(x), 0) {
-				return refuse(ErrManifest, "golden: row %d has an infinite value", i+1)
-			}
-		}
-	}
-	return nil
-}
-
-func (b *Baseline) validate(features int) error {
-	if len(b.Features) != features {
-		return refuse(ErrManifest, "baseline: %d histograms for %d features", len(b.Features), features)
-	}
-	for i, h := range b.Features {
-		if len(h.Counts) < 1 || len(h.Counts) > MaxBins || len(h.Edges) != len(h.Counts)-1 {
-			return refuse(ErrManifest, "baseline: feature %d has %d edges and %d counts", i+1, len(h.Edges), len(h.Counts))
-		}
-		for j, e := range h.Edges {
-			if !finite(e) || j > 0 && e <= h.Edges[j-1] {
-				return refuse(ErrManifest, "baseline: feature %d: edges do not ascend", i+1)
-			}
-		}
-		sum := h.Missing
-		for _, n := range h.Counts {
-			if sum += n; sum < n {
-				return refuse(ErrManifest, "baseline: feature %d: counts overflow", i+1)
-			}
-		}
-		if sum == 0 {
-			return refuse(ErrManifest, "baseline: feature %d: no value was counted", i+1)
-		}
-	}
-	return nil
 }
 
 // ValidHash says whether s is a SHA-256 in the one spelling that is used here.

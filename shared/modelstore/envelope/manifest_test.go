@@ -102,17 +102,20 @@ func TestValidate(t *testing.T) {
 			m.Baseline = baseline(make([]float32, envelope.MaxBins), make([]uint64, envelope.MaxBins+1)...)
 		}, "baseline"},
 	}
-	for i, test := range tests {
-		m := modeltest.Tiny(t)
-		test.change(&m)
-		err := m.Validate()
-		if test.says == "" {
-			if err != nil {
-				t.Errorf("test %d: %v", i, err)
-			}
-			continue
-		}
-		modeltest.Wants(t, err, envelope.ErrManifest, ": "+test.says)
+	for _, test := range tests {
+		checkChange(t, modeltest.Tiny(t), test.change, test.says)
+	}
+}
+
+// checkChange validates a manifest that was changed; says is what the error says, "" of a valid one.
+func checkChange(t *testing.T, m envelope.Manifest, change func(*envelope.Manifest), says string) {
+	t.Helper()
+	change(&m)
+	err := m.Validate()
+	if says != "" {
+		modeltest.Wants(t, err, envelope.ErrManifest, ": "+says)
+	} else if err != nil {
+		t.Error(err)
 	}
 }
 

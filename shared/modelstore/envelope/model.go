@@ -58,7 +58,9 @@ func CheckModel(m Manifest, model *gbdt.Model) error {
 		return refuse(ErrModel, "its objective is %.40s, the manifest says %s", model.Objective, m.Objective)
 	case model.NumFeature != len(m.Features) && len(m.Features) > 0: // without a manifest there may be no names
 		return refuse(ErrModel, "it has %d features, the manifest names %d", model.NumFeature, len(m.Features))
-	case !model.Probability():
+	case m.ForLife() && (model.Outputs != lifeOutputs || len(model.Folds) > 0):
+		return refuse(ErrModel, "it has %d outputs in %d models: a life model has three quantiles, in one model", model.Outputs, max(1, len(model.Folds)))
+	case !m.ForLife() && !model.Probability():
 		return NoProbability(model.Objective, model.Predictions)
 	}
 	if len(model.FeatureNames) > 0 { // SageMaker's models have none: the manifest names them
@@ -79,7 +81,7 @@ func CheckModel(m Manifest, model *gbdt.Model) error {
 		}
 		want := row.margins()
 		if len(margin) != len(want) {
-			return refuse(ErrGolden, "row %d has %d margins, the model gives %d: one for each model of a k-fold training", i+1, len(want), len(margin))
+			return refuse(ErrGolden, "row %d has %d margins, the model gives %d: one for each output, and each model of a k-fold training", i+1, len(want), len(margin))
 		}
 		for k := range margin {
 			if math.Float32bits(margin[k]) != math.Float32bits(want[k]) {
@@ -92,6 +94,10 @@ func CheckModel(m Manifest, model *gbdt.Model) error {
 
 // NoProbability refuses a model whose prediction is not the probability of a fault. It wraps ErrModel.
 func NoProbability(objective string, predictions int) error {
+	if objective == lifeObjective {
+		return refuse(ErrModel, "its objective is %.40s: it tells the remaining life, if its manifest has the role %s (model-fetcher pack -role %[2]s); "+
+			"a device wants the probability of a fault (binary:logistic) else", objective, event.RoleLife)
+	}
 	if strings.HasPrefix(objective, "multi:") || predictions > 1 {
 		return refuse(ErrModel, "its objective is %.40s with %d predictions a row: it tells classes, and a device wants one probability of a fault; "+
 			"train with two classes, faulty or not (binary:logistic), or one such model for each fault", objective, predictions)

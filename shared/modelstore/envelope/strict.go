@@ -43,7 +43,7 @@ func checkJSON(data []byte) error {
 		}
 		if top != nil && top.isName {
 			name := token.(string)
-			folded := strings.ToLower(strings.ToUpper(name))
+			folded := fold(name)
 			if top.members[folded] {
 				return fmt.Errorf("member %.64q comes twice", name)
 			}
@@ -64,3 +64,16 @@ func checkJSON(data []byte) error {
 		}
 	}
 }
+
+// DecodeStrict reads a JSON document that a person or a script wrote: a member that is misspelt or comes twice is an error.
+func DecodeStrict(data []byte, into any) error {
+	if err := checkJSON(data); err != nil {
+		return err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(into)
+}
+
+// fold gives two names that encoding/json does not tell apart the same one.
+func fold(name string) string { return strings.ToLower(strings.ToUpper(name)) }

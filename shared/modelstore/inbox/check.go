@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"edgepdm/shared/modelstore/internal/disk"
 )
 
 // Check says whether this process can use the inbox at dir, and makes its folders if need be. The error names the fix.
@@ -32,7 +34,7 @@ func Check(dir string) error {
 			return unusable(path, err)
 		}
 		_ = probe.Close()
-		if err := os.Remove(probe.Name()); err != nil {
+		if err := os.Remove(probe.Name()); err != nil && !disk.Missing(err) { // another check may have emptied the trash
 			return unusable(path, err)
 		}
 	}

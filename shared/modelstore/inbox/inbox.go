@@ -14,6 +14,7 @@ package inbox
 import (
 	"cmp"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,6 +23,7 @@ import (
 	"slices"
 	"time"
 
+	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/internal/disk"
 )
@@ -92,6 +94,25 @@ func (b Inbox) Incoming() ([]string, error) { return b.list(incomingDir) }
 // Path returns where a file of the delivery lies: EnvelopeFile, ArchiveFile, or one of the fetcher's own, which Commit
 // removes.
 func (d *Delivery) Path(name string) string { return filepath.Join(d.Dir, filepath.Base(name)) }
+
+// Role returns the role that the delivery's manifest claims, which nobody has verified; what cannot be read claims none.
+func (d *Delivery) Role() event.Role {
+	sealed, err := disk.ReadBounded(d.Path(envelope.EnvelopeFile), envelope.MaxEnvelope)
+	if err != nil {
+		return ""
+	}
+	payload, err := envelope.Payload(sealed)
+	if err != nil {
+		return ""
+	}
+	var claim struct {
+		Role event.Role `json:"role"`
+	}
+	if json.Unmarshal(payload, &claim) != nil {
+		return ""
+	}
+	return claim.Role
+}
 
 // Commit makes the delivery ready: whole and on disk, or not at all. It must have an ArchiveFile. Of the rest only
 // EnvelopeFile stays.

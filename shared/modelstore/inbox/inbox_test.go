@@ -313,3 +313,23 @@ func TestInboxSyncOrder(t *testing.T) {
 	must.OK(t, d.Commit())
 	w.Clean("is left", b.Dir)
 }
+
+// Two processes, or two looks of one, check an inbox at the same time: neither finds fault with what the other does.
+func TestChecksAtTheSameTime(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "inbox")
+	errs := make(chan error)
+	for range 4 {
+		go func() {
+			var err error
+			for range 200 {
+				err = errors.Join(err, Check(dir))
+			}
+			errs <- err
+		}()
+	}
+	for range 4 {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+}

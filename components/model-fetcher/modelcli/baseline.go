@@ -1,0 +1,162 @@
+package modelcli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"sort"
+
+	"edgepdm/shared/modelstore/envelope"
+)
+
+const (
+	mostBins     = 20
+	baselineText = 256 << 10 // bytes of a manifest that the histograms may take, about
+	binText      = 20        // bytes of an edge and a count
+)
+
+// counted says of which rows a baseline is.
+type counted struct {
+	sound, faulty uint64
+	labelled      bool
+}
+
+// leftOut says which rows a baseline is not of.
+func (c counted) leftOut() string {
+	if !c.labelled {
+		return "no column says which are faulty"
+	}
+	return fmt.Sprintf("%d faulty ones are left out", c.faulty)
+}
+
+// addBaseline gives the manifest the histogram and the usual range of each feature, and the usual range of each group that
+// has a value, of the rows in a training table that are not faulty. The table is read twice, in constant memory: for the
+// quantiles (see sketch), and then for the counts, which are exact.
+func addBaseline(ctx context.Context, m *envelope.Manifest, path, label string, screen io.Writer) (counted, error) {
+	f, size, err := openTable(path)
+	if err != nil {
+		return counted{}, err
+	}
+	defer func() { _ = f.Close() }()
+	table := training{path: path, label: label, features: m.Features}
+	b := newBaseline(m)
+	note := newBar(f, 2*size, screen)
+	defer note.wipe()
+	faulty, err := table.each(ctx, note, b.sample)
+	if err != nil {
+		return counted{}, err
+	}
+	if b.rows == 0 {
+		return counted{}, fmt.Errorf("%s: it has no rows, or none that is not faulty", path)
+	}
+	b.divide(m)
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return counted{}, err
+	}
+	if _, err := table.each(ctx, note, b.count); err != nil {
+		return counted{}, err
+	}
+	if b.again != b.rows {
+		return counted{}, fmt.Errorf("%s: it changed while it was read", path)
+	}
+	m.Baseline = b.result
+	return counted{b.rows, faulty, table.labelAt >= 0}, nil
+}
+
+// baseline counts the rows of a table.
+type baseline struct {
+	rows, again uint64
+	columns     []sketch // of the features, then of the groups
+	groups      []envelope.Group
+	members     [][]int // of the groups: places of their features
+	values      []float32
+	bins        int
+	result      *envelope.Baseline
+}
+
+func newBaseline(m *envelope.Manifest) *baseline {
+	b := &baseline{
+		columns: newSketches(len(m.Features) + len(m.Groups)), groups: m.Groups,
+		bins:   max(2, min(mostBins, baselineText/binText/len(m.Features))),
+		result: &envelope.Baseline{Features: make([]envelope.Histogram, len(m.Features))},
+	}
+	at := make(map[string]int, len(m.Features))
+	for i, f := range m.Features {
+		at[f] = i
+	}
+	for _, g := range m.Groups {
+		var members []int
+		for _, f := range g.Features {
+			members = append(members, at[f])
+		}
+		b.members = append(b.members, members)
+	}
+	return b
+}
+
+// sample takes a row in the first reading.
+func (b *baseline) sample(row []float32) {
+	b.rows++
+	for i, v := range row {
+		if v == v {
+			b.columns[i].add(v)
+		}
+	}
+	for i, g := range b.groups {
+		b.values = b.values[:0]
+		for _, at := range b.members[i] {
+			b.values = append(b.values, row[at])
+		}
+		if v := g.Combine(b.values); v == v {
+			b.columns[len(row)+i].add(v)
+		}
+	}
+}
+
+// divide makes the bins, and tells the usual ranges.
+func (b *baseline) divide(m *envelope.Manifest) {
+	for i := range b.result.Features {
+		h := &b.result.Features[i]
+		h.Edges = b.columns[i].edges(b.bins)
+		h.Counts = make([]uint64, len(h.Edges)+1)
+		h.P5, h.P95 = b.columns[i].usual()
+	}
+	for i := range m.Groups {
+		m.Groups[i].P5, m.Groups[i].P95 = b.columns[len(m.Features)+i].usual()
+	}
+}
+
+// count takes a row in the second reading.
+func (b *baseline) count(row []float32) {
+	b.again++
+	for i, v := range row {
+		h := &b.result.Features[i]
+		if v != v {
+			h.Missing++
+			continue
+		}
+		h.Counts[sort.Search(len(h.Edges), func(k int) bool { return h.Edges[k] > v })]++
+	}
+}
+
+// newBar shows on a terminal how far a file is read; elsewhere it is silent.
+func newBar(f *os.File, total int64, out io.Writer) *bar {
+	b := &bar{ReadCloser: f, total: total}
+	if screen := terminal(out); screen != nil {
+		b.out = screen
+	}
+	return b
+}
+
+// readStrict reads a JSON file that goes into a manifest.
+func readStrict(path string, into any) error {
+	data, err := readLimited(path, envelope.MaxManifest)
+	if err != nil {
+		return err
+	}
+	if err := envelope.DecodeStrict(data, into); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return nil
+}
