@@ -24,8 +24,8 @@ func main() {
 		Commands: []cli.Command{
 			{Name: "", Summary: "run as a Greengrass component", Run: runComponent},
 			{Name: "score", Summary: "score CSV rows from standard input", Run: offline.Score},
-			{Name: "features", Summary: "make a table of inputs over time from CSV rows", Run: offline.Features},
 			{Name: "explain", Summary: "ask the running engine what in a thing's next row points to a fault", Run: ask.Explain},
+			{Name: "features", Summary: "make a table of inputs over time from CSV rows", Run: offline.Features},
 			{Name: "inspect", Summary: "print a model's facts as JSON", Run: offline.Inspect},
 		},
 	})
