@@ -81,7 +81,8 @@ is_published() {
 }
 
 todo=()
-for project in recipes/* .; do
+for project in recipes/*/ .; do
+  project=${project%/}
   if [ "$action" = publish ]; then
     if [ -z "${account:-}" ] && [ "$(config "$project" version)" != NEXT_PATCH ]; then
       command -v aws >/dev/null || fail 3 "aws is not on PATH: it tells which versions are registered (not needed with NEXT_PATCH)"

@@ -97,7 +97,7 @@ func TestSummaryOfALine(t *testing.T) {
 	if len(sums) != 1 || sums[0].Count != 12 {
 		t.Fatalf("%+v", sums)
 	}
-	if text := p.s.Text(sums[0], "en"); text != "12 more alarms on 3." {
+	if text := p.s.Text(sums[0], "en", alarm.Insight{}); text != "12 more alarms on 3." {
 		t.Error(text)
 	}
 	raise(3, 100) // within the ten minutes: held, and not summed up again at once

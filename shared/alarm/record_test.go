@@ -148,7 +148,7 @@ func FuzzConfig(f *testing.F) {
 			p.observe("a-2", "g", i%2 > 0)
 			p.now = p.now.Add(10 * minute)
 			for _, c := range p.s.Tick(p.now) {
-				_ = p.s.Text(c, "en")
+				_ = p.s.Text(c, "en", alarm.Insight{})
 			}
 			if next := p.s.Next(p.now); !next.IsZero() && next.Before(p.now) {
 				t.Fatalf("next is %v at %v", next, p.now)

@@ -56,7 +56,21 @@ var languages = map[string]words{
 }
 
 // placeholders are what a rule's text may have.
-var placeholders = []string{"thing", "line", "place", "fault", "priority", "detail", "since"}
+var placeholders = []string{"thing", "line", "place", "fault", "priority", "detail", "since", "reasons", "life"}
+
+// Insight is what the owner knows beside an alarm, as sentences in the text's language; "" where it knows nothing. A template puts
+// them where it has {reasons} and {life}; a text with neither is followed by both.
+type Insight struct {
+	Reasons string // what points to it
+	Life    string // when maintenance is likely
+}
+
+func (i Insight) after(text string) string {
+	for _, sentence := range []string{i.Reasons, i.Life} {
+		text = strings.TrimSpace(text + " " + sentence)
+	}
+	return text
+}
 
 // checkTexts says whether a rule's texts can be used.
 func checkTexts(texts map[string]string) error {
@@ -91,9 +105,18 @@ func checkTexts(texts map[string]string) error {
 }
 
 // Text returns what is said of a change, in a language: by the rule's text, by that of the observation, or else by a sentence of
-// its own.
-func (s *System) Text(c Change, language string) string {
-	w, known := languages[language]
+// its own. Where there is no room for the reasons, they are left out.
+func (s *System) Text(c Change, language string, i Insight) string {
+	text := s.text(c, language, i)
+	if len(text) > maxText && i.Reasons != "" {
+		i.Reasons = ""
+		text = s.text(c, language, i)
+	}
+	return event.Cut(text, maxText)
+}
+
+func (s *System) text(c Change, language string, i Insight) string {
+	w, known := languages[baseOf(language)]
 	if !known {
 		w = languages[English]
 	}
@@ -110,11 +133,15 @@ func (s *System) Text(c Change, language string) string {
 		return strings.NewReplacer(append(more,
 			"{thing}", spoken(a.Thing), "{line}", spoken(a.Line), "{place}", place, "{fault}", spoken(string(a.Fault)),
 			"{priority}", w.priority[rank(a.Priority)], "{detail}", a.Detail, "{since}", since,
-			"{duration}", w.length(a.Lasted), "{count}", fmt.Sprint(c.Count))...).Replace(template)
+			"{duration}", w.length(a.Lasted), "{count}", fmt.Sprint(c.Count), "{reasons}", i.Reasons, "{life}", i.Life)...).Replace(template)
 	}
-	text := a.Text
+	text, placed := a.Text, false
 	if template := s.template(a, language); template != "" || text == "" {
-		text = fill(cmp.Or(template, w.raised))
+		placed = strings.Contains(template, "{reasons}") || strings.Contains(template, "{life}")
+		text = strings.Join(strings.Fields(fill(cmp.Or(template, w.raised))), " ") // a placeholder may stand for nothing
+	}
+	if !placed {
+		text = i.after(text)
 	}
 	switch c.Kind {
 	case Returned:
@@ -134,13 +161,19 @@ func (s *System) Text(c Change, language string) string {
 	if a.Simulated {
 		text = "Simulation: " + text
 	}
-	return event.Cut(text, maxText)
+	return text
 }
 
 // template returns the text of an alarm's rules, in the language or in English; "": they have none.
 func (s *System) template(a Alarm, language string) string {
 	texts := s.policies.of(a.Line, a.Key).text
-	return cmp.Or(texts[language], texts[English])
+	return cmp.Or(texts[language], texts[baseOf(language)], texts[English])
+}
+
+// baseOf is the language of a tag such as de-AT.
+func baseOf(tag string) string {
+	name, _, _ := strings.Cut(strings.ToLower(tag), "-")
+	return name
 }
 
 // spoken makes a name fit to be read aloud: line-1 becomes line 1.

@@ -1,6 +1,7 @@
 package alarm_test
 
 import (
+	"strings"
 	"testing"
 
 	"edgepdm/shared/alarm"
@@ -15,7 +16,7 @@ func TestTexts(t *testing.T) {
 	}}}
 	p := newSiteOf(t, c)
 	say := func(kind alarm.Kind, language string, a alarm.Alarm) string {
-		return p.s.Text(alarm.Change{Kind: kind, Alarm: a, Count: 12}, language)
+		return p.s.Text(alarm.Change{Kind: kind, Alarm: a, Count: 12}, language, alarm.Insight{})
 	}
 	hot := alarm.Alarm{
 		Key: alarm.Key{Thing: "press-4", Fault: "oil-temp-high"}, Line: "line-2", Priority: event.SeverityHigh, Detail: "118 > {line}", Since: t0,
@@ -32,6 +33,8 @@ func TestTexts(t *testing.T) {
 	}{
 		{alarm.Raised, "en", hot, "Oil of press 4 on line 2 is too hot: 118 > {line}. Priority high, since 09:00."},
 		{alarm.Raised, "de", hot, "Öl von press 4 zu heiß: 118 > {line}. Priorität hoch."},
+		{alarm.Raised, "de-AT", hot, "Öl von press 4 zu heiß: 118 > {line}. Priorität hoch."},
+		{alarm.Returned, "de-AT", hot, "line 2, press 4 ist nach 3 Minuten wieder normal."},
 		{alarm.Raised, "it", hot, "Oil of press 4 on line 2 is too hot: 118 > {line}. Priority high, since 09:00."},
 		{alarm.Returned, "de", hot, "line 2, press 4 ist nach 3 Minuten wieder normal."},
 		{alarm.Raised, "en", plain, "Alarm f on pump 1."},
@@ -46,6 +49,37 @@ func TestTexts(t *testing.T) {
 	} {
 		if got := say(c.kind, c.language, c.a); got != c.want {
 			t.Errorf("%s in %s: %q, want %q", c.kind, c.language, got, c.want)
+		}
+	}
+}
+
+// The sentences of why and when are where a template has them, or else at the end; without them no gap is left.
+func TestTextsWithAnInsight(t *testing.T) {
+	c := alarm.Default()
+	c.Rules = []alarm.Rule{
+		{Fault: "placed", Text: map[string]string{"en": "{reasons} {life} Fault on {thing}."}},
+		{Fault: "when", Text: map[string]string{"en": "Fault on {thing}. {life}"}},
+		{Fault: "long", Text: map[string]string{"en": strings.Repeat("x", 480)}},
+	}
+	p := newSiteOf(t, c)
+	const why, when = "Points to it: oil 96.", "Likely in 2 days."
+	for _, c := range []struct {
+		kind alarm.Kind
+		a    alarm.Alarm
+		i    alarm.Insight
+		want string
+	}{
+		{alarm.Raised, alarm.Alarm{Key: alarm.Key{Thing: "p", Fault: "placed"}}, alarm.Insight{why, when}, why + " " + when + " Fault on p."},
+		{alarm.Raised, alarm.Alarm{Key: alarm.Key{Thing: "p", Fault: "placed"}}, alarm.Insight{Life: when}, when + " Fault on p."},
+		{alarm.Raised, alarm.Alarm{Key: alarm.Key{Thing: "p", Fault: "placed"}}, alarm.Insight{}, "Fault on p."},
+		{alarm.Raised, alarm.Alarm{Key: alarm.Key{Thing: "p", Fault: "when"}}, alarm.Insight{why, when}, "Fault on p. " + when},
+		{alarm.Raised, alarm.Alarm{Key: alarm.Key{Thing: "p", Fault: "other"}}, alarm.Insight{why, when}, "Alarm other on p. " + why + " " + when},
+		{alarm.Escalated, alarm.Alarm{Key: alarm.Key{Thing: "p", Fault: "x"}, Text: "Hot."}, alarm.Insight{why, when}, "Not acknowledged: Hot. " + why + " " + when},
+		{alarm.Returned, alarm.Alarm{Key: alarm.Key{Thing: "p", Fault: "x"}}, alarm.Insight{why, when}, "p is back to normal after 1 second."},
+		{alarm.Raised, alarm.Alarm{Key: alarm.Key{Thing: "p", Fault: "long"}}, alarm.Insight{strings.Repeat("y", 600), when}, strings.Repeat("x", 480) + " " + when},
+	} {
+		if got := p.s.Text(alarm.Change{Kind: c.kind, Alarm: c.a}, "en", c.i); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
 }

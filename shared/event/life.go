@@ -3,6 +3,7 @@ package event
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // LifeUnits are the units of remaining life.
@@ -16,6 +17,11 @@ type Life struct {
 	Coverage float64 `json:"coverage"`         // how often the true life lies from Low to High, by calibration on other machines: 0.9
 	Unit     string  `json:"unit"`             // one of LifeUnits
 	Beyond   bool    `json:"beyond,omitempty"` // High is the most that the model tells: it may be any longer
+}
+
+// Length is that of Unit; 0 for cycles.
+func (l *Life) Length() time.Duration {
+	return map[string]time.Duration{"minutes": time.Minute, "hours": time.Hour, "days": 24 * time.Hour, "weeks": 7 * 24 * time.Hour}[l.Unit]
 }
 
 func (l *Life) check() error {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"edgepdm/shared/event"
 )
@@ -78,6 +80,9 @@ func base(tag string) string {
 	return name
 }
 
+// Keys are the names of a language in Names of a contributor, the one that is preferred first.
+func Keys(tag string) []string { return []string{tag, base(tag)} }
+
 // of returns the words of a language; English where there are none.
 func of(tag string) language {
 	if w, known := languages[base(tag)]; known {
@@ -87,8 +92,16 @@ func of(tag string) language {
 }
 
 // Reason says what a contributor is, such as "oil return temperature 96 °C, usually 60 to 82".
-func Reason(c event.Contributor, tag string) string {
-	return event.Cut(of(tag).reason(c, tag, c.Unit), MaxReason)
+func Reason(c event.Contributor, tag string) string { return bounded(of(tag).reason(c, tag, c.Unit)) }
+
+// bounded cuts a reason, and leaves out what cannot be printed.
+func bounded(reason string) string {
+	return event.Cut(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, reason), MaxReason)
 }
 
 // Reasons are those of all contributors.
@@ -109,7 +122,7 @@ func Points(list []event.Contributor, tag string, room int) string {
 		if i > 0 {
 			longer = strings.TrimSuffix(sentence, ".") + "; "
 		}
-		longer += event.Cut(w.reason(c, tag, spokenUnit(c.Unit, tag)), MaxReason) + "."
+		longer += bounded(w.reason(c, tag, spokenUnit(c.Unit, tag))) + "."
 		if len(longer) > room {
 			break
 		}
@@ -145,7 +158,7 @@ func (w language) reason(c event.Contributor, tag, unit string) string {
 
 // nameOf is a contributor's name in a language, or else the one for people, or else its sensor's.
 func nameOf(c event.Contributor, tag string) string {
-	for _, key := range []string{tag, base(tag)} {
+	for _, key := range Keys(tag) {
 		if name := c.Names[key]; name != "" {
 			return name
 		}

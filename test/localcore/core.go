@@ -36,6 +36,7 @@ import (
 
 	"edgepdm/shared/durable"
 	"edgepdm/test/localcore/classic"
+	"edgepdm/test/localcore/devices"
 	"edgepdm/test/localcore/lite"
 	"edgepdm/test/localcore/nucleus"
 )
@@ -52,7 +53,8 @@ type Core struct {
 	pubsub  *nucleus.PubSub
 	server  *nucleus.Server
 	broker  *nucleus.Broker
-	lock    io.Closer // keeps a second core off the same root
+	devices *devices.Broker // nil: the core takes no client devices
+	lock    io.Closer       // keeps a second core off the same root
 
 	deploying sync.Mutex // one change of what runs at a time
 	started   bool
@@ -236,5 +238,8 @@ func (c *Core) Close(ctx context.Context) error {
 	}
 	c.server.Close()
 	err := c.broker.Close()
+	if c.devices != nil {
+		err = errors.Join(err, c.devices.Close())
+	}
 	return errors.Join(err, c.lock.Close())
 }

@@ -16,6 +16,7 @@ import (
 	"edgepdm/shared/cli"
 	"edgepdm/shared/event"
 	"edgepdm/shared/request"
+	"edgepdm/shared/words"
 )
 
 // Commands are those of a person.
@@ -137,7 +138,7 @@ func printList(w io.Writer, l alarms.Listing) error {
 	}
 	for _, a := range l.Alarms {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%v\t%s\t%s\t%s\t%s\n", a.Priority, a.State, a.Since.Local().Format(time.DateTime),
-			time.Duration(a.LastsS)*time.Second, a.Thing, a.Line, a.Fault, note(a.Alarm))
+			time.Duration(a.LastsS)*time.Second, a.Thing, a.Line, a.Fault, note(a))
 	}
 	for _, p := range l.Places {
 		what := "out of service"
@@ -150,7 +151,7 @@ func printList(w io.Writer, l alarms.Listing) error {
 }
 
 // note says what is special about an alarm.
-func note(a alarm.Alarm) string {
+func note(a alarms.Listed) string {
 	var notes []string
 	add := func(is bool, text string) {
 		if is {
@@ -170,7 +171,29 @@ func note(a alarm.Alarm) string {
 	if a.Acknowledged != nil {
 		add(true, strings.TrimSpace("seen by "+a.Acknowledged.By+" "+string(a.Acknowledged.Outcome)))
 	}
-	return strings.Join(notes, "; ")
+	return strings.Join(append(notes, insight(a.Reasons, a.Life)...), "; ")
+}
+
+// insight is what points to an alarm, and when maintenance is likely.
+func insight(reasons []string, life *event.Life) (notes []string) {
+	if len(reasons) > 0 {
+		notes = append(notes, "points to it: "+strings.Join(reasons, "; "))
+	}
+	if when := words.Life(life, alarm.English); when != "" {
+		notes = append(notes, strings.ToLower(when[:1])+strings.TrimSuffix(when[1:], "."))
+	}
+	return notes
+}
+
+// whys are what is said about a change.
+func whys(c alarms.Told) (notes []string) {
+	if why := strings.TrimSpace(string(c.Outcome) + " " + c.Why); why != "" {
+		notes = append(notes, why)
+	}
+	if !c.Until.IsZero() {
+		notes = append(notes, "until "+c.Until.Local().Format(time.DateTime))
+	}
+	return append(notes, insight(c.Reasons, c.Life)...)
 }
 
 func history(_ context.Context, args []string, s cli.Streams) error {
@@ -209,11 +232,18 @@ func history(_ context.Context, args []string, s cli.Streams) error {
 		}
 		return nil
 	}
+	if len(changes) == 0 {
+		of := ""
+		if *thing != "" {
+			of = " of " + *thing
+		}
+		_, err := fmt.Fprintf(s.Out, "no change of an alarm%s is known\n", of)
+		return err
+	}
 	table := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "WHEN\tCHANGE\tTHING\tLINE\tFAULT\tSTATE\tBY\tWHY")
 	for _, c := range changes {
-		why := strings.TrimSpace(string(c.Outcome) + " " + c.Why)
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.TS.Local().Format(time.DateTime), c.Change, c.Thing, c.Line, c.Fault, c.State, c.By, why)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.TS.Local().Format(time.DateTime), c.Change, c.Thing, c.Line, c.Fault, c.State, c.By, strings.Join(whys(c), "; "))
 	}
 	return table.Flush()
 }

@@ -298,6 +298,7 @@ func (r *run) predicted(p event.Prediction, now time.Time) {
 	t.line, t.absence, t.simulated = p.Line, heard(now), p.Simulated
 	r.clear(p.Thing, p.Line, event.FaultSilence, now)
 	if votes {
+		r.learn(t, &p, now)
 		r.vote(&p, now)
 		r.limit(&p, now)
 	}

@@ -50,7 +50,7 @@ func (r *run) repeats(a alarm.Alarm) bool {
 func (r *run) speak(c alarm.Change, key string, repeat time.Duration) {
 	for _, language := range r.config.Languages {
 		r.announcer.Say(voice.Announcement{
-			Key: inLanguage(key, language), Severity: c.Alarm.Priority, Text: r.text(c, language), Language: language,
+			Key: inLanguage(key, language), Severity: c.Alarm.Priority, Text: r.text(c, language, r.sentences(c.Alarm, language, r.now())), Language: language,
 			Class: string(c.Alarm.Fault), Repeat: repeat,
 		})
 	}

@@ -46,14 +46,16 @@ type Told struct {
 	To      alarm.Audience   `json:"to,omitzero"`    // who is told
 	Step    int              `json:"step,omitempty"`
 	Count   int              `json:"count,omitempty"`
-	Text    string           `json:"text,omitempty"` // of the event only
+	Reasons []string         `json:"reasons,omitempty"` // what points to it
+	Life    *event.Life      `json:"life,omitempty"`    // until maintenance is needed
+	Text    string           `json:"text,omitempty"`    // of the event only
 }
 
 const maxWhy = 300 // bytes of a comment in the log
 
-func newTold(c alarm.Change, n uint64) Told {
+func newTold(c alarm.Change) Told {
 	t := Told{
-		V: event.Version, N: n, TS: c.At, Change: c.Kind, Thing: c.Alarm.Thing, Line: c.Alarm.Line, Fault: c.Alarm.Fault, State: c.Alarm.State,
+		V: event.Version, TS: c.At, Change: c.Kind, Thing: c.Alarm.Thing, Line: c.Alarm.Line, Fault: c.Alarm.Fault, State: c.Alarm.State,
 		Active: c.Alarm.Active, Sev: c.Alarm.Priority, By: printable(c.By), Why: printable(event.Cut(c.Why, maxWhy)), Outcome: c.Outcome, To: c.To, Step: c.Step,
 		Count: c.Count,
 	}

@@ -9,6 +9,7 @@ import (
 	"edgepdm/shared/alarm"
 	"edgepdm/shared/event"
 	"edgepdm/shared/random"
+	"edgepdm/shared/words"
 )
 
 // observe tells the alarms of a condition.
@@ -41,9 +42,13 @@ func (r *run) process(changes []alarm.Change, now time.Time) (alerts []event.Ale
 	for i := range changes {
 		c := &changes[i]
 		lengthen(&c.Alarm)
-		t := r.list.change(*c)
+		t := newTold(*c)
+		if c.Kind == alarm.Raised || c.Kind == alarm.ReAlarmed || c.Kind == alarm.Escalated {
+			t.Reasons, t.Life = r.reasons(c.Alarm, now)
+		}
+		t = r.list.change(t)
 		r.count(c)
-		t.Text = event.Cut(r.text(*c, r.config.Languages[0]), maxListText)
+		t.Text = event.Cut(r.text(*c, r.config.Languages[0], alarm.Insight{}), maxListText)
 		id := ""
 		if c.To.Cloud || c.To.SNS {
 			a := r.enter(r.alert(*c), now)
@@ -107,6 +112,8 @@ func (r *run) alert(c alarm.Change) event.Alert {
 	default:
 		data := dataOf(c.Alarm)
 		a.Model, a.Probability, a.RowTS = data.Model, data.Probability, data.RowTS
+		a.Contributors, a.Life = r.told(c.Alarm, c.At)
+		a.Reasons = words.Reasons(a.Contributors, r.config.Languages[0])
 	}
 	if c.Kind != alarm.Raised && c.Kind != alarm.Returned && c.Kind != alarm.Tested {
 		a.Change = string(c.Kind)
@@ -115,35 +122,34 @@ func (r *run) alert(c alarm.Change) event.Alert {
 		no := false
 		a.SNS = &no
 	}
-	a.Text = r.text(c, r.config.Languages[0])
+	say := func(language string) string { return r.text(c, language, r.sentences(c.Alarm, language, c.At)) }
+	a.Text = say(r.config.Languages[0])
 	for _, language := range r.config.Languages[1:] {
 		if a.Texts == nil {
 			a.Texts = make(map[string]string)
 		}
-		a.Texts[language] = r.text(c, language)
+		a.Texts[language] = say(language)
 	}
-	if payload, err := event.Encode(a); err != nil || len(payload) > event.IoTCoreIPC.Limit()-maxPrefixes {
-		a.Texts = nil // they do not fit
-	}
+	fit(&a)
 	return a
 }
 
 // maxPrefixes is what an alert may grow by until it is published, with an id and a mark.
 const maxPrefixes = 400
 
-// text is what is said of a change in a language.
-func (r *run) text(c alarm.Change, language string) string {
+// text is what is said of a change in a language, with sentences of why and when.
+func (r *run) text(c alarm.Change, language string, i alarm.Insight) string {
 	switch {
 	case c.Alarm.Fault == "":
 		return ""
 	case c.Kind == alarm.Retired:
 		return where(c.Alarm.Thing, c.Alarm.Line) + " is retired."
 	case c.Kind == alarm.Returned && c.Alarm.Fault == event.FaultEngineDown && language == alarm.English:
-		return "The inference engine of " + r.list.system.Text(c, language)
+		return "The inference engine of " + r.list.system.Text(c, language, i)
 	case c.Alarm.Fault == event.FaultLine && (c.Kind == alarm.Returned || c.Kind == alarm.Chattering): // of the line alone
 		c.Alarm.Thing, c.Alarm.Line = c.Alarm.Line, ""
 	}
-	return r.list.system.Text(c, language)
+	return r.list.system.Text(c, language, i)
 }
 
 // enter puts an alert into the alarm list, which is written before the alert is sent, and returns it with its id.

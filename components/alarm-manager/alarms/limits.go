@@ -96,7 +96,7 @@ func (r *run) limit(p *event.Prediction, now time.Time) {
 		if o.Active, o.Undecided = l.Judge(value); o.Active {
 			o.Text = fmt.Sprintf("%s of %s is %.7g (limit %.7g).", l.Sensor, where(p.Thing, p.Line), value, l.Value())
 			o.Detail = fmt.Sprintf("%s = %.7g (%.7g)", l.Sensor, value, l.Value())
-			o.Data = r.rowData(p, o.Fault)
+			o.Data = r.rowData(p, o.Fault, now)
 		}
 		r.observe(o, now)
 	}

@@ -396,9 +396,9 @@ func (b *alarmList) announce(topic, id string, payload []byte) (dropped int) {
 }
 
 // change records a change for the audit log, and returns it with its number.
-func (b *alarmList) change(c alarm.Change) Told {
+func (b *alarmList) change(t Told) Told {
 	b.number++
-	t := newTold(c, b.number)
+	t.N = b.number
 	b.changes = append(b.changes, t)
 	b.next.Changes = append(b.next.Changes, t)
 	return t

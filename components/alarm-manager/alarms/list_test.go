@@ -37,7 +37,7 @@ func (b *alarmList) happen(a event.Alert) event.Alert {
 			panic(err)
 		}
 		for _, c := range changes {
-			b.change(c)
+			b.change(newTold(c))
 		}
 	}
 	entered, _ := b.enter(a)
@@ -247,7 +247,7 @@ func TestTexts(t *testing.T) {
 		r := &run{config: config, list: &alarmList{system: s}}
 		a := alarm.Alarm{Key: alarm.Key{Thing: "press-2", Fault: c.fault}, Line: "line-1", Since: since, Raised: since.Add(c.after)}
 		lengthen(&a)
-		if got := r.text(alarm.Change{Kind: c.kind, Alarm: a}, c.lang); got != want {
+		if got := r.text(alarm.Change{Kind: c.kind, Alarm: a}, c.lang, alarm.Insight{}); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

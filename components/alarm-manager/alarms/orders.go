@@ -248,7 +248,9 @@ func (r *run) kept(text string) string {
 // Listed is an alarm as the list shows it.
 type Listed struct {
 	alarm.Alarm
-	LastsS int64 `json:"lasts_s,omitempty"`
+	LastsS  int64       `json:"lasts_s,omitempty"`
+	Reasons []string    `json:"reasons,omitempty"` // what points to it
+	Life    *event.Life `json:"life,omitempty"`    // until maintenance is needed
 }
 
 // Listing is a message of the list. An alarm list of many is in several.
@@ -274,7 +276,8 @@ func (r *run) whole(id string, now time.Time) Listing {
 	l := Listing{V: event.Version, ID: id, TS: now.UTC(), Part: 1, Parts: 1, Alarms: []Listed{}, Places: r.list.system.Places()}
 	for _, a := range r.list.system.List() {
 		lengthen(&a)
-		a.Text = event.Cut(r.text(alarm.Change{Kind: alarm.Raised, Alarm: a}, r.config.Languages[0]), maxListText)
+		reasons, life := r.reasons(a, now)
+		a.Text = event.Cut(r.text(alarm.Change{Kind: alarm.Raised, Alarm: a}, r.config.Languages[0], alarm.Insight{}), maxListText)
 		a.Detail, a.Data = event.Cut(a.Detail, maxListText), nil
 		if a.Shelved != nil {
 			a.Shelved.Comment = event.Cut(a.Shelved.Comment, maxListComment)
@@ -284,7 +287,7 @@ func (r *run) whole(id string, now time.Time) Listing {
 			seen.Comment = event.Cut(seen.Comment, maxListComment)
 			a.Acknowledged = &seen
 		}
-		l.Alarms = append(l.Alarms, Listed{a, int64(a.Lasted / time.Second)})
+		l.Alarms = append(l.Alarms, Listed{a, int64(a.Lasted / time.Second), reasons, life})
 	}
 	for i := range l.Places {
 		l.Places[i].Comment = event.Cut(l.Places[i].Comment, maxListComment)
@@ -312,7 +315,7 @@ func (r *run) snapshot(id string, now time.Time) [][]byte {
 	}
 	for _, a := range all.Alarms {
 		if data, err := json.Marshal(a); err != nil || len(data) > limit {
-			a.Text, a.Detail = "", "" // with thousands of escaped characters
+			a.Text, a.Detail, a.Reasons = "", "", nil // with thousands of escaped characters
 		}
 		add(a, func(l *Listing) { l.Alarms = append(slices.Clip(l.Alarms), a) })
 	}

@@ -86,6 +86,9 @@ type rowData struct {
 	Probability float64         `json:"probability,omitempty"`
 	Model       *event.ModelRef `json:"model,omitempty"`
 	Rows        *event.RowSpan  `json:"rows,omitempty"`
+
+	Contributors []event.Contributor `json:"contributors,omitempty"`
+	Life         *event.Life         `json:"life,omitempty"` // at RowTS
 }
 
 // vote lets a prediction vote on the machine, or, when it says that there is no data to judge by, on that.
@@ -99,7 +102,7 @@ func (r *run) vote(p *event.Prediction, now time.Time) {
 	noData.Fault, noData.Active, noData.Severity = event.FaultNoData, blind, event.SeverityMedium
 	if blind {
 		noData.Text = noDataText(p)
-		noData.Data = r.rowData(p, event.FaultNoData)
+		noData.Data = r.rowData(p, event.FaultNoData, now)
 	}
 	r.observe(noData, now)
 	if blind {
@@ -113,17 +116,22 @@ func (r *run) vote(p *event.Prediction, now time.Time) {
 	o.Fault, o.Severity = event.FaultMachine, event.SeverityHigh
 	o.Active, o.Undecided = alarm.Band{Raise: raise, Clear: clear}.Judge(p.Probability)
 	if o.Active {
-		o.Data = r.rowData(p, event.FaultMachine)
+		o.Data = r.rowData(p, event.FaultMachine, now)
 	}
 	r.observe(o, now)
 }
 
 // rowData is what a row that votes for an alarm adds to it. The first row is the one that raised it.
-func (r *run) rowData(p *event.Prediction, fault event.Fault) json.RawMessage {
+func (r *run) rowData(p *event.Prediction, fault event.Fault, now time.Time) json.RawMessage {
 	d := rowData{RowTS: p.TS.UTC()}
+	var before rowData
+	if a, known := r.list.system.Find(alarm.Key{Thing: p.Thing, Fault: fault}); known && a.Active {
+		before = dataOf(a)
+	}
 	switch fault {
 	case event.FaultMachine:
 		d.Model, d.Probability = &p.Model, p.Probability
+		r.addInsight(&d, p.Thing, before, now)
 	case event.FaultNoData:
 		d.Model = &p.Model
 	default: // a limit's: no model says so
@@ -131,17 +139,11 @@ func (r *run) rowData(p *event.Prediction, fault event.Fault) json.RawMessage {
 	if p.Epoch != "" {
 		row := event.RowRef{Epoch: p.Epoch, Seq: p.Seq}
 		d.Rows = &event.RowSpan{First: row, Last: row}
-		if a, known := r.list.system.Find(alarm.Key{Thing: p.Thing, Fault: fault}); known && a.Active {
-			if before := dataOf(a); before.Rows != nil {
-				d.Rows.First = before.Rows.First
-			}
+		if before.Rows != nil {
+			d.Rows.First = before.Rows.First
 		}
 	}
-	data, err := json.Marshal(d)
-	if err != nil { // of a time that JSON cannot write, which no decoder takes
-		return nil
-	}
-	return data
+	return encodeData(d)
 }
 
 // dataOf reads what is kept with an alarm.

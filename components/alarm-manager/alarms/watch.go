@@ -35,6 +35,7 @@ type thing struct {
 	simulated bool
 	absence   absence // of predictions
 	epoch     string  // of the last prediction that voted
+	insight   insight
 }
 
 const watchFormat = 1

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns/types"
 
 	"edgepdm/shared/event"
+	"edgepdm/shared/words"
 )
 
 // message is what a sink sends.
@@ -142,12 +144,38 @@ func acknowledging(a event.Alert, prefix string) []string {
 	return append(how, "The outcome is confirmed, no-fault-found or planned.")
 }
 
+// when says when the machine is likely to need maintenance, as a length and as dates, and how surely.
+func when(a event.Alert) []string {
+	sentence := words.Life(a.Life, "en")
+	if sentence == "" {
+		return nil
+	}
+	const format, years = "2006-01-02 15:04 UTC", 10 * 365 * 24 * time.Hour
+	dates := "As of " + a.TS.UTC().Format(format)
+	unit := a.Life.Length()
+	if high := a.Life.High * float64(unit); unit > 0 && !a.Life.Beyond && high < float64(years) {
+		at := func(n float64) string { return a.TS.UTC().Add(time.Duration(n * float64(unit))).Format(format) }
+		dates = fmt.Sprintf("From %s to %s, if it runs on", at(a.Life.Low), at(a.Life.High))
+	}
+	return []string{sentence, fmt.Sprintf("%s. By its calibration, %.0f %% of such estimates hold.", dates, 100*a.Life.Coverage)}
+}
+
 // emailText is what a person reads: what, where, since when, why, what to do, and how to acknowledge it.
 func emailText(a event.Alert, p alertStatus, replayed bool, core, prefix string) string {
 	var b strings.Builder
 	line := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(&b, "%-13s%s\n", name+":", value)
+		}
+	}
+	list := func(name string, values []string) {
+		for i, value := range values {
+			if i > 0 {
+				value = fmt.Sprintf("%-13s%s", "", value)
+				b.WriteString(value + "\n")
+				continue
+			}
+			line(name, value)
 		}
 	}
 	fmt.Fprintf(&b, "%s\n\n", said(a, p, replayed))
@@ -163,7 +191,10 @@ func emailText(a event.Alert, p alertStatus, replayed bool, core, prefix string)
 	if a.Chattering {
 		line("Note", "it comes and goes, and is told once")
 	}
-	line("Why", strings.Join(a.Reasons, "; "))
+	list("Why", a.Reasons)
+	if !p.over {
+		list("When", when(a))
+	}
 	if a.Probability > 0 {
 		line("Probability", fmt.Sprintf("%.1f %%", 100*a.Probability))
 	}
@@ -179,13 +210,7 @@ func emailText(a event.Alert, p alertStatus, replayed bool, core, prefix string)
 	default:
 		line("What to do", whatToDo(a.Fault))
 	}
-	for i, way := range acknowledging(a, prefix) {
-		name := ""
-		if i == 0 {
-			name = "Acknowledge:"
-		}
-		fmt.Fprintf(&b, "%-13s%s\n", name, way)
-	}
+	list("Acknowledge", acknowledging(a, prefix))
 	line("Alert id", a.ID)
 	if a.Simulated {
 		b.WriteString("\nThe machine is simulated.\n")

@@ -166,7 +166,7 @@ func TestNotice(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"Site:        core-1\n", "Why:         oil temperature rises; vibration\n", "Escalated:   step 2: nobody has acknowledged it\n", "comes and goes",
+		"Site:        core-1\n", "Why:         oil temperature rises\n             vibration\n", "Escalated:   step 2: nobody has acknowledged it\n", "comes and goes",
 		"Acknowledge: alarm-manager ack -thing press-1 -fault machine-fault -outcome confirmed",
 		`{"v":1,"do":"acknowledge","thing":"press-1","fault":"machine-fault","outcome":"confirmed","by":"YOUR NAME"} on the IoT topic edgepdm/core-1/pdm/v1/command/operator/alarm`,
 	} {
@@ -208,5 +208,32 @@ func TestNotice(t *testing.T) {
 	a.Line, a.Fault, a.Severity, a.State = "", "", "", "" // SNS takes no empty attribute
 	if n := notice(a); len(n.attributes) != 2 {
 		t.Errorf("attributes %v", n.attributes)
+	}
+}
+
+// The e-mail says when maintenance is likely, as a length and as dates, unless the alarm is over.
+func TestNoticeSaysWhen(t *testing.T) {
+	ts := time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		life event.Life
+		want string
+	}{
+		"hours":  {event.Life{Low: 12, Median: 20, High: 31, Unit: "hours"}, "in 12 to 31 hours.\n             From 2026-11-28 22:00 UTC to 2026-11-29 17:00 UTC, if it runs on. By its calibration, 90 % of such estimates hold.\n"},
+		"cycles": {event.Life{Low: 12, Median: 20, High: 31, Unit: "cycles"}, "in 12 to 31 cycles.\n             As of 2026-11-28 10:00 UTC. By"},
+		"beyond": {event.Life{Low: 12, Median: 20, High: 31, Unit: "days", Beyond: true}, "in more than 12 days.\n             As of"},
+		"long":   {event.Life{Low: 12, Median: 20, High: 1e9, Unit: "weeks"}, "in 12 to 1e+09 weeks.\n             As of"},
+	} {
+		a := raised()
+		a.TS, c.life.Coverage = ts, 0.9
+		a.Life = &c.life
+		if text := emailText(a, alertStatus{}, false, "", ""); !strings.Contains(text, "When:        Likely to need maintenance "+c.want) {
+			t.Errorf("%s:\n%s", name, text)
+		}
+		if text := emailText(a, alertStatus{over: true}, false, "", ""); strings.Contains(text, "When:") {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
+	if text := emailText(raised(), alertStatus{}, false, "", ""); strings.Contains(text, "When:") || strings.Contains(text, "Why:") {
+		t.Errorf("%s", text)
 	}
 }

@@ -30,6 +30,9 @@ type activeModel struct {
 	inputs *window.Spec        // what it is given, made of rows over time; nil: the row
 	scale  *envelope.LifeScale // of a life model, which gives no probability
 
+	reasons     *reasons // nil: unexplained says why there are none
+	unexplained error
+
 	margin, prediction []float32 // scratch
 }
 
@@ -111,6 +114,9 @@ func prepare(model *scoring.Model, ref event.ModelRef, manifest envelope.Manifes
 	}
 	if len(sensors) > 0 {
 		m.schema = event.SchemaOf(sensors)
+	}
+	if !manifest.ForLife() {
+		m.reasons, m.unexplained = newReasons(model, manifest)
 	}
 	return m.with(config), nil
 }

@@ -104,6 +104,9 @@ func (m *models) use(model *activeModel, probation probation) {
 	if model != nil {
 		ref = &model.ref
 		m.rt.Log.Info("model in use", "role", m.role, "version", ref.Version, "sha256", ref.SHA256, "features", model.features, "threshold", model.threshold)
+		if model.unexplained != nil {
+			m.rt.Log.Warn("predictions have no reasons", "role", m.role, "error", model.unexplained)
+		}
 	}
 	if m.role == event.RoleLife {
 		m.rt.SetLifeModel(ref)

@@ -267,8 +267,8 @@ func TestClipsAreAnnouncedToTheSite(t *testing.T) {
 			t.Fatalf("announced %+v", cloud.announced)
 		}
 		for i, want := range []struct{ language, audio, text string }{
-			{"en-US", "eins", "Fault on press 1. Reasons: oil temperature high."},
-			{"de-DE", "zwei!!", "Störung an Presse 1. Gründe: oil temperature high."},
+			{"en-US", "eins", "Fault on press 1. Points to it: oil temperature high."},
+			{"de-DE", "zwei!!", "Störung an Presse 1. Darauf deutet hin: oil temperature high."},
 		} {
 			got, sum := cloud.announced[i], sha256.Sum256([]byte(want.audio))
 			if got.topic != "edgepdm/core-1/pdm/v1/audio" || got.Language != want.language || got.Text != want.text || got.Format != "pcm" || got.SampleRate != 16000 ||

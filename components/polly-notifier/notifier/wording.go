@@ -1,6 +1,7 @@
 package notifier
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -17,6 +18,8 @@ type alarmFacts struct {
 	Simulated bool     `json:"simulated"`
 	Replayed  bool     `json:"replayed"`
 	Reasons   []string `json:"reasons"`
+
+	Contributors []json.RawMessage `json:"contributors"` // its text has said the reasons
 }
 
 const maxReasons = 3 // that are said
@@ -37,7 +40,7 @@ type words struct {
 var english = words{
 	alert: "Alert!", clear: "All clear.", notice: "Notice.",
 	raised: "Raised %s ago. %s", again: " There is a connection again.", was: " That was %s ago.", wasRaised: " It was raised %s ago.",
-	reasons: " Reasons: %s.", over: "The alarm %s of %s is over.", something: "An alarm is over.", simulation: "Simulation: ",
+	reasons: " Points to it: %s.", over: "The alarm %s of %s is over.", something: "An alarm is over.", simulation: "Simulation: ",
 	minute: "a minute", units: [3]string{"days", "hours", "minutes"},
 }
 
@@ -45,19 +48,19 @@ var otherWords = map[string]words{
 	"de": {
 		alert: "Achtung!", clear: "Entwarnung.", notice: "Hinweis.",
 		raised: "Ausgelöst vor %s. %s", again: " Die Verbindung ist wieder da.", was: " Das war vor %s.", wasRaised: " Er wurde vor %s ausgelöst.",
-		reasons: " Gründe: %s.", over: "Der Alarm %s von %s ist vorbei.", something: "Ein Alarm ist vorbei.", simulation: "Simulation: ",
+		reasons: " Darauf deutet hin: %s.", over: "Der Alarm %s von %s ist vorbei.", something: "Ein Alarm ist vorbei.", simulation: "Simulation: ",
 		minute: "einer Minute", units: [3]string{"Tagen", "Stunden", "Minuten"},
 	},
 	"es": {
 		alert: "¡Atención!", clear: "Fin de la alarma.", notice: "Aviso.",
 		raised: "Activada hace %s. %s", again: " Hay conexión de nuevo.", was: " Eso fue hace %s.", wasRaised: " Se activó hace %s.",
-		reasons: " Motivos: %s.", over: "La alarma %s de %s ha terminado.", something: "Una alarma ha terminado.", simulation: "Simulación: ",
+		reasons: " Indicios: %s.", over: "La alarma %s de %s ha terminado.", something: "Una alarma ha terminado.", simulation: "Simulación: ",
 		minute: "un minuto", units: [3]string{"días", "horas", "minutos"},
 	},
 	"fr": {
 		alert: "Attention !", clear: "Fin d'alerte.", notice: "Information.",
 		raised: "Déclenchée il y a %s. %s", again: " La connexion est rétablie.", was: " C'était il y a %s.", wasRaised: " Elle s'est déclenchée il y a %s.",
-		reasons: " Raisons : %s.", over: "L'alarme %s de %s est terminée.", something: "Une alarme est terminée.", simulation: "Simulation : ",
+		reasons: " Indices : %s.", over: "L'alarme %s de %s est terminée.", something: "Une alarme est terminée.", simulation: "Simulation : ",
 		minute: "une minute", units: [3]string{"jours", "heures", "minutes"},
 	},
 }
@@ -75,7 +78,7 @@ func wordsOf(v Voice) words {
 func (f alarmFacts) speech(w words, text, thing string) (sign, speech string) {
 	if f.State != string(event.AlarmNormal) && !f.Over {
 		if text != "" {
-			text += f.because(w)
+			text += f.pointing(w)
 		}
 		if ago := f.ago(w); ago != "" && text != "" {
 			text = fmt.Sprintf(w.raised, ago, said(text))
@@ -96,8 +99,11 @@ func (f alarmFacts) speech(w words, text, thing string) (sign, speech string) {
 	return w.clear, speech
 }
 
-// because says the first reasons.
-func (f alarmFacts) because(w words) string {
+// pointing says the first reasons. The text of an alert with contributors has said them.
+func (f alarmFacts) pointing(w words) string {
+	if len(f.Contributors) > 0 {
+		return ""
+	}
 	var reasons []string
 	for _, r := range f.Reasons {
 		if r = strings.TrimRight(clean(r), "."); r != "" && len(reasons) < maxReasons {
@@ -107,7 +113,7 @@ func (f alarmFacts) because(w words) string {
 	if len(reasons) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(w.reasons, strings.Join(reasons, ", "))
+	return fmt.Sprintf(w.reasons, strings.Join(reasons, "; "))
 }
 
 // over is the sentence about a raised alarm that is over.
