@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"io"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -45,6 +44,7 @@ type plant struct {
 	env     component.Environment
 	key     ed25519.PrivateKey
 	inbox   inbox.Inbox
+	client  *ipc.Client
 	events  *ipc.Subscription[ipc.TopicMessage]
 	health  *coretest.Health
 }
@@ -61,8 +61,8 @@ func newPlant(t *testing.T) *plant {
 	coretest.Configure(t, core, event.InferenceEngine, map[string]any{
 		"inbox": p.inbox.Dir, "publicKeys": []any{base64.StdEncoding.EncodeToString(p.key.Public().(ed25519.PublicKey))}, "healthInterval": "100ms",
 	})
-	client := coretest.Client(t, core)
-	p.events, p.health = coretest.Subscribe(t, client, event.FilterModel), coretest.HealthOf(t, client, event.InferenceEngine)
+	p.client = coretest.Client(t, core)
+	p.events, p.health = coretest.Subscribe(t, p.client, event.FilterModel), coretest.HealthOf(t, p.client, event.InferenceEngine)
 	return p
 }
 
