@@ -31,6 +31,9 @@ type Config struct {
 	ReasonsEvery     time.Duration `json:"reasonsEvery"`     // between two of a thing's predictions that say what points to a fault; 0 = none do
 	ReasonsPerSecond int           `json:"reasonsPerSecond"` // such predictions of all things together; 0 = none
 
+	WindowMemory int64         `json:"windowMemory"` // bytes of the last rows that the inputs of a model over time take, for each of the two models
+	WindowSave   time.Duration `json:"windowSave"`   // between two times at which they are kept on disk
+
 	PredictionBatch BatchMode `json:"predictionBatch"` // auto: predictions leave together that come together, or faster than the nucleus takes them
 	MaxMissed       float64   `json:"maxMissed"`       // share of the rows that may be missed; more is DEGRADED; 1 = any
 
@@ -55,6 +58,7 @@ const (
 )
 
 const maxReasonsPerSecond = 10_000
+const maxWindowMemory = 64 << 30
 
 // maxShadowName is the longest name of a shadow, in bytes.
 const maxShadowName = 64
@@ -63,7 +67,8 @@ const maxShadowName = 64
 func Default() Config {
 	return Config{
 		Engine: scoring.Native, Iterations: gbdt.AutoIterations, MaxAge: time.Minute, LeastPresent: 0.1, MaxThings: 1000, ShadowInput: true,
-		ReasonsEvery: 10 * time.Second, ReasonsPerSecond: 100, PredictionBatch: BatchAuto, MaxMissed: 0.01,
+		ReasonsEvery: 10 * time.Second, ReasonsPerSecond: 100, WindowMemory: 64 << 20, WindowSave: 10 * time.Minute,
+		PredictionBatch: BatchAuto, MaxMissed: 0.01,
 		Inbox: "../com.edgepdm.ModelFetcher/inbox", Probation: 5 * time.Minute, MaxScore: 50 * time.Millisecond,
 	}
 }
@@ -87,6 +92,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("reasonsEvery: %v is not between 0s and 24h", c.ReasonsEvery)
 	case c.ReasonsPerSecond < 0 || c.ReasonsPerSecond > maxReasonsPerSecond:
 		return fmt.Errorf("reasonsPerSecond: %d is not between 0 and %d", c.ReasonsPerSecond, maxReasonsPerSecond)
+	case c.WindowMemory < 0 || c.WindowMemory > maxWindowMemory:
+		return fmt.Errorf("windowMemory: %d is not between 0 and %d", c.WindowMemory, int64(maxWindowMemory))
+	case c.WindowSave < time.Second || c.WindowSave > 24*time.Hour:
+		return fmt.Errorf("windowSave: %v is not between 1s and 24h", c.WindowSave)
 	case c.PredictionBatch != BatchAuto && c.PredictionBatch != BatchOff:
 		return fmt.Errorf("predictionBatch: %q is neither %s nor %s", c.PredictionBatch, BatchAuto, BatchOff)
 	case !(c.MaxMissed >= 0 && c.MaxMissed <= 1):

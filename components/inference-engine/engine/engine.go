@@ -100,8 +100,11 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	}
 	work.Go(func() error { outlet.confirm(ctx, losses.record); return nil })
 	work.Go(func() error { keeper.run(ctx); return nil })
+	work.Go(func() error { keeper.saveRings(ctx, config.WindowSave); return nil })
 	work.Go(func() error { return intake.run(ctx) })
-	return work.Wait()
+	err = work.Wait()
+	keeper.saveRingsNow() // with the last rows
+	return err
 }
 
 // newKeeper opens the store of the fault models, unless the configuration names the model.

@@ -96,6 +96,11 @@ func prepare(model *scoring.Model, ref event.ModelRef, manifest envelope.Manifes
 	case manifest.Inputs != nil && len(manifest.Inputs.Inputs) != model.NumFeature:
 		return nil, fmt.Errorf("%w: inputs: %d, the model has %d features", envelope.ErrModel, len(manifest.Inputs.Inputs), model.NumFeature)
 	}
+	if manifest.Inputs != nil {
+		if err := manifest.Inputs.Check(); err != nil {
+			return nil, fmt.Errorf("%w: inputs: %w", envelope.ErrModel, err)
+		}
+	}
 	sensors := manifest.Sensors()
 	m := &activeModel{
 		ref: ref, scorer: model, features: model.NumFeature, names: sensors, sensors: make(map[string]int, len(sensors)), own: manifest.Threshold,

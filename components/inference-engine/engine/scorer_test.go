@@ -28,9 +28,9 @@ func TestARowKeepsTheModelThatScoredIt(t *testing.T) {
 	env := coretest.Environment(t, core, event.InferenceEngine, "inference-engine", slog.New(slog.DiscardHandler))
 	run := func(ctx context.Context, rt *component.Runtime, config Config) error {
 		m := &models{}
-		m.inUse.Store(&use{before, newProbation(config, time.Now())})
+		m.inUse.Store(&use{before, nil, newProbation(config, time.Now())})
 		now := func() time.Time { // is asked while the row is scored
-			m.inUse.Store(&use{after, newProbation(config, time.Now())})
+			m.inUse.Store(&use{after, nil, newProbation(config, time.Now())})
 			return time.Now()
 		}
 		losses := newLosses(rt, config, time.Now)
