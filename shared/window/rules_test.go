@@ -1,6 +1,9 @@
 package window
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -236,4 +239,28 @@ func plain(stat Stat, x, v []float64) float32 {
 		return float32(sum(v, func(i int) float64 { return float64((x[i] - meanX) * (v[i] - mean)) }) / squaresX)
 	}
 	return nan
+}
+
+// TestSameOnEveryProcessor holds the bits of many features: training may run on amd64, and the device on arm64.
+func TestSameOnEveryProcessor(t *testing.T) {
+	spec := wide()
+	for _, name := range spec.Sensors {
+		spec.Inputs = append(spec.Inputs, Input{name, Slope, 0, "17s"}, Input{name, Std, 0, "17s"}, Input{name, Mean, 0, "17s"})
+	}
+	w, err := New(spec, 1<<20)
+	must.OK(t, err)
+	random := rand.New(rand.NewPCG(3, 9))
+	hash := sha256.New()
+	for i := range 500 {
+		row := Row{"e", uint64(i + 1), at(float64(i) * 1.37), nil}
+		for range spec.Sensors {
+			row.Values = append(row.Values, 1000*random.Float32())
+		}
+		features, _ := w.Add(nil, "p", row)
+		must.OK(t, binary.Write(hash, binary.LittleEndian, features))
+	}
+	const want = "1641516b3c890f87"
+	if got := hex.EncodeToString(hash.Sum(nil)[:8]); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 }
