@@ -162,7 +162,11 @@ func (s *scorer) predict(t *event.Telemetry, probability float64, values []float
 	if lack.absent == 0 {
 		prediction.Life = s.remaining
 	}
-	s.explain(&prediction, values)
+	scored := values
+	if s.rings != nil {
+		scored = s.inputs
+	}
+	s.explain(&prediction, scored)
 	payload, err := s.encode(&prediction)
 	if err != nil {
 		s.reject(t, &event.InvalidError{Reason: reasonEncode, Detail: err.Error()})
