@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +33,7 @@ import (
 func Features(ctx context.Context, args []string, s cli.Streams) error {
 	flags := cli.NewFlagSet("inference-engine features [flags] [-spec] FILE < rows.csv > table.csv", s)
 	path := flags.String("spec", "", "`file` of inputs over time, in JSON: as a manifest has them, or shorter (docs/models.md)")
+	expand := flags.Bool("expand", false, "print the file of -spec in full, as a manifest has it, instead of a table")
 	t := featureTable{layout: layout{of: "spec"}}
 	add := func(name string) func(string) error {
 		return func(text string) error {
@@ -64,6 +66,11 @@ func Features(ctx context.Context, args []string, s cli.Streams) error {
 	spec, err := window.ReadFile(*path)
 	if err != nil {
 		return fmt.Errorf("spec %s: %w", *path, err)
+	}
+	if *expand {
+		encoder := json.NewEncoder(s.Out)
+		encoder.SetIndent("", " ")
+		return encoder.Encode(spec)
 	}
 	if field := spec.NeedsTime(); field != "" && !t.has("-ts") {
 		return cli.Usagef("name the column of times with -ts: the spec has %s", field)
