@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"strings"

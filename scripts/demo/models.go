@@ -48,7 +48,9 @@ func (p product) build() (b envelope.Build, err error) {
 	if b.Life != nil {
 		b.Role = event.RoleLife
 	}
-	return b, nil
+	described, err := describedBy(filepath.Join(p.dir, "manifest.json"))
+	b.Display, b.Groups, b.Baseline = described.Display, described.Groups, described.Baseline
+	return b, err
 }
 
 // publisher is the data scientist of the demo: it signs models and publishes them in the cloud's bucket.
@@ -116,6 +118,18 @@ func (p *publisher) publish(ctx context.Context, from product, version string, a
 		}
 	}
 	return nil
+}
+
+// describedBy reads what people are told of a model, from the manifest that was made with it, if there is one.
+func describedBy(path string) (envelope.Manifest, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return envelope.Manifest{}, nil
+	}
+	if err != nil {
+		return envelope.Manifest{}, fmt.Errorf("read the manifest: %w", err)
+	}
+	return envelope.DecodeManifest(data)
 }
 
 // tamper changes the version in a signed manifest.

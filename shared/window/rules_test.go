@@ -157,7 +157,7 @@ func TestAgainstPlainRules(t *testing.T) {
 		must.OK(t, err)
 		var rows []known
 		place, seq, epoch, now, clock := 0, uint64(0), 0, start, 0
-		for i := range 1500 {
+		for i := range 1000 {
 			steps := 1
 			switch random.IntN(60) {
 			case 0:

@@ -26,7 +26,8 @@ type Config struct {
 	LeastPresent float64         `json:"leastPresent"` // share of the sensors that must have a value for a verdict
 	MaxThings    int             `json:"maxThings"`    // things whose rows are accepted; bounds memory
 
-	Watch []string `json:"watch"` // sensors whose values are told with predictions
+	Watch       []string      `json:"watch"`       // sensors whose values are told with predictions
+	FrozenAfter time.Duration `json:"frozenAfter"` // a value that does not change is doubted after so long, likewise one that is far outside or missing; 0 = never
 
 	ReasonsEvery     time.Duration `json:"reasonsEvery"`     // between two of a thing's predictions that say what points to a fault; 0 = none do
 	ReasonsPerSecond int           `json:"reasonsPerSecond"` // such predictions of all things together; 0 = none
@@ -66,7 +67,7 @@ const maxShadowName = 64
 // Default returns the configuration with no key set.
 func Default() Config {
 	return Config{
-		Engine: scoring.Native, Iterations: gbdt.AutoIterations, MaxAge: time.Minute, LeastPresent: 0.1, MaxThings: 1000, ShadowInput: true,
+		Engine: scoring.Native, Iterations: gbdt.AutoIterations, MaxAge: time.Minute, LeastPresent: 0.1, MaxThings: 1000, FrozenAfter: 10 * time.Minute, ShadowInput: true,
 		ReasonsEvery: 10 * time.Second, ReasonsPerSecond: 100, WindowMemory: 64 << 20, WindowSave: 10 * time.Minute,
 		PredictionBatch: BatchAuto, MaxMissed: 0.01,
 		Inbox: "../com.edgepdm.ModelFetcher/inbox", Probation: 5 * time.Minute, MaxScore: 50 * time.Millisecond,
@@ -96,6 +97,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("windowMemory: %d is not between 0 and %d", c.WindowMemory, int64(maxWindowMemory))
 	case c.WindowSave < time.Second || c.WindowSave > 24*time.Hour:
 		return fmt.Errorf("windowSave: %v is not between 1s and 24h", c.WindowSave)
+	case c.FrozenAfter != 0 && (c.FrozenAfter < 10*time.Second || c.FrozenAfter > 24*time.Hour):
+		return fmt.Errorf("frozenAfter: %v is neither 0s nor between 10s and 24h", c.FrozenAfter)
 	case c.PredictionBatch != BatchAuto && c.PredictionBatch != BatchOff:
 		return fmt.Errorf("predictionBatch: %q is neither %s nor %s", c.PredictionBatch, BatchAuto, BatchOff)
 	case !(c.MaxMissed >= 0 && c.MaxMissed <= 1):

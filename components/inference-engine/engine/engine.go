@@ -67,6 +67,8 @@ type Engine struct {
 	news   *modelevents.Outbox // events of models that the forwarder does not have
 	seeded bool                // the store has the shipped model, or a newer one
 	kept   kept
+
+	qualities *qualities // what was learned of the sensors
 }
 
 // Run scores telemetry until ctx ends. It is the component's Run.
@@ -88,6 +90,8 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		rt: rt, config: config, now: e.Now, models: keeper.fault, life: newLifeScorer(rt, e.Now, keeper.life), losses: losses, outlet: outlet, platform: runtime.GOOS + "/" + runtime.GOARCH,
 		logged: make(map[event.Reason]time.Time), limit: newReasonsLimit(config), asks: keeper.asks,
 	}
+	e.qualities = newQualities(e.qualities, rt, config.FrozenAfter)
+	scorer.qualities = e.qualities
 	intake := &intake{rt: rt, now: e.Now, scorer: scorer, losses: losses, outlet: outlet}
 	if err := intake.subscribe(ctx, config.ShadowInput); err != nil {
 		return err
@@ -98,12 +102,16 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		scorer.shadows = newShadows(rt, config.PredictionShadow)
 		work.Go(func() error { scorer.shadows.Run(ctx); return nil })
 	}
+	if e.qualities != nil {
+		work.Go(func() error { e.qualities.keep(ctx, rt); return nil })
+	}
 	work.Go(func() error { outlet.confirm(ctx, losses.record); return nil })
 	work.Go(func() error { keeper.run(ctx); return nil })
 	work.Go(func() error { keeper.saveRings(ctx, config.WindowSave); return nil })
 	work.Go(func() error { return intake.run(ctx) })
 	err = work.Wait()
 	keeper.saveRingsNow() // with the last rows
+	e.qualities.end(rt)
 	return err
 }
 

@@ -21,6 +21,7 @@ type scorer struct {
 	losses    *losses
 	outlet    *outlet
 	shadows   *shadow.Writer // nil: predictions go to no shadow
+	qualities *qualities     // nil: the quality of values is not judged
 	platform  string
 	assembler *assembler
 	limit     *reasonsLimit
@@ -45,6 +46,7 @@ func (s *scorer) adopt() bool {
 			s.assembler = newAssembler(s.config.MaxAge) // its rows are in the order of a model's sensors
 		}
 		s.given, s.model, s.rings, s.probation = given, given.model, given.rings, given.probation
+		s.qualities.use(s.model)
 	}
 	if (another || life) && s.model != nil {
 		s.assembler.extend(s.model, s.life.layOut(s.model))
@@ -155,12 +157,16 @@ func (s *scorer) predict(t *event.Telemetry, probability float64, values []float
 		Probability: probability, Label: label, Threshold: s.model.threshold, LatencyUS: latency.Microseconds(),
 		Platform: s.platform, Text: event.PredictionText(label, latency, s.platform), Simulated: t.Simulated, Faulty: t.Faulty,
 		Absent: lack.absent, Missing: lack.missing, Assembling: lack.assembling,
-		Watched: s.watched(values), Remaining: t.Remaining,
+		Watched: s.watched(values), Quality: s.qualities.of(t, values, s.now()), Remaining: t.Remaining,
 	}
 	if lack.absent == 0 {
 		prediction.Life = s.remaining
 	}
-	s.explain(&prediction, values)
+	scored := values
+	if s.rings != nil {
+		scored = s.inputs
+	}
+	s.explain(&prediction, scored)
 	payload, err := s.encode(&prediction)
 	if err != nil {
 		s.reject(t, &event.InvalidError{Reason: reasonEncode, Detail: err.Error()})

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -61,7 +60,7 @@ func Features(ctx context.Context, args []string, s cli.Streams) error {
 	if *path == "" {
 		return cli.Usagef("name the file of inputs over time with -spec")
 	}
-	spec, err := readSpec(*path)
+	spec, err := window.ReadFile(*path)
 	if err != nil {
 		return fmt.Errorf("spec %s: %w", *path, err)
 	}
@@ -80,19 +79,6 @@ func Features(ctx context.Context, args []string, s cli.Streams) error {
 		err = errors.Join(err, errLate)
 	}
 	return err
-}
-
-func readSpec(path string) (*window.Spec, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // opened for reading only
-	data, err := io.ReadAll(io.LimitReader(f, window.MaxSpec+1))
-	if err != nil {
-		return nil, err
-	}
-	return window.Parse(data)
 }
 
 // featureTable makes the table of features.
