@@ -131,11 +131,7 @@ func (o *packOptions) fill() {
 func (o packOptions) build() (b envelope.Build, err error) {
 	b = envelope.Build{Name: o.name, Version: o.version, Created: o.created, Expires: o.created.Add(o.age), Role: event.Role(o.role)}
 	if o.inputs != "" {
-		b.Inputs = new(window.Spec)
-		if err := readStrict(o.inputs, b.Inputs); err != nil {
-			return b, fmt.Errorf("-inputs: %w", err)
-		}
-		if err := b.Inputs.Check(); err != nil {
+		if b.Inputs, err = window.ReadFile(o.inputs); err != nil {
 			return b, fmt.Errorf("-inputs: %s: %w", o.inputs, err)
 		}
 	}
