@@ -220,3 +220,11 @@ func TestReasonsFit(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+// A healthy row without a life costs no memory.
+func TestHealthyRowsLearnForNothing(t *testing.T) {
+	r, th, p := insightRun(t), &thing{}, insightRow(0.1, "m", nil)
+	if n := testing.AllocsPerRun(1000, func() { r.learn(th, p, insightStart) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
