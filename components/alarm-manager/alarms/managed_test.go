@@ -476,7 +476,7 @@ func TestCommandsOfAPerson(t *testing.T) {
 		}
 	}
 	says("press-1  line-1  machine-fault", "list")
-	fails("for: a shelving needs an end", "shelve", "-thing", "press-1", "-fault", "machine-fault")
+	fails("-for", "shelve", "-thing", "press-1", "-fault", "machine-fault")
 	fails("for: 13h0m0s is longer than maxTimeShelved", "shelve", "-thing", "press-1", "-for", "13h")
 	out, err := run("shelve", "-thing", "press-1", "-fault", "machine-fault", "-for", "2h")
 	_, after, _ := strings.Cut(out, "shelved until ")

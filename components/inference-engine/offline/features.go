@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -116,7 +117,9 @@ func (t *featureTable) next(rows *rowReader) (thing string, err error) {
 		field := rows.fields[rows.text[i]]
 		switch c.flag {
 		case "-thing":
-			thing = string(field)
+			if thing = string(field); thing == "" {
+				err = errors.New("the thing's name is missing")
+			}
 		case "-ts":
 			row.TS, err = parseTime(field)
 		case "-seq":
@@ -154,23 +157,20 @@ func (t *featureTable) has(flag string) bool {
 
 // write writes the header, and a line for each row.
 func (t *featureTable) write(ctx context.Context, rows *rowReader, out *bufio.Writer) error {
-	var line []byte // the header is written with the first row, so that there is no output if that is wrong
-	for _, c := range t.also {
-		if c.flag == "-keep" {
-			line = appendText(line, []byte(c.name))
-		}
-	}
-	for _, name := range t.spec.Names() {
-		line = appendText(line, []byte(name))
-	}
-	line[len(line)-1] = '\n'
-	for ctx.Err() == nil {
+	var line []byte
+	for headed := false; ctx.Err() == nil; headed = true {
 		_, err := t.next(rows)
-		if errors.Is(err, io.EOF) {
-			_, err := out.Write(line)
+		end := errors.Is(err, io.EOF)
+		if err != nil && !end {
 			return err
 		}
-		if err != nil {
+		if !headed { // with the first row, so that there is no output if that is wrong
+			if line, err = t.header(line); err != nil {
+				return err
+			}
+		}
+		if end {
+			_, err := out.Write(line)
 			return err
 		}
 		for i, c := range t.also {
@@ -190,6 +190,25 @@ func (t *featureTable) write(ctx context.Context, rows *rowReader, out *bufio.Wr
 		}
 	}
 	return ctx.Err()
+}
+
+// header appends the table's names.
+func (t *featureTable) header(line []byte) ([]byte, error) {
+	names := t.spec.Names()
+	for i, c := range t.also {
+		if c.flag != "-keep" {
+			continue
+		}
+		if slices.Contains(names, c.name) || slices.Contains(t.also[:i], c) {
+			return nil, cli.Usagef("-keep %.64q: the table has a column of that name already", c.name)
+		}
+		line = appendText(line, []byte(c.name))
+	}
+	for _, name := range names {
+		line = appendText(line, []byte(name))
+	}
+	line[len(line)-1] = '\n'
+	return line, nil
 }
 
 // appendText appends a field and a comma.

@@ -100,9 +100,9 @@ func decompressed(in io.Reader) (*bufio.Reader, error) {
 // findColumns looks at the first line for what flags do not say.
 func (t *featureTable) findColumns(in *bufio.Reader) error {
 	line := firstLine(in)
-	if t.given == nil && t.header == nil && isCMAPSS(line) {
+	if t.given == nil && t.layout.header == nil && isCMAPSS(line) {
 		header := false
-		t.given, t.header, t.separator = cmapss, &header, ' '
+		t.given, t.layout.header, t.separator = cmapss, &header, ' '
 	}
 	names := t.given
 	if names == nil {
