@@ -81,6 +81,7 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	if r.watch, r.unwatched = openWatch(filepath.Join(rt.WorkDir, watchName), r.now()); r.unwatched != nil {
 		rt.Log.Error("the list of things could not be read; they are watched once they are heard again", "error", r.unwatched)
 	}
+	r.renameWatched()
 	r.findRetired()
 	r.limits = newLimits(config.Limits, r.now())
 	r.ledger = ledger.Begin(filepath.Join(rt.WorkDir, ledgerName), ledger.MaxThings)
