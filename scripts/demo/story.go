@@ -25,7 +25,6 @@ func faultPlan(things int, length time.Duration) []any {
 		name                string
 		after, length, grow float64 // seconds
 	}{
-		{2, "bearing-wear", 6, 20, 5},
 		{3, "sensor-dropout", 12, 12, 5},
 		{1, "overheating", 27, 18, 5}, // while the uplink is cut
 		{3, "air-leak", 38, 15, 5},
@@ -38,6 +37,14 @@ func faultPlan(things int, length time.Duration) []any {
 		}
 	}
 	return plan
+}
+
+// lifePlan lets a bearing of a machine wear: before the end of a chapter with the default rate it needs maintenance.
+func lifePlan(things int) []any {
+	if things < 2 {
+		return nil
+	}
+	return []any{map[string]any{"thing": "compressor-2", "fault": "bearing-wear", "remaining": "10h"}}
 }
 
 // act is something that the demo does at a time.

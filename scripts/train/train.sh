@@ -3,7 +3,9 @@
 # XGBoost.
 #
 # DATA is a labelled CSV table (.csv or .csv.gz), such as the UCI APS file; without one, rows of the simulated plant are
-# generated. The label is the column "class" or -label; columns that are no sensors are left out with -drop a,b. OUT gets model.ubj, golden.csv and report.md. Python with XGBoost is put into .cache/train-venv first.
+# generated. The label is the column "class" or -label; columns that are no sensors are left out with -drop a,b. OUT gets
+# model.ubj, golden.csv and report.md, and without DATA manifest.json (see manifest.sh). Python with XGBoost is put into
+# .cache/train-venv first.
 set -eu
 
 usage() {
@@ -98,4 +100,5 @@ fi
 mkdir -p "$cache/train"
 generate 100000 1 "$cache/train/plant.csv.gz"
 generate 20000 2 "$cache/train/other.csv.gz" # other machines: none of them is in the training
-exec "$venv/bin/python" "$here/train.py" "$cache/train/plant.csv.gz" "$out" --other "$cache/train/other.csv.gz" --name simulated-compressor
+"$venv/bin/python" "$here/train.py" "$cache/train/plant.csv.gz" "$out" --other "$cache/train/other.csv.gz" --name simulated-compressor
+exec "$here/manifest.sh" "$cache/train/plant.csv.gz" "$out"

@@ -217,6 +217,9 @@ func (r *run) testOrder(o Order, now time.Time) (text string, err error) {
 	return text, err
 }
 
+// localTime is a time of a table, which is local, with its zone for those who are elsewhere.
+const localTime = time.DateTime + " -07:00"
+
 // done says what came of a command.
 func done(do alarm.Do, changes []alarm.Change) string {
 	kind := map[alarm.Do]alarm.Kind{
@@ -234,7 +237,7 @@ func done(do alarm.Do, changes []alarm.Change) string {
 			names = append(names, strings.Trim(cmp.Or(c.Alarm.Thing, "line "+c.Alarm.Line)+"/"+string(c.Alarm.Fault), "/"))
 		}
 		if c.Kind == alarm.Shelved && c.Alarm.Shelved != nil {
-			until = " until " + c.Alarm.Shelved.Until.Format(time.RFC3339)
+			until = " until " + c.Alarm.Shelved.Until.Local().Format(localTime)
 		}
 	}
 	text := fmt.Sprintf("%s%s: %s", kind, until, strings.Join(names, ", "))

@@ -102,7 +102,7 @@ func (m *models) seed() error {
 		_, err := readyToScore(modelstore.Installed{Manifest: manifest}, model, m.config)
 		return err
 	}
-	if _, err := m.registry.store.Seed(m.shipped, "", usable); err != nil {
+	if _, err := m.registry.store.Seed(m.shipped, beside(m.shipped), usable); err != nil {
 		return err
 	}
 	*m.seeded = true

@@ -3,7 +3,11 @@ package engine
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"edgepdm/components/inference-engine/scoring"
 	"edgepdm/shared/event"
@@ -31,10 +35,25 @@ type activeModel struct {
 	inputs *window.Spec        // what it is given, made of rows over time; nil: the row
 	scale  *envelope.LifeScale // of a life model, which gives no probability
 
+	reasons     *reasons // nil: unexplained says why there are none
+	unexplained error
+
 	margin, prediction []float32 // scratch
 }
 
-// loadModel reads a model file that the configuration names.
+// manifestFile is the manifest that a model file may have beside it: what people call its sensors, and which values are usual.
+const manifestFile = "manifest.json"
+
+// beside returns the path of the manifest beside a model file, "" if there is none.
+func beside(model string) string {
+	path := filepath.Join(filepath.Dir(model), manifestFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return path
+}
+
+// loadModel reads a model file that the configuration names. A manifest beside it counts if it is the model's.
 func loadModel(path string, config Config) (*activeModel, error) {
 	need, err := gbdt.Footprint(path)
 	if err == nil {
@@ -60,7 +79,11 @@ func loadModel(path string, config Config) (*activeModel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return prepare(model, ref, envelope.Manifest{Features: model.FeatureNames, Threshold: threshold}, config)
+	manifest := envelope.Manifest{Features: model.FeatureNames, Threshold: threshold}
+	if own, err := modelstore.ShippedManifest(beside(path), path, ref.SHA256); err == nil && len(own.Features) == model.NumFeature && !own.ForLife() {
+		manifest, ref.Version = own, own.Version
+	}
+	return prepare(model, ref, manifest, config)
 }
 
 // newActiveModel makes a model of the store ready to score.
@@ -94,6 +117,11 @@ func prepare(model *scoring.Model, ref event.ModelRef, manifest envelope.Manifes
 	case manifest.Inputs != nil && len(manifest.Inputs.Inputs) != model.NumFeature:
 		return nil, fmt.Errorf("%w: inputs: %d, the model has %d features", envelope.ErrModel, len(manifest.Inputs.Inputs), model.NumFeature)
 	}
+	if manifest.Inputs != nil {
+		if err := manifest.Inputs.Check(); err != nil {
+			return nil, fmt.Errorf("%w: inputs: %w", envelope.ErrModel, err)
+		}
+	}
 	sensors := manifest.Sensors()
 	m := &activeModel{
 		ref: ref, scorer: model, features: model.NumFeature, names: sensors, sensors: make(map[string]int, len(sensors)), own: manifest.Threshold,
@@ -107,6 +135,9 @@ func prepare(model *scoring.Model, ref event.ModelRef, manifest envelope.Manifes
 	}
 	if len(sensors) > 0 {
 		m.schema = event.SchemaOf(sensors)
+	}
+	if !manifest.ForLife() {
+		m.reasons, m.unexplained = newReasons(model, manifest)
 	}
 	return m.with(config), nil
 }
