@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"edgepdm/components/inference-engine/ask"
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/components/inference-engine/offline"
 	"edgepdm/shared/cli"
@@ -23,6 +24,8 @@ func main() {
 		Commands: []cli.Command{
 			{Name: "", Summary: "run as a Greengrass component", Run: runComponent},
 			{Name: "score", Summary: "score CSV rows from standard input", Run: offline.Score},
+			{Name: "explain", Summary: "ask the running engine what in a thing's next row points to a fault", Run: ask.Explain},
+			{Name: "features", Summary: "make a table of inputs over time from CSV rows", Run: offline.Features},
 			{Name: "inspect", Summary: "print a model's facts as JSON", Run: offline.Inspect},
 		},
 	})

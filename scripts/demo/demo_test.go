@@ -120,10 +120,75 @@ func TestReportHasThePromisedKeys(t *testing.T) {
 		"published": 0.0, "predictions": 0.0, "unscored": 0.0, "invalid": 0.0,
 		"latency_ms": map[string]any{"p50": 0.0, "p99": 0.0}, "components": []any{}, "models": []any{},
 		"alerts": 0.0, "delivered": 0.0, "lost": 0.0, "unaccepted": 0.0, "asked": 0.0, "duplicates": 0.0, "audio": 0.0, "swaps": 0.0, "refused": []any{},
-		"alarms": map[string]any{"raised": 0.0, "acknowledged": 0.0, "shelved": 0.0, "suppressed": 0.0, "chattering": 0.0, "spoken": 0.0},
+		"alarms":    map[string]any{"raised": 0.0, "acknowledged": 0.0, "shelved": 0.0, "suppressed": 0.0, "chattering": 0.0, "spoken": 0.0},
+		"explained": map[string]any{"alerts": 0.0, "of": 0.0, "predictions": 0.0},
+		"life":      map[string]any{"rows": 0.0, "coverage": 0.0, "mean_width": 0.0, "alerts": 0.0},
 	}
 	if !reflect.DeepEqual(keys, want) {
 		t.Errorf("%v", keys)
+	}
+}
+
+// lasting is a prediction with a remaining life, and how much remains in truth.
+func lasting(seq uint64, l event.Life, truth float64) event.Prediction {
+	p := prediction(seq, 0.1)
+	p.Life, p.Remaining = &l, &truth
+	l.Coverage, l.Unit = 0.9, "hours"
+	return p
+}
+
+func lifeOf(low, high float64) event.Life { return event.Life{Low: low, Median: low, High: high} }
+
+func TestReportTellsWhyAndWhen(t *testing.T) {
+	o := newObserver()
+	beyond := lifeOf(10, 40)
+	beyond.Beyond = true
+	unknown := lasting(5, lifeOf(1, 2), 0)
+	unknown.Remaining = nil
+	for _, p := range []event.Prediction{
+		lasting(1, lifeOf(10, 20), 10), lasting(2, lifeOf(10, 20), 20.1), lasting(3, beyond, 70), lasting(4, beyond, 9.9), unknown,
+	} {
+		tell(t, o, event.PredictionTopic("p"), p)
+	}
+	explained := prediction(6, 0.9)
+	explained.Contributors = []event.Contributor{{Sensor: "oil_temp", Share: 1}}
+	tell(t, o, event.PredictionTopic("p"), explained)
+	tell(t, o, event.PredictionTopic("p"), prediction(7, 0.9))
+	l := lifeOf(1, 2)
+	l.Coverage, l.Unit = 0.9, "hours"
+	for i, a := range []event.Alert{
+		{State: event.AlarmUnacknowledged, Reasons: []string{"oil temperature 96 °C"}, Life: &l},
+		{State: event.AlarmUnacknowledged},
+		{State: event.AlarmUnacknowledged, Change: "re-alarmed", Reasons: []string{"x"}, Life: &l}, // told already
+		{State: event.AlarmNormal, Reasons: []string{"x"}, Life: &l},
+		{State: event.AlarmUnacknowledged, Fault: event.FaultSilence},
+	} {
+		a.V, a.ID, a.Thing = 1, "a-"+string(rune('1'+i)), "p"
+		if a.Fault == "" {
+			a.Fault = event.FaultMachine
+		}
+		tell(t, o, event.AlertTopic("p"), a)
+	}
+	r := makeReport(o, nil, nil)
+	if want := (explainedReport{Alerts: 1, Of: 2, Predictions: 1}); r.Explained != want {
+		t.Errorf("%+v, want %+v", r.Explained, want)
+	}
+	if want := (lifeReport{Rows: 5, Coverage: 0.5, MeanWidth: 16.2, Alerts: 1}); r.Life != want {
+		t.Errorf("%+v, want %+v", r.Life, want)
+	}
+	if o.faulty != 2 {
+		t.Errorf("%d faulty rows", o.faulty)
+	}
+}
+
+// What takes over before the run is no swap of the run.
+func TestALifeModelIsNoSwap(t *testing.T) {
+	o := newObserver()
+	for _, role := range []event.Role{"", event.RoleFault, event.RoleLife} {
+		tell(t, o, event.ModelTopic("core"), event.ModelEvent{V: 1, Event: event.ModelActivated, Version: "1.2.3", Role: role})
+	}
+	if o.swaps != 2 || o.life.model != "1.2.3" {
+		t.Errorf("%d swaps, life by %q", o.swaps, o.life.model)
 	}
 }
 

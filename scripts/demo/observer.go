@@ -26,6 +26,9 @@ type observer struct {
 	runs        map[string]event.Health
 	things      map[string]*thingView
 	right       confusion
+	explained   int // predictions that say what points to a fault
+	faulty      int // predictions of a fault
+	life        lifeAccount
 	alerts      []event.Alert       // each once, in the order of their first publication
 	predicted   map[string]struct{} // ids of predictions
 	accepted    map[string]struct{} // ids that the forwarder said it has on disk, and ids of alerts
@@ -93,7 +96,11 @@ func (o *observer) handle(m ipc.TopicMessage, now time.Time) {
 			o.lastModel = e
 			switch e.Event {
 			case event.ModelActivated:
-				o.swaps++
+				if e.Role == event.RoleLife {
+					o.life.model = e.Version
+				} else {
+					o.swaps++
+				}
 			case event.ModelRejected, event.ModelRefused:
 				o.refused = append(o.refused, e.Detail)
 			}
@@ -145,11 +152,45 @@ func (o *observer) prediction(p event.Prediction, now time.Time) {
 	faulty := p.Label == event.LabelFaulty
 	if faulty {
 		t.faults++
+		o.faulty++
 	}
+	if len(p.Contributors) > 0 {
+		o.explained++
+	}
+	o.life.add(p.Life, p.Remaining)
 	if p.Faulty != nil {
 		o.right.add(faulty, *p.Faulty)
 	}
 }
+
+// lifeAccount compares remaining life with the truth, where rows tell it.
+type lifeAccount struct {
+	model   string  // the version that took over last
+	rows    int     // predictions with a remaining life
+	known   int     // of them, those whose truth the row told
+	covered int     // of them, those whose truth is from low to high
+	width   float64 // sum over the rows
+}
+
+func (a *lifeAccount) add(l *event.Life, truth *float64) {
+	if l == nil {
+		return
+	}
+	a.rows++
+	a.width += l.High - l.Low
+	if truth == nil {
+		return
+	}
+	a.known++
+	if *truth >= l.Low && (*truth <= l.High || l.Beyond) {
+		a.covered++
+	}
+}
+
+// coverage is 0 where no truth is known.
+func (a *lifeAccount) coverage() float64 { return float64(a.covered) / float64(max(a.known, 1)) }
+
+func (a *lifeAccount) meanWidth() float64 { return a.width / float64(max(a.rows, 1)) }
 
 // alert records an alert. From its first publication on it must not be lost.
 func (o *observer) alert(a event.Alert) {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -40,13 +42,14 @@ type thingLine struct {
 const (
 	thingsShown = 12
 	alertsShown = 6
-	wide        = 97 // columns of the widest table
+	wide        = 100 // columns of the widest table
 )
 
 // lines returns the picture for a terminal: at most so many lines of at most so many columns. When there is little room,
 // predictions and alerts come first, then what happens, then figures, the table of the components last.
 func (p *picture) lines(width, height int) []string {
-	things, alerts, components := p.thingTable(width), p.alertLines(), p.componentTable(width)
+	things, components := p.thingTable(width), p.componentTable(width)
+	alerts := 1 + max(1, p.alertHeight(width))
 	events, figures := p.events(), p.figures()
 	left := max(height-1, 1) // the title
 	take := func(wanted, least int) int {
@@ -59,7 +62,7 @@ func (p *picture) lines(width, height int) []string {
 	}
 	rows := take(1, 1)
 	shownThings := take(min(len(things), 4), 2)
-	shownAlerts := take(min(len(alerts), 4), 2)
+	shownAlerts := take(min(alerts, 4), 2)
 	shownEvents := take(len(events), 1)
 	shownFigures := rows + take(len(figures)-1, 1)
 	shownComponents := take(len(components), len(components))
@@ -68,7 +71,7 @@ func (p *picture) lines(width, height int) []string {
 		shownComponents = take(1, 1)
 	}
 	gaps := take(3, 3)
-	shownAlerts += take(len(alerts)-shownAlerts, 1)
+	shownAlerts += take(alerts-shownAlerts, 1)
 	shownThings += take(len(things)-shownThings, 1)
 	logs := take(1, 1)
 
@@ -82,7 +85,7 @@ func (p *picture) lines(width, height int) []string {
 	}
 	out = append(out, figures[:shownFigures]...)
 	add(p.cutThings(things, shownThings))
-	add(newest(alerts, shownAlerts))
+	add(p.alertLines(width, shownAlerts))
 	out = append(out, events[:shownEvents]...)
 	add(components[:shownComponents])
 	if logs > 0 {
@@ -152,35 +155,71 @@ func (p *picture) events() []string {
 	return lines
 }
 
-// alertLines are a heading and the newest alerts, the newest last.
-func (p *picture) alertLines() []string {
-	lines := []string{p.style("2", "alerts")}
-	if len(p.alerts) == 0 {
-		return append(lines, "none yet")
-	}
+// alertHeight is how many lines the newest alerts take that are shown.
+func (p *picture) alertHeight(width int) (n int) {
 	for _, a := range p.alerts[max(0, len(p.alerts)-alertsShown):] {
-		text := a.Text
-		if a.State == event.AlarmUnacknowledged {
-			text = p.style("1", text)
+		n += len(p.alertText(a, width, math.MaxInt))
+	}
+	return n
+}
+
+// alertLines are a heading and the newest alerts, the newest last, in at most n lines. The text of an alert that does not fit is
+// cut.
+func (p *picture) alertLines(width, n int) []string {
+	if n < 2 {
+		return nil
+	}
+	var lines []string
+	for _, a := range slices.Backward(p.alerts[max(0, len(p.alerts)-alertsShown):]) {
+		if left := n - 1 - len(lines); left > 0 {
+			lines = append(p.alertText(a, width, left), lines...)
 		}
-		lines = append(lines, a.TS.Local().Format("15:04:05")+" "+text)
+	}
+	if len(lines) == 0 {
+		lines = []string{"none yet"}
+	}
+	return append([]string{p.style("2", "alerts")}, lines...)
+}
+
+// alertText is the time and the text of an alert, in lines of a width, of which the last may be longer when there are no more than most.
+func (p *picture) alertText(a event.Alert, width, most int) []string {
+	const indent = len("15:04:05 ")
+	lines := wrap(a.Text, max(width-indent, indent))
+	if len(lines) > most {
+		lines = append(lines[:most-1], strings.Join(lines[most-1:], " "))
+	}
+	for i, line := range lines {
+		if a.State == event.AlarmUnacknowledged {
+			line = p.style("1", line)
+		}
+		lines[i] = strings.Repeat(" ", indent) + line
+	}
+	lines[0] = a.TS.Local().Format("15:04:05") + lines[0][indent-1:]
+	return lines
+}
+
+// wrap breaks a text between words into lines of so many characters; a longer word has a line of its own.
+func wrap(text string, width int) []string {
+	lines := []string{""}
+	for word := range strings.FieldsSeq(text) {
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case utf8.RuneCountInString(*last)+1+utf8.RuneCountInString(word) <= width:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
 	}
 	return lines
 }
 
-// newest returns the heading of a list and its last lines, n in all.
-func newest(lines []string, n int) []string {
-	if n < 2 {
-		return nil
-	}
-	return append(lines[:1:1], lines[len(lines)-n+1:]...)
-}
-
 // thingTable is a heading and the machines.
 func (p *picture) thingTable(width int) []string {
-	heading := fmt.Sprintf("%-14s %8s  %-22s %-11s %7s %6s", "thing", "row", "probability of a fault", "label", "faults", "peak")
+	heading := fmt.Sprintf("%-14s %6s  %-22s %-11s %-10s %6s", "thing", "row", "probability of a fault", "label", "life", "faults")
 	if width >= wide {
-		heading = fmt.Sprintf("%-16s %-8s %8s  %-22s %-11s %-11s %7s %6s", "thing", "line", "row", "probability of a fault", "label", "truth", "faults", "peak")
+		heading = fmt.Sprintf("%-14s %-7s %6s  %-22s %-11s %-10s %-17s %6s", "thing", "line", "row", "probability of a fault", "label", "life", "truth", "faults")
 	}
 	lines := []string{p.style("2", heading)}
 	if len(p.things) == 0 {
@@ -192,20 +231,47 @@ func (p *picture) thingTable(width int) []string {
 			label = p.style("1;31", label)
 		}
 		if width < wide {
-			lines = append(lines, fmt.Sprintf("%-14.14s %8d  %s %.4f %s %7d %6.3f", t.name, t.last.Seq, bar(t.last.Probability), t.last.Probability, label, t.faults, t.peak))
+			lines = append(lines, fmt.Sprintf("%-14.14s %6d  %s %.4f %s %-10s %6d",
+				t.name, t.last.Seq, bar(t.last.Probability), t.last.Probability, label, shortLife(t.last.Life), t.faults))
 			continue
 		}
-		truth := "?"
-		if t.last.Faulty != nil {
-			truth = event.LabelNotFaulty
-			if *t.last.Faulty {
-				truth = event.LabelFaulty
-			}
-		}
-		lines = append(lines, fmt.Sprintf("%-16.16s %-8.8s %8d  %s %.4f %s %-11s %7d %6.3f",
-			t.name, t.last.Line, t.last.Seq, bar(t.last.Probability), t.last.Probability, label, truth, t.faults, t.peak))
+		lines = append(lines, fmt.Sprintf("%-14.14s %-7.7s %6d  %s %.4f %s %-10s %-17s %6d",
+			t.name, t.last.Line, t.last.Seq, bar(t.last.Probability), t.last.Probability, label, shortLife(t.last.Life), truth(&t.last), t.faults))
 	}
 	return lines
+}
+
+// shortUnit is how the view writes a unit of remaining life.
+var shortUnit = map[string]string{"minutes": "min", "hours": "h", "days": "d", "weeks": "wk", "cycles": "cyc"}
+
+// shortLife is a remaining life in a few characters, such as 12-31 h.
+func shortLife(l *event.Life) string {
+	if l == nil {
+		return "?"
+	}
+	low, high, unit := math.Floor(l.Low), math.Ceil(l.High), shortUnit[l.Unit]
+	switch {
+	case l.Beyond && low == 0:
+		return "?" // it may be anything
+	case l.Beyond:
+		return fmt.Sprintf("> %.0f %s", low, unit)
+	}
+	return fmt.Sprintf("%.0f-%.0f %s", low, high, unit)
+}
+
+// truth is what a row tells of its machine, where it tells it.
+func truth(p *event.Prediction) string {
+	if p.Faulty == nil {
+		return "?"
+	}
+	text := event.LabelNotFaulty
+	if *p.Faulty {
+		text = event.LabelFaulty
+	}
+	if p.Remaining != nil {
+		text += fmt.Sprintf(", %.0f h", *p.Remaining)
+	}
+	return text
 }
 
 // cutThings returns n lines of the table; the last one tells how many machines are hidden.

@@ -57,12 +57,61 @@ func TestPictureFits(t *testing.T) {
 	}
 }
 
+// An alarm's text says why and when, and is not cut where there is room.
+func TestPictureShowsWhyAndWhen(t *testing.T) {
+	l, hours := lifeOf(12.4, 30.2), 23.6
+	faulty := lasting(7, l, hours)
+	faulty.Line, faulty.Label = "line-1", event.LabelFaulty
+	p := &picture{
+		things: []thingLine{{"compressor-2", thingView{last: faulty, faults: 3}}, {"compressor-1", thingView{last: prediction(8, 0.1)}}},
+		alerts: []event.Alert{
+			{State: event.AlarmNormal, Text: "Compressor 3 is normal again."},
+			{State: event.AlarmUnacknowledged, Text: "Fault at compressor 2. Points to it: bearing temperature 96 °C, usually 60 to 82. Likely to need maintenance in 12 to 31 hours."},
+		},
+	}
+	for _, width := range []int{60, 80, 100} {
+		text := strings.Join(strings.Fields(strings.Join(p.lines(width, 40), " ")), " ")
+		for _, want := range []string{"Compressor 3 is normal again.", p.alerts[1].Text} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%d columns: %q is not in\n%s", width, want, text)
+			}
+		}
+	}
+	text := strings.Join(p.lines(100, 40), "\n")
+	for _, want := range []string{"12-31 h    Not Faulty, 24 h ", "?          Not Faulty  "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	if text := strings.Join(p.lines(80, 24), "\n"); !strings.Contains(text, "12-31 h ") || strings.Contains(text, "24 h") {
+		t.Errorf("80 columns:\n%s", text)
+	}
+}
+
+func TestShortLife(t *testing.T) {
+	beyond := event.Life{Low: 12.7, Median: 30, High: 40, Unit: "hours", Beyond: true}
+	for want, l := range map[string]*event.Life{
+		"?":       nil,
+		"0-1 h":   {High: 0.2, Unit: "hours"},
+		"3-9 min": {Low: 3.2, Median: 4, High: 8.1, Unit: "minutes"},
+		"> 12 h":  &beyond,
+	} {
+		if got := shortLife(l); got != want {
+			t.Errorf("%+v: %q, want %q", l, got, want)
+		}
+	}
+	beyond.Low = 0.9
+	if got := shortLife(&beyond); got != "?" {
+		t.Errorf("what may be anything: %q", got)
+	}
+}
+
 func TestPictureKeepsWhatMatters(t *testing.T) {
 	for _, test := range []struct {
 		width, height int
 		want, not     []string
 	}{
-		{80, 24, []string{"compressor-1 ", "0.9900", "Fault 19", "Fault 17", "uplink", "1.1.0", "wrong golden row", "spoken", "rejected", "InferenceEngine", "BROKEN", " ms"}, nil},
+		{80, 24, []string{"compressor-1 ", "0.9900", "Fault 19", "uplink", "1.1.0", "wrong golden row", "spoken", "rejected", "InferenceEngine", "BROKEN", " ms"}, nil},
 		{120, 40, []string{"compressor-3 ", "Fault 19", "Fault 14", "truth", "InferenceEngine", "logs:"}, nil},
 		{80, 16, []string{"compressor-1 ", "Fault 19", "uplink", "wrong golden row", "4 running", "CloudForwarder BROKEN"}, []string{"RSS"}},
 		{60, 9, []string{"compressor-1 ", "Fault 19", "1234567"}, []string{"RSS", "logs"}},

@@ -31,6 +31,42 @@ type report struct {
 	Swaps       int               `json:"swaps"`      // models that took over
 	Refused     []string          `json:"refused"`    // why models were refused
 	Alarms      alarmReport       `json:"alarms"`
+	Explained   explainedReport   `json:"explained"`
+	Life        lifeReport        `json:"life"`
+}
+
+// explainedReport is how much of what was found says what points to it.
+type explainedReport struct {
+	Alerts      int `json:"alerts"`      // alarms of machines' faults that were raised and say it
+	Of          int `json:"of"`          // alarms of machines' faults that were raised
+	Predictions int `json:"predictions"` // of faulty rows, that say it: not each does
+}
+
+// lifeReport is how remaining life compares with the truth of the simulated machines.
+type lifeReport struct {
+	Rows      int     `json:"rows"`       // predictions with a remaining life
+	Coverage  float64 `json:"coverage"`   // share of them whose truth is from low to high
+	MeanWidth float64 `json:"mean_width"` // from low to high, hours
+	Alerts    int     `json:"alerts"`     // alarms of machines' faults that were raised and tell it
+}
+
+// insight counts what alarms and predictions say of why and when.
+func (o *observer) insight() (e explainedReport, l lifeReport) {
+	e.Predictions = o.explained
+	l = lifeReport{Rows: o.life.rows, Coverage: round(o.life.coverage(), 3), MeanWidth: round(o.life.meanWidth(), 1)}
+	for _, a := range o.alerts {
+		if a.Fault != event.FaultMachine || a.State != event.AlarmUnacknowledged || a.Change != "" {
+			continue
+		}
+		e.Of++
+		if len(a.Reasons) > 0 {
+			e.Alerts++
+		}
+		if a.Life != nil {
+			l.Alerts++
+		}
+	}
+	return e, l
 }
 
 // alarmReport is what the alarm manager counted, in all its runs.
@@ -82,6 +118,7 @@ func makeReport(o *observer, components []localcore.Status, journal localcloud.J
 		Alerts: d.alerts, Delivered: d.delivered, Lost: d.lost, Unaccepted: d.unaccepted, Duplicates: d.duplicates, Audio: d.audio, Swaps: o.swaps,
 		Refused: append([]string{}, o.refused...), Alarms: o.alarms(),
 	}
+	r.Explained, r.Life = o.insight()
 	for _, c := range components {
 		if c.Name == event.Suite {
 			continue // it has no program

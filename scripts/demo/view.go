@@ -107,6 +107,12 @@ func (d *demo) summarise(r report, audio string) {
 		line("against the truth in the rows: %d faulty rows found, %d not found, %d false alarms, %d sound rows passed",
 			c.truePositive, c.falseNegative, c.falsePositive, c.trueNegative)
 	}
+	if e := r.Explained; e.Of > 0 || e.Predictions > 0 {
+		line("%d of %d alarms of machines say what points to a fault, and so do %d faulty rows", e.Alerts, e.Of, e.Predictions)
+	}
+	if l := r.Life; l.Rows > 0 {
+		line("remaining life in %d rows, %.1f h wide on the average; the truth lay within in %.0f %% of them", l.Rows, l.MeanWidth, 100*l.Coverage)
+	}
 	line("alarms raised %d; in the cloud: %d predictions and alerts, %d lost, %d arrived twice; %d predictions never reached the spool",
 		r.Alerts, r.Delivered, r.Lost, r.Duplicates, r.Unaccepted)
 	line("%d sound files%s", r.Audio, reuse(d.observer.delivery(d.cloud.Journal()).reused))

@@ -93,6 +93,7 @@ func Default() Config {
 			{Source: string(event.FaultEngineDown), Faults: []string{string(event.FaultSilence), string(event.FaultLine), string(event.FaultNoData)}},
 			{Source: string(event.FaultUplinkDown), Faults: []string{string(event.FaultSilence), string(event.FaultLine)}},
 			{Source: string(event.FaultLine), Faults: []string{string(event.FaultSilence)}, Same: sameLine},
+			{Source: string(event.FaultNoData), Faults: []string{string(event.FaultQuality)}, Same: sameThing},
 		},
 	}
 }

@@ -130,4 +130,18 @@ type Rollback struct {
 // Explain are the arguments of CommandExplain.
 type Explain struct {
 	Thing string `json:"thing"`
+	Wait  int    `json:"wait_s,omitempty"` // for the row, at most so many seconds; default: a minute
+}
+
+const maxExplainWait = 3600 // seconds
+
+// Check says whether the command can be obeyed. The error is an *InvalidError.
+func (c *Explain) Check() error {
+	if err := CheckName(c.Thing); err != nil {
+		return &InvalidError{ReasonName, err.Error()}
+	}
+	if c.Wait < 0 || c.Wait > maxExplainWait {
+		return &InvalidError{ReasonMalformed, fmt.Sprintf("wait_s is %d, must be 0 to %d", c.Wait, maxExplainWait)}
+	}
+	return nil
 }

@@ -1,6 +1,11 @@
 package event
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // Direction says where a value lies beside what is usual.
 type Direction string
@@ -30,6 +35,20 @@ type Contributor struct {
 	High      *float32          `json:"high,omitempty"`  // 5 % were higher
 	Direction Direction         `json:"direction,omitempty"`
 	Share     float64           `json:"share"` // of all that points to a fault in this row, 0 to 1
+}
+
+// FitSensor makes a feature's name one that a message may have.
+func FitSensor(name string) string {
+	name = Cut(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
+			return '_'
+		}
+		return r
+	}, name), maxSensorName)
+	if name == "" {
+		return "_"
+	}
+	return name
 }
 
 func checkContributors(list []Contributor) error {

@@ -36,7 +36,8 @@ type Prediction struct {
 	Missing    string `json:"missing,omitempty"`    // some of them, for a person
 	Assembling bool   `json:"assembling,omitempty"` // the row's parts have not all come yet
 
-	Watched Watched `json:"watched,omitempty"` // values of the sensors that the engine's watch names
+	Watched Watched  `json:"watched,omitempty"` // values of the sensors that the engine's watch names
+	Quality *Quality `json:"quality,omitempty"` // sensors that are not to be trusted; nil: none is known
 
 	Contributors []Contributor `json:"contributors,omitempty"` // what points to a fault, most first; not with every faulty row
 	Life         *Life         `json:"life,omitempty"`         // until maintenance is needed, where there is a model of it
@@ -106,6 +107,9 @@ func (p *Prediction) check() error {
 		}
 	}
 	if err := p.Watched.check(); err != nil {
+		return err
+	}
+	if err := p.Quality.check(); err != nil {
 		return err
 	}
 	if err := checkContributors(p.Contributors); err != nil {

@@ -43,6 +43,9 @@ func (s *Store) activate(id string) error {
 	if before != nil && s.rolledBack(*before) { // the pointer could not be moved then
 		before = s.previous
 	}
+	if before != nil && before.Source == next.Source { // the same model with another manifest is nothing to go back to
+		before = s.previous
+	}
 	pointing := s.point(&next, before)
 	if pointing != nil {
 		pointing = fmt.Errorf("activate model %s: %w", id, pointing)

@@ -50,6 +50,7 @@ func takeLatest(b *bench, s *Store) error {
 
 func scenarios(t testing.TB) []scenario {
 	model := modeltest.Write(t, t.TempDir(), "model.json", []byte(modeltest.TinyModel))
+	manifest := modeltest.Write(t, t.TempDir(), "manifest.json", must.JSON(t, modeltest.Tiny(t)))
 	shippedVersion := envelope.HashOf([]byte(modeltest.TinyModel))[:12]
 	refusal := func(kind error) func(b *bench, s *Store) error {
 		return func(b *bench, s *Store) error {
@@ -65,6 +66,17 @@ func scenarios(t testing.TB) []scenario {
 			name: "seed", before: " ", after: shippedVersion + " ",
 			run: func(_ *bench, s *Store) error {
 				_, err := s.Seed(model, "", nil)
+				return err
+			},
+		},
+		{
+			name: "another manifest of the shipped model", before: shippedVersion + " ", after: "1.2.0 ",
+			prepare: func(b *bench) {
+				_, err := b.store.Seed(model, "", nil)
+				must.OK(t, err)
+			},
+			run: func(_ *bench, s *Store) error {
+				_, err := s.Seed(model, manifest, nil)
 				return err
 			},
 		},

@@ -50,7 +50,8 @@
 //
 // Each JSON file has a member format, which stays the same in all versions; a program that finds a higher one than it
 // knows refuses the store with ErrFormat and leaves every file as it is. The folder itself is locked (flock) while a store
-// is open. <id> is <version>-<envelope's hash>, unsigned-<archive's hash> or shipped-<model's hash>, 12 digits of it.
+// is open. <id> is <version>-<envelope's hash>, unsigned-<archive's hash> or shipped-<model's hash>, 12 digits of it,
+// and 12 of the manifest's content where a shipped model has one.
 // versions may come to hold a candidate that scores beside the active model; today it holds one only between Take and
 // Activate, and one that was not activated is gone when the store is opened again.
 //

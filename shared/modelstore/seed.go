@@ -14,9 +14,10 @@ import (
 )
 
 // Seed makes the model that ships with the component the active one if the store is empty, or if the active one shipped
-// with another release of the component; otherwise it changes nothing. It returns the active model. The model is trusted,
-// as the component itself is; it is still parsed, and tested if manifestPath, which may be empty, names its manifest
-// (signed or not), and by usable, which may be nil: what it refuses does not become active.
+// with another release of the component; otherwise it changes nothing. If the active one is the same model with another
+// manifest, or none, only the manifest is replaced. It returns the active model. The model is trusted, as the component
+// itself is; it is still parsed, and tested if manifestPath, which may be empty, names its manifest (signed or not), and by
+// usable, which may be nil: what it refuses does not become active.
 func (s *Store) Seed(modelPath, manifestPath string, usable func(envelope.Manifest, *gbdt.Model) error) (Installed, error) {
 	s.work.Lock()
 	defer s.work.Unlock()
@@ -46,8 +47,17 @@ func (s *Store) seed(modelPath, manifestPath string, usable func(envelope.Manife
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return Installed{}, err
 	}
-	sum := hex.EncodeToString(content.Sum(nil))
-	if _, ok := s.barred(sum); ok || s.current != nil && s.current.Source == sum {
+	sum, name := hex.EncodeToString(content.Sum(nil)), filepath.Base(modelPath)
+	var manifest *envelope.Manifest
+	if manifestPath != "" {
+		m, err := ShippedManifest(manifestPath, name, sum)
+		if err != nil {
+			return Installed{}, err
+		}
+		manifest = &m
+	}
+	_, barred := s.barred(sum)
+	if barred || s.current != nil && s.current.Source == sum && (manifest == nil || s.current.Manifest.Content() == manifest.Content()) {
 		if s.current == nil {
 			return Installed{}, fmt.Errorf("%w and no other model is there", ErrQuarantined)
 		}
@@ -57,7 +67,6 @@ func (s *Store) seed(modelPath, manifestPath string, usable func(envelope.Manife
 		return Installed{}, err
 	}
 	defer func() { _ = s.disk.Remove(s.path(stagingDir)) }()
-	name := filepath.Base(modelPath)
 	if !envelope.PlainName(name, envelope.MaxFileLength) || envelope.ReservedFile(name) {
 		return Installed{}, fmt.Errorf("%w: %.64q is not a plain file name", envelope.ErrModel, name)
 	}
@@ -73,29 +82,37 @@ func (s *Store) seed(modelPath, manifestPath string, usable func(envelope.Manife
 	if err != nil {
 		return Installed{}, err
 	}
-	if manifestPath != "" {
-		if m, err = readShipped(manifestPath); err != nil {
-			return Installed{}, err
-		}
-		if m.Model.SHA256 != sum {
-			return Installed{}, fmt.Errorf("%w: its SHA-256 is %s, %s says %s", envelope.ErrModel, sum, manifestPath, m.Model.SHA256)
-		}
-		m.Model.File = name
+	i := Installed{Origin: OriginShipped, Source: sum, Manifest: m}
+	i.ID = idOf(i)
+	if manifest != nil {
+		i.Manifest = *manifest
+		i.ID += "-" + manifest.Content()[:envelope.ShortHash]
 	}
-	if err := envelope.CheckModel(m, model); err != nil {
+	if err := envelope.CheckModel(i.Manifest, model); err != nil {
 		return Installed{}, err
 	}
 	if usable != nil {
-		if err := usable(m, model); err != nil {
+		if err := usable(i.Manifest, model); err != nil {
 			return Installed{}, err
 		}
 	}
-	i := Installed{Origin: OriginShipped, Source: sum, Manifest: m}
-	i.ID = idOf(i)
 	if err := s.keep(&i); err != nil {
 		return Installed{}, err
 	}
 	return i, s.activate(i.ID)
+}
+
+// ShippedManifest reads the manifest of a model that ships with the component; sum is the SHA-256 of the model's file.
+func ShippedManifest(path, model, sum string) (envelope.Manifest, error) {
+	m, err := readShipped(path)
+	if err != nil {
+		return m, fmt.Errorf("read %s: %w", path, err)
+	}
+	if m.Model.SHA256 != sum {
+		return m, fmt.Errorf("%w: its SHA-256 is %s, %s says %s", envelope.ErrModel, sum, path, m.Model.SHA256)
+	}
+	m.Model.File = filepath.Base(model)
+	return m, nil
 }
 
 // readShipped reads a manifest of the component's own: plain JSON, or an envelope whose signature is not needed.

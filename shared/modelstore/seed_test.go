@@ -61,6 +61,70 @@ func TestSeed(t *testing.T) {
 	b.active("0.1.0", "1.2.0")
 }
 
+// A release that ships the same model with another manifest, or the first one with any, has that manifest used: in place, so
+// that there is nothing to go back to.
+func TestSeedTakesANewManifest(t *testing.T) {
+	b := newBench(t)
+	dir := t.TempDir()
+	older := modeltest.Write(t, dir, "older.json", []byte(must.Replace(t, modeltest.TinyModel, "4E0", "8E0")))
+	model := modeltest.Write(t, dir, "model.json", []byte(modeltest.TinyModel))
+	m := modeltest.Tiny(t)
+	seed := func(path string, manifest *envelope.Manifest) Installed {
+		t.Helper()
+		described := ""
+		if manifest != nil {
+			described = modeltest.Write(t, t.TempDir(), "manifest.json", must.JSON(t, manifest))
+		}
+		_, err := b.store.Seed(path, described, nil)
+		must.OK(t, err)
+		b.open() // what is active is on disk
+		i, _ := b.store.Current()
+		if _, err := i.Load(); err != nil {
+			t.Fatal(err)
+		}
+		return i
+	}
+	seed(older, nil)
+	bare := seed(model, nil) // as the release before
+	m.Display = map[string]envelope.Display{"a": {Name: "oil temperature", Unit: "°C"}}
+	described := seed(model, &m)
+	if described.Manifest.Display["a"].Name != "oil temperature" || described.Source != bare.Source || described.Ref().SHA256 != bare.Ref().SHA256 {
+		t.Errorf("%+v", described)
+	}
+	if again := seed(model, &m); again.Accepted != described.Accepted || again.ID != described.ID {
+		t.Errorf("replaced by itself: %+v", again)
+	}
+	if again := seed(model, nil); again.ID != described.ID {
+		t.Errorf("without its manifest: %+v", again)
+	}
+	m.Display["a"] = envelope.Display{Name: "Öltemperatur"}
+	if i := seed(model, &m); i.Manifest.Display["a"].Name != "Öltemperatur" {
+		t.Errorf("%+v", i)
+	}
+	previous, _ := b.store.Previous()
+	folders, err := os.ReadDir(b.store.path(versionsDir))
+	if err != nil || len(folders) != 2 || previous.Source != envelope.HashOf(must.Read(t, older)) {
+		t.Errorf("%d folders, %v; the one before is %+v", len(folders), err, previous)
+	}
+	m.Golden[0].Margin = 7 // a manifest that does not fit: what is there stays
+	if _, err := b.store.Seed(model, modeltest.Write(t, dir, "bad.json", must.JSON(t, m)), nil); !errors.Is(err, envelope.ErrGolden) {
+		t.Error(err)
+	}
+	if i, _ := b.store.Current(); i.Manifest.Display["a"].Name != "Öltemperatur" {
+		t.Errorf("%+v", i)
+	}
+
+	// Its version keeps no model out, as before it had one.
+	p := modeltest.Publish(t, modeltest.TinyModel, "0.1.0")
+	c, err := b.store.Take(b.deliver(&p.Manifest, p.Archive))
+	must.OK(t, err)
+	must.OK(t, b.store.Activate(c))
+	b.active("0.1.0", "1.2.0")
+	if i := seed(model, &m); i.Manifest.Version != "0.1.0" {
+		t.Errorf("%+v", i)
+	}
+}
+
 func TestSeedRefuses(t *testing.T) {
 	dir := t.TempDir()
 	m := modeltest.Tiny(t)
@@ -75,7 +139,7 @@ func TestSeedRefuses(t *testing.T) {
 		{modeltest.TinyModel, bad, envelope.ErrGolden, "row 1"},
 		{modeltest.TinyModel + " ", good, envelope.ErrModel, "its SHA-256"},
 		{"hello", "", envelope.ErrModel, "unsupported"},
-		{"hello", good, envelope.ErrModel, "unsupported"},
+		{"hello", good, envelope.ErrModel, "its SHA-256"},
 		{modeltest.TinyModel, modeltest.Write(t, dir, "text", []byte("hello")), envelope.ErrManifest, "JSON"},
 		{modeltest.TinyModel, filepath.Join(dir, "none"), os.ErrNotExist, "none"},
 	}

@@ -203,17 +203,15 @@ func malformed(err error) error {
 }
 
 // checkVersion keeps an old or another model that the key once signed from being put in place of the active one
-// (promise M3). A model that came without a manifest has no version that could be compared, and one whose key is no longer
-// trusted may have been made by whoever took the key: its version bounds nothing.
+// (promise M3). A model that came without a manifest has no version that could be compared, the one that ships with the
+// component is there to be replaced, and one whose key is no longer trusted may have been made by whoever took the key: their
+// versions bound nothing.
 func (t *taking) checkVersion(m envelope.Manifest) error {
 	current, ok := t.store.Current()
-	if !ok || current.Origin == OriginUnsigned || !t.store.Trusted(current) {
+	if !ok || current.Origin != OriginSigned || !t.store.Trusted(current) {
 		return nil
 	}
 	if current.Manifest.Name != m.Name {
-		if current.Origin == OriginShipped { // the model that everybody begins with is there to be replaced
-			return nil
-		}
 		return fmt.Errorf("%w: the active model is %s, this one is %s: set allowDowngrade to change over", ErrVersion, current.Manifest.Name, m.Name)
 	}
 	if sameUse(m, current.Manifest) { // signed once more

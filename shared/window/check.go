@@ -142,3 +142,16 @@ func (s *Spec) Bytes() int64 {
 	p := newPlan(s)
 	return p.bytes(p.most) + nameBytes
 }
+
+// NeedsTime returns the first field for which rows need a time; empty if there is none.
+func (s *Spec) NeedsTime() string {
+	if s.MaxGap != "" {
+		return "maxGap"
+	}
+	for i, in := range s.Inputs {
+		if in.Time != "" {
+			return fmt.Sprintf("inputs[%d].time", i)
+		}
+	}
+	return ""
+}

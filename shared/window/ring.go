@@ -9,7 +9,7 @@ import (
 // Row is a thing's row. Values are those of Spec.Sensors, NaN where one is missing.
 type Row struct {
 	Epoch  string
-	Seq    uint64
+	Seq    uint64 // 1, 2, 3… within the epoch; 0 in all rows: each is the next one
 	TS     time.Time
 	Values []float32
 }
@@ -82,6 +82,8 @@ func (r *ring) slot(i int) int {
 func (r *ring) steps(row *Row, ts int64) uint64 {
 	last := r.seq
 	switch {
+	case row.Seq == 0:
+		return 1
 	case row.Epoch == r.epoch:
 	case r.before != "" && row.Epoch == r.before:
 		last = r.seqOf

@@ -92,6 +92,17 @@ type report struct {
 		Chattering   uint64 `json:"chattering"`
 		Spoken       uint64 `json:"spoken"`
 	} `json:"alarms"`
+	Explained struct {
+		Alerts      int `json:"alerts"`
+		Of          int `json:"of"`
+		Predictions int `json:"predictions"`
+	} `json:"explained"`
+	Life struct {
+		Rows      int     `json:"rows"`
+		Coverage  float64 `json:"coverage"`
+		MeanWidth float64 `json:"mean_width"`
+		Alerts    int     `json:"alerts"`
+	} `json:"life"`
 }
 
 // demo is a headless demo under way.

@@ -301,6 +301,7 @@ func (r *run) predicted(p event.Prediction, now time.Time) {
 		r.learn(t, &p, now)
 		r.vote(&p, now)
 		r.limit(&p, now)
+		r.quality(&p, now)
 	}
 	r.keep(&p, gap)
 }

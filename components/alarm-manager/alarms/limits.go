@@ -21,7 +21,7 @@ const (
 
 // ownFaults are the faults that no limit may have.
 var ownFaults = []event.Fault{
-	event.FaultMachine, event.FaultSilence, event.FaultLine, event.FaultNoData, event.FaultEngineDown, event.FaultUplinkDown, event.FaultTest,
+	event.FaultMachine, event.FaultSilence, event.FaultLine, event.FaultNoData, event.FaultQuality, event.FaultEngineDown, event.FaultUplinkDown, event.FaultTest,
 	event.FaultSummary,
 }
 

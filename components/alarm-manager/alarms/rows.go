@@ -72,7 +72,7 @@ func (r *run) votes(t *thing, p *event.Prediction, gap ledger.Gap, now time.Time
 	}
 	silent := r.config.Silence > 0 && t.absence.lasts(now) >= r.config.Silence
 	if silent || t.epoch != "" && t.epoch != p.Epoch && !gap.Twin {
-		for _, fault := range append(r.limits.faults(p.Line, p.Thing), event.FaultMachine, event.FaultNoData) {
+		for _, fault := range append(r.limits.faults(p.Line, p.Thing), event.FaultMachine, event.FaultNoData, event.FaultQuality) {
 			r.observe(alarm.Observation{Thing: p.Thing, Line: p.Line, Fault: fault, Undecided: true, Fresh: true}, now)
 		}
 	}
@@ -134,7 +134,7 @@ func (r *run) rowData(p *event.Prediction, fault event.Fault, now time.Time) jso
 		r.addInsight(&d, p.Thing, before, now)
 	case event.FaultNoData:
 		d.Model = &p.Model
-	default: // a limit's: no model says so
+	default: // a limit's, or of sensors: no model says so
 	}
 	if p.Epoch != "" {
 		row := event.RowRef{Epoch: p.Epoch, Seq: p.Seq}

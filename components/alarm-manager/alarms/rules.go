@@ -30,6 +30,11 @@ func (c Config) managed() alarm.Config {
 			"es": "Sin datos de varios sensores de {place}. Revise los sensores.",           //nolint:misspell // no English
 			"fr": "Pas de données de plusieurs capteurs de {place}. Vérifiez les capteurs.", //nolint:misspell // no English
 		}},
+		alarm.Rule{Fault: string(event.FaultQuality), AutoAcknowledge: &yes, Text: map[string]string{
+			"de": "Zweifelhafte Werte von {place}: {detail}. Die Sensoren prüfen.",
+			"es": "Valores dudosos de {place}: {detail}. Revise los sensores.",
+			"fr": "Valeurs douteuses de {place} : {detail}. Vérifiez les capteurs.", //nolint:misspell // no English
+		}},
 		alarm.Rule{Fault: string(event.FaultSilence), AutoAcknowledge: &yes, Text: map[string]string{
 			"en": "No data from {place}. Check its sensors and their connection.",
 			"de": "Keine Daten von {place}. Sensoren und Verbindung prüfen.",

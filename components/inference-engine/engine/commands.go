@@ -24,9 +24,15 @@ func (k *keeper) commands() {
 	for _, q := range k.desk.Take() {
 		switch q.Command {
 		case event.CommandStatus:
-			q.Answer(k.fault.status()+"\n"+k.life.status(), nil)
+			text := k.fault.status()
+			if err := k.fault.unexplained(); err != nil && k.fault.active != nil {
+				text += "\nno reasons: " + err.Error()
+			}
+			q.Answer(text+"\n"+k.life.status(), nil)
 		case event.CommandRollback:
 			k.wantsBack(q)
+		case event.CommandExplain:
+			k.asks.add(q, k.fault.unexplained(), k.now())
 		default:
 			q.Unknown()
 		}
@@ -112,6 +118,14 @@ func (m *models) status() string {
 	current, _ := m.registry.store.Current()
 	return fmt.Sprintf("%s: %s, %s, accepted at %s\n  sha256 %s\nmodel before: %s\n%s", what, describe(current), current.Origin,
 		current.Accepted.Local().Format(time.DateTime), m.active.ref.SHA256, before, m.last())
+}
+
+// unexplained says why rows have no reasons; nil: they have.
+func (m *models) unexplained() error {
+	if m.active == nil {
+		return errNoModel
+	}
+	return m.active.unexplained
 }
 
 // last says what happened to models last: in this work, else what the store remembers.

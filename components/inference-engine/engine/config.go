@@ -26,7 +26,14 @@ type Config struct {
 	LeastPresent float64         `json:"leastPresent"` // share of the sensors that must have a value for a verdict
 	MaxThings    int             `json:"maxThings"`    // things whose rows are accepted; bounds memory
 
-	Watch []string `json:"watch"` // sensors whose values are told with predictions
+	Watch       []string      `json:"watch"`       // sensors whose values are told with predictions
+	FrozenAfter time.Duration `json:"frozenAfter"` // a value that does not change is doubted after so long, likewise one that is far outside or missing; 0 = never
+
+	ReasonsEvery     time.Duration `json:"reasonsEvery"`     // between two of a thing's predictions that say what points to a fault; 0 = none do
+	ReasonsPerSecond int           `json:"reasonsPerSecond"` // such predictions of all things together; 0 = none
+
+	WindowMemory int64         `json:"windowMemory"` // bytes of the last rows that the inputs of a model over time take, for each of the two models
+	WindowSave   time.Duration `json:"windowSave"`   // between two times at which they are kept on disk
 
 	PredictionBatch BatchMode `json:"predictionBatch"` // auto: predictions leave together that come together, or faster than the nucleus takes them
 	MaxMissed       float64   `json:"maxMissed"`       // share of the rows that may be missed; more is DEGRADED; 1 = any
@@ -51,13 +58,17 @@ const (
 	BatchOff  BatchMode = "off" // each on the topic of its thing
 )
 
+const maxReasonsPerSecond = 10_000
+const maxWindowMemory = 64 << 30
+
 // maxShadowName is the longest name of a shadow, in bytes.
 const maxShadowName = 64
 
 // Default returns the configuration with no key set.
 func Default() Config {
 	return Config{
-		Engine: scoring.Native, Iterations: gbdt.AutoIterations, MaxAge: time.Minute, LeastPresent: 0.1, MaxThings: 1000, ShadowInput: true,
+		Engine: scoring.Native, Iterations: gbdt.AutoIterations, MaxAge: time.Minute, LeastPresent: 0.1, MaxThings: 1000, FrozenAfter: 10 * time.Minute, ShadowInput: true,
+		ReasonsEvery: 10 * time.Second, ReasonsPerSecond: 100, WindowMemory: 64 << 20, WindowSave: 10 * time.Minute,
 		PredictionBatch: BatchAuto, MaxMissed: 0.01,
 		Inbox: "../com.edgepdm.ModelFetcher/inbox", Probation: 5 * time.Minute, MaxScore: 50 * time.Millisecond,
 	}
@@ -78,6 +89,16 @@ func (c Config) Validate() error {
 		return fmt.Errorf("leastPresent: %v is not between 0 and 1", c.LeastPresent)
 	case c.MaxThings < 1 || c.MaxThings > ledger.MaxThings:
 		return fmt.Errorf("maxThings: %d is not between 1 and %d", c.MaxThings, ledger.MaxThings)
+	case c.ReasonsEvery < 0 || c.ReasonsEvery > 24*time.Hour:
+		return fmt.Errorf("reasonsEvery: %v is not between 0s and 24h", c.ReasonsEvery)
+	case c.ReasonsPerSecond < 0 || c.ReasonsPerSecond > maxReasonsPerSecond:
+		return fmt.Errorf("reasonsPerSecond: %d is not between 0 and %d", c.ReasonsPerSecond, maxReasonsPerSecond)
+	case c.WindowMemory < 0 || c.WindowMemory > maxWindowMemory:
+		return fmt.Errorf("windowMemory: %d is not between 0 and %d", c.WindowMemory, int64(maxWindowMemory))
+	case c.WindowSave < time.Second || c.WindowSave > 24*time.Hour:
+		return fmt.Errorf("windowSave: %v is not between 1s and 24h", c.WindowSave)
+	case c.FrozenAfter != 0 && (c.FrozenAfter < 10*time.Second || c.FrozenAfter > 24*time.Hour):
+		return fmt.Errorf("frozenAfter: %v is neither 0s nor between 10s and 24h", c.FrozenAfter)
 	case c.PredictionBatch != BatchAuto && c.PredictionBatch != BatchOff:
 		return fmt.Errorf("predictionBatch: %q is neither %s nor %s", c.PredictionBatch, BatchAuto, BatchOff)
 	case !(c.MaxMissed >= 0 && c.MaxMissed <= 1):

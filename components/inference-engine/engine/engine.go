@@ -37,6 +37,9 @@ const (
 	CounterGarbled          = "telemetry.garbled"     // messages that the nucleus delivered damaged
 	CounterUnknown          = "telemetry.unknown"     // readings of sensors that the model does not have
 	CounterNoVerdict        = "prediction.no-verdict" // too few sensors have a value
+	CounterReasons          = "reasons.given"         // predictions with contributors
+	CounterReasonsSpaced    = "reasons.spaced"        // faulty ones without: reasonsEvery after the thing's last
+	CounterReasonsWithheld  = "reasons.withheld"      // faulty ones without: reasonsPerSecond, or the processor's time
 	CounterPredictions      = "prediction.published"  // accepted by the nucleus
 	CounterBatches          = "prediction.batches"    // messages with several
 	CounterRefused          = "prediction.refused"    // not accepted by the nucleus
@@ -64,6 +67,8 @@ type Engine struct {
 	news   *modelevents.Outbox // events of models that the forwarder does not have
 	seeded bool                // the store has the shipped model, or a newer one
 	kept   kept
+
+	qualities *qualities // what was learned of the sensors
 }
 
 // Run scores telemetry until ctx ends. It is the component's Run.
@@ -83,8 +88,10 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	outlet := newOutlet(rt, config.PredictionBatch == BatchAuto)
 	scorer := &scorer{
 		rt: rt, config: config, now: e.Now, models: keeper.fault, life: newLifeScorer(rt, e.Now, keeper.life), losses: losses, outlet: outlet, platform: runtime.GOOS + "/" + runtime.GOARCH,
-		logged: make(map[event.Reason]time.Time),
+		logged: make(map[event.Reason]time.Time), limit: newReasonsLimit(config), asks: keeper.asks,
 	}
+	e.qualities = newQualities(e.qualities, rt, config.FrozenAfter)
+	scorer.qualities = e.qualities
 	intake := &intake{rt: rt, now: e.Now, scorer: scorer, losses: losses, outlet: outlet}
 	if err := intake.subscribe(ctx, config.ShadowInput); err != nil {
 		return err
@@ -95,15 +102,22 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		scorer.shadows = newShadows(rt, config.PredictionShadow)
 		work.Go(func() error { scorer.shadows.Run(ctx); return nil })
 	}
+	if e.qualities != nil {
+		work.Go(func() error { e.qualities.keep(ctx, rt); return nil })
+	}
 	work.Go(func() error { outlet.confirm(ctx, losses.record); return nil })
 	work.Go(func() error { keeper.run(ctx); return nil })
+	work.Go(func() error { keeper.saveRings(ctx, config.WindowSave); return nil })
 	work.Go(func() error { return intake.run(ctx) })
-	return work.Wait()
+	err = work.Wait()
+	keeper.saveRingsNow() // with the last rows
+	e.qualities.end(rt)
+	return err
 }
 
 // newKeeper opens the store of the fault models, unless the configuration names the model.
 func (e *Engine) newKeeper(rt *component.Runtime, config Config) *keeper {
-	k := &keeper{rt: rt, news: e.news, desk: request.NewServer(event.InferenceEngine, rt.WorkDir, e.Now, rt.Log)}
+	k := &keeper{rt: rt, now: e.Now, asks: newAsks(), news: e.news, desk: request.NewServer(event.InferenceEngine, rt.WorkDir, e.Now, rt.Log)}
 	open := e.OpenStore
 	if open == nil {
 		open = modelstore.OpenStore

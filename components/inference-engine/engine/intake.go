@@ -72,6 +72,7 @@ func (i *intake) run(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 			i.losses.tellLedger()
+			i.scorer.qualities.tell()
 			i.losses.judge(i.now(), i.rt.Counter(CounterRows).Load())
 		case <-i.outlet.available:
 			err = i.outlet.release()

@@ -18,10 +18,12 @@ const lookEvery = time.Second
 // and a probation of its own. One goroutine serves both, as they share the inbox and the commands.
 type keeper struct {
 	rt          *component.Runtime
+	now         func() time.Time
 	news        *modelevents.Outbox
 	fault, life *models
 	desk        *request.Server // where commands given on the device wait
 	back        []goingBack     // commands to roll back, which wait for the end of a test
+	asks        *asks
 }
 
 func (k *keeper) roles() [2]*models { return [2]*models{k.fault, k.life} }
@@ -47,6 +49,9 @@ func (k *keeper) run(ctx context.Context) {
 		case <-ticker.C:
 			k.commands()
 			k.tick()
+			k.asks.tick(k.now())
+		case one := <-k.asks.answers:
+			k.asks.answer(one)
 		case result := <-k.fault.tested():
 			k.fault.settle(result)
 		case result := <-k.life.tested():
@@ -81,6 +86,7 @@ func (k *keeper) close() {
 
 // refuseCommands answers those that wait when the work ends.
 func (k *keeper) refuseCommands() {
+	k.asks.refuse()
 	for _, b := range k.back {
 		b.Answer("", errors.New("rollback failed: the engine stops, or has a new configuration"))
 	}

@@ -24,7 +24,7 @@ type lack struct {
 // lacks says whether too few sensors of a row have a value, or parts of it have not come yet: a fault that is seen in that is
 // none of the machine. The workshop's property stands for the whole row.
 func (s *scorer) lacks(t *event.Telemetry, values []float32, now time.Time) lack {
-	if _, workshops := t.Readings[event.PropertyReading]; workshops && t.Epoch == event.ShadowEpoch {
+	if workshops(t) {
 		return lack{}
 	}
 	absent := 0
@@ -45,4 +45,10 @@ func (s *scorer) lacks(t *event.Telemetry, values []float32, now time.Time) lack
 	}
 	l.missing = strings.Join(missing, ", ")
 	return l
+}
+
+// workshops reports whether a row is the workshop's property.
+func workshops(t *event.Telemetry) bool {
+	_, has := t.Readings[event.PropertyReading]
+	return has && t.Epoch == event.ShadowEpoch
 }

@@ -16,10 +16,12 @@ const (
 	CounterLifeMissing = "life.missing." // and the reason: no estimate
 )
 
-// Reasons for which there is no estimate.
+// Reasons for which inputs over time, or the life, are missing.
 const (
-	lifeWindows = "windows" // no input has a value
-	lifeScore   = "score"   // the model gave none
+	missingWindows = "windows" // no input has a value
+	missingLate    = "late"    // the row came after its successors
+	missingMemory  = "memory"  // windowMemory is used up
+	missingScore   = "score"   // the model gave nothing
 )
 
 // lifeScorer estimates how much longer the machine of a row will run, by the life model. The scorer's goroutine owns it.
@@ -28,10 +30,12 @@ type lifeScorer struct {
 	now    func() time.Time
 	models *models
 	pick   []int     // where in a row each of the model's sensors is
-	row    []float32 // scratch
+	row    []float32 // scratch: its sensors
+	inputs []float32 // scratch
 
 	given     *use         // by models
 	model     *activeModel // nil: there is none
+	rings     *rings
 	probation probation
 }
 
@@ -64,7 +68,7 @@ func (l *lifeScorer) adopt() bool {
 	if given == l.given {
 		return false
 	}
-	l.given, l.model, l.probation = given, given.model, given.probation
+	l.given, l.model, l.rings, l.probation = given, given.model, given.rings, given.probation
 	return true
 }
 
@@ -75,9 +79,9 @@ func (l *lifeScorer) estimate(ctx context.Context, t *event.Telemetry, values, e
 		return nil
 	}
 	begin := l.now()
-	row := l.gather(values, extra)
-	if !slices.ContainsFunc(row, func(x float32) bool { return x == x }) || l.model.inputs != nil {
-		l.rt.Counter(CounterLifeMissing + lifeWindows).Add(1)
+	row, missing := l.modelRow(t, values, extra)
+	if missing != "" {
+		l.rt.Counter(CounterLifeMissing + missing).Add(1)
 		return nil
 	}
 	life, err := l.model.life(row)
@@ -89,11 +93,25 @@ func (l *lifeScorer) estimate(ctx context.Context, t *event.Telemetry, values, e
 		}
 	}
 	if err != nil {
-		l.rt.Counter(CounterLifeMissing + lifeScore).Add(1)
+		l.rt.Counter(CounterLifeMissing + missingScore).Add(1)
 		return nil
 	}
 	l.rt.Counter(CounterLifeRows).Add(1)
 	return life
+}
+
+// modelRow returns what the model is given for a row, or why that is missing.
+func (l *lifeScorer) modelRow(t *event.Telemetry, values, extra []float32) (row []float32, missing string) {
+	row = l.gather(values, extra)
+	some := slices.ContainsFunc(row, func(x float32) bool { return x == x })
+	if l.rings != nil {
+		l.inputs, missing = l.rings.add(l.inputs[:0], t, row)
+		row, some = l.inputs, l.rings.hasValue(l.inputs)
+	}
+	if missing == "" && !some {
+		missing = missingWindows
+	}
+	return row, missing
 }
 
 // gather returns what a row has of the model's sensors.

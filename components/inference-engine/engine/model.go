@@ -20,15 +20,19 @@ const shortHash = 12 // hexadecimal digits that name a model without a version
 type activeModel struct {
 	ref       event.ModelRef
 	scorer    scoring.Scorer
-	features  int            // values of a row
-	names     []string       // of the sensors; empty if the model names none
-	sensors   map[string]int // position by name; empty if the model names none
-	schema    string         // of the sensors; "" if the model names none
-	own       float64        // threshold
-	threshold float64        // in force
+	features  int                           // values of a row
+	names     []string                      // of the sensors; empty if the model names none
+	sensors   map[string]int                // position by name; empty if the model names none
+	schema    string                        // of the sensors; "" if the model names none
+	own       float64                       // threshold
+	threshold float64                       // in force
+	baseline  map[string]envelope.Histogram // of features in training, by name; nil if it is not known
 
 	inputs *window.Spec        // what it is given, made of rows over time; nil: the row
 	scale  *envelope.LifeScale // of a life model, which gives no probability
+
+	reasons     *reasons // nil: unexplained says why there are none
+	unexplained error
 
 	margin, prediction []float32 // scratch
 }
@@ -93,10 +97,15 @@ func prepare(model *scoring.Model, ref event.ModelRef, manifest envelope.Manifes
 	case manifest.Inputs != nil && len(manifest.Inputs.Inputs) != model.NumFeature:
 		return nil, fmt.Errorf("%w: inputs: %d, the model has %d features", envelope.ErrModel, len(manifest.Inputs.Inputs), model.NumFeature)
 	}
+	if manifest.Inputs != nil {
+		if err := manifest.Inputs.Check(); err != nil {
+			return nil, fmt.Errorf("%w: inputs: %w", envelope.ErrModel, err)
+		}
+	}
 	sensors := manifest.Sensors()
 	m := &activeModel{
 		ref: ref, scorer: model, features: model.NumFeature, names: sensors, sensors: make(map[string]int, len(sensors)), own: manifest.Threshold,
-		inputs: manifest.Inputs, scale: manifest.Life,
+		inputs: manifest.Inputs, scale: manifest.Life, baseline: baselineOf(&manifest),
 	}
 	if m.inputs != nil {
 		m.features = len(sensors)
@@ -106,6 +115,9 @@ func prepare(model *scoring.Model, ref event.ModelRef, manifest envelope.Manifes
 	}
 	if len(sensors) > 0 {
 		m.schema = event.SchemaOf(sensors)
+	}
+	if !manifest.ForLife() {
+		m.reasons, m.unexplained = newReasons(model, manifest)
 	}
 	return m.with(config), nil
 }

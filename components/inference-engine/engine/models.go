@@ -27,6 +27,7 @@ type models struct {
 	loading  loading
 	active   *activeModel // nil: there is none
 
+	rings  atomic.Pointer[rings] // of the model in use; nil: it has no inputs over time
 	inUse  atomic.Pointer[use]
 	faults chan fault
 }
@@ -34,6 +35,7 @@ type models struct {
 // use is how rows are scored.
 type use struct {
 	model     *activeModel // nil: there is none, as may be with life
+	rings     *rings       // nil: it is given the row
 	probation probation    // of a new model
 }
 
@@ -102,6 +104,9 @@ func (m *models) use(model *activeModel, probation probation) {
 	if model != nil {
 		ref = &model.ref
 		m.rt.Log.Info("model in use", "role", m.role, "version", ref.Version, "sha256", ref.SHA256, "features", model.features, "threshold", model.threshold)
+		if model.unexplained != nil {
+			m.rt.Log.Warn("predictions have no reasons", "role", m.role, "error", model.unexplained)
+		}
 	}
 	if m.role == event.RoleLife {
 		m.rt.SetLifeModel(ref)
@@ -109,7 +114,8 @@ func (m *models) use(model *activeModel, probation probation) {
 		m.rt.SetModel(ref)
 		m.rt.Conditions().Set(event.CodeConfiguration, placeWatch, model.unwatched(m.config))
 	}
-	m.inUse.Store(&use{model, probation})
+	m.rings.Store(m.ringsOf(model))
+	m.inUse.Store(&use{model, m.rings.Load(), probation})
 }
 
 // sendBack makes the model before active again, because model failed, and waits for that. It is called by the scorer.

@@ -21,13 +21,18 @@ type scorer struct {
 	losses    *losses
 	outlet    *outlet
 	shadows   *shadow.Writer // nil: predictions go to no shadow
+	qualities *qualities     // nil: the quality of values is not judged
 	platform  string
 	assembler *assembler
+	limit     *reasonsLimit
+	asks      *asks
 	logged    map[event.Reason]time.Time
 
 	given     *use         // by models
 	model     *activeModel // nil: there is none
+	rings     *rings       // nil: the model is given the row
 	probation probation
+	inputs    []float32   // what the model is given for the row at hand
 	extra     []float32   // of the row at hand: values of sensors that only the life model has
 	remaining *event.Life // of its thing
 }
@@ -40,7 +45,8 @@ func (s *scorer) adopt() bool {
 		if s.model == nil || s.model.schema != given.model.schema || s.model.features != given.model.features {
 			s.assembler = newAssembler(s.config.MaxAge) // its rows are in the order of a model's sensors
 		}
-		s.given, s.model, s.probation = given, given.model, given.probation
+		s.given, s.model, s.rings, s.probation = given, given.model, given.rings, given.probation
+		s.qualities.use(s.model)
 	}
 	if (another || life) && s.model != nil {
 		s.assembler.extend(s.model, s.life.layOut(s.model))
@@ -66,13 +72,13 @@ func (s *scorer) score(ctx context.Context, row event.Row, arrived time.Time) {
 		s.reject(t, invalid)
 		return
 	}
-	p, sentBack, err := s.probability(ctx, values)
+	p, sentBack, err := s.probability(ctx, t, values)
 	if sentBack && s.adopt() { // the model before scores the row, and may have its sensors in another order
 		if values, invalid = s.values(t, arrived); invalid != nil {
 			s.reject(t, invalid)
 			return
 		}
-		p, err = s.model.probability(values)
+		p, err = s.model.probability(s.modelRow(t, values))
 	}
 	if err != nil { // the row was checked: only its values, or the model, can be wrong
 		s.reject(t, &event.InvalidError{Reason: reasonScore, Detail: err.Error()})
@@ -83,14 +89,26 @@ func (s *scorer) score(ctx context.Context, row event.Row, arrived time.Time) {
 	s.predict(t, p, values, s.lacks(t, values, arrived), latency)
 }
 
+// modelRow returns what the model is given for a row: the row, or inputs over time.
+func (s *scorer) modelRow(t *event.Telemetry, values []float32) []float32 {
+	if s.rings == nil {
+		return values
+	}
+	var missing string
+	if s.inputs, missing = s.rings.add(s.inputs[:0], t, values); missing != "" {
+		s.rt.Counter(CounterInputsMissing + missing).Add(1)
+	}
+	return s.inputs
+}
+
 // probability scores a row. A new model that fails at it, or is too slow, is sent back.
-func (s *scorer) probability(ctx context.Context, values []float32) (p float64, sentBack bool, err error) {
+func (s *scorer) probability(ctx context.Context, t *event.Telemetry, values []float32) (p float64, sentBack bool, err error) {
 	if s.probation.until.IsZero() {
-		p, err = s.model.probability(values)
+		p, err = s.model.probability(s.modelRow(t, values))
 		return p, false, err
 	}
 	begin := s.now()
-	p, err = s.model.probability(values)
+	p, err = s.model.probability(s.modelRow(t, values))
 	now := s.now()
 	reason := s.probation.row(err, now.Sub(begin), now)
 	if reason == "" {
@@ -139,11 +157,12 @@ func (s *scorer) predict(t *event.Telemetry, probability float64, values []float
 		Probability: probability, Label: label, Threshold: s.model.threshold, LatencyUS: latency.Microseconds(),
 		Platform: s.platform, Text: event.PredictionText(label, latency, s.platform), Simulated: t.Simulated, Faulty: t.Faulty,
 		Absent: lack.absent, Missing: lack.missing, Assembling: lack.assembling,
-		Watched: s.watched(values), Remaining: t.Remaining,
+		Watched: s.watched(values), Quality: s.qualities.of(t, values, s.now()), Remaining: t.Remaining,
 	}
 	if lack.absent == 0 {
 		prediction.Life = s.remaining
 	}
+	s.explain(&prediction, values)
 	payload, err := s.encode(&prediction)
 	if err != nil {
 		s.reject(t, &event.InvalidError{Reason: reasonEncode, Detail: err.Error()})

@@ -28,14 +28,14 @@ func TestARowKeepsTheModelThatScoredIt(t *testing.T) {
 	env := coretest.Environment(t, core, event.InferenceEngine, "inference-engine", slog.New(slog.DiscardHandler))
 	run := func(ctx context.Context, rt *component.Runtime, config Config) error {
 		m := &models{}
-		m.inUse.Store(&use{before, newProbation(config, time.Now())})
+		m.inUse.Store(&use{before, nil, newProbation(config, time.Now())})
 		now := func() time.Time { // is asked while the row is scored
-			m.inUse.Store(&use{after, newProbation(config, time.Now())})
+			m.inUse.Store(&use{after, nil, newProbation(config, time.Now())})
 			return time.Now()
 		}
 		losses := newLosses(rt, config, time.Now)
 		defer losses.close()
-		s := &scorer{rt: rt, config: config, now: now, models: m, life: newLifeScorer(rt, time.Now, &models{}), losses: losses, outlet: newOutlet(rt, false), logged: make(map[event.Reason]time.Time)}
+		s := &scorer{rt: rt, config: config, now: now, models: m, life: newLifeScorer(rt, time.Now, &models{}), losses: losses, outlet: newOutlet(rt, false), logged: make(map[event.Reason]time.Time), limit: newReasonsLimit(config), asks: newAsks()}
 		row := event.Telemetry{V: event.Version, Thing: "press-1", Epoch: "a", Seq: 1, TS: time.Now(), Values: make([]float32, before.features)}
 		s.score(ctx, event.Row{Telemetry: row}, time.Now())
 		var p event.Prediction

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"edgepdm/shared/event"
@@ -50,15 +51,26 @@ func (s *scorer) watched(values []float32) event.Watched {
 // maxPredictionMark is what a prediction may grow by on its way to the cloud.
 const maxPredictionMark = 100
 
-// encode returns a prediction as it is published. Of what is watched it leaves out what does not fit on any part of the way to
-// the cloud, the last of the configuration first: the prediction itself must arrive.
+// encode returns a prediction as it is published. It leaves out what does not fit on any part of the way to the cloud: the
+// contributors' names in further languages, the last contributors, and what is watched, the last of the configuration first. The
+// prediction itself must arrive.
 func (s *scorer) encode(p *event.Prediction) ([]byte, error) {
 	payload, err := event.Encode(p)
-	for i := len(s.config.Watch) - 1; len(p.Watched) > 0 && len(payload) > event.IoTCoreIPC.Limit()-maxPredictionMark; i-- {
-		if _, there := p.Watched[s.config.Watch[i]]; there {
+	for i := len(s.config.Watch) - 1; len(payload) > event.IoTCoreIPC.Limit()-maxPredictionMark; {
+		switch {
+		case slices.ContainsFunc(p.Contributors, func(c event.Contributor) bool { return c.Names != nil }):
+			for j := range p.Contributors {
+				p.Contributors[j].Names = nil
+			}
+		case len(p.Contributors) > 0:
+			p.Contributors = p.Contributors[:len(p.Contributors)-1]
+		case len(p.Watched) > 0:
 			delete(p.Watched, s.config.Watch[i])
-			payload, err = event.Encode(p)
+			i--
+		default:
+			return payload, err
 		}
+		payload, err = event.Encode(p)
 	}
 	return payload, err
 }

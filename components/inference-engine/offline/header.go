@@ -2,6 +2,8 @@ package offline
 
 import (
 	"bytes"
+	"errors"
+	"flag"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,7 +11,33 @@ import (
 	"unicode/utf8"
 
 	"edgepdm/shared/event"
+	"edgepdm/shared/gbdt"
 )
+
+// flags adds the flags that say how a table is written.
+func (l *layout) flags(flags *flag.FlagSet) {
+	flags.BoolFunc("header", "line 1 is a header, or with -header=false is none (default: it is if it has words and no numbers)", func(text string) error {
+		header, err := strconv.ParseBool(text)
+		l.header = &header
+		return err
+	})
+	flags.Func("separator", "`character` between values: , ; tab or space (default: found from line 1)", func(text string) (err error) {
+		l.separator, err = separatorOf(text)
+		return err
+	})
+}
+
+func separatorOf(text string) (byte, error) {
+	switch text {
+	case ",", ";", "\t", " ", "|":
+		return text[0], nil
+	case "tab", `\t`:
+		return '\t', nil
+	case "space":
+		return ' ', nil
+	}
+	return 0, errors.New("it is none of , ; | tab and space")
+}
 
 // begin learns from the first line by what values are separated, and which are the model's features. It says whether the
 // line is a header.
@@ -20,19 +48,37 @@ func (r *rowReader) begin(line []byte) (header bool, err error) {
 	if r.fields, err = split(r.fields, line, r.separator); err != nil {
 		return false, err
 	}
-	header = r.header != nil && *r.header || r.header == nil && onlyWords(r.fields)
-	var names []string
-	if header {
+	header = r.header != nil && *r.header || r.header == nil && r.given == nil && onlyWords(r.fields)
+	names := r.given
+	if header && names == nil {
 		for _, field := range r.fields {
 			names = append(names, decodeName(field))
 		}
 	}
-	kept, err := r.keep(names)
+	if last := len(r.fields) - 1; r.given != nil && last == len(r.given) && len(r.fields[last]) == 0 {
+		r.fields = r.fields[:last] // a comma at the end
+	}
+	r.width = len(r.fields)
+	if r.given != nil && len(names) != r.width {
+		return false, fmt.Errorf("%w: %d where -columns names %d", gbdt.ErrRowLength, r.width, len(names))
+	}
+	drop, err := r.find(r.drop, names)
 	if err != nil {
 		return false, err
 	}
-	r.width = len(r.fields)
-	if header && len(r.names) > 0 {
+	if r.text, err = r.find(r.also, names); err != nil {
+		return false, err
+	}
+	if names == nil {
+		drop = append(drop, r.text...)
+	}
+	var kept []int
+	for i := range r.fields {
+		if !slices.Contains(drop, i) {
+			kept = append(kept, i)
+		}
+	}
+	if names != nil && len(r.names) > 0 {
 		if r.take, err = r.findFeatures(names, kept); err == nil || !numbered(r.names) {
 			return header, err
 		}
@@ -56,9 +102,13 @@ func (r *rowReader) begin(line []byte) (header bool, err error) {
 // findSeparator returns what gives the line as many fields as are wanted, or the name of a feature; or else the most fields.
 func (r *rowReader) findSeparator(line []byte) byte {
 	best, most := byte(','), 1
-	for _, separator := range []byte{',', ';', '\t'} {
+	separators, wanted := []byte{',', ';', '\t'}, r.columns+len(r.drop)+len(r.also)
+	if r.given != nil {
+		separators, wanted = append(separators, ' '), len(r.given)
+	}
+	for _, separator := range separators {
 		fields, err := split(nil, line, separator)
-		if err == nil && len(fields) == r.columns+len(r.drop) && r.columns > 1 || len(r.names) > 0 && r.namesOne(fields) {
+		if err == nil && len(fields) == wanted && wanted > 1 || len(r.names) > 0 && r.namesOne(fields) {
 			return separator
 		}
 		if err == nil && len(fields) > most {
@@ -104,31 +154,25 @@ func decodeName(field []byte) string {
 	return string(name)
 }
 
-// keep returns the fields that -label does not drop.
-func (r *rowReader) keep(names []string) ([]int, error) {
-	dropped := make([]bool, len(r.fields))
-	for _, column := range r.drop {
-		place := slices.Index(names, column)
+// find returns the places of columns that flags name.
+func (r *rowReader) find(columns []column, names []string) ([]int, error) {
+	var places []int
+	for _, c := range columns {
+		place := slices.Index(names, c.name)
 		if place < 0 {
-			n, err := strconv.Atoi(column)
+			n, err := strconv.Atoi(c.name)
 			switch {
 			case err == nil && n >= 1 && n <= len(r.fields):
 				place = n - 1
 			case names == nil:
-				return nil, fmt.Errorf("-label %.64q is no column from 1 to %d, and line 1 is no header (say so with -header if it is)", column, len(r.fields))
+				return nil, fmt.Errorf("%s %.64q is no column from 1 to %d, and line 1 is no header (say so with -header if it is)", c.flag, c.name, len(r.fields))
 			default:
-				return nil, fmt.Errorf("-label: there is no column %.64q; there are %s", column, listed(names))
+				return nil, fmt.Errorf("%s: there is no column %.64q; there are %s", c.flag, c.name, listed(names))
 			}
 		}
-		dropped[place] = true
+		places = append(places, place)
 	}
-	var kept []int
-	for i := range r.fields {
-		if !dropped[i] {
-			kept = append(kept, i)
-		}
-	}
-	return kept, nil
+	return places, nil
 }
 
 // findFeatures finds each of the model's features in the header. XGBoost allows no brackets and no < in names, so that
@@ -149,7 +193,7 @@ func (r *rowReader) findFeatures(names []string, kept []int) ([]int, error) {
 			found = alike
 		}
 		if len(found) == 0 {
-			return nil, fmt.Errorf("the header has no column %.64q, a feature of the model; it has %s", feature, listed(names))
+			return nil, fmt.Errorf("the header has no column %.64q, a feature of the %s; it has %s", feature, r.of, listed(names))
 		}
 		if len(found) > 1 {
 			return nil, fmt.Errorf("the header has %d columns %.64q", len(found), feature)

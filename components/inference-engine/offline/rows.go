@@ -15,12 +15,18 @@ import (
 
 // layout says what the lines of a table hold.
 type layout struct {
+	of        string   // what has the features: model, or spec
 	columns   int      // features of the model
 	names     []string // theirs, or none
 	separator byte     // 0: found from the first line
 	header    *bool    // whether the first line is one; nil: it is if it has words only
-	drop      []string // columns that are no features, by name or place from 1
+	drop      []column // columns that are no features
+	given     []string // names of all columns, instead of those of a header
+	also      []column // columns that are taken as text; they may be features, too, if columns have names
 }
+
+// column is a column by its name, or its place from 1, and the flag that names it.
+type column struct{ flag, name string }
 
 // rowReader reads rows of CSV: numbers between commas, semicolons or tabs, with or without quotes. Missing are an empty
 // value, nan, and what else pandas takes for it. With a header the model's features are found by their names. Empty lines
@@ -33,6 +39,7 @@ type rowReader struct {
 	row    []float32
 	fields [][]byte // of the last line
 	take   []int    // the field of each feature; nil until the first line was read
+	text   []int    // the field of each column of also
 	width  int      // fields in a line
 	line   int      // of the last row, from 1
 	blank  int      // the first empty line since the last row; 0 if there is none
@@ -82,7 +89,7 @@ func (r *rowReader) parse() error {
 	n := len(r.fields)
 	switch {
 	case n == r.width, n == r.width+1 && len(r.fields[n-1]) == 0: // a comma at the end
-	case r.width == r.columns:
+	case r.width == r.columns && len(r.also) == 0:
 		return r.wrongLength(n)
 	default:
 		return fmt.Errorf("%w: %d where the first line has %d", gbdt.ErrRowLength, n, r.width)
@@ -100,7 +107,7 @@ func (r *rowReader) parse() error {
 }
 
 func (r *rowReader) wrongLength(n int) error {
-	return fmt.Errorf("%w: %d where the model has %d features", gbdt.ErrRowLength, n, r.columns)
+	return fmt.Errorf("%w: %d where the %s has %d features", gbdt.ErrRowLength, n, r.of, r.columns)
 }
 
 // readLine returns the next line without white space around it.

@@ -43,18 +43,10 @@ func Score(ctx context.Context, args []string, s cli.Streams) error {
 	contribs := flags.Bool("contribs", false, "append what each feature contributes to the margin (SHAP values), in the model's order, "+
 		"as contrib_0, contrib_1, …; the last is the bias. With several classes or targets: contrib_<class>_<feature>")
 	var table layout
-	flags.BoolFunc("header", "line 1 is a header, or with -header=false is none (default: it is if it has words and no numbers)", func(text string) error {
-		header, err := strconv.ParseBool(text)
-		table.header = &header
-		return err
-	})
+	table.flags(flags)
 	flags.Func("label", "`column` that is no feature, such as a label or an index: its name, or its place from 1; may be repeated", func(text string) error {
-		table.drop = append(table.drop, text)
+		table.drop = append(table.drop, column{"-label", text})
 		return nil
-	})
-	flags.Func("separator", "`character` between values: , ; tab or space (default: found from line 1)", func(text string) (err error) {
-		table.separator, err = separatorOf(text)
-		return err
 	})
 	if err := parseFlags(flags, path, args); err != nil {
 		return err
@@ -87,22 +79,10 @@ func Score(ctx context.Context, args []string, s cli.Streams) error {
 	if _, err := fmt.Fprintf(s.Err, "%s: %d of %d rounds are used (-iterations %s)\n", *path, model.Iterations, model.AllIterations, rounds); err != nil {
 		return fmt.Errorf("write rounds: %w", err)
 	}
-	table.columns, table.names = model.NumFeature, model.FeatureNames
+	table.of, table.columns, table.names = "model", model.NumFeature, model.FeatureNames
 	out := bufio.NewWriterSize(s.Out, 1<<16)
 	err = scoreRows(ctx, model, explainer, newRowReader(s.In, table), out)
 	return errors.Join(err, out.Flush())
-}
-
-func separatorOf(text string) (byte, error) {
-	switch text {
-	case ",", ";", "\t", " ", "|":
-		return text[0], nil
-	case "tab", `\t`:
-		return '\t', nil
-	case "space":
-		return ' ', nil
-	}
-	return 0, errors.New("it is none of , ; | tab and space")
 }
 
 // scoreRows scores all rows, and explains them if it has an explainer.

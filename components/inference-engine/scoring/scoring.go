@@ -7,6 +7,7 @@ import (
 
 	"edgepdm/shared/gbdt"
 	"edgepdm/shared/gbdt/leaves"
+	"edgepdm/shared/memory"
 )
 
 // Engine names what scores.
@@ -41,15 +42,26 @@ type Model struct {
 
 	Iterations, AllIterations int // boosting rounds that are used, and that the file has
 
-	native *gbdt.Model // cut to its rounds; nil with another engine
+	xgboost *gbdt.Model // cut to its rounds; nil for LightGBM
 }
 
-// NewExplainer returns an explainer of the margins. The error wraps gbdt.ErrNotExplained.
+// explainerBytes is what an explainer takes for a node: 60 bytes a split, and half of the nodes are leaves.
+const explainerBytes = 30
+
+// NewExplainer returns an explainer of the margins. The error wraps gbdt.ErrNotExplained or memory.ErrTooLittle.
 func (m *Model) NewExplainer() (*gbdt.Explainer, error) {
-	if m.native == nil {
-		return nil, fmt.Errorf("%w with the engine %s; use %s", gbdt.ErrNotExplained, Leaves, Native)
+	if m.xgboost == nil {
+		return nil, fmt.Errorf("%w: it is LightGBM's", gbdt.ErrNotExplained)
 	}
-	return gbdt.NewExplainer(m.native)
+	if err := memory.Admit(explainerBytes * int64(m.xgboost.NumNodes)); err != nil {
+		return nil, fmt.Errorf("explain: %w", err)
+	}
+	return gbdt.NewExplainer(m.xgboost)
+}
+
+// IsMissing says whether the model takes a value for a missing one: NaN, and what the training was told to take for it.
+func (m *Model) IsMissing(x float32) bool {
+	return x != x || m.xgboost != nil && m.xgboost.Missing != nil && x == *m.xgboost.Missing
 }
 
 // Parse reads a model file for an engine. The rounds are those that XGBoost's models are cut to; LightGBM cuts a model when
@@ -85,7 +97,7 @@ func New(model *gbdt.Model, engine Engine, rounds gbdt.Iterations) (*Model, erro
 			Scorer: gbdt.NewScorer(cut), Objective: cut.Objective, NumFeature: cut.NumFeature, FeatureNames: cut.FeatureNames,
 			Outputs: cut.Outputs, Predictions: cut.Predictions, Attributes: cut.Attributes,
 			Iterations: cut.Iterations, AllIterations: model.Iterations,
-			Probability: cut.Probability(), native: cut,
+			Probability: cut.Probability(), xgboost: cut,
 		}, nil
 	case Leaves:
 		encoded, err := leaves.New(cut)
@@ -93,6 +105,7 @@ func New(model *gbdt.Model, engine Engine, rounds gbdt.Iterations) (*Model, erro
 			return nil, err
 		}
 		out := newLeaves(encoded, cut.Attributes)
+		out.xgboost = cut
 		out.Iterations, out.AllIterations = cut.Iterations, model.Iterations
 		return out, nil
 	}

@@ -37,13 +37,15 @@ func TestEngines(t *testing.T) {
 		if err != nil || math.Abs(float64(got[0]-want[0])) > 1e-6 {
 			t.Errorf("%s: margins %v and %v, %v", rounds, want, got, err)
 		}
-		if e, err := native.NewExplainer(); err != nil {
-			t.Error(err)
-		} else if _, err := e.Explain(nil, row); err != nil {
-			t.Error(err)
+		var explained [2][]float32
+		for i, m := range []*Model{native, second} {
+			e, err := m.NewExplainer()
+			must.OK(t, err)
+			explained[i], err = e.Explain(nil, row)
+			must.OK(t, err)
 		}
-		if _, err := second.NewExplainer(); !errors.Is(err, gbdt.ErrNotExplained) {
-			t.Errorf("leaves explains: %v", err)
+		if len(explained[0]) != native.NumFeature+1 || !slices.Equal(explained[0], explained[1]) {
+			t.Errorf("the engines explain %v and %v", explained[0], explained[1])
 		}
 		native.Scorer, second.Scorer = nil, nil
 		if second.Objective != native.Objective || second.Outputs != native.Outputs || second.Predictions != native.Predictions ||
@@ -63,6 +65,9 @@ func TestLightGBM(t *testing.T) {
 		margin, err := m.Margin(nil, []float32{1, 2, 0, 1})
 		if p := m.Predict(nil, margin); err != nil || !m.Probability || len(p) != 1 || !(p[0] > 0 && p[0] < 1) {
 			t.Errorf("%v, %v, %v", m, p, err)
+		}
+		if _, err := m.NewExplainer(); !errors.Is(err, gbdt.ErrNotExplained) {
+			t.Errorf("LightGBM's model is explained: %v", err)
 		}
 	}
 	if _, err := Parse(data, Leaves, gbdt.BestIterations); !errors.Is(err, gbdt.ErrNoBestIteration) {

@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"context"
+	"path/filepath"
+	"reflect"
+	"time"
+
+	"edgepdm/shared/event"
+	"edgepdm/shared/window"
+)
+
+// CounterInputsMissing counts rows whose inputs over time are missing, of a fault model: and the reason.
+const CounterInputsMissing = "inputs.missing."
+
+// idleAfter is how long the last rows of a thing that is silent are kept.
+const idleAfter = 24 * time.Hour
+
+// rings are the last rows of all things, of which a model's inputs over time are made.
+type rings struct {
+	*window.Windows
+	spec window.Spec
+}
+
+// windowsFile is where the rings of a role are kept.
+func windowsFile(role event.Role) string {
+	if role == event.RoleLife {
+		return "windows-life"
+	}
+	return "windows"
+}
+
+// ringsOf returns the rings for a model: those in use if it has the same inputs as the model before, else those on disk if these
+// are of its inputs, else new ones.
+func (m *models) ringsOf(model *activeModel) *rings {
+	if model == nil || model.inputs == nil {
+		return nil
+	}
+	if old := m.rings.Load(); old != nil && reflect.DeepEqual(old.spec, *model.inputs) {
+		return old
+	}
+	windows, err := window.New(*model.inputs, m.config.WindowMemory)
+	if err != nil { // prepare has checked them
+		m.rt.Log.Error("no inputs over time", "role", m.role, "error", err)
+		return nil
+	}
+	name := windowsFile(m.role)
+	damage, err := windows.Load(filepath.Join(m.rt.WorkDir, name))
+	if damage != nil {
+		m.rt.Log.Error("the last rows on disk are damaged: what is whole of them is used", "role", m.role, "error", damage)
+	}
+	m.rt.Conditions().Set(event.CodeDisk, name, err)
+	return &rings{windows, *model.inputs}
+}
+
+// saveRings keeps the rings of both roles on disk from time to time, until ctx ends.
+func (k *keeper) saveRings(ctx context.Context, every time.Duration) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			k.saveRingsNow()
+		}
+	}
+}
+
+func (k *keeper) saveRingsNow() {
+	for _, m := range k.roles() {
+		r := m.rings.Load()
+		if r == nil {
+			continue
+		}
+		r.DropIdle(m.now(), idleAfter)
+		name := windowsFile(m.role)
+		m.rt.Conditions().Set(event.CodeDisk, name, r.Save(filepath.Join(m.rt.WorkDir, name)))
+	}
+}
+
+// add makes a model's inputs of a row and those before it. missing says why they are, "" if they are not.
+func (r *rings) add(dst []float32, t *event.Telemetry, values []float32) (row []float32, missing string) {
+	row, outcome := r.Add(dst, t.Thing, window.Row{Epoch: t.Epoch, Seq: t.Seq, TS: t.TS, Values: values})
+	switch outcome {
+	case window.Late:
+		missing = missingLate
+	case window.Full:
+		missing = missingMemory
+	}
+	return row, missing
+}
+
+// hasValue reports whether any of a model's inputs has a value. A count of none is none.
+func (r *rings) hasValue(row []float32) bool {
+	for i, x := range row {
+		if x == x && (x != 0 || r.spec.Inputs[i].Stat != window.Count) {
+			return true
+		}
+	}
+	return false
+}
