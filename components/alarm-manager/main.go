@@ -95,6 +95,9 @@ func speak(ctx context.Context, args []string, s cli.Streams) error {
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
+	if c.Text == "" {
+		return cli.Usagef("say what is to be spoken with -text")
+	}
 	if err := c.Check(); err != nil {
 		return cli.Usagef("%v", err)
 	}

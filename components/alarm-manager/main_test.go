@@ -216,7 +216,10 @@ func TestSpeakCommand(t *testing.T) {
 	if _, err := m.command(speak, "-text", "?", "-language", "xx"); err == nil || !strings.Contains(err.Error(), "it was not spoken") {
 		t.Errorf("an unknown language: %v", err)
 	}
-	for _, arguments := range [][]string{{}, {"-text", "a\tb"}, {"-text", strings.Repeat("x", 301)}, {"-text", "x", "-language", "-w/tmp/x"}, {"-text", "x", "-language", "../x"}} {
+	if _, err := m.command(speak); !errors.Is(err, cli.ErrUsage) || !strings.Contains(err.Error(), "-text") {
+		t.Errorf("without a text: %v", err)
+	}
+	for _, arguments := range [][]string{{"-text", "a\tb"}, {"-text", strings.Repeat("x", 301)}, {"-text", "x", "-language", "-w/tmp/x"}, {"-text", "x", "-language", "../x"}} {
 		if _, err := m.command(speak, arguments...); err == nil {
 			t.Errorf("%q is taken", arguments)
 		}

@@ -22,6 +22,7 @@ func main() {
 		Commands: []cli.Command{
 			{Name: "", Summary: "run as a Greengrass component", Run: runComponent},
 			{Name: "generate", Summary: "write labelled sensor rows as CSV, for training", Run: generate.Run},
+			{Name: "describe", Summary: "write the sensors' names, units and groups as JSON, for model-fetcher pack", Run: generate.Describe},
 			{Name: "device", Summary: "run as a client device, with its own certificate", Run: device.Run},
 		},
 	})

@@ -22,6 +22,9 @@ func TestJudge(t *testing.T) {
 		spoolless int // scored, and never accepted
 		ran       time.Duration
 		kill      bool
+		mute      bool // nothing is explained
+		lifeless  bool // nothing is said of remaining life
+		replayed  bool
 		ended     bool
 		simulator event.Health
 		want      string // in the error; "" = none
@@ -36,12 +39,30 @@ func TestJudge(t *testing.T) {
 		{name: "lost", published: 100, lost: 2, ran: 10 * time.Second, simulator: fine, want: "2 predictions and alerts did not arrive"},
 		{name: "not in the spool", published: 100, spoolless: 1, ran: 10 * time.Second, simulator: fine, want: "1 of 101 predictions never reached the forwarder's spool"},
 		{name: "not in the spool after a kill", published: 100, spoolless: 1, ran: 10 * time.Second, kill: true, simulator: fine},
+		{name: "alarms without reasons", published: 100, mute: true, ran: 10 * time.Second, simulator: fine, want: "none of 1 alarms of machines says what points to a fault"},
+		{name: "rows without contributors", published: 100, mute: true, ran: 10 * time.Second, simulator: fine, want: "none of 1 faulty rows says what points to a fault"},
+		{name: "no remaining life", published: 100, lifeless: true, ran: 10 * time.Second, simulator: fine, want: "no row has a remaining life: the model of it did not take over"},
+		{name: "replayed rows, which have none", published: 100, lifeless: true, replayed: true, ran: 10 * time.Second, simulator: fine},
+		{name: "ended before anything could be said", published: 4, mute: true, lifeless: true, ended: true, ran: 2 * time.Second, simulator: fine},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := &demo{options: options{things: 2, rate: 5, kill: test.kill}, observer: newObserver(), ran: test.ran}
 			var journal localcloud.Journal
+			if test.replayed {
+				d.options.input = "rows.csv"
+			}
 			for i := range test.published + test.spoolless {
-				p := prediction(uint64(i+1), 0.1)
+				p := lasting(uint64(i+1), lifeOf(10, 20), 15)
+				if i == 0 {
+					p.Probability, p.Label = 0.9, event.LabelFaulty
+					p.Contributors = []event.Contributor{{Sensor: "oil_temp", Share: 1}}
+				}
+				if test.mute {
+					p.Contributors = nil
+				}
+				if test.lifeless {
+					p.Life = nil
+				}
 				tell(t, d.observer, event.TelemetryTopic("p"), row(uint64(i+1)))
 				tell(t, d.observer, event.PredictionTopic("p"), p)
 				if i < test.published {
@@ -50,6 +71,14 @@ func TestJudge(t *testing.T) {
 				if i < test.published-test.lost {
 					journal = append(journal, localcloud.Entry{Kind: localcloud.KindIoT, IDs: []string{p.ID}})
 				}
+			}
+			if test.published > 0 {
+				a := event.Alert{V: 1, ID: "a-1", Thing: "p", Fault: event.FaultMachine, State: event.AlarmUnacknowledged, Reasons: []string{"oil temperature 96 °C"}}
+				if test.mute {
+					a.Reasons = nil
+				}
+				tell(t, d.observer, event.AlertTopic("p"), a)
+				journal = append(journal, localcloud.Entry{Kind: localcloud.KindIoT, IDs: []string{"a-1"}})
 			}
 			tell(t, d.observer, event.HealthTopic(event.SensorSimulator), test.simulator)
 			tell(t, d.observer, event.HealthTopic(event.InferenceEngine), engine)

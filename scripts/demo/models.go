@@ -6,10 +6,13 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
+	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 
@@ -17,10 +20,38 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// secondModel is the model that is published during the run, trained on other simulated machines than the shipped one.
-const secondModel = "scripts/demo/second-model"
+// What is published, each in the cloud's folder of its role.
+var (
+	// secondModel takes over during the run. It was trained on other simulated machines than the shipped one.
+	secondModel = product{"scripts/demo/second-model", "models/compressor"}
+	// lifeModel tells the remaining life of machines from their rows' last 12 simulated hours. It is there before the first row.
+	lifeModel = product{"scripts/demo/life-model", "models/compressor-life"}
+)
 
-const modelPrefix = "models/compressor"
+// product is a folder that a training has made, and the prefix under which its model is published.
+type product struct{ dir, prefix string }
+
+// build returns what the training says of the model besides its file and golden rows.
+func (p product) build() (b envelope.Build, err error) {
+	for name, target := range map[string]any{"inputs.json": &b.Inputs, "life.json": &b.Life} {
+		data, err := os.ReadFile(filepath.Join(p.dir, name))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = json.Unmarshal(data, target)
+		}
+		if err != nil {
+			return b, fmt.Errorf("read %s of %s: %w", name, p.dir, err)
+		}
+	}
+	if b.Life != nil {
+		b.Role = event.RoleLife
+	}
+	described, err := describedBy(filepath.Join(p.dir, "manifest.json"))
+	b.Display, b.Groups, b.Baseline = described.Display, described.Groups, described.Baseline
+	return b, err
+}
 
 // publisher is the data scientist of the demo: it signs models and publishes them in the cloud's bucket.
 type publisher struct {
@@ -42,19 +73,22 @@ func (p *publisher) publicKey() string {
 	return base64.StdEncoding.EncodeToString(p.key.Public().(ed25519.PublicKey))
 }
 
-// publish publishes the second model as the given version. alter, if not nil, changes the manifest before it is signed, and
-// tamper the envelope after it.
-func (p *publisher) publish(ctx context.Context, version string, alter func(*envelope.Manifest), tamper func([]byte) ([]byte, error)) error {
-	model := filepath.Join(secondModel, "model.ubj")
+// publish publishes a model as the given version. alter, if not nil, changes the manifest before it is signed, and tamper the
+// envelope after it.
+func (p *publisher) publish(ctx context.Context, from product, version string, alter func(*envelope.Manifest), tamper func([]byte) ([]byte, error)) error {
+	model := filepath.Join(from.dir, "model.ubj")
+	build, err := from.build()
+	if err != nil {
+		return err
+	}
 	var archive bytes.Buffer
 	packed, err := envelope.Pack(&archive, model)
 	if err != nil {
 		return fmt.Errorf("pack the model: %w", err)
 	}
 	now := time.Now()
-	m, err := envelope.BuildManifest(model, filepath.Join(secondModel, "golden.csv"), envelope.Build{
-		Version: version, Created: now, Expires: now.Add(24 * time.Hour), Archive: packed.Archive,
-	})
+	build.Version, build.Created, build.Expires, build.Archive = version, now, now.Add(24*time.Hour), packed.Archive
+	m, err := envelope.BuildManifest(model, filepath.Join(from.dir, "golden.csv"), build)
 	if err != nil {
 		return fmt.Errorf("make the manifest: %w", err)
 	}
@@ -73,8 +107,8 @@ func (p *publisher) publish(ctx context.Context, version string, alter func(*env
 		key  string
 		data []byte
 	}{
-		{modelPrefix + "/" + version + "/" + inbox.ArchiveFile, archive.Bytes()},
-		{modelPrefix + "/" + envelope.EnvelopeFile, sealed},
+		{from.prefix + "/" + version + "/" + inbox.ArchiveFile, archive.Bytes()},
+		{from.prefix + "/" + envelope.EnvelopeFile, sealed},
 	} {
 		_, err := p.client.PutObject(ctx, &s3.PutObjectInput{
 			Bucket: aws.String(p.bucket), Key: aws.String(object.key), Body: bytes.NewReader(object.data),
@@ -84,6 +118,18 @@ func (p *publisher) publish(ctx context.Context, version string, alter func(*env
 		}
 	}
 	return nil
+}
+
+// describedBy reads what people are told of a model, from the manifest that was made with it, if there is one.
+func describedBy(path string) (envelope.Manifest, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return envelope.Manifest{}, nil
+	}
+	if err != nil {
+		return envelope.Manifest{}, fmt.Errorf("read the manifest: %w", err)
+	}
+	return envelope.DecodeManifest(data)
 }
 
 // tamper changes the version in a signed manifest.
@@ -107,7 +153,7 @@ func (d *demo) modelActs(part func(float64) time.Duration) []act {
 		return nil
 	}
 	publish := func(version string, alter func(*envelope.Manifest), tamper func([]byte) ([]byte, error)) func(context.Context) error {
-		return func(ctx context.Context) error { return d.publisher.publish(ctx, version, alter, tamper) }
+		return func(ctx context.Context) error { return d.publisher.publish(ctx, secondModel, version, alter, tamper) }
 	}
 	wrongGolden := func(m *envelope.Manifest) { m.Golden[0].Margin += 0.5 }
 	return []act{

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"edgepdm/components/sensor-simulator/generate"
 	"edgepdm/shared/event"
 )
 
@@ -25,7 +26,6 @@ func faultPlan(things int, length time.Duration) []any {
 		name                string
 		after, length, grow float64 // seconds
 	}{
-		{2, "bearing-wear", 6, 20, 5},
 		{3, "sensor-dropout", 12, 12, 5},
 		{1, "overheating", 27, 18, 5}, // while the uplink is cut
 		{3, "air-leak", 38, 15, 5},
@@ -38,6 +38,19 @@ func faultPlan(things int, length time.Duration) []any {
 		}
 	}
 	return plan
+}
+
+// lifePlan lets a bearing of the second machine wear, so that it needs maintenance shortly before the end of a chapter of the given
+// length. The others of the first three last longer; what is beyond those stands at a random point of its life.
+func lifePlan(things int, length time.Duration, rate float64) []any {
+	rows := 0.9 * length.Seconds() * rate
+	worn := time.Duration(min(rows*float64(generate.LifeInterval), float64(50*time.Hour))).Round(time.Minute)
+	plan := []any{
+		map[string]any{"thing": "compressor-1", "fault": "overheating", "remaining": "60h"},
+		map[string]any{"thing": "compressor-2", "fault": "bearing-wear", "remaining": worn.String()},
+		map[string]any{"thing": "compressor-3", "fault": "overheating", "remaining": "70h"},
+	}
+	return plan[:min(things, len(plan))]
 }
 
 // act is something that the demo does at a time.

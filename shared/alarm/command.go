@@ -22,6 +22,7 @@ const (
 	ReturnToService  Do = "return-to-service"
 	ResetLatch       Do = "reset"
 	Retire           Do = "retire"
+	Rename           Do = "rename"
 	Test             Do = "test"
 )
 
@@ -37,6 +38,7 @@ type Command struct {
 	Until   time.Time     `json:"until,omitzero"` // end of a shelving
 	For     time.Duration `json:"-"`              // likewise, instead of Until
 	Text    string        `json:"text,omitempty"` // of a test
+	To      string        `json:"to,omitempty"`   // new name of a thing
 }
 
 // Place is a thing or a line that is out of service, or a thing that is retired.
@@ -80,9 +82,6 @@ func (s *System) Command(c Command, now time.Time) ([]Change, error) {
 	if err == nil {
 		err = s.obey(c)
 	}
-	if err != nil {
-		err = fmt.Errorf("%s: %w", c.Do, err)
-	}
 	return s.finish(), err
 }
 
@@ -91,6 +90,8 @@ func (c Command) Check() error {
 	switch {
 	case len(c.Alarms) > maxKeys:
 		return fmt.Errorf("alarms: there are %d, at most %d", len(c.Alarms), maxKeys)
+	case c.To != "" && c.Do != Rename:
+		return errors.New("to: is for rename alone")
 	case len(c.Line) > maxLine:
 		return fmt.Errorf("line: has %d bytes, at most %d", len(c.Line), maxLine)
 	case len(c.By) > maxBy:
@@ -107,6 +108,11 @@ func (c Command) Check() error {
 		return ErrNoEnd
 	case c.Do == Shelve && c.For < 0:
 		return fmt.Errorf("for: %v is negative", c.For)
+	}
+	if c.Do == Rename {
+		if err := c.checkRename(); err != nil {
+			return err
+		}
 	}
 	switch c.Outcome {
 	case "", Confirmed, NoFaultFound, Planned:
@@ -133,21 +139,23 @@ func (s *System) obey(c Command) error {
 		waits := func(a *item) bool {
 			return a.State == event.AlarmUnacknowledged || a.State == event.AlarmReturnedUnacknowledged
 		}
-		return s.each(c, waits, "does not wait for an acknowledgement", func(a *item) { s.acknowledge(a, c) })
+		return s.each(c, waits, "waiting for an acknowledgement", func(a *item) { s.acknowledge(a, c) })
 	case Shelve:
 		return s.shelve(c)
 	case Unshelve:
 		shelved := func(a *item) bool { return a.ShelvedEnd > 0 }
-		return s.each(c, shelved, "is not shelved", func(a *item) { s.unshelve(a, c.By, c.Comment) })
+		return s.each(c, shelved, "shelved", func(a *item) { s.unshelve(a, c.By, c.Comment) })
 	case ResetLatch:
 		resets := func(a *item) bool { return a.Latched && a.State == event.AlarmAcknowledged }
-		return s.each(c, resets, "is not latched, acknowledged and over", func(a *item) {
+		return s.each(c, resets, "latched, acknowledged and over", func(a *item) {
 			s.normal(a)
 			s.emit(Change{Kind: Reset, By: c.By, Why: c.Comment}, a)
 			s.tellPast(a)
 		})
 	case TakeOutOfService, ReturnToService, Retire:
 		return s.place(c)
+	case Rename:
+		return s.rename(c)
 	case Test:
 		return s.test(c)
 	}
@@ -155,8 +163,8 @@ func (s *System) obey(c Command) error {
 }
 
 // each does something to all alarms that a command concerns, if it can be done to all that it names.
-func (s *System) each(c Command, can func(*item) bool, cannot string, do func(*item)) error {
-	concerned, err := s.concerned(c, can, cannot)
+func (s *System) each(c Command, can func(*item) bool, what string, do func(*item)) error {
+	concerned, err := s.concerned(c, can, what)
 	for _, a := range concerned {
 		do(a)
 		s.settle(a)
@@ -165,24 +173,34 @@ func (s *System) each(c Command, can func(*item) bool, cannot string, do func(*i
 }
 
 // concerned returns the alarms that a command concerns. One that it names has to be fit for it, of a thing or a line at least one.
-func (s *System) concerned(c Command, can func(*item) bool, cannot string) ([]*item, error) {
+// what says what is fit.
+func (s *System) concerned(c Command, can func(*item) bool, what string) ([]*item, error) {
 	var all []*item
-	fit := func(of func(*item) bool) bool {
-		before := len(all)
+	fit := func(name string, of func(*item) bool) error {
+		before, err := len(all), fmt.Errorf("%s: %w", name, ErrUnknown)
 		for _, a := range s.items {
-			if of(a) && can(a) {
+			switch {
+			case !of(a):
+			case can(a):
 				all = append(all, a)
+			default:
+				err = fmt.Errorf("no alarm of %s is %s", name, what)
 			}
 		}
-		return len(all) > before
+		if len(all) > before {
+			return nil
+		}
+		return err
 	}
-	if c.Line != "" && !fit(func(a *item) bool { return a.Line == c.Line }) {
-		return nil, fmt.Errorf("line %q has no alarm for it: %w", c.Line, ErrUnknown)
+	if c.Line != "" {
+		if err := fit("line "+c.Line, func(a *item) bool { return a.Line == c.Line }); err != nil {
+			return nil, err
+		}
 	}
 	for _, k := range c.Alarms {
 		if k.Fault == "" {
-			if !fit(func(a *item) bool { return a.Key.Thing == k.Thing }) {
-				return nil, fmt.Errorf("%s has no alarm for it: %w", k.Thing, ErrUnknown)
+			if err := fit(k.Thing, func(a *item) bool { return a.Key.Thing == k.Thing }); err != nil {
+				return nil, err
 			}
 			continue
 		}
@@ -191,7 +209,7 @@ func (s *System) concerned(c Command, can func(*item) bool, cannot string) ([]*i
 			return nil, fmt.Errorf("%s: %w", k.name(), ErrUnknown)
 		}
 		if !can(a) {
-			return nil, fmt.Errorf("%s %s: it is %s", k.name(), cannot, a.State)
+			return nil, fmt.Errorf("%s is not %s: it is %s", k.name(), what, a.State)
 		}
 		all = append(all, a)
 	}

@@ -1,6 +1,7 @@
 package alarm_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -23,8 +24,8 @@ func TestRefusedCommands(t *testing.T) {
 		"alarms are named already":              {Do: alarm.Acknowledge, Line: "a", Alarms: key("a-1")},
 		"nobody/f: there is no such alarm":      {Do: alarm.Acknowledge, Alarms: two},
 		"it is ACKNOWLEDGED":                    {Do: alarm.Acknowledge, Alarms: append(key("a-1"), key("a-2")...)},
-		`line "z" has no alarm`:                 {Do: alarm.Acknowledge, Line: "z"},
-		"z-1 has no alarm":                      {Do: alarm.Acknowledge, Alarms: []alarm.Key{{Thing: "z-1"}}},
+		"line z: there is no such alarm":        {Do: alarm.Acknowledge, Line: "z"},
+		"z-1: there is no such alarm":           {Do: alarm.Acknowledge, Alarms: []alarm.Key{{Thing: "z-1"}}},
 		"alarms[0].thing":                       {Do: alarm.Acknowledge, Alarms: []alarm.Key{{Thing: "a b"}}},
 		"alarms[0].fault":                       {Do: alarm.Acknowledge, Alarms: []alarm.Key{{Thing: "a", Fault: "b/c"}}},
 		"outcome":                               {Do: alarm.Acknowledge, Alarms: key("a-1"), Outcome: "perhaps"},
@@ -44,7 +45,14 @@ func TestRefusedCommands(t *testing.T) {
 		"it concerns the whole machine":         {Do: alarm.TakeOutOfService, Alarms: key("a-1")},
 		"things are retired, one by one":        {Do: alarm.Retire, Line: "a"},
 		"old is retired already":                {Do: alarm.Retire, Alarms: []alarm.Key{{Thing: "old"}}},
-		"test: alarms: names none":              {Do: alarm.Test, Line: "a"},
+		"alarms: names none":                    {Do: alarm.Test, Line: "a"},
+		"to: is for rename alone":               {Do: alarm.Retire, Alarms: key("a-1"), To: "a-9"},
+		"one machine is renamed":                {Do: alarm.Rename, Line: "a", To: "a-9"},
+		"and no fault":                          {Do: alarm.Rename, Alarms: key("a-1"), To: "a-9"},
+		"to: name":                              {Do: alarm.Rename, Alarms: thing("a-1"), To: "a b"},
+		"to: it is a-1 already":                 {Do: alarm.Rename, Alarms: thing("a-1"), To: "a-1"},
+		"there is a old, which is retired":      {Do: alarm.Rename, Alarms: thing("a-1"), To: "old"},
+		"there is a a-2, with the alarm f":      {Do: alarm.Rename, Alarms: thing("a-1"), To: "a-2"},
 	} {
 		p.refuse(c, want)
 	}
@@ -74,6 +82,18 @@ func TestAcknowledgement(t *testing.T) {
 	p.state1("b-1", event.AlarmUnacknowledged)
 	p.order(alarm.Command{Do: alarm.Acknowledge, Alarms: []alarm.Key{{Thing: "b-1"}}})
 	p.state1("b-1", event.AlarmAcknowledged)
+	for want, c := range map[string]alarm.Command{ // the alarms are there, and need none of it
+		"no alarm of line a is waiting for an acknowledgement": {Do: alarm.Acknowledge, Line: "a"},
+		"no alarm of b-1 is waiting for an acknowledgement":    {Do: alarm.Acknowledge, Alarms: []alarm.Key{{Thing: "b-1"}}},
+		"b-1/f is not waiting for an acknowledgement: it is":   {Do: alarm.Acknowledge, Alarms: key("b-1")},
+		"no alarm of line a is shelved":                        {Do: alarm.Unshelve, Line: "a"},
+		"no alarm of line a is latched":                        {Do: alarm.ResetLatch, Line: "a"},
+	} {
+		_, err := p.s.Command(c, p.now)
+		if err == nil || !strings.HasPrefix(err.Error(), want) || errors.Is(err, alarm.ErrUnknown) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
 }
 
 // A shelving is until a time by the clock, and a second one replaces the first.

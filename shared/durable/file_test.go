@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -78,5 +79,22 @@ func TestAppendLine(t *testing.T) {
 	add("four\n", false)
 	if data, err := os.ReadFile(path); err != nil || string(data) != "one\ntw\nthree\nfour\n" {
 		t.Errorf("%q, %v", data, err)
+	}
+}
+
+// What writes the content may fail: the file stays as it was, and nothing is left beside it.
+func TestWriteAtomicOfAFailingWriter(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "rings")
+	must.OK(t, WriteFileAtomic(path, []byte("old"), 0o600))
+	failed := errors.New("no more")
+	err := WriteAtomic(path, 0o600, func(w io.Writer) error {
+		_, err := w.Write([]byte("new"))
+		return errors.Join(err, failed)
+	})
+	entries, readErr := os.ReadDir(dir)
+	must.OK(t, readErr)
+	if !errors.Is(err, failed) || string(must.Read(t, path)) != "old" || len(entries) != 1 {
+		t.Errorf("%v, %v", err, entries)
 	}
 }

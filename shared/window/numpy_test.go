@@ -85,7 +85,7 @@ func near(got float32, want float64) bool {
 
 const numpyScript = `
 import sys, numpy as np
-values = np.array([float(line) for line in sys.stdin])
+values = np.array([float(line) for line in sys.stdin], dtype=np.float32).astype(np.float64)
 for i in range(len(values)):
     x = np.arange(max(0, i - 19), i + 1)
     y = values[x]

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 )
 
@@ -45,6 +46,20 @@ func Parse(data []byte) (*Spec, error) {
 		}
 	}
 	return s, s.Check()
+}
+
+// ReadFile reads a spec that people wrote from a file.
+func ReadFile(path string) (*Spec, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	data, err := io.ReadAll(io.LimitReader(f, MaxSpec+1))
+	if err != nil {
+		return nil, err
+	}
+	return Parse(data)
 }
 
 // entry is an entry of inputs as people write it.

@@ -3,6 +3,7 @@ package words_test
 import (
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -230,5 +231,20 @@ func TestNoWordClaimsACause(t *testing.T) {
 	}
 	if files < 40 {
 		t.Errorf("only %d files were read", files)
+	}
+}
+
+// A voice reads the units as words.
+func TestAVoiceReadsUnits(t *testing.T) {
+	program, err := exec.LookPath("espeak-ng")
+	if err != nil {
+		t.Skip("espeak-ng is not installed")
+	}
+	for unit, want := range map[string]string{"°C": "ɡɹ", "%": "sˈɛnt", "mm/s": "sˈɛkənd", "l/min": "mˈɪnɪt", "rpm": "mˈɪnɪt"} {
+		text := words.Points([]event.Contributor{{Sensor: "x", Value: f(7), Unit: unit}}, "en", 1000)
+		heard, err := exec.CommandContext(t.Context(), program, "-q", "--ipa", "-v", "en", text).CombinedOutput() //nolint:gosec // the test's own
+		if err != nil || !strings.Contains(string(heard), want) || strings.Contains(string(heard), "slˈaʃ") {
+			t.Errorf("%q is read as %s, %v", text, heard, err)
+		}
 	}
 }

@@ -24,6 +24,8 @@ type insight struct {
 const (
 	// whyTime is how long it is known what points to a fault, of a machine whose rows come faster than a window of them takes.
 	whyTime = 10 * time.Minute
+	// minWhyTime is how long it is known over a healthy stretch: the engine does not tell it again at once.
+	minWhyTime = 15 * time.Second
 	// minLifeTime is how long a life is known at least.
 	minLifeTime = time.Minute
 	// maxData bounds what is kept with an alarm, in bytes: a version before this one takes no more.
@@ -36,15 +38,19 @@ const (
 func (r *run) learn(t *thing, p *event.Prediction, now time.Time) {
 	i := &t.insight
 	i.rows++
-	if raise, _ := r.config.levels(p.Threshold); p.Label != event.LabelNoData {
-		if i.healthy++; p.Probability >= raise {
-			i.healthy = 0
-		}
-	}
+	raise, _ := r.config.levels(p.Threshold)
+	faulty := p.Label != event.LabelNoData && p.Probability >= min(raise, p.Threshold)
 	switch {
-	case len(p.Contributors) > 0:
+	case faulty:
+		i.healthy = 0
+	case p.Label != event.LabelNoData:
+		i.healthy++
+	}
+	age := now.Sub(i.whyAt)
+	switch {
+	case faulty && len(p.Contributors) > 0: // a healthy row has some if somebody asked what moves it
 		i.model, i.why, i.whyAt, i.rows = p.Model, r.named(p.Contributors), now, 0
-	case i.model != p.Model, i.healthy >= r.config.Window, i.rows >= r.config.Window && now.Sub(i.whyAt) > whyTime:
+	case i.model != p.Model, i.healthy >= r.config.Window && age > minWhyTime, i.rows >= r.config.Window && age > whyTime:
 		i.why = nil
 	}
 	if p.Life != nil {

@@ -60,8 +60,10 @@ func TestReasonsAreForgotten(t *testing.T) {
 	}{
 		"the rate limit leaves them out":            {repeat(2000, faulty), 100 * time.Millisecond, true},
 		"a healthy row between":                     {append(repeat(4, healthy), faulty), time.Second, true},
-		"healthy rows now and then":                 {append(append(repeat(4, healthy), faulty), repeat(4, healthy)...), time.Second, true},
-		"a healthy window":                          {repeat(5, healthy), time.Second, false},
+		"healthy rows now and then":                 {append(append(repeat(4, healthy), faulty), repeat(4, healthy)...), 10 * time.Second, true},
+		"a healthy window":                          {repeat(5, healthy), 4 * time.Second, false},
+		"a fault that flickers":                     {repeat(50, healthy), 100 * time.Millisecond, true},
+		"a healthy row that somebody asked about":   {append(repeat(20, healthy), insightRow(0.1, "m", pointing("asked"))), time.Second, false},
 		"rows without a verdict are not healthy":    {repeat(20, noData), time.Second, true},
 		"another model":                             {repeat(1, insightRow(0.9, "m2", nil)), time.Second, false},
 		"another model that tells them":             {repeat(1, insightRow(0.9, "m2", pointing("oil"))), time.Second, true},

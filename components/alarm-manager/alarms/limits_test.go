@@ -2,6 +2,7 @@ package alarms_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -147,4 +148,42 @@ func TestTheAlarmOfALimitThatIsGoneEnds(t *testing.T) {
 		t.Errorf("%+v after %+v", over, first)
 	}
 	r.nothingElse()
+}
+
+// A machine that moves to a line where the limit is not for it has no alarm of it any more, also if it moves while the manager is
+// down; one of the same name goes on.
+func TestTheAlarmOfALimitEndsWithTheLine(t *testing.T) {
+	r := limitRig(t, localcore.Classic,
+		map[string]any{"sensor": "oil_temp", "above": 110, "line": "line-1", "fault": "hot-here"},
+		map[string]any{"sensor": "oil_temp", "above": 110, "fault": "hot"},
+	)
+	r.oil("line-1", "press-1", 111)
+	r.oil("line-1", "press-2", 111)
+	for range 4 {
+		r.expectOneOf("hot-here", "hot")
+	}
+	r.ahead.Add(int64(brief))
+	r.oil("line-2", "press-1", 111)
+	if over := r.expect("hot-here", event.AlarmNormal); over.Thing != "press-1" || over.Line != "line-2" {
+		t.Errorf("%+v", over)
+	}
+	r.oil("line-2", "press-1", 111)
+	r.nothingElse()
+	r.stop()
+	r.start()
+	r.heard = 0
+	r.oil("line-2", "press-2", 111)
+	if over := r.expect("hot-here", event.AlarmNormal); over.Thing != "press-2" || over.Line != "line-2" {
+		t.Errorf("%+v", over)
+	}
+	r.nothingElse()
+}
+
+// expectOneOf takes an alert that an alarm of one of the faults is raised.
+func (r *rig) expectOneOf(faults ...event.Fault) {
+	r.t.Helper()
+	a := r.alert()
+	if r.ack(a.ID); a.State != event.AlarmUnacknowledged || !slices.Contains(faults, a.Fault) {
+		r.t.Errorf("%+v", a)
+	}
 }

@@ -476,13 +476,23 @@ func TestCommandsOfAPerson(t *testing.T) {
 		}
 	}
 	says("press-1  line-1  machine-fault", "list")
-	fails("for: a shelving needs an end", "shelve", "-thing", "press-1", "-fault", "machine-fault")
+	fails("-for", "shelve", "-thing", "press-1", "-fault", "machine-fault")
 	fails("for: 13h0m0s is longer than maxTimeShelved", "shelve", "-thing", "press-1", "-for", "13h")
-	says("shelved until ", "shelve", "-thing", "press-1", "-fault", "machine-fault", "-for", "2h")
+	out, err := run("shelve", "-thing", "press-1", "-fault", "machine-fault", "-for", "2h")
+	_, after, _ := strings.Cut(out, "shelved until ")
+	until, _, _ := strings.Cut(after, ": press-1")
+	end, parseErr := time.Parse(time.DateTime+" -07:00", until)
+	if _, offset := end.Zone(); err != nil || parseErr != nil || offset != zoneOffset(end) || time.Until(end) > 2*time.Hour || time.Until(end) < time.Hour {
+		t.Errorf("%q, %v, %v", out, err, parseErr)
+	}
 	says("shelved until ", "list")
 	says("unshelved", "unshelve", "-thing", "press-1")
 	says("acknowledged: press-1/machine-fault", "ack", "-line", "line-1", "-outcome", "planned", "-comment", "we know", "-by", "Ann")
-	fails("there is no such alarm", "ack", "-thing", "press-7", "-fault", "machine-fault")
+	fails("press-7/machine-fault: there is no such alarm", "ack", "-thing", "press-7", "-fault", "machine-fault")
+	fails("no alarm of line line-1 is waiting for an acknowledgement", "ack", "-line", "line-1")
+	if _, err := run("ack", "-line", "line-1"); strings.Contains(err.Error(), "acknowledge:") {
+		t.Errorf("it is said twice: %v", err)
+	}
 	wrong := func(want, name string, args ...string) {
 		t.Helper()
 		if _, err := run(name, args...); !errors.Is(err, cli.ErrUsage) || !strings.Contains(err.Error(), want) {
@@ -500,18 +510,29 @@ func TestCommandsOfAPerson(t *testing.T) {
 	says("out-of-service: press-1", "out-of-service", "-thing", "press-1")
 	says("press-1 is out of service", "list")
 	says("service", "return-to-service", "-thing", "press-1")
-	says("retired: press-1", "retire", "-thing", "press-1")
+	wrong("to: ", "rename", "-thing", "press-1")
+	says("renamed: press-1 is press-2 from now on", "rename", "-thing", "press-1", "-to", "press-2")
+	says("retired: press-2", "retire", "-thing", "press-2")
 	says("no alarm", "list")
-	out, err := run("list", "-json")
+	out, err = run("list", "-json")
 	var l alarms.Listing
 	if err != nil || json.Unmarshal([]byte(out), &l) != nil || len(l.Places) != 1 {
 		t.Errorf("%q, %v", out, err)
 	}
 	r.await("a tick", ticked(time.Now()))
 	says("planned we know", "history")
+	says("until "+end.Local().Format(time.DateTime), "history")
+	says("no change of an alarm of press-9 is known", "history", "-thing", "press-9")
+	says("was press-1", "history", "-thing", "press-2")
 	if out, err := run("history", "-json", "-n", "1"); err != nil || strings.Count(out, "\n") != 1 || !strings.Contains(out, `"retired"`) {
 		t.Errorf("%q, %v", out, err)
 	}
+}
+
+// zoneOffset is that of the time's zone here.
+func zoneOffset(at time.Time) int {
+	_, offset := at.Local().Zone()
+	return offset
 }
 
 // The audit log is bounded, and what a damaged disk leaves of it is read.

@@ -43,7 +43,7 @@ var may = map[role][]alarm.Do{
 	operator: {alarm.Acknowledge, alarm.Shelve, alarm.Unshelve, alarm.Test, DoList},
 	engineer: {
 		alarm.Acknowledge, alarm.Shelve, alarm.Unshelve, alarm.Test, DoList, alarm.TakeOutOfService, alarm.ReturnToService, alarm.ResetLatch,
-		alarm.Retire,
+		alarm.Retire, alarm.Rename,
 	},
 }
 
@@ -160,12 +160,19 @@ func (r *run) order(o Order, publish func([]byte), now time.Time) (text string, 
 	if o.Do == alarm.Test {
 		return r.testOrder(o, now)
 	}
+	if o.Do == alarm.Rename {
+		if err := r.renamable(o.Alarms); err != nil {
+			return "", err
+		}
+	}
 	changes, err := r.list.system.Command(o.Command, now)
 	r.process(changes, now)
 	if err != nil {
 		return "", err
 	}
-	text = done(o.Do, changes)
+	if text = done(o.Do, changes); o.Do == alarm.Rename {
+		text = fmt.Sprintf("renamed: %s is %s from now on; what comes as %[1]s is another machine", o.Alarms[0].Thing, o.To)
+	}
 	if unheard := r.unheard(o.Command); len(unheard) > 0 {
 		text += "; nothing has been heard of " + strings.Join(unheard, ", ") + ": is the name right?"
 	}
@@ -210,6 +217,9 @@ func (r *run) testOrder(o Order, now time.Time) (text string, err error) {
 	return text, err
 }
 
+// localTime is a time of a table, which is local, with its zone for those who are elsewhere.
+const localTime = time.DateTime + " -07:00"
+
 // done says what came of a command.
 func done(do alarm.Do, changes []alarm.Change) string {
 	kind := map[alarm.Do]alarm.Kind{
@@ -227,7 +237,7 @@ func done(do alarm.Do, changes []alarm.Change) string {
 			names = append(names, strings.Trim(cmp.Or(c.Alarm.Thing, "line "+c.Alarm.Line)+"/"+string(c.Alarm.Fault), "/"))
 		}
 		if c.Kind == alarm.Shelved && c.Alarm.Shelved != nil {
-			until = " until " + c.Alarm.Shelved.Until.Format(time.RFC3339)
+			until = " until " + c.Alarm.Shelved.Until.Local().Format(localTime)
 		}
 	}
 	text := fmt.Sprintf("%s%s: %s", kind, until, strings.Join(names, ", "))

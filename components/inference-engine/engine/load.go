@@ -102,7 +102,8 @@ func (m *models) seed() error {
 		_, err := readyToScore(modelstore.Installed{Manifest: manifest}, model, m.config)
 		return err
 	}
-	if _, err := m.registry.store.Seed(m.shipped, "", usable); err != nil {
+	if _, err := m.registry.store.Seed(m.shipped, beside(m.shipped), usable); err != nil {
+		_, _ = m.registry.store.Seed(m.shipped, "", usable) // it scores without a manifest, too; the first error tells more
 		return err
 	}
 	*m.seeded = true

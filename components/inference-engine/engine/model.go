@@ -3,7 +3,11 @@ package engine
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"edgepdm/components/inference-engine/scoring"
 	"edgepdm/shared/event"
@@ -37,7 +41,19 @@ type activeModel struct {
 	margin, prediction []float32 // scratch
 }
 
-// loadModel reads a model file that the configuration names.
+// manifestFile is the manifest that a model file may have beside it: what people call its sensors, and which values are usual.
+const manifestFile = "manifest.json"
+
+// beside returns the path of the manifest beside a model file, "" if there is none.
+func beside(model string) string {
+	path := filepath.Join(filepath.Dir(model), manifestFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return path
+}
+
+// loadModel reads a model file that the configuration names. A manifest beside it counts if it is the model's.
 func loadModel(path string, config Config) (*activeModel, error) {
 	need, err := gbdt.Footprint(path)
 	if err == nil {
@@ -63,7 +79,11 @@ func loadModel(path string, config Config) (*activeModel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return prepare(model, ref, envelope.Manifest{Features: model.FeatureNames, Threshold: threshold}, config)
+	manifest := envelope.Manifest{Features: model.FeatureNames, Threshold: threshold}
+	if own, err := modelstore.ShippedManifest(beside(path), path, ref.SHA256); err == nil && len(own.Features) == model.NumFeature && !own.ForLife() {
+		manifest, ref.Version = own, own.Version
+	}
+	return prepare(model, ref, manifest, config)
 }
 
 // newActiveModel makes a model of the store ready to score.

@@ -4,11 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +33,7 @@ import (
 func Features(ctx context.Context, args []string, s cli.Streams) error {
 	flags := cli.NewFlagSet("inference-engine features [flags] [-spec] FILE < rows.csv > table.csv", s)
 	path := flags.String("spec", "", "`file` of inputs over time, in JSON: as a manifest has them, or shorter (docs/models.md)")
+	expand := flags.Bool("expand", false, "print the file of -spec in full, as a manifest has it, instead of a table")
 	t := featureTable{layout: layout{of: "spec"}}
 	add := func(name string) func(string) error {
 		return func(text string) error {
@@ -61,9 +63,14 @@ func Features(ctx context.Context, args []string, s cli.Streams) error {
 	if *path == "" {
 		return cli.Usagef("name the file of inputs over time with -spec")
 	}
-	spec, err := readSpec(*path)
+	spec, err := window.ReadFile(*path)
 	if err != nil {
 		return fmt.Errorf("spec %s: %w", *path, err)
+	}
+	if *expand {
+		encoder := json.NewEncoder(s.Out)
+		encoder.SetIndent("", " ")
+		return encoder.Encode(spec)
 	}
 	if field := spec.NeedsTime(); field != "" && !t.has("-ts") {
 		return cli.Usagef("name the column of times with -ts: the spec has %s", field)
@@ -80,19 +87,6 @@ func Features(ctx context.Context, args []string, s cli.Streams) error {
 		err = errors.Join(err, errLate)
 	}
 	return err
-}
-
-func readSpec(path string) (*window.Spec, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // opened for reading only
-	data, err := io.ReadAll(io.LimitReader(f, window.MaxSpec+1))
-	if err != nil {
-		return nil, err
-	}
-	return window.Parse(data)
 }
 
 // featureTable makes the table of features.
@@ -116,23 +110,20 @@ func (t *featureTable) has(flag string) bool {
 // write writes the header, and a line for each row.
 func (t *featureTable) write(ctx context.Context, rows *rowReader, out *bufio.Writer) error {
 	var features []float32
-	var line []byte // the header is written with the first row, so that there is no output if that is wrong
-	for _, c := range t.also {
-		if c.flag == "-keep" {
-			line = appendText(line, []byte(c.name))
-		}
-	}
-	for _, name := range t.spec.Names() {
-		line = appendText(line, []byte(name))
-	}
-	line[len(line)-1] = '\n'
-	for ctx.Err() == nil {
+	var line []byte
+	for headed := false; ctx.Err() == nil; headed = true {
 		values, err := rows.next()
-		if errors.Is(err, io.EOF) {
-			_, err := out.Write(line)
+		end := errors.Is(err, io.EOF)
+		if err != nil && !end {
 			return err
 		}
-		if err != nil {
+		if !headed { // with the first row, so that there is no output if that is wrong
+			if line, err = t.header(line); err != nil {
+				return err
+			}
+		}
+		if end {
+			_, err := out.Write(line)
 			return err
 		}
 		row, thing := window.Row{Values: values}, ""
@@ -140,7 +131,9 @@ func (t *featureTable) write(ctx context.Context, rows *rowReader, out *bufio.Wr
 			field := rows.fields[rows.text[i]]
 			switch c.flag {
 			case "-thing":
-				thing = string(field)
+				if thing = string(field); thing == "" {
+					err = errors.New("the thing's name is missing")
+				}
 			case "-ts":
 				row.TS, err = parseTime(field)
 			case "-seq":
@@ -168,6 +161,25 @@ func (t *featureTable) write(ctx context.Context, rows *rowReader, out *bufio.Wr
 		}
 	}
 	return ctx.Err()
+}
+
+// header appends the table's names.
+func (t *featureTable) header(line []byte) ([]byte, error) {
+	names := t.spec.Names()
+	for i, c := range t.also {
+		if c.flag != "-keep" {
+			continue
+		}
+		if slices.Contains(names, c.name) || slices.Contains(t.also[:i], c) {
+			return nil, cli.Usagef("-keep %.64q: the table has a column of that name already", c.name)
+		}
+		line = appendText(line, []byte(c.name))
+	}
+	for _, name := range names {
+		line = appendText(line, []byte(name))
+	}
+	line[len(line)-1] = '\n'
+	return line, nil
 }
 
 // appendText appends a field and a comma.

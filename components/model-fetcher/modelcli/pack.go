@@ -1,12 +1,14 @@
 package modelcli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -129,11 +131,7 @@ func (o *packOptions) fill() {
 func (o packOptions) build() (b envelope.Build, err error) {
 	b = envelope.Build{Name: o.name, Version: o.version, Created: o.created, Expires: o.created.Add(o.age), Role: event.Role(o.role)}
 	if o.inputs != "" {
-		b.Inputs = new(window.Spec)
-		if err := readStrict(o.inputs, b.Inputs); err != nil {
-			return b, fmt.Errorf("-inputs: %w", err)
-		}
-		if err := b.Inputs.Check(); err != nil {
+		if b.Inputs, err = window.ReadFile(o.inputs); err != nil {
 			return b, fmt.Errorf("-inputs: %s: %w", o.inputs, err)
 		}
 	}
@@ -205,9 +203,9 @@ func pack(ctx context.Context, args []string, s cli.Streams) error {
 	if err != nil {
 		return errors.Join(ofFlag(err, o.name), remove(part))
 	}
-	text, err := json.MarshalIndent(m, "", " ")
+	text, err := readable(m)
 	if err != nil {
-		return fmt.Errorf("encode manifest: %w", err)
+		return err
 	}
 	if err := remove(filepath.Join(o.out, envelope.EnvelopeFile)); err != nil { // signs what was here before
 		return err
@@ -221,6 +219,18 @@ func pack(ctx context.Context, args []string, s cli.Streams) error {
 	printf(s.Out, "%s %s: %s\n%d golden rows agree, expires %s\n%s: %d bytes, sha256 %s\n", m.Name, m.Version, about(m), len(m.Golden),
 		m.Expires.Format(time.DateOnly), archive, m.Archive.Size, m.Archive.SHA256)
 	return nil
+}
+
+var numbers = regexp.MustCompile(`\[[^][{}"]*\]`)
+
+// readable returns a manifest's JSON, with a line for each row of numbers.
+func readable(m envelope.Manifest) ([]byte, error) {
+	text, err := json.MarshalIndent(m, "", " ")
+	if err != nil {
+		return nil, fmt.Errorf("encode manifest: %w", err)
+	}
+	text = numbers.ReplaceAllFunc(text, func(row []byte) []byte { return bytes.Join(bytes.Fields(row), nil) })
+	return append(text, '\n'), nil
 }
 
 // about says shortly what a model is, and what its manifest tells people.

@@ -19,14 +19,15 @@ type histogram [bins]float64
 type histogramAxis struct {
 	name      string
 	low, high float64
+	en, de    string // what the histogram is of
 }
 
 func axis(h int) histogramAxis {
 	return [histograms]histogramAxis{
-		{"pressure_hist", 5.6, 7.6}, // receiver, bar(g)
-		{"oil_temp_hist", 50, 100},  // °C
-		{"power_hist", 0, 100},      // kW
-		{"vib_hist", 0, 4},          // worst bearing's overall level, mm/s
+		{"pressure_hist", 5.6, 7.6, "receiver pressure", "Behälterdruck"}, // bar(g)
+		{"oil_temp_hist", 50, 100, "oil temperature", "Öltemperatur"},     // °C
+		{"power_hist", 0, 100, "motor power", "Motorleistung"},            // kW
+		{"vib_hist", 0, 4, "worst vibration", "stärkste Schwingung"},      // worst bearing's overall level, mm/s
 	}[h]
 }
 
@@ -56,7 +57,9 @@ func histogramSensors(h int) []sensor {
 	var s []sensor
 	for i := range bins {
 		s = append(s, sensor{
-			name: fmt.Sprintf("%s_%02d", axis(h).name, i), unit: "%", step: 0.1, gap: 0.001,
+			name: fmt.Sprintf("%s_%02d", axis(h).name, i), group: axis(h).name,
+			en: fmt.Sprintf("share of time, %s in bin %d", axis(h).en, i), de: fmt.Sprintf("Zeitanteil, %s in Klasse %d", axis(h).de, i),
+			unit: "%", step: 0.1, gap: 0.001,
 			value: func(o *observation) float64 { return 100 * o.histograms[h][i] },
 		})
 	}

@@ -16,6 +16,8 @@ func isMissing(v float32) bool { return v != v }
 // sensor turns a physical quantity into a reading: with noise, rounded to what the instrument resolves, sometimes absent.
 type sensor struct {
 	name   string
+	en, de string // what people call it
+	group  string // of sensors that tell of one thing, see groups; "" if it stands alone
 	unit   string
 	step   float64 // resolution, in the unit
 	noise  float64 // standard deviation, in the unit
@@ -107,8 +109,8 @@ func sensorTable() []sensor {
 	table = append(table, temperatureSensors()...)
 	table = append(table, airSensors()...)
 	table = append(table, machineSensors()...)
-	for i, name := range [bearings]string{"de", "nde", "male", "female", "thrust", "gear"} {
-		table = append(table, bearingSensors(i, name)...)
+	for i := range bearings {
+		table = append(table, bearingSensors(i)...)
 	}
 	for h := range histograms {
 		table = append(table, histogramSensors(h)...)
@@ -122,35 +124,61 @@ const gapRate = 0.002
 // numbered names the sensors of a group: name_1, name_2 …
 func numbered(name string, i int) string { return fmt.Sprintf("%s_%d", name, i+1) }
 
+// bearingName is how a bearing is called, in sensors' names and by people.
+type bearingName struct{ id, en, de string }
+
+func nameOf(bearing int) bearingName {
+	return [bearings]bearingName{
+		{"de", "drive end bearing", "Lager der Antriebsseite"},
+		{"nde", "non-drive end bearing", "Lager der Gegenseite"},
+		{"male", "male rotor bearing", "Lager des Hauptläufers"},
+		{"female", "female rotor bearing", "Lager des Nebenläufers"},
+		{"thrust", "thrust bearing", "Axiallager"},
+		{"gear", "gear bearing", "Getriebelager"},
+	}[bearing]
+}
+
+// prefix begins the names of a bearing's sensors.
+func (b bearingName) prefix() string { return "bearing_" + b.id }
+
+// bands is the name of the group of a bearing's vibration bands.
+func (b bearingName) bands() string { return b.prefix() + "_vib_bands" }
+
 // bearingSensors are those on one bearing: vibration by band in mm/s, three figures drawn from it, and the temperature.
-func bearingSensors(b int, name string) []sensor {
+func bearingSensors(b int) []sensor {
 	const radioGap = 0.004 // these send by radio
-	prefix := "bearing_" + name
+	name := nameOf(b)
+	prefix := name.prefix()
 	var s []sensor
 	for k := range bands {
 		s = append(s, sensor{
-			name: fmt.Sprintf("%s_vib_band%02d", prefix, k+1), unit: "mm/s", step: 0.01, noise: 0.008, spread: 0.11, gap: radioGap,
+			name: fmt.Sprintf("%s_vib_band%02d", prefix, k+1), group: name.bands(),
+			en: fmt.Sprintf("vibration of the %s in band %d", name.en, k+1), de: fmt.Sprintf("Schwingung im %s in Band %d", name.de, k+1),
+			unit: "mm/s", step: 0.01, noise: 0.008, spread: 0.11, gap: radioGap,
 			value: func(o *observation) float64 { return o.vibrations[b][k] },
 		})
 	}
 	return append(s,
 		sensor{
-			name: prefix + "_vib_rms", unit: "mm/s", step: 0.01, noise: 0.02, spread: 0.06, gap: radioGap,
+			name: prefix + "_vib_rms", en: "vibration of the " + name.en, de: "Schwingung im " + name.de,
+			unit: "mm/s", step: 0.01, noise: 0.02, spread: 0.06, gap: radioGap,
 			value: func(o *observation) float64 { return rms(o.vibrations[b]) },
 		},
 		sensor{
-			name: prefix + "_vib_peak", unit: "mm/s", step: 0.1, noise: 0.05, spread: 0.14, gap: radioGap,
+			name: prefix + "_vib_peak", en: "vibration peak of the " + name.en, de: "Schwingungsspitze im " + name.de,
+			unit: "mm/s", step: 0.1, noise: 0.05, spread: 0.14, gap: radioGap,
 			value: func(o *observation) float64 { return (3.3 + 1.6*o.harm.damage[b]) * rms(o.vibrations[b]) },
 		},
 		sensor{ // impulsiveness: highest while the damage is small and sharp-edged
-			name: prefix + "_vib_kurtosis", step: 0.1, noise: 0.45, gap: radioGap,
+			name: prefix + "_vib_kurtosis", en: "vibration kurtosis of the " + name.en, de: "Schwingungs-Kurtosis im " + name.de,
+			step: 0.1, noise: 0.45, gap: radioGap,
 			value: func(o *observation) float64 {
 				d := o.harm.damage[b]
 				return 3 + 5*d*(1.3-d)*min(1, o.running())
 			},
 		},
 		sensor{
-			name: prefix + "_temp", unit: "°C", step: 0.1, noise: 0.8, gap: gapRate,
+			name: prefix + "_temp", en: "temperature of the " + name.en, de: "Temperatur im " + name.de, unit: "°C", step: 0.1, noise: 0.8, gap: gapRate,
 			value: func(o *observation) float64 { return o.bearing[b] },
 		},
 	)
