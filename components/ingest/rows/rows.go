@@ -160,6 +160,18 @@ func (t *Table) Missing(source string) {
 	}
 }
 
+// Refresh says that the values of tags still are what they were: a source that tells changes only is heard.
+func (t *Table) Refresh(tags []Tag) {
+	now := t.now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, tag := range tags {
+		for _, i := range t.users[tag.Index] {
+			t.slots[i].heard = now
+		}
+	}
+}
+
 // Due appends the rows that are due. A machine of which nothing is known has none: that it is silent is the alarm manager's
 // to say.
 func (t *Table) Due(rows []event.Telemetry) []event.Telemetry {
