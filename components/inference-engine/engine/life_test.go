@@ -256,6 +256,26 @@ func TestLifeWithoutItsSensors(t *testing.T) {
 	})
 }
 
+// Without memory for the last rows there is no life, and that is counted.
+func TestLifeWithoutMemory(t *testing.T) {
+	r := newRig(t)
+	p := newPublisher(r)
+	coretest.Configure(t, r.core, engineName, map[string]any{"windowMemory": 100})
+	r.start(shippedModel)
+	r.await("a model", ok)
+	p.deliverLife("1.0.0", nil)
+	r.lifeEvent(event.ModelActivated, "1.0.0")
+	w := newWearing(r, "press-1")
+	for range 3 {
+		if got, _ := w.next(60, 0); got.Life != nil || got.Label == event.LabelNoData {
+			t.Errorf("%+v", got)
+		}
+	}
+	r.await("the counter", func(h event.Health) bool {
+		return h.Counters[engine.CounterLifeMissing+"memory"] == 3 && h.Counters[engine.CounterLifeRows] == 0
+	})
+}
+
 // meanModel is a fault model of one tree over the mean of a sensor.
 const meanModel = `{"version":[3,0,5],"learner":{"attributes":{},"feature_names":["a_mean_3"],"feature_types":["float"],
 "gradient_booster":{"name":"gbtree","model":{"gbtree_model_param":{"num_parallel_tree":"1","num_trees":"1"},"iteration_indptr":[0,1],"tree_info":[0],"trees":[

@@ -86,7 +86,7 @@ func (s *scorer) score(ctx context.Context, row event.Row, arrived time.Time) {
 		return
 	}
 	latency := s.now().Sub(arrived)
-	s.remaining = s.life.estimate(ctx, t, values, s.extra)
+	s.remaining = s.life.estimate(t, values, s.extra)
 	s.predict(t, p, values, s.lacks(t, values, arrived), latency)
 }
 
