@@ -42,6 +42,7 @@ func Features(ctx context.Context, args []string, s cli.Streams) error {
 	flags.Func("thing", "`column` of the thing's name: its name, or its place from 1 (default: all rows are of one thing)", add("thing"))
 	flags.Func("ts", "`column` of the time: RFC 3339, 2006-01-02 15:04:05, or seconds", add("ts"))
 	flags.Func("seq", "`column` of the row's number, in which a hole is a lost row (default: no row is lost)", add("seq"))
+	flags.Func("epoch", "`column` of the producer's start, within which -seq numbers rows", add("epoch"))
 	flags.Func("keep", "`columns`, such as id,label, that are written before the features as they are; may be repeated", func(text string) error {
 		for name := range strings.SplitSeq(text, ",") {
 			t.also = append(t.also, column{"-keep", name})
@@ -131,6 +132,8 @@ func (t *featureTable) write(ctx context.Context, rows *rowReader, out *bufio.Wr
 				row.TS, err = parseTime(field)
 			case "-seq":
 				row.Seq, err = parseSeq(field)
+			case "-epoch":
+				row.Epoch = string(field)
 			case "-keep":
 				line = appendText(line, field)
 			}
