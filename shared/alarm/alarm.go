@@ -163,6 +163,7 @@ const (
 	ReturnedToService Kind = "returned-to-service"
 	Reset             Kind = "reset"
 	Retired           Kind = "retired"
+	Renamed           Kind = "renamed"
 	Tested            Kind = "tested"
 	Summary           Kind = "summary"   // of alarms that were held back in a flood
 	Forgotten         Kind = "forgotten" // an old alarm made room for others
@@ -221,4 +222,6 @@ type Change struct {
 	Step    int       `json:"step,omitempty"`  // of an escalation: 1 or 2
 	Count   int       `json:"count,omitempty"` // of a summary: alarms that were held back
 	Keys    []Key     `json:"keys,omitempty"`  // of a summary: some of them
+	From    string    `json:"from,omitempty"`  // what the thing was called until it was renamed
+	Into    string    `json:"into,omitempty"`  // what it is called now, of an alarm under its old name
 }

@@ -22,6 +22,7 @@ const (
 	ReturnToService  Do = "return-to-service"
 	ResetLatch       Do = "reset"
 	Retire           Do = "retire"
+	Rename           Do = "rename"
 	Test             Do = "test"
 )
 
@@ -37,6 +38,7 @@ type Command struct {
 	Until   time.Time     `json:"until,omitzero"` // end of a shelving
 	For     time.Duration `json:"-"`              // likewise, instead of Until
 	Text    string        `json:"text,omitempty"` // of a test
+	To      string        `json:"to,omitempty"`   // new name of a thing
 }
 
 // Place is a thing or a line that is out of service, or a thing that is retired.
@@ -88,6 +90,8 @@ func (c Command) Check() error {
 	switch {
 	case len(c.Alarms) > maxKeys:
 		return fmt.Errorf("alarms: there are %d, at most %d", len(c.Alarms), maxKeys)
+	case c.To != "" && c.Do != Rename:
+		return errors.New("to: is for rename alone")
 	case len(c.Line) > maxLine:
 		return fmt.Errorf("line: has %d bytes, at most %d", len(c.Line), maxLine)
 	case len(c.By) > maxBy:
@@ -104,6 +108,11 @@ func (c Command) Check() error {
 		return ErrNoEnd
 	case c.Do == Shelve && c.For < 0:
 		return fmt.Errorf("for: %v is negative", c.For)
+	}
+	if c.Do == Rename {
+		if err := c.checkRename(); err != nil {
+			return err
+		}
 	}
 	switch c.Outcome {
 	case "", Confirmed, NoFaultFound, Planned:
@@ -145,6 +154,8 @@ func (s *System) obey(c Command) error {
 		})
 	case TakeOutOfService, ReturnToService, Retire:
 		return s.place(c)
+	case Rename:
+		return s.rename(c)
 	case Test:
 		return s.test(c)
 	}

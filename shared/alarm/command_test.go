@@ -46,6 +46,13 @@ func TestRefusedCommands(t *testing.T) {
 		"things are retired, one by one":        {Do: alarm.Retire, Line: "a"},
 		"old is retired already":                {Do: alarm.Retire, Alarms: []alarm.Key{{Thing: "old"}}},
 		"alarms: names none":                    {Do: alarm.Test, Line: "a"},
+		"to: is for rename alone":               {Do: alarm.Retire, Alarms: key("a-1"), To: "a-9"},
+		"one machine is renamed":                {Do: alarm.Rename, Line: "a", To: "a-9"},
+		"and no fault":                          {Do: alarm.Rename, Alarms: key("a-1"), To: "a-9"},
+		"to: name":                              {Do: alarm.Rename, Alarms: thing("a-1"), To: "a b"},
+		"to: it is a-1 already":                 {Do: alarm.Rename, Alarms: thing("a-1"), To: "a-1"},
+		"there is a old, which is retired":      {Do: alarm.Rename, Alarms: thing("a-1"), To: "old"},
+		"there is a a-2, with the alarm f":      {Do: alarm.Rename, Alarms: thing("a-1"), To: "a-2"},
 	} {
 		p.refuse(c, want)
 	}

@@ -256,6 +256,15 @@ func (s *System) Find(key Key) (Alarm, bool) {
 	return s.view(a), true
 }
 
+// Knows reports whether a thing has alarms, or had some lately, or is out of service or retired.
+func (s *System) Knows(thing string) bool {
+	_, is := s.places[place{thing: thing}]
+	for key := range s.items {
+		is = is || key.Thing == thing
+	}
+	return is
+}
+
 // List returns the alarms that are not normal, and those that are shelved: the highest priority first, of those the unacknowledged
 // ones, of those the newest.
 func (s *System) List() []Alarm {

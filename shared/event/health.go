@@ -32,7 +32,7 @@ type Health struct {
 	Counters   map[string]uint64 `json:"counters,omitempty"`
 	Model      *ModelRef         `json:"model,omitempty"`
 	LifeModel  *ModelRef         `json:"life_model,omitempty"` // of remaining life
-	Uplink     Uplink            `json:"uplink,omitempty"` // of the component that keeps the way to the cloud
+	Uplink     Uplink            `json:"uplink,omitempty"`     // of the component that keeps the way to the cloud
 }
 
 // TopicHeartbeat is where the forwarder publishes a Heartbeat in the cloud, on <topicPrefix>/<core>/pdm/v1/health.

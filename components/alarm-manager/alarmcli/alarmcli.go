@@ -31,6 +31,7 @@ func Commands() []cli.Command {
 		order("out-of-service"+ofPlaces, alarm.TakeOutOfService, "keep a machine or a line quiet while it is worked on", line),
 		order("return-to-service"+ofPlaces, alarm.ReturnToService, "end that, or watch a retired machine again", line),
 		order("retire -thing NAME", alarm.Retire, "end a machine's alarms, and watch it no longer"),
+		order("rename -thing NAME -to NAME", alarm.Rename, "go on with a machine's alarms under another name", newName),
 	}
 }
 
@@ -59,6 +60,10 @@ func forTime(fs *flag.FlagSet, o *alarms.Order) {
 	fs.StringVar(&o.For, "for", "", "how long: a `TIME` such as 2h")
 }
 
+func newName(fs *flag.FlagSet, o *alarms.Order) {
+	fs.StringVar(&o.To, "to", "", "the machine's new `NAME`")
+}
+
 // order is a command that is given to the component. The usage begins with its name.
 func order(usage string, do alarm.Do, summary string, options ...option) cli.Command {
 	name, _, _ := strings.Cut(usage, " ")
@@ -82,6 +87,9 @@ func order(usage string, do alarm.Do, summary string, options ...option) cli.Com
 				return cli.Usagef("name a machine with -thing")
 			}
 			return cli.Usagef("name a machine with -thing, or a line with -line")
+		}
+		if o.Do == alarm.Shelve && o.For == "" {
+			return cli.Usagef("say how long with -for, such as 2h")
 		}
 		if err := o.Check(); err != nil {
 			return cli.Usagef("%v", err)
@@ -189,6 +197,12 @@ func insight(reasons []string, life *event.Life) (notes []string) {
 func whys(c alarms.Told) (notes []string) {
 	if why := strings.TrimSpace(string(c.Outcome) + " " + c.Why); why != "" {
 		notes = append(notes, why)
+	}
+	if c.From != "" {
+		notes = append(notes, "was "+c.From)
+	}
+	if c.Into != "" {
+		notes = append(notes, "is "+c.Into)
 	}
 	if !c.Until.IsZero() {
 		notes = append(notes, "until "+c.Until.Local().Format(time.DateTime))

@@ -81,6 +81,7 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	if r.watch, r.unwatched = openWatch(filepath.Join(rt.WorkDir, watchName), r.now()); r.unwatched != nil {
 		rt.Log.Error("the list of things could not be read; they are watched once they are heard again", "error", r.unwatched)
 	}
+	r.renameWatched()
 	r.findRetired()
 	r.limits = newLimits(config.Limits, r.now())
 	r.ledger = ledger.Begin(filepath.Join(rt.WorkDir, ledgerName), ledger.MaxThings)
@@ -293,8 +294,11 @@ func (r *run) predicted(p event.Prediction, now time.Time) {
 		r.watch.things[p.Thing] = t
 	}
 	r.engineWorks(now, false)
-	gap := r.hear(&p)
+	gap, fresh := r.hear(&p), t.epoch == ""
 	votes := r.votes(t, &p, gap, now)
+	if votes && (fresh || t.line != p.Line) {
+		r.endForeignLimits(&p, now)
+	}
 	t.line, t.absence, t.simulated = p.Line, heard(now), p.Simulated
 	r.clear(p.Thing, p.Line, event.FaultSilence, now)
 	if votes {

@@ -34,6 +34,8 @@ type Told struct {
 	TS      time.Time        `json:"ts"`
 	Change  alarm.Kind       `json:"change"`
 	Thing   string           `json:"thing,omitempty"`
+	From    string           `json:"from,omitempty"` // what it was called before it was renamed
+	Into    string           `json:"into,omitempty"` // what it is called since, of an alarm under the old name
 	Line    string           `json:"line,omitempty"`
 	Fault   event.Fault      `json:"fault,omitempty"`
 	State   event.AlarmState `json:"state,omitempty"`
@@ -57,7 +59,7 @@ func newTold(c alarm.Change) Told {
 	t := Told{
 		V: event.Version, TS: c.At, Change: c.Kind, Thing: c.Alarm.Thing, Line: c.Alarm.Line, Fault: c.Alarm.Fault, State: c.Alarm.State,
 		Active: c.Alarm.Active, Sev: c.Alarm.Priority, By: printable(c.By), Why: printable(event.Cut(c.Why, maxWhy)), Outcome: c.Outcome, To: c.To, Step: c.Step,
-		Count: c.Count,
+		Count: c.Count, From: c.From, Into: c.Into,
 	}
 	if c.Kind == alarm.Shelved && c.Alarm.Shelved != nil {
 		t.Until = c.Alarm.Shelved.Until
@@ -100,10 +102,14 @@ func readAudit(dir string, each func(Told)) (damaged int, err error) {
 	return damaged, nil
 }
 
-// lastAudited returns the number of the last change in the log.
-func lastAudited(dir string) (last uint64, err error) {
-	_, err = readAudit(dir, func(t Told) { last = max(last, t.N) })
-	return last, err
+// lastAudited returns the number of the last change in the log, and those that renamed a thing.
+func lastAudited(dir string) (last uint64, renames []Told, err error) {
+	_, err = readAudit(dir, func(t Told) {
+		if last = max(last, t.N); t.renamed() {
+			renames = append(renames, t)
+		}
+	})
+	return last, renames, err
 }
 
 // appendAudit puts changes into the log.
@@ -128,11 +134,16 @@ func appendAudit(dir string, changes []Told) error {
 	return nil
 }
 
-// History returns the last n changes of a thing that a component's work directory has, the newest last, and how many lines of the
-// log are damaged. Of all things for "".
+// History returns the last n changes of a thing that a component's work directory has, under all of its names, the newest last, and
+// how many lines of the log are damaged. Of all things for "".
 func History(dir, thing string, n int) (last []Told, damaged int, err error) {
+	_, renames, err := lastAudited(dir)
+	if err != nil {
+		return nil, 0, err
+	}
+	own := names(thing, renames)
 	damaged, err = readAudit(dir, func(t Told) {
-		if thing != "" && t.Thing != thing {
+		if thing != "" && !t.isOf(own) {
 			return
 		}
 		if last = append(last, t); len(last) > 2*n {

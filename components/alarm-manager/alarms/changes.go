@@ -59,7 +59,7 @@ func (r *run) process(changes []alarm.Change, now time.Time) (alerts []event.Ale
 		}
 		r.say(*c)
 		if c.Alarm.Fault == "" {
-			r.place(*c)
+			r.place(*c, t.N)
 		}
 		r.rt.Log.Info("alarm", "id", id, "change", c.Kind, "thing", c.Alarm.Thing, "line", c.Alarm.Line, "fault", c.Alarm.Fault,
 			"state", c.Alarm.State, "by", c.By, "why", c.Why, "text", t.Text)
@@ -104,10 +104,10 @@ func (r *run) alert(c alarm.Change) event.Alert {
 		Thing: c.Alarm.Thing, Line: c.Alarm.Line, Fault: c.Alarm.Fault, State: event.AlarmUnacknowledged, Severity: c.Alarm.Priority,
 		Since: c.Alarm.Since, TS: c.At, Simulated: c.Alarm.Simulated, Chattering: c.Alarm.Chattering, Step: c.Step,
 	}
-	switch c.Kind {
-	case alarm.Returned, alarm.Retired:
+	switch {
+	case c.Kind == alarm.Returned, c.Kind == alarm.Retired, c.Into != "":
 		a.State = event.AlarmNormal
-	case alarm.Summary:
+	case c.Kind == alarm.Summary:
 		a.Thing, a.Fault, a.Since, a.Count = r.core, event.FaultSummary, c.At, c.Count
 	default:
 		data := dataOf(c.Alarm)
@@ -144,6 +144,8 @@ func (r *run) text(c alarm.Change, language string, i alarm.Insight) string {
 		return ""
 	case c.Kind == alarm.Retired:
 		return where(c.Alarm.Thing, c.Alarm.Line) + " is retired."
+	case c.Into != "":
+		return where(c.Alarm.Thing, c.Alarm.Line) + " is called " + spoken(c.Into) + " now."
 	case c.Kind == alarm.Returned && c.Alarm.Fault == event.FaultEngineDown && language == alarm.English:
 		return "The inference engine of " + r.list.system.Text(c, language, i)
 	case c.Alarm.Fault == event.FaultLine && (c.Kind == alarm.Returned || c.Kind == alarm.Chattering): // of the line alone
@@ -214,12 +216,15 @@ func (r *run) notices(now time.Time) {
 // mine reports whether a notice was made by this process.
 func (r *run) mine(id string) bool { return strings.Contains(id, "-"+r.list.epoch+"-") }
 
-// place takes a change of a machine or line as a whole: a machine that is retired is no longer watched.
-func (r *run) place(c alarm.Change) {
-	if c.Kind == alarm.Retired || c.Kind == alarm.ReturnedToService {
+// place takes a change of a machine or line as a whole, by its number: a machine that is retired is no longer watched.
+func (r *run) place(c alarm.Change, number uint64) {
+	if c.Kind == alarm.Renamed {
+		r.watch.rename(c.From, c.Alarm.Thing, number)
+	}
+	if c.Kind == alarm.Retired || c.Kind == alarm.ReturnedToService || c.Kind == alarm.Renamed {
 		r.findRetired()
 	}
-	if c.Kind == alarm.ReturnedToService {
+	if c.Kind == alarm.ReturnedToService || c.Kind == alarm.Renamed {
 		r.speakAgain()
 	}
 }

@@ -89,6 +89,7 @@ func (r *run) openAgain(now time.Time) {
 	r.rt.Counter(CounterDropped).Add(read.lost)
 	r.tellTorn(read)
 	r.process(read.overdue, now)
+	r.renameWatched()
 	r.findRetired()
 	r.outbox.entered()
 	r.rt.Log.Info("previous alarms are read", "alarms", len(read.system.List()), "alerts", len(read.outbox))

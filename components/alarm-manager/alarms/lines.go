@@ -79,5 +79,5 @@ func lineThing(line string) string {
 		_, _ = sum.Write([]byte(line)) // never fails
 		name = fmt.Sprintf("%s-%08x", name, sum.Sum32())
 	}
-	return "line:" + name
+	return linePrefix + name
 }

@@ -39,6 +39,7 @@ type alarmList struct {
 	notices []notice       // oldest first
 	changes []Told         // that are not in the audit log, oldest first
 	number  uint64         // of the last change
+	renames []Told         // changes that renamed a thing, while the files are read
 	day     string         // whose figures were told last
 	next    entry          // what the journal does not have yet
 
@@ -227,11 +228,13 @@ func (b *alarmList) restore(config alarm.Config, now time.Time) (overdue []alarm
 
 // numberChanges leaves out the changes that are in the audit log, and goes on with its numbers.
 func (b *alarmList) numberChanges() error {
-	last, err := lastAudited(b.dir)
+	last, renames, err := lastAudited(b.dir)
 	b.changes = slices.DeleteFunc(b.changes, func(t Told) bool { return t.N <= last })
-	b.number = last
+	b.number, b.renames = last, renames
 	for _, t := range b.changes {
-		b.number = max(b.number, t.N)
+		if b.number = max(b.number, t.N); t.renamed() {
+			b.renames = append(b.renames, t)
+		}
 	}
 	return err
 }

@@ -43,7 +43,7 @@ var may = map[role][]alarm.Do{
 	operator: {alarm.Acknowledge, alarm.Shelve, alarm.Unshelve, alarm.Test, DoList},
 	engineer: {
 		alarm.Acknowledge, alarm.Shelve, alarm.Unshelve, alarm.Test, DoList, alarm.TakeOutOfService, alarm.ReturnToService, alarm.ResetLatch,
-		alarm.Retire,
+		alarm.Retire, alarm.Rename,
 	},
 }
 
@@ -160,12 +160,19 @@ func (r *run) order(o Order, publish func([]byte), now time.Time) (text string, 
 	if o.Do == alarm.Test {
 		return r.testOrder(o, now)
 	}
+	if o.Do == alarm.Rename {
+		if err := r.renamable(o.Alarms); err != nil {
+			return "", err
+		}
+	}
 	changes, err := r.list.system.Command(o.Command, now)
 	r.process(changes, now)
 	if err != nil {
 		return "", err
 	}
-	text = done(o.Do, changes)
+	if text = done(o.Do, changes); o.Do == alarm.Rename {
+		text = fmt.Sprintf("renamed: %s is %s from now on; what comes as %[1]s is another machine", o.Alarms[0].Thing, o.To)
+	}
 	if unheard := r.unheard(o.Command); len(unheard) > 0 {
 		text += "; nothing has been heard of " + strings.Join(unheard, ", ") + ": is the name right?"
 	}

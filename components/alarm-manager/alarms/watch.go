@@ -18,6 +18,8 @@ type watch struct {
 	at     time.Time // when saved was written
 	stale  bool      // the file could not be written
 
+	renamed uint64 // the last change by which a thing was renamed here
+
 	things    map[string]*thing
 	engine    absence       // of work of the inference engine
 	worked    time.Time     // when it was heard at work; zero: not by this process
@@ -45,6 +47,7 @@ type watchFile struct {
 	Format    int                     `json:"format"`
 	Damage    *durable.Damage         `json:"damage,omitempty"`
 	Things    map[string]watchedThing `json:"things"`
+	Renamed   uint64                  `json:"renamed,omitempty"`
 	Engine    record                  `json:"engine,omitzero"`
 	Forwarder record                  `json:"forwarder,omitzero"`
 	Down      record                  `json:"down,omitzero"`
@@ -60,7 +63,7 @@ type watchedThing struct {
 func openWatch(path string, now time.Time) (w *watch, problem error) {
 	w = &watch{file: durable.State[watchFile]{Path: path, Format: watchFormat, Limit: maxFile}, things: make(map[string]*thing)}
 	file, damage, problem := w.file.Open()
-	w.saved, w.damage, w.alone = file, file.Damage, problem != nil
+	w.saved, w.damage, w.alone, w.renamed = file, file.Damage, problem != nil, file.Renamed
 	if damage != nil {
 		w.damage = durable.NewDamage(now, fmt.Sprintf("the list of things could not be read; they are watched once they are heard again; %v", damage))
 		w.stale = true
@@ -118,9 +121,9 @@ func (w *watch) save(now time.Time, c Config, exactly bool) error {
 		return nil
 	}
 	file := watchFile{
-		Format: watchFormat, Damage: w.damage, Engine: w.engine.kept(now, w.engineLimit(c.Silence), exactly), Forwarder: w.forwarder.kept(now, c.UplinkDown, exactly), Down: w.down.kept(now, c.UplinkDown, exactly),
+		Format: watchFormat, Damage: w.damage, Renamed: w.renamed, Engine: w.engine.kept(now, w.engineLimit(c.Silence), exactly), Forwarder: w.forwarder.kept(now, c.UplinkDown, exactly), Down: w.down.kept(now, c.UplinkDown, exactly),
 	}
-	changed := w.stale || len(w.things) != len(w.saved.Things) || file.Engine != w.saved.Engine ||
+	changed := w.stale || w.renamed != w.saved.Renamed || len(w.things) != len(w.saved.Things) || file.Engine != w.saved.Engine ||
 		file.Forwarder != w.saved.Forwarder || file.Down != w.saved.Down
 	early := !exactly && now.Sub(w.at) < c.Silence/stepsKept
 	for name, t := range w.things {

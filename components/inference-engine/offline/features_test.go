@@ -2,6 +2,7 @@ package offline
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"edgepdm/shared/cli"
+	"edgepdm/shared/window"
 	"edgepdm/test/must"
 )
 
@@ -109,5 +111,17 @@ func TestFeaturesLate(t *testing.T) {
 	if err != nil || got != "a,a_mean_2,b,b_mean_2\n1,1,10,10\n3,2,30,20\n1,NaN,10,NaN\n5,4,50,40\n" ||
 		!strings.Contains(told, "1 rows came again") || !strings.Contains(told, "line 4") {
 		t.Errorf("%v %s\n%s", err, told, got)
+	}
+}
+
+// -expand prints what a short spec stands for, as a manifest has it.
+func TestFeaturesExpands(t *testing.T) {
+	got, _, err := features(t, strings.NewReader("not read"), ofRows, "-expand")
+	var spec window.Spec
+	if err == nil {
+		err = json.Unmarshal([]byte(got), &spec)
+	}
+	if err != nil || strings.Join(spec.Names(), " ") != "a a_mean_2 b b_mean_2" || spec.Check() != nil {
+		t.Errorf("%v\n%s", err, got)
 	}
 }
