@@ -97,6 +97,10 @@ docker-down: ## end the nucleus in docker
 train: ## train a model with XGBoost (needs python3): make train [DATA=FILE] [OUT=DIR]
 	@scripts/train/train.sh "$(DATA)" "$(OUT)"
 
+.PHONY: train-life
+train-life: ## train a model of remaining life with XGBoost: make train-life DATA=FILE [OUT=DIR] [ARGS="-cap 100"]
+	@scripts/train/life.sh "$(DATA)" "$(OUT)" $(ARGS)
+
 .PHONY: bench
 bench: ## measure speed; peers are measured in the same run, and told at the end where they are left out
 	@go run ./scripts/gotest -run '^$$' -bench . -benchmem -timeout 60m $(PKGS)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"edgepdm/components/inference-engine/engine"
+	"edgepdm/shared/cli"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
@@ -23,6 +24,7 @@ import (
 	"edgepdm/test/coretest"
 	"edgepdm/test/must"
 	"edgepdm/test/need"
+	"edgepdm/test/table"
 )
 
 // A model of one tree over a feature, with the golden rows that its leaves give.
@@ -44,6 +46,7 @@ type plant struct {
 	env     component.Environment
 	key     ed25519.PrivateKey
 	inbox   inbox.Inbox
+	client  *ipc.Client
 	events  *ipc.Subscription[ipc.TopicMessage]
 	health  *coretest.Health
 }
@@ -60,8 +63,8 @@ func newPlant(t *testing.T) *plant {
 	coretest.Configure(t, core, event.InferenceEngine, map[string]any{
 		"inbox": p.inbox.Dir, "publicKeys": []any{base64.StdEncoding.EncodeToString(p.key.Public().(ed25519.PublicKey))}, "healthInterval": "100ms",
 	})
-	client := coretest.Client(t, core)
-	p.events, p.health = coretest.Subscribe(t, client, event.FilterModel), coretest.HealthOf(t, client, event.InferenceEngine)
+	p.client = coretest.Client(t, core)
+	p.events, p.health = coretest.Subscribe(t, p.client, event.FilterModel), coretest.HealthOf(t, p.client, event.InferenceEngine)
 	return p
 }
 
@@ -205,4 +208,47 @@ func TestALoweredLimit(t *testing.T) {
 	stop(second)
 	p.start()
 	await("the large model again", active)
+}
+
+// The command explain asks the running engine, which answers with the thing's next row; a wrong command line is refused.
+func TestExplainAsksTheEngine(t *testing.T) {
+	p := newPlant(t)
+	p.start()
+	p.health.Await("a model", func(h event.Health) bool { return h.State == event.StateOK && h.Model != nil })
+	explain := func(args ...string) *exec.Cmd {
+		return exec.CommandContext(t.Context(), p.program, append([]string{"explain", "-dir", p.env.WorkDir}, args...)...)
+	}
+	for want, args := range map[string][]string{
+		"-thing: required": nil, "-wait: 1ms is not": {"-thing", "a", "-wait", "1ms"}, "wait_s is 7200": {"-thing", "a", "-wait", "2h"}, `name "a/b"`: {"-thing", "a/b"},
+	} {
+		c := explain(args...)
+		out, err := c.CombinedOutput()
+		if err == nil || c.ProcessState.ExitCode() != cli.ExitUsage || !strings.Contains(string(out), want) {
+			t.Errorf("%q: %v, %s", args, err, out)
+		}
+	}
+	_, rows := table.Read(t, "model/golden.csv")
+	answered := make(chan struct{})
+	var text []byte
+	var failed error
+	go func() {
+		defer close(answered)
+		text, failed = explain("-thing", "press-1").CombinedOutput()
+	}()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for seq := uint64(1); ; seq++ {
+		row := event.Telemetry{V: 1, Thing: "press-1", Epoch: "e1", Seq: seq, TS: time.Now().UTC(), Values: rows[0][1:]}
+		must.OK(t, p.client.Publish(t.Context(), event.TelemetryTopic(row.Thing), must.JSON(t, row)))
+		select {
+		case <-tick.C:
+			continue
+		case <-answered:
+		}
+		break
+	}
+	if failed != nil || !strings.Contains(string(text), "press-1, row press-1-e1-") ||
+		strings.Count(string(text), " %\n") != event.MaxContributors {
+		t.Errorf("%v: %s", failed, text)
+	}
 }

@@ -176,7 +176,16 @@ func TestReportTellsWhyAndWhen(t *testing.T) {
 	if want := (lifeReport{Rows: 5, Coverage: 0.5, MeanWidth: 16.2, Alerts: 1}); r.Life != want {
 		t.Errorf("%+v, want %+v", r.Life, want)
 	}
-	if o.faulty != 2 {
+	labelled, hours := prediction(8, 0.9), 20.
+	*labelled.Faulty, labelled.Remaining = false, &hours
+	tell(t, o, event.PredictionTopic("p"), labelled)
+	hours = 20.1
+	labelled.Seq, labelled.ID = 9, "p-a-9"
+	tell(t, o, event.PredictionTopic("p"), labelled)
+	if want := (confusion{truePositive: 2, early: 1, falsePositive: 1, trueNegative: 5}); o.right != want {
+		t.Errorf("%+v, want %+v", o.right, want)
+	}
+	if o.faulty != 4 {
 		t.Errorf("%d faulty rows", o.faulty)
 	}
 }

@@ -44,8 +44,12 @@ type thingView struct {
 	faults int     // rows labelled Faulty
 }
 
-// confusion compares labels with the truth, where rows tell it.
-type confusion struct{ truePositive, falsePositive, trueNegative, falseNegative int }
+// confusion compares labels with the truth, where rows tell it. A label is early, not false, when the machine will need maintenance
+// within earlyHours.
+type confusion struct{ truePositive, early, falsePositive, trueNegative, falseNegative int }
+
+// earlyHours is how long before maintenance is due the simulated machines' sensors show that they wear.
+const earlyHours = 20
 
 func newObserver() *observer {
 	return &observer{
@@ -159,7 +163,7 @@ func (o *observer) prediction(p event.Prediction, now time.Time) {
 	}
 	o.life.add(p.Life, p.Remaining)
 	if p.Faulty != nil {
-		o.right.add(faulty, *p.Faulty)
+		o.right.add(faulty, *p.Faulty, p.Remaining)
 	}
 }
 
@@ -217,6 +221,21 @@ func (o *observer) standing() (last event.Alert, stands bool) {
 	return last, false
 }
 
+// told returns the text of the last alarm of a machine that says why and when, or else why.
+func (o *observer) told() (text string) {
+	for _, a := range o.alerts {
+		if raised(&a) && len(a.Reasons) > 0 && (text == "" || a.Life != nil) {
+			text = a.Text
+		}
+	}
+	return text
+}
+
+// raised reports whether an alert says for the first time that a machine has a fault.
+func raised(a *event.Alert) bool {
+	return a.Fault == event.FaultMachine && a.State == event.AlarmUnacknowledged && a.Change == ""
+}
+
 // delivery compares what must arrive with the cloud's own journal.
 type delivery struct {
 	alerts     int // raised alarms
@@ -260,10 +279,12 @@ func (o *observer) delivery(journal localcloud.Journal) delivery {
 	return d
 }
 
-func (c *confusion) add(labelled, truth bool) {
+func (c *confusion) add(labelled, truth bool, remaining *float64) {
 	switch {
 	case labelled && truth:
 		c.truePositive++
+	case labelled && remaining != nil && *remaining <= earlyHours:
+		c.early++
 	case labelled:
 		c.falsePositive++
 	case truth:

@@ -195,7 +195,8 @@ func (d *demo) deploy(ctx context.Context) error {
 		simulator["input"] = d.options.input
 	} else {
 		simulator["faults"] = faultPlan(d.options.things, length)
-		simulator["life"], simulator["lives"] = true, lifePlan(d.options.things)
+		simulator["life"], simulator["lives"] = true, lifePlan(d.options.things, length, d.options.rate)
+		simulator["meanTimeBF"] = "150h"
 	}
 	lifePrefix := ""
 	if d.tellsLife() {

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"edgepdm/components/sensor-simulator/generate"
 	"edgepdm/shared/event"
 )
 
@@ -39,12 +40,17 @@ func faultPlan(things int, length time.Duration) []any {
 	return plan
 }
 
-// lifePlan lets a bearing of a machine wear: before the end of a chapter with the default rate it needs maintenance.
-func lifePlan(things int) []any {
-	if things < 2 {
-		return nil
+// lifePlan lets a bearing of the second machine wear, so that it needs maintenance shortly before the end of a chapter of the given
+// length. The others of the first three last longer; what is beyond those stands at a random point of its life.
+func lifePlan(things int, length time.Duration, rate float64) []any {
+	rows := 0.9 * length.Seconds() * rate
+	worn := time.Duration(min(rows*float64(generate.LifeInterval), float64(50*time.Hour))).Round(time.Minute)
+	plan := []any{
+		map[string]any{"thing": "compressor-1", "fault": "overheating", "remaining": "60h"},
+		map[string]any{"thing": "compressor-2", "fault": "bearing-wear", "remaining": worn.String()},
+		map[string]any{"thing": "compressor-3", "fault": "overheating", "remaining": "70h"},
 	}
-	return []any{map[string]any{"thing": "compressor-2", "fault": "bearing-wear", "remaining": "10h"}}
+	return plan[:min(things, len(plan))]
 }
 
 // act is something that the demo does at a time.

@@ -26,8 +26,12 @@ HEADER_WITHIN = 200  # lines
 
 def add_arguments(parser):
     parser.add_argument("-label", "--label", metavar="NAME", default="class", help="column with the label (default: class)")
-    parser.add_argument("-separator", "--separator", metavar="CHARACTER", help="between values: , ; or tab (default: found from the header)")
+    add_separator(parser)
     parser.add_argument("-drop", "--drop", metavar="NAMES", default="", help="columns that are no sensors, with commas between them")
+
+
+def add_separator(parser):
+    parser.add_argument("-separator", "--separator", metavar="CHARACTER", help="between values: , ; or tab (default: found from line 1)")
 
 
 def repeated(names):

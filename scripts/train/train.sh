@@ -30,42 +30,10 @@ while :; do
 done
 [ $# -le 2 ] || usage
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
-here=$root/scripts/train
-cache=$root/.cache
-venv=$cache/train-venv
+# shellcheck source=scripts/train/env.sh
+. "$root/scripts/train/env.sh"
 data=${1:-}
 out=${2:-$cache/train/model}
-
-fail() {
-  echo "train.sh: $*" >&2
-  exit 1
-}
-
-need_python() {
-  command -v python3 >/dev/null || fail "python3 is missing: apt-get install python3 python3-venv"
-}
-
-# The environment is complete when its stamp holds the hash of the requirements that it was made from.
-wanted() {
-  python3 -c 'import hashlib, sys
-print(hashlib.sha256(sys.version.encode() + open(sys.argv[1], "rb").read()).hexdigest())' "$here/requirements.txt"
-}
-
-installed() {
-  [ -f "$venv/stamp" ] && [ "$(cat "$venv/stamp")" = "$(wanted)" ]
-}
-
-make_venv() {
-  if installed; then
-    return
-  fi
-  echo "train.sh: installing XGBoost into $venv" >&2
-  mkdir -p "$cache"
-  python3 -m venv --clear "$venv" >/dev/null 2>&1 || fail "python3 -m venv does not work: apt-get install python3-venv"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/requirements.txt" ||
-    fail "the packages of scripts/train/requirements.txt could not be installed"
-  wanted >"$venv/stamp"
-}
 
 generate() {
   (cd "$root" && go run ./components/sensor-simulator generate -rows "$1" -seed "$2" -out "$3")

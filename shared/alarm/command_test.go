@@ -45,6 +45,7 @@ func TestRefusedCommands(t *testing.T) {
 		"it concerns the whole machine":         {Do: alarm.TakeOutOfService, Alarms: key("a-1")},
 		"things are retired, one by one":        {Do: alarm.Retire, Line: "a"},
 		"old is retired already":                {Do: alarm.Retire, Alarms: []alarm.Key{{Thing: "old"}}},
+		"alarms: names none":                    {Do: alarm.Test, Line: "a"},
 		"to: is for rename alone":               {Do: alarm.Retire, Alarms: key("a-1"), To: "a-9"},
 		"one machine is renamed":                {Do: alarm.Rename, Line: "a", To: "a-9"},
 		"and no fault":                          {Do: alarm.Rename, Alarms: key("a-1"), To: "a-9"},
@@ -52,7 +53,6 @@ func TestRefusedCommands(t *testing.T) {
 		"to: it is a-1 already":                 {Do: alarm.Rename, Alarms: thing("a-1"), To: "a-1"},
 		"there is a old, which is retired":      {Do: alarm.Rename, Alarms: thing("a-1"), To: "old"},
 		"there is a a-2, with the alarm f":      {Do: alarm.Rename, Alarms: thing("a-1"), To: "a-2"},
-		"alarms: names none":                    {Do: alarm.Test, Line: "a"},
 	} {
 		p.refuse(c, want)
 	}

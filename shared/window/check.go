@@ -13,6 +13,7 @@ const (
 	MaxRows    = 4096                // rows in a window; one over a time has its last rows when there are more
 	MaxTime    = 31 * 24 * time.Hour // of a window
 	MaxThing   = 8 << 20             // bytes that the rows of one thing may take
+	MaxValues  = 1 << 20             // values in the windows of one row: some milliseconds
 	MaxSpec    = 1 << 20             // bytes of a spec's JSON
 	minTime    = time.Millisecond
 	maxNameLen = 128 // bytes of a sensor's name
@@ -34,8 +35,12 @@ func (s *Spec) Check() error {
 			return fmt.Errorf("inputs[%d].%w", i, err)
 		}
 	}
+	p := newPlan(s)
 	if size := s.Bytes(); size > MaxThing {
 		return fmt.Errorf("inputs: the rows of one thing take %d bytes; at most %d may be", size, MaxThing)
+	}
+	if values := p.values(); values > MaxValues {
+		return fmt.Errorf("inputs: the windows of one row have %d values; at most %d may be", values, MaxValues)
 	}
 	return nil
 }

@@ -16,6 +16,10 @@ func TestCheck(t *testing.T) {
 	for _, name := range many[:MaxInputs] {
 		wide = append(wide, Input{Sensor: name, Stat: Mean, Rows: MaxRows})
 	}
+	var long []Input
+	for rows := MaxRows - 300; rows <= MaxRows; rows++ {
+		long = append(long, Input{Sensor: "a", Stat: Mean, Rows: rows})
+	}
 	in := func(inputs ...Input) Spec { return Spec{Sensors: []string{"a", "b", "a_mean_5"}, Inputs: inputs} }
 	good := Input{Sensor: "a", Stat: Mean, Rows: 5}
 	for want, s := range map[string]Spec{
@@ -45,6 +49,7 @@ func TestCheck(t *testing.T) {
 		`inputs[1].sensor: the input "a_mean_5" is  there`:    in(good, Input{Sensor: "a_mean_5", Stat: Last}),
 		`maxGap is "long"`:                                    {Sensors: []string{"a"}, Inputs: []Input{good}, MaxGap: "long"},
 		`maxGap is "-1s"`:                                     {Sensors: []string{"a"}, Inputs: []Input{good}, MaxGap: "-1s"},
+		"inputs: the windows of one row have 1187746 values":  in(long...),
 		"inputs: the rows of one thing take":                  {Sensors: many[:MaxInputs], Inputs: wide},
 	} {
 		err := s.Check()

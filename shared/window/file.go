@@ -36,9 +36,14 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Save writes all rings to a file, which it replaces whole. Rows may be added meanwhile: each thing is kept as it is at one
-// moment.
+// moment. A file that has them already stays as it is.
 func (w *Windows) Save(path string) error {
 	w.mu.Lock()
+	changes := w.changes
+	if w.savedTo == path && w.saved == changes {
+		w.mu.Unlock()
+		return nil
+	}
 	things := make([]string, 0, len(w.rings))
 	for thing := range w.rings {
 		things = append(things, thing)
@@ -68,6 +73,9 @@ func (w *Windows) Save(path string) error {
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", filepath.Base(path), err)
 	}
+	w.mu.Lock()
+	w.savedTo, w.saved = path, changes
+	w.mu.Unlock()
 	return nil
 }
 

@@ -57,6 +57,21 @@ func TestSaveLoad(t *testing.T) {
 	}
 }
 
+// Where no row has come since, the disk is spared.
+func TestSaveOnlyWhatChanged(t *testing.T) {
+	path, w := saved(t)
+	must.OK(t, os.Remove(path))
+	must.OK(t, w.Save(path))
+	if _, err := os.Stat(path); err == nil {
+		t.Error("the same rings are written again")
+	}
+	next(w, "t0")
+	must.OK(t, w.Save(path))
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+}
+
 // Rings of another spec, of a newer format and of no file at all are none, and no damage.
 func TestLoadOfAnother(t *testing.T) {
 	path, _ := saved(t)

@@ -89,3 +89,16 @@ func micros(duration string) int64 {
 	d, _ := time.ParseDuration(duration) // it was checked; empty is 0
 	return d.Microseconds()
 }
+
+// values returns how many values the windows of one row may have.
+func (p *plan) values() int {
+	sum := 0
+	for _, g := range p.groups {
+		if rows := int(p.windows[g.window].rows); rows > 0 {
+			sum += rows
+		} else {
+			sum += MaxRows
+		}
+	}
+	return sum
+}

@@ -1,6 +1,9 @@
 package window
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -236,4 +239,31 @@ func plain(stat Stat, x, v []float64) float32 {
 		return float32(sum(v, func(i int) float64 { return float64((x[i] - meanX) * (v[i] - mean)) }) / squaresX)
 	}
 	return nan
+}
+
+// TestSameOnEveryProcessor holds the bits of slopes that are 0 but for what rounding leaves, so that every bit of the work
+// shows: training may run on amd64, and the device on arm64, which can multiply and add in one step.
+func TestSameOnEveryProcessor(t *testing.T) {
+	w, err := New(Spec{Sensors: []string{"a"}, Inputs: []Input{{Sensor: "a", Stat: Slope, Rows: 100}, {Sensor: "a", Stat: Slope, Time: "100s"}}}, 1<<20)
+	must.OK(t, err)
+	random := rand.New(rand.NewPCG(3, 9))
+	hash := sha256.New()
+	for i := range 300 {
+		places := []int{1, 2 + random.IntN(30), 33 + random.IntN(30)}
+		sum := places[0] + places[1] + places[2]
+		p, q := random.IntN(100), random.IntN(100)
+		d := func(i int) int { return 3*places[i] - sum } // three times the distance from the mean
+		values := []int{p * d(2), q * d(2), -p*d(0) - q*d(1)}
+		for k, place := range places {
+			features, _ := w.Add(nil, fmt.Sprint(i), Row{"e", uint64(place), at(float64(place)), []float32{float32(values[k])}})
+			must.OK(t, binary.Write(hash, binary.LittleEndian, features))
+			if k == 2 && math.Abs(float64(features[0])) > 1e-9 {
+				t.Fatalf("the slope of %v at %v is %v", values, places, features)
+			}
+		}
+	}
+	const want = "4ecc97afba3e78f5"
+	if got := hex.EncodeToString(hash.Sum(nil)[:8]); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 }

@@ -16,6 +16,9 @@ type Windows struct {
 	rings  map[string]*ring
 	starts []int
 	stats  Stats
+
+	changes, saved uint64 // of rings, now and when the file was written
+	savedTo        string
 }
 
 // Stats says how full the windows are, and counts what they could not take since New.
@@ -78,6 +81,7 @@ func (w *Windows) Add(dst []float32, thing string, row Row) ([]float32, Outcome)
 func (w *Windows) place(thing string, row *Row) (*ring, Outcome) {
 	p := w.plan
 	ts := row.TS.UnixMicro()
+	w.changes++
 	r := w.rings[thing]
 	if r == nil {
 		if !w.take(p.bytes(p.first) + int64(len(thing))) {
@@ -129,6 +133,7 @@ func (w *Windows) DropIdle(now time.Time, after time.Duration) {
 }
 
 func (w *Windows) forget(thing string, r *ring) {
+	w.changes++
 	delete(w.rings, thing)
 	w.stats.Bytes -= w.plan.bytes(len(r.places)) + int64(len(thing))
 }

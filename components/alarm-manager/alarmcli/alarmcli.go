@@ -88,6 +88,9 @@ func order(usage string, do alarm.Do, summary string, options ...option) cli.Com
 			}
 			return cli.Usagef("name a machine with -thing, or a line with -line")
 		}
+		if o.Do == alarm.Shelve && o.For == "" {
+			return cli.Usagef("say how long with -for, such as 2h")
+		}
 		if err := o.Check(); err != nil {
 			return cli.Usagef("%v", err)
 		}

@@ -294,8 +294,11 @@ func (r *run) predicted(p event.Prediction, now time.Time) {
 		r.watch.things[p.Thing] = t
 	}
 	r.engineWorks(now, false)
-	gap := r.hear(&p)
+	gap, fresh := r.hear(&p), t.epoch == ""
 	votes := r.votes(t, &p, gap, now)
+	if votes && (fresh || t.line != p.Line) {
+		r.endForeignLimits(&p, now)
+	}
 	t.line, t.absence, t.simulated = p.Line, heard(now), p.Simulated
 	r.clear(p.Thing, p.Line, event.FaultSilence, now)
 	if votes {

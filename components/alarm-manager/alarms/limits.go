@@ -102,6 +102,24 @@ func (r *run) limit(p *event.Prediction, now time.Time) {
 	}
 }
 
+// endForeignLimits ends the alarms of a machine by limits that are not its own, as on the line where it was before: no value would.
+func (r *run) endForeignLimits(p *event.Prediction, now time.Time) {
+	own := r.limits.faults(p.Line, p.Thing)
+	for i := range r.limits.list {
+		if fault := r.limits.list[i].FaultName(); !slices.Contains(own, fault) && r.list.isActive(p.Thing, fault) {
+			r.rt.Log.Info("an alarm ends: no such limit is for the machine on its line", "thing", p.Thing, "line", p.Line, "fault", fault)
+			r.end(p.Thing, p.Line, fault, now)
+		}
+	}
+}
+
+// end ends an alarm of a limit by as many votes as a rule may want.
+func (r *run) end(thing, line string, fault event.Fault, now time.Time) {
+	for range maxWindow {
+		r.clear(thing, line, fault, now)
+	}
+}
+
 // endOldLimits ends the alarms of limits that are no longer in the configuration: nothing would.
 func (r *run) endOldLimits(now time.Time) {
 	for _, a := range r.list.system.List() {
@@ -109,9 +127,7 @@ func (r *run) endOldLimits(now time.Time) {
 			continue
 		}
 		r.rt.Log.Info("an alarm ends: the configuration has no such limit any more", "thing", a.Thing, "fault", a.Fault)
-		for range maxWindow { // as many votes as a rule may want
-			r.clear(a.Thing, a.Line, a.Fault, now)
-		}
+		r.end(a.Thing, a.Line, a.Fault, now)
 	}
 }
 

@@ -476,7 +476,7 @@ func TestCommandsOfAPerson(t *testing.T) {
 		}
 	}
 	says("press-1  line-1  machine-fault", "list")
-	fails("for: a shelving needs an end", "shelve", "-thing", "press-1", "-fault", "machine-fault")
+	fails("-for", "shelve", "-thing", "press-1", "-fault", "machine-fault")
 	fails("for: 13h0m0s is longer than maxTimeShelved", "shelve", "-thing", "press-1", "-for", "13h")
 	out, err := run("shelve", "-thing", "press-1", "-fault", "machine-fault", "-for", "2h")
 	_, after, _ := strings.Cut(out, "shelved until ")
@@ -521,9 +521,9 @@ func TestCommandsOfAPerson(t *testing.T) {
 	}
 	r.await("a tick", ticked(time.Now()))
 	says("planned we know", "history")
-	says("was press-1", "history", "-thing", "press-2")
 	says("until "+end.Local().Format(time.DateTime), "history")
 	says("no change of an alarm of press-9 is known", "history", "-thing", "press-9")
+	says("was press-1", "history", "-thing", "press-2")
 	if out, err := run("history", "-json", "-n", "1"); err != nil || strings.Count(out, "\n") != 1 || !strings.Contains(out, `"retired"`) {
 		t.Errorf("%q, %v", out, err)
 	}

@@ -129,6 +129,7 @@ func (e *Engine) newKeeper(rt *component.Runtime, config Config) *keeper {
 		}
 	}
 	k.fault, k.life = ofRole(event.RoleFault), ofRole(event.RoleLife)
+	k.life.faults = make(chan fault, 1) // no row waits until a life model is sent back
 	k.fault.shipped, k.fault.seeded, k.fault.kept = e.ShippedModel, &e.seeded, &e.kept
 	if config.Model == "" {
 		k.fault.openStore()

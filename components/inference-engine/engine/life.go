@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"math"
 	"slices"
 	"time"
@@ -73,8 +72,8 @@ func (l *lifeScorer) adopt() bool {
 }
 
 // estimate gives the remaining life by a row and what came before it; nil: there is none. A new model that fails, or is too
-// slow, is sent back; that does not concern the fault model.
-func (l *lifeScorer) estimate(ctx context.Context, t *event.Telemetry, values, extra []float32) *event.Life {
+// slow, is sent back; no row waits for that.
+func (l *lifeScorer) estimate(t *event.Telemetry, values, extra []float32) *event.Life {
 	if l.model == nil {
 		return nil
 	}
@@ -87,9 +86,8 @@ func (l *lifeScorer) estimate(ctx context.Context, t *event.Telemetry, values, e
 	life, err := l.model.life(row)
 	if !l.probation.until.IsZero() {
 		now := l.now()
-		if reason := l.probation.row(err, now.Sub(begin), now); reason != "" {
-			l.probation = probation{} // one judgement is enough, whatever comes of it
-			l.models.sendBack(ctx, l.model, reason)
+		if reason := l.probation.row(err, now.Sub(begin), now); reason != "" && l.models.giveBack(l.model, reason) {
+			l.model, l.probation = nil, probation{}
 		}
 	}
 	if err != nil {

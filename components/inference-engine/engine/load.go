@@ -103,6 +103,7 @@ func (m *models) seed() error {
 		return err
 	}
 	if _, err := m.registry.store.Seed(m.shipped, beside(m.shipped), usable); err != nil {
+		_, _ = m.registry.store.Seed(m.shipped, "", usable) // it scores without a manifest, too; the first error tells more
 		return err
 	}
 	*m.seeded = true

@@ -77,7 +77,11 @@ func (m *models) settle(result testResult) {
 // sentBack deals with a model that fails its probation.
 func (m *models) sentBack(f fault) {
 	if f.model == m.active {
-		m.rt.Conditions().Set(event.CodeModelStore, m.place(placeBack), m.rollback(f.reason)) // after an error the model stays
+		err := m.rollback(f.reason)
+		m.rt.Conditions().Set(event.CodeModelStore, m.place(placeBack), err)
+		if err != nil && m.role == event.RoleLife { // the model stays; giveBack took it
+			m.inUse.Store(&use{m.active, m.rings.Load(), probation{}})
+		}
 	}
 	close(f.done)
 }
@@ -125,6 +129,17 @@ func (m *models) sendBack(ctx context.Context, model *activeModel, reason string
 	case m.faults <- f:
 		<-f.done
 	case <-ctx.Done():
+	}
+}
+
+// giveBack does that without waiting: the scorer, which calls it, does without the model meanwhile. It reports false while another
+// one is on its way back.
+func (m *models) giveBack(model *activeModel, reason string) bool {
+	select {
+	case m.faults <- fault{model, reason, make(chan struct{})}:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -62,7 +62,7 @@ func newRegistry(m *models, store *modelstore.Store) *registry {
 // watch chooses whether models are taken from the inbox.
 func (g *registry) watch(keys []ed25519.PublicKey) {
 	if len(keys) == 0 && !g.config.AllowUnsigned {
-		g.rt.Log.Info("the inbox is not used: publicKeys is empty and allowUnsigned is false")
+		g.rt.Log.Info("the inbox is not used: publicKeys is empty and allowUnsigned is false", "role", g.role)
 		return
 	}
 	dir := g.config.Inbox
@@ -70,7 +70,7 @@ func (g *registry) watch(keys []ed25519.PublicKey) {
 		dir = filepath.Join(g.rt.WorkDir, dir)
 	}
 	switch err := inbox.Check(dir); {
-	case err == nil:
+	case err == nil || g.role == event.RoleLife: // the other role tells
 	case errors.Is(err, fs.ErrNotExist):
 		g.rt.Log.Info("there is no inbox yet: deploy com.edgepdm.ModelFetcher to get new models", "inbox", dir)
 	default:

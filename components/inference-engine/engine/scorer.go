@@ -32,7 +32,8 @@ type scorer struct {
 	model     *activeModel // nil: there is none
 	rings     *rings       // nil: the model is given the row
 	probation probation
-	inputs    []float32   // what the model is given for the row at hand
+	inputs    []float32   // scratch
+	scored    []float32   // what the model was given for the row at hand
 	extra     []float32   // of the row at hand: values of sensors that only the life model has
 	remaining *event.Life // of its thing
 }
@@ -85,20 +86,21 @@ func (s *scorer) score(ctx context.Context, row event.Row, arrived time.Time) {
 		return
 	}
 	latency := s.now().Sub(arrived)
-	s.remaining = s.life.estimate(ctx, t, values, s.extra)
+	s.remaining = s.life.estimate(t, values, s.extra)
 	s.predict(t, p, values, s.lacks(t, values, arrived), latency)
 }
 
 // modelRow returns what the model is given for a row: the row, or inputs over time.
 func (s *scorer) modelRow(t *event.Telemetry, values []float32) []float32 {
-	if s.rings == nil {
+	if s.scored = values; s.rings == nil {
 		return values
 	}
 	var missing string
 	if s.inputs, missing = s.rings.add(s.inputs[:0], t, values); missing != "" {
 		s.rt.Counter(CounterInputsMissing + missing).Add(1)
 	}
-	return s.inputs
+	s.scored = s.inputs
+	return s.scored
 }
 
 // probability scores a row. A new model that fails at it, or is too slow, is sent back.
@@ -162,11 +164,7 @@ func (s *scorer) predict(t *event.Telemetry, probability float64, values []float
 	if lack.absent == 0 {
 		prediction.Life = s.remaining
 	}
-	scored := values
-	if s.rings != nil {
-		scored = s.inputs
-	}
-	s.explain(&prediction, scored)
+	s.explain(&prediction, s.scored)
 	payload, err := s.encode(&prediction)
 	if err != nil {
 		s.reject(t, &event.InvalidError{Reason: reasonEncode, Detail: err.Error()})

@@ -52,7 +52,7 @@ func (s *scorer) watched(values []float32) event.Watched {
 const maxPredictionMark = 100
 
 // encode returns a prediction as it is published. It leaves out what does not fit on any part of the way to the cloud: the
-// contributors' names in further languages, the last contributors, and what is watched, the last of the configuration first. The
+// contributors' names in further languages, the last contributors, the remaining life, and what is watched, the last of the configuration first. The
 // prediction itself must arrive.
 func (s *scorer) encode(p *event.Prediction) ([]byte, error) {
 	payload, err := event.Encode(p)
@@ -64,6 +64,8 @@ func (s *scorer) encode(p *event.Prediction) ([]byte, error) {
 			}
 		case len(p.Contributors) > 0:
 			p.Contributors = p.Contributors[:len(p.Contributors)-1]
+		case p.Life != nil:
+			p.Life = nil
 		case len(p.Watched) > 0:
 			delete(p.Watched, s.config.Watch[i])
 			i--

@@ -2,6 +2,7 @@ package offline
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"edgepdm/shared/cli"
+	"edgepdm/shared/window"
 	"edgepdm/test/must"
 )
 
@@ -24,6 +26,7 @@ func features(t *testing.T, in io.Reader, spec string, args ...string) (out, tol
 }
 
 func TestFeatures(t *testing.T) {
+	const ofMeans = `{"sensors":["a","b"],"inputs":[{"sensors":"*","stat":"mean","rows":2}]}`
 	const ofTime = `{"sensors":["a"],"maxGap":"1h","inputs":[{"sensor":"a","stat":"slope","time":"10s"}]}`
 	for name, c := range map[string]struct {
 		spec, in string
@@ -42,7 +45,8 @@ func TestFeatures(t *testing.T) {
 		"as C-MAPSS": {ofRows, "1 1 -0.5 1  10  \n1 2 -0.5 3  30  \n2 1 0.5 5  50  \n",
 			[]string{"-columns", "unit,cycle,x,a,b", "-thing", "unit", "-seq", "cycle", "-keep", "unit", "-keep", "cycle"},
 			"unit,cycle,a,a_mean_2,b,b_mean_2\n1,1,1,1,10,10\n1,2,3,2,30,20\n2,1,5,5,50,50\n"},
-		"a kept column that is a sensor": {ofRows, "a,b\n1,10\n", []string{"-keep", "a"}, "a,a,a_mean_2,b,b_mean_2\n1,1,1,10,10\n"},
+		"a kept column that is a sensor": {ofMeans, "a,b\n1,10\n", []string{"-keep", "a"}, "a,a_mean_2,b_mean_2\n1,1,10\n"},
+		"kept by place":                  {ofRows, "id,a,b\np,1,10\n", []string{"-keep", "1"}, "id,a,a_mean_2,b,b_mean_2\np,1,1,10,10\n"},
 		"another header":                 {ofRows, "x,y\n1,10\n", []string{"-columns", "b,a", "-header"}, "a,a_mean_2,b,b_mean_2\n10,10,1,1\n"},
 		"a comma at the end":             {ofRows, "1,10,\n", []string{"-columns", "a,b"}, "a,a_mean_2,b,b_mean_2\n1,1,10,10\n"},
 		"a lost row":                     {ofRows, "n,a,b\n1,1,10\n2.0,3,30\n4,5,50\n", []string{"-seq", "n"}, "a,a_mean_2,b,b_mean_2\n1,1,10,10\n3,2,30,20\n5,5,50,50\n"},
@@ -75,6 +79,9 @@ func TestFeaturesRefuses(t *testing.T) {
 		"no sensor":          {ofRows, "x,a\n1,2\n", nil, `no column "b", a feature of the spec`},
 		"no thing":           {ofRows, "b,a\n1,2\n", []string{"-thing", "id"}, `-thing: there is no column "id"`},
 		"no kept":            {ofRows, "1,2\n", []string{"-keep", "id"}, `-keep "id" is no column from 1 to 2`},
+		"a kept feature":     {ofRows, "a,b\n1,2\n", []string{"-keep", "a"}, `-keep "a": the table has a column of that name`},
+		"kept twice":         {ofRows, "x,a,b\n0,1,2\n", []string{"-keep", "x,1"}, `-keep "x": the table has`},
+		"a thing of no name": {ofRows, "id,a,b\np,1,2\n,1,2\n", []string{"-thing", "id"}, "line 3: column 1: the thing's name is missing"},
 		"too many columns":   {ofRows, "1,2,3\n", nil, "3 where the spec has 2 features"},
 		"other columns":      {ofRows, "1,2,3\n", []string{"-columns", "a,b"}, "3 where -columns names 2"},
 		"a short line":       {ofRows, "a,b,c\n1,2,3\n1,2\n", nil, "line 3: "},
@@ -102,5 +109,17 @@ func TestFeaturesLate(t *testing.T) {
 	if err != nil || got != "a,a_mean_2,b,b_mean_2\n1,1,10,10\n3,2,30,20\n1,NaN,10,NaN\n5,4,50,40\n" ||
 		!strings.Contains(told, "1 rows came again") || !strings.Contains(told, "line 4") {
 		t.Errorf("%v %s\n%s", err, told, got)
+	}
+}
+
+// -expand prints what a short spec stands for, as a manifest has it.
+func TestFeaturesExpands(t *testing.T) {
+	got, _, err := features(t, strings.NewReader("not read"), ofRows, "-expand")
+	var spec window.Spec
+	if err == nil {
+		err = json.Unmarshal([]byte(got), &spec)
+	}
+	if err != nil || strings.Join(spec.Names(), " ") != "a a_mean_2 b b_mean_2" || spec.Check() != nil {
+		t.Errorf("%v\n%s", err, got)
 	}
 }

@@ -69,6 +69,11 @@ func (r *rowReader) begin(line []byte) (header bool, err error) {
 	if r.text, err = r.find(r.also, names); err != nil {
 		return false, err
 	}
+	for i, place := range r.text {
+		if names != nil {
+			r.also[i].name = names[place]
+		}
+	}
 	if names == nil {
 		drop = append(drop, r.text...)
 	}

@@ -245,6 +245,10 @@ func (a *asked) late(before time.Time) {
 func (a *asked) begin() (again bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	select {
+	case <-a.wake: // for what this look answers
+	default:
+	}
 	again = a.again
 	a.now, a.next, a.again, a.busy = append(a.now, a.next...), nil, false, true
 	a.step = ""

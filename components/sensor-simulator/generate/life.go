@@ -18,8 +18,8 @@ const (
 	// on a device only if its rows are as far apart.
 	LifeInterval = 6 * time.Minute
 
-	lifeRows         = 1000            // of a machine: 100 h
-	betweenFaults    = 150 * time.Hour // mean, of faults that come beside wear
+	lifeRows         = 1000           // of a machine: 100 h
+	betweenFaults    = 50 * time.Hour // mean, of faults that come beside wear
 	remainingColumn  = "remaining_hours"
 	remainingDecimal = 3
 )
