@@ -26,6 +26,7 @@ func main() {
 			{Name: "score", Summary: "score CSV rows from standard input", Run: offline.Score},
 			{Name: "explain", Summary: "ask the running engine what in a thing's next row points to a fault", Run: ask.Explain},
 			{Name: "features", Summary: "make a table of inputs over time from CSV rows", Run: offline.Features},
+			{Name: "life", Summary: "tell the remaining life of machines from rows on standard input", Run: offline.Life},
 			{Name: "inspect", Summary: "print a model's facts as JSON", Run: offline.Inspect},
 		},
 	})

@@ -221,6 +221,21 @@ func (o *observer) standing() (last event.Alert, stands bool) {
 	return last, false
 }
 
+// told returns the text of the last alarm of a machine that says why and when, or else why.
+func (o *observer) told() (text string) {
+	for _, a := range o.alerts {
+		if raised(&a) && len(a.Reasons) > 0 && (text == "" || a.Life != nil) {
+			text = a.Text
+		}
+	}
+	return text
+}
+
+// raised reports whether an alert says for the first time that a machine has a fault.
+func raised(a *event.Alert) bool {
+	return a.Fault == event.FaultMachine && a.State == event.AlarmUnacknowledged && a.Change == ""
+}
+
 // delivery compares what must arrive with the cloud's own journal.
 type delivery struct {
 	alerts     int // raised alarms

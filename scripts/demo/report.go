@@ -55,7 +55,7 @@ func (o *observer) insight() (e explainedReport, l lifeReport) {
 	e.Predictions = o.explained
 	l = lifeReport{Rows: o.life.rows, Coverage: round(o.life.coverage(), 3), MeanWidth: round(o.life.meanWidth(), 1)}
 	for _, a := range o.alerts {
-		if a.Fault != event.FaultMachine || a.State != event.AlarmUnacknowledged || a.Change != "" {
+		if !raised(&a) {
 			continue
 		}
 		e.Of++

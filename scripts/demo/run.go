@@ -196,7 +196,7 @@ func (d *demo) deploy(ctx context.Context) error {
 	} else {
 		simulator["faults"] = faultPlan(d.options.things, length)
 		simulator["life"], simulator["lives"] = true, lifePlan(d.options.things, length, d.options.rate)
-		simulator["meanTimeBF"] = generate.BetweenFaults.String()
+		simulator["meanTimeBF"] = "150h"
 	}
 	lifePrefix := ""
 	if d.tellsLife() {

@@ -107,6 +107,9 @@ func (d *demo) summarise(r report, audio string) {
 		line("against the truth in the rows: %d faulty rows found, %d not found, %d labelled faulty up to %d h early, %d false alarms, %d sound rows passed",
 			c.truePositive, c.falseNegative, c.early, earlyHours, c.falsePositive, c.trueNegative)
 	}
+	if text := d.observer.told(); text != "" {
+		line("an alarm said: %s", text)
+	}
 	if e := r.Explained; e.Of > 0 || e.Predictions > 0 {
 		line("%d of %d alarms of machines say what points to a fault, and so do %d faulty rows", e.Alerts, e.Of, e.Predictions)
 	}

@@ -95,16 +95,14 @@ class Windows:
         with tempfile.TemporaryDirectory() as folder:
             path, rows, table = (os.path.join(folder, name) for name in ("spec.json", "rows", "table.csv"))
             if spec is None:
-                spec = default_spec([plain_name(name) for name in lives.sensors])
+                spec = path
                 with open(path, "w", encoding="utf-8") as f:
-                    json.dump(spec, f)
-            else:
-                shutil.copyfile(spec, path)
-            self.spec = json.loads(run(engine, ["features", "-expand", "-spec", path]))
+                    json.dump(default_spec([plain_name(name) for name in lives.sensors]), f)
+            self.spec = json.loads(run(engine, ["features", "-expand", "-spec", spec]))
             with lives.opener(lives.path, "rb") as source, open(rows, "wb") as target:
                 shutil.copyfileobj(source, target)
             with open(rows, "rb") as source, open(table, "wb") as target:
-                run(engine, ["features", "-spec", path, *lives.flags()], source, target)
+                run(engine, ["features", "-spec", spec, *lives.flags()], source, target)
             with open(table, encoding="utf-8") as f:
                 f.readline()
                 self.values = np.loadtxt(f, delimiter=",", dtype=np.float32, ndmin=2, comments=None)
@@ -378,6 +376,8 @@ def main():
     machine, life = np.array(lives.machine), np.array(lives.life)
     if args.cap is None:
         args.cap = float(CMAPSS_CAP if lives.names is CMAPSS else f"{np.nanquantile(life, CAP_AT):.2g}")
+    if not args.cap > 0:
+        fail(f"{args.data}: most rows have no remaining life left; set -cap")
     known, count = ~np.isnan(life), len(lives.things)
     if near := count - len(np.unique(machine[known & (life <= args.cap)])):
         fail(f"{args.data}: {near} machines have no row with a remaining life of up to {args.cap:g} {lives.unit}: too far from a failure to learn from; leave them out, or set -cap")

@@ -64,7 +64,7 @@ class Lives:
             fail(f"{self.path}: it is empty")
         self.first = []  # a first line that is no header
         self.separator = SEPARATORS.get(args.separator, args.separator)
-        words = re.search(r"[A-Za-z_]{2}", re.sub(r"(?i)\b(nan|null|none|inf)\b", "", line))
+        words = not any(map(is_number, re.split(r"[,;\s]+", line)))
         if args.columns:
             self.names, self.headless = [name.strip() for name in args.columns.split(",")], not words
         elif words:
@@ -191,6 +191,14 @@ class Lives:
         if self.ts:
             flags += ["-ts", self.ts]
         return flags
+
+
+def is_number(text):
+    try:
+        float(text.strip('"'))
+        return True
+    except ValueError:
+        return False
 
 
 def split(line, separator):

@@ -64,7 +64,7 @@ var languages = map[string]language{
 	},
 	"fr": {
 		points: "Indices : ", usual: "habituellement %s à %s", inside: "dans la plage habituelle de %s à %s", around: "habituellement %s",
-		above: "au-dessus de l'habitude", below: "au-dessous de l'habitude", missing: "pas de valeur", comma: true,
+		above: "au-dessus de la normale", below: "au-dessous de la normale", missing: "pas de valeur", comma: true,
 		between: "Maintenance probablement nécessaire dans %s à %s.", about: "Maintenance probablement nécessaire dans environ %s.",
 		within: "Maintenance probablement nécessaire dans moins de %s.", beyond: "Maintenance probablement nécessaire dans plus de %s.",
 		now: "Maintenance probablement nécessaire maintenant.",

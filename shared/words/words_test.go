@@ -45,7 +45,7 @@ func TestReason(t *testing.T) {
 		{event.Contributor{Sensor: "oil_temp", Direction: event.DirectionMissing}, "de", "oil temp, kein Wert"},
 		{event.Contributor{Sensor: "bands", Name: "ultrasound bands"}, "en", "ultrasound bands"},
 		{event.Contributor{Sensor: "bands", Direction: event.DirectionAbove}, "en", "bands, above the usual"},
-		{event.Contributor{Sensor: "bands", Direction: event.DirectionBelow}, "fr", "bands, au-dessous de l'habitude"},
+		{event.Contributor{Sensor: "bands", Direction: event.DirectionBelow}, "fr", "bands, au-dessous de la normale"},
 		{event.Contributor{Sensor: "p", Value: f(1.23456), Unit: "bar"}, "en", "p 1.23 bar"},
 		{event.Contributor{Sensor: "p", Name: "a\x1b[2J\nb\xff"}, "en", "a[2Jb"},
 		{event.Contributor{Sensor: "p", Value: f(123456), High: f(1)}, "en", "p 123456"},

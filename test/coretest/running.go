@@ -87,11 +87,14 @@ func Run[C any](t testing.TB, env component.Environment, spec component.Spec[C],
 	return stop
 }
 
-// Build builds the program whose source is in this folder.
+// Build builds the program whose source is in this folder, as it is released: without cgo, with which each thread's stack counts
+// against a limit of memory.
 func Build(t testing.TB) (program string) {
 	t.Helper()
 	program = filepath.Join(t.TempDir(), "program")
-	if out, err := exec.Command(need.Tool(t, "go", "https://go.dev/dl"), "build", "-o", program, ".").CombinedOutput(); err != nil {
+	c := exec.Command(need.Tool(t, "go", "https://go.dev/dl"), "build", "-o", program, ".")
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return program

@@ -19,6 +19,7 @@ type insight struct {
 	healthy int // rows without a vote for a fault, after the last one with it
 	life    *event.Life
 	lifeAt  time.Time
+	without int // rows without a life, after the last one with it
 }
 
 const (
@@ -53,8 +54,12 @@ func (r *run) learn(t *thing, p *event.Prediction, now time.Time) {
 	case i.model != p.Model, i.healthy >= r.config.Window && age > minWhyTime, i.rows >= r.config.Window && age > whyTime:
 		i.why = nil
 	}
-	if p.Life != nil {
-		i.life, i.lifeAt = p.Life, now
+	i.without++
+	switch {
+	case p.Life != nil:
+		i.life, i.lifeAt, i.without = p.Life, now, 0
+	case i.without >= r.config.Window: // no model tells it any more
+		i.life = nil
 	}
 }
 
@@ -128,8 +133,8 @@ func dropInsight(list *[]event.Contributor) bool {
 	return dropped
 }
 
-// told is what is known of why and when of an alarm that stands. The life is that of the machine's last row, or of the row that is
-// kept with the alarm; an old one is not told.
+// told is what is known of why and when of an alarm that stands. The life is that of the machine's last rows, or, of a machine that is
+// not heard yet, of the row that is kept with the alarm; an old one is not told.
 func (r *run) told(a alarm.Alarm, now time.Time) (why []event.Contributor, life *event.Life) {
 	if a.Fault != event.FaultMachine || !a.Active {
 		return nil, nil
@@ -137,7 +142,7 @@ func (r *run) told(a alarm.Alarm, now time.Time) (why []event.Contributor, life 
 	data := dataOf(a)
 	kept := insight{life: data.Life, lifeAt: data.RowTS}
 	life = kept.lifeNow(now)
-	if t := r.watch.things[a.Thing]; t != nil && t.insight.life != nil {
+	if t := r.watch.things[a.Thing]; t != nil && (t.insight.life != nil || t.insight.without >= r.config.Window) {
 		life = t.insight.lifeNow(now)
 	}
 	return data.Contributors, life

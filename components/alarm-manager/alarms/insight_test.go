@@ -118,6 +118,23 @@ func TestLifeAges(t *testing.T) {
 	}
 }
 
+// A life is forgotten when a window of rows has none: its model is gone, or lacks values.
+func TestLifeIsForgotten(t *testing.T) {
+	r, th := insightRun(t), &thing{}
+	with := insightRow(0.9, "m", nil)
+	with.Life = &event.Life{High: 300, Unit: "hours"}
+	r.learn(th, with, insightStart)
+	for n := range 5 {
+		if th.insight.lifeNow(insightStart) == nil {
+			t.Errorf("forgotten after %d rows", n)
+		}
+		r.learn(th, insightRow(0.9, "m", nil), insightStart)
+	}
+	if th.insight.lifeNow(insightStart) != nil {
+		t.Error("it is known for ever")
+	}
+}
+
 // An alarm keeps its reasons while the same model tells no others, as after a restart of the manager; the life is the newest.
 func TestAnAlarmKeepsItsReasons(t *testing.T) {
 	r, now := insightRun(t), insightStart
@@ -163,6 +180,14 @@ func TestAnAlarmKeepsItsReasons(t *testing.T) {
 	if got = r.alert(alarm.Change{Kind: alarm.Escalated, Alarm: a, At: now}); got.Life != nil || strings.Contains(got.Text, "Likely") {
 		t.Errorf("an old life is told: %q", got.Text)
 	}
+	row("m2", nil, &event.Life{Low: 100, Median: 200, High: 300, Coverage: 0.9, Unit: "hours"})
+	a, _ = r.list.system.Find(alarm.Key{Thing: "press-1", Fault: event.FaultMachine})
+	for range 5 { // neither faulty nor healthy: what is kept with the alarm stays as it is
+		r.learn(r.watch.things["press-1"], insightRow(0.4, "m2", nil), now)
+	}
+	if got = r.alert(alarm.Change{Kind: alarm.Escalated, Alarm: a, At: now}); got.Life != nil {
+		t.Errorf("a life that no model tells any more is told: %q", got.Text)
+	}
 }
 
 // What is kept with an alarm, and an alert, stay within their bounds: names of other languages go first, then the last reasons.
@@ -193,5 +218,13 @@ func TestReasonsFit(t *testing.T) {
 	a = event.Alert{Text: strings.Repeat("t", 900), Texts: map[string]string{"de": strings.Repeat("t", 4000)}}
 	if fit(&a); a.Texts != nil || a.Text == "" {
 		t.Errorf("%+v", a)
+	}
+}
+
+// A healthy row without a life costs no memory.
+func TestHealthyRowsLearnForNothing(t *testing.T) {
+	r, th, p := insightRun(t), &thing{}, insightRow(0.1, "m", nil)
+	if n := testing.AllocsPerRun(1000, func() { r.learn(th, p, insightStart) }); n > 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

@@ -1,7 +1,9 @@
 package engine_test
 
 import (
+	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -10,8 +12,10 @@ import (
 
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/shared/event"
+	"edgepdm/shared/gbdt"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/request"
+	"edgepdm/shared/window"
 	"edgepdm/test/coretest"
 	"edgepdm/test/must"
 	"edgepdm/test/need"
@@ -192,5 +196,75 @@ func TestAModelThatIsNotExplained(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), why); n != 1 {
 		t.Errorf("the log says it %d times: %s", n, log)
+	}
+}
+
+// A model over time is explained by what it was given for the row, of which the sensors are the contributors.
+func TestAModelOverTimeIsExplained(t *testing.T) {
+	need.Long(t)
+	r, p, _ := atWork(t)
+	dir := filepath.Join(need.Root(t), "shared", "gbdt", "testdata", "reference", "xgboost-3.2.0", "binary")
+	spec := &window.Spec{Sensors: []string{"oil", "air", "load"}, Inputs: []window.Input{
+		{Sensor: "oil", Stat: window.Last}, {Sensor: "oil", Stat: window.Mean, Rows: 3}, {Sensor: "air", Stat: window.Last}, {Sensor: "air", Stat: window.Max, Rows: 3},
+		{Sensor: "load", Stat: window.Min, Rows: 3}, {Sensor: "load", Stat: window.Mean, Rows: 3},
+	}}
+	_, rows := table.Read(t, filepath.Join(dir, "X.csv"))
+	_, margins := table.Read(t, filepath.Join(dir, "margin.csv"))
+	file := filepath.Join(t.TempDir(), "golden.csv")
+	lines := []string{"margin," + strings.Join(spec.Names(), ",")}
+	for i, row := range rows {
+		line := fmt.Sprint(margins[i][0])
+		for _, x := range row {
+			line += "," + fmt.Sprint(x)
+		}
+		lines = append(lines, line)
+	}
+	must.OK(t, os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
+	coretest.Configure(t, r.core, engineName, map[string]any{"threshold": 1e-9, "reasonsEvery": "1ns"})
+	p.deliverFile(filepath.Join(dir, "model.ubj"), file, "2.0.0", func(m *envelope.Manifest) {
+		m.Format, m.Inputs, m.Schema = 2, spec, event.SchemaOf(spec.Sensors)
+		m.Display = map[string]envelope.Display{"oil": {Name: "oil temperature", Unit: "°C"}}
+	}, nil)
+	r.modelEvent(event.ModelActivated)
+	r.status("active model: simulated-compressor 2.0.0")
+	model, err := gbdt.Parse(must.Read(t, filepath.Join(dir, "model.ubj")))
+	must.OK(t, err)
+	explainer, err := gbdt.NewExplainer(model)
+	must.OK(t, err)
+	windows, err := window.New(*spec, 1<<20)
+	must.OK(t, err)
+	var contributions []float32
+	explained := 0
+	for i, row := range rows {
+		m := telemetry(uint64(i+1), row[:3])
+		r.publish(event.TelemetryTopic(m.Thing), encode(t, m))
+		got := r.prediction()
+		features, _ := windows.Add(nil, m.Thing, window.Row{Epoch: m.Epoch, Seq: m.Seq, TS: m.TS, Values: m.Values})
+		contributions, err = explainer.Explain(contributions, features)
+		must.OK(t, err)
+		want, total := make(map[string]float64), 0.0
+		for k, input := range spec.Inputs {
+			want[input.Sensor] += float64(contributions[k])
+		}
+		for _, x := range want {
+			total += max(x, 0)
+		}
+		if got.Label == event.LabelFaulty && (len(got.Contributors) == 0) != (total == 0) {
+			t.Errorf("row %d: %+v, want %v", i, got, want)
+		}
+		for _, c := range got.Contributors {
+			explained++
+			if math.Abs(c.Share-want[c.Sensor]/total) > 2e-4 {
+				t.Errorf("row %d: %+v, want %v", i, c, want)
+			}
+			last := map[string]float32{"oil": row[0], "air": row[1]}[c.Sensor]
+			if c.Sensor == "load" && c.Value != nil || c.Sensor != "load" && ((c.Value == nil) != (last != last) || c.Value != nil && *c.Value != last) ||
+				(c.Name == "oil temperature") != (c.Sensor == "oil") {
+				t.Errorf("row %d: %+v, its last value is %v", i, c, last)
+			}
+		}
+	}
+	if explained < len(rows) {
+		t.Errorf("%d contributors in %d rows", explained, len(rows))
 	}
 }

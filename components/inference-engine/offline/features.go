@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math"
@@ -35,28 +36,13 @@ func Features(ctx context.Context, args []string, s cli.Streams) error {
 	path := flags.String("spec", "", "`file` of inputs over time, in JSON: as a manifest has them, or shorter (docs/models.md)")
 	expand := flags.Bool("expand", false, "print the file of -spec in full, as a manifest has it, instead of a table")
 	t := featureTable{layout: layout{of: "spec"}}
-	add := func(name string) func(string) error {
-		return func(text string) error {
-			t.also = append(t.also, column{"-" + name, text})
-			return nil
-		}
-	}
-	flags.Func("thing", "`column` of the thing's name: its name, or its place from 1 (default: all rows are of one thing)", add("thing"))
-	flags.Func("ts", "`column` of the time: RFC 3339, 2006-01-02 15:04:05, or seconds", add("ts"))
-	flags.Func("seq", "`column` of the row's number, in which a hole is a lost row (default: no row is lost)", add("seq"))
 	flags.Func("keep", "`columns`, such as id,label, that are written before the features as they are; may be repeated", func(text string) error {
 		for name := range strings.SplitSeq(text, ",") {
 			t.also = append(t.also, column{"-keep", name})
 		}
 		return nil
 	})
-	flags.Func("columns", "`names` of all columns, such as unit,cycle,s1,s2, where line 1 is no header, or another one with -header", func(text string) error {
-		for name := range strings.SplitSeq(text, ",") {
-			t.given = append(t.given, strings.TrimSpace(name))
-		}
-		return nil
-	})
-	t.flags(flags)
+	t.columnFlags(flags)
 	if err := parseFlags(flags, path, args); err != nil {
 		return err
 	}
@@ -72,30 +58,92 @@ func Features(ctx context.Context, args []string, s cli.Streams) error {
 		encoder.SetIndent("", " ")
 		return encoder.Encode(spec)
 	}
-	if field := spec.NeedsTime(); field != "" && !t.has("-ts") {
-		return cli.Usagef("name the column of times with -ts: the spec has %s", field)
-	}
-	t.spec = spec
-	if t.windows, err = window.New(*spec, math.MaxInt64); err != nil {
+	if err := t.use(spec); err != nil {
 		return err
 	}
-	t.columns, t.names = len(spec.Sensors), spec.Sensors
 	out := bufio.NewWriterSize(s.Out, 1<<16)
 	err = errors.Join(t.write(ctx, newRowReader(s.In, t.layout), out), out.Flush())
-	if late := t.windows.Stats().Late; late > 0 {
-		_, errLate := fmt.Fprintf(s.Err, "%d rows came again, or after rows with higher numbers: their statistics are missing (the first is line %d)\n", late, t.late)
-		err = errors.Join(err, errLate)
-	}
-	return err
+	return errors.Join(err, t.tell(s.Err))
 }
 
-// featureTable makes the table of features.
+// featureTable makes features of the rows of a table.
 type featureTable struct {
 	layout
 
-	spec    *window.Spec
-	windows *window.Windows
-	late    int // the line of the first row that came again or late
+	spec     *window.Spec
+	windows  *window.Windows
+	features []float32 // of the last row
+	late     int       // the line of the first row that came again or late
+}
+
+// columnFlags adds the flags that say how a table is written, and what its columns are.
+func (t *featureTable) columnFlags(flags *flag.FlagSet) {
+	add := func(name, usage string) {
+		flags.Func(name, usage, func(text string) error {
+			t.also = append(t.also, column{"-" + name, text})
+			return nil
+		})
+	}
+	add("thing", "`column` of the thing's name: its name, or its place from 1 (default: all rows are of one thing)")
+	add("ts", "`column` of the time: RFC 3339, 2006-01-02 15:04:05, or seconds")
+	add("seq", "`column` of the row's number, in which a hole is a lost row (default: no row is lost)")
+	flags.Func("columns", "`names` of all columns, such as unit,cycle,s1,s2, where line 1 is no header, or another one with -header", func(text string) error {
+		for name := range strings.SplitSeq(text, ",") {
+			t.given = append(t.given, strings.TrimSpace(name))
+		}
+		return nil
+	})
+	t.flags(flags)
+}
+
+// use makes the table one of the spec's sensors.
+func (t *featureTable) use(spec *window.Spec) (err error) {
+	if field := spec.NeedsTime(); field != "" && !t.has("-ts") {
+		return cli.Usagef("name the column of times with -ts: the spec has %s", field)
+	}
+	t.spec, t.columns, t.names = spec, len(spec.Sensors), spec.Sensors
+	t.windows, err = window.New(*spec, math.MaxInt64)
+	return err
+}
+
+// next reads a row, and makes its features.
+func (t *featureTable) next(rows *rowReader) (thing string, err error) {
+	values, err := rows.next()
+	if err != nil {
+		return "", err
+	}
+	row := window.Row{Values: values}
+	for i, c := range t.also {
+		field := rows.fields[rows.text[i]]
+		switch c.flag {
+		case "-thing":
+			if thing = string(field); thing == "" {
+				err = errors.New("the thing's name is missing")
+			}
+		case "-ts":
+			row.TS, err = parseTime(field)
+		case "-seq":
+			row.Seq, err = parseSeq(field)
+		}
+		if err != nil {
+			return "", fmt.Errorf("line %d: column %d: %w", rows.line, rows.text[i]+1, err)
+		}
+	}
+	var outcome window.Outcome
+	if t.features, outcome = t.windows.Add(t.features[:0], thing, row); outcome != window.Added && t.late == 0 {
+		t.late = rows.line
+	}
+	return thing, nil
+}
+
+// tell says how many rows have no statistics.
+func (t *featureTable) tell(w io.Writer) error {
+	late := t.windows.Stats().Late
+	if late == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "%d rows came again, or after rows with higher numbers: their statistics are missing (the first is line %d)\n", late, t.late)
+	return err
 }
 
 func (t *featureTable) has(flag string) bool {
@@ -109,10 +157,9 @@ func (t *featureTable) has(flag string) bool {
 
 // write writes the header, and a line for each row.
 func (t *featureTable) write(ctx context.Context, rows *rowReader, out *bufio.Writer) error {
-	var features []float32
 	var line []byte
 	for headed := false; ctx.Err() == nil; headed = true {
-		values, err := rows.next()
+		_, err := t.next(rows)
 		end := errors.Is(err, io.EOF)
 		if err != nil && !end {
 			return err
@@ -126,30 +173,12 @@ func (t *featureTable) write(ctx context.Context, rows *rowReader, out *bufio.Wr
 			_, err := out.Write(line)
 			return err
 		}
-		row, thing := window.Row{Values: values}, ""
 		for i, c := range t.also {
-			field := rows.fields[rows.text[i]]
-			switch c.flag {
-			case "-thing":
-				if thing = string(field); thing == "" {
-					err = errors.New("the thing's name is missing")
-				}
-			case "-ts":
-				row.TS, err = parseTime(field)
-			case "-seq":
-				row.Seq, err = parseSeq(field)
-			case "-keep":
-				line = appendText(line, field)
-			}
-			if err != nil {
-				return fmt.Errorf("line %d: column %d: %w", rows.line, rows.text[i]+1, err)
+			if c.flag == "-keep" {
+				line = appendText(line, rows.fields[rows.text[i]])
 			}
 		}
-		var outcome window.Outcome
-		if features, outcome = t.windows.Add(features[:0], thing, row); outcome != window.Added && t.late == 0 {
-			t.late = rows.line
-		}
-		line = append(appendValues(line, features), '\n')
+		line = append(appendValues(line, t.features), '\n')
 		if _, err := out.Write(line); err != nil {
 			return fmt.Errorf("write features: %w", err)
 		}

@@ -126,11 +126,7 @@ func contents(d inbox.Delivery) string {
 	if err := errors.Join(err, err2); err != nil {
 		return fmt.Sprintf("%.20s: %v", d.ID, err)
 	}
-	text := fmt.Sprintf("%s, %d bytes", describe(m.Name, m.Version), m.Archive.Size)
-	if m.ForLife() {
-		text += ", a life model"
-	}
-	return text
+	return fmt.Sprintf("%s, %d bytes (%s)", describe(m.Name, m.Version), m.Archive.Size, about(m))
 }
 
 // look is the sub-command that makes the fetcher look for a model now.

@@ -46,7 +46,7 @@ func TestURLSafeEnvelope(t *testing.T) {
 	for name, content := range map[string][]byte{envelope.EnvelopeFile: sealed, inbox.ArchiveFile: []byte("x")} {
 		must.OK(t, os.WriteFile(d.Path(name), content, 0o600))
 	}
-	if got := contents(*d); got != "compressor 1.2.0, 1 bytes" {
+	if got := contents(*d); got != "compressor 1.2.0, 1 bytes (1 features, threshold 0.5)" {
 		t.Errorf("waits for the engine: %s", got)
 	}
 	before := pointer{etag: "e", envelope: sealed}

@@ -63,7 +63,7 @@ func golden(ctx context.Context, args []string, s cli.Streams) error {
 		return fmt.Errorf("-model: %w", err)
 	}
 	model, err := gbdt.Parse(data)
-	if err == nil && !model.Probability() {
+	if err == nil && !model.Probability() && !envelope.GivesLife(model) {
 		err = envelope.NoProbability(model.Objective, model.Predictions)
 	}
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"edgepdm/shared/cli"
+	"edgepdm/test/lifemodel"
 	"edgepdm/test/need"
 	"edgepdm/test/tools"
 )
@@ -91,17 +92,23 @@ func TestGoldenRowsOfXGBoost(t *testing.T) {
 	for name, model := range map[string]string{
 		"names":  "components/inference-engine/model/model.ubj",
 		"k-fold": "shared/gbdt/testdata/1.5.2-kfold/model.tar.gz",
+		"life":   "test/lifemodel/model.ubj",
 	} {
 		t.Run(name, func(t *testing.T) {
 			model := filepath.Join(need.Root(t), model)
 			_, rows := shipped(t) // its first column is no feature
-			if name == "k-fold" {
+			var more []string
+			switch name {
+			case "life":
+				rows = filepath.Join(lifemodel.Folder(), "golden.csv")
+				more = []string{"-life", file(t, "life.json", `{"unit":"hours","cap":100,"coverage":0.9,"margin":1.5}`)}
+			case "k-fold":
 				rows = file(t, "rows.csv", "f1,f2,f3,f4,f5\n1.69000006,-0.469999999,0.0299999993,0.409999996,-0.790000021\n0,-0,-1.75,1.01999998,\n")
 			}
 			dir := t.TempDir()
 			golden := filepath.Join(dir, "golden.csv")
 			do(t, "golden rows of", "golden", "-model", model, "-rows", rows, "-out", golden, "-python", python)
-			do(t, "golden rows agree", "pack", "-model", model, "-golden", golden, "-name", "press", "-version", "1.0.0", "-out", dir)
+			do(t, "golden rows agree", append([]string{"pack", "-model", model, "-golden", golden, "-name", "press", "-version", "1.0.0", "-out", dir}, more...)...)
 		})
 	}
 }

@@ -59,6 +59,6 @@ def margins(data, rows):
 
 
 values = np.loadtxt(sys.stdin, delimiter=",", dtype=np.float64, ndmin=2).astype(np.float32)
-for margin in zip(*(margins(data, values) for data in files(sys.argv[1]))):
+for margin in np.hstack([margins(data, values).reshape(len(values), -1) for data in files(sys.argv[1])]):
     print(",".join("%.9g" % m for m in margin))
 `

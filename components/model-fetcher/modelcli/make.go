@@ -87,6 +87,6 @@ func sign(_ context.Context, args []string, s cli.Streams) error {
 	if err := durable.WriteFileAtomic(out, sealed, 0o644); err != nil {
 		return err
 	}
-	printf(s.Out, "%s %s is signed by key %s: %s\n", m.Name, m.Version, envelope.KeyID(key.Public().(ed25519.PublicKey)), out)
+	printf(s.Out, "%s %s (%s) is signed by key %s: %s\n", m.Name, m.Version, about(m), envelope.KeyID(key.Public().(ed25519.PublicKey)), out)
 	return nil
 }

@@ -237,7 +237,7 @@ func readable(m envelope.Manifest) ([]byte, error) {
 func about(m envelope.Manifest) string {
 	text := fmt.Sprintf("%d features, threshold %g", len(m.Features), m.Threshold)
 	if m.ForLife() && m.Life != nil {
-		text = fmt.Sprintf("%d features, remaining life up to %g %s, %g %% coverage", len(m.Features), m.Life.Cap, m.Life.Unit, 100*m.Life.Coverage)
+		text = fmt.Sprintf("%d features, remaining life up to %g %s, %.4g %% coverage", len(m.Features), m.Life.Cap, m.Life.Unit, 100*m.Life.Coverage)
 	}
 	if m.Inputs != nil {
 		text += fmt.Sprintf(" over time, of %d sensors", len(m.Inputs.Sensors))

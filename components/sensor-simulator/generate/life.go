@@ -17,10 +17,9 @@ const (
 	// LifeInterval is the simulated time between two rows of a machine that wears out. Windows over so many rows mean the same time
 	// on a device only if its rows are as far apart.
 	LifeInterval = 6 * time.Minute
-	// BetweenFaults is the mean simulated time between two faults that come beside the wear of such a machine.
-	BetweenFaults = 150 * time.Hour
 
-	lifeRows         = 1000 // of a machine: 100 h
+	lifeRows         = 1000           // of a machine: 100 h
+	betweenFaults    = 50 * time.Hour // mean, of faults that come beside wear
 	remainingColumn  = "remaining_hours"
 	remainingDecimal = 3
 )
@@ -42,7 +41,7 @@ func writeLives(ctx context.Context, w io.Writer, o options, note *progress) err
 		if i%lifeRows == 0 {
 			thing = fmt.Sprintf("machine-%d", i/lifeRows)
 			machine = plant.New(o.seed, thing)
-			machine.SetMeanTimeBetweenFaults(BetweenFaults)
+			machine.SetMeanTimeBetweenFaults(betweenFaults)
 			machine.Age()
 		}
 		row, seq := machine.Step(LifeInterval), i%lifeRows+1

@@ -58,7 +58,7 @@ func CheckModel(m Manifest, model *gbdt.Model) error {
 		return refuse(ErrModel, "its objective is %.40s, the manifest says %s", model.Objective, m.Objective)
 	case model.NumFeature != len(m.Features) && len(m.Features) > 0: // without a manifest there may be no names
 		return refuse(ErrModel, "it has %d features, the manifest names %d", model.NumFeature, len(m.Features))
-	case m.ForLife() && (model.Outputs != lifeOutputs || len(model.Folds) > 0):
+	case m.ForLife() && !GivesLife(model):
 		return refuse(ErrModel, "it has %d outputs in %d models: a life model has three quantiles, in one model", model.Outputs, max(1, len(model.Folds)))
 	case !m.ForLife() && !model.Probability():
 		return NoProbability(model.Objective, model.Predictions)
@@ -90,6 +90,11 @@ func CheckModel(m Manifest, model *gbdt.Model) error {
 		}
 	}
 	return nil
+}
+
+// GivesLife says whether a model gives three quantiles, as a life model does.
+func GivesLife(model *gbdt.Model) bool {
+	return model.Objective == lifeObjective && model.Outputs == lifeOutputs && len(model.Folds) == 0
 }
 
 // NoProbability refuses a model whose prediction is not the probability of a fault. It wraps ErrModel.
