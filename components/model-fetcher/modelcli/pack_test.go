@@ -101,7 +101,7 @@ func TestPackTakesABaseline(t *testing.T) {
 				t.Fatalf("%s: %s: %d counted, %d missing", path, names[i], sum, h.Missing)
 			}
 			if i == 1 {
-				if h.P5 != nil || h.P95 != nil {
+				if h.P5 != nil || h.P95 != nil || h.Min != nil || h.Max != nil {
 					t.Errorf("%s: a usual range of no values", path)
 				}
 				continue
@@ -113,8 +113,11 @@ func TestPackTakesABaseline(t *testing.T) {
 			if len(h.Counts) != 20 || h.P5 == nil || h.P95 == nil || *h.P5 != low || *h.P95 != high {
 				t.Fatalf("%s: %s: %d bins, usually %v to %v", path, names[i], len(h.Counts), *h.P5, *h.P95)
 			}
+			if most := map[bool]float32{false: 999_000, true: 998_000}[i == 2]; *h.Min != 0 || *h.Max != most { // of faulty rows, too
+				t.Fatalf("%s: %s: from %v to %v", path, names[i], *h.Min, *h.Max)
+			}
 			for k, n := range h.Counts {
-				if i != 2 && n != 45 {
+				if want := map[bool]uint64{false: 50}[k == 0 || k == 19]; i != 2 && n != want {
 					t.Fatalf("%s: %s: bin %d of %v has %d", path, names[i], k, h.Edges, n)
 				}
 			}
@@ -125,7 +128,7 @@ func TestPackTakesABaseline(t *testing.T) {
 		}
 	}
 	unlabelled := bytes.Replace(trainingTable(names, 10, ",", "class"), []byte(",class"), []byte(",verdict"), 1)
-	if m := packed(t, "-table", write(t, "t.csv", unlabelled)); m.Baseline.Features[0].Counts[0] == 0 {
+	if m := packed(t, "-table", write(t, "t.csv", unlabelled)); m.Baseline.Features[0].Counts[1] != 1 {
 		t.Errorf("%+v", m.Baseline.Features[0])
 	}
 }
