@@ -78,7 +78,7 @@ type baseline struct {
 func newBaseline(m *envelope.Manifest) *baseline {
 	b := &baseline{
 		columns: newSketches(len(m.Features) + len(m.Groups)), groups: m.Groups,
-		bins:   max(2, min(mostBins, baselineText/binText/len(m.Features))),
+		bins:   max(4, min(mostBins, baselineText/binText/len(m.Features))),
 		result: &envelope.Baseline{Features: make([]envelope.Histogram, len(m.Features))},
 	}
 	at := make(map[string]int, len(m.Features))
