@@ -83,6 +83,7 @@ func (k *keeper) saveRingsNow() {
 func (r *rings) add(dst []float32, t *event.Telemetry, values []float32) (row []float32, missing string) {
 	row, outcome := r.Add(dst, t.Thing, window.Row{Epoch: t.Epoch, Seq: t.Seq, TS: t.TS, Values: values})
 	switch outcome {
+	case window.Added, window.Repeated:
 	case window.Late:
 		missing = missingLate
 	case window.Full:

@@ -111,7 +111,7 @@ func (d *desk) owe(o owed) {
 	d.replying.Lock()
 	full := len(d.owed) >= maxReplies
 	if !full {
-		d.Fetcher.owed = append(d.Fetcher.owed, o)
+		d.owed = append(d.owed, o)
 	}
 	d.replying.Unlock()
 	d.hand(o.again, func(string) {}, func(text string, err error) {
@@ -121,7 +121,7 @@ func (d *desk) owe(o owed) {
 		d.replying.Lock()
 		defer d.replying.Unlock()
 		if i := slices.Index(d.owed, o); i >= 0 {
-			d.Fetcher.owed = slices.Delete(d.owed, i, i+1)
+			d.owed = slices.Delete(d.owed, i, i+1)
 		}
 		d.reply(o.id, text, err)
 	})
@@ -130,7 +130,7 @@ func (d *desk) owe(o owed) {
 // resume hands on the commands that the Run before did not answer.
 func (d *desk) resume() {
 	left := d.owed
-	d.Fetcher.owed = nil
+	d.owed = nil
 	for _, o := range left {
 		d.owe(o)
 	}
