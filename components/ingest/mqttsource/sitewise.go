@@ -2,6 +2,7 @@ package mqttsource
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"time"
@@ -35,9 +36,9 @@ type property struct {
 	Property string `json:"propertyId"`
 	Values   []struct {
 		Value struct {
-			Double  *float64 `json:"doubleValue"`
-			Integer *float64 `json:"integerValue"`
-			Boolean *bool    `json:"booleanValue"`
+			Double  any `json:"doubleValue"`
+			Integer any `json:"integerValue"`
+			Boolean any `json:"booleanValue"`
 		} `json:"value"`
 		Timestamp struct {
 			Seconds int64 `json:"timeInSeconds"`
@@ -93,13 +94,11 @@ func (d *siteWise) take(p property, put func(rows.Sample)) {
 		if v.Timestamp.Seconds > 0 {
 			s.TS = time.Unix(v.Timestamp.Seconds, v.Timestamp.Nanos)
 		}
-		switch {
-		case v.Value.Double != nil:
-			s.Value = *v.Value.Double
-		case v.Value.Integer != nil:
-			s.Value = *v.Value.Integer
-		case v.Value.Boolean != nil:
-			s.Value = truth(*v.Value.Boolean)
+		switch x := cmp.Or(v.Value.Double, v.Value.Integer, v.Value.Boolean).(type) {
+		case float64:
+			s.Value = x
+		case bool:
+			s.Value = truth(x)
 		default: // a text, or a null
 			if s.Good {
 				d.env.Count(reasonType, 1)
