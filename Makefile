@@ -101,6 +101,10 @@ train: ## train a model with XGBoost (needs python3): make train [DATA=FILE] [OU
 train-life: ## train a model of remaining life with XGBoost: make train-life DATA=FILE [OUT=DIR] [ARGS="-cap 100"]
 	@scripts/train/life.sh "$(DATA)" "$(OUT)" $(ARGS)
 
+.PHONY: train-demo-life
+train-demo-life: ## train the model of remaining life that the demo publishes, on simulated machines that wear out
+	@scripts/demo/life-model/train.sh
+
 .PHONY: bench
 bench: ## measure speed; peers are measured in the same run, and told at the end where they are left out
 	@go run ./scripts/gotest -run '^$$' -bench . -benchmem -timeout 60m $(PKGS)

@@ -42,6 +42,7 @@ type thingLine struct {
 const (
 	thingsShown = 12
 	alertsShown = 6
+	newestShown = 6   // lines of the newest alert that go before the components
 	wide        = 100 // columns of the widest table
 )
 
@@ -65,6 +66,7 @@ func (p *picture) lines(width, height int) []string {
 	shownAlerts := take(min(alerts, 4), 2)
 	shownEvents := take(len(events), 1)
 	shownFigures := rows + take(len(figures)-1, 1)
+	shownAlerts += take(min(1+p.newestHeight(width)-shownAlerts, left-1), 1)
 	shownComponents := take(len(components), len(components))
 	if shownComponents == 0 {
 		components = []string{p.componentLine()}
@@ -161,6 +163,14 @@ func (p *picture) alertHeight(width int) (n int) {
 		n += len(p.alertText(a, width, math.MaxInt))
 	}
 	return n
+}
+
+// newestHeight is how many lines the newest alert takes.
+func (p *picture) newestHeight(width int) int {
+	if len(p.alerts) == 0 {
+		return 0
+	}
+	return min(len(p.alertText(p.alerts[len(p.alerts)-1], width, math.MaxInt)), newestShown)
 }
 
 // alertLines are a heading and the newest alerts, the newest last, in at most n lines. The text of an alert that does not fit is

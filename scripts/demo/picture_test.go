@@ -83,6 +83,10 @@ func TestPictureShowsWhyAndWhen(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}
 	}
+	long := strings.Join(strings.Fields(strings.Join(busyPicture(3).lines(80, 24), " ")), " ")
+	if newest := busyPicture(3).alerts[19].Text; !strings.Contains(strings.ReplaceAll(strings.ReplaceAll(long, "\x1b[0m", ""), "\x1b[1m", ""), strings.TrimSpace(newest)) {
+		t.Errorf("80x24: the newest alert is cut:\n%s", long)
+	}
 	if text := strings.Join(p.lines(80, 24), "\n"); !strings.Contains(text, "12-31 h ") || strings.Contains(text, "24 h") {
 		t.Errorf("80 columns:\n%s", text)
 	}

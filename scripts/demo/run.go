@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"edgepdm/components/sensor-simulator/generate"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/test/localcloud"
@@ -185,19 +184,6 @@ func (d *demo) deploy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	length := d.length()
-	simulator := map[string]any{
-		"things": d.options.things, "rate": d.options.rate, "seed": d.options.seed,
-		// Rows are as far apart in the machines' time as those that the life model was trained with, whatever the rate.
-		"timeScale": generate.LifeInterval.Seconds() * d.options.rate,
-	}
-	if d.options.input != "" {
-		simulator["input"] = d.options.input
-	} else {
-		simulator["faults"] = faultPlan(d.options.things, length)
-		simulator["life"], simulator["lives"] = true, lifePlan(d.options.things, length, d.options.rate)
-		simulator["meanTimeBF"] = "150h"
-	}
 	lifePrefix := ""
 	if d.tellsLife() {
 		lifePrefix = lifeModel.prefix
@@ -223,7 +209,7 @@ func (d *demo) deploy(ctx context.Context) error {
 			"endpoints": map[string]any{"s3": cloud.S3},
 		},
 		event.AlarmManager:    {"silence": "20s", "uplinkDown": "10s", "republish": "1s", "voice": voice},
-		event.SensorSimulator: simulator, event.CloudForwarder: forwarder,
+		event.SensorSimulator: d.options.plant(d.length()), event.CloudForwarder: forwarder,
 	} {
 		merge["healthInterval"] = "500ms"
 		update[name] = map[string]any{"merge": merge}

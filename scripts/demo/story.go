@@ -15,6 +15,22 @@ import (
 // chapter is what the demo tells in a minute; runs of another length tell it faster or slower.
 const chapter = time.Minute
 
+// plant is the simulator's configuration, for a story of the given length.
+func (o *options) plant(length time.Duration) map[string]any {
+	config := map[string]any{
+		"things": o.things, "rate": o.rate, "seed": o.seed,
+		// Rows are as far apart in the machines' time as those that the life model was trained with, whatever the rate.
+		"timeScale": generate.LifeInterval.Seconds() * o.rate,
+	}
+	if o.input != "" {
+		config["input"] = o.input
+		return config
+	}
+	config["faults"], config["meanTimeBF"] = faultPlan(o.things, length), "150h"
+	config["life"], config["lives"] = true, lifePlan(o.things, length, o.rate)
+	return config
+}
+
 // faultPlan injects faults, within one chapter of the given length.
 func faultPlan(things int, length time.Duration) []any {
 	scaled := func(seconds float64) string {

@@ -1,4 +1,4 @@
-"""Trains a model of remaining life: life.py DATA OUT --engine PROGRAM [-spec FILE] [-cap LIFE] [-coverage SHARE] [columns' flags]
+"""Trains a model of remaining life: life.py DATA OUT --engine PROGRAM [-spec FILE] [-cap LIFE] [-learned LIFE] [-coverage SHARE] [-rounds N] [columns' flags]
 
 DATA is a table of rows of machines that wear out, plain or compressed by gzip, in one of two forms:
 
@@ -38,7 +38,7 @@ from lifetable import AGE, CMAPSS, FOLDS
 from table import fail, plain_name
 
 SEED = 1234
-REPEATS = 3  # of the cross-validation, each with other folds
+REPEATS = 2  # of the cross-validation, each with other folds
 CAP_AT = 0.6  # the share of all rows with less remaining life than the cap, unless it is given
 CMAPSS_CAP = 125  # as everybody has it
 REACH = 1.2  # rows with up to so many caps of remaining life count in calibration and report
@@ -51,7 +51,7 @@ ROUNDS = 150
 PARAMETERS = {
     "objective": "reg:quantileerror",
     "max_depth": 4,
-    "eta": 0.1,
+    "eta": 0.1,  # with ROUNDS; with fewer it is so much larger
     "min_child_weight": 20,
     "subsample": 0.7,
     "colsample_bytree": 0.8,
@@ -131,7 +131,8 @@ def name_of(entry):
 class Trainer:
     """Trains models on some of the machines. What it chooses, it chooses by those machines alone."""
 
-    def __init__(self, windows, life, quantiles):
+    def __init__(self, windows, life, quantiles, rounds):
+        self.rounds, self.parameters = rounds, PARAMETERS | {"eta": round(PARAMETERS["eta"] * ROUNDS / rounds, 3)}
         self.names, self.sensors = windows.names, [entry["sensor"] for entry in windows.spec["inputs"]]
         self.values, self.life, self.quantiles = windows.values, life, quantiles
 
@@ -140,12 +141,12 @@ class Trainer:
         rows = np.flatnonzero(inside & ~np.isnan(self.life))
         rows = rows[:: max(1, -(-len(rows) // ROWS))]
         inputs = self.chosen(rows)
-        return self.train(rows, inputs, ROUNDS, self.quantiles), inputs
+        return self.train(rows, inputs, self.rounds, self.quantiles), inputs
 
     def train(self, rows, inputs, rounds, quantiles):
         names = [self.names[i] for i in inputs]
         data = xgb.QuantileDMatrix(self.values[np.ix_(rows, inputs)], label=self.life[rows], feature_names=names, nthread=1)
-        return xgb.train(PARAMETERS | {"quantile_alpha": quantiles}, data, num_boost_round=rounds)
+        return xgb.train(self.parameters | {"quantile_alpha": quantiles}, data, num_boost_round=rounds)
 
     def chosen(self, rows):
         """Leaves out what never varies, and of many sensors those that tell little."""
@@ -157,7 +158,7 @@ class Trainer:
         if len({self.sensors[i] for i in inputs}) <= MOST_SENSORS:
             return inputs
         gain = dict.fromkeys(self.sensors, 0.0)
-        booster = self.train(rows, inputs, ROUNDS // 3, [0.5])
+        booster = self.train(rows, inputs, -(-self.rounds // 3), [0.5])
         place = {name: i for i, name in enumerate(self.names)}
         for name, value in booster.get_score(importance_type="total_gain").items():
             gain[self.sensors[place[name]]] += value
@@ -210,12 +211,12 @@ class Calibration:
         self.weights = share_by_machine(machine, self.rows)
         self.all = [(folds.fold[self.rows], folds.outputs[self.rows]) for folds in all_folds]
         scores = [self.scores(outputs) for _, outputs in self.all]
-        # The delivered model has seen a quarter more machines than each fold's, which outweighs that n machines stand for n + 1.
+        # The delivered model has seen more machines than each fold's, which outweighs that n machines stand for n + 1.
         self.margin = quantile(np.concatenate(scores), np.tile(self.weights, len(scores)), args.coverage)
 
     def scores(self, outputs):
-        """How far the truth is outside of the interval; below 0 inside."""
-        return np.maximum(outputs[:, 0] - self.truth, self.truth - outputs[:, 2])
+        """How far the truth is outside of the interval; below 0 inside. What is told is never above the cap, nor above the truth there."""
+        return np.maximum(np.where(self.truth < self.cap, outputs[:, 0] - self.truth, -np.inf), self.truth - outputs[:, 2])
 
     def intervals(self):
         """Yields low, median and high of each repeat. The margin of a fold is that of the other folds."""
@@ -284,6 +285,12 @@ def spec_of(windows, inputs):
     return windows.spec | {"sensors": [name for name in windows.spec["sensors"] if name in used], "inputs": entries}
 
 
+def window_bytes(spec):
+    """About what the rows of one machine take on a device; window.Spec.Bytes is exact."""
+    windows = [entry for entry in spec["inputs"] if entry["stat"] != "last"]
+    return max((entry.get("rows", 0) for entry in windows), default=0) * (4 * len({entry["sensor"] for entry in windows}) + 8) * 9 // 8
+
+
 def write_golden(out, booster, trainer, inputs, rows):
     """Writes rows with their outputs, and proves that the files give what they were written from."""
     names = [trainer.names[i] for i in inputs]
@@ -312,16 +319,17 @@ def figures_row(name, figures):
 
 def report_text(report):
     unit, drawn = report["unit"], report["one row of each machine"]
-    settings = ", ".join(f"{key} {value}" for key, value in PARAMETERS.items())
+    settings = ", ".join(f"{key} {value}" for key, value in report["parameters"].items())
     bands = [figures_row(f"{band['from']:g} to {band['to']:g}" if band["to"] else f"{band['from']:g} and more", band) for band in report["by remaining life"]]
     return "\n".join([
         f"# Training report: {report['name']}",
         "",
-        f"Remaining life in {unit}, trained by `scripts/train/life.py` with XGBoost {report['xgboost']}: {settings}, num_round {ROUNDS}, "
-        f"quantiles {', '.join(f'{q:g}' for q in report['quantiles'])}. {report['inputs']} inputs over time of {report['sensors']} sensors. The model has {report['bytes']:,} bytes.",
+        f"Remaining life in {unit}, trained by `scripts/train/life.py` with XGBoost {report['xgboost']}: {settings}, num_round {report['rounds']}, "
+        f"quantiles {', '.join(f'{q:g}' for q in report['quantiles'])}. {report['inputs']} inputs over time of {report['sensors']} sensors. The model has {report['bytes']:,} bytes; "
+        f"the rows of one machine that a device keeps for it take about {report['window bytes']:,}.",
         "",
-        f"{report['rows']:,} rows of {report['machines']:,} machines; SHA-256 of the table `{report['sha256']}`. A remaining life above {report['cap']:g} counts as {report['cap']:g}; the model "
-        f"tells no longer one. At a nominal coverage of {report['coverage']:.0%} the margin is {report['margin']:g} {unit}.",
+        f"{report['rows']:,} rows of {report['machines']:,} machines; SHA-256 of the table `{report['sha256']}`. A remaining life above {report['learned']:g} counts as {report['learned']:g}; the model "
+        f"tells none above {report['cap']:g}. At a nominal coverage of {report['coverage']:.0%} the margin is {report['margin']:g} {unit}.",
         "",
         "## Quality on machines that a model has not seen",
         "",
@@ -359,6 +367,8 @@ def parse():
     parser.add_argument("--engine", required=True, metavar="PROGRAM", help="inference-engine, which makes the inputs")
     parser.add_argument("-spec", "--spec", metavar="FILE", help=f"inputs over time (default: mean of {MEAN_ROWS} rows and slope of {SLOPE_ROWS} of each sensor)")
     parser.add_argument("-cap", "--cap", type=float, help="the longest life that is told (default: 60 %% of the rows have less; 125 for C-MAPSS)")
+    parser.add_argument("-learned", "--learned", type=float, help="the longest life that is learned of, somewhat above the cap where many rows are beyond it: what is predicted for those reaches the cap then (default: the cap)")
+    parser.add_argument("-rounds", "--rounds", type=int, default=ROUNDS, help=f"trees of each quantile; fewer make a smaller model, which learns in larger steps (default: {ROUNDS})")
     parser.add_argument("-coverage", "--coverage", type=float, default=0.9, help="share of machines whose life is within the interval (default: 0.9)")
     lifetable.add_arguments(parser)
     args = parser.parse_args()
@@ -366,6 +376,10 @@ def parse():
         fail(f"-coverage is {args.coverage:g}; it must be from 0.5 to 0.99")
     if args.cap is not None and not 0 < args.cap <= 1e9:
         fail(f"-cap is {args.cap:g}; it must be above 0")
+    if args.learned is not None and not (args.cap is not None and args.cap <= args.learned <= 1e9):
+        fail(f"-learned is {args.learned:g}; it must not be below -cap, which must be given")
+    if not ROUNDS // 10 <= args.rounds <= 10 * ROUNDS:
+        fail(f"-rounds is {args.rounds}; it must be from {ROUNDS // 10} to {10 * ROUNDS}")
     return args
 
 
@@ -386,7 +400,7 @@ def main():
     windows = Windows(lives, args.spec, args.engine)
     rng = np.random.Generator(np.random.PCG64(SEED))
     quantiles = [round(q, 6) for q in ((1 - args.coverage) / 2, 0.5, (1 + args.coverage) / 2)]
-    trainer = Trainer(windows, np.minimum(life, args.cap), quantiles)
+    trainer = Trainer(windows, np.minimum(life, args.learned or args.cap), quantiles, args.rounds)
     calibration = Calibration([Folds(trainer, machine, count, rng, progress) for _ in range(REPEATS)], machine, life, known, args)
     progress.say("training on all machines")
     booster, inputs = trainer.fit(np.ones(len(life), dtype=bool))
@@ -403,8 +417,9 @@ def main():
     write_json(os.path.join(args.out, "life.json"), scale)
     gain = sorted(booster.get_score(importance_type="gain").items(), key=lambda item: (-item[1], item[0]))
     report = rounded({
-        "name": name, **scale, "xgboost": xgb.__version__, "quantiles": quantiles, "sensors": len(spec["sensors"]), "inputs": len(inputs),
-        "bytes": os.path.getsize(path), "rows": len(life), "machines": count, "sha256": lives.digest.hexdigest(),
+        "name": name, **scale, "learned": args.learned or args.cap, "parameters": trainer.parameters, "rounds": trainer.rounds,
+        "xgboost": xgb.__version__, "quantiles": quantiles, "sensors": len(spec["sensors"]), "inputs": len(inputs),
+        "bytes": os.path.getsize(path), "window bytes": window_bytes(spec), "rows": len(life), "machines": count, "sha256": lives.digest.hexdigest(),
         "repeats": calibration.overall(), "one row of each machine": spread_of(calibration.drawn(rng)), "by remaining life": list(calibration.bands()),
         "gain": [list(item) for item in gain[:10]],
     })

@@ -152,6 +152,25 @@ func (c *Conditions) report() (list []event.Condition, awaited bool) {
 	return list, len(c.expected) > 0
 }
 
+// foremost are the conditions that a health message has: of too many first those from which others conclude that the component does not do
+// its work, such as com.edgepdm.AlarmManager.
+func foremost(list []event.Condition) []event.Condition {
+	if len(list) <= maxConditions {
+		return list
+	}
+	rank := func(c event.Condition) int {
+		switch c.Code {
+		case event.CodeNotAuthorized, event.CodePubSubDeaf, event.CodeCloudAccess, event.CodeDelivery:
+			return 0
+		default:
+			return 1
+		}
+	}
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b event.Condition) int { return cmp.Compare(rank(a), rank(b)) })
+	return list[:maxConditions]
+}
+
 // detail is all that is wrong in one text.
 func detail(list []event.Condition) string {
 	var parts []string

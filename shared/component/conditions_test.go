@@ -118,6 +118,10 @@ func TestConditionsAreBounded(t *testing.T) {
 	if len(h.Conditions) != maxConditions || len(h.Detail) > event.MaxDetail || len(h.Conditions[0].Detail) > maxConditionDetail {
 		t.Errorf("%d conditions, %d bytes of detail", len(h.Conditions), len(h.Detail))
 	}
+	b.rt.Conditions().Set(event.CodeNotAuthorized, event.PlaceLocal, errors.New("no"))
+	if h = b.rt.Health(); len(h.Conditions) != maxConditions || h.Conditions[0].Code != event.CodeNotAuthorized || h.Conditions[1].Place != "place 00" {
+		t.Errorf("that it is deaf is not told first: %+v", h.Conditions)
+	}
 	payload, err := encodeHealth(h)
 	if err != nil {
 		t.Fatal(err)

@@ -91,6 +91,17 @@ func parseConfig[C any](spec Spec[C], log *slog.Logger, raw map[string]any) (*co
 	return config, nil
 }
 
+// CheckConfig reads and validates a configuration as the component would: for a command that tests one. Keys that it does not have are
+// told to log.
+func CheckConfig[C any](spec Spec[C], log *slog.Logger, raw map[string]any) (C, error) {
+	config, err := parseConfig(spec, log, raw)
+	if err != nil {
+		var none C
+		return none, err
+	}
+	return config.value, nil
+}
+
 // withoutNulls returns raw without the keys whose value is null: the default is in force there, as if the key were not set.
 func withoutNulls(path string, raw map[string]any) (map[string]any, error) {
 	left := make(map[string]any, len(raw))

@@ -136,7 +136,7 @@ func (rt *Runtime) Health() event.Health {
 	conditions, awaited := rt.conditions.report()
 	switch {
 	case len(conditions) > 0:
-		h.Conditions = conditions[:min(len(conditions), maxConditions)]
+		h.Conditions = foremost(conditions)
 		if h.State == event.StateOK || h.State == event.StateStarting {
 			h.State, h.Detail = event.StateDegraded, detail(conditions)
 		}

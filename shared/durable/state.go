@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"edgepdm/shared/random"
@@ -63,6 +64,10 @@ func (s State[T]) Open() (v T, damage, err error) {
 	return v, fmt.Errorf("%s is kept as %s: %w", filepath.Base(s.Path), filepath.Base(aside), err), nil
 }
 
+// unsynced has the paths of files whose last writing failed. It may have failed after the file was replaced: that it has the same
+// content does not say then that it survives a loss of power.
+var unsynced sync.Map
+
 // Save replaces the file, unless it has the same content.
 func (s State[T]) Save(v T) error {
 	data, err := Marshal(v)
@@ -70,11 +75,15 @@ func (s State[T]) Save(v T) error {
 		return fmt.Errorf("encode %s: %w", filepath.Base(s.Path), err)
 	}
 	if old, err := ReadFile(s.Path, int64(len(data))); err == nil && string(old) == string(data) {
-		return nil
+		if _, failed := unsynced.Load(s.Path); !failed {
+			return nil
+		}
 	}
 	if err := WriteFileAtomic(s.Path, data, 0o600); err != nil {
+		unsynced.Store(s.Path, true)
 		return fmt.Errorf("keep %s: %w", filepath.Base(s.Path), err)
 	}
+	unsynced.Delete(s.Path)
 	return nil
 }
 

@@ -161,3 +161,33 @@ func TestStateWithoutANumber(t *testing.T) {
 		}
 	}
 }
+
+// A writing that failed is repeated although the file has the same content: it may have failed when its folder was synced, after the file
+// was replaced. One that succeeded is not.
+func TestAFailedSaveIsRepeated(t *testing.T) {
+	s := newState(t)
+	folder := filepath.Dir(s.Path)
+	s.Path = filepath.Join(folder, "sub", "state.json")
+	v := state{Format: 1}
+	if err := s.Save(v); err == nil {
+		t.Fatal("there is no folder to save in")
+	}
+	data, err := Marshal(v)
+	must.OK(t, err)
+	must.OK(t, os.Mkdir(filepath.Dir(s.Path), 0o700))
+	put(t, s.Path, string(data))
+	replaced := func() bool {
+		before, err := os.Stat(s.Path)
+		must.OK(t, err)
+		must.OK(t, s.Save(v))
+		after, err := os.Stat(s.Path)
+		must.OK(t, err)
+		return !os.SameFile(before, after)
+	}
+	if !replaced() {
+		t.Error("the file of a failed writing is left alone")
+	}
+	if replaced() {
+		t.Error("it was written a third time")
+	}
+}

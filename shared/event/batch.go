@@ -41,20 +41,25 @@ func DecodePredictionBatch(payload []byte) ([]BatchedPrediction, error) {
 // JoinPredictions makes a batch of the first of the encoded predictions, as many as a local message carries, at least one,
 // and returns how many those are.
 func JoinPredictions(predictions [][]byte) (batch []byte, taken int) {
-	batch = append(batch, batchHead...)
-	for _, p := range predictions {
+	return join("predictions", predictions)
+}
+
+// JoinTelemetry likewise makes a batch of encoded rows.
+func JoinTelemetry(rows [][]byte) (batch []byte, taken int) { return join("rows", rows) }
+
+func join(member string, messages [][]byte) (batch []byte, taken int) {
+	batch = append(batch, `{"v":`+strconv.Itoa(Version)+`,"`+member+`":[`...)
+	for _, m := range messages {
 		if taken > 0 {
-			if len(batch)+len(",")+len(p)+len(batchTail) > Local.Limit() {
+			if len(batch)+len(",")+len(m)+len(batchTail) > Local.Limit() {
 				break
 			}
 			batch = append(batch, ',')
 		}
-		batch = append(batch, p...)
+		batch = append(batch, m...)
 		taken++
 	}
 	return append(batch, batchTail...), taken
 }
-
-var batchHead = `{"v":` + strconv.Itoa(Version) + `,"predictions":[`
 
 const batchTail = "]}"

@@ -5,6 +5,7 @@ const (
 	AlarmManager    = "com.edgepdm.AlarmManager"
 	CloudForwarder  = "com.edgepdm.CloudForwarder"
 	InferenceEngine = "com.edgepdm.InferenceEngine"
+	Ingest          = "com.edgepdm.Ingest"
 	ModelFetcher    = "com.edgepdm.ModelFetcher"
 	SensorSimulator = "com.edgepdm.SensorSimulator"
 	Suite           = "com.edgepdm.Suite" // runs nothing: it depends on the others

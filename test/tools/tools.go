@@ -69,6 +69,15 @@ var (
 				"--only-binary", ":all:", "--requirement", "requirements.txt"},
 		},
 	}
+	// PlantPeers are the servers of a plant: asyncua (OPC UA) and pymodbus.
+	PlantPeers = Tool{
+		Name: "plantpeers-venv", What: "an OPC UA and a Modbus server (asyncua, pymodbus)", Needs: []string{"python3"}, Packages: "python3 python3-venv",
+		version: []string{"python3", "--version"}, pins: []string{"test/plantpeers/requirements.txt"},
+		commands: [][]string{
+			{"python3", "-m", "venv", "."},
+			{"bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", "requirements.txt"},
+		},
+	}
 	// XGBoost is what `make train` trains with.
 	XGBoost = Tool{
 		Name: "train-venv", What: "XGBoost for Python", Needs: []string{"python3"}, Packages: "python3 python3-venv",
@@ -78,7 +87,7 @@ var (
 )
 
 // All returns every tool.
-func All() []Tool { return []Tool{Versitygw, Moto, JavaScript, Python, XGBoost} }
+func All() []Tool { return []Tool{Versitygw, Moto, JavaScript, Python, PlantPeers, XGBoost} }
 
 // Dir returns the tool's folder.
 func (t Tool) Dir(root string) string { return filepath.Join(root, ".cache", t.Name) }

@@ -39,7 +39,8 @@ const (
 // phraseClasses are the classes of alarms of which there may be a phrase.
 func phraseClasses() []event.Fault {
 	return []event.Fault{
-		event.FaultMachine, event.FaultSilence, event.FaultNoData, event.FaultEngineDown, event.FaultUplinkDown, event.FaultTest, event.FaultLine, event.FaultSummary,
+		event.FaultMachine, event.FaultSilence, event.FaultNoData, event.FaultQuality, event.FaultEngineDown, event.FaultUplinkDown,
+		event.FaultTest, event.FaultLine, event.FaultSummary,
 	}
 }
 
@@ -222,12 +223,18 @@ func (f *fetcher) fetchPhrases(ctx context.Context) {
 	}
 }
 
-// phrases fetches those that there are: <prefix>/phrases/<language>/<fault>.pcm. One that cannot be used does not keep others away.
+// phrases fetches those that there are: <prefix>/phrases/<language>/<fault>.pcm, with their sums in <prefix>/phrases/SHA256SUMS. One that
+// cannot be used does not keep others away.
 func (f *fetcher) phrases(ctx context.Context) error {
+	index, err := f.get(ctx, path.Join(f.config.Clips.Prefix, "phrases", sumsName), maxSums)
+	if err != nil && !errors.Is(err, errMissing) {
+		return fmt.Errorf("%s of phrases: %w", sumsName, err)
+	}
+	sums := readSums(index)
 	var problems []error
 	for _, language := range f.languages() {
 		for _, class := range phraseClasses() {
-			err := f.phrase(ctx, language, string(class))
+			err := f.phrase(ctx, language, string(class), sums)
 			switch {
 			case ctx.Err() != nil, errors.Is(err, errAway):
 				return err
@@ -241,16 +248,42 @@ func (f *fetcher) phrases(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-func (f *fetcher) phrase(ctx context.Context, language, class string) error {
-	data, err := f.get(ctx, path.Join(f.config.Clips.Prefix, "phrases", language, class+".pcm"), maxClipBytes)
+func (f *fetcher) phrase(ctx context.Context, language, class string, sums map[string]string) error {
+	name := path.Join(language, class+".pcm")
+	data, err := f.get(ctx, path.Join(f.config.Clips.Prefix, "phrases", name), maxClipBytes)
 	if err != nil {
 		return err
+	}
+	switch sum := sha256.Sum256(data); sums[name] {
+	case hex.EncodeToString(sum[:]):
+	case "":
+		f.rt.Counter(CounterRefused).Add(1)
+		return fmt.Errorf("%w: phrases/%s has no SHA-256 of it", errWrong, sumsName)
+	default:
+		f.rt.Counter(CounterRefused).Add(1)
+		return fmt.Errorf("%w: its SHA-256 is %x, not that of phrases/%s", errWrong, sum, sumsName)
 	}
 	clip, err := voice.DecodePCM(data, phraseRate)
 	if err != nil {
 		return err
 	}
 	return f.library.PutPhrase(language, class, clip)
+}
+
+const (
+	sumsName = "SHA256SUMS"
+	maxSums  = 64 << 10
+)
+
+// readSums reads what sha256sum writes: a sum and a file's name a line.
+func readSums(index []byte) map[string]string {
+	sums := make(map[string]string)
+	for line := range strings.Lines(string(index)) {
+		if sum, name, found := strings.Cut(strings.TrimRight(line, "\r\n"), " "); found {
+			sums[path.Clean(strings.TrimLeft(name, " *"))] = strings.ToLower(sum)
+		}
+	}
+	return sums
 }
 
 // languages are those of phrases.

@@ -6,11 +6,13 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -104,6 +106,17 @@ func (r *rig) put(key string, data []byte) {
 	cloudtest.Put(r.t, r.cloud, data, key)
 }
 
+// putPhrases uploads phrases, and the file of their sums.
+func (r *rig) putPhrases(phrases map[string][]byte) {
+	r.t.Helper()
+	var sums strings.Builder
+	for name, data := range phrases {
+		r.put("audio/phrases/"+name, data)
+		fmt.Fprintf(&sums, "%x  ./%s\n", sha256.Sum256(data), name)
+	}
+	r.put("audio/phrases/SHA256SUMS", []byte(sums.String()))
+}
+
 // announce tells the site of a clip, again and again until it is heard of: the site may not have subscribed yet.
 func (r *rig) announce(a event.Announcement, until func(event.Health) bool) event.Health {
 	r.t.Helper()
@@ -164,7 +177,7 @@ func announced(bucket, key, text string, pcm []byte) event.Announcement {
 func TestClipsOfTheCloudAreSpoken(t *testing.T) {
 	clip, clipPCM := tone(440)
 	phrase, phrasePCM := tone(220)
-	r := newRig(t, "", func(r *rig) { r.put("audio/phrases/en/machine-fault.pcm", phrasePCM) })
+	r := newRig(t, "", func(r *rig) { r.putPhrases(map[string][]byte{"en/machine-fault.pcm": phrasePCM}) })
 	r.put("audio/1.pcm", clipPCM)
 	r.announce(announced(r.cloud.Endpoints().Bucket, "audio/1.pcm", "Fault on press 1.", clipPCM),
 		func(h event.Health) bool { return h.Counters[speech.CounterClips] == 2 && h.State == event.StateOK })
@@ -301,5 +314,28 @@ func TestAnAlertComesBackAsAClip(t *testing.T) {
 	clip, err := voice.DecodePCM(pcm, 16_000)
 	if err != nil || !equal(played, clip.Samples) || len(played) < 8000 {
 		t.Errorf("played %d samples, %s has %d: %v", len(played), keys[0], len(clip.Samples), err)
+	}
+}
+
+// A phrase that is not what its index says, or that the index does not have, is refused, named and counted; the others are spoken.
+func TestPhrasesAreWhatTheirIndexSays(t *testing.T) {
+	good, goodPCM := tone(220)
+	_, badPCM := tone(330)
+	r := newRig(t, "", func(r *rig) {
+		r.putPhrases(map[string][]byte{"en/machine-fault.pcm": goodPCM, "en/silence.pcm": goodPCM})
+		r.put("audio/phrases/en/silence.pcm", badPCM)
+		r.put("audio/phrases/en/no-data.pcm", badPCM)
+	})
+	r.await(func(h event.Health) bool {
+		for _, c := range h.Conditions {
+			if c.Code == event.CodeVoice && strings.Contains(c.Detail, "phrase silence in en: refused: its SHA-256 is ") &&
+				strings.Contains(c.Detail, "phrase no-data in en: refused: phrases/SHA256SUMS has no SHA-256 of it") {
+				return h.Counters[speech.CounterRefused] >= 2
+			}
+		}
+		return false
+	})
+	if got := r.say(voice.Announcement{Key: "1", Language: "en", Text: "Fault on press 2.", Class: "machine-fault"}); !equal(got, good) {
+		t.Errorf("the phrase is not what was played: %d samples", len(got))
 	}
 }

@@ -35,7 +35,7 @@ func TestLibrary(t *testing.T) {
 
 // Clips that were not heard for longest make room; phrases stay.
 func TestLibraryIsBounded(t *testing.T) {
-	l := voice.Library{Dir: t.TempDir(), MaxBytes: 5 * 2044}
+	l := voice.Library{Dir: t.TempDir(), MaxBytes: 5 * 2084}
 	if err := l.PutPhrase("en", "machine-fault", clipOf(1000)); err != nil {
 		t.Fatal(err)
 	}
@@ -105,5 +105,37 @@ func TestDamagedClip(t *testing.T) {
 	}
 	if _, err := os.Stat(files[0]); err == nil {
 		t.Error("a clip that is too large is kept")
+	}
+}
+
+// A clip of which the disk has changed a bit is not spoken, and removed; one without a sum, as a version before wrote it, is spoken.
+func TestAClipIsWhatWasKept(t *testing.T) {
+	l := voice.Library{Dir: t.TempDir(), MaxBytes: 1 << 20}
+	a := voice.Announcement{Language: "en", Text: "a"}
+	if err := l.PutText("en", "a", clipOf(1000)); err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filepath.Glob(filepath.Join(l.Dir, "*.wav"))
+	kept, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(data []byte) error { return os.WriteFile(files[0], data, 0o600) }
+	changed := append([]byte(nil), kept...)
+	changed[500] ^= 1
+	if err := write(changed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Clip(t.Context(), a); err == nil || errors.Is(err, voice.ErrNoClip) {
+		t.Errorf("the changed clip gave %v", err)
+	}
+	if _, err := os.Stat(files[0]); err == nil {
+		t.Error("the changed clip is still there")
+	}
+	if err := write(kept[:44+2000]); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := l.Clip(t.Context(), a); err != nil || len(c.Samples) != 1000 {
+		t.Errorf("a clip without a sum: %d samples, %v", len(c.Samples), err)
 	}
 }

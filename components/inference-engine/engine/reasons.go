@@ -29,8 +29,8 @@ type reasons struct {
 type contributor struct {
 	constant event.Contributor // its names, unit and usual range
 	features []int
-	own      int    // the feature that has the sensor's value; -1: none does
-	value    string // of a group, see envelope.Group
+	own      int // the feature that has the sensor's value; -1: none does
+	group    envelope.Group
 }
 
 // newReasons prepares the reasons of a model, of which the manifest may know nothing but the features' names, or not even
@@ -46,7 +46,7 @@ func newReasons(model *scoring.Model, manifest envelope.Manifest) (*reasons, err
 		for _, f := range g.Features {
 			groups[f] = len(r.all)
 		}
-		r.add(manifest, g.Name, g.Value, g.P5, g.P95)
+		r.add(manifest, g)
 	}
 	for i := range r.of {
 		name := "f" + strconv.Itoa(i) // as XGBoost calls it
@@ -62,7 +62,7 @@ func newReasons(model *scoring.Model, manifest envelope.Manifest) (*reasons, err
 			}
 			var there bool
 			if at, there = sensors[sensor]; !there {
-				at = r.add(manifest, sensor, "", nil, nil)
+				at = r.add(manifest, envelope.Group{Name: sensor})
 				sensors[sensor] = at
 			}
 			if c := &r.all[at]; last {
@@ -81,10 +81,10 @@ func newReasons(model *scoring.Model, manifest envelope.Manifest) (*reasons, err
 }
 
 // add adds a contributor and returns where it is.
-func (r *reasons) add(manifest envelope.Manifest, name, value string, low, high *float32) int {
-	d := manifest.Display[name]
-	r.all = append(r.all, contributor{own: -1, value: value, constant: event.Contributor{
-		Sensor: event.FitSensor(name), Name: d.Name, Names: d.Names, Unit: d.Unit, Low: low, High: high,
+func (r *reasons) add(manifest envelope.Manifest, group envelope.Group) int {
+	d := manifest.Display[group.Name]
+	r.all = append(r.all, contributor{own: -1, group: group, constant: event.Contributor{
+		Sensor: event.FitSensor(group.Name), Name: d.Name, Names: d.Names, Unit: d.Unit, Low: group.P5, High: group.P95,
 	}})
 	return len(r.all) - 1
 }
@@ -131,15 +131,14 @@ func (r *reasons) contributors(row []float32) ([]event.Contributor, error) {
 func (r *reasons) describe(c *contributor, share float64, row []float32) event.Contributor {
 	d := c.constant
 	d.Share = share
-	value, has := r.valueOf(c, row)
-	switch {
-	case !has:
+	x, has := r.valueOf(c, row)
+	if !has {
 		d.Direction = event.DirectionMissing
 		return d
-	case c.own < 0 && c.value == "" || math.IsInf(value, 0) || math.Abs(value) > math.MaxFloat32:
+	}
+	if x != x || math.IsInf(float64(x), 0) { // a group has none, or one that no message can have
 		return d
 	}
-	x := float32(value)
 	d.Value = &x
 	switch {
 	case d.High != nil && x > *d.High:
@@ -152,22 +151,16 @@ func (r *reasons) describe(c *contributor, share float64, row []float32) event.C
 	return d
 }
 
-// valueOf returns the value of a contributor, and whether it has any: a group has if one of its features has.
-func (r *reasons) valueOf(c *contributor, row []float32) (float64, bool) {
+// valueOf returns the value of a contributor, NaN without, and whether any of its features has one.
+func (r *reasons) valueOf(c *contributor, row []float32) (value float32, has bool) {
 	if c.own >= 0 {
-		return float64(row[c.own]), !r.missing(row[c.own])
+		return row[c.own], !r.missing(row[c.own])
 	}
-	sum, most, n := 0.0, math.Inf(-1), 0
+	var values []float32
 	for _, i := range c.features {
 		if x := row[i]; !r.missing(x) {
-			sum, most, n = sum+float64(x), max(most, float64(x)), n+1
+			values = append(values, x)
 		}
 	}
-	switch c.value {
-	case envelope.GroupMean:
-		sum /= float64(n)
-	case envelope.GroupMax:
-		sum = most
-	}
-	return sum, n > 0
+	return c.group.Combine(values), len(values) > 0
 }

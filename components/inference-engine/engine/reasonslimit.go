@@ -52,15 +52,15 @@ func newReasonsLimit(c Config) *reasonsLimit {
 	return l
 }
 
-// ask reports whether a row of a thing gets reasons now; if not, counter is the one that counts it.
-func (l *reasonsLimit) ask(thing string, now time.Time) (allowed bool, counter string) {
+// refuse returns the counter that counts that a row of a thing gets no reasons now; "": it gets some.
+func (l *reasonsLimit) refuse(thing string, now time.Time) (counter string) {
 	if last, ok := l.given[thing]; ok && now.Sub(last) < l.every {
-		return false, CounterReasonsSpaced
+		return CounterReasonsSpaced
 	}
 	if rows := l.rows.fill(now); rows < 1 || l.time.fill(now) <= 0 {
-		return false, CounterReasonsWithheld
+		return CounterReasonsWithheld
 	}
-	return true, CounterReasons
+	return ""
 }
 
 // took notes that a thing had reasons, which took so long.
@@ -84,9 +84,8 @@ func (s *scorer) explain(p *event.Prediction, row []float32) {
 		return
 	}
 	begin := s.now()
-	allowed, counter := true, CounterReasons
 	if len(asked) == 0 {
-		if allowed, counter = s.limit.ask(p.Thing, begin); !allowed {
+		if counter := s.limit.refuse(p.Thing, begin); counter != "" {
 			s.rt.Counter(counter).Add(1)
 			return
 		}
@@ -97,7 +96,7 @@ func (s *scorer) explain(p *event.Prediction, row []float32) {
 		s.limit.took(p.Thing, begin, s.now().Sub(begin))
 	}
 	if err == nil {
-		s.rt.Counter(counter).Add(1)
+		s.rt.Counter(CounterReasons).Add(1)
 	} else if len(asked) == 0 {
 		s.rt.Log.Warn("a row is not explained", "thing", p.Thing, "seq", p.Seq, "error", err)
 	}

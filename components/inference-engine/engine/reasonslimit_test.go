@@ -14,12 +14,11 @@ func limited(every time.Duration, perSecond int) *reasonsLimit {
 
 // give asks for reasons and takes them, and returns "" or the counter that counts that there are none.
 func give(l *reasonsLimit, thing string, now time.Time, took time.Duration) string {
-	allowed, counter := l.ask(thing, now)
-	if !allowed {
-		return counter
+	counter := l.refuse(thing, now)
+	if counter == "" {
+		l.took(thing, now, took)
 	}
-	l.took(thing, now, took)
-	return ""
+	return counter
 }
 
 // A thing has reasons at once and then once in a while, whatever the others have.
@@ -76,7 +75,7 @@ func TestReasonsTakeAShareOfTheTime(t *testing.T) {
 	}
 }
 
-// A clock that is set back stops nothing for ever, and the memory of things is bounded.
+// What is remembered of things is bounded, and a time before the last one does no harm.
 func TestReasonsOfManyThings(t *testing.T) {
 	l, now := limited(time.Hour, 1000), time.Now()
 	for i := range ledger.MaxThings + 10 {

@@ -87,6 +87,7 @@ func (t *featureTable) columnFlags(flags *flag.FlagSet) {
 	add("thing", "`column` of the thing's name: its name, or its place from 1 (default: all rows are of one thing)")
 	add("ts", "`column` of the time: RFC 3339, 2006-01-02 15:04:05, or seconds")
 	add("seq", "`column` of the row's number, in which a hole is a lost row (default: no row is lost)")
+	add("epoch", "`column` of the producer's start, within which -seq numbers rows")
 	flags.Func("columns", "`names` of all columns, such as unit,cycle,s1,s2, where line 1 is no header, or another one with -header", func(text string) error {
 		for name := range strings.SplitSeq(text, ",") {
 			t.given = append(t.given, strings.TrimSpace(name))
@@ -124,6 +125,8 @@ func (t *featureTable) next(rows *rowReader) (thing string, err error) {
 			row.TS, err = parseTime(field)
 		case "-seq":
 			row.Seq, err = parseSeq(field)
+		case "-epoch":
+			row.Epoch = string(field)
 		}
 		if err != nil {
 			return "", fmt.Errorf("line %d: column %d: %w", rows.line, rows.text[i]+1, err)

@@ -50,6 +50,8 @@ func TestFeatures(t *testing.T) {
 		"another header":                 {ofRows, "x,y\n1,10\n", []string{"-columns", "b,a", "-header"}, "a,a_mean_2,b,b_mean_2\n10,10,1,1\n"},
 		"a comma at the end":             {ofRows, "1,10,\n", []string{"-columns", "a,b"}, "a,a_mean_2,b,b_mean_2\n1,1,10,10\n"},
 		"a lost row":                     {ofRows, "n,a,b\n1,1,10\n2.0,3,30\n4,5,50\n", []string{"-seq", "n"}, "a,a_mean_2,b,b_mean_2\n1,1,10,10\n3,2,30,20\n5,5,50,50\n"},
+		"epochs": {ofMeans, "e,n,a,b\nx,7,1,10\nx,8,3,30\ny,1,5,50\ny,3,7,70\n", []string{"-seq", "n", "-epoch", "e"},
+			"a_mean_2,b_mean_2\n1,10\n2,20\n4,40\n7,70\n"},
 		"times": {ofTime, "t,a\n2026-01-02T03:04:05Z,1\n2026-01-02 03:04:09.5,10\n2026-01-02 04:04:14+01:00,NA\n2026-01-02 03:04:16Z,20\n", []string{"-ts", "t"},
 			"a_slope_10s\nNaN\n2\n2\n1.53846157\n"},
 		"seconds":      {ofTime, "1767323045,1\n1767323049.5,10\n", []string{"-ts", "1"}, "a_slope_10s\nNaN\n2\n"},

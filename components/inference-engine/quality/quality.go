@@ -109,26 +109,14 @@ func (j *Judge) Use(sensors int, names []string, baseline map[string]envelope.Hi
 	}
 }
 
-// training returns what is not far outside of what training saw. How far that went is known of an end of the histogram beyond which
-// it had next to nothing: the bulk alone says nothing of what a machine may show at times.
+// training returns what is not far outside of what training saw, down to its extremes: the bulk says nothing of what a machine may
+// show at times.
 func training(h envelope.Histogram) limits {
-	l, last := unlimited, len(h.Edges)-1
-	if last < 1 {
-		return l
+	if h.Min == nil || h.Max == nil || *h.Min >= *h.Max {
+		return unlimited
 	}
-	values := uint64(0)
-	for _, n := range h.Counts {
-		values += n
-	}
-	const nextToNothing = 100
-	margin := wide * (h.Edges[last] - h.Edges[0])
-	if h.Counts[0] <= values/nextToNothing {
-		l.low = h.Edges[0] - margin
-	}
-	if h.Counts[last+1] <= values/nextToNothing {
-		l.high = h.Edges[last] + margin
-	}
-	return l
+	margin := wide * (*h.Max - *h.Min)
+	return limits{*h.Min - margin, *h.Max + margin}
 }
 
 // Row judges a row, and returns what is found of its thing; nil for nothing. The answer is not to be changed.

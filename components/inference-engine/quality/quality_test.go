@@ -52,26 +52,15 @@ func (m *machine) run(length time.Duration) (last *event.Quality, rows int) {
 	return last, rows
 }
 
-// trained is a baseline of the plant's values, of rows so far apart.
-func trained(every time.Duration) map[string]envelope.Histogram {
-	columns := make([][]float32, plant.SensorCount)
-	missing := make([]uint64, plant.SensorCount)
-	for seed := range uint64(10) {
-		m := plant.New(seed, "trained")
-		for range 48 * time.Hour / every {
-			for i, x := range m.Step(every).Values {
-				if x == x {
-					columns[i] = append(columns[i], x)
-				} else {
-					missing[i]++
-				}
-			}
-		}
-	}
+// shipped is what the training of the shipped model saw.
+func shipped(t testing.TB) map[string]envelope.Histogram {
+	m, err := envelope.DecodeManifest(must.Read(t, "../model/manifest.json"))
+	must.OK(t, err)
 	baseline := make(map[string]envelope.Histogram)
-	for i, name := range plant.Sensors() {
-		low, high := slices.Min(columns[i]), slices.Max(columns[i])
-		baseline[name] = envelope.Histogram{Edges: []float32{low, high}, Counts: []uint64{0, uint64(len(columns[i])) - 1, 1}, Missing: missing[i]}
+	for i, name := range m.Features {
+		if baseline[name] = m.Baseline.Features[i]; baseline[name].Min == nil {
+			t.Fatalf("%s has no min", name)
+		}
 	}
 	return baseline
 }
@@ -79,18 +68,18 @@ func trained(every time.Duration) map[string]envelope.Histogram {
 // A plant whose sensors are well has no such alarm, whatever its machines do: they stand at night, and break. SOAK_DAYS makes it
 // longer.
 func TestAHealthyPlantIsQuiet(t *testing.T) {
-	days := 2
+	days := 1
 	if s := os.Getenv("SOAK_DAYS"); s != "" {
 		var err error
 		days, err = strconv.Atoi(s)
 		must.OK(t, err)
 	}
-	for every, known := range map[time.Duration]map[string]envelope.Histogram{
-		2 * time.Second: nil, 10 * time.Second: nil, 2 * time.Minute: trained(2 * time.Minute),
-	} {
-		j := newJudge(after, known)
-		for seed := range uint64(4) {
-			if found, rows := newMachine(j, seed, every).run(time.Duration(days) * 24 * time.Hour); rows > 0 {
+	j := newJudge(after, shipped(t))
+	for _, every := range []time.Duration{2 * time.Second, 10 * time.Second, 2 * time.Minute} {
+		for seed := range uint64(2) {
+			m := newMachine(j, seed, every)
+			m.name += every.String()
+			if found, rows := m.run(time.Duration(days) * 24 * time.Hour); rows > 0 {
 				t.Errorf("every %v, seed %d: %d rows, %+v", every, seed, rows, found)
 			}
 		}
@@ -100,7 +89,7 @@ func TestAHealthyPlantIsQuiet(t *testing.T) {
 // What a machine's own fault does to its values is no fault of its sensors.
 func TestAFaultOfTheMachineIsNoneOfItsSensors(t *testing.T) {
 	for _, fault := range []plant.Fault{plant.AirLeak, plant.BearingWear, plant.Overheating} {
-		m := newMachine(newJudge(after, nil), 7, 10*time.Second)
+		m := newMachine(newJudge(after, shipped(t)), 7, 10*time.Second)
 		m.run(6 * time.Hour)
 		must.OK(t, m.Inject(fault, time.Hour))
 		if found, rows := m.run(6 * time.Hour); rows > 0 {
@@ -112,8 +101,8 @@ func TestAFaultOfTheMachineIsNoneOfItsSensors(t *testing.T) {
 // A stuck sensor is found, and those that drop out, and it is over once they are repaired.
 func TestStuckAndMissingSensorsAreFound(t *testing.T) {
 	for _, fault := range []plant.Fault{plant.SensorStuck, plant.SensorDropout} {
-		for seed := range uint64(20) {
-			m := newMachine(newJudge(after, nil), seed, 10*time.Second)
+		for seed := range uint64(8) {
+			m := newMachine(newJudge(after, shipped(t)), seed, 10*time.Second)
 			m.run(2 * time.Hour)
 			must.OK(t, m.Inject(fault, 0))
 			if _, rows := m.run(after - time.Minute); rows > 0 {
@@ -207,14 +196,15 @@ func TestFalseAlarmsEnd(t *testing.T) {
 
 // Values are outside far from what training saw only, and only those that stay there.
 func TestOutsideIsFarAndLasts(t *testing.T) {
+	ends := f(10, 20, 5)
 	baseline := map[string]envelope.Histogram{
-		"s0": {Edges: f(10, 20), Counts: []uint64{0, 1000, 1}},
-		"s1": {Edges: f(10, 15, 20), Counts: []uint64{1, 500, 500, 500}}, // how far it went up is not known
-		"s2": {Counts: []uint64{100}},                                    // never moved: nothing is known of it
-		"s3": {Edges: f(5), Counts: []uint64{50, 50}},
+		"s0": {Min: &ends[0], Max: &ends[1]},
+		"s1": {Min: &ends[0], Max: &ends[1]},
+		"s2": {Min: &ends[2], Max: &ends[2]}, // never moved: nothing is known of it
+		"s3": {Edges: ends[:2], Counts: []uint64{50, 50, 50}},
 	}
 	r := newRow(t, 4, baseline)
-	if found := r.slices(50, func(i int) []float32 { return f(39.9, 1e6, 1e6, float64(i)) }); found != nil {
+	if found := r.slices(50, func(i int) []float32 { return f(39.9, -9.9, 1e6, float64(i)) }); found != nil {
 		t.Errorf("just inside: %+v", found)
 	}
 	spike := func(i int) []float32 {
@@ -257,7 +247,8 @@ func TestMissingIsWhatWasThere(t *testing.T) {
 // What is found outlives a restart, for each sensor until its values say otherwise.
 func TestFoundSensorsOutliveARestart(t *testing.T) {
 	nan := math.NaN()
-	baseline := map[string]envelope.Histogram{"s2": {Edges: f(10, 20), Counts: []uint64{0, 1000, 1}}}
+	ends := f(10, 20)
+	baseline := map[string]envelope.Histogram{"s2": {Min: &ends[0], Max: &ends[1]}}
 	r := newRow(t, 5, baseline)
 	well := func(i int) []float32 { return f(float64(i), 1, 15, float64(i), float64(2*i)) }
 	ill := func(i int) []float32 { return f(7, nan, 99, float64(i), float64(2*i)) }
@@ -328,7 +319,7 @@ func BenchmarkRow(b *testing.B) {
 	for i := range rows {
 		rows[i] = m.Step(time.Second).Values
 	}
-	j := newJudge(after, trained(time.Minute))
+	j := newJudge(after, shipped(b))
 	now := start
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

@@ -31,7 +31,7 @@ func (c counted) leftOut() string {
 }
 
 // addBaseline gives the manifest the histogram and the usual range of each feature, and the usual range of each group that
-// has a value, of the rows in a training table that are not faulty. The table is read twice, in constant memory: for the
+// has a value, of the rows in a training table that are not faulty, and the extremes of all rows. The table is read twice, in constant memory: for the
 // quantiles (see sketch), and then for the counts, which are exact.
 func addBaseline(ctx context.Context, m *envelope.Manifest, path, label string, screen io.Writer) (counted, error) {
 	f, size, err := openTable(path)
@@ -78,7 +78,7 @@ type baseline struct {
 func newBaseline(m *envelope.Manifest) *baseline {
 	b := &baseline{
 		columns: newSketches(len(m.Features) + len(m.Groups)), groups: m.Groups,
-		bins:   max(2, min(mostBins, baselineText/binText/len(m.Features))),
+		bins:   max(4, min(mostBins, baselineText/binText/len(m.Features))),
 		result: &envelope.Baseline{Features: make([]envelope.Histogram, len(m.Features))},
 	}
 	at := make(map[string]int, len(m.Features))
@@ -96,7 +96,10 @@ func newBaseline(m *envelope.Manifest) *baseline {
 }
 
 // sample takes a row in the first reading.
-func (b *baseline) sample(row []float32) {
+func (b *baseline) sample(row []float32, faulty bool) {
+	if faulty {
+		return
+	}
 	b.rows++
 	for i, v := range row {
 		if v == v {
@@ -127,17 +130,36 @@ func (b *baseline) divide(m *envelope.Manifest) {
 	}
 }
 
-// count takes a row in the second reading.
-func (b *baseline) count(row []float32) {
-	b.again++
+// count takes a row in the second reading. The extremes are those of all rows: what a fault does was seen in training, too.
+func (b *baseline) count(row []float32, faulty bool) {
+	if !faulty {
+		b.again++
+	}
 	for i, v := range row {
 		h := &b.result.Features[i]
-		if v != v {
+		if v == v {
+			h.Min, h.Max = extreme(h.Min, v, -1), extreme(h.Max, v, 1)
+		}
+		switch {
+		case faulty:
+			continue
+		case v != v:
 			h.Missing++
 			continue
 		}
 		h.Counts[sort.Search(len(h.Edges), func(k int) bool { return h.Edges[k] > v })]++
 	}
+}
+
+// extreme is the higher one of a value and another, or with the sign -1 the lower one.
+func extreme(known *float32, v, sign float32) *float32 {
+	if known == nil {
+		return &v
+	}
+	if sign*v > sign**known {
+		*known = v
+	}
+	return known
 }
 
 // newBar shows on a terminal how far a file is read; elsewhere it is silent.

@@ -18,6 +18,8 @@ const (
 type sketch struct {
 	capacity int
 	count    uint64
+	least    float32
+	greatest float32
 	levels   [][]float32 // a value of level i stands for 1<<i
 	odd      []bool      // which half of a level's values goes up next
 }
@@ -36,7 +38,11 @@ func newSketches(n int) []sketch {
 }
 
 func (s *sketch) add(x float32) {
+	if s.count == 0 {
+		s.least, s.greatest = x, x
+	}
 	s.count++
+	s.least, s.greatest = min(s.least, x), max(s.greatest, x)
 	s.put(0, x)
 	for level := 0; level < len(s.levels) && len(s.levels[level]) >= s.capacity; level++ {
 		full := s.levels[level]
@@ -107,16 +113,26 @@ func quantile(values []weighted, count uint64, share float64) *float32 {
 	return &values[len(values)-1].value
 }
 
-// edges divides the values into at most so many bins of equal count, as far as equal values, which stay in one bin, allow.
+// edges divides the values into at most so many bins. The outermost two lie beyond the least and the greatest value, and are
+// empty: so a reader knows how far the values went. Those between have equal counts, as far as equal values, which stay in one
+// bin, allow. Values that are all equal have no edges.
 func (s *sketch) edges(bins int) []float32 {
 	edges := []float32{}
+	if s.count == 0 || s.least == s.greatest {
+		return edges
+	}
+	edges = append(edges, s.least)
 	left, inBin := s.count, uint64(0)
 	for _, w := range s.distinct() {
-		if inBin > 0 && len(edges) < bins-1 && 2*inBin+w.weight > 2*left/uint64(bins-len(edges)) {
+		open := bins - 1 - len(edges) // without the outermost, those that are full, and the one at hand included
+		if inBin > 0 && open > 1 && 2*inBin+w.weight > 2*left/uint64(open) {
 			edges = append(edges, w.value)
 			left, inBin = left-inBin, 0
 		}
 		inBin += w.weight
+	}
+	if end := math.Nextafter32(s.greatest, float32(math.Inf(1))); end <= math.MaxFloat32 {
+		edges = append(edges, end)
 	}
 	return edges
 }

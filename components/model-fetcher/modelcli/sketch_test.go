@@ -49,8 +49,8 @@ func TestSketch(t *testing.T) {
 			if len(edges) >= mostBins || !slices.IsSorted(edges) || len(slices.Compact(slices.Clone(edges))) != len(edges) {
 				t.Fatalf("%s of %d: edges %v", name, n, edges)
 			}
-			if len(edges) > 0 && edges[0] <= sorted[0] {
-				t.Errorf("%s of %d: nothing is below the first edge", name, n)
+			if len(edges) > 0 && (edges[0] != sorted[0] || math.Nextafter32(edges[len(edges)-1], 0) != sorted[n-1] && sorted[n-1] != 0) {
+				t.Errorf("%s of %d: the ends %v are not those of %v to %v", name, n, edges, sorted[0], sorted[n-1])
 			}
 			switch name {
 			case "constant":
@@ -58,7 +58,7 @@ func TestSketch(t *testing.T) {
 					t.Errorf("edges %v of one value", edges)
 				}
 			case "steps", "mostly 0": // a bin of each value, if they are all there
-				if n == 100_000 && len(edges) != len(slices.Compact(sorted))-1 {
+				if n == 100_000 && len(edges) != len(slices.Compact(sorted))+1 {
 					t.Errorf("%s of %d: %d edges of %d values", name, n, len(edges), len(slices.Compact(sorted)))
 				}
 			default:

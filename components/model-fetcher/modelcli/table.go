@@ -38,7 +38,7 @@ type training struct {
 
 // each gives the rows that are not faulty to a function, with the values of the features, and returns how many faulty ones
 // there are.
-func (t *training) each(ctx context.Context, source io.Reader, sound func(row []float32)) (faulty uint64, err error) {
+func (t *training) each(ctx context.Context, source io.Reader, take func(row []float32, faulty bool)) (faulty uint64, err error) {
 	lines, err := t.open(source)
 	if err != nil {
 		return 0, err
@@ -59,14 +59,13 @@ func (t *training) each(ctx context.Context, source io.Reader, sound func(row []
 		if len(fields) != t.fields {
 			return 0, t.wrong("%d fields, the header has %d", len(fields), t.fields)
 		}
+		is := false
 		if t.labelAt >= 0 {
-			is, err := isFaulty(fields[t.labelAt])
-			if err != nil {
+			if is, err = isFaulty(fields[t.labelAt]); err != nil {
 				return 0, t.wrong("the label: %v", err)
 			}
 			if is {
 				faulty++
-				continue
 			}
 		}
 		for i, at := range t.columns {
@@ -74,7 +73,7 @@ func (t *training) each(ctx context.Context, source io.Reader, sound func(row []
 				return 0, t.wrong("column %.64s: %v", t.features[i], err)
 			}
 		}
-		sound(row)
+		take(row, is)
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
 		t.line++

@@ -183,6 +183,8 @@ type Histogram struct {
 	Missing uint64    `json:"missing"`
 	P5      *float32  `json:"p5,omitempty"`  // 5 % of the values were lower; nil: not known
 	P95     *float32  `json:"p95,omitempty"` // 5 % were higher
+	Min     *float32  `json:"min,omitempty"` // the lowest value, also of faulty rows; nil: not known
+	Max     *float32  `json:"max,omitempty"` // the highest one
 }
 
 // DecodeManifest reads and validates a manifest.

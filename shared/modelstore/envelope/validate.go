@@ -200,22 +200,25 @@ func (b *Baseline) validate(features int) error {
 		if sum == 0 {
 			return refuse(ErrManifest, "baseline: feature %d: no value was counted", i+1)
 		}
-		if err := validateRange(h.P5, h.P95); err != nil {
+		if err := validateRange("p5", h.P5, "p95", h.P95); err != nil {
+			return refuse(ErrManifest, "baseline: feature %d: %v", i+1, err)
+		}
+		if err := validateRange("min", h.Min, "max", h.Max); err != nil {
 			return refuse(ErrManifest, "baseline: feature %d: %v", i+1, err)
 		}
 	}
 	return nil
 }
 
-// validateRange checks a usual range, of which each end may be unknown.
-func validateRange(p5, p95 *float32) error {
-	for _, end := range []*float32{p5, p95} {
+// validateRange checks a range, of which each end may be unknown.
+func validateRange(lowName string, low *float32, highName string, high *float32) error {
+	for _, end := range []*float32{low, high} {
 		if end != nil && !finite(*end) {
-			return fmt.Errorf("p5 or p95 is %v", *end)
+			return fmt.Errorf("%s or %s is %v", lowName, highName, *end)
 		}
 	}
-	if p5 != nil && p95 != nil && *p5 > *p95 {
-		return fmt.Errorf("p5 is %v, above p95, %v", *p5, *p95)
+	if low != nil && high != nil && *low > *high {
+		return fmt.Errorf("%s is %v, above %s, %v", lowName, *low, highName, *high)
 	}
 	return nil
 }
@@ -245,7 +248,7 @@ func (m Manifest) validateGroups() error {
 		case g.Value == "" && (g.P5 != nil || g.P95 != nil):
 			return refuse(ErrManifest, "groups: %s has p5 or p95, but no value", g.Name)
 		}
-		if err := validateRange(g.P5, g.P95); err != nil {
+		if err := validateRange("p5", g.P5, "p95", g.P95); err != nil {
 			return refuse(ErrManifest, "groups: %s: %v", g.Name, err)
 		}
 		names[g.Name] = true
