@@ -68,7 +68,7 @@ func shipped(t testing.TB) map[string]envelope.Histogram {
 // A plant whose sensors are well has no such alarm, whatever its machines do: they stand at night, and break. SOAK_DAYS makes it
 // longer.
 func TestAHealthyPlantIsQuiet(t *testing.T) {
-	days := 2
+	days := 1
 	if s := os.Getenv("SOAK_DAYS"); s != "" {
 		var err error
 		days, err = strconv.Atoi(s)
@@ -76,7 +76,7 @@ func TestAHealthyPlantIsQuiet(t *testing.T) {
 	}
 	j := newJudge(after, shipped(t))
 	for _, every := range []time.Duration{2 * time.Second, 10 * time.Second, 2 * time.Minute} {
-		for seed := range uint64(4) {
+		for seed := range uint64(2) {
 			m := newMachine(j, seed, every)
 			m.name += every.String()
 			if found, rows := m.run(time.Duration(days) * 24 * time.Hour); rows > 0 {
@@ -101,7 +101,7 @@ func TestAFaultOfTheMachineIsNoneOfItsSensors(t *testing.T) {
 // A stuck sensor is found, and those that drop out, and it is over once they are repaired.
 func TestStuckAndMissingSensorsAreFound(t *testing.T) {
 	for _, fault := range []plant.Fault{plant.SensorStuck, plant.SensorDropout} {
-		for seed := range uint64(20) {
+		for seed := range uint64(8) {
 			m := newMachine(newJudge(after, shipped(t)), seed, 10*time.Second)
 			m.run(2 * time.Hour)
 			must.OK(t, m.Inject(fault, 0))
