@@ -194,7 +194,10 @@ func TestHeadlessDemoScoresEveryRow(t *testing.T) {
 			if r.LatencyMS.P50 <= 0 || r.LatencyMS.P99 < r.LatencyMS.P50 || len(r.Models) == 0 {
 				t.Errorf("%+v", r)
 			}
-			if len(r.Components) != 5 {
+			if r.Life.Rows < 100 || r.Life.Coverage < 0.5 || r.Life.MeanWidth <= 0 {
+				t.Errorf("%+v", r.Life)
+			}
+			if len(r.Components) != 6 {
 				t.Fatalf("%+v", r.Components)
 			}
 			for _, c := range r.Components {
