@@ -252,3 +252,16 @@ func TestDemoRefusesAnInputWithOtherColumns(t *testing.T) {
 		t.Errorf("%v: %s", err, &d.out)
 	}
 }
+
+// The machines may be client devices: each finds the core by discovery, and connects by MQTT with its own certificate. No row is
+// lost, also not those of the time in which there is no internet.
+func TestMachinesAreClientDevices(t *testing.T) {
+	d := startDemo(t, "-devices", "-for", "8s", "-rate", "10", "-seed", "7", "-cuts", "1")
+	r := d.finish()
+	if r.Published < 100 || r.Predictions != r.Published || r.Unscored != 0 || r.Invalid != 0 || r.Lost != 0 || len(r.Components) != 4 {
+		t.Errorf("%+v\n%s", r, &d.out)
+	}
+	if !strings.Contains(d.out.String(), "3 machines are client devices") {
+		t.Errorf("the demo does not say that its machines are devices:\n%s", &d.out)
+	}
+}
