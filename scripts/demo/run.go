@@ -184,6 +184,7 @@ func (d *demo) deploy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	delete(versions, event.Ingest) // it reads the plants of others
 	lifePrefix := ""
 	if d.tellsLife() {
 		lifePrefix = lifeModel.prefix

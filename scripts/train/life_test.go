@@ -192,7 +192,7 @@ func TestTrainsOnTheSimulatedPlantsLives(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lives.csv.gz")
 	var out bytes.Buffer
 	must.OK(t, generate.Run(t.Context(), []string{"-life", "-rows", "10000", "-seed", "3", "-out", path}, cli.Streams{Out: &out, Err: &out}))
-	dir := trainLife(t, path)
+	dir := trainLife(t, path, "-rounds", "30")
 	report := readReport(t, dir)
 	if m := report.mean(); report.Unit != "hours" || report.Machines != 10 || report.Sensors > 24 || m.Coverage < 0.8 || m.RMSE > 0.4*report.Cap {
 		t.Errorf("%+v", report)

@@ -198,7 +198,7 @@ func TestHeadlessDemoScoresEveryRow(t *testing.T) {
 			if r.Life.Rows < 100 || r.Life.Coverage < 0.5 || r.Life.MeanWidth <= 0 {
 				t.Errorf("%+v", r.Life)
 			}
-			if len(r.Components) != 6 {
+			if len(r.Components) != 5 {
 				t.Fatalf("%+v", r.Components)
 			}
 			for _, c := range r.Components {

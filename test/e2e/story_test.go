@@ -24,7 +24,7 @@ func TestStoryWithCutsAndKills(t *testing.T) {
 	if !strings.Contains(strings.Join(r.Refused, "\n"), "golden row mismatch") {
 		t.Errorf("refused %q", r.Refused)
 	}
-	if len(r.Components) != 6 {
+	if len(r.Components) != 5 {
 		t.Fatalf("%+v", r.Components)
 	}
 	for _, c := range r.Components {
