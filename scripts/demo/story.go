@@ -95,7 +95,7 @@ func (d *demo) acts(length time.Duration) []act {
 			act{part(end), "uplink back", func(context.Context) error { return d.setUplink(true) }})
 	}
 	if d.options.kill {
-		names := []string{event.InferenceEngine, event.AlarmManager, event.SensorSimulator, event.CloudForwarder, event.ModelFetcher, event.Ingest}
+		names := []string{event.InferenceEngine, event.AlarmManager, event.SensorSimulator, event.CloudForwarder, event.ModelFetcher}
 		for i, name := range names {
 			at := part(0.15 + 0.7*float64(i)/float64(len(names)))
 			acts = append(acts, act{at, "kill -9 of " + name, func(context.Context) error { return d.kill(name) }})
