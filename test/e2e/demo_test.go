@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"edgepdm/shared/event"
 	"edgepdm/test/must"
 	"edgepdm/test/need"
 )
@@ -202,8 +201,7 @@ func TestHeadlessDemoScoresEveryRow(t *testing.T) {
 				t.Fatalf("%+v", r.Components)
 			}
 			for _, c := range r.Components {
-				idle := c.Name == event.Ingest // its processor time is rounded to nothing
-				if c.RSSMB <= 0 || c.CPUS <= 0 && !idle || c.Restarts != 0 {
+				if c.RSSMB <= 0 || c.CPUS <= 0 || c.Restarts != 0 {
 					t.Errorf("%+v", c)
 				}
 			}
