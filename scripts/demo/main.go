@@ -35,6 +35,7 @@ type options struct {
 	cuts     int
 	kill     bool
 	mode     string
+	devices  bool
 	build    bool
 	stage    string
 	notifier string
@@ -43,7 +44,7 @@ type options struct {
 
 func runDemo(ctx context.Context, args []string, s cli.Streams) error {
 	var o options
-	fs := cli.NewFlagSet(`make demo ARGS="[-for DURATION] [-headless] [-seed N] [-report FILE] [-input CSV] [-model FILE] [-things N] [-rate N] [-cuts N] [-kill] [-mode classic|lite]"`, s)
+	fs := cli.NewFlagSet(`make demo ARGS="[-for DURATION] [-headless] [-seed N] [-report FILE] [-input CSV] [-model FILE] [-things N] [-rate N] [-cuts N] [-kill] [-mode classic|lite] [-devices]"`, s)
 	fs.DurationVar(&o.duration, "for", 0, "`how long`, e.g. 30s; 0: until Ctrl-C, headless 30s")
 	fs.BoolVar(&o.headless, "headless", false, "no live view; the exit code tells whether every row is accounted for")
 	fs.Uint64Var(&o.seed, "seed", 1, "`seed` of the simulated machines")
@@ -55,6 +56,7 @@ func runDemo(ctx context.Context, args []string, s cli.Streams) error {
 	fs.IntVar(&o.cuts, "cuts", 1, "cut the uplink so many `times`")
 	fs.BoolVar(&o.kill, "kill", false, "end each component once by kill -9")
 	fs.StringVar(&o.mode, "mode", "classic", "which `nucleus` the core is: classic or lite")
+	fs.BoolVar(&o.devices, "devices", false, "let the machines be client devices, which find the core by discovery and connect by MQTT")
 	fs.StringVar(&o.notifier, "notifier", "bin/lambda/polly-notifier/bootstrap", "the Polly notifier's `program`, made by `make lambda`")
 	fs.StringVar(&o.stage, "stage", "artifacts-build", "staged tree, in `DIR`")
 	fs.BoolVar(&o.build, "build", false, "build the components and the notifier into -root first, instead of -stage and -notifier; make demo does")
@@ -87,6 +89,10 @@ func (o *options) complete() error {
 		return cli.Usagef("-things: %d is not between 1 and 1000", o.things)
 	case o.mode != "classic" && o.mode != "lite":
 		return cli.Usagef("-mode: %q is neither classic nor lite", o.mode)
+	case o.devices && (o.mode != "classic" || o.input != ""):
+		return cli.Usagef("-devices: client devices take a classic nucleus, and the simulated machines")
+	case o.devices && o.things > maxDevices:
+		return cli.Usagef("-things: %d is more than the %d that can be client devices: each is a process", o.things, maxDevices)
 	case o.cuts < 0 || o.cuts > 100:
 		return cli.Usagef("-cuts: %d is not between 0 and 100", o.cuts)
 	case !(o.rate > 0 && o.rate <= 1000):

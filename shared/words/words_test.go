@@ -1,6 +1,7 @@
 package words_test
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -231,6 +232,47 @@ func TestNoWordClaimsACause(t *testing.T) {
 	}
 	if files < 40 {
 		t.Errorf("only %d files were read", files)
+	}
+}
+
+// What is counted by something is said so, in the words of the language.
+func TestUnitsThatAreCountedBySomething(t *testing.T) {
+	for unit, want := range map[string][4]string{
+		"mm/s":   {"millimeters per second", "Millimeter pro Sekunde", "milímetros por segundo", "millimètres par seconde"},
+		"l/min":  {"liters per minute", "Liter pro Minute", "litros por minuto", "litres par minute"},
+		"m³/min": {"cubic meters per minute", "Kubikmeter pro Minute", "metros cúbicos por minuto", "mètres cubes par minute"},
+		"mg/m³":  {"milligrams per cubic meter", "Milligramm pro Kubikmeter", "miligramos por metro cúbico", "milligrammes par mètre cube"},
+		"1/ml":   {"per milliliter", "pro Milliliter", "por mililitro", "par millilitre"},
+		"1/min":  {"revolutions per minute", "Umdrehungen pro Minute", "revoluciones por minuto", "tours par minute"},
+		"°C/h":   {"°C per hour", "°C pro Stunde", "°C por hora", "°C par heure"},
+		"W/x":    {"W/x", "W/x", "W/x", "W/x"},
+	} {
+		for i, tag := range []string{"en-US", "de", "es", "fr"} {
+			text := words.Points([]event.Contributor{{Sensor: "x", Value: f(7), Unit: unit}}, tag, 1000)
+			if !strings.HasSuffix(text, ": x 7 "+want[i]+".") {
+				t.Errorf("%s: %q, want %q", tag, text, want[i])
+			}
+		}
+	}
+}
+
+// No unit of the shipped model is spelled.
+func TestUnitsOfTheShippedModelAreSaid(t *testing.T) {
+	data, err := os.ReadFile("../../components/inference-engine/model/manifest.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m struct {
+		Display map[string]struct{ Unit string }
+	}
+	if err := json.Unmarshal(data, &m); err != nil || len(m.Display) == 0 {
+		t.Fatal(err, len(m.Display))
+	}
+	for sensor, d := range m.Display {
+		text := words.Points([]event.Contributor{{Sensor: "x", Value: f(7), Unit: d.Unit}}, "en", 1000)
+		if strings.ContainsAny(text, "/²³") {
+			t.Errorf("%s: %q", sensor, text)
+		}
 	}
 }
 

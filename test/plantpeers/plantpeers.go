@@ -97,6 +97,12 @@ func FreePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
+// FreeAddress is FreePort with the host.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(FreePort(t)))
+}
+
 // Mosquitto starts the broker with the lines of a configuration, of which the first is a listener on the port that it returns. stop ends it
 // at once.
 func Mosquitto(t testing.TB, lines ...string) (port int, stop func()) {

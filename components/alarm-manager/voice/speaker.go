@@ -75,6 +75,7 @@ type entry struct {
 	due   time.Time
 	seq   uint64 // order among equals
 	tries int    // that failed
+	heard bool   // once, at least
 }
 
 // New returns a Speaker that speaks while Run runs.
@@ -143,17 +144,23 @@ func (s *Speaker) remove(e *entry) {
 // being spoken is none. s is locked.
 func (s *Speaker) last() (last *entry) {
 	for _, e := range s.waiting {
-		if e != s.current && (last == nil || before(last, e)) {
+		if e != s.current && (last == nil || cmp.Or(cmp.Compare(last.Severity.Rank(), e.Severity.Rank()), last.compare(e)) < 0) {
 			last = e
 		}
 	}
 	return last
 }
 
-// before reports whether a is to be spoken before b: of equals the one that has been due for longer, so that many repeats do not
-// keep a new one from being heard.
-func before(a, b *entry) bool {
-	return cmp.Or(cmp.Compare(a.Severity.Rank(), b.Severity.Rank()), a.due.Compare(b.due), cmp.Compare(a.seq, b.seq)) < 0
+// compare orders by what is to be spoken first: what was not heard yet, so that repeats of a high severity do not keep a new one of a
+// lower from being heard; then by severity; of equals the one that has been due for longer, likewise.
+func (e *entry) compare(other *entry) int {
+	if e.heard != other.heard {
+		if other.heard {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(e.Severity.Rank(), other.Severity.Rank()), e.due.Compare(other.due), cmp.Compare(e.seq, other.seq))
 }
 
 func (s *Speaker) signal() {
@@ -196,7 +203,7 @@ func (s *Speaker) next(ctx context.Context) (first *entry, play context.Context,
 			wait = min(wait, left)
 		case s.quiet(e):
 			wait = min(wait, quietCheck)
-		case first == nil || before(e, first):
+		case first == nil || e.compare(first) < 0:
 			first = e
 		}
 	}
@@ -226,7 +233,7 @@ func (s *Speaker) speak(ctx, play context.Context, e *entry) {
 	case heard && e.Repeat == 0 || dropped:
 		delete(s.waiting, e.Key)
 	case heard:
-		e.due, e.tries = time.Now().Add(e.Repeat), 0
+		e.due, e.tries, e.heard = time.Now().Add(e.Repeat), 0, true
 	default:
 		e.due, e.tries = time.Now().Add(retryAfter), tries
 	}

@@ -118,6 +118,21 @@ func say(key string, severity event.Severity, repeat time.Duration) voice.Announ
 	return voice.Announcement{Key: key, Severity: severity, Text: "ten chars.", Repeat: repeat} // a second
 }
 
+// Alarms that nobody acknowledges are repeated without a pause, if there are many of them. What is new is heard all the same.
+func TestRepeatsDoNotKeepALowerOneFromBeingHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFloor(t, nil, &room{name: "room", begun: time.Now()})
+		for _, key := range []string{"a", "b", "c"} {
+			f.Say(say(key, event.SeverityHigh, time.Second))
+		}
+		time.Sleep(4500 * time.Millisecond)
+		f.Say(say("medium", event.SeverityMedium, time.Second))
+		f.Say(say("low", event.SeverityLow, 0))
+		time.Sleep(6 * time.Second)
+		f.expect(t, "a", "b", "c", "a", "b", "medium", "low", "c", "a", "b")
+	})
+}
+
 func TestHigherSeverityGoesFirstAndInterrupts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &room{name: "room", begun: time.Now()}
