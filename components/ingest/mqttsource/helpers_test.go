@@ -31,9 +31,12 @@ type world struct {
 	told    chan struct{} // something was counted, or is wrong
 }
 
-func newWorld(t testing.TB, tags ...string) *world {
+func newWorld(t testing.TB, tags ...string) *world { return newAging(t, time.Hour, tags...) }
+
+// newAging has values that are missing when they were heard so long ago.
+func newAging(t testing.TB, maxAge time.Duration, tags ...string) *world {
 	w := &world{t: t, tags: tags, counts: make(map[string]int), told: make(chan struct{}, 1)}
-	thing := mapping.Thing{Thing: "press-1", Every: 10 * time.Millisecond, AtLeast: time.Minute, MaxAge: time.Hour}
+	thing := mapping.Thing{Thing: "press-1", Every: 10 * time.Millisecond, AtLeast: time.Minute, MaxAge: maxAge}
 	for i, tag := range tags {
 		thing.Sensors = append(thing.Sensors, mapping.Sensor{Sensor: "s" + strconv.Itoa(i), Source: "mqtt", Tag: tag, Factor: 1})
 	}
@@ -108,7 +111,7 @@ func equal(got, want map[string]float64) bool {
 
 var missing = math.NaN()
 
-// message is one of testdata/sparkplug.json.
+// recorded is one of testdata/sparkplug.json.
 type recorded struct {
 	Topic   string
 	Payload string
