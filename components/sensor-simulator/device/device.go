@@ -150,8 +150,11 @@ func Run(ctx context.Context, args []string, s cli.Streams) error {
 	}
 	defer func() { _ = machine.Close() }()                          // it was only read from
 	running, stop := context.WithCancel(context.WithoutCancel(ctx)) // what waits at the end leaves before
-	ended := make(chan error, 1)
-	go func() { ended <- d.Run(running) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		d.Run(running)
+	}()
 	defer func() {
 		stop()
 		<-ended
