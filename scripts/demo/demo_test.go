@@ -97,7 +97,8 @@ func TestDeliveryIsHeldAgainstTheJournal(t *testing.T) {
 	o := newObserver()
 	raised := event.Alert{V: 1, ID: "a-1", Thing: "p", State: event.AlarmUnacknowledged}
 	cleared := event.Alert{V: 1, ID: "a-2", Thing: "p", State: event.AlarmNormal}
-	for _, a := range []event.Alert{raised, cleared, raised} { // published again for lack of an acknowledgement
+	again := event.Alert{V: 1, ID: "a-3", Thing: "p", State: event.AlarmUnacknowledged, Change: "unshelved"}
+	for _, a := range []event.Alert{raised, cleared, raised, again} { // the third is published again for lack of an acknowledgement
 		tell(t, o, event.AlertTopic("p"), a)
 	}
 	tell(t, o, event.TopicAckPrediction, event.Ack{V: 1, IDs: []string{"p-1", "p-2"}})
@@ -105,7 +106,7 @@ func TestDeliveryIsHeldAgainstTheJournal(t *testing.T) {
 		{Kind: localcloud.KindIoT, IDs: []string{"a-1"}}, {Kind: localcloud.KindIoT, IDs: []string{"p-1"}},
 		{Kind: localcloud.KindIoT, IDs: []string{"p-1"}}, {Kind: localcloud.KindAudio},
 	}
-	if got, want := o.delivery(arrived), (delivery{alerts: 1, delivered: 2, lost: 2, duplicates: 1, audio: 1}); got != want {
+	if got, want := o.delivery(arrived), (delivery{alerts: 1, delivered: 2, lost: 3, duplicates: 1, audio: 1}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -509,10 +509,15 @@ func TestCommandsOfAPerson(t *testing.T) {
 	wrong("-line", "retire", "-line", "line-1")
 	says("out-of-service: press-1", "out-of-service", "-thing", "press-1")
 	says("press-1 is out of service", "list")
+	says("out-of-service: line line-7; nothing has been heard of line line-7", "out-of-service", "-line", "line-7")
+	says("\nline line-7 is out of service since ", "list")
+	says("service", "return-to-service", "-line", "line-7")
 	says("service", "return-to-service", "-thing", "press-1")
 	wrong("to: ", "rename", "-thing", "press-1")
 	says("renamed: press-1 is press-2 from now on", "rename", "-thing", "press-1", "-to", "press-2")
-	says("retired: press-2", "retire", "-thing", "press-2")
+	if out, err := run("retire", "-thing", "press-2"); err != nil || strings.TrimSpace(out) != "retired: press-2" {
+		t.Errorf("%q, %v: it was heard", out, err)
+	}
 	says("no alarm", "list")
 	out, err = run("list", "-json")
 	var l alarms.Listing
