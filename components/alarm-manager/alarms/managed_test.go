@@ -416,7 +416,7 @@ func TestCommandsFromTheCloud(t *testing.T) {
 // The figures of a day are told once, when it is over by the site's clocks, until they are acknowledged.
 func TestFiguresOfADay(t *testing.T) {
 	need.Long(t)
-	r := managedRig(t, localcore.Classic, map[string]any{"republish": "300ms", "timeZone": "Pacific/Auckland", "rules": []any{map[string]any{"thing": "none-*", "latched": true}}})
+	r := managedRig(t, localcore.Classic, map[string]any{"republish": "300ms", "timeZone": "Pacific/Auckland", "languages": []any{"en", "it"}, "rules": []any{map[string]any{"thing": "none-*", "latched": true}}})
 	figures := r.subscribe(event.TopicAlarmKPI)
 	r.start()
 	r.predict(0.9, 0.9, 0.9)
@@ -440,6 +440,9 @@ func TestFiguresOfADay(t *testing.T) {
 	r.await("no notice waits", func(h event.Health) bool { return h.Counters[alarms.CounterNotices] == 0 })
 	if log := r.log.String(); !strings.Contains(log, "rules match no alarm so far") {
 		t.Error("the rule that matches nothing is not told")
+	}
+	if log := r.log.String(); !strings.Contains(log, "what is told in it is English\" language=it") || strings.Contains(log, "language=en") {
+		t.Error("the language without texts is not told, or another one")
 	}
 }
 
