@@ -157,11 +157,7 @@ func (r *run) run(ctx context.Context) error {
 	r.due = true
 	r.process(r.list.overdue, r.now())
 	r.endOldLimits(r.now())
-	for _, l := range r.config.Languages {
-		if !r.config.Speaks(l) {
-			r.rt.Log.Warn("no texts are in a language of the configuration: what is told in it is English", "language", l)
-		}
-	}
+	r.doubtConfig()
 	r.speakAgain()
 	r.uplink()
 	r.commands(r.now())
