@@ -177,6 +177,12 @@ func (s *System) template(a Alarm, language string) string {
 	return cmp.Or(texts[language], texts[baseOf(language)], texts[English])
 }
 
+// Speaks reports whether there are texts in a language: sentences of its own, or those of a rule.
+func (c Config) Speaks(tag string) bool {
+	_, known := languages[baseOf(tag)]
+	return known || slices.ContainsFunc(c.Rules, func(r Rule) bool { return cmp.Or(r.Text[tag], r.Text[baseOf(tag)]) != "" })
+}
+
 // baseOf is the language of a tag such as de-AT.
 func baseOf(tag string) string {
 	name, _, _ := strings.Cut(strings.ToLower(tag), "-")

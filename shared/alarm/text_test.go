@@ -53,6 +53,16 @@ func TestTexts(t *testing.T) {
 	}
 }
 
+func TestWhichLanguagesHaveTexts(t *testing.T) {
+	c := alarm.Default()
+	c.Rules = []alarm.Rule{{Fault: "f"}, {Fault: "g", Text: map[string]string{"it": "Allarme."}}}
+	for tag, want := range map[string]bool{"en": true, "de-AT": true, "fr": true, "it": true, "it-IT": true, "pt": false, "Deutsch": false} {
+		if c.Speaks(tag) != want {
+			t.Errorf("%s: %v", tag, !want)
+		}
+	}
+}
+
 // A machine with two alarms is not back to normal when one of them is over.
 func TestTheEndOfOneOfTwoAlarms(t *testing.T) {
 	p := newSiteOf(t, alarm.Default())

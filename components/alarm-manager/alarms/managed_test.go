@@ -416,7 +416,9 @@ func TestCommandsFromTheCloud(t *testing.T) {
 // The figures of a day are told once, when it is over by the site's clocks, until they are acknowledged.
 func TestFiguresOfADay(t *testing.T) {
 	need.Long(t)
-	r := managedRig(t, localcore.Classic, map[string]any{"republish": "300ms", "timeZone": "Pacific/Auckland", "rules": []any{map[string]any{"thing": "none-*", "latched": true}}})
+	r := managedRig(t, localcore.Classic, map[string]any{"republish": "300ms", "timeZone": "Pacific/Auckland", "languages": []any{"en", "it"}, "rules": []any{
+		map[string]any{"thing": "none-*", "latched": true}, map[string]any{"fault": "limit-oil-temp", "latched": true}, map[string]any{"fault": "limit-*", "latched": true},
+	}, "limits": []any{map[string]any{"sensor": "oil_temp", "above": 110}}})
 	figures := r.subscribe(event.TopicAlarmKPI)
 	r.start()
 	r.predict(0.9, 0.9, 0.9)
@@ -440,6 +442,12 @@ func TestFiguresOfADay(t *testing.T) {
 	r.await("no notice waits", func(h event.Health) bool { return h.Counters[alarms.CounterNotices] == 0 })
 	if log := r.log.String(); !strings.Contains(log, "rules match no alarm so far") {
 		t.Error("the rule that matches nothing is not told")
+	}
+	if log := r.log.String(); !strings.Contains(log, "a rule matches no fault that there is\" rule=1 fault=limit-oil-temp") || strings.Count(log, "no fault that there is") != 1 {
+		t.Error("the rule whose fault is misspelled is not told, or another one")
+	}
+	if log := r.log.String(); !strings.Contains(log, "what is told in it is English\" language=it") || strings.Contains(log, "language=en") {
+		t.Error("the language without texts is not told, or another one")
 	}
 }
 
