@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -122,6 +123,7 @@ func (d *demo) summarise(r report, audio string) {
 	if audio != "" {
 		line("the last new sound: %s", audio)
 	}
+	line("what people got by e-mail: %s", filepath.Join(d.options.root, mailFile))
 	for _, c := range r.Components {
 		line("%-32s peak %.1f MiB, %.2f s of processor time, %d restarts", c.Name, c.RSSMB, c.CPUS, c.Restarts)
 	}

@@ -2,6 +2,7 @@
 package alarmcli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -153,7 +154,7 @@ func printList(w io.Writer, l alarms.Listing) error {
 		if p.Retired {
 			what = "retired"
 		}
-		_, _ = fmt.Fprintf(table, "%s%s is %s since %s, by %s\n", p.Thing, p.Line, what, p.Since.Local().Format(time.DateTime), p.By)
+		_, _ = fmt.Fprintf(table, "%s is %s since %s, by %s\n", cmp.Or(p.Thing, "line "+p.Line), what, p.Since.Local().Format(time.DateTime), p.By)
 	}
 	return table.Flush()
 }
