@@ -29,12 +29,18 @@ func mosquitto(t *testing.T) (s *site, core *plantpeers.Authority) {
 	lines := append(slices.DeleteFunc(core.Server(), func(line string) bool { return strings.HasPrefix(line, "cafile ") }),
 		"cafile "+devices, "require_certificate true", "use_identity_as_username true", "allow_anonymous false", "acl_file "+acl)
 	port, _ := plantpeers.Mosquitto(t, lines...)
+	s.discovered(core, port)
+	return s, core
+}
+
+// discovered has discovery name a broker on loopback.
+func (s *site) discovered(core *plantpeers.Authority, port int) {
+	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.core = localcloud.DiscoveredCore{
-		Thing: "core-1", CAs: []string{string(must.Read(t, core.File("ca.pem")))}, Addresses: []localcloud.DiscoveredAddress{{Host: "127.0.0.1", Port: port}},
+		Thing: "core-1", CAs: []string{string(must.Read(s.t, core.File("ca.pem")))}, Addresses: []localcloud.DiscoveredAddress{{Host: "127.0.0.1", Port: port}},
 	}
-	return s, core
 }
 
 // client connects to the core under a device's certificate.
@@ -76,9 +82,24 @@ func (s *site) listen() {
 	}))
 }
 
-// Another broker takes over a device's connection when its name connects again; nothing is lost, and the order is kept.
+// A broker ends a device's connection when its name connects again; nothing is lost, and the order is kept.
 func TestMosquittoAsTheCoresBroker(t *testing.T) {
 	s, _ := mosquitto(t)
+	s.survive()
+}
+
+// Moquette is the broker of Greengrass's own cores.
+func TestMoquetteAsTheCoresBroker(t *testing.T) {
+	s, core := newSite(t), plantpeers.NewAuthority(t)
+	devices := core.File("devices.pem")
+	must.OK(t, os.WriteFile(devices, s.cloud.Devices().Authority(), 0o600))
+	s.discovered(core, plantpeers.Moquette(t, core, devices))
+	s.survive()
+}
+
+// survive publishes through lost connections.
+func (s *site) survive() {
+	s.t.Helper()
 	s.listen()
 	d := s.run()
 	for i := range 5 {
@@ -87,10 +108,10 @@ func TestMosquittoAsTheCoresBroker(t *testing.T) {
 		s.client(thing).Disconnect(0)
 	}
 	if got := s.await(500); !slices.IsSorted(got) {
-		t.Errorf("not in order: %q", got)
+		s.t.Errorf("not in order: %q", got)
 	}
 	if status := d.Status(); status.Dropped != 0 {
-		t.Errorf("%+v", status)
+		s.t.Errorf("%+v", status)
 	}
 }
 
