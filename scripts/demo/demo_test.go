@@ -158,7 +158,7 @@ func TestReportTellsWhyAndWhen(t *testing.T) {
 	l := lifeOf(1, 2)
 	l.Coverage, l.Unit = 0.9, "hours"
 	for i, a := range []event.Alert{
-		{State: event.AlarmUnacknowledged, Reasons: []string{"oil temperature 96 °C"}, Life: &l},
+		{State: event.AlarmUnacknowledged, Reasons: []string{"oil temperature 96 °C"}, Life: &l, Text: "why and when"},
 		{State: event.AlarmUnacknowledged},
 		{State: event.AlarmUnacknowledged, Change: "re-alarmed", Reasons: []string{"x"}, Life: &l}, // told already
 		{State: event.AlarmNormal, Reasons: []string{"x"}, Life: &l},
@@ -169,6 +169,9 @@ func TestReportTellsWhyAndWhen(t *testing.T) {
 			a.Fault = event.FaultMachine
 		}
 		tell(t, o, event.AlertTopic("p"), a)
+	}
+	if got := o.told(); got != "why and when" {
+		t.Errorf("the alarm that is quoted says %q", got)
 	}
 	r := makeReport(o, nil, nil)
 	if want := (explainedReport{Alerts: 1, Of: 2, Predictions: 1}); r.Explained != want {

@@ -221,10 +221,10 @@ func (o *observer) standing() (last event.Alert, stands bool) {
 	return last, false
 }
 
-// told returns the text of the last alarm of a machine that says why and when, or else why.
+// told returns the text of the last alarm of a machine that says why, and when from and to if one does.
 func (o *observer) told() (text string) {
 	for _, a := range o.alerts {
-		if raised(&a) && len(a.Reasons) > 0 && (text == "" || a.Life != nil) {
+		if raised(&a) && len(a.Reasons) > 0 && (text == "" || a.Life != nil && !a.Life.Beyond) {
 			text = a.Text
 		}
 	}

@@ -59,6 +59,7 @@ type demo struct {
 	ran       time.Duration     // from the plant's start to its end
 	saved     map[string]string // sound files by their key in the cloud
 	newest    string            // sound file
+	devices   []*exec.Cmd       // machines that are client devices
 
 	live bool
 	note atomic.Pointer[string] // what the demo did last, for the view
@@ -115,7 +116,7 @@ func run(ctx context.Context, o options, out io.Writer, live bool) (err error) {
 func (d *demo) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
-	var errs []error
+	errs := []error{d.stopDevices()}
 	if d.client != nil {
 		errs = append(errs, d.client.Close())
 	}
@@ -186,6 +187,7 @@ func (d *demo) deploy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	delete(versions, event.Ingest) // it reads the plants of others
 	lifePrefix := ""
 	if d.tellsLife() {
 		lifePrefix = lifeModel.prefix
@@ -236,6 +238,9 @@ func (d *demo) deploy(ctx context.Context) error {
 			h, _ := d.observer.health(event.InferenceEngine)
 			return ctx.Err() != nil || h.LifeModel != nil
 		})
+	}
+	if d.options.devices {
+		return d.startDevices(ctx, plant[event.SensorSimulator])
 	}
 	tree := filepath.Join(d.options.root, "plant")
 	if err := treeOf(d.options.stage, event.SensorSimulator, plant[event.SensorSimulator], tree); err != nil {
@@ -349,7 +354,11 @@ func (d *demo) drain(ctx context.Context) ([]localcore.Status, error) {
 	if err := d.setUplink(true); err != nil {
 		return nil, err
 	}
-	if err := d.core.StopComponent(ctx, event.SensorSimulator); err != nil {
+	if d.options.devices {
+		if err := d.stopDevices(); err != nil {
+			return nil, err
+		}
+	} else if err := d.core.StopComponent(ctx, event.SensorSimulator); err != nil {
 		return nil, err
 	}
 	d.until(settleTimeout, func() bool { return d.observer.balance().unscored == 0 })

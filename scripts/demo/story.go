@@ -96,6 +96,9 @@ func (d *demo) acts(length time.Duration) []act {
 	}
 	if d.options.kill {
 		names := []string{event.InferenceEngine, event.AlarmManager, event.SensorSimulator, event.CloudForwarder, event.ModelFetcher}
+		if d.options.devices { // whose machines are no component
+			names = slices.DeleteFunc(names, func(name string) bool { return name == event.SensorSimulator })
+		}
 		for i, name := range names {
 			at := part(0.15 + 0.7*float64(i)/float64(len(names)))
 			acts = append(acts, act{at, "kill -9 of " + name, func(context.Context) error { return d.kill(name) }})

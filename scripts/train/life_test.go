@@ -158,13 +158,41 @@ func equal(a, b map[string][3]float64) bool {
 	return len(a) == len(b)
 }
 
+// Fewer trees make a smaller model, and with lives above the cap more machines are told to be beyond it.
+func TestSmallLifeModel(t *testing.T) {
+	need.Long(t)
+	data := filepath.Join(t.TempDir(), "wear.csv")
+	must.OK(t, os.WriteFile(data, []byte(wearingMachines(24)), 0o600))
+	flags := []string{"-thing", "machine", "-cap", "20", "-unit", "cycles"}
+	usual, small := trainLife(t, data, flags...), trainLife(t, data, append(flags, "-learned", "25", "-rounds", "20")...)
+	size := func(dir string) int { return len(must.Read(t, filepath.Join(dir, "model.ubj"))) }
+	if size(small) > size(usual)/3 {
+		t.Errorf("%d bytes with 20 rounds, %d as usual", size(small), size(usual))
+	}
+	rows := must.Read(t, data)
+	beyond := func(dir string) (n int) {
+		var out bytes.Buffer
+		table := bytes.NewReader(bytes.Replace(rows, []byte("machine"), []byte("thing"), 1))
+		must.OK(t, offline.Life(t.Context(), []string{"-every", "-model", dir}, cli.Streams{In: table, Out: &out, Err: io.Discard}))
+		for line := range strings.Lines(out.String()) {
+			if strings.HasSuffix(strings.TrimSpace(line), " 20.00") {
+				n++
+			}
+		}
+		return n
+	}
+	if usual, small := beyond(usual), beyond(small); small <= usual || small < 400 {
+		t.Errorf("%d rows beyond the cap, %d as usual", small, usual)
+	}
+}
+
 // The simulated plant's table needs no flags; of its 168 sensors the model takes a few.
 func TestTrainsOnTheSimulatedPlantsLives(t *testing.T) {
 	need.Long(t)
 	path := filepath.Join(t.TempDir(), "lives.csv.gz")
 	var out bytes.Buffer
 	must.OK(t, generate.Run(t.Context(), []string{"-life", "-rows", "10000", "-seed", "3", "-out", path}, cli.Streams{Out: &out, Err: &out}))
-	dir := trainLife(t, path)
+	dir := trainLife(t, path, "-rounds", "30")
 	report := readReport(t, dir)
 	if m := report.mean(); report.Unit != "hours" || report.Machines != 10 || report.Sensors > 24 || m.Coverage < 0.8 || m.RMSE > 0.4*report.Cap {
 		t.Errorf("%+v", report)

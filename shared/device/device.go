@@ -129,7 +129,7 @@ func (d *Device) Status() Status {
 }
 
 // Run connects and publishes until ctx ends; it does not give up. What waits at the end is lost.
-func (d *Device) Run(ctx context.Context) error {
+func (d *Device) Run(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil; {
 		cores, err := d.cores(ctx)
 		if err == nil {
@@ -145,7 +145,6 @@ func (d *Device) Run(ctx context.Context) error {
 		d.say("", err)
 		d.backoff.Wait(ctx, failures)
 	}
-	return nil
 }
 
 // Probe connects once, and says where to, or which step failed.

@@ -95,3 +95,23 @@ func TestAnotherScaleIsNoRepetition(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A life model that lacks what it is made of is refused with the field's name.
+func TestIncompleteLifeModels(t *testing.T) {
+	b := lifeBench(t)
+	for says, spoil := range map[string]func(*envelope.Manifest){
+		"features: 0":               func(m *envelope.Manifest) { m.Features = nil },
+		"features":                  func(m *envelope.Manifest) { m.Features = m.Features[:2] },
+		"inputs: inputs[2].sensor":  func(m *envelope.Manifest) { m.Inputs.Inputs[2].Sensor = "pressure" },
+		"inputs: inputs[1].rows":    func(m *envelope.Manifest) { m.Inputs.Inputs[1].Rows = 1_000_000_000 },
+		"schema":                    func(m *envelope.Manifest) { m.Inputs = nil },
+		"life: missing":             func(m *envelope.Manifest) { m.Life = nil },
+		"golden: row 1 has 1":       func(m *envelope.Manifest) { m.Golden[0].Margins = nil },
+		"role: \"wear\" is neither": func(m *envelope.Manifest) { m.Role = "wear" },
+	} {
+		m, archive := lifemodel.Publish(t, "1.0.0", modeltest.Time)
+		spoil(&m)
+		b.refused(b.deliver(&m, archive), ReasonManifest, envelope.ErrManifest, says)
+	}
+	b.active("", "")
+}

@@ -19,6 +19,7 @@ var projects = map[string]string{
 	"recipes/alarm-manager":    event.AlarmManager,
 	"recipes/cloud-forwarder":  event.CloudForwarder,
 	"recipes/inference-engine": event.InferenceEngine,
+	"recipes/ingest":           event.Ingest,
 	"recipes/model-fetcher":    event.ModelFetcher,
 	"recipes/sensor-simulator": event.SensorSimulator,
 	".":                        event.Suite,

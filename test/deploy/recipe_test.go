@@ -15,6 +15,7 @@ import (
 	"edgepdm/components/alarm-manager/alarms"
 	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/components/inference-engine/engine"
+	"edgepdm/components/ingest/ingest"
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/components/sensor-simulator/simulator"
 	"edgepdm/shared/event"
@@ -132,14 +133,14 @@ func TestSuiteDependsOnProductionComponents(t *testing.T) {
 	r := parse(t, recipeText(t, "."))
 	for _, name := range projects {
 		dependency, depends := r.Dependencies[name]
-		if want := name != event.Suite && name != event.SensorSimulator; depends != want {
+		if want := name != event.Suite && name != event.SensorSimulator && name != event.Ingest; depends != want {
 			t.Errorf("the suite depends on %s: %v", name, depends)
 		}
 		if depends && dependency.Type != "SOFT" {
 			t.Errorf("the suite depends %s on %s", dependency.Type, name)
 		}
 	}
-	if len(r.Dependencies) != len(projects)-2 {
+	if len(r.Dependencies) != len(projects)-3 {
 		t.Errorf("the suite depends on something else: %v", r.Dependencies)
 	}
 	if len(r.Manifests) != 1 || len(r.Manifests[0].Artifacts) != 0 || r.Manifests[0].Run.Script != "exit 0" {
@@ -154,6 +155,7 @@ func TestConfigurationIsDocumentedAndTrue(t *testing.T) {
 		"recipes/alarm-manager":    alarms.Default(),
 		"recipes/cloud-forwarder":  forwarder.Default(),
 		"recipes/inference-engine": engine.Default(),
+		"recipes/ingest":           ingest.Default(),
 		"recipes/model-fetcher":    fetcher.Default(),
 		"recipes/sensor-simulator": simulator.Default(),
 	} {

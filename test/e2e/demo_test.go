@@ -194,6 +194,9 @@ func TestHeadlessDemoScoresEveryRow(t *testing.T) {
 			if r.LatencyMS.P50 <= 0 || r.LatencyMS.P99 < r.LatencyMS.P50 || len(r.Models) == 0 {
 				t.Errorf("%+v", r)
 			}
+			if r.Life.Rows < 100 || r.Life.Coverage < 0.5 || r.Life.MeanWidth <= 0 {
+				t.Errorf("%+v", r.Life)
+			}
 			if len(r.Components) != 5 {
 				t.Fatalf("%+v", r.Components)
 			}
@@ -245,5 +248,18 @@ func TestDemoRefusesAnInputWithOtherColumns(t *testing.T) {
 	err := d.cmd.Wait()
 	if err == nil || !strings.Contains(d.out.String(), `column 2`) || !strings.Contains(d.out.String(), `"other"`) || !strings.Contains(d.out.String(), `"motor_current_l2"`) {
 		t.Errorf("%v: %s", err, &d.out)
+	}
+}
+
+// The machines may be client devices: each finds the core by discovery, and connects by MQTT with its own certificate. No row is
+// lost, also not those of the time in which there is no internet.
+func TestMachinesAreClientDevices(t *testing.T) {
+	d := startDemo(t, "-devices", "-for", "8s", "-rate", "10", "-seed", "7", "-cuts", "1")
+	r := d.finish()
+	if r.Published < 100 || r.Predictions != r.Published || r.Unscored != 0 || r.Invalid != 0 || r.Lost != 0 || len(r.Components) != 4 {
+		t.Errorf("%+v\n%s", r, &d.out)
+	}
+	if !strings.Contains(d.out.String(), "3 machines are client devices") {
+		t.Errorf("the demo does not say that its machines are devices:\n%s", &d.out)
 	}
 }

@@ -28,7 +28,9 @@ func startPlant(t *testing.T, mode localcore.Mode) chain {
 
 func (p chain) deploy() {
 	p.T.Helper()
-	p.Deploy(p.Configuration())
+	c := p.Configuration()
+	c["com.edgepdm.Ingest"] = ingested(p.T)
+	p.Deploy(c)
 }
 
 // unused returns the suite's grants of resources that no request has used.
@@ -111,6 +113,8 @@ func TestRecipesGrantExactlyWhatIsUsed(t *testing.T) {
 			coretest.Configure(t, p.Core, "com.edgepdm.SensorSimulator", map[string]any{"batch": 4})
 			p.used("com.edgepdm.SensorSimulator", "pdm/v1/telemetry-batch")
 			p.used("com.edgepdm.InferenceEngine", "pdm/v1/prediction-batch")
+			p.used("com.edgepdm.Ingest", "pdm/v1/telemetry/*")
+			p.used("com.edgepdm.Ingest", "pdm/v1/telemetry-batch")
 			coretest.Configure(t, p.Core, "com.edgepdm.CloudForwarder", map[string]any{"predictionSink": "iotcore-ipc"})
 			p.used("com.edgepdm.CloudForwarder", "edgepdm/*")
 

@@ -16,6 +16,11 @@ func TestStoryWithCutsAndKills(t *testing.T) {
 	if r.Lost != 0 || r.Alerts < 2 || r.Audio < 1 || r.Delivered < 100 || r.Swaps != 1 || len(r.Models) != 2 {
 		t.Errorf("%+v\n%s", r, &d.out)
 	}
+	// Alarms say why and when.
+	if r.Explained.Of < 2 || r.Explained.Alerts == 0 || r.Explained.Predictions == 0 || r.Life.Alerts == 0 || r.Life.Rows < 200 ||
+		r.Life.Coverage < 0.5 || !strings.Contains(d.out.String(), "Points to it: ") || !strings.Contains(d.out.String(), "Likely to need maintenance") {
+		t.Errorf("%+v, %+v\n%s", r.Explained, r.Life, &d.out)
+	}
 	if !strings.Contains(strings.Join(r.Refused, "\n"), "golden row mismatch") {
 		t.Errorf("refused %q", r.Refused)
 	}

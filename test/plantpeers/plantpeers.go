@@ -97,6 +97,12 @@ func FreePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
+// FreeAddress is FreePort with the host.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(FreePort(t)))
+}
+
 // Mosquitto starts the broker with the lines of a configuration, of which the first is a listener on the port that it returns. stop ends it
 // at once.
 func Mosquitto(t testing.TB, lines ...string) (port int, stop func()) {
@@ -105,12 +111,12 @@ func Mosquitto(t testing.TB, lines ...string) (port int, stop func()) {
 	return port, MosquittoAt(t, port, lines...)
 }
 
-// MosquittoAt is Mosquitto at a port.
+// MosquittoAt is Mosquitto at a port. Where it runs as root it stays it, because another user cannot read a test's files.
 func MosquittoAt(t testing.TB, port int, lines ...string) (stop func()) {
 	t.Helper()
 	program := need.Tool(t, "mosquitto", "Debian: apt-get install mosquitto")
 	file := filepath.Join(t.TempDir(), "mosquitto.conf")
-	text := fmt.Sprintf("listener %d 127.0.0.1\n%s\n", port, strings.Join(lines, "\n"))
+	text := fmt.Sprintf("user root\nlistener %d 127.0.0.1\n%s\n", port, strings.Join(lines, "\n"))
 	must.OK(t, os.WriteFile(file, []byte(text), 0o600))
 	c := exec.Command(program, "-c", file)
 	log := &strings.Builder{}

@@ -104,6 +104,8 @@ func (m *models) tick() {
 // use hands a model over to the scorer; nil: there is none.
 func (m *models) use(model *activeModel, probation probation) {
 	m.active = model
+	m.rings.Store(m.ringsOf(model))
+	m.inUse.Store(&use{model, m.rings.Load(), probation}) // before anybody hears of it
 	var ref *event.ModelRef
 	if model != nil {
 		ref = &model.ref
@@ -118,8 +120,6 @@ func (m *models) use(model *activeModel, probation probation) {
 		m.rt.SetModel(ref)
 		m.rt.Conditions().Set(event.CodeConfiguration, placeWatch, model.unwatched(m.config))
 	}
-	m.rings.Store(m.ringsOf(model))
-	m.inUse.Store(&use{model, m.rings.Load(), probation})
 }
 
 // sendBack makes the model before active again, because model failed, and waits for that. It is called by the scorer.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,30 +16,70 @@ import (
 	"edgepdm/components/ingest/source"
 )
 
-// jsonFormat reads values of any JSON by their path. A tag is <topic>#<path>, such as plant/press-1#oil.temp, or, within a list,
-// plant/press-1#sensors.2.value.
+// jsonFormat reads values of any JSON by their path. A tag is <topic>#<path>, such as plant/press-1#oil.temp.
 type jsonFormat struct {
-	env    *source.Env
-	topic  mapping.Topic
-	values map[string][]jsonValue // by topic
+	env     *source.Env
+	values  map[string][]jsonValue // by topic
+	time    aside
+	unit    string // of the time
+	quality aside
 }
 
 type jsonValue struct {
-	path []string
+	path []step
 	tag  int
 }
 
+// aside is where a message says something about its values: at a path, or, after a dot, beside each value.
+type aside struct {
+	path   []step // empty: it does not
+	beside bool
+}
+
 // splitJSONTag splits <topic>#<path>. MQTT topics have no #.
-func splitJSONTag(tag string) (topic string, path []string, err error) {
+func splitJSONTag(tag string) (topic string, path []step, err error) {
 	topic, text, ok := strings.Cut(tag, "#")
 	if !ok || topic == "" || text == "" {
 		return "", nil, fmt.Errorf("%q is not <topic>#<path>, such as plant/press-1#oil.temp", tag)
 	}
-	return topic, strings.Split(text, "."), nil
+	path, err = parsePath(text)
+	return topic, path, err
 }
 
+func parseAside(text string) (a aside, err error) {
+	if text != "" {
+		text, a.beside = strings.CutPrefix(text, ".")
+		a.path, err = parsePath(text)
+	}
+	return a, err
+}
+
+// of looks it up for a value.
+func (a aside) of(document any, value []step) any {
+	path := a.path
+	if a.beside {
+		path = slices.Concat(value[:len(value)-1], a.path)
+	}
+	found, _ := find(document, path)
+	return found
+}
+
+// checkJSON says whether a topic's paths can be read.
+func checkJSON(t mapping.Topic) error {
+	if _, err := parseAside(t.TimePath); err != nil {
+		return fmt.Errorf("timePath: %w", err)
+	}
+	if _, err := parseAside(t.QualityPath); err != nil {
+		return fmt.Errorf("qualityPath: %w", err)
+	}
+	return nil
+}
+
+// newJSON makes the decoder of a topic that was checked.
 func newJSON(e *source.Env, t mapping.Topic) *jsonFormat {
-	d := &jsonFormat{env: e, topic: t, values: make(map[string][]jsonValue)}
+	d := &jsonFormat{env: e, values: make(map[string][]jsonValue), unit: t.TimeFormat}
+	d.time, _ = parseAside(t.TimePath)
+	d.quality, _ = parseAside(t.QualityPath)
 	for _, tag := range e.Tags {
 		if topic, path, err := splitJSONTag(tag.Address); err == nil {
 			d.values[topic] = append(d.values[topic], jsonValue{path, tag.Index})
@@ -47,7 +88,7 @@ func newJSON(e *source.Env, t mapping.Topic) *jsonFormat {
 	return d
 }
 
-func (*jsonFormat) reset() {}
+func (*jsonFormat) alive() []rows.Tag { return nil }
 
 func (d *jsonFormat) decode(topic string, payload []byte, put func(rows.Sample)) error {
 	values := d.values[topic]
@@ -64,25 +105,18 @@ func (d *jsonFormat) decode(topic string, payload []byte, put func(rows.Sample))
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows the document")
 	}
-	var at time.Time
-	if d.topic.TimePath != "" {
-		v, _ := find(document, strings.Split(d.topic.TimePath, "."))
-		var err error
-		if at, err = readTime(v, d.topic.TimeFormat); err != nil {
-			return err
-		}
-	}
-	good := true
-	if d.topic.QualityPath != "" {
-		v, _ := find(document, strings.Split(d.topic.QualityPath, "."))
-		good = isGood(v)
-	}
 	for _, v := range values {
 		found, ok := find(document, v.path)
 		if !ok {
 			continue // a message may have some of the values
 		}
-		s := rows.Sample{Tag: v.tag, Good: good, TS: at}
+		s := rows.Sample{Tag: v.tag, Good: len(d.quality.path) == 0 || isGood(d.quality.of(document, v.path))}
+		if len(d.time.path) > 0 {
+			var err error
+			if s.TS, err = readTime(d.time.of(document, v.path), d.unit); err != nil {
+				return err
+			}
+		}
 		if s.Value, ok = toNumber(found); !ok {
 			if found != nil {
 				d.env.Count(reasonType, 1)
@@ -94,29 +128,6 @@ func (d *jsonFormat) decode(topic string, payload []byte, put func(rows.Sample))
 	return nil
 }
 
-// find follows a path into a document.
-func find(v any, path []string) (any, bool) {
-	for _, name := range path {
-		switch node := v.(type) {
-		case map[string]any:
-			next, ok := node[name]
-			if !ok {
-				return nil, false
-			}
-			v = next
-		case []any:
-			i, err := strconv.Atoi(name)
-			if err != nil || i < 0 || i >= len(node) {
-				return nil, false
-			}
-			v = node[i]
-		default:
-			return nil, false
-		}
-	}
-	return v, true
-}
-
 // toNumber takes numbers, truth values, and texts that are numbers.
 func toNumber(v any) (float64, bool) {
 	var text string
@@ -126,7 +137,7 @@ func toNumber(v any) (float64, bool) {
 	case string:
 		text = strings.TrimSpace(v)
 	case bool:
-		return number(v), true
+		return truth(v), true
 	default:
 		return 0, false
 	}
@@ -134,7 +145,7 @@ func toNumber(v any) (float64, bool) {
 	return x, err == nil || errors.Is(err, strconv.ErrRange)
 }
 
-// isGood says whether a quality is good: OPC's 0 (UA) and 192 (classic), and the words that gateways use.
+// isGood says whether a quality is good: OPC's 0 (UA) and 192 to 255 (classic), true, and the word that gateways use.
 func isGood(v any) bool {
 	switch v := v.(type) {
 	case bool:
@@ -142,7 +153,8 @@ func isGood(v any) bool {
 	case string:
 		return strings.EqualFold(v, "good")
 	case json.Number:
-		return v.String() == "0" || v.String() == "192"
+		n, err := v.Int64()
+		return err == nil && (n == 0 || n >= goodQuality && n <= 255)
 	}
 	return false
 }

@@ -8,11 +8,15 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"edgepdm/components/ingest/mapping"
 	"edgepdm/components/ingest/rows"
@@ -23,30 +27,40 @@ const (
 	timeout   = 10 * time.Second
 	keepAlive = 20 * time.Second // a broker that is gone is noticed within twice as long
 	qos       = 0                // the newest value counts
-	// maxMessage bounds a message; a larger one is counted and not read.
-	maxMessage = 4 << 20
+	// maxMessage bounds a packet; a larger message is counted and not read.
+	maxMessage = 1 << 20
+	// maxSamples bounds the values of a message that are collected before the table takes them.
+	maxSamples = 1024
+	// refresh is how often values that live are said to.
+	refresh = time.Second
+	// maxRetained is how old a retained value may be, by its own time.
+	maxRetained = time.Minute
 )
 
 // Reasons for which a message is not used, besides those of package rows.
 const (
 	reasonOversized = "oversized"
 	reasonMalformed = "malformed"
-	reasonType      = "type" // a value is no number and no truth value
+	reasonType      = "type"     // a value is no number and no truth value
+	reasonRetained  = "retained" // a value that the broker kept, without a time or with one that is over a minute ago
 )
 
-// decoder reads the messages of one format. It is called by one goroutine.
+// decoder reads the messages of one format, of one connection. It is called by one goroutine at a time.
 type decoder interface {
 	// decode hands a message's values to put. An error says that it cannot be read.
 	decode(topic string, payload []byte, put func(rows.Sample)) error
-	// reset forgets what earlier messages said: a new connection begins.
-	reset()
+	// alive gives the tags whose values are what they were, though no message says so.
+	alive() []rows.Tag
 }
 
 // Check says whether the tags can be read from the topics.
 func Check(c mapping.MQTT, tags []rows.Tag) error {
 	formats := make(map[mapping.Format]bool)
-	for _, t := range c.Topics {
+	for i, t := range c.Topics {
 		formats[t.Format] = true
+		if err := checkJSON(t); err != nil {
+			return fmt.Errorf("topics[%d].%w", i, err)
+		}
 	}
 	for _, t := range tags {
 		if err := checkTag(formats, t.Address); err != nil {
@@ -77,32 +91,37 @@ func checkTag(formats map[mapping.Format]bool, tag string) error {
 
 // Run reads values until ctx ends.
 func Run(ctx context.Context, e *source.Env, c mapping.MQTT) {
-	decoders := make([]decoder, len(c.Topics))
-	for i, t := range c.Topics {
-		switch t.Format {
-		case mapping.SiteWise:
-			decoders[i] = newSiteWise(e)
-		case mapping.JSON:
-			decoders[i] = newJSON(e, t)
-		case mapping.Sparkplug:
-			decoders[i] = newSparkplug(e)
-		}
-	}
 	e.Keep(ctx, func(ctx context.Context, connected func()) error {
-		s := &subscriber{env: e, config: c, decoders: decoders}
+		s := &subscriber{env: e, config: c}
+		defer s.end()
 		return s.run(ctx, connected)
 	})
 }
 
+func newDecoder(e *source.Env, t mapping.Topic) decoder {
+	switch t.Format {
+	case mapping.SiteWise:
+		return newSiteWise(e)
+	case mapping.Sparkplug:
+		return newSparkplug(e)
+	default:
+		return newJSON(e, t)
+	}
+}
+
 // subscriber reads over one connection.
 type subscriber struct {
-	env      *source.Env
-	config   mapping.MQTT
+	env    *source.Env
+	config mapping.MQTT
+
+	mu       sync.Mutex
+	ended    bool // the client may have a message still
 	decoders []decoder
+	samples  []rows.Sample // of the message under way
 }
 
 func (s *subscriber) run(ctx context.Context, connected func()) error {
-	options, err := s.options()
+	options, err := s.options(ctx)
 	if err != nil {
 		return err
 	}
@@ -111,11 +130,13 @@ func (s *subscriber) run(ctx context.Context, connected func()) error {
 	client := mqtt.NewClient(options)
 	defer client.Disconnect(0)
 	if err := await(ctx, client.Connect()); err != nil {
-		return fmt.Errorf("connect to %s: %w", s.config.Broker, err)
+		return fmt.Errorf("connect to %s: %w", s.config.Broker, explain(err))
 	}
-	for i, t := range s.config.Topics {
-		d := s.decoders[i]
-		d.reset()
+	for _, t := range s.config.Topics {
+		d := newDecoder(s.env, t)
+		s.mu.Lock()
+		s.decoders = append(s.decoders, d)
+		s.mu.Unlock()
 		token := client.Subscribe(t.Filter, qos, func(_ mqtt.Client, m mqtt.Message) { s.take(d, m) })
 		if err := await(ctx, token); err != nil {
 			return fmt.Errorf("subscribe to %s: %w", t.Filter, err)
@@ -125,11 +146,34 @@ func (s *subscriber) run(ctx context.Context, connected func()) error {
 		}
 	}
 	connected()
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-lost:
-		return fmt.Errorf("connection to %s: %w", s.config.Broker, err)
+	ticker := time.NewTicker(refresh)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-lost:
+			return fmt.Errorf("connection to %s: %w", s.config.Broker, err)
+		case <-ticker.C:
+			s.refresh()
+		}
+	}
+}
+
+// explain says what a broker's refusal may come from.
+func explain(err error) error {
+	if errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword) || errors.Is(err, packets.ErrorRefusedNotAuthorised) {
+		return fmt.Errorf("the broker refuses the user name, the password or the client's certificate: %w", err)
+	}
+	return err
+}
+
+// refresh keeps values from getting stale whose source tells changes only.
+func (s *subscriber) refresh() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.decoders {
+		s.env.Table.Refresh(d.alive())
 	}
 }
 
@@ -147,7 +191,7 @@ func await(ctx context.Context, token mqtt.Token) error {
 	}
 }
 
-func (s *subscriber) options() (*mqtt.ClientOptions, error) {
+func (s *subscriber) options(ctx context.Context) (*mqtt.ClientOptions, error) {
 	password, err := source.Secret(s.config.PasswordFile)
 	if err != nil {
 		return nil, err
@@ -158,8 +202,11 @@ func (s *subscriber) options() (*mqtt.ClientOptions, error) {
 	if s.config.Username != "" {
 		o.SetUsername(s.config.Username).SetPassword(password)
 	}
+	oversized := func() { s.env.Count(reasonOversized, 1) }
 	if !strings.HasPrefix(s.config.Broker, "ssl:") {
-		return o, nil
+		return o.SetCustomOpenConnectionFn(func(broker *url.URL, _ mqtt.ClientOptions) (net.Conn, error) {
+			return dial(ctx, broker, nil, oversized)
+		}), nil
 	}
 	t := &tls.Config{MinVersion: tls.VersionTLS12}
 	if s.config.CAFile != "" {
@@ -181,21 +228,46 @@ func (s *subscriber) options() (*mqtt.ClientOptions, error) {
 		}
 		t.Certificates = []tls.Certificate{certificate}
 	}
-	return o.SetTLSConfig(t), nil
+	return o.SetCustomOpenConnectionFn(func(broker *url.URL, _ mqtt.ClientOptions) (net.Conn, error) {
+		return dial(ctx, broker, t, oversized)
+	}), nil
+}
+
+// end makes the client's last messages be passed over: the connection is lost, and its values are missing.
+func (s *subscriber) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
 }
 
 // take reads a message. Only when it is read, the next one is taken from the connection: a broker that floods waits.
 func (s *subscriber) take(d decoder, m mqtt.Message) {
-	payload := m.Payload()
-	if len(payload) > maxMessage {
-		s.env.Count(reasonOversized, 1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
 		return
 	}
-	var samples []rows.Sample
-	err := d.decode(m.Topic(), payload, func(sample rows.Sample) { samples = append(samples, sample) })
-	s.env.Table.Put(samples...)
+	old := 0
+	err := d.decode(m.Topic(), m.Payload(), func(sample rows.Sample) {
+		if m.Retained() && sample.Good && time.Since(sample.TS) > maxRetained { // a value without time may be of any age
+			old++
+			return
+		}
+		if s.samples = append(s.samples, sample); len(s.samples) == maxSamples {
+			s.flush()
+		}
+	})
+	s.flush()
+	if old > 0 {
+		s.env.Count(reasonRetained, old)
+	}
 	if err != nil {
 		s.env.Count(reasonMalformed, 1)
 		s.env.Log.Debug("a message cannot be read", "source", s.env.Name, "topic", m.Topic(), "error", err)
 	}
+}
+
+func (s *subscriber) flush() {
+	s.env.Table.Put(s.samples...)
+	s.samples = s.samples[:0]
 }

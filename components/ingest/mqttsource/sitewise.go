@@ -2,7 +2,9 @@ package mqttsource
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"edgepdm/components/ingest/rows"
@@ -25,7 +27,7 @@ func newSiteWise(e *source.Env) *siteWise {
 	return d
 }
 
-func (*siteWise) reset() {}
+func (*siteWise) alive() []rows.Tag { return nil }
 
 // property is an entry: the values of one property.
 type property struct {
@@ -34,15 +36,15 @@ type property struct {
 	Property string `json:"propertyId"`
 	Values   []struct {
 		Value struct {
-			Double  *float64 `json:"doubleValue"`
-			Integer *float64 `json:"integerValue"`
-			Boolean *bool    `json:"booleanValue"`
+			Double  any `json:"doubleValue"`
+			Integer any `json:"integerValue"`
+			Boolean any `json:"booleanValue"`
 		} `json:"value"`
 		Timestamp struct {
 			Seconds int64 `json:"timeInSeconds"`
 			Nanos   int64 `json:"offsetInNanos"`
 		} `json:"timestamp"`
-		Quality string `json:"quality"` // GOOD, BAD or UNCERTAIN; GOOD where it is missing
+		Quality any `json:"quality"` // GOOD, BAD or UNCERTAIN; GOOD where it is missing
 	} `json:"propertyValues"`
 	Entries []property `json:"entries"`
 }
@@ -51,18 +53,27 @@ type property struct {
 func (d *siteWise) decode(_ string, payload []byte, put func(rows.Sample)) error {
 	var list []property
 	if payload = bytes.TrimSpace(payload); len(payload) > 0 && payload[0] == '[' {
-		if err := json.Unmarshal(payload, &list); err != nil {
+		if err := unmarshal(payload, &list); err != nil {
 			return err
 		}
 	} else {
 		var one property
-		if err := json.Unmarshal(payload, &one); err != nil {
+		if err := unmarshal(payload, &one); err != nil {
 			return err
 		}
 		list = append(one.Entries, one)
 	}
 	for _, p := range list {
 		d.take(p, put)
+	}
+	return nil
+}
+
+// unmarshal passes over values whose type does not fit: they are missing then, and the others are there.
+func unmarshal(payload []byte, into any) error {
+	var odd *json.UnmarshalTypeError
+	if err := json.Unmarshal(payload, into); err != nil && (!errors.As(err, &odd) || odd.Field == "") {
+		return err
 	}
 	return nil
 }
@@ -79,26 +90,26 @@ func (d *siteWise) take(p property, put func(rows.Sample)) {
 		return
 	}
 	for _, v := range p.Values {
-		s := rows.Sample{Tag: tag, Good: v.Quality == "GOOD" || v.Quality == ""}
+		s := rows.Sample{Tag: tag, Good: v.Quality == "GOOD" || v.Quality == nil}
 		if v.Timestamp.Seconds > 0 {
 			s.TS = time.Unix(v.Timestamp.Seconds, v.Timestamp.Nanos)
 		}
-		switch {
-		case v.Value.Double != nil:
-			s.Value = *v.Value.Double
-		case v.Value.Integer != nil:
-			s.Value = *v.Value.Integer
-		case v.Value.Boolean != nil:
-			s.Value = number(*v.Value.Boolean)
+		switch x := cmp.Or(v.Value.Double, v.Value.Integer, v.Value.Boolean).(type) {
+		case float64:
+			s.Value = x
+		case bool:
+			s.Value = truth(x)
 		default: // a text, or a null
-			d.env.Count(reasonType, 1)
+			if s.Good {
+				d.env.Count(reasonType, 1)
+			}
 			s.Good = false
 		}
 		put(s)
 	}
 }
 
-func number(b bool) float64 {
+func truth(b bool) float64 {
 	if b {
 		return 1
 	}

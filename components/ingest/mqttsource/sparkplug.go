@@ -1,13 +1,11 @@
 package mqttsource
 
 import (
-	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"strings"
 	"time"
-
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"edgepdm/components/ingest/rows"
 	"edgepdm/components/ingest/source"
@@ -15,60 +13,86 @@ import (
 
 // sparkplug reads Sparkplug B (Eclipse, version 3.0). A tag is <group>/<node>:<metric> or <group>/<node>/<device>:<metric>.
 // Metrics by alias are known from the birth on: a node that was born before the connection is heard by name only, until its
-// next birth. No rebirth is asked for, because nothing is ever published.
+// next birth. No rebirth is asked for, because nothing is ever published. What is remembered is bounded by the tags.
 type sparkplug struct {
-	env  *source.Env
-	tags map[string]map[string]int // by place (<group>/<node>[/<device>]) and metric
-
-	nodes map[string]*node // by <group>/<node>
+	env    *source.Env
+	nodes  map[string]*node  // by <group>/<node>; those with tags
+	places map[string]*place // by <group>/<node>[/<device>]; those with tags
 }
 
-// node is what births have said.
+// node is what a node's messages have said.
 type node struct {
 	seq     uint64 // of the last message
 	known   bool   // seq is
-	aliases map[uint64]alias
+	session uint64 // bdSeq of the birth
+	hasBd   bool   // session is known
+	aliases map[uint64]*known
 }
 
-// alias stands for a metric of a place.
-type alias struct{ place, metric string }
+// place is a node's or a device's metrics.
+type place struct {
+	tags  []rows.Tag
+	names map[string]*known
+	born  bool // its birth was heard
+	alive bool // it was heard, and has not died
+}
+
+// known is a metric that is a tag.
+type known struct {
+	place    *place
+	tag      int
+	datatype uint64 // as its birth said; 0: no birth was heard
+	named    bool   // by the birth under way
+}
 
 const (
 	sparkplugNamespace = "spBv1.0"
-	// maxNodes and maxAliases bound what is remembered, of places whose metrics are tags.
-	maxNodes   = 4096
-	maxAliases = 100_000
 	// reasonSequence counts messages that did not arrive: a number was skipped.
 	reasonSequence = "sequence"
 	// reasonAlias counts metrics whose alias no birth has told.
 	reasonAlias = "unknown-alias"
+	// metricSession is the metric by which a node's death belongs to a birth.
+	metricSession = "bdSeq"
 )
 
 func splitSparkplugTag(tag string) (place, metric string, err error) {
 	place, metric, ok := strings.Cut(tag, ":")
-	if n := strings.Count(place, "/"); !ok || metric == "" || n < 1 || n > 2 {
+	parts := strings.Split(place, "/")
+	if !ok || metric == "" || len(parts) < 2 || len(parts) > 3 || parts[0] == "" || parts[1] == "" || parts[len(parts)-1] == "" {
 		return "", "", fmt.Errorf("%q is not <group>/<node>[/<device>]:<metric>", tag)
 	}
 	return place, metric, nil
 }
 
 func newSparkplug(e *source.Env) *sparkplug {
-	d := &sparkplug{env: e, tags: make(map[string]map[string]int)}
+	d := &sparkplug{env: e, nodes: make(map[string]*node), places: make(map[string]*place)}
 	for _, t := range e.Tags {
-		place, metric, err := splitSparkplugTag(t.Address)
+		name, metric, err := splitSparkplugTag(t.Address)
 		if err != nil {
 			continue
 		}
-		if d.tags[place] == nil {
-			d.tags[place] = make(map[string]int)
+		p := d.places[name]
+		if p == nil {
+			p = &place{names: make(map[string]*known)}
+			d.places[name] = p
 		}
-		d.tags[place][metric] = t.Index
+		p.tags = append(p.tags, t)
+		p.names[metric] = &known{place: p, tag: t.Index}
+		parts := strings.SplitN(name, "/", 3)
+		d.nodes[parts[0]+"/"+parts[1]] = &node{aliases: make(map[uint64]*known)}
 	}
-	d.reset()
 	return d
 }
 
-func (d *sparkplug) reset() { d.nodes = make(map[string]*node) }
+// alive gives the tags of what lives: a metric is sent only when it changes, and until a death is told it is what it was.
+func (d *sparkplug) alive() (tags []rows.Tag) {
+	for _, p := range d.places {
+		if p.alive {
+			tags = append(tags, p.tags...)
+		}
+	}
+	return tags
+}
 
 // decode reads a message on spBv1.0/<group>/<type>/<node>[/<device>].
 func (d *sparkplug) decode(topic string, payload []byte, put func(rows.Sample)) error {
@@ -77,264 +101,172 @@ func (d *sparkplug) decode(topic string, payload []byte, put func(rows.Sample)) 
 		return nil // such as STATE, which hosts publish
 	}
 	kind, name := parts[2], parts[1]+"/"+parts[3]
-	place := strings.Join(append([]string{name}, parts[4:]...), "/")
-	n := d.nodes[name]
-	if n == nil {
-		if len(d.nodes) >= maxNodes {
-			return errors.New("too many nodes")
-		}
-		n = &node{aliases: make(map[uint64]alias)}
-		d.nodes[name] = n
-	}
 	switch kind {
-	case "NDEATH":
-		n.known = false
-		d.die(name, true, put)
-		return nil
-	case "DDEATH":
-		d.die(place, false, put)
-	case "NBIRTH":
-		clear(n.aliases)
-		n.known = false
-	case "DBIRTH", "NDATA", "DDATA":
+	case "NBIRTH", "NDATA", "NDEATH", "DBIRTH", "DDATA", "DDEATH":
 	default: // commands to nodes
 		return nil
 	}
-	message, err := readPayload(payload)
+	n := d.nodes[name]
+	if n == nil {
+		d.env.Count(rows.ReasonNoTag, 1)
+		return nil
+	}
+	m, err := readPayload(payload, func(metric) error { return nil })
 	if err != nil {
 		return err
 	}
-	if n.known && message.hasSeq && message.seq != (n.seq+1)%256 {
+	if kind == "NDEATH" {
+		return d.nodeDeath(n, name, payload, put)
+	}
+	d.sequence(n, kind, m)
+	p := d.places[strings.Join(append([]string{name}, parts[4:]...), "/")]
+	switch {
+	case kind == "NBIRTH":
+		n.session, n.hasBd = 0, false
+		d.end(n, name, put, false) // the devices' births follow
+	case p == nil:
+		return nil // a device without tags
+	case kind == "DDEATH":
+		d.bury(n, p, put)
+		return nil
+	case kind == "DBIRTH":
+		n.forget(p)
+	}
+	birth := strings.HasSuffix(kind, "BIRTH")
+	if p != nil {
+		p.alive, p.born = true, p.born || birth
+	}
+	_, err = readPayload(payload, func(x metric) error {
+		if kind == "NBIRTH" && x.name == metricSession {
+			n.session, n.hasBd = x.raw, true
+		}
+		if p != nil {
+			d.metric(n, p, birth, m.time, x, put)
+		}
+		return nil
+	})
+	if birth && p != nil {
+		p.finish(put)
+	}
+	return err
+}
+
+// finish makes the values missing that a birth did not name: they are no more.
+func (p *place) finish(put func(rows.Sample)) {
+	for _, k := range p.names {
+		if !k.named {
+			put(rows.Sample{Tag: k.tag})
+		}
+		k.named = false
+	}
+}
+
+// sequence notes a message's number.
+func (d *sparkplug) sequence(n *node, kind string, m message) {
+	if n.known && kind != "NBIRTH" && m.hasSeq && m.seq != (n.seq+1)%256 {
 		d.env.Count(reasonSequence, 1)
 	}
-	n.seq, n.known = message.seq, message.hasSeq
-	born := kind == "NBIRTH" || kind == "DBIRTH"
-	for _, m := range message.metrics {
-		d.metric(n, place, born, message.time, m, put)
+	n.seq, n.known = m.seq, m.hasSeq
+}
+
+// nodeDeath is told by the broker, with the session's number. That of a session before the last birth comes late.
+func (d *sparkplug) nodeDeath(n *node, name string, payload []byte, put func(rows.Sample)) error {
+	session, has := uint64(0), false
+	_, err := readPayload(payload, func(x metric) error {
+		if x.name == metricSession {
+			session, has = x.raw, true
+		}
+		return nil
+	})
+	if err != nil || has && n.hasBd && session != n.session {
+		return err
 	}
+	n.known = false
+	d.end(n, name, put, true)
 	return nil
 }
 
-// die makes the values of a place missing, and of a node's devices.
-func (d *sparkplug) die(place string, devices bool, put func(rows.Sample)) {
-	for other, metrics := range d.tags {
-		if other != place && !(devices && strings.HasPrefix(other, place+"/")) {
-			continue
-		}
-		for _, tag := range metrics {
-			put(rows.Sample{Tag: tag})
+// end makes the values of a node's devices missing, and its own if it is itself dead.
+func (d *sparkplug) end(n *node, name string, put func(rows.Sample), itself bool) {
+	clear(n.aliases)
+	for other, p := range d.places {
+		if other == name && itself || strings.HasPrefix(other, name+"/") {
+			d.bury(n, p, put)
 		}
 	}
 }
 
-func (d *sparkplug) metric(n *node, place string, born bool, at time.Time, m metric, put func(rows.Sample)) {
-	name := m.name
+// bury makes a place's values missing.
+func (d *sparkplug) bury(n *node, p *place, put func(rows.Sample)) {
+	n.forget(p)
+	if !p.alive {
+		return
+	}
+	p.alive, p.born = false, false
+	for _, tag := range p.tags {
+		put(rows.Sample{Tag: tag.Index})
+	}
+}
+
+// forget forgets the aliases of a place: its next birth gives others.
+func (n *node) forget(p *place) {
+	maps.DeleteFunc(n.aliases, func(_ uint64, k *known) bool { return k.place == p })
+}
+
+func (d *sparkplug) metric(n *node, p *place, birth bool, at time.Time, m metric, put func(rows.Sample)) {
+	k := p.names[m.name]
 	switch {
-	case born && m.hasAlias && name != "":
-		if _, wanted := d.tags[place][name]; wanted && len(n.aliases) < maxAliases {
-			n.aliases[m.alias] = alias{place, name}
-		}
-	case name == "" && m.hasAlias:
-		known, ok := n.aliases[m.alias]
-		if !ok || known.place != place {
+	case birth && m.hasAlias && k != nil:
+		n.aliases[m.alias] = k
+	case m.name == "" && m.hasAlias:
+		if k = n.aliases[m.alias]; k == nil && !p.born {
 			d.env.Count(reasonAlias, 1)
 			return
 		}
-		name = known.metric
 	}
-	tag, wanted := d.tags[place][name]
-	switch {
-	case !wanted:
-		if !born { // a birth names all that a node has
+	if k == nil || k.place != p {
+		if !birth { // a birth names all that a node has
 			d.env.Count(rows.ReasonNoTag, 1)
 		}
 		return
-	case m.historical:
-		return // of an earlier time: no row is made of it any more
-	case !m.null && !m.isNumber:
+	}
+	if birth {
+		k.datatype, k.named = m.datatype, true
+	} else if m.datatype == 0 {
+		m.datatype = k.datatype
+	}
+	value, ok := m.number()
+	switch {
+	case m.historical: // of an earlier time: no row is made of it any more
+		d.env.Count(rows.ReasonOlder, 1)
+		return
+	case !m.null && m.good && !ok:
 		d.env.Count(reasonType, 1)
 	}
 	if !m.time.IsZero() {
 		at = m.time
 	}
-	put(rows.Sample{Tag: tag, Value: m.value, Good: m.isNumber && !m.null && m.good, TS: at})
+	put(rows.Sample{Tag: k.tag, Value: value, Good: ok && !m.null && m.good, TS: at})
 }
 
-// message is a Payload of Sparkplug's protobuf schema, as far as it is used.
-type message struct {
-	time    time.Time
-	seq     uint64
-	hasSeq  bool
-	metrics []metric
-}
-
-type metric struct {
-	name       string
-	alias      uint64
-	hasAlias   bool
-	time       time.Time
-	datatype   uint64
-	historical bool
-	null       bool
-	good       bool
-	value      float64
-	isNumber   bool
-}
-
-// Numbers of Sparkplug's data types that are read from an unsigned field.
-const (
-	typeInt8  = 1
-	typeInt16 = 2
-	typeInt32 = 3
-	typeInt64 = 4
-)
-
-// goodQuality is Sparkplug's property Quality of a good value.
-const goodQuality = 192
-
-// fields calls read for each field of a protobuf message.
-func fields(b []byte, read func(number protowire.Number, kind protowire.Type, value []byte) error) error {
-	for len(b) > 0 {
-		number, kind, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		b = b[n:]
-		n = protowire.ConsumeFieldValue(number, kind, b)
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		if err := read(number, kind, b[:n]); err != nil {
-			return err
-		}
-		b = b[n:]
+// number is a metric's value. A whole number is carried as unsigned: negative ones in two's complement of their type's size. Without
+// a birth its type may be unknown: then a value that could be negative is none.
+func (m metric) number() (float64, bool) {
+	if !m.isRaw {
+		return m.value, m.isNumber
 	}
-	return nil
-}
-
-func varint(kind protowire.Type, b []byte) (uint64, bool) {
-	x, n := protowire.ConsumeVarint(b)
-	return x, kind == protowire.VarintType && n > 0
-}
-
-func millis(x uint64) time.Time {
-	if x == 0 || x > math.MaxInt64/1_000_000 {
-		return time.Time{}
-	}
-	return time.UnixMilli(int64(x)) //nolint:gosec // bounded above
-}
-
-func readPayload(payload []byte) (message, error) {
-	var p message
-	err := fields(payload, func(number protowire.Number, kind protowire.Type, value []byte) error {
-		x, isVarint := varint(kind, value)
-		switch {
-		case number == 1 && isVarint:
-			p.time = millis(x)
-		case number == 3 && isVarint:
-			p.seq, p.hasSeq = x, true
-		case number == 2 && kind == protowire.BytesType:
-			inner, _ := protowire.ConsumeBytes(value)
-			m, err := readMetric(inner)
-			if err != nil {
-				return err
-			}
-			p.metrics = append(p.metrics, m)
-		}
-		return nil
-	})
-	return p, err
-}
-
-func readMetric(b []byte) (metric, error) {
-	m := metric{good: true}
-	var raw uint64
-	var isRaw bool
-	err := fields(b, func(number protowire.Number, kind protowire.Type, value []byte) error {
-		x, isVarint := varint(kind, value)
-		switch {
-		case number == 1 && kind == protowire.BytesType:
-			name, _ := protowire.ConsumeBytes(value)
-			m.name = string(name)
-		case number == 2 && isVarint:
-			m.alias, m.hasAlias = x, true
-		case number == 3 && isVarint:
-			m.time = millis(x)
-		case number == 4 && isVarint:
-			m.datatype = x
-		case number == 5 && isVarint:
-			m.historical = x != 0
-		case number == 7 && isVarint:
-			m.null = x != 0
-		case number == 9 && kind == protowire.BytesType:
-			inner, _ := protowire.ConsumeBytes(value)
-			good, err := readQuality(inner)
-			m.good = good
-			return err
-		case (number == 10 || number == 11) && isVarint:
-			raw, isRaw = x, true
-		case number == 12 && kind == protowire.Fixed32Type:
-			bits, _ := protowire.ConsumeFixed32(value)
-			m.value, m.isNumber = float64(math.Float32frombits(bits)), true
-		case number == 13 && kind == protowire.Fixed64Type:
-			bits, _ := protowire.ConsumeFixed64(value)
-			m.value, m.isNumber = math.Float64frombits(bits), true
-		case number == 14 && isVarint:
-			m.value, m.isNumber = number01(x), true
-		}
-		return nil
-	})
-	if isRaw {
-		m.value, m.isNumber = integer(raw, m.datatype), true
-	}
-	return m, err
-}
-
-func number01(x uint64) float64 { return number(x != 0) }
-
-// integer reads a whole number, which Sparkplug carries as unsigned: negative ones in two's complement of their type's size.
-func integer(x, datatype uint64) float64 {
-	switch datatype {
+	x := m.raw
+	switch m.datatype {
 	case typeInt8:
-		return float64(int8(x)) //nolint:gosec // two's complement
+		return float64(int8(x)), true //nolint:gosec // two's complement
 	case typeInt16:
-		return float64(int16(x)) //nolint:gosec // two's complement
+		return float64(int16(x)), true //nolint:gosec // two's complement
 	case typeInt32:
-		return float64(int32(x)) //nolint:gosec // two's complement
+		return float64(int32(x)), true //nolint:gosec // two's complement
 	case typeInt64:
-		return float64(int64(x)) //nolint:gosec // two's complement
+		return float64(int64(x)), true //nolint:gosec // two's complement
+	case typeUnknown:
+		return float64(x), x <= math.MaxInt32
 	}
-	return float64(x)
-}
-
-// readQuality looks for the property Quality in a PropertySet: keys are its field 1, values its field 2, in the same order.
-func readQuality(b []byte) (good bool, err error) {
-	var keys []string
-	var values [][]byte
-	err = fields(b, func(number protowire.Number, kind protowire.Type, value []byte) error {
-		if kind != protowire.BytesType {
-			return nil
-		}
-		inner, _ := protowire.ConsumeBytes(value)
-		switch number {
-		case 1:
-			keys = append(keys, string(inner))
-		case 2:
-			values = append(values, inner)
-		}
-		return nil
-	})
-	good = true
-	for i, key := range keys {
-		if key != "Quality" || i >= len(values) || err != nil {
-			continue
-		}
-		err = fields(values[i], func(number protowire.Number, kind protowire.Type, value []byte) error {
-			if x, ok := varint(kind, value); ok && (number == 3 || number == 4) {
-				good = x == goodQuality
-			}
-			return nil
-		})
-	}
-	return good, err
+	return float64(x), true
 }

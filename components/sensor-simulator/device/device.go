@@ -4,6 +4,7 @@ package device
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,10 +12,12 @@ import (
 	"path/filepath"
 	"time"
 
-	"edgepdm/components/sensor-simulator/dataset"
 	"edgepdm/components/sensor-simulator/plant"
+	"edgepdm/components/sensor-simulator/simulator"
 	"edgepdm/shared/cli"
+	"edgepdm/shared/component"
 	"edgepdm/shared/device"
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/random"
 	"edgepdm/shared/wait"
@@ -25,6 +28,9 @@ const (
 	toTelemetry = "telemetry" // pdm/v1/telemetry/<thing>
 	toShadow    = "shadow"    // $aws/things/<thing>/shadow/update
 )
+
+// drainGrace is how long rows that wait may take to leave when the program is to end.
+const drainGrace = 5 * time.Second
 
 // options are the command line.
 type options struct {
@@ -37,6 +43,7 @@ type options struct {
 	seed   uint64
 	fault  string
 	input  string
+	plant  string
 	rows   int
 	check  bool
 }
@@ -59,6 +66,7 @@ func parse(args []string, s cli.Streams) (options, error) {
 	fs.Uint64Var(&o.seed, "seed", 1, "start the random numbers at `S`")
 	fs.StringVar(&o.fault, "fault", "", "let this `FAULT` of the machine grow from the start")
 	fs.StringVar(&o.input, "input", "", "replay a CSV `FILE` instead of simulating")
+	fs.StringVar(&o.plant, "plant", "", "be the machine -thing of the plant that `FILE` describes, JSON as the component's configuration")
 	fs.IntVar(&o.rows, "rows", 0, "end after `N` rows (default: never)")
 	fs.BoolVar(&o.check, "check", false, "only find and reach the core")
 	if err := cli.Parse(fs, args); err != nil {
@@ -85,6 +93,8 @@ func (o *options) complete() error {
 		return cli.Usagef("-rows: %d is negative", o.rows)
 	case o.fault != "" && o.input != "":
 		return cli.Usagef("-fault: cannot be injected into rows of -input")
+	case o.plant != "" && (o.fault != "" || o.input != ""):
+		return cli.Usagef("-plant: has faults and input of its own")
 	}
 	if err := event.CheckName(o.device.Thing); err != nil {
 		return cli.Usagef("-thing: %v", err)
@@ -134,30 +144,36 @@ func Run(ctx context.Context, args []string, s cli.Streams) error {
 		_, err := fmt.Fprintf(s.Out, "%s reaches %s\n", o.device.Thing, at)
 		return err
 	}
-	rows, err := o.open()
+	machine, err := o.open()
 	if err != nil {
 		return err
 	}
-	running, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- d.Run(running) }()
+	defer func() { _ = machine.Close() }()                          // it was only read from
+	running, stop := context.WithCancel(context.WithoutCancel(ctx)) // what waits at the end leaves before
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		d.Run(running)
+	}()
 	defer func() {
 		stop()
 		<-ended
 	}()
-	if err := o.publish(ctx, d, rows); err != nil {
+	if err := o.publish(ctx, d, machine); err != nil {
 		return err
 	}
-	return o.drain(ctx, d, s.Out)
+	draining, release := wait.Outlive(ctx, drainGrace)
+	defer release()
+	return o.drain(draining, d, s.Out)
 }
 
 // publish publishes rows at their rate.
-func (o *options) publish(ctx context.Context, d *device.Device, rows source) error {
+func (o *options) publish(ctx context.Context, d *device.Device, m *simulator.Machine) error {
 	epoch := random.ID()
-	ticker := time.NewTicker(time.Duration(float64(time.Second) / o.rate))
+	ticker := time.NewTicker(m.Period())
 	defer ticker.Stop()
 	for seq := uint64(1); o.rows == 0 || seq <= uint64(o.rows); seq++ { //nolint:gosec // not negative
-		values, faulty, err := rows.next()
+		row, err := m.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -167,11 +183,11 @@ func (o *options) publish(ctx context.Context, d *device.Device, rows source) er
 		topic, payload := event.TelemetryTopic(o.device.Thing), []byte(nil)
 		if o.output == toShadow {
 			topic = event.ShadowUpdateTopic(o.device.Thing)
-			payload, err = event.SimulatedUpdate(rows.columns(), values)
+			payload, err = event.SimulatedUpdate(m.Columns(), row.Values)
 		} else {
 			payload, err = event.Encode(event.Telemetry{
 				V: event.Version, Thing: o.device.Thing, Line: o.line, Epoch: epoch, Seq: seq, TS: time.Now().UTC(),
-				Schema: event.SchemaOf(rows.columns()), Values: values, Simulated: true, Faulty: faulty,
+				Schema: event.SchemaOf(m.Columns()), Values: row.Values, Simulated: true, Faulty: row.Faulty, Remaining: row.Remaining,
 			})
 		}
 		if err != nil {
@@ -203,57 +219,42 @@ func (o *options) drain(ctx context.Context, d *device.Device, out io.Writer) er
 	return nil
 }
 
-// source gives the machine's rows; io.EOF ends them.
-type source interface {
-	columns() []string
-	next() (values []float32, faulty *bool, err error)
-}
-
-func (o *options) open() (source, error) {
-	if o.input != "" {
-		r, err := dataset.Open(o.input)
+// open makes the machine: of the plant that a file describes, or a plant of one machine.
+func (o *options) open() (*simulator.Machine, error) {
+	if o.plant != "" {
+		config, err := o.readPlant()
 		if err != nil {
-			return nil, fmt.Errorf("open input: %w", err)
+			return nil, err
 		}
-		return recorded{r}, nil
+		m, err := simulator.OpenMachine(config, o.device.Thing)
+		if err == nil && o.line == "" {
+			o.line = m.Line()
+		}
+		return m, err
 	}
-	m := &simulated{machine: plant.New(o.seed, o.device.Thing), step: time.Duration(o.scale / o.rate * float64(time.Second))}
-	if o.fault == "" {
-		return m, nil
+	config := simulator.Default()
+	config.Name, config.Things, config.Rate, config.TimeScale, config.Seed = o.device.Thing, 1, o.rate, o.scale, o.seed
+	config.Input, config.Loop = o.input, false
+	if o.fault != "" {
+		const grow = 30 * time.Minute // of simulated time
+		config.Faults = []simulator.Injection{{Thing: o.device.Thing, Fault: o.fault, Grow: time.Duration(float64(grow) / o.scale)}}
 	}
-	fault, err := plant.ParseFault(o.fault)
-	if err != nil {
+	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	const grow = 30 * time.Minute // of simulated time
-	return m, m.machine.Inject(fault, grow)
+	return simulator.OpenMachine(config, o.device.Thing)
 }
 
-// simulated is a machine of the simulated plant.
-type simulated struct {
-	machine *plant.Machine
-	step    time.Duration
-}
+const maxPlant = 1 << 20 // bytes
 
-func (m *simulated) columns() []string { return plant.Sensors() }
-
-func (m *simulated) next() ([]float32, *bool, error) {
-	r := m.machine.Step(m.step)
-	return r.Values, &r.Faulty, nil
-}
-
-// recorded is a table.
-type recorded struct{ table *dataset.Reader }
-
-func (r recorded) columns() []string { return r.table.Columns() }
-
-func (r recorded) next() ([]float32, *bool, error) {
-	row, err := r.table.Next()
+func (o *options) readPlant() (simulator.Config, error) {
+	data, err := durable.ReadFile(o.plant, maxPlant)
 	if err != nil {
-		return nil, nil, err
+		return simulator.Config{}, fmt.Errorf("read -plant: %w", err)
 	}
-	if !row.Label.Known {
-		return row.Values, nil, nil
+	var raw map[string]any
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return simulator.Config{}, fmt.Errorf("read %s: %w", o.plant, err)
 	}
-	return row.Values, &row.Label.Faulty, nil
+	return component.CheckConfig(component.Spec[simulator.Config]{Name: event.SensorSimulator, Default: simulator.Default}, o.device.Log, raw)
 }

@@ -13,6 +13,7 @@ import (
 // Config is the component's configuration.
 type Config struct {
 	Things     int           `json:"things"`     // machines
+	Name       string        `json:"-"`          // of the one machine that a client device is; empty: by Prefix
 	Prefix     string        `json:"prefix"`     // machines are called <prefix>-1, <prefix>-2…
 	Lines      int           `json:"lines"`      // production lines, over which the machines are spread
 	Rate       float64       `json:"rate"`       // rows a second of each machine
@@ -119,7 +120,12 @@ func (c Config) Validate() error {
 	return nil
 }
 
-func (c Config) thing(i int) string { return fmt.Sprintf("%s-%d", c.Prefix, i+1) }
+func (c Config) thing(i int) string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return fmt.Sprintf("%s-%d", c.Prefix, i+1)
+}
 
 func (c Config) line(i int) string { return fmt.Sprintf("line-%d", i%c.Lines+1) }
 

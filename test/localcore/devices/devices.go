@@ -150,7 +150,7 @@ type hook struct {
 func (*hook) ID() string { return "devices" }
 
 func (*hook) Provides(b byte) bool {
-	return bytes.Contains([]byte{mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublished}, []byte{b})
+	return b == mqtt.OnConnectAuthenticate || b == mqtt.OnACLCheck || b == mqtt.OnPublished
 }
 
 // OnConnectAuthenticate takes a device whose certificate is that of its client id, and that is associated with the core.
