@@ -72,8 +72,9 @@ type featureTable struct {
 
 	spec     *window.Spec
 	windows  *window.Windows
-	features []float32 // of the last row
-	late     int       // the line of the first row that came again or late
+	features []float32      // of the last row
+	outcome  window.Outcome // of it
+	late     int            // the line of the first row that came again or late
 }
 
 // columnFlags adds the flags that say how a table is written, and what its columns are.
@@ -132,8 +133,7 @@ func (t *featureTable) next(rows *rowReader) (thing string, err error) {
 			return "", fmt.Errorf("line %d: column %d: %w", rows.line, rows.text[i]+1, err)
 		}
 	}
-	var outcome window.Outcome
-	if t.features, outcome = t.windows.Add(t.features[:0], thing, row); outcome != window.Added && t.late == 0 {
+	if t.features, t.outcome = t.windows.Add(t.features[:0], thing, row); t.outcome != window.Added && t.late == 0 {
 		t.late = rows.line
 	}
 	return thing, nil
