@@ -3,10 +3,12 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -234,4 +236,21 @@ func TestEmptyRoot(t *testing.T) {
 	if _, err := takeRoot(dir); err == nil || !strings.Contains(err.Error(), "not empty") {
 		t.Errorf("a folder of somebody else: %v", err)
 	}
+}
+
+// Ctrl-C reaches all of the terminal's process group. A device that is in it gets a second signal when the demo stops it, and fails.
+func TestCtrlCDoesNotReachTheDevices(t *testing.T) {
+	d := &demo{options: options{root: t.TempDir()}}
+	c := exec.Command("sh", "-c", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.01; done")
+	out, err := c.StdoutPipe()
+	must.OK(t, err)
+	must.OK(t, d.startDevice(c))
+	_, err = out.Read(make([]byte, 1))
+	must.OK(t, err)
+	group, err := syscall.Getpgid(c.Process.Pid)
+	must.OK(t, err)
+	if group == syscall.Getpgrp() {
+		t.Error("the device is in the demo's process group")
+	}
+	must.OK(t, d.stopDevices())
 }

@@ -91,14 +91,23 @@ func (d *demo) startDevices(ctx context.Context, version string) error {
 		c := exec.CommandContext(context.WithoutCancel(ctx), program, "device", "-thing", thing, "-cert", certificate, "-key", key,
 			"-discovery", ends.Discovery, "-ca", ends.CAFile, "-plant", plantFile)
 		c.Stdout, c.Stderr = log, log
-		err = c.Start()
+		err = d.startDevice(c)
 		_ = log.Close() // the process has it
 		if err != nil {
 			return fmt.Errorf("start %s: %w", thing, err)
 		}
-		d.devices = append(d.devices, c)
 	}
 	d.print("%d machines are client devices: each found the core by discovery, and connects to 127.0.0.1:%d with its own certificate", len(d.devices), broker.Port())
+	return nil
+}
+
+// startDevice starts a device in a process group of its own: Ctrl-C in the terminal is for the demo, which stops the devices in order.
+func (d *demo) startDevice(c *exec.Cmd) error {
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := c.Start(); err != nil {
+		return err
+	}
+	d.devices = append(d.devices, c)
 	return nil
 }
 
