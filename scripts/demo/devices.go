@@ -19,6 +19,8 @@ import (
 
 const (
 	maxDevices = 50
+	// spareDevice is enrolled, and left for the user to run.
+	spareDevice = "press-1"
 	// deviceStop is how long a device may take to publish what waits, at the end.
 	deviceStop = 10 * time.Second
 	// deviceDeployment is the fragment of a deployment that a real core gets: see docs/devices.md.
@@ -75,15 +77,24 @@ func (d *demo) startDevices(ctx context.Context, version string) error {
 	}
 	program := filepath.Join(d.options.stage, "artifacts", event.SensorSimulator, version, "sensor-simulator-linux-"+programArch())
 	ends := d.cloud.Endpoints()
-	for i := range d.options.things {
-		thing := fmt.Sprintf("compressor-%d", i+1)
-		certificate, key, err := iot.Create(thing, dir)
-		if err != nil {
-			return err
-		}
+	if err := os.WriteFile(filepath.Join(dir, "discovery"), []byte(ends.Discovery+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write discovery's address: %w", err)
+	}
+	enroll := func(thing string) (certificate, key string, err error) {
 		iot.Associate(thing, func() localcloud.DiscoveredCore {
 			return localcloud.DiscoveredCore{Thing: "edgepdm-core", CAs: []string{broker.CA()}, Addresses: []localcloud.DiscoveredAddress{{Host: "127.0.0.1", Port: broker.Port()}}}
 		})
+		return iot.Create(thing, dir)
+	}
+	if _, _, err := enroll(spareDevice); err != nil {
+		return err
+	}
+	for i := range d.options.things {
+		thing := fmt.Sprintf("compressor-%d", i+1)
+		certificate, key, err := enroll(thing)
+		if err != nil {
+			return err
+		}
 		log, err := os.Create(filepath.Join(d.options.root, "logs", "device-"+thing+".log"))
 		if err != nil {
 			return fmt.Errorf("create a device's log: %w", err)

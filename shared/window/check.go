@@ -141,6 +141,16 @@ func (s *Spec) Names() []string {
 	return names
 }
 
+// HasValue reports whether any feature of a row has a value. A count of none is none.
+func (s *Spec) HasValue(features []float32) bool {
+	for i, x := range features {
+		if x == x && (x != 0 || s.Inputs[i].Stat != Count) {
+			return true
+		}
+	}
+	return false
+}
+
 // Bytes returns the most memory that one thing may take, its name of 40 bytes included. A spec of windows over rows takes it
 // when they are full; one over time as much as it has rows, up to this.
 func (s *Spec) Bytes() int64 {

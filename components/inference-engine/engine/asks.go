@@ -122,10 +122,13 @@ func (a *asks) tick(now time.Time) {
 	}
 }
 
-// refuse answers those that wait when the work ends.
+// refuse answers those that wait when the work ends. The scorer answers for the rows that it has taken them for: at once.
 func (a *asks) refuse() {
 	for _, one := range a.takeIf(func(*ask) bool { return true }) {
 		a.answer(answer{to: one, err: errors.New("explain: the engine stops, or has a new configuration")})
+	}
+	for a.open > 0 {
+		a.answer(<-a.answers)
 	}
 }
 

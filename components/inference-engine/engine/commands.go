@@ -38,12 +38,17 @@ func (k *keeper) commands() {
 		}
 	}
 	k.back = slices.DeleteFunc(k.back, func(b goingBack) bool {
-		if b.models.testing() {
+		if b.models.testing() || b.models.opening() {
 			return false
 		}
 		b.Answer(b.models.goBack(b))
 		return true
 	})
+}
+
+// opening reports whether the store of the life models was not opened yet: rows, and commands, come first.
+func (m *models) opening() bool {
+	return m.role == event.RoleLife && m.registry == nil && m.access.problem == nil
 }
 
 // wantsBack takes a command to roll back.
@@ -101,6 +106,9 @@ func (m *models) status() string {
 	what := "active model"
 	if m.role == event.RoleLife {
 		what = "active life model"
+	}
+	if m.opening() {
+		return what + ": not loaded yet"
 	}
 	if m.active == nil {
 		return what + ": none\n" + m.last()

@@ -91,13 +91,3 @@ func (r *rings) add(dst []float32, t *event.Telemetry, values []float32) (row []
 	}
 	return row, missing
 }
-
-// hasValue reports whether any of a model's inputs has a value. A count of none is none.
-func (r *rings) hasValue(row []float32) bool {
-	for i, x := range row {
-		if x == x && (x != 0 || r.spec.Inputs[i].Stat != window.Count) {
-			return true
-		}
-	}
-	return false
-}

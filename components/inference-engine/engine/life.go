@@ -104,7 +104,7 @@ func (l *lifeScorer) modelRow(t *event.Telemetry, values, extra []float32) (row 
 	some := slices.ContainsFunc(row, func(x float32) bool { return x == x })
 	if l.rings != nil {
 		l.inputs, missing = l.rings.add(l.inputs[:0], t, row)
-		row, some = l.inputs, l.rings.hasValue(l.inputs)
+		row, some = l.inputs, l.rings.spec.HasValue(l.inputs)
 	}
 	if missing == "" && !some {
 		missing = missingWindows

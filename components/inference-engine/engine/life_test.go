@@ -111,6 +111,36 @@ func (r *rig) rollBackLife() (string, error) {
 	}.Do(r.t.Context())
 }
 
+// whileStopped gives a command while the engine is stopped: that which begins next takes it first of all.
+func (r *rig) whileStopped(ask func() (string, error)) (text string, err error) {
+	r.t.Helper()
+	r.stop()
+	left := r.waiting()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		text, err = ask()
+	}()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); r.waiting() == left; <-tick.C {
+		if time.Now().After(deadline) {
+			r.t.Fatal("the command was not left")
+		}
+	}
+	r.start(shippedModel)
+	<-done
+	return text, err
+}
+
+// waiting returns how many files of commands there are.
+func (r *rig) waiting() int {
+	r.t.Helper()
+	files, err := os.ReadDir(filepath.Join(r.env.WorkDir, "requests"))
+	must.OK(r.t, err)
+	return len(files)
+}
+
 // A life model lives beside the fault model: it is delivered, estimates, goes back and goes away by itself. Its rows outlive the
 // process.
 func TestLifeBesideFaults(t *testing.T) {
@@ -153,7 +183,7 @@ func TestLifeBesideFaults(t *testing.T) {
 	for _, c := range []struct{ says, active string }{
 		{"rolled back from tiny-life 1.1.0 to tiny-life 1.0.0", "1.0.0"}, {"rolled back from tiny-life 1.0.0; no life model is active now", ""},
 	} {
-		if text, err := r.rollBackLife(); err != nil || !strings.Contains(text, c.says) {
+		if text, err := r.whileStopped(r.rollBackLife); err != nil || !strings.Contains(text, c.says) {
 			t.Fatalf("%q, %v", text, err)
 		}
 		r.modelEvent(event.ModelRolledBack)
@@ -163,6 +193,10 @@ func TestLifeBesideFaults(t *testing.T) {
 	}
 	if got, _ := w.next(60, 0); got.Life != nil || got.Model.Version != shipped {
 		t.Errorf("%+v", got)
+	}
+	ask := func() (string, error) { return r.ask(event.CommandStatus, "") }
+	if text, err := r.whileStopped(ask); err != nil || !strings.Contains(text, "active life model: not loaded yet") {
+		t.Errorf("%q, %v", text, err)
 	}
 	r.status("active life model: none\nlast outcome: tiny-life 1.0.0 rolled-back")
 }

@@ -72,8 +72,9 @@ type featureTable struct {
 
 	spec     *window.Spec
 	windows  *window.Windows
-	features []float32 // of the last row
-	late     int       // the line of the first row that came again or late
+	features []float32      // of the last row
+	outcome  window.Outcome // of it
+	late     int            // the line of the first row that came again or late
 }
 
 // columnFlags adds the flags that say how a table is written, and what its columns are.
@@ -85,7 +86,7 @@ func (t *featureTable) columnFlags(flags *flag.FlagSet) {
 		})
 	}
 	add("thing", "`column` of the thing's name: its name, or its place from 1 (default: all rows are of one thing)")
-	add("ts", "`column` of the time: RFC 3339, 2006-01-02 15:04:05, or seconds")
+	add("ts", "`column` of the time: RFC 3339, 2006-01-02 15:04:05 (UTC), seconds or milliseconds since 1970")
 	add("seq", "`column` of the row's number, in which a hole is a lost row (default: no row is lost)")
 	add("epoch", "`column` of the producer's start, within which -seq numbers rows")
 	flags.Func("columns", "`names` of all columns, such as unit,cycle,s1,s2, where line 1 is no header, or another one with -header", func(text string) error {
@@ -132,8 +133,7 @@ func (t *featureTable) next(rows *rowReader) (thing string, err error) {
 			return "", fmt.Errorf("line %d: column %d: %w", rows.line, rows.text[i]+1, err)
 		}
 	}
-	var outcome window.Outcome
-	if t.features, outcome = t.windows.Add(t.features[:0], thing, row); outcome != window.Added && t.late == 0 {
+	if t.features, t.outcome = t.windows.Add(t.features[:0], thing, row); t.outcome != window.Added && t.late == 0 {
 		t.late = rows.line
 	}
 	return thing, nil

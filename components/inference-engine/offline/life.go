@@ -47,7 +47,8 @@ var ownColumns = []struct {
 //
 //	unit low median high
 //
-// With -every it writes one for each row. Rows of 26 numbers between spaces are those of C-MAPSS. In others the columns thing
+// With -every it writes one for each row. Where the engine gives none, as no input has a value, low, median and high are NaN. A row
+// that comes after its successors is never the last one. Rows of 26 numbers between spaces are those of C-MAPSS. In others the columns thing
 // or unit, seq or cycle, and ts are what they are called, unless flags name them.
 //
 // DIR is what training made, what model-fetcher packed or signed, or a version in a device's store. The first row that cannot
@@ -59,6 +60,11 @@ func Life(ctx context.Context, args []string, s cli.Streams) error {
 	every := flags.Bool("every", false, "write a line for each row, not for each thing's last one only")
 	t := featureTable{layout: layout{of: "model"}}
 	t.columnFlags(flags)
+	for _, own := range ownColumns {
+		f := flags.Lookup(own.flag[1:])
+		usage, _, _ := strings.Cut(f.Usage, " (default")
+		f.Usage = usage + " (default: the column " + strings.Join(own.names, " or ") + ")"
+	}
 	if err := parseFlags(flags, dir, args); err != nil {
 		return err
 	}
@@ -277,9 +283,12 @@ func readBounded(path string) (data []byte, err error) {
 	return data, err
 }
 
-// life tells the remaining life of a row of inputs.
-func (m *lifeModel) life(features []float32) (l *event.Life, err error) {
-	if m.margin, err = m.Margin(m.margin[:0], features); err != nil {
+// life tells the remaining life at the table's row; nil where the engine tells none.
+func (m *lifeModel) life(t *featureTable) (l *event.Life, err error) {
+	if t.outcome == window.Late || !m.inputs.HasValue(t.features) {
+		return nil, nil
+	}
+	if m.margin, err = m.Margin(m.margin[:0], t.features); err != nil {
 		return nil, err
 	}
 	m.outputs = m.Predict(m.outputs[:0], m.margin)
@@ -289,7 +298,7 @@ func (m *lifeModel) life(features []float32) (l *event.Life, err error) {
 // writeLives writes a line for each thing, or each row.
 func (m *lifeModel) writeLives(ctx context.Context, t *featureTable, rows *rowReader, out *bufio.Writer, every bool) error {
 	var order []string
-	last := map[string]event.Life{}
+	last := map[string]*event.Life{}
 	for ctx.Err() == nil {
 		thing, err := t.next(rows)
 		if errors.Is(err, io.EOF) {
@@ -303,18 +312,21 @@ func (m *lifeModel) writeLives(ctx context.Context, t *featureTable, rows *rowRe
 		if err != nil {
 			return err
 		}
-		life, err := m.life(t.features)
+		life, err := m.life(t)
 		if err != nil {
 			return fmt.Errorf("line %d: %w", rows.line, err)
 		}
 		if !every {
-			if _, known := last[thing]; !known {
+			_, known := last[thing]
+			if !known {
 				order = append(order, thing)
 			}
-			last[thing] = *life
+			if !known || t.outcome == window.Added {
+				last[thing] = life
+			}
 			continue
 		}
-		err = writeLife(out, thing, *life)
+		err = writeLife(out, thing, life)
 		if err == nil && !rows.waiting() {
 			err = out.Flush()
 		}
@@ -325,9 +337,13 @@ func (m *lifeModel) writeLives(ctx context.Context, t *featureTable, rows *rowRe
 	return ctx.Err()
 }
 
-func writeLife(out *bufio.Writer, thing string, l event.Life) error {
+func writeLife(out *bufio.Writer, thing string, l *event.Life) error {
 	if thing == "" || strings.ContainsAny(thing, " \t\"") {
 		thing = strconv.Quote(thing)
+	}
+	if l == nil {
+		_, err := fmt.Fprintf(out, "%s NaN NaN NaN\n", thing)
+		return err
 	}
 	_, err := fmt.Fprintf(out, "%s %.2f %.2f %.2f\n", thing, l.Low, l.Median, l.High)
 	return err

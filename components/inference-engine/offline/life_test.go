@@ -62,7 +62,7 @@ func TestLife(t *testing.T) {
 		must.OK(t, err)
 		var line bytes.Buffer
 		out := bufio.NewWriter(&line)
-		must.OK(t, writeLife(out, "ABAAB"[i:i+1], *l))
+		must.OK(t, writeLife(out, "ABAAB"[i:i+1], l))
 		must.OK(t, out.Flush())
 		lines = append(lines, line.String())
 	}
@@ -74,6 +74,21 @@ func TestLife(t *testing.T) {
 	}
 	if got, err := life(t, strings.NewReader(wearing), "-every", dir); err != nil || got != strings.Join(lines, "") {
 		t.Errorf("%v\n%s\nwant\n%s", err, got, strings.Join(lines, ""))
+	}
+}
+
+// As on a device there is no life where no input has a value, and a row that comes after its successors changes nothing.
+func TestLifeIsNotInvented(t *testing.T) {
+	dir, _, _ := trained(t)
+	want, err := life(t, strings.NewReader("thing,seq,temp,wear\nA,1,60,0\nA,3,80,0.5\n"), dir)
+	must.OK(t, err)
+	const late = "thing,seq,temp,wear\nA,1,60,0\nA,3,80,0.5\nA,2,99,9\nA,3,80,0.5\nB,1,,\nC,1,60,0\nC,9,,\n"
+	if got, err := life(t, strings.NewReader(late), dir); err != nil || got != want+"B NaN NaN NaN\nC NaN NaN NaN\n" {
+		t.Errorf("%v\n%s\nwant\n%s", err, got, want)
+	}
+	got, err := life(t, strings.NewReader(late), "-every", dir)
+	if lines := strings.Split(got, "\n"); err != nil || len(lines) != 8 || lines[2] != "A NaN NaN NaN" || lines[4] != "B NaN NaN NaN" {
+		t.Errorf("%v\n%s", err, got)
 	}
 }
 

@@ -101,6 +101,9 @@ func parsePack(args []string, s cli.Streams) (packOptions, error) {
 	if isLife := o.role == string(event.RoleLife); isLife != (o.life != "") {
 		return o, cli.Usagef("-life: needs -role %s, and the other way round", event.RoleLife)
 	}
+	if o.dir != "" && o.life == filepath.Join(o.dir, trainedLife) && o.inputs == "" { // its features would be taken for sensors
+		return o, cli.Usagef("-inputs: required, as %s has %s but no %s", o.dir, trainedLife, trainedInputs)
+	}
 	if o.label != "" && o.table == "" {
 		return o, cli.Usagef("-label: only with -table")
 	}

@@ -251,6 +251,10 @@ func TestPackALifeModel(t *testing.T) {
 		fails(t, cli.ExitFailed, inputs, append(pack, "-inputs", inputs)...)
 		fails(t, cli.ExitFailed, says, append(pack, "-inputs", inputs)...)
 	}
+	inputs := filepath.Join(trained, "inputs.json")
+	must.OK(t, os.Rename(inputs, inputs+".away")) // its features are no sensors
+	fails(t, cli.ExitUsage, "-inputs: required", pack...)
+	must.OK(t, os.Rename(inputs+".away", inputs))
 	fails(t, cli.ExitUsage, "-life: needs -role life", append(pack, "-role", "fault")...)
 	must.OK(t, os.Remove(life))
 	fails(t, cli.ExitUsage, "-life: needs -role life", append(pack, "-role", "life")...)
