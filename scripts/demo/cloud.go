@@ -7,6 +7,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"edgepdm/test/localcloud"
 	"edgepdm/test/localcore"
@@ -35,6 +37,18 @@ func (d *demo) startCloud(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	return d.cloud.Start(ctx)
+}
+
+// saveMails writes what people got by e-mail to a file in the root.
+func (d *demo) saveMails() error {
+	var text strings.Builder
+	for _, m := range d.cloud.Mails() {
+		fmt.Fprintf(&text, "Date: %s\nSubject: %s\n\n%s\n\n\n", m.Time.Format(time.RFC1123Z), m.Subject, m.Body)
+	}
+	if err := os.WriteFile(filepath.Join(d.options.root, mailFile), []byte(text.String()), 0o644); err != nil {
+		return fmt.Errorf("save e-mails: %w", err)
+	}
+	return nil
 }
 
 // saveAudio copies the cloud's new sound files to the root, where they can be played, and returns the newest one's path.

@@ -3,10 +3,12 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,7 +99,8 @@ func TestDeliveryIsHeldAgainstTheJournal(t *testing.T) {
 	o := newObserver()
 	raised := event.Alert{V: 1, ID: "a-1", Thing: "p", State: event.AlarmUnacknowledged}
 	cleared := event.Alert{V: 1, ID: "a-2", Thing: "p", State: event.AlarmNormal}
-	for _, a := range []event.Alert{raised, cleared, raised} { // published again for lack of an acknowledgement
+	again := event.Alert{V: 1, ID: "a-3", Thing: "p", State: event.AlarmUnacknowledged, Change: "unshelved"}
+	for _, a := range []event.Alert{raised, cleared, raised, again} { // the third is published again for lack of an acknowledgement
 		tell(t, o, event.AlertTopic("p"), a)
 	}
 	tell(t, o, event.TopicAckPrediction, event.Ack{V: 1, IDs: []string{"p-1", "p-2"}})
@@ -105,7 +108,7 @@ func TestDeliveryIsHeldAgainstTheJournal(t *testing.T) {
 		{Kind: localcloud.KindIoT, IDs: []string{"a-1"}}, {Kind: localcloud.KindIoT, IDs: []string{"p-1"}},
 		{Kind: localcloud.KindIoT, IDs: []string{"p-1"}}, {Kind: localcloud.KindAudio},
 	}
-	if got, want := o.delivery(arrived), (delivery{alerts: 1, delivered: 2, lost: 2, duplicates: 1, audio: 1}); got != want {
+	if got, want := o.delivery(arrived), (delivery{alerts: 1, delivered: 2, lost: 3, duplicates: 1, audio: 1}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
@@ -233,4 +236,21 @@ func TestEmptyRoot(t *testing.T) {
 	if _, err := takeRoot(dir); err == nil || !strings.Contains(err.Error(), "not empty") {
 		t.Errorf("a folder of somebody else: %v", err)
 	}
+}
+
+// Ctrl-C reaches all of the terminal's process group. A device that is in it gets a second signal when the demo stops it, and fails.
+func TestCtrlCDoesNotReachTheDevices(t *testing.T) {
+	d := &demo{options: options{root: t.TempDir()}}
+	c := exec.Command("sh", "-c", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.01; done")
+	out, err := c.StdoutPipe()
+	must.OK(t, err)
+	must.OK(t, d.startDevice(c))
+	_, err = out.Read(make([]byte, 1))
+	must.OK(t, err)
+	group, err := syscall.Getpgid(c.Process.Pid)
+	must.OK(t, err)
+	if group == syscall.Getpgrp() {
+		t.Error("the device is in the demo's process group")
+	}
+	must.OK(t, d.stopDevices())
 }

@@ -19,6 +19,8 @@ import (
 
 const (
 	maxDevices = 50
+	// spareDevice is enrolled, and left for the user to run.
+	spareDevice = "press-1"
 	// deviceStop is how long a device may take to publish what waits, at the end.
 	deviceStop = 10 * time.Second
 	// deviceDeployment is the fragment of a deployment that a real core gets: see docs/devices.md.
@@ -75,15 +77,24 @@ func (d *demo) startDevices(ctx context.Context, version string) error {
 	}
 	program := filepath.Join(d.options.stage, "artifacts", event.SensorSimulator, version, "sensor-simulator-linux-"+programArch())
 	ends := d.cloud.Endpoints()
-	for i := range d.options.things {
-		thing := fmt.Sprintf("compressor-%d", i+1)
-		certificate, key, err := iot.Create(thing, dir)
-		if err != nil {
-			return err
-		}
+	if err := os.WriteFile(filepath.Join(dir, "discovery"), []byte(ends.Discovery+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write discovery's address: %w", err)
+	}
+	enroll := func(thing string) (certificate, key string, err error) {
 		iot.Associate(thing, func() localcloud.DiscoveredCore {
 			return localcloud.DiscoveredCore{Thing: "edgepdm-core", CAs: []string{broker.CA()}, Addresses: []localcloud.DiscoveredAddress{{Host: "127.0.0.1", Port: broker.Port()}}}
 		})
+		return iot.Create(thing, dir)
+	}
+	if _, _, err := enroll(spareDevice); err != nil {
+		return err
+	}
+	for i := range d.options.things {
+		thing := fmt.Sprintf("compressor-%d", i+1)
+		certificate, key, err := enroll(thing)
+		if err != nil {
+			return err
+		}
 		log, err := os.Create(filepath.Join(d.options.root, "logs", "device-"+thing+".log"))
 		if err != nil {
 			return fmt.Errorf("create a device's log: %w", err)
@@ -91,14 +102,23 @@ func (d *demo) startDevices(ctx context.Context, version string) error {
 		c := exec.CommandContext(context.WithoutCancel(ctx), program, "device", "-thing", thing, "-cert", certificate, "-key", key,
 			"-discovery", ends.Discovery, "-ca", ends.CAFile, "-plant", plantFile)
 		c.Stdout, c.Stderr = log, log
-		err = c.Start()
+		err = d.startDevice(c)
 		_ = log.Close() // the process has it
 		if err != nil {
 			return fmt.Errorf("start %s: %w", thing, err)
 		}
-		d.devices = append(d.devices, c)
 	}
 	d.print("%d machines are client devices: each found the core by discovery, and connects to 127.0.0.1:%d with its own certificate", len(d.devices), broker.Port())
+	return nil
+}
+
+// startDevice starts a device in a process group of its own: Ctrl-C in the terminal is for the demo, which stops the devices in order.
+func (d *demo) startDevice(c *exec.Cmd) error {
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := c.Start(); err != nil {
+		return err
+	}
+	d.devices = append(d.devices, c)
 	return nil
 }
 

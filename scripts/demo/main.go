@@ -24,27 +24,29 @@ const shippedModel = "components/inference-engine/model/model.ubj"
 
 // options are the demo's flags.
 type options struct {
-	duration time.Duration // 0 = until the user ends it
-	headless bool
-	seed     uint64
-	things   int
-	rate     float64
-	report   string
-	input    string
-	model    string
-	cuts     int
-	kill     bool
-	mode     string
-	devices  bool
-	build    bool
-	stage    string
-	notifier string
-	root     string
+	duration  time.Duration // 0 = until the user ends it
+	headless  bool
+	seed      uint64
+	things    int
+	rate      float64
+	report    string
+	input     string
+	model     string
+	cuts      int
+	kill      bool
+	mode      string
+	devices   bool
+	rtp       string // address of paging speakers
+	languages string // of what people are told; several with commas
+	build     bool
+	stage     string
+	notifier  string
+	root      string
 }
 
 func runDemo(ctx context.Context, args []string, s cli.Streams) error {
 	var o options
-	fs := cli.NewFlagSet(`make demo ARGS="[-for DURATION] [-headless] [-seed N] [-report FILE] [-input CSV] [-model FILE] [-things N] [-rate N] [-cuts N] [-kill] [-mode classic|lite] [-devices]"`, s)
+	fs := cli.NewFlagSet(`make demo ARGS="[-for DURATION] [-headless] [-seed N] [-report FILE] [-input CSV] [-model FILE] [-things N] [-rate N] [-cuts N] [-kill] [-mode classic|lite] [-devices] [-languages NAMES] [-rtp ADDRESS]"`, s)
 	fs.DurationVar(&o.duration, "for", 0, "`how long`, e.g. 30s; 0: until Ctrl-C, headless 30s")
 	fs.BoolVar(&o.headless, "headless", false, "no live view; the exit code tells whether every row is accounted for")
 	fs.Uint64Var(&o.seed, "seed", 1, "`seed` of the simulated machines")
@@ -57,6 +59,8 @@ func runDemo(ctx context.Context, args []string, s cli.Streams) error {
 	fs.BoolVar(&o.kill, "kill", false, "end each component once by kill -9")
 	fs.StringVar(&o.mode, "mode", "classic", "which `nucleus` the core is: classic or lite")
 	fs.BoolVar(&o.devices, "devices", false, "let the machines be client devices, which find the core by discovery and connect by MQTT")
+	fs.StringVar(&o.languages, "languages", "en", "`NAMES` of the languages that alarms are told in, such as en,de")
+	fs.StringVar(&o.rtp, "rtp", "", "speak to paging speakers, too, at this `ADDRESS`, such as 239.255.0.1:5004")
 	fs.StringVar(&o.notifier, "notifier", "bin/lambda/polly-notifier/bootstrap", "the Polly notifier's `program`, made by `make lambda`")
 	fs.StringVar(&o.stage, "stage", "artifacts-build", "staged tree, in `DIR`")
 	fs.BoolVar(&o.build, "build", false, "build the components and the notifier into -root first, instead of -stage and -notifier; make demo does")

@@ -272,7 +272,7 @@ func (o *observer) delivery(journal localcloud.Journal) delivery {
 		}
 	}
 	for _, a := range o.alerts {
-		if a.State == event.AlarmUnacknowledged {
+		if a.State == event.AlarmUnacknowledged && a.Change == "" { // not one that is told again
 			d.alerts++
 		}
 	}

@@ -49,7 +49,7 @@ const (
 // lines returns the picture for a terminal: at most so many lines of at most so many columns. When there is little room,
 // predictions and alerts come first, then what happens, then figures, the table of the components last.
 func (p *picture) lines(width, height int) []string {
-	things, components := p.thingTable(width), p.componentTable(width)
+	things, components := p.thingTable(width), p.componentTable()
 	alerts := 1 + max(1, p.alertHeight(width))
 	events, figures := p.events(), p.figures()
 	left := max(height-1, 1) // the title
@@ -72,8 +72,8 @@ func (p *picture) lines(width, height int) []string {
 		components = []string{p.componentLine()}
 		shownComponents = take(1, 1)
 	}
-	gaps := take(3, 3)
 	shownAlerts += take(alerts-shownAlerts, 1)
+	gaps := take(3, 3)
 	shownThings += take(len(things)-shownThings, 1)
 	logs := take(1, 1)
 
@@ -152,9 +152,14 @@ func (p *picture) events() []string {
 		lines = append(lines, "spoken: "+shortPath(p.audio))
 	}
 	if e := p.model; e.Event != "" {
-		lines = append(lines, fmt.Sprintf("model:  %s %s %s %s", e.Event, e.Name, e.Version, e.Detail))
+		lines = append(lines, "model:  "+strings.Join(strings.Fields(strings.Join([]string{string(e.Event), e.Name, e.Version, reason(e)}, " ")), " "))
 	}
 	return lines
+}
+
+// reason is why a model was refused, without the name that the engine puts before it.
+func reason(e event.ModelEvent) string {
+	return strings.TrimPrefix(e.Detail, fmt.Sprintf("model %s %s refused: ", e.Name, e.Version))
 }
 
 // alertHeight is how many lines the newest alerts take that are shown.
@@ -293,11 +298,11 @@ func (p *picture) cutThings(table []string, n int) []string {
 	return table
 }
 
-func (p *picture) componentTable(width int) []string {
+func (p *picture) componentTable() []string {
 	const format = "%-28.28s %-9s %8s %8s %7s %8s"
 	lines := []string{p.style("2", fmt.Sprintf(format, "component", "state", "pid", "RSS MiB", "CPU s", "restarts"))}
 	for _, c := range p.components {
-		if c.Name == event.Suite && width < wide {
+		if c.Name == event.Suite {
 			continue // it has no program
 		}
 		state := fmt.Sprintf("%-9s", c.State)

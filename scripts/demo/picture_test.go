@@ -136,3 +136,26 @@ func TestPictureKeepsWhatMatters(t *testing.T) {
 		t.Errorf("hidden machines are not told:\n%s", text)
 	}
 }
+
+// In a small terminal the words of alerts go before empty lines, and a refused model is named once.
+func TestPictureSaysMoreThanItSpaces(t *testing.T) {
+	p := busyPicture(3)
+	p.colour = false
+	why := "Points to it: oil return temperature 96 °C, usually 60 to 82."
+	p.alerts = []event.Alert{
+		{State: event.AlarmUnacknowledged, Text: "Simulation: Fault found on line 1, compressor 1. Immediate attention required. " + why},
+		{State: event.AlarmNormal, Text: "Edgepdm core is back to normal after 18 seconds."},
+		{State: event.AlarmNormal, Text: "Line 1, compressor 3 is back to normal after 16 seconds."},
+	}
+	p.model.Detail = "model simulated-compressor 1.3.0 refused: golden row mismatch: row 1"
+	text := strings.Join(strings.Fields(strings.Join(p.lines(80, 24), " ")), " ")
+	for _, want := range []string{why, "model: rejected simulated-compressor 1.3.0 golden row mismatch: row 1"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	p.model = event.ModelEvent{Event: event.ModelRefused, Detail: "signature: bad signature"}
+	if text := strings.Join(p.lines(80, 24), "\n"); !strings.Contains(text, "model:  refused signature: bad") {
+		t.Errorf("a model without a name:\n%s", text)
+	}
+}

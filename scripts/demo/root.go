@@ -28,7 +28,7 @@ func takeRoot(root string) (io.Closer, error) {
 	}
 	lock, err := durable.Lock(mark)
 	if errors.Is(err, durable.ErrLocked) {
-		return nil, fmt.Errorf("-root: another demo runs in %s: %w", root, err)
+		return nil, fmt.Errorf("another demo runs in %s: end it, or name another folder with -root: %w", root, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock -root: %w", err)

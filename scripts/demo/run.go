@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 
 const (
 	observerName = "com.edgepdm.DemoObserver"
+	mailFile     = "mail.txt"
 )
 
 const (
@@ -91,7 +93,7 @@ func run(ctx context.Context, o options, out io.Writer, live bool) (err error) {
 		return err
 	}
 	audio, err := d.saveAudio()
-	if err != nil {
+	if err := errors.Join(err, d.saveMails()); err != nil {
 		return err
 	}
 	r := makeReport(d.observer, components, d.cloud.Journal())
@@ -210,7 +212,7 @@ func (d *demo) deploy(ctx context.Context) error {
 			"bucket": cloud.Bucket, "prefix": secondModel.prefix, "lifePrefix": lifePrefix, "publicKeys": keys, "poll": "1s", "timeout": "2s",
 			"endpoints": map[string]any{"s3": cloud.S3},
 		},
-		event.AlarmManager:    {"silence": "20s", "uplinkDown": "10s", "republish": "1s", "voice": voice},
+		event.AlarmManager:    {"silence": "20s", "uplinkDown": "10s", "republish": "1s", "voice": voice, "languages": strings.Split(d.options.languages, ",")},
 		event.SensorSimulator: d.options.plant(d.length()), event.CloudForwarder: forwarder,
 	} {
 		merge["healthInterval"] = "500ms"
@@ -259,7 +261,7 @@ func (d *demo) floor() (map[string]any, error) {
 		return nil, fmt.Errorf("make the folder of what is spoken on the floor: %w", err)
 	}
 	_, missing := exec.LookPath("espeak-ng")
-	return map[string]any{"enabled": missing == nil, "player": []any{"cp", "--backup=numbered", "-t", dir}, "repeat": "10s"}, nil
+	return map[string]any{"enabled": missing == nil, "player": []any{"cp", "--backup=numbered", "-t", dir}, "repeat": "10s", "rtp": map[string]any{"address": d.options.rtp}}, nil
 }
 
 // awaitHealth waits until a component says that it works.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -114,7 +115,7 @@ func (d *demo) summarise(r report, audio string) {
 		line("%d of %d alarms of machines say what points to a fault, and so do %d faulty rows", e.Alerts, e.Of, e.Predictions)
 	}
 	if l := r.Life; l.Rows > 0 {
-		line("remaining life in %d rows, %.1f h wide on the average; the truth lay within in %.0f %% of them", l.Rows, l.MeanWidth, 100*l.Coverage)
+		line("remaining life told for %d rows, as an interval of %.1f h on average; %.0f %% of the intervals hold the truth", l.Rows, l.MeanWidth, 100*l.Coverage)
 	}
 	line("alarms raised %d; in the cloud: %d predictions and alerts, %d lost, %d arrived twice; %d predictions never reached the spool",
 		r.Alerts, r.Delivered, r.Lost, r.Duplicates, r.Unaccepted)
@@ -122,8 +123,9 @@ func (d *demo) summarise(r report, audio string) {
 	if audio != "" {
 		line("the last new sound: %s", audio)
 	}
+	line("what people got by e-mail: %s", filepath.Join(d.options.root, mailFile))
 	for _, c := range r.Components {
-		line("%-32s peak %.1f MiB, %.2f s of processor time, %d restarts", c.Name, c.RSSMB, c.CPUS, c.Restarts)
+		line("%-27s peak %.1f MiB, %.2f s of processor time, %d restarts", c.Name, c.RSSMB, c.CPUS, c.Restarts)
 	}
 	line("models: %s; %d took over during the run, %d refused", strings.Join(r.Models, ", "), r.Swaps, len(r.Refused))
 	for _, why := range r.Refused {

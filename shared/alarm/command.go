@@ -295,12 +295,12 @@ func (s *System) place(c Command) error {
 		}
 	}
 	for _, p := range places {
-		name := cmp.Or(p.thing, p.line)
+		name := cmp.Or(p.thing, "line "+p.line)
 		old, is := s.places[p]
 		switch {
 		case c.Do == ReturnToService && !is:
 			return fmt.Errorf("%s is in service", name)
-		case c.Do == Retire && old.Retired:
+		case is && old.Retired && c.Do != ReturnToService:
 			return fmt.Errorf("%s is retired already", name)
 		case c.Do == TakeOutOfService && is:
 			return fmt.Errorf("%s is out of service already", name)

@@ -40,8 +40,8 @@ func TestRefusedCommands(t *testing.T) {
 		"the length is given already":           {Do: alarm.Shelve, Alarms: key("a-1"), For: hour, Until: t0.Add(hour)},
 		"is not shelved":                        {Do: alarm.Unshelve, Alarms: key("a-1")},
 		"is not latched, acknowledged and over": {Do: alarm.ResetLatch, Alarms: key("a-1")},
-		"b is out of service already":           {Do: alarm.TakeOutOfService, Line: "b"},
-		"a is in service":                       {Do: alarm.ReturnToService, Line: "a"},
+		"line b is out of service already":      {Do: alarm.TakeOutOfService, Line: "b"},
+		"line a is in service":                  {Do: alarm.ReturnToService, Line: "a"},
 		"it concerns the whole machine":         {Do: alarm.TakeOutOfService, Alarms: key("a-1")},
 		"things are retired, one by one":        {Do: alarm.Retire, Line: "a"},
 		"old is retired already":                {Do: alarm.Retire, Alarms: []alarm.Key{{Thing: "old"}}},
@@ -56,6 +56,7 @@ func TestRefusedCommands(t *testing.T) {
 	} {
 		p.refuse(c, want)
 	}
+	p.refuse(alarm.Command{Do: alarm.TakeOutOfService, Alarms: []alarm.Key{{Thing: "old"}}}, "old is retired already")
 }
 
 // Who, when, why and with what outcome is in the change and in the list.

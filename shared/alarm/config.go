@@ -142,6 +142,9 @@ func (c Config) location() (*time.Location, error) {
 	return zone, nil
 }
 
+// Has reports whether a rule is for a fault.
+func (r Rule) Has(f event.Fault) bool { return matches(r.Fault, string(f)) }
+
 func (r Rule) validate() error {
 	for _, p := range []struct{ field, pattern string }{{"line", r.Line}, {"thing", r.Thing}, {"fault", r.Fault}} {
 		if err := checkPattern(p.pattern); err != nil {

@@ -289,6 +289,7 @@ func (s *System) apply(r *Record) {
 			}
 			a = &item{}
 			s.items[r.Alarm.Key] = a
+			s.faults[r.Alarm.Key.Fault] = true
 		}
 		*a = item{saved: *r.Alarm, recorded: true, run: r.Run}
 		a.Since, a.Raised = plain(a.Since), plain(a.Raised)

@@ -21,6 +21,7 @@ type System struct {
 
 	clock   clock
 	items   map[Key]*item
+	faults  map[event.Fault]bool // of all alarms so far: few
 	timers  timers
 	places  map[place]Place
 	floods  map[string]*flood
@@ -46,7 +47,7 @@ func New(config Config, now time.Time) (*System, error) {
 	}
 	s := &System{
 		config: config, zone: zone, policies: newPolicies(config), inhibition: newInhibitions(config),
-		items: make(map[Key]*item), places: make(map[place]Place), floods: make(map[string]*flood), kpi: newKPI(), summary: never,
+		items: make(map[Key]*item), faults: make(map[event.Fault]bool), places: make(map[place]Place), floods: make(map[string]*flood), kpi: newKPI(), summary: never,
 	}
 	s.clock.run = origin
 	s.advance(now)
@@ -114,6 +115,7 @@ func (s *System) add(key Key, line string) (*item, error) {
 	a := &item{saved: saved{Key: key, Line: line, State: event.AlarmNormal}, due: never}
 	a.policy = s.policies.of(line, key)
 	s.items[key] = a
+	s.faults[key.Fault] = true
 	heap.Push(&s.timers, a)
 	return a, nil
 }
@@ -254,6 +256,16 @@ func (s *System) Find(key Key) (Alarm, bool) {
 		return Alarm{}, false
 	}
 	return s.view(a), true
+}
+
+// StandsBeside reports whether another alarm of the same thing stands.
+func (s *System) StandsBeside(key Key) bool {
+	for fault := range s.faults {
+		if a := s.items[Key{key.Thing, fault}]; fault != key.Fault && a != nil && a.Active {
+			return true
+		}
+	}
+	return false
 }
 
 // Knows reports whether a thing has alarms, or had some lately, or is out of service or retired.

@@ -18,15 +18,16 @@ const English = "en"
 
 // words are the fixed sentences of a language. Their placeholders are those of templates.
 type words struct {
-	raised, returned, chattering, again, unacknowledged string
-	summary, summarySite, on                            string
-	priority                                            [4]string // by rank
-	units                                               [3][2]string
+	raised, returned, over, chattering, again, unacknowledged string
+	summary, summarySite, on                                  string
+	priority                                                  [4]string // by rank
+	units                                                     [3][2]string
 }
 
 var languages = map[string]words{
 	English: {
 		raised: "Alarm {fault} on {place}.", returned: "{place} is back to normal after {duration}.",
+		over:       "The alarm {fault} on {place} is over after {duration}. Another one stands.",
 		chattering: "The alarm {fault} on {place} keeps coming and going.", again: "Still: {text}", unacknowledged: "Not acknowledged: {text}",
 		summary: "{count} more alarms on {line}.", summarySite: "{count} more alarms.", on: "{line}, {thing}",
 		priority: [4]string{"", "low", "medium", "high"},
@@ -34,6 +35,7 @@ var languages = map[string]words{
 	},
 	"de": {
 		raised: "Alarm {fault} an {place}.", returned: "{place} ist nach {duration} wieder normal.",
+		over:       "Der Alarm {fault} an {place} ist nach {duration} vorbei. Ein anderer steht an.",
 		chattering: "Der Alarm {fault} an {place} kommt und geht immer wieder.", again: "Weiterhin: {text}", unacknowledged: "Nicht quittiert: {text}",
 		summary: "{count} weitere Alarme an {line}.", summarySite: "{count} weitere Alarme.", on: "{line}, {thing}",
 		priority: [4]string{"", "niedrig", "mittel", "hoch"},
@@ -41,6 +43,7 @@ var languages = map[string]words{
 	},
 	"es": {
 		raised: "Alarma {fault} en {place}.", returned: "{place} vuelve a la normalidad después de {duration}.",
+		over:       "La alarma {fault} en {place} ha terminado después de {duration}. Hay otra activa.",
 		chattering: "La alarma {fault} en {place} aparece y desaparece.", again: "Continúa: {text}", unacknowledged: "Sin reconocer: {text}",
 		summary: "{count} alarmas más en {line}.", summarySite: "{count} alarmas más.", on: "{line}, {thing}",
 		priority: [4]string{"", "baja", "media", "alta"},
@@ -48,6 +51,7 @@ var languages = map[string]words{
 	},
 	"fr": {
 		raised: "Alarme {fault} sur {place}.", returned: "{place} est revenu à la normale après {duration}.",
+		over:       "L'alarme {fault} sur {place} est terminée après {duration}. Une autre est active.",
 		chattering: "L'alarme {fault} sur {place} apparaît et disparaît sans cesse.", again: "Toujours : {text}", unacknowledged: "Non acquittée : {text}",
 		summary: "{count} autres alarmes sur {line}.", summarySite: "{count} autres alarmes.", on: "{line}, {thing}",
 		priority: [4]string{"", "basse", "moyenne", "haute"},
@@ -146,6 +150,9 @@ func (s *System) text(c Change, language string, i Insight) string {
 	switch c.Kind {
 	case Returned:
 		text = fill(w.returned)
+		if s.StandsBeside(a.Key) {
+			text = fill(w.over)
+		}
 	case Chattering:
 		text = fill(w.chattering)
 	case Summary:
@@ -168,6 +175,12 @@ func (s *System) text(c Change, language string, i Insight) string {
 func (s *System) template(a Alarm, language string) string {
 	texts := s.policies.of(a.Line, a.Key).text
 	return cmp.Or(texts[language], texts[baseOf(language)], texts[English])
+}
+
+// Speaks reports whether there are texts in a language: sentences of its own, or those of a rule.
+func (c Config) Speaks(tag string) bool {
+	_, known := languages[baseOf(tag)]
+	return known || slices.ContainsFunc(c.Rules, func(r Rule) bool { return cmp.Or(r.Text[tag], r.Text[baseOf(tag)]) != "" })
 }
 
 // baseOf is the language of a tag such as de-AT.

@@ -53,6 +53,45 @@ func TestTexts(t *testing.T) {
 	}
 }
 
+func TestWhichLanguagesHaveTexts(t *testing.T) {
+	c := alarm.Default()
+	c.Rules = []alarm.Rule{{Fault: "f"}, {Fault: "g", Text: map[string]string{"it": "Allarme."}}}
+	for tag, want := range map[string]bool{"en": true, "de-AT": true, "fr": true, "it": true, "it-IT": true, "pt": false, "Deutsch": false} {
+		if c.Speaks(tag) != want {
+			t.Errorf("%s: %v", tag, !want)
+		}
+	}
+}
+
+// A machine with two alarms is not back to normal when one of them is over.
+func TestTheEndOfOneOfTwoAlarms(t *testing.T) {
+	p := newSiteOf(t, alarm.Default())
+	p.observe("a-1", "doubt", true)
+	p.observe("a-1", "fault", true)
+	p.observe("a-2", "fault", true)
+	p.wait(10 * minute)
+	for _, restart := range []bool{false, true} {
+		if restart {
+			p.restart(p.now)
+		}
+		end := alarm.Change{Kind: alarm.Returned, Alarm: p.find("a-1", "doubt")}
+		for language, want := range map[string]string{
+			"en": "The alarm doubt on a, a 1 is over after 10 minutes. Another one stands.",
+			"de": "Der Alarm doubt an a, a 1 ist nach 10 Minuten vorbei. Ein anderer steht an.",
+			"es": "La alarma doubt en a, a 1 ha terminado después de 10 minutos. Hay otra activa.",
+			"fr": "L'alarme doubt sur a, a 1 est terminée après 10 minutes. Une autre est active.",
+		} {
+			if got := p.s.Text(end, language, alarm.Insight{}); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		}
+	}
+	p.observe("a-1", "fault", false)
+	if got := p.s.Text(alarm.Change{Kind: alarm.Returned, Alarm: p.find("a-1", "doubt")}, "en", alarm.Insight{}); got != "a, a 1 is back to normal after 10 minutes." {
+		t.Error(got)
+	}
+}
+
 // The sentences of why and when are where a template has them, or else at the end; without them no gap is left.
 func TestTextsWithAnInsight(t *testing.T) {
 	c := alarm.Default()

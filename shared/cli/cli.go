@@ -63,11 +63,15 @@ func (p Program) Main(ctx context.Context, args []string, s Streams) int {
 			name, rest = arg, args[1:]
 		}
 	}
-	if len(rest) > 0 && isHelp(rest[0]) {
+	helped := len(rest) > 0 && isHelp(rest[0])
+	if helped {
 		s.Err = s.Out // help that was asked for is output
 	}
 	for _, c := range p.Commands {
 		if c.Name == name {
+			if helped && name != "" {
+				_ = fprintln(s.Out, p.Name+" "+name+": "+c.Summary+"\n")
+			}
 			return exitCode(strings.TrimSpace(p.Name+" "+c.Name), c.Run(ctx, rest, s), s.Err)
 		}
 	}

@@ -35,7 +35,7 @@ func TestMainExitCodesAndOutput(t *testing.T) {
 		{"-version", cli.ExitOK, "prog 1.2.3\n", ""},
 		{"-help", cli.ExitOK, "prog work", ""},
 		{"work -n 3", cli.ExitOK, "", ""},
-		{"work -help", cli.ExitOK, "Usage: prog work", ""},
+		{"work -help", cli.ExitOK, "prog work: works\n\nUsage: prog work", ""},
 		{"work -n 3 -help", cli.ExitOK, "", "Usage: prog work"},
 		{"work -n 6", cli.ExitFailed, "", "prog work: count: more than 5\n"},
 		{"work -n x", cli.ExitUsage, "", `invalid value "x"`},

@@ -92,6 +92,7 @@ type Alert struct {
 	Chattering bool              `json:"chattering,omitempty"` // it comes and goes, and is told once
 	Step       int               `json:"step,omitempty"`       // of its escalation: 1 or 2
 	Count      int               `json:"count,omitempty"`      // of a summary: so many alarms
+	Stands     bool              `json:"stands,omitempty"`     // of the end of an alarm: another one of the thing stands
 	SNS        *bool             `json:"sns,omitempty"`        // false: not for people
 	Texts      map[string]string `json:"texts,omitempty"`      // in other languages
 }

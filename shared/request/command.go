@@ -25,8 +25,8 @@ type Flags struct {
 // Define defines the flags.
 func (f *Flags) Define(fs *flag.FlagSet, component string) {
 	fs.StringVar(&f.dir, "dir", "", "work `directory` of "+component+"; default: below the root")
-	fs.StringVar(&f.root, "root", "", "Greengrass's root `directory`; default: $"+rootVariable+", else that of this program, else /greengrass/v2 or /var/lib/greengrass")
-	fs.DurationVar(&f.timeout, "timeout", defaultTimeout, "how long to wait for a word of the component")
+	fs.StringVar(&f.root, "root", "", "Greengrass's root `directory`; default: $"+rootVariable+", else the one that this program is installed in, else /greengrass/v2 or /var/lib/greengrass")
+	fs.DurationVar(&f.timeout, "timeout", defaultTimeout, "how long to wait for an answer of the component")
 }
 
 // Find returns a component's work directory.

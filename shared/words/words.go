@@ -113,11 +113,17 @@ func Reasons(list []event.Contributor, tag string) []string {
 	return reasons
 }
 
-// Points is the sentence of the first reasons, for a text that is spoken: so many as fit into room bytes; "" for none.
+// Points is the sentence of the first reasons, for a text that is spoken: so many as fit into room bytes; "" for none. A value within
+// its usual range matters together with others, and sends nobody anywhere: it is said only where there is nothing else.
 func Points(list []event.Contributor, tag string, room int) string {
 	w := of(tag)
 	sentence := ""
-	for i, c := range list[:min(len(list), MaxSaid)] {
+	list = list[:min(len(list), MaxSaid)]
+	within := func(c event.Contributor) bool { return c.Direction == event.DirectionWithin }
+	if others := slices.DeleteFunc(slices.Clone(list), within); len(others) > 0 {
+		list = others
+	}
+	for i, c := range list {
 		longer := w.points
 		if i > 0 {
 			longer = strings.TrimSuffix(sentence, ".") + "; "

@@ -123,6 +123,8 @@ func TestPoints(t *testing.T) {
 		{"en", list, len(second), first + "."},
 		{"en", list, 10, ""},
 		{"en", nil, 1000, ""},
+		{"en", []event.Contributor{oil(70, 60, 82, event.DirectionWithin), list[0], oil(71, 60, 82, event.DirectionWithin), vibration}, 1000, first + "."},
+		{"en", []event.Contributor{oil(70, 60, 82, event.DirectionWithin)}, 1000, "Points to it: oil return temperature 70 °C, within the usual 60 to 82."},
 		{"de", list[:2], 1000, "Darauf deutet hin: Öltemperatur im Rücklauf 96 °C, üblich sind 60 bis 82; vibration 7,1 Millimeter pro Sekunde, üblich sind 1 bis 3."},
 		{"es", list[1:2], 1000, "Indicios: vibration 7,1 milímetros por segundo, normalmente de 1 a 3."},
 		{"fr", list[1:2], 1000, "Indices : vibration 7,1 millimètres par seconde, habituellement 1 à 3."},

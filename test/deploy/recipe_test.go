@@ -183,6 +183,9 @@ func flattenStruct(into map[string]string, prefix string, v reflect.Value) {
 	for i := range v.NumField() {
 		key := prefix + v.Type().Field(i).Tag.Get("json")
 		field := v.Field(i)
+		if v.Type().Field(i).Tag.Get("json") == "-" { // no configuration
+			continue
+		}
 		if v.Type().Field(i).Anonymous { // its keys are beside the others
 			flattenStruct(into, prefix, field)
 			continue

@@ -255,6 +255,17 @@ func TestDemoRefusesAnInputWithOtherColumns(t *testing.T) {
 // lost, also not those of the time in which there is no internet.
 func TestMachinesAreClientDevices(t *testing.T) {
 	d := startDemo(t, "-devices", "-for", "8s", "-rate", "10", "-seed", "7", "-cuts", "1")
+	d.await("device-compressor-3", "connected to the core", 1)
+	dir := filepath.Join(d.root, "devices")
+	programs, err := filepath.Glob(filepath.Join(build().stage, "artifacts", "com.edgepdm.SensorSimulator", "*", "sensor-simulator-linux-*"))
+	if err != nil || len(programs) != 1 {
+		t.Fatal(programs, err)
+	}
+	spare := exec.Command(programs[0], "device", "-thing", "press-1", "-check", "-ca", filepath.Join(d.root, "cloud", "ca.pem"),
+		"-cert", filepath.Join(dir, "press-1.pem.crt"), "-key", filepath.Join(dir, "press-1.private.key"), "-discovery", strings.TrimSpace(string(must.Read(t, filepath.Join(dir, "discovery")))))
+	if out, err := spare.CombinedOutput(); err != nil || !strings.Contains(string(out), "press-1 reaches edgepdm-core") {
+		t.Errorf("the device that the demo leaves to its user: %v: %s", err, out)
+	}
 	r := d.finish()
 	if r.Published < 100 || r.Predictions != r.Published || r.Unscored != 0 || r.Invalid != 0 || r.Lost != 0 || len(r.Components) != 4 {
 		t.Errorf("%+v\n%s", r, &d.out)

@@ -68,6 +68,11 @@ func (d *Devices) Roots() *x509.CertPool {
 	return pool
 }
 
+// Authority is the certificate, PEM, of who signs the devices'.
+func (d *Devices) Authority() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: d.ca.Raw})
+}
+
 // Create makes a thing with a certificate, and writes certificate and key into dir.
 func (d *Devices) Create(thing, dir string) (certFile, keyFile string, err error) {
 	d.mu.Lock()

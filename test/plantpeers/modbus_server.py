@@ -26,9 +26,16 @@ async def commands(device):
 
 
 async def main():
+    port = int(sys.argv[1])
     device = ModbusDeviceContext(di=block(), co=block(), hr=block(), ir=block())
-    server = asyncio.create_task(StartAsyncTcpServer(ModbusServerContext(device, single=True), address=("127.0.0.1", int(sys.argv[1]))))
-    await asyncio.sleep(0.2)
+    server = asyncio.create_task(StartAsyncTcpServer(ModbusServerContext(device, single=True), address=("127.0.0.1", port)))
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            break
+        except OSError:
+            await asyncio.sleep(0.02)
+    writer.close()
     await commands(device)
     server.cancel()
 

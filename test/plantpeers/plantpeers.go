@@ -118,7 +118,12 @@ func MosquittoAt(t testing.TB, port int, lines ...string) (stop func()) {
 	file := filepath.Join(t.TempDir(), "mosquitto.conf")
 	text := fmt.Sprintf("user root\nlistener %d 127.0.0.1\n%s\n", port, strings.Join(lines, "\n"))
 	must.OK(t, os.WriteFile(file, []byte(text), 0o600))
-	c := exec.Command(program, "-c", file)
+	return listening(t, port, exec.Command(program, "-c", file))
+}
+
+// listening starts a server, and waits until it listens on a port of loopback. stop ends it at once.
+func listening(t testing.TB, port int, c *exec.Cmd) (stop func()) {
+	t.Helper()
 	log := &strings.Builder{}
 	c.Stdout, c.Stderr = log, log
 	must.OK(t, c.Start())
@@ -140,7 +145,7 @@ func MosquittoAt(t testing.TB, port int, lines ...string) (stop func()) {
 		}
 		if time.Now().After(deadline) {
 			stop()
-			t.Fatalf("mosquitto does not listen: %v\n%s", err, log)
+			t.Fatalf("%s does not listen: %v\n%s", c.Path, err, log)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

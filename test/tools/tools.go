@@ -78,6 +78,13 @@ var (
 			{"bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", "requirements.txt"},
 		},
 	}
+	// Moquette is the MQTT broker of a Greengrass core, as its makers publish it.
+	Moquette = Tool{
+		Name: "moquette", What: "the MQTT broker Moquette", Needs: []string{"mvn", "java", "keytool", "openssl"}, Packages: "maven default-jre-headless openssl",
+		version: []string{"java", "--version"}, pins: []string{"test/plantpeers/moquette/pom.xml"},
+		commands: [][]string{{"mvn", "-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies",
+			"-DoutputDirectory=DIR/jars", "-DincludeScope=runtime"}},
+	}
 	// XGBoost is what `make train` trains with.
 	XGBoost = Tool{
 		Name: "train-venv", What: "XGBoost for Python", Needs: []string{"python3"}, Packages: "python3 python3-venv",
@@ -87,7 +94,7 @@ var (
 )
 
 // All returns every tool.
-func All() []Tool { return []Tool{Versitygw, Moto, JavaScript, Python, PlantPeers, XGBoost} }
+func All() []Tool { return []Tool{Versitygw, Moto, JavaScript, Python, PlantPeers, Moquette, XGBoost} }
 
 // Dir returns the tool's folder.
 func (t Tool) Dir(root string) string { return filepath.Join(root, ".cache", t.Name) }

@@ -2,6 +2,7 @@
 package alarmcli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -153,7 +154,8 @@ func printList(w io.Writer, l alarms.Listing) error {
 		if p.Retired {
 			what = "retired"
 		}
-		_, _ = fmt.Fprintf(table, "%s%s is %s since %s, by %s\n", p.Thing, p.Line, what, p.Since.Local().Format(time.DateTime), p.By)
+		what += " since " + p.Since.Local().Format(time.DateTime)
+		_, _ = fmt.Fprintf(table, "%s is %s\n", cmp.Or(p.Thing, "line "+p.Line), whose(what, p.By, "", p.Comment))
 	}
 	return table.Flush()
 }
@@ -170,16 +172,30 @@ func note(a alarms.Listed) string {
 	add(a.Chattering, "comes and goes")
 	add(a.Latched, "latched: reset it")
 	if a.Shelved != nil {
-		add(true, "shelved until "+a.Shelved.Until.Local().Format(time.DateTime))
+		add(true, whose("shelved until "+a.Shelved.Until.Local().Format(time.DateTime), a.Shelved.By, "", a.Shelved.Comment))
 	}
 	if a.SuppressedBy != nil {
 		add(true, "suppressed by "+string(a.SuppressedBy.Fault)+" of "+a.SuppressedBy.Thing)
 	}
 	add(a.OutOfService, "out of service")
 	if a.Acknowledged != nil {
-		add(true, strings.TrimSpace("seen by "+a.Acknowledged.By+" "+string(a.Acknowledged.Outcome)))
+		add(true, whose("seen", a.Acknowledged.By, string(a.Acknowledged.Outcome), a.Acknowledged.Comment))
 	}
 	return strings.Join(append(notes, insight(a.Reasons, a.Life)...), "; ")
+}
+
+// whose says who did something, what was found, and the comment.
+func whose(what, by, outcome, comment string) string {
+	if by != "" {
+		what += " by " + by
+	}
+	if outcome != "" {
+		what += ", " + outcome
+	}
+	if comment != "" {
+		what += " (" + comment + ")"
+	}
+	return what
 }
 
 // insight is what points to an alarm, and when maintenance is likely.

@@ -24,6 +24,30 @@ func TestListHasDetail(t *testing.T) {
 	}
 }
 
+// The list says who did something about an alarm or a machine, and why.
+func TestListSaysWhoAndWhy(t *testing.T) {
+	at := time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)
+	a := alarms.Listed{Alarm: alarm.Alarm{
+		Shelved:      &alarm.Shelving{Until: at, By: "Olga", Comment: "noise"},
+		Acknowledged: &alarm.Acknowledgement{By: "Ann", Outcome: alarm.Planned, Comment: "bearing ordered"},
+	}}
+	local := at.Local().Format(time.DateTime)
+	if got, want := note(a), "shelved until "+local+" by Olga (noise); seen by Ann, planned (bearing ordered)"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	a.Shelved, a.Acknowledged = &alarm.Shelving{Until: at}, &alarm.Acknowledgement{By: "Ann"}
+	if got, want := note(a), "shelved until "+local+"; seen by Ann"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	var out bytes.Buffer
+	if err := printList(&out, alarms.Listing{Places: []alarm.Place{{Line: "line-2", Since: at, By: "Ivan", Comment: "belt change"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "no alarm\nline line-2 is out of service since " + local + " by Ivan (belt change)\n"; out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}
+
 // The list and the history say what points to an alarm, when maintenance is likely, and until when it is shelved.
 func TestListSaysWhyAndWhen(t *testing.T) {
 	a := alarms.Listed{Alarm: alarm.Alarm{Key: alarm.Key{Thing: "press-1", Fault: "machine-fault"}}, Reasons: []string{"oil 96 °C, usually 60 to 82", "p, no value"}}

@@ -157,6 +157,7 @@ func (r *run) run(ctx context.Context) error {
 	r.due = true
 	r.process(r.list.overdue, r.now())
 	r.endOldLimits(r.now())
+	r.doubtConfig()
 	r.speakAgain()
 	r.uplink()
 	r.commands(r.now())

@@ -118,6 +118,7 @@ func (r *run) alert(c alarm.Change) event.Alert {
 	if c.Kind != alarm.Raised && c.Kind != alarm.Returned && c.Kind != alarm.Tested {
 		a.Change = string(c.Kind)
 	}
+	a.Stands = c.Kind == alarm.Returned && r.list.system.StandsBeside(c.Alarm.Key)
 	if !c.To.SNS {
 		no := false
 		a.SNS = &no
@@ -146,7 +147,7 @@ func (r *run) text(c alarm.Change, language string, i alarm.Insight) string {
 		return where(c.Alarm.Thing, c.Alarm.Line) + " is retired."
 	case c.Into != "":
 		return where(c.Alarm.Thing, c.Alarm.Line) + " is called " + spoken(c.Into) + " now."
-	case c.Kind == alarm.Returned && c.Alarm.Fault == event.FaultEngineDown && language == alarm.English:
+	case c.Kind == alarm.Returned && c.Alarm.Fault == event.FaultEngineDown && language == alarm.English && !r.list.system.StandsBeside(c.Alarm.Key):
 		return "The inference engine of " + r.list.system.Text(c, language, i)
 	case c.Alarm.Fault == event.FaultLine && (c.Kind == alarm.Returned || c.Kind == alarm.Chattering): // of the line alone
 		c.Alarm.Thing, c.Alarm.Line = c.Alarm.Line, ""

@@ -416,7 +416,9 @@ func TestCommandsFromTheCloud(t *testing.T) {
 // The figures of a day are told once, when it is over by the site's clocks, until they are acknowledged.
 func TestFiguresOfADay(t *testing.T) {
 	need.Long(t)
-	r := managedRig(t, localcore.Classic, map[string]any{"republish": "300ms", "timeZone": "Pacific/Auckland", "rules": []any{map[string]any{"thing": "none-*", "latched": true}}})
+	r := managedRig(t, localcore.Classic, map[string]any{"republish": "300ms", "timeZone": "Pacific/Auckland", "languages": []any{"en", "it"}, "rules": []any{
+		map[string]any{"thing": "none-*", "latched": true}, map[string]any{"fault": "limit-oil-temp", "latched": true}, map[string]any{"fault": "limit-*", "latched": true},
+	}, "limits": []any{map[string]any{"sensor": "oil_temp", "above": 110}}})
 	figures := r.subscribe(event.TopicAlarmKPI)
 	r.start()
 	r.predict(0.9, 0.9, 0.9)
@@ -440,6 +442,12 @@ func TestFiguresOfADay(t *testing.T) {
 	r.await("no notice waits", func(h event.Health) bool { return h.Counters[alarms.CounterNotices] == 0 })
 	if log := r.log.String(); !strings.Contains(log, "rules match no alarm so far") {
 		t.Error("the rule that matches nothing is not told")
+	}
+	if log := r.log.String(); !strings.Contains(log, "a rule matches no fault that there is\" rule=1 fault=limit-oil-temp") || strings.Count(log, "no fault that there is") != 1 {
+		t.Error("the rule whose fault is misspelled is not told, or another one")
+	}
+	if log := r.log.String(); !strings.Contains(log, "what is told in it is English\" language=it") || strings.Contains(log, "language=en") {
+		t.Error("the language without texts is not told, or another one")
 	}
 }
 
@@ -509,10 +517,15 @@ func TestCommandsOfAPerson(t *testing.T) {
 	wrong("-line", "retire", "-line", "line-1")
 	says("out-of-service: press-1", "out-of-service", "-thing", "press-1")
 	says("press-1 is out of service", "list")
+	says("out-of-service: line line-7; nothing has been heard of line line-7", "out-of-service", "-line", "line-7")
+	says("\nline line-7 is out of service since ", "list")
+	says("service", "return-to-service", "-line", "line-7")
 	says("service", "return-to-service", "-thing", "press-1")
 	wrong("to: ", "rename", "-thing", "press-1")
 	says("renamed: press-1 is press-2 from now on", "rename", "-thing", "press-1", "-to", "press-2")
-	says("retired: press-2", "retire", "-thing", "press-2")
+	if out, err := run("retire", "-thing", "press-2"); err != nil || strings.TrimSpace(out) != "retired: press-2" {
+		t.Errorf("%q, %v: it was heard", out, err)
+	}
 	says("no alarm", "list")
 	out, err = run("list", "-json")
 	var l alarms.Listing

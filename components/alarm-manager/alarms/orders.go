@@ -165,6 +165,7 @@ func (r *run) order(o Order, publish func([]byte), now time.Time) (text string, 
 			return "", err
 		}
 	}
+	unheard := r.unheard(o.Command) // a machine that is retired is not watched afterwards
 	changes, err := r.list.system.Command(o.Command, now)
 	r.process(changes, now)
 	if err != nil {
@@ -173,7 +174,7 @@ func (r *run) order(o Order, publish func([]byte), now time.Time) (text string, 
 	if text = done(o.Do, changes); o.Do == alarm.Rename {
 		text = fmt.Sprintf("renamed: %s is %s from now on; what comes as %[1]s is another machine", o.Alarms[0].Thing, o.To)
 	}
-	if unheard := r.unheard(o.Command); len(unheard) > 0 {
+	if len(unheard) > 0 {
 		text += "; nothing has been heard of " + strings.Join(unheard, ", ") + ": is the name right?"
 	}
 	return r.kept(text), nil

@@ -19,18 +19,18 @@ const linePrefix = "line:"
 // renamable says whether what is named first is a machine that is known.
 func (r *run) renamable(alarms []alarm.Key) error {
 	if len(alarms) == 0 {
-		return errors.New("rename: thing: is missing")
+		return errors.New("thing: is missing")
 	}
 	name := alarms[0].Thing
 	switch {
 	case name == r.core:
-		return fmt.Errorf("rename: thing: %s is the core", name)
+		return fmt.Errorf("thing: %s is the core", name)
 	case strings.HasPrefix(name, linePrefix):
-		return fmt.Errorf("rename: thing: %s is no machine", name)
+		return fmt.Errorf("thing: %s is no machine", name)
 	case r.watch.things[name] != nil, r.retired[name], r.list.system.Knows(name):
 		return nil
 	}
-	return fmt.Errorf("rename: thing: nothing has been heard of %s: is the name right?", name)
+	return fmt.Errorf("thing: nothing has been heard of %s: is the name right?", name)
 }
 
 // rename goes on watching a thing under its new name, by a change of this number. One that has come under that name already is the same.

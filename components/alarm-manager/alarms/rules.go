@@ -13,6 +13,24 @@ const maxOwnRules = 190
 
 var prefix = regexp.MustCompile(`^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$`)
 
+// doubtConfig logs what is no error in the configuration, and does nothing.
+func (r *run) doubtConfig() {
+	for _, l := range r.config.Languages {
+		if !r.config.Speaks(l) {
+			r.rt.Log.Warn("no texts are in a language of the configuration: what is told in it is English", "language", l)
+		}
+	}
+	faults := slices.Clone(ownFaults)
+	for _, l := range r.config.Limits {
+		faults = append(faults, l.FaultName())
+	}
+	for i, rule := range r.config.Rules {
+		if !slices.ContainsFunc(faults, rule.Has) {
+			r.rt.Log.Warn("a rule matches no fault that there is", "rule", i, "fault", rule.Fault, "faults", faults)
+		}
+	}
+}
+
 // managed is the configuration of the alarms with the manager's own rules at the end, where those of the site come first. The
 // end of what a component tells of itself needs no acknowledgement.
 func (c Config) managed() alarm.Config {

@@ -15,7 +15,7 @@ import (
 // Announcement is what is to be spoken.
 type Announcement struct {
 	Key      string         // names it, such as the id of its alarm; a later one with the same key takes its place
-	Severity event.Severity // a higher one goes first, and interrupts
+	Severity event.Severity // a higher one goes first, and interrupts; one that is new interrupts a repeat of its severity
 	Text     string
 	Language string        // as espeak-ng and Polly name them, such as en-US; "" = en
 	Class    string        // of alarms, such as machine-fault: there may be a phrase of it
@@ -109,8 +109,10 @@ func (s *Speaker) add(a Announcement) (tooMany *entry) {
 		tooMany = s.last()
 		s.remove(tooMany)
 	}
-	if s.current != nil && e.Severity.Rank() < s.current.Severity.Rank() && !s.quiet(e) {
-		s.stop()
+	if c := s.current; c != nil && !s.quiet(e) {
+		if more := cmp.Compare(e.Severity.Rank(), c.Severity.Rank()); more < 0 || more == 0 && c.heard {
+			s.stop()
+		}
 	}
 	s.signal()
 	return tooMany

@@ -133,6 +133,26 @@ func TestRepeatsDoNotKeepALowerOneFromBeingHeard(t *testing.T) {
 	})
 }
 
+// A new alarm does not wait for the end of what people have heard before.
+func TestNewInterruptsARepeatOfTheSameSeverity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &room{name: "room", begun: time.Now()}
+		f := newFloor(t, nil, r)
+		f.Say(say("old", event.SeverityHigh, 10*time.Second))
+		time.Sleep(11400 * time.Millisecond) // in the middle of its repeat
+		f.Say(say("medium", event.SeverityMedium, 0))
+		time.Sleep(100 * time.Millisecond)
+		f.Say(say("new", event.SeverityHigh, 0))
+		time.Sleep(100 * time.Millisecond)
+		f.Say(say("newer", event.SeverityHigh, 0)) // what was not heard is not interrupted by its like
+		time.Sleep(5 * time.Second)
+		f.expect(t, "old", "new", "newer", "medium", "old")
+		if want := []string{"0s 1s", "11s cut", "11.5s 1s", "12.5s 1s", "13.5s 1s", "14.5s 1s"}; !slices.Equal(r.log, want) {
+			t.Errorf("heard %q, want %q", r.log, want)
+		}
+	})
+}
+
 func TestHigherSeverityGoesFirstAndInterrupts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &room{name: "room", begun: time.Now()}

@@ -118,6 +118,8 @@ func whatToDo(f event.Fault) string {
 		return "Check the line's network, power and gateway: nothing is heard of any of its machines."
 	case event.FaultNoData:
 		return "Check the sensors that are named, and what reads them: nothing can be said of the machine without them."
+	case event.FaultQuality:
+		return "Check the sensors that are named: their values may be wrong, and the machine well."
 	case event.FaultUplinkDown:
 		return "Check the site's network. Watching goes on; everything is delivered once the connection is back."
 	case event.FaultEngineDown:

@@ -69,6 +69,18 @@ func TestSNSMessage(t *testing.T) {
 	}
 }
 
+// Each fault that the suite finds has advice of its own.
+func TestWhatToDo(t *testing.T) {
+	for _, f := range []event.Fault{
+		event.FaultMachine, event.FaultSilence, event.FaultLine, event.FaultNoData, event.FaultQuality, event.FaultEngineDown, event.FaultUplinkDown,
+		event.FaultTest, event.FaultSummary,
+	} {
+		if whatToDo(f) == whatToDo("limit-oil-temp") {
+			t.Errorf("%s has the advice of any fault", f)
+		}
+	}
+}
+
 func TestSubjectFitsSNS(t *testing.T) {
 	a := raised()
 	a.Thing, a.Line = strings.Repeat("x", 128), strings.Repeat("y", 128)

@@ -86,7 +86,7 @@ func (t *featureTable) columnFlags(flags *flag.FlagSet) {
 		})
 	}
 	add("thing", "`column` of the thing's name: its name, or its place from 1 (default: all rows are of one thing)")
-	add("ts", "`column` of the time: RFC 3339, 2006-01-02 15:04:05, or seconds")
+	add("ts", "`column` of the time: RFC 3339, 2006-01-02 15:04:05 (UTC), seconds or milliseconds since 1970")
 	add("seq", "`column` of the row's number, in which a hole is a lost row (default: no row is lost)")
 	add("epoch", "`column` of the producer's start, within which -seq numbers rows")
 	flags.Func("columns", "`names` of all columns, such as unit,cycle,s1,s2, where line 1 is no header, or another one with -header", func(text string) error {

@@ -60,6 +60,11 @@ func Life(ctx context.Context, args []string, s cli.Streams) error {
 	every := flags.Bool("every", false, "write a line for each row, not for each thing's last one only")
 	t := featureTable{layout: layout{of: "model"}}
 	t.columnFlags(flags)
+	for _, own := range ownColumns {
+		f := flags.Lookup(own.flag[1:])
+		usage, _, _ := strings.Cut(f.Usage, " (default")
+		f.Usage = usage + " (default: the column " + strings.Join(own.names, " or ") + ")"
+	}
 	if err := parseFlags(flags, dir, args); err != nil {
 		return err
 	}

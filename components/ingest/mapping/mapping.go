@@ -32,7 +32,7 @@ type Source struct {
 // MQTT is a broker (MQTT 3.1.1).
 type MQTT struct {
 	Broker       string  `json:"broker"`       // tcp://host:1883 or ssl://host:8883
-	ClientID     string  `json:"clientId"`     // empty: edgepdm-ingest-<core>-<source>
+	ClientID     string  `json:"clientId"`     // empty: a new one at each start
 	Username     string  `json:"username"`     // empty: none
 	PasswordFile string  `json:"passwordFile"` // file whose first line is the password
 	CAFile       string  `json:"caFile"`       // PEM of the CAs that are trusted besides the system's
@@ -48,7 +48,7 @@ type Topic struct {
 	// For JSON: where a message has its time, such as meta.time, and how it is written: rfc3339, s, ms, us or ns since 1970.
 	TimePath   string `json:"timePath"`
 	TimeFormat string `json:"timeFormat"`
-	// For JSON: where a message says how good its values are. Good, GOOD, 0, 192 and true are good; anything else is not.
+	// For JSON: where a message says how good its values are. Good, GOOD, 0, 192 to 255 and true are good; anything else is not.
 	QualityPath string `json:"qualityPath"`
 }
 

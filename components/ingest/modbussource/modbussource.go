@@ -107,11 +107,11 @@ func (r *reader) run(ctx context.Context, c mapping.Modbus, connected func()) er
 	}
 }
 
-// poll reads all points once. The error is the connection's.
+// poll reads all points once. The error is the connection's, or ctx's.
 func (r *reader) poll(ctx context.Context, now time.Time) error {
 	for _, b := range blocks(r.points, now) {
-		if ctx.Err() != nil {
-			return nil
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		if err := r.read(b, now); err != nil {
 			return err

@@ -2,18 +2,11 @@ package mqttsource
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -246,68 +239,23 @@ func TestSparkplugValuesDoNotGetStale(t *testing.T) {
 	}
 }
 
-// authority signs certificates, and keeps them in files.
-type authority struct {
-	t    testing.TB
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t testing.TB) *authority {
-	a := &authority{t: t, dir: t.TempDir()}
-	template := &x509.Certificate{Subject: pkix.Name{CommonName: "plant CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	a.cert, a.key = a.issue("ca", template)
-	return a
-}
-
-// issue writes <name>.pem and <name>.key.
-func (a *authority) issue(name string, template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must.OK(a.t, err)
-	template.SerialNumber, _ = rand.Int(rand.Reader, big.NewInt(1<<62))
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	must.OK(a.t, err)
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	must.OK(a.t, err)
-	for file, block := range map[string]*pem.Block{name + ".pem": {Type: "CERTIFICATE", Bytes: der}, name + ".key": {Type: "PRIVATE KEY", Bytes: private}} {
-		must.OK(a.t, os.WriteFile(a.file(file), pem.EncodeToMemory(block), 0o600))
-	}
-	cert, err := x509.ParseCertificate(der)
-	must.OK(a.t, err)
-	return cert, key
-}
-
-func (a *authority) file(name string) string { return filepath.Join(a.dir, name) }
-
-func (a *authority) server() []string {
-	a.issue("server", &x509.Certificate{Subject: pkix.Name{CommonName: "broker"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
-	return []string{"cafile " + a.file("ca.pem"), "certfile " + a.file("server.pem"), "keyfile " + a.file("server.key")}
-}
-
 func TestClientCertificates(t *testing.T) {
-	a := newAuthority(t)
-	port, _ := plantpeers.Mosquitto(t, append(a.server(), "require_certificate true", "use_identity_as_username true", "allow_anonymous false")...)
-	a.issue("client", &x509.Certificate{Subject: pkix.Name{CommonName: "ingest"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	a := plantpeers.NewAuthority(t)
+	port, _ := plantpeers.Mosquitto(t, append(a.Server(), "require_certificate true", "use_identity_as_username true", "allow_anonymous false")...)
+	a.Issue("client", &x509.Certificate{Subject: pkix.Name{CommonName: "ingest"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	c := mapping.MQTT{Broker: fmt.Sprintf("ssl://127.0.0.1:%d", port), Topics: jsonTopic()}
 	for what, test := range map[string]struct {
 		set  func(c *mapping.MQTT)
 		want string // of the problem; empty: it connects
 	}{
 		"certificate": {func(c *mapping.MQTT) {
-			c.CAFile, c.CertFile, c.KeyFile = a.file("ca.pem"), a.file("client.pem"), a.file("client.key")
+			c.CAFile, c.CertFile, c.KeyFile = a.File("ca.pem"), a.File("client.pem"), a.File("client.key")
 		}, ""},
-		"none":          {func(c *mapping.MQTT) { c.CAFile = a.file("ca.pem") }, "tls: certificate required"},
+		"none":          {func(c *mapping.MQTT) { c.CAFile = a.File("ca.pem") }, "tls: certificate required"},
 		"not trusted":   {func(*mapping.MQTT) {}, "unknown authority"},
-		"no CA":         {func(c *mapping.MQTT) { c.CAFile = a.file("ca.key") }, "has no certificate"},
-		"another's key": {func(c *mapping.MQTT) { c.CertFile, c.KeyFile = a.file("client.pem"), a.file("server.key") }, "client's certificate"},
-		"no file":       {func(c *mapping.MQTT) { c.CAFile = a.file("none") }, "no such file"},
+		"no CA":         {func(c *mapping.MQTT) { c.CAFile = a.File("ca.key") }, "has no certificate"},
+		"another's key": {func(c *mapping.MQTT) { c.CertFile, c.KeyFile = a.File("client.pem"), a.File("server.key") }, "client's certificate"},
+		"no file":       {func(c *mapping.MQTT) { c.CAFile = a.File("none") }, "no such file"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			w, c := newWorld(t, values+"#temp"), c
@@ -326,17 +274,17 @@ func TestClientCertificates(t *testing.T) {
 }
 
 func TestUserAndPassword(t *testing.T) {
-	a := newAuthority(t)
-	passwords := a.file("passwords")
+	a := plantpeers.NewAuthority(t)
+	passwords := a.File("passwords")
 	out, err := exec.Command(need.Tool(t, "mosquitto_passwd", "Debian: apt-get install mosquitto"), "-b", "-c", passwords, "ingest", "s3cret").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	port, _ := plantpeers.Mosquitto(t, append(a.server(), "allow_anonymous false", "password_file "+passwords)...)
-	secret := a.file("secret")
+	port, _ := plantpeers.Mosquitto(t, append(a.Server(), "allow_anonymous false", "password_file "+passwords)...)
+	secret := a.File("secret")
 	w := newWorld(t, values+"#temp")
 	must.OK(t, os.WriteFile(secret, []byte("wr0ng\n"), 0o600))
-	w.run(mapping.MQTT{Broker: fmt.Sprintf("ssl://127.0.0.1:%d", port), Topics: jsonTopic(), CAFile: a.file("ca.pem"), Username: "ingest", PasswordFile: secret})
+	w.run(mapping.MQTT{Broker: fmt.Sprintf("ssl://127.0.0.1:%d", port), Topics: jsonTopic(), CAFile: a.File("ca.pem"), Username: "ingest", PasswordFile: secret})
 	w.problemWith("refuses the user name, the password")
 	w.mu.Lock()
 	if contains(w.problem, "wr0ng") {

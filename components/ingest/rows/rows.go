@@ -228,8 +228,8 @@ func (t *Table) row(m *machine, now time.Time) (event.Telemetry, bool) {
 // Tick is how often Due has to be asked.
 func (t *Table) Tick() time.Duration {
 	tick := time.Second
-	for _, m := range t.machines {
-		tick = min(tick, m.config.Every)
+	for i := range t.machines { // not by value: Put changes what is beside the configuration
+		tick = min(tick, t.machines[i].config.Every)
 	}
 	return tick
 }

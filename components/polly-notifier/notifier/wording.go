@@ -16,6 +16,7 @@ type alarmFacts struct {
 	Fault     string   `json:"fault"`
 	State     string   `json:"state"`
 	Simulated bool     `json:"simulated"`
+	Stands    bool     `json:"stands"` // another alarm of the machine
 	Replayed  bool     `json:"replayed"`
 	Reasons   []string `json:"reasons"`
 
@@ -28,7 +29,7 @@ const maxReasons = 3 // that are said
 type words struct {
 	alert  string // before a text; as the workshop's function began
 	clear  string // of an alarm that is over
-	notice string // of one that may be
+	notice string // of one that may be, or beside which another one stands
 
 	raised, again, was, wasRaised string
 	reasons                       string
@@ -95,6 +96,9 @@ func (f alarmFacts) speech(w words, text, thing string) (sign, speech string) {
 	}
 	if ago := f.ago(w); ago != "" && speech != "" {
 		speech += fmt.Sprintf(ended, ago)
+	}
+	if f.Stands {
+		return w.notice, speech
 	}
 	return w.clear, speech
 }

@@ -24,6 +24,7 @@ func TestSpokenCourse(t *testing.T) {
 		{"simulated and over", with(`"simulated":true,"over":true`), "All clear. Simulation: The alarm machine fault of line 7, press 1 is over."},
 		{"over, of nothing", `{"v":1,"over":true,"text":"x"}`, "All clear. An alarm is over."},
 		{"the end", end("line 7, press 1 is back to normal."), "All clear. line 7, press 1 is back to normal."},
+		{"the end of one of two", strings.Replace(end("The alarm f on press 1 is over. Another one stands."), "{", `{"stands":true,`, 1), "Notice. The alarm f on press 1 is over. Another one stands."},
 		{"the end, late", strings.Replace(end("line 7, press 1 is back to normal."), "{", `{"late_s":7200,`, 1), "All clear. line 7, press 1 is back to normal. That was 2 hours ago."},
 		{"the end, too long", end(long), "All clear. " + long[:2989]},
 		{"reconnected", with(`"late_s":600,"reconnected":true`), "Notice. Raised 10 minutes ago. " + text + " There is a connection again."},

@@ -57,11 +57,12 @@ func ParseFault(name string) (Fault, error) {
 	if f := Fault(name); slices.Contains(Faults(), f) {
 		return f, nil
 	}
-	names := make([]string, 0, len(Faults()))
-	for _, f := range Faults() {
-		names = append(names, string(f))
-	}
-	return None, fmt.Errorf("there is no fault %q: it is one of %s", name, strings.Join(names, ", "))
+	return None, fmt.Errorf("there is no fault %q: it is one of %s", name, FaultNames())
+}
+
+// FaultNames lists the names of the faults, for people.
+func FaultNames() string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(Faults()), " ", ", "), "[]")
 }
 
 // harm is what the fault under way does to the machine. The zero value is health.
