@@ -155,6 +155,7 @@ const (
 	Chattering        Kind = "chattering"
 	Acknowledged      Kind = "acknowledged"
 	Escalated         Kind = "escalated"
+	Repeated          Kind = "repeated" // it is spoken of again: a text only, no change
 	Shelved           Kind = "shelved"
 	Unshelved         Kind = "unshelved"
 	Suppressed        Kind = "suppressed"

@@ -44,6 +44,11 @@ func TestTexts(t *testing.T) {
 		{alarm.Chattering, "en", plain, "The alarm f on pump 1 keeps coming and going."},
 		{alarm.Escalated, "en", plain, "Not acknowledged: Alarm f on pump 1."},
 		{alarm.Unshelved, "en", plain, "Still: Alarm f on pump 1."},
+		{alarm.Repeated, "en", hot, "line 2, press 4: the alarm oil temp high still stands. Please acknowledge."},
+		{alarm.Repeated, "de", hot, "line 2, press 4: Der Alarm oil temp high steht weiterhin an. Bitte quittieren."},
+		{alarm.Repeated, "es", own, "Simulation: pump 1: la alarma f continúa. Por favor, reconózcala."},
+		{alarm.Repeated, "fr", plain, "pump 1 : l'alarme f est toujours active. Veuillez l'acquitter."},
+		{alarm.Repeated, "it", own, "Simulation: Nothing is heard of {thing}."},
 		{alarm.Summary, "en", alarm.Alarm{Line: "line-3"}, "12 more alarms on line 3."},
 		{alarm.Summary, "de", alarm.Alarm{}, "12 weitere Alarme."},
 	} {

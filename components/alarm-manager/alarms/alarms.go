@@ -111,7 +111,7 @@ type run struct {
 
 	teller    *teller
 	retired   map[string]bool    // things that are no longer watched
-	speaking  map[alarm.Key]bool // alarms that are spoken of again and again
+	speaking  map[alarm.Key]bool // alarms that were spoken of, or are to be, and stand
 	published map[string]bool    // notices that this run has published
 	noticedAt time.Time          // when notices were published last
 	figuredAt time.Time          // when the figures were brought up to date

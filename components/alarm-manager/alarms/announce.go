@@ -22,7 +22,6 @@ func (r *run) say(c alarm.Change) {
 	if r.announcer == nil {
 		return
 	}
-	r.quieten()
 	if !c.To.Voice {
 		return
 	}
@@ -32,34 +31,46 @@ func (r *run) say(c alarm.Change) {
 	case alarm.Summary:
 		r.speak(c, "summary "+c.Alarm.Line, 0)
 	default:
+		var repeat time.Duration
 		if r.repeats(c.Alarm) {
-			r.speaking[c.Alarm.Key] = true
-			r.speak(c, voiceKey(c.Alarm.Key), repeatVoice)
-			return
+			repeat = repeatVoice
 		}
-		r.speak(c, voiceKey(c.Alarm.Key), 0)
+		if r.stands(c.Alarm) {
+			r.speaking[c.Alarm.Key] = true
+		}
+		r.speak(c, voiceKey(c.Alarm.Key), repeat)
 	}
 }
 
-// repeats reports whether an alarm is spoken of again and again: it is a machine's, stands, and people were told.
-func (r *run) repeats(a alarm.Alarm) bool {
-	return a.Thing != r.core && a.Active && a.State == event.AlarmUnacknowledged && r.list.system.Audience(a.Key).Voice
+// repeats reports whether an alarm is spoken of again and again: it is a machine's, and stands.
+func (r *run) repeats(a alarm.Alarm) bool { return a.Thing != r.core && r.stands(a) }
+
+// stands reports whether an alarm is still to be spoken of: nobody has seen it, and people are told.
+func (r *run) stands(a alarm.Alarm) bool {
+	return a.Active && a.State == event.AlarmUnacknowledged && r.list.system.Audience(a.Key).Voice
 }
 
 // speak says a change in all languages.
 func (r *run) speak(c alarm.Change, key string, repeat time.Duration) {
 	for _, language := range r.config.Languages {
-		r.announcer.Say(voice.Announcement{
+		a := voice.Announcement{
 			Key: inLanguage(key, language), Severity: c.Alarm.Priority, Text: r.text(c, language, r.sentences(c.Alarm, language, r.now())), Language: language,
 			Class: string(c.Alarm.Fault), Repeat: repeat,
-		})
+		}
+		if repeat > 0 {
+			a.Again = r.text(alarm.Change{Kind: alarm.Repeated, Alarm: c.Alarm}, language, alarm.Insight{})
+		}
+		if c.Kind == alarm.Returned {
+			a.Ends = inLanguage(voiceKey(c.Alarm.Key), language)
+		}
+		r.announcer.Say(a)
 	}
 }
 
 // quieten ends the announcements of alarms that are acknowledged, over, shelved, suppressed, muted or out of service.
 func (r *run) quieten() {
 	for key := range r.speaking {
-		if a, known := r.list.system.Find(key); known && r.repeats(a) {
+		if a, known := r.list.system.Find(key); known && r.stands(a) {
 			continue
 		}
 		delete(r.speaking, key)

@@ -149,7 +149,7 @@ func (r *run) text(c alarm.Change, language string, i alarm.Insight) string {
 		return where(c.Alarm.Thing, c.Alarm.Line) + " is called " + spoken(c.Into) + " now."
 	case c.Kind == alarm.Returned && c.Alarm.Fault == event.FaultEngineDown && language == alarm.English && !r.list.system.StandsBeside(c.Alarm.Key):
 		return "The inference engine of " + r.list.system.Text(c, language, i)
-	case c.Alarm.Fault == event.FaultLine && (c.Kind == alarm.Returned || c.Kind == alarm.Chattering): // of the line alone
+	case c.Alarm.Fault == event.FaultLine && (c.Kind == alarm.Returned || c.Kind == alarm.Chattering || c.Kind == alarm.Repeated): // of the line alone
 		c.Alarm.Thing, c.Alarm.Line = c.Alarm.Line, ""
 	}
 	return r.list.system.Text(c, language, i)

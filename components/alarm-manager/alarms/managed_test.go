@@ -321,7 +321,13 @@ type loudspeaker struct {
 }
 
 func (l *loudspeaker) Say(a voice.Announcement) {
-	l.note(fmt.Sprintf("%s: %s (%v)", a.Key, a.Text, a.Repeat > 0))
+	text := fmt.Sprintf("%s: %s (%v)", a.Key, a.Text, a.Repeat > 0)
+	for _, more := range []string{a.Again, a.Ends} {
+		if more != "" {
+			text += " " + more
+		}
+	}
+	l.note(text)
 }
 func (l *loudspeaker) Silence(key string) { l.note("silence " + key) }
 func (l *loudspeaker) note(text string) {
@@ -346,13 +352,14 @@ func TestAlarmsAreSpoken(t *testing.T) {
 	r.predict(0.1, 0.1, 0.1)
 	r.expect(event.FaultMachine, event.AlarmNormal)
 	r.stop()
+	const again = "line 1, press 1: the alarm machine fault still stands. Please acknowledge."
 	want := []string{
-		"press-1/machine-fault en: Fault found on line 1, press 1. Immediate attention required. (true)",
-		"press-1/machine-fault en: Still: Fault found on line 1, press 1. Immediate attention required. (true)",
+		"press-1/machine-fault en: Fault found on line 1, press 1. Immediate attention required. (true) " + again,
+		"press-1/machine-fault en: Still: Fault found on line 1, press 1. Immediate attention required. (true) " + again,
 		"silence press-1/machine-fault en",
 	}
 	if got := speaker.says; len(got) != 4 || !slices.Equal(got[:3], want) || !strings.Contains(got[3], "is back to normal after ") ||
-		!strings.HasSuffix(got[3], "(false)") {
+		!strings.HasSuffix(got[3], "(false) press-1/machine-fault en") {
 		t.Errorf("%q", got)
 	}
 }

@@ -17,6 +17,8 @@ type Announcement struct {
 	Key      string         // names it, such as the id of its alarm; a later one with the same key takes its place
 	Severity event.Severity // a higher one goes first, and interrupts; one that is new interrupts a repeat of its severity
 	Text     string
+	Again    string        // what is said in place of Text once that was heard; "" = Text
+	Ends     string        // the key of the announcement whose end it is: where that was not said yet, neither is said
 	Language string        // as espeak-ng and Polly name them, such as en-US; "" = en
 	Class    string        // of alarms, such as machine-fault: there may be a phrase of it
 	Repeat   time.Duration // from the end of one to the beginning of the next, until it is silenced; 0 = it is spoken once
@@ -95,6 +97,10 @@ func (s *Speaker) Say(a Announcement) {
 func (s *Speaker) add(a Announcement) (tooMany *entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if begun := s.waiting[a.Ends]; begun != nil && !begun.heard && begun != s.current {
+		s.remove(begun)
+		return nil
+	}
 	if old := s.waiting[a.Key]; old != nil {
 		if old.Text == a.Text && old.Language == a.Language && old.Severity == a.Severity {
 			old.Announcement = a
@@ -218,7 +224,10 @@ func (s *Speaker) next(ctx context.Context) (first *entry, play context.Context,
 
 // speak makes an announcement heard, and decides when it is due again.
 func (s *Speaker) speak(ctx, play context.Context, e *entry) {
-	clip, problem := s.clip(play, e.Announcement)
+	s.mu.Lock()
+	said := e.Announcement
+	s.mu.Unlock()
+	clip, problem := s.clip(play, &said, e.heard)
 	heard := false
 	if problem == nil {
 		heard, problem = s.play(play, clip.Louder(s.o.Gain))
@@ -244,15 +253,28 @@ func (s *Speaker) speak(ctx, play context.Context, e *entry) {
 		return
 	}
 	if heard && !interrupted {
-		s.o.Spoken(e.Announcement, problem)
+		s.o.Spoken(said, problem)
 	}
 	if dropped {
-		s.o.Dropped(e.Announcement, problem)
+		s.o.Dropped(said, problem)
 	}
 }
 
-// clip asks the sources in their order.
-func (s *Speaker) clip(play context.Context, a Announcement) (Clip, error) {
+// clip returns the sound of an announcement, whose text becomes what is said: where there is no sound of its repeat, all of it.
+func (s *Speaker) clip(play context.Context, a *Announcement, again bool) (Clip, error) {
+	if again && a.Again != "" {
+		short := *a
+		short.Text = a.Again
+		if clip, err := s.ask(play, short); err == nil {
+			*a = short
+			return clip, nil
+		}
+	}
+	return s.ask(play, *a)
+}
+
+// ask asks the sources in their order.
+func (s *Speaker) ask(play context.Context, a Announcement) (Clip, error) {
 	ctx, cancel := context.WithTimeout(play, sourceTimeout)
 	defer cancel()
 	err := errors.New("no source of sound is configured")

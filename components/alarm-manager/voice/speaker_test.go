@@ -332,3 +332,46 @@ func TestQueueIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// What was heard once is repeated in few words, and whole where there is no sound of them.
+func TestRepeatIsShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for again, want := range map[string][]string{"short": {"0s 1s", "11s 500ms"}, "unknown": {"0s 1s", "11s 1s"}, "": {"0s 1s", "11s 1s"}} {
+			r := &room{begun: time.Now()}
+			f := newFloor(t, nil, r)
+			a := say("a", event.SeverityHigh, 10*time.Second)
+			a.Again = again
+			f.Say(a)
+			time.Sleep(15 * time.Second)
+			f.Silence("a")
+			synctest.Wait()
+			if !slices.Equal(r.log, want) {
+				t.Errorf("%q: heard %q, want %q", again, r.log, want)
+			}
+		}
+	})
+}
+
+// What is over before it was said is not said, nor that it is over. What was heard, or begun, has its end.
+func TestOverBeforeItWasSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFloor(t, nil, &room{begun: time.Now()})
+		end := func(key string) voice.Announcement {
+			a := say(key+" over", event.SeverityMedium, 0)
+			a.Ends = key
+			return a
+		}
+		f.Say(say("first", event.SeverityHigh, 0))
+		f.Say(say("waits", event.SeverityMedium, 0))
+		synctest.Wait()
+		f.Say(end("waits"))
+		f.Say(end("first"))
+		time.Sleep(5 * time.Second)
+		f.expect(t, "first", "first over")
+		f.Say(say("waits", event.SeverityMedium, 0)) // it comes again
+		time.Sleep(5 * time.Second)
+		f.Say(end("waits"))
+		time.Sleep(5 * time.Second)
+		f.expect(t, "first", "first over", "waits", "waits over")
+	})
+}
