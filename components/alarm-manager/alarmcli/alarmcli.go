@@ -160,6 +160,9 @@ func printList(w io.Writer, l alarms.Listing) error {
 	return table.Flush()
 }
 
+// maxReasons is how many the table has of an alarm; the history and -json have all.
+const maxReasons = 2
+
 // note says what is special about an alarm.
 func note(a alarms.Listed) string {
 	var notes []string
@@ -181,7 +184,11 @@ func note(a alarms.Listed) string {
 	if a.Acknowledged != nil {
 		add(true, whose("seen", a.Acknowledged.By, string(a.Acknowledged.Outcome), a.Acknowledged.Comment))
 	}
-	return strings.Join(append(notes, insight(a.Reasons, a.Life)...), "; ")
+	reasons := a.Reasons
+	if more := len(reasons) - maxReasons; more > 0 {
+		reasons = append(reasons[:maxReasons:maxReasons], fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(append(notes, insight(reasons, a.Life)...), "; ")
 }
 
 // whose says who did something, what was found, and the comment.

@@ -56,6 +56,11 @@ func TestListSaysWhyAndWhen(t *testing.T) {
 	if got := note(a); got != want {
 		t.Errorf("%q", got)
 	}
+	long := a
+	long.Reasons = append(long.Reasons[:2:2], "q, no value", "r, no value")
+	if got := note(long); got != strings.Replace(want, "p, no value", "p, no value; 2 more", 1) {
+		t.Errorf("%q", got)
+	}
 	until := time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)
 	told := alarms.Told{Why: "we know", Outcome: alarm.Planned, Until: until, Reasons: a.Reasons, Life: a.Life}
 	if got := strings.Join(whys(told), "; "); got != "planned we know; until "+until.Local().Format(time.DateTime)+"; "+want {

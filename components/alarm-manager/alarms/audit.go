@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -47,6 +48,7 @@ type Told struct {
 	Until   time.Time        `json:"until,omitzero"` // end of a shelving
 	To      alarm.Audience   `json:"to,omitzero"`    // who is told
 	Step    int              `json:"step,omitempty"`
+	Again   bool             `json:"again,omitempty"` // it was listed before, and is told now
 	Count   int              `json:"count,omitempty"`
 	Reasons []string         `json:"reasons,omitempty"` // what points to it
 	Life    *event.Life      `json:"life,omitempty"`    // until maintenance is needed
@@ -59,7 +61,7 @@ func newTold(c alarm.Change) Told {
 	t := Told{
 		V: event.Version, TS: c.At, Change: c.Kind, Thing: c.Alarm.Thing, Line: c.Alarm.Line, Fault: c.Alarm.Fault, State: c.Alarm.State,
 		Active: c.Alarm.Active, Sev: c.Alarm.Priority, By: printable(c.By), Why: printable(event.Cut(c.Why, maxWhy)), Outcome: c.Outcome, To: c.To, Step: c.Step,
-		Count: c.Count, From: c.From, Into: c.Into,
+		Again: c.Again, Count: c.Count, From: c.From, Into: c.Into,
 	}
 	if c.Kind == alarm.Shelved && c.Alarm.Shelved != nil {
 		t.Until = c.Alarm.Shelved.Until
@@ -146,9 +148,26 @@ func History(dir, thing string, n int) (last []Told, damaged int, err error) {
 		if thing != "" && !t.isOf(own) {
 			return
 		}
+		if t.Change == alarm.Returned && t.Again && joinEnd(last, t) {
+			return
+		}
 		if last = append(last, t); len(last) > 2*n {
 			last = append([]Told(nil), last[len(last)-n:]...)
 		}
 	})
 	return last[max(0, len(last)-n):], damaged, err
+}
+
+// joinEnd adds to the end of a short alarm who was told of it later.
+func joinEnd(changes []Told, later Told) bool {
+	for i, c := range slices.Backward(changes) {
+		if c.Thing == later.Thing && c.Fault == later.Fault {
+			if c.Change != alarm.Returned {
+				return false
+			}
+			changes[i].To = later.To
+			return true
+		}
+	}
+	return false
 }
