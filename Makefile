@@ -19,7 +19,7 @@ SCRIPTS = $$(git ls-files --cached --others --exclude-standard '*.sh' .ci/run)
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 .PHONY: demo
 demo: ## run the suite on the embedded core: make demo [ARGS="-for 30s -headless -report FILE"]
