@@ -122,7 +122,7 @@ func (r *reader) poll(ctx context.Context, now time.Time) error {
 	var worked []block // what was read, as it was read
 	for _, b := range r.blocks {
 		if ctx.Err() != nil {
-			return nil
+			return ctx.Err()
 		}
 		var err error
 		if worked, err = r.read(worked, b); err != nil {

@@ -273,8 +273,8 @@ func (t *Table) row(m *machine, now time.Time) (event.Telemetry, bool) {
 // take it away.
 func (t *Table) Tick() time.Duration {
 	tick := time.Second
-	for _, m := range t.machines {
-		tick = min(tick, m.config.Every)
+	for i := range t.machines { // without a lock: a configuration does not change
+		tick = min(tick, t.machines[i].config.Every)
 	}
 	return max(tick/4, 2*time.Millisecond)
 }
