@@ -21,7 +21,7 @@ const (
 	// subscription is gone; then nothing comes any more, and no error either.
 	alive    = 2 * time.Second
 	silence  = 5 * alive
-	chunk    = 500         // items asked for at once
+	chunk    = 100         // items asked for at once; small servers take no more
 	notices  = 64          // notifications that wait
 	queue    = 1           // values that the server keeps of an item: the newest counts
 	lifetime = time.Minute // without a request, after which the server drops the subscription
@@ -224,6 +224,7 @@ func (s *subscriber) lose(t rows.Tag, status ua.StatusCode) {
 
 // retry asks again for what the server did not have, or has no more.
 func (s *subscriber) retry(ctx context.Context) error {
+	s.verify(ctx)
 	tags := s.lost
 	var old []uint32
 	for handle := range s.gone {
@@ -241,6 +242,32 @@ func (s *subscriber) retry(ctx context.Context) error {
 		return nil
 	}
 	return s.monitor(ctx, tags)
+}
+
+// verify finds monitored nodes that are gone: not every server tells it. A server that does not answer is found by its silence.
+func (s *subscriber) verify(ctx context.Context) {
+	for tags := s.alive; len(tags) > 0; {
+		part := tags[:min(chunk, len(tags))]
+		tags = tags[len(part):]
+		request := &ua.ReadRequest{TimestampsToReturn: ua.TimestampsToReturnNeither}
+		for _, t := range part {
+			node, err := ua.ParseNodeID(t.Address)
+			if err != nil {
+				return // Check has seen it
+			}
+			request.NodesToRead = append(request.NodesToRead, &ua.ReadValueID{NodeID: node, AttributeID: ua.AttributeIDNodeClass, DataEncoding: &ua.QualifiedName{}})
+		}
+		response, err := s.client.Read(ctx, request)
+		if err != nil || len(response.Results) != len(part) {
+			s.env.Log.Debug("nodes cannot be looked for", "source", s.env.Name, "error", err)
+			return
+		}
+		for i, result := range response.Results {
+			if result.Status == ua.StatusBadNodeIDUnknown {
+				s.gone[uint32(part[i].Index)] = true //nolint:gosec // at most MaxTags
+			}
+		}
+	}
 }
 
 // take reads a notification. It reports whether the server's clock was in it.

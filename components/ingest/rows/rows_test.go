@@ -266,6 +266,7 @@ func TestSeveralGoroutines(t *testing.T) {
 	for range 100 {
 		f.Due(nil)
 		f.Unheard()
+		f.Tick()
 	}
 	wg.Wait()
 }
