@@ -159,7 +159,7 @@ func when(a event.Alert) []string {
 		at := func(n float64) string { return a.TS.UTC().Add(time.Duration(n * float64(unit))).Format(format) }
 		dates = fmt.Sprintf("From %s to %s, if it runs on", at(a.Life.Low), at(a.Life.High))
 	}
-	return []string{sentence, fmt.Sprintf("%s. By its calibration, %.0f %% of such estimates hold.", dates, 100*a.Life.Coverage)}
+	return []string{sentence, fmt.Sprintf("%s. By its calibration, %.4g %% of such estimates hold.", dates, 100*a.Life.Coverage)}
 }
 
 // emailText is what a person reads: what, where, since when, why, what to do, and how to acknowledge it.

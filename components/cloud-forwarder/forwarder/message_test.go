@@ -245,6 +245,11 @@ func TestNoticeSaysWhen(t *testing.T) {
 			t.Errorf("%s:\n%s", name, text)
 		}
 	}
+	rarely := raised()
+	rarely.Life = &event.Life{Low: 12, Median: 20, High: 31, Unit: "hours", Coverage: 0.997}
+	if text := emailText(rarely, alertStatus{}, false, "", ""); !strings.Contains(text, "99.7 % of such") {
+		t.Errorf("%s", text)
+	}
 	if text := emailText(raised(), alertStatus{}, false, "", ""); strings.Contains(text, "When:") || strings.Contains(text, "Why:") {
 		t.Errorf("%s", text)
 	}

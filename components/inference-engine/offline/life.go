@@ -182,10 +182,7 @@ func readLifeModel(dir string) (*lifeModel, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := envelope.DecodeStrict(scale, &m.scale); err != nil {
-		return nil, fmt.Errorf("%s: %w", trainedLife, err)
-	}
-	if err := m.scale.Check(); err != nil {
+	if m.scale, err = envelope.DecodeLife(scale); err != nil {
 		return nil, fmt.Errorf("%s: %w", trainedLife, err)
 	}
 	if m.inputs, err = window.ReadFile(filepath.Join(dir, trainedInputs)); err != nil {

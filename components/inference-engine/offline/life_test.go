@@ -165,6 +165,7 @@ func TestLifeRefuses(t *testing.T) {
 		"no folder":          {"", wearing, nil, "-model"},
 		"no model":           {t.TempDir(), wearing, nil, "no life model's folder"},
 		"a unit":             {with(trainedLife, must.Replace(t, scale, "hours", "parsecs")), wearing, nil, "life.json: invalid manifest: life.unit"},
+		"no margin":          {with(trainedLife, must.Replace(t, scale, `,"margin":1.5`, "")), wearing, nil, "life.json: invalid manifest: life.margin: missing"},
 		"an unknown member":  {with(trainedLife, must.Replace(t, scale, "margin", "marge")), wearing, nil, `life.json: json: unknown field "marge"`},
 		"other inputs":       {with(trainedInputs, must.Replace(t, spec, "mean", "max")), wearing, nil, `its feature 2 is "temp_mean_4", its input is "temp_max_4"`},
 		"fewer inputs":       {with(trainedInputs, `{"sensors":["temp"],"inputs":[{"sensor":"temp","stat":"last"}]}`), wearing, nil, "3 features, its inputs are 1"},

@@ -75,6 +75,12 @@ func (w *world) row() event.Readings {
 	return nil
 }
 
+// connected waits until all is subscribed to.
+func (w *world) connected() {
+	w.t.Helper()
+	w.until("no problem", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.problem == nil })
+}
+
 func (w *world) problemWith(text string) {
 	w.t.Helper()
 	w.until("a problem with "+text, func() bool {
@@ -126,7 +132,8 @@ func TestEachFormatThroughABroker(t *testing.T) {
 	w.run(mapping.MQTT{Broker: brokerURL(port), Topics: append(jsonTopic(),
 		mapping.Topic{Filter: "site1/#", Format: mapping.SiteWise}, mapping.Topic{Filter: "spBv1.0/#", Format: mapping.Sparkplug})})
 	p := newPublisher(t, port)
-	w.until("connected", func() bool { p.send(values, `{"temp":1}`, false); return w.row()["s0"] == 1 })
+	w.connected()
+	p.send(values, `{"temp":1}`, false)
 	p.send("site1/line1/compressor1/temperature", string(must.Read(t, "testdata/sitewise-entry.json")), false)
 	m := sparkplugMessages(t)
 	p.send(m["birth"].Topic, m["birth"].Payload, false)
@@ -154,7 +161,7 @@ func TestABrokerThatIsKilledComesBack(t *testing.T) {
 	}
 	plantpeers.MosquittoAt(t, port, "allow_anonymous true")
 	w.until("a value again", feed("2"))
-	w.until("no problem", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.problem == nil })
+	w.connected()
 }
 
 // A broker keeps the last value of a topic, and gives it as if it were new.
@@ -171,6 +178,7 @@ func TestRetainedValuesAreUsedWhileTheyAreYoung(t *testing.T) {
 	timed := jsonTopic()
 	timed[0].TimePath, timed[0].TimeFormat = "t", "ms"
 	w.run(mapping.MQTT{Broker: brokerURL(port), Topics: append(timed, mapping.Topic{Filter: "untimed/values", Format: mapping.JSON})})
+	w.connected()
 	w.value(1, 2)
 	w.until("retained values counted", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.counts[reasonRetained] == 2 })
 	if row := w.row(); row["s0"] == 1 || row["s2"] == 3 {
@@ -187,6 +195,7 @@ func TestAMessageThatIsTooLargeIsCountedAndOthersCome(t *testing.T) {
 	w := newWorld(t, values+"#temp")
 	w.run(mapping.MQTT{Broker: brokerURL(port), Topics: jsonTopic()})
 	w.until("oversized", func() bool { return w.counted(reasonOversized) == 1 })
+	w.connected()
 	p.send(values, `{"temp":5}`, false)
 	w.value(0, 5)
 	w.nothingElse()
@@ -198,7 +207,7 @@ func TestAFloodNeedsNoMemory(t *testing.T) {
 	p := newPublisher(t, port)
 	w := newWorld(t, values+"#temp")
 	w.run(mapping.MQTT{Broker: brokerURL(port), Topics: append(jsonTopic(), mapping.Topic{Filter: "flood", Format: mapping.JSON})})
-	w.until("connected", func() bool { p.send(values, `{"temp":1}`, false); return w.row() != nil })
+	w.connected()
 	payload := `{"temp":` + strings.Repeat(" ", 10_000) + `2}`
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -228,7 +237,9 @@ func TestSparkplugValuesDoNotGetStale(t *testing.T) {
 	w := newAging(t, 2*time.Second, oil)
 	w.run(mapping.MQTT{Broker: brokerURL(port), Topics: []mapping.Topic{{Filter: "spBv1.0/#", Format: mapping.Sparkplug}}})
 	p, m := newPublisher(t, port), sparkplugMessages(t)
-	w.until("born", func() bool { p.send(m["birth"].Topic, m["birth"].Payload, false); return w.row() != nil })
+	w.connected()
+	p.send(m["birth"].Topic, m["birth"].Payload, false)
+	w.value(0, 70.5)
 	born := time.Now()
 	w.until("three times the age of a stale value", func() bool { return time.Since(born) > 6*time.Second })
 	w.value(0, 70.5)
@@ -260,15 +271,12 @@ func TestClientCertificates(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			w, c := newWorld(t, values+"#temp"), c
 			test.set(&c)
-			w.mu.Lock()
-			w.problem = fmt.Errorf("nothing is said yet")
-			w.mu.Unlock()
 			w.run(c)
 			if test.want != "" {
 				w.problemWith(test.want)
 				return
 			}
-			w.until("no problem", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.problem == nil })
+			w.connected()
 		})
 	}
 }
@@ -292,5 +300,5 @@ func TestUserAndPassword(t *testing.T) {
 	}
 	w.mu.Unlock()
 	must.OK(t, os.WriteFile(secret, []byte("s3cret\r\n"), 0o600)) // it is read again for each connection
-	w.until("no problem", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.problem == nil })
+	w.connected()
 }

@@ -3,6 +3,7 @@ package mqttsource
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"math"
 	"path/filepath"
@@ -35,7 +36,7 @@ func newWorld(t testing.TB, tags ...string) *world { return newAging(t, time.Hou
 
 // newAging has values that are missing when they were heard so long ago.
 func newAging(t testing.TB, maxAge time.Duration, tags ...string) *world {
-	w := &world{t: t, tags: tags, counts: make(map[string]int), told: make(chan struct{}, 1)}
+	w := &world{t: t, tags: tags, counts: make(map[string]int), told: make(chan struct{}, 1), problem: errors.New("nothing is said yet")}
 	thing := mapping.Thing{Thing: "press-1", Every: 10 * time.Millisecond, AtLeast: time.Minute, MaxAge: maxAge}
 	for i, tag := range tags {
 		thing.Sensors = append(thing.Sensors, mapping.Sensor{Sensor: "s" + strconv.Itoa(i), Source: "mqtt", Tag: tag, Factor: 1})

@@ -59,7 +59,7 @@ func TestJSONByPath(t *testing.T) {
 
 func TestJSONTagsThatCannotBeRead(t *testing.T) {
 	for _, tag := range []string{"", "plant/a", "#x", "plant/a#", "plant/a#x..y", "plant/a#.x", "plant/a#x.", "plant/a#[x", "plant/a#[]", "plant/a#[x]y", "plant/a#[=1]"} {
-		c := mapping.MQTT{Topics: []mapping.Topic{{Format: mapping.JSON}}}
+		c := mapping.MQTT{Topics: []mapping.Topic{{Format: mapping.JSON, Filter: "#"}}}
 		if err := Check(c, []rows.Tag{{Address: tag}}); err == nil {
 			t.Errorf("%q is taken", tag)
 		}
@@ -71,14 +71,45 @@ func TestJSONTagsThatCannotBeRead(t *testing.T) {
 		}
 	}
 	for _, tag := range []string{"node:x", "g/n", "g/n:", "/n:x", "g/:x", "g/n/:x", "g/n/d/e:x"} {
-		c := mapping.MQTT{Topics: []mapping.Topic{{Format: mapping.Sparkplug}}}
+		c := mapping.MQTT{Topics: []mapping.Topic{{Format: mapping.Sparkplug, Filter: "#"}}}
 		if err := Check(c, []rows.Tag{{Address: tag}}); err == nil {
 			t.Errorf("%q is taken", tag)
 		}
 	}
-	both := mapping.MQTT{Topics: []mapping.Topic{{Format: mapping.Sparkplug}, {Format: mapping.JSON}}}
-	if err := Check(both, []rows.Tag{{Address: "g/n:x"}, {Address: "t#x"}}); err != nil {
+	both := mapping.MQTT{Topics: []mapping.Topic{{Format: mapping.Sparkplug, Filter: "spBv1.0/#"}, {Format: mapping.JSON, Filter: "t/+"}}}
+	if err := Check(both, []rows.Tag{{Address: "g/n:x"}, {Address: "t/u#x"}}); err != nil {
 		t.Error(err)
+	}
+}
+
+// A tag whose topic nobody subscribes to would never have a value.
+func TestTagsAreOfTopicsThatAreSubscribedTo(t *testing.T) {
+	for _, test := range []struct {
+		format      mapping.Format
+		filter, tag string
+		ok          bool
+	}{
+		{mapping.JSON, "plant/+/values", "plant/a/values#x", true},
+		{mapping.JSON, "plant/+/values", "plant/a/other#x", false},
+		{mapping.JSON, "plant/+/values", "plant/a/b/values#x", false},
+		{mapping.JSON, "plant/#", "plant#x", true},
+		{mapping.JSON, "plant/#", "plant/a/b#x", true},
+		{mapping.JSON, "plant/+", "plant#x", false},
+		{mapping.JSON, "plant", "plant/a#x", false},
+		{mapping.JSON, "$share/group/plant/+", "plant/a#x", true},
+		{mapping.JSON, "#", "plant/a#x", true},
+		{mapping.Sparkplug, "spBv1.0/#", "g/n:x", true},
+		{mapping.Sparkplug, "spBv1.0/g/#", "g/n/d:x", true},
+		{mapping.Sparkplug, "spBv1.0/g/+/n", "g/n:x", true},
+		{mapping.Sparkplug, "spBv1.0/g/+/n", "g/n/d:x", false},
+		{mapping.Sparkplug, "spBv1.0/g/NDATA/n", "g/n:x", true},
+		{mapping.Sparkplug, "spBv1.0/h/#", "g/n:x", false},
+		{mapping.SiteWise, "x", "anything", true},
+	} {
+		err := Check(mapping.MQTT{Topics: []mapping.Topic{{Format: test.format, Filter: test.filter}}}, []rows.Tag{{Address: test.tag}})
+		if (err == nil) != test.ok {
+			t.Errorf("%s %s: %v", test.filter, test.tag, err)
+		}
 	}
 }
 

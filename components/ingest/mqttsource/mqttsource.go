@@ -55,38 +55,62 @@ type decoder interface {
 
 // Check says whether the tags can be read from the topics.
 func Check(c mapping.MQTT, tags []rows.Tag) error {
-	formats := make(map[mapping.Format]bool)
 	for i, t := range c.Topics {
-		formats[t.Format] = true
 		if err := checkJSON(t); err != nil {
 			return fmt.Errorf("topics[%d].%w", i, err)
 		}
 	}
 	for _, t := range tags {
-		if err := checkTag(formats, t.Address); err != nil {
+		if err := checkTag(c, t.Address); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// checkTag says whether one of the formats has such tags: SiteWise's are any alias.
-func checkTag(formats map[mapping.Format]bool, tag string) error {
-	if formats[mapping.SiteWise] {
-		return nil
-	}
-	var err error
-	if formats[mapping.JSON] {
-		if _, _, err = splitJSONTag(tag); err == nil {
+// checkTag says whether one of the topics may have such a tag: SiteWise's are any alias.
+func checkTag(c mapping.MQTT, tag string) (err error) {
+	for _, t := range c.Topics {
+		var levels []string
+		switch t.Format {
+		case mapping.JSON:
+			var topic string
+			if topic, _, err = splitJSONTag(tag); err != nil {
+				continue
+			}
+			levels = strings.Split(topic, "/")
+		case mapping.Sparkplug:
+			var place string
+			if place, _, err = splitSparkplugTag(tag); err != nil {
+				continue
+			}
+			group, rest, _ := strings.Cut(place, "/")
+			levels = append([]string{sparkplugNamespace, group, "+"}, strings.Split(rest, "/")...)
+		default:
 			return nil
 		}
-	}
-	if formats[mapping.Sparkplug] {
-		if _, _, err = splitSparkplugTag(tag); err == nil {
+		if subscribed(strings.Split(t.Filter, "/"), levels) {
 			return nil
 		}
+		err = fmt.Errorf("%q is of no topic that is subscribed to", tag)
 	}
 	return err
+}
+
+// subscribed says whether a filter has a topic, of which a level may be any: "+".
+func subscribed(filter, topic []string) bool {
+	if len(filter) > 2 && filter[0] == "$share" {
+		filter = filter[2:]
+	}
+	for i, level := range filter {
+		switch {
+		case level == "#":
+			return true
+		case i >= len(topic) || level != "+" && topic[i] != "+" && level != topic[i]:
+			return false
+		}
+	}
+	return len(filter) == len(topic)
 }
 
 // Run reads values until ctx ends.

@@ -139,13 +139,15 @@ func (o packOptions) build() (b envelope.Build, err error) {
 		}
 	}
 	if o.life != "" {
-		b.Life = new(envelope.LifeScale)
-		if err := readStrict(o.life, b.Life); err != nil {
+		data, err := readLimited(o.life, envelope.MaxManifest)
+		if err != nil {
 			return b, fmt.Errorf("-life: %w", err)
 		}
-		if err := b.Life.Check(); err != nil {
+		life, err := envelope.DecodeLife(data)
+		if err != nil {
 			return b, fmt.Errorf("-life: %s: %w", o.life, err)
 		}
+		b.Life = &life
 	}
 	return b, nil
 }

@@ -160,7 +160,7 @@ func TestPackRefusesBadInput(t *testing.T) {
 	}{
 		{"t.csv", []byte(strings.Join(lines[:2], "")), "has no rows", nil},
 		{"t.csv", []byte("hello\n"), "no header with all features of the model: 168 are not there", nil},
-		{"t.csv", nil, "no header with all features", nil},
+		{"t.csv", nil, "it is empty", nil},
 		{"t.csv", line(2, names[7], "other"), "1 are not there, such as \"" + names[7] + `"`, nil},
 		{"t.csv", line(5, ", 2", ", two"), "line 5: column " + names[167] + `: "two" is no number`, nil},
 		{"t.csv", line(5, ", 2", ", inf"), `line 5: column ` + names[167] + `: "inf" is no number`, nil},
@@ -234,6 +234,7 @@ func TestPackALifeModel(t *testing.T) {
 	for says, text := range map[string]string{
 		"life.unit": `{"unit":"moons","cap":100,"coverage":0.9}`, "life.cap": `{"unit":"hours","coverage":0.9}`,
 		"life.coverage": `{"unit":"hours","cap":100,"coverage":1}`, "limit": `{"unit":"hours","cap":100,"coverage":0.9,"limit":1}`,
+		"life.margin: missing": `{"unit":"hours","cap":100,"coverage":0.9}`,
 	} {
 		save("life.json", text)
 		fails(t, cli.ExitFailed, "-life: ", pack...)

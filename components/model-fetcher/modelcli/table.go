@@ -122,6 +122,9 @@ func (t *training) open(source io.Reader) (*bufio.Scanner, error) {
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("%s: %w", t.path, err)
 	}
+	if least > len(t.features) {
+		return nil, fmt.Errorf("%s: it is empty", t.path)
+	}
 	return nil, fmt.Errorf("%s: no header with all features of the model: %d are not there, such as %.64q", t.path, least, missing)
 }
 

@@ -150,6 +150,27 @@ func (l LifeScale) Check() error {
 	return nil
 }
 
+// DecodeLife reads a scale that a person or a script wrote, and checks it. Nobody means a margin of 0 who leaves it out: it is
+// what makes the coverage true.
+func DecodeLife(data []byte) (LifeScale, error) {
+	var file struct {
+		LifeScale
+		Margin *float64 `json:"margin"`
+	}
+	if err := DecodeStrict(data, &file); err != nil {
+		return LifeScale{}, err
+	}
+	l := file.LifeScale
+	if file.Margin != nil {
+		l.Margin = *file.Margin
+	}
+	err := l.Check()
+	if err == nil && file.Margin == nil {
+		err = refuse(ErrManifest, "life.margin: missing")
+	}
+	return l, err
+}
+
 func (m Manifest) validateGolden() error {
 	if len(m.Golden) < 1 || len(m.Golden) > MaxGolden {
 		return refuse(ErrManifest, "golden: %d rows, need 1 to %d", len(m.Golden), MaxGolden)
