@@ -241,7 +241,7 @@ func TestTexts(t *testing.T) {
 		"line 1, press 2 is retired.":                                               {event.FaultSilence, alarm.Retired, 0, "en"},
 		"line 1, press 2 ist außer Betrieb genommen und wird nicht mehr überwacht.": {event.FaultSilence, alarm.Retired, 0, "de-AT"},
 		"line 1, press 2 se ha dado de baja y ya no se vigila.":                     {event.FaultSilence, alarm.Retired, 0, "es"},
-		"line 1, press 2 est retiré et n'est plus surveillé.":                       {event.FaultSilence, alarm.Retired, 0, "FR"},
+		"line 1, press 2 est retiré et n'est plus surveillé.":                       {event.FaultSilence, alarm.Retired, 0, "FR"}, //nolint:misspell // no English
 		"This is a test alarm of line 1, press 2. No action is required.":           {event.FaultTest, alarm.Tested, 0, "xx"},
 		"Dies ist ein Probealarm von line 1, press 2. Es ist nichts zu tun.":        {event.FaultTest, alarm.Tested, 0, "de"},
 		"Esta es una alarma de prueba de line 1, press 2. No se requiere ninguna acción.": {

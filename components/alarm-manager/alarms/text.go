@@ -80,7 +80,7 @@ var sentencesBy = map[string]sentences{
 		renamed: "%s se llama ahora %s.",
 	},
 	"fr": {
-		test: "Ceci est une alarme de test de %s. Aucune action n'est requise.", retired: "%s est retiré et n'est plus surveillé.",
+		test: "Ceci est une alarme de test de %s. Aucune action n'est requise.", retired: "%s est retiré et n'est plus surveillé.", //nolint:misspell // no English
 		renamed: "%s s'appelle maintenant %s.",
 	},
 }

@@ -164,10 +164,10 @@ var allPhrases = map[string]*phrases{
 		outcome: "El resultado es confirmed (confirmado), no-fault-found (sin fallo) o planned (planificado).", isSimulated: "La máquina es simulada.",
 		advice: map[event.Fault]string{
 			event.FaultMachine:    "Inspeccione la máquina lo antes posible; planifique su mantenimiento antes de que falle.",
-			event.FaultSilence:    "Revise los sensores de la máquina, su alimentación y su red.",
+			event.FaultSilence:    "Revise los sensores de la máquina, su alimentación y su red.", //nolint:misspell // no English
 			event.FaultLine:       "Revise la red, la alimentación y la pasarela de la línea: no se recibe ninguna de sus máquinas.",
-			event.FaultNoData:     "Revise los sensores nombrados y lo que los lee: sin ellos no se puede decir nada de la máquina.",
-			event.FaultQuality:    "Revise los sensores nombrados: sus valores pueden ser erróneos y la máquina estar bien.",
+			event.FaultNoData:     "Revise los sensores nombrados y lo que los lee: sin ellos no se puede decir nada de la máquina.", //nolint:misspell // no English
+			event.FaultQuality:    "Revise los sensores nombrados: sus valores pueden ser erróneos y la máquina estar bien.",         //nolint:misspell // no English
 			event.FaultUplinkDown: "Revise la red del sitio. La vigilancia continúa; todo se entregará cuando vuelva la conexión.",
 			event.FaultEngineDown: "Revise el estado y el registro del motor de inferencia: mientras no funcione, no se vigila ninguna máquina.",
 			event.FaultTest:       "Nada: es una prueba de la cadena de alarmas.",
@@ -195,12 +195,12 @@ var allPhrases = map[string]*phrases{
 		outcome: "Le résultat est confirmed (confirmé), no-fault-found (aucun défaut) ou planned (planifié).", isSimulated: "La machine est simulée.",
 		advice: map[event.Fault]string{
 			event.FaultMachine:    "Inspectez la machine dès que possible ; planifiez sa maintenance avant la panne.",
-			event.FaultSilence:    "Vérifiez les capteurs de la machine, leur alimentation et leur réseau.",
+			event.FaultSilence:    "Vérifiez les capteurs de la machine, leur alimentation et leur réseau.", //nolint:misspell // no English
 			event.FaultLine:       "Vérifiez le réseau, l'alimentation et la passerelle de la ligne : aucune de ses machines n'est reçue.",
-			event.FaultNoData:     "Vérifiez les capteurs nommés et ce qui les lit : sans eux, on ne peut rien dire de la machine.",
-			event.FaultQuality:    "Vérifiez les capteurs nommés : leurs valeurs sont peut-être fausses, et la machine saine.",
-			event.FaultUplinkDown: "Vérifiez le réseau du site. La surveillance continue ; tout sera transmis dès le retour de la connexion.",
-			event.FaultEngineDown: "Consultez l'état et le journal du moteur d'inférence : tant qu'il ne fonctionne pas, aucune machine n'est surveillée.",
+			event.FaultNoData:     "Vérifiez les capteurs nommés et ce qui les lit : sans eux, on ne peut rien dire de la machine.",                        //nolint:misspell // no English
+			event.FaultQuality:    "Vérifiez les capteurs nommés : leurs valeurs sont peut-être fausses, et la machine saine.",                             //nolint:misspell // no English
+			event.FaultUplinkDown: "Vérifiez le réseau du site. La surveillance continue ; tout sera transmis dès le retour de la connexion.",              //nolint:misspell // no English
+			event.FaultEngineDown: "Consultez l'état et le journal du moteur d'inférence : tant qu'il ne fonctionne pas, aucune machine n'est surveillée.", //nolint:misspell // no English
 			event.FaultTest:       "Rien : c'est un test de la chaîne d'alarme.",
 			event.FaultSummary:    "Consultez la liste des alarmes : alarm-manager list, sur l'appareil.",
 			"":                    "Examinez la machine.",
