@@ -98,7 +98,7 @@ func TestAKillDuringBothDownloads(t *testing.T) {
 	status := exec.Command(program, "status", "-dir", env.WorkDir, "-timeout", "1s") //nolint:gosec // the program under test
 	out, _ := status.CombinedOutput()                                                // there is no engine to be asked
 	for _, want := range []string{
-		"last decision: compressor 1.0.0 delivered", "last decision of life models: tiny-life 2.0.0 delivered", "waits for the engine: tiny-life 2.0.0, 20971520 bytes, a life model",
+		"last decision: compressor 1.0.0 delivered", "last decision of life models: tiny-life 2.0.0 delivered", "waits for the engine: tiny-life 2.0.0, 20971520 bytes (3 features, remaining life up to 100 hours",
 	} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("status says %s, want %q", out, want)

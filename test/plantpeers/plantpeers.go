@@ -34,8 +34,8 @@ type Server struct {
 // OPCUA starts a server with Press1; see opcua_server.py. security are the files of its certificate and key, or nothing.
 func OPCUA(t testing.TB, security ...string) *Server { return start(t, "opcua_server.py", security...) }
 
-// Modbus starts a server; see modbus_server.py.
-func Modbus(t testing.TB) *Server { return start(t, "modbus_server.py") }
+// Modbus starts a server; see modbus_server.py. size is how many registers each table has, or nothing.
+func Modbus(t testing.TB, size ...string) *Server { return start(t, "modbus_server.py", size...) }
 
 func start(t testing.TB, script string, arguments ...string) *Server {
 	t.Helper()

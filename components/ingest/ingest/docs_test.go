@@ -71,7 +71,7 @@ func TestEachReasonIsDocumented(t *testing.T) {
 	must.OK(t, err)
 	found := 0
 	for _, file := range files {
-		for _, m := range regexp.MustCompile(`(?m)^\s*[rR]eason[A-Z]\w+ *= "(.*?)"`).FindAllStringSubmatch(string(must.Read(t, file)), -1) {
+		for _, m := range regexp.MustCompile(`(?m)^\s*(?:const )?[rR]eason[A-Z]\w+ *= "(.*?)"`).FindAllStringSubmatch(string(must.Read(t, file)), -1) {
 			found++
 			if !strings.Contains(page, "\n| `"+m[1]+"` |") {
 				t.Errorf("docs/ingest.md does not have %s", m[1])

@@ -34,17 +34,22 @@ func (c *Config) Validate() error {
 	if err := m.Validate(); err != nil {
 		return err
 	}
-	table := rows.New(*m, "check", time.Now, func(string, int) {})
+	sources := make(map[string]*mapping.Source, len(m.Sources))
 	for i := range m.Sources {
-		if err := checkTags(&m.Sources[i], table); err != nil {
-			return fmt.Errorf("things: tag of source %s: %w", m.Sources[i].Name, err)
+		sources[m.Sources[i].Name] = &m.Sources[i]
+	}
+	for i, t := range m.Things {
+		for j, s := range t.Sensors {
+			if err := checkTag(sources[s.Source], s.Tag); err != nil {
+				return fmt.Errorf("things[%d].sensors[%d].tag: %w", i, j, err)
+			}
 		}
 	}
 	return nil
 }
 
-func checkTags(s *mapping.Source, table *rows.Table) error {
-	tags := table.Tags(s.Name)
+func checkTag(s *mapping.Source, tag string) error {
+	tags := []rows.Tag{{Address: tag}}
 	switch {
 	case s.MQTT != nil:
 		return mqttsource.Check(*s.MQTT, tags)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,7 +28,10 @@ import (
 	"edgepdm/shared/event"
 )
 
-const maxConfig = 16 << 20 // bytes
+const (
+	maxConfig = 16 << 20 // bytes
+	maxNamed  = 20       // sensors without a value
+)
 
 // read reads a configuration, JSON or YAML, as the component does.
 func read(path string, s cli.Streams) (ingest.Config, error) {
@@ -39,8 +43,11 @@ func read(path string, s cli.Streams) (ingest.Config, error) {
 	if err := yaml.Unmarshal(data, &raw); err != nil { // JSON is YAML, too
 		return ingest.Config{}, fmt.Errorf("read %s: %w", path, err)
 	}
-	log := slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	return component.CheckConfig(ingest.Spec(""), log, raw)
+	return component.CheckConfig(ingest.Spec(""), warnings(s), raw)
+}
+
+func warnings(s cli.Streams) *slog.Logger {
+	return slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // Check is the sub-command "check".
@@ -74,7 +81,7 @@ func Check(ctx context.Context, args []string, s cli.Streams) error {
 	ctx, cancel := context.WithTimeout(ctx, *length)
 	defer cancel()
 	t := &trial{config: config, rows: *count, counts: make(map[string]int), problems: make(map[string]error), got: make(map[string]int)}
-	return t.run(ctx, s.Out)
+	return t.run(ctx, s)
 }
 
 // trial reads the sources without a nucleus.
@@ -88,17 +95,20 @@ type trial struct {
 	got      map[string]int   // rows by thing
 }
 
-func (t *trial) run(ctx context.Context, out io.Writer) error {
+func (t *trial) run(ctx context.Context, s cli.Streams) error {
 	reading, stop := context.WithCancel(ctx)
 	var work sync.WaitGroup
 	defer work.Wait()
 	defer stop()
+	out, log := s.Out, warnings(s)
 	table := rows.New(mapping.Config(t.config), "check", time.Now, t.count)
+	for _, s := range t.config.Sources {
+		t.problems[s.Name] = errors.New("no connection yet")
+	}
 	for i := range t.config.Sources {
 		s := &t.config.Sources[i]
-		t.problems[s.Name] = errors.New("no connection yet")
 		env := &source.Env{
-			Name: s.Name, Tags: table.Tags(s.Name), Table: table, Count: t.count, Log: slog.New(slog.DiscardHandler),
+			Name: s.Name, Tags: table.Tags(s.Name), Table: table, Count: t.count, Log: log,
 			Problem: func(err error) { t.say(s.Name, err) },
 		}
 		work.Go(func() { ingest.Read(reading, env, s, "edgepdm-check-"+strconv.Itoa(os.Getpid())) })
@@ -106,10 +116,10 @@ func (t *trial) run(ctx context.Context, out io.Writer) error {
 	ticker := time.NewTicker(table.Tick())
 	defer ticker.Stop()
 	var due []event.Telemetry
-	for !t.done() {
+	for !t.done() || len(table.Unheard()) > 0 {
 		select {
 		case <-ctx.Done():
-			return t.report(out)
+			return t.report(out, table.Unheard())
 		case <-ticker.C:
 		}
 		due = table.Due(due[:0])
@@ -126,7 +136,7 @@ func (t *trial) run(ctx context.Context, out io.Writer) error {
 			}
 		}
 	}
-	return t.report(out)
+	return t.report(out, nil)
 }
 
 func (t *trial) count(reason string, n int) {
@@ -150,8 +160,8 @@ func (t *trial) done() bool {
 	return true
 }
 
-// report says what does not work. Without a row of each thing the check fails.
-func (t *trial) report(out io.Writer) error {
+// report says what does not work. Without a row of each thing, and a value of each sensor, the check fails.
+func (t *trial) report(out io.Writer, unheard []string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var bad []error
@@ -164,6 +174,9 @@ func (t *trial) report(out io.Writer) error {
 		if t.got[thing.Thing] == 0 {
 			bad = append(bad, fmt.Errorf("thing %s: no row, none of its values came", thing.Thing))
 		}
+	}
+	if n := len(unheard); n > 0 {
+		bad = append(bad, fmt.Errorf("%d sensors have no value: %s", n, strings.Join(unheard[:min(n, maxNamed)], ", ")))
 	}
 	for _, reason := range slices.Sorted(maps.Keys(t.counts)) {
 		if _, err := fmt.Fprintf(out, "not used: %d for %s\n", t.counts[reason], reason); err != nil {
@@ -187,7 +200,11 @@ func Browse(ctx context.Context, args []string, s cli.Streams) error {
 	case (*endpoint == "") == (*path == ""):
 		return cli.Usagef("give -endpoint, or -config and -source")
 	case *endpoint != "":
-		c = &mapping.OPCUA{Endpoint: *endpoint, Policy: "None", Mode: "None"}
+		c = &mapping.OPCUA{Endpoint: *endpoint}
+		one := mapping.Config{Sources: []mapping.Source{{Name: "server", OPCUA: c}}}
+		if err := one.Validate(); err != nil {
+			return cli.Usagef("-endpoint: %q is no URL such as opc.tcp://10.0.0.7:4840", *endpoint)
+		}
 	default:
 		config, err := read(*path, s)
 		if err != nil {

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -89,7 +91,7 @@ type Thing struct {
 	Every    time.Duration `json:"every"`    // between two rows; default 1s
 	OnChange bool          `json:"onChange"` // a row comes when a value has changed, at most one each Every
 	AtLeast  time.Duration `json:"atLeast"`  // with OnChange: a row comes after so long in any case; default 10s
-	MaxAge   time.Duration `json:"maxAge"`   // a value that was heard so long ago is missing; default 1m
+	MaxAge   time.Duration `json:"maxAge"`   // a value that was heard so long ago is missing; default 1m, or three times every or a source's poll
 	Packed   bool          `json:"packed"`   // the sensors are those of the model, in its order: rows go in the compact form
 	Sensors  []Sensor      `json:"sensors"`
 }
@@ -124,16 +126,16 @@ func (c *Config) Validate() error {
 	if len(c.Things) > MaxThings {
 		return fmt.Errorf("things: has %d, at most %d", len(c.Things), MaxThings)
 	}
-	sources := make(map[string]bool)
+	sources := make(map[string]*Source)
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		if err := s.validate(); err != nil {
 			return fmt.Errorf("sources[%d].%w", i, err)
 		}
-		if sources[s.Name] {
+		if sources[s.Name] != nil {
 			return fmt.Errorf("sources[%d].name: %q is there twice", i, s.Name)
 		}
-		sources[s.Name] = true
+		sources[s.Name] = s
 	}
 	things, tags := make(map[string]bool), 0
 	for i := range c.Things {
@@ -184,7 +186,7 @@ func prefixed(field string, err error) error {
 // checkURL says whether text is a URL of a host with one of the schemes.
 func checkURL(text string, schemes ...string) error {
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
+	if err != nil || u.Hostname() == "" || !slices.Contains(schemes, u.Scheme) {
 		return fmt.Errorf("%.128q is not a URL such as %s://host", text, schemes[0])
 	}
 	if u.User != nil {
@@ -262,7 +264,8 @@ func (o *OPCUA) validate() error {
 }
 
 func (m *Modbus) validate() error {
-	if err := checkURL("tcp://"+m.Address, "tcp"); err != nil || !strings.Contains(m.Address, ":") {
+	host, port, err := net.SplitHostPort(m.Address)
+	if n, odd := strconv.ParseUint(port, 10, 16); err != nil || host == "" || odd != nil || n == 0 {
 		return fmt.Errorf("address: %.128q is not such as 10.0.0.5:502", m.Address)
 	}
 	if m.Unit == 0 {
@@ -277,13 +280,13 @@ func (m *Modbus) validate() error {
 	switch {
 	case m.Poll < 10*time.Millisecond || m.Poll > time.Hour:
 		return fmt.Errorf("poll: %v is not between 10ms and 1h", m.Poll)
-	case m.Timeout < 10*time.Millisecond || m.Timeout > time.Minute:
-		return fmt.Errorf("timeout: %v is not between 10ms and 1m", m.Timeout)
+	case m.Timeout < 10*time.Millisecond || m.Timeout > 10*time.Second: // a stop waits for it
+		return fmt.Errorf("timeout: %v is not between 10ms and 10s", m.Timeout)
 	}
 	return nil
 }
 
-func (t *Thing) validate(sources map[string]bool) error {
+func (t *Thing) validate(sources map[string]*Source) error {
 	if err := event.CheckName(t.Thing); err != nil {
 		return fmt.Errorf("thing: %w", err)
 	}
@@ -294,14 +297,20 @@ func (t *Thing) validate(sources map[string]bool) error {
 	}
 	setDefault(&t.Every, time.Second)
 	setDefault(&t.AtLeast, max(10*time.Second, t.Every))
-	setDefault(&t.MaxAge, time.Minute)
+	slowest := t.Every
+	for _, s := range t.Sensors {
+		if source := sources[s.Source]; source != nil && source.Modbus != nil {
+			slowest = max(slowest, source.Modbus.Poll)
+		}
+	}
+	setDefault(&t.MaxAge, min(max(time.Minute, 3*slowest), 24*time.Hour))
 	switch {
 	case t.Every < 10*time.Millisecond || t.Every > 24*time.Hour:
 		return fmt.Errorf("every: %v is not between 10ms and 24h", t.Every)
 	case t.AtLeast < t.Every || t.AtLeast > 24*time.Hour:
 		return fmt.Errorf("atLeast: %v is not between every (%v) and 24h", t.AtLeast, t.Every)
-	case t.MaxAge < t.Every || t.MaxAge > 24*time.Hour:
-		return fmt.Errorf("maxAge: %v is not between every (%v) and 24h", t.MaxAge, t.Every)
+	case t.MaxAge < slowest || t.MaxAge > 24*time.Hour:
+		return fmt.Errorf("maxAge: %v is not between %v (every, or a source's poll) and 24h", t.MaxAge, slowest)
 	case len(t.Sensors) == 0 || len(t.Sensors) > MaxSensors:
 		return fmt.Errorf("sensors: has %d, must have 1 to %d", len(t.Sensors), MaxSensors)
 	}
@@ -325,7 +334,7 @@ func setDefault(d *time.Duration, to time.Duration) {
 	}
 }
 
-func (s *Sensor) validate(sources map[string]bool) error {
+func (s *Sensor) validate(sources map[string]*Source) error {
 	if err := event.CheckSensor(s.Sensor); err != nil {
 		return fmt.Errorf("sensor: %w", err)
 	}
@@ -333,7 +342,7 @@ func (s *Sensor) validate(sources map[string]bool) error {
 		s.Factor = 1
 	}
 	switch {
-	case !sources[s.Source]:
+	case sources[s.Source] == nil:
 		return fmt.Errorf("source: there is no source %.64q", s.Source)
 	case s.Tag == "" || len(s.Tag) > maxTag:
 		return fmt.Errorf("tag: has %d bytes, must have 1 to %d", len(s.Tag), maxTag)

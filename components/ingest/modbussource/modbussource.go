@@ -17,6 +17,9 @@ import (
 	"edgepdm/components/ingest/source"
 )
 
+// maxNamed is how many values that the server refuses are named in the log at once.
+const maxNamed = 10
+
 // Limits of a read by the protocol, and how many unwanted registers are read along rather than asking once more.
 const (
 	maxRegisters = 125
@@ -30,14 +33,14 @@ const retryRefused = time.Minute
 // point is a tag that is read.
 type point struct {
 	tag
-	index   int       // of Sample
-	refused time.Time // by the server; zero: it is not
+	rows.Tag
+	refused bool // by the server
 }
 
 // block is what one read brings.
 type block struct {
 	table         table
-	address, size uint16
+	address, size uint16 // modulo 65536, as address+size may be
 	points        []*point
 }
 
@@ -60,7 +63,7 @@ func Run(ctx context.Context, e *source.Env, c mapping.Modbus) {
 			e.Problem(err)
 			return
 		}
-		points = append(points, &point{tag: parsed, index: t.Index})
+		points = append(points, &point{tag: parsed, Tag: t})
 	}
 	e.Keep(ctx, func(ctx context.Context, connected func()) error {
 		r := &reader{env: e, points: points}
@@ -73,6 +76,10 @@ type reader struct {
 	env    *source.Env
 	client *modbus.ModbusClient
 	points []*point
+
+	blocks  []block
+	built   time.Time // blocks; zero: they are to be made
+	refused int       // points
 }
 
 func (r *reader) run(ctx context.Context, c mapping.Modbus, connected func()) error {
@@ -94,7 +101,7 @@ func (r *reader) run(ctx context.Context, c mapping.Modbus, connected func()) er
 	defer ticker.Stop()
 	for first := true; ; first = false {
 		if err := r.poll(ctx, time.Now()); err != nil {
-			return fmt.Errorf("read from %s: %w", c.Address, err)
+			return fmt.Errorf("read from %s, unit %d: %w", c.Address, c.Unit, err)
 		}
 		if first {
 			connected()
@@ -107,46 +114,53 @@ func (r *reader) run(ctx context.Context, c mapping.Modbus, connected func()) er
 	}
 }
 
-// poll reads all points once. The error is the connection's, or ctx's.
+// poll reads all points once, but those that the server refused lately. The error is the connection's, or ctx's.
 func (r *reader) poll(ctx context.Context, now time.Time) error {
-	for _, b := range blocks(r.points, now) {
+	if age := now.Sub(r.built); r.built.IsZero() || r.refused > 0 && (age < 0 || age >= retryRefused) {
+		r.blocks, r.built, r.refused = blocks(r.points), now, 0
+	}
+	var worked []block // what was read, as it was read
+	for _, b := range r.blocks {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := r.read(b, now); err != nil {
+		var err error
+		if worked, err = r.read(worked, b); err != nil {
 			return err
 		}
 	}
+	r.blocks = worked
 	return nil
 }
 
-// read reads a block. What the server refuses as a whole is read in halves, down to the one value that it does not have.
-func (r *reader) read(b block, now time.Time) error {
+// read reads a block, and appends it to worked. What the server refuses as a whole is read in halves, down to the one value that it
+// does not have.
+func (r *reader) read(worked []block, b block) ([]block, error) {
 	samples, err := r.samples(b)
 	switch {
 	case err == nil:
 		r.env.Table.Put(samples...)
 		for _, p := range b.points {
-			p.refused = time.Time{}
+			p.refused = false
 		}
-		return nil
+		return append(worked, b), nil
 	case !refusal(err):
-		return err
+		return nil, err
 	case len(b.points) > 1:
 		half := len(b.points) / 2
-		if err := r.read(blockOf(b.points[:half]), now); err != nil {
-			return err
+		if worked, err = r.read(worked, blockOf(b.points[:half])); err != nil {
+			return nil, err
 		}
-		return r.read(blockOf(b.points[half:]), now)
+		return r.read(worked, blockOf(b.points[half:]))
 	}
 	p := b.points[0]
-	if p.refused.IsZero() {
-		r.env.Log.Warn("a value is refused by the server", "source", r.env.Name, "table", string(p.table), "address", p.address, "error", err)
+	if r.refused++; !p.refused && r.refused <= maxNamed {
+		r.env.Log.Warn("a value is refused by the server", "source", r.env.Name, "tag", p.Address, "error", err)
 	}
-	p.refused = now
+	p.refused = true
 	r.env.Count(rows.ReasonNoTag, 1)
-	r.env.Table.Put(rows.Sample{Tag: p.index})
-	return nil
+	r.env.Table.Drop(p.Tag)
+	return worked, nil
 }
 
 // refusal says whether an error is the server's answer rather than a trouble of the connection.
@@ -167,7 +181,7 @@ func (r *reader) samples(b block) ([]rows.Sample, error) {
 			return nil, err
 		}
 		for _, p := range b.points {
-			s := rows.Sample{Tag: p.index, Good: true}
+			s := rows.Sample{Tag: p.Index, Good: true}
 			if bits[p.address-b.address] {
 				s.Value = 1
 			}
@@ -185,19 +199,14 @@ func (r *reader) samples(b block) ([]rows.Sample, error) {
 	}
 	for _, p := range b.points {
 		at := 2 * (p.address - b.address)
-		samples = append(samples, rows.Sample{Tag: p.index, Value: p.value(raw[at : at+2*p.size()]), Good: true})
+		samples = append(samples, rows.Sample{Tag: p.Index, Value: p.value(raw[at : at+2*p.size()]), Good: true})
 	}
 	return samples, nil
 }
 
-// blocks puts the points together that one read brings. Those that the server refused lately are left out.
-func blocks(points []*point, now time.Time) []block {
-	var wanted []*point
-	for _, p := range points {
-		if p.refused.IsZero() || now.Sub(p.refused) >= retryRefused {
-			wanted = append(wanted, p)
-		}
-	}
+// blocks puts the points together that one read brings.
+func blocks(points []*point) []block {
+	wanted := slices.Clone(points)
 	slices.SortFunc(wanted, func(a, b *point) int {
 		return cmp.Or(cmp.Compare(a.table, b.table), cmp.Compare(a.address, b.address), cmp.Compare(a.size(), b.size()))
 	})

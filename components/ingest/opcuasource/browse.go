@@ -3,6 +3,7 @@ package opcuasource
 import (
 	"context"
 	"fmt"
+	"unicode"
 
 	"github.com/gopcua/opcua"
 	"github.com/gopcua/opcua/id"
@@ -35,6 +36,17 @@ func Browse(ctx context.Context, c mapping.OPCUA, found func(Variable) error) er
 	return b.below(ctx, client.Node(ua.NewNumericNodeID(0, id.ObjectsFolder)), "", 0)
 }
 
+// short makes a line of a value.
+func short(value any) string {
+	text := []rune(fmt.Sprint(value))
+	for i, r := range text {
+		if !unicode.IsPrint(r) {
+			text[i] = ' '
+		}
+	}
+	return string(text[:min(len(text), 64)])
+}
+
 type browser struct {
 	client *opcua.Client
 	found  func(Variable) error
@@ -59,14 +71,14 @@ func (b *browser) below(ctx context.Context, n *opcua.Node, path string, depth i
 		}
 		b.seen[node.String()] = true
 		child := b.client.Node(node)
-		name := r.BrowseName.Name
+		name := short(r.BrowseName.Name)
 		if path != "" {
 			name = path + "/" + name
 		}
 		if r.NodeClass == ua.NodeClassVariable {
 			v := Variable{Node: node.String(), Path: name, Value: "-"}
 			if value, err := child.Value(ctx); err == nil && value != nil {
-				v.Value = fmt.Sprintf("%.64v", value.Value())
+				v.Value = short(value.Value())
 			}
 			if err := b.found(v); err != nil {
 				return err

@@ -3,7 +3,6 @@ package opcuasource
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -22,12 +21,15 @@ const (
 	// subscription is gone; then nothing comes any more, and no error either.
 	alive    = 2 * time.Second
 	silence  = 5 * alive
-	chunk    = 500         // items asked for at once
-	again    = time.Minute // nodes that the server does not have are asked for again
+	chunk    = 100         // items asked for at once; small servers take no more
 	notices  = 64          // notifications that wait
 	queue    = 1           // values that the server keeps of an item: the newest counts
-	lifetime = 60          // publishing intervals without a request, after which the server drops the subscription
+	lifetime = time.Minute // without a request, after which the server drops the subscription
+	maxNamed = 10          // nodes that are named in the log at once
 )
+
+// again is when nodes that the server does not have are asked for again.
+var again = time.Minute
 
 // aliveHandle is the item that tells the server's clock.
 const aliveHandle = 1 << 31
@@ -63,22 +65,26 @@ func Run(ctx context.Context, e *source.Env, c mapping.OPCUA) {
 func Connect(ctx context.Context, c mapping.OPCUA) (*opcua.Client, error) {
 	asking, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	endpoints, err := opcua.GetEndpoints(asking, c.Endpoint, opcua.DialTimeout(timeout), opcua.RequestTimeout(timeout), opcua.AutoReconnect(false))
-	if err != nil {
-		return nil, fmt.Errorf("ask %s for its endpoints: %w", c.Endpoint, err)
-	}
-	endpoint, err := opcua.SelectEndpoint(endpoints, c.Policy, ua.MessageSecurityModeFromString(c.Mode))
-	if err != nil || endpoint == nil {
-		return nil, fmt.Errorf("%s has no endpoint with policy %s and mode %s: %w", c.Endpoint, c.Policy, c.Mode, errors.Join(err))
-	}
-	endpoint.EndpointURL = c.Endpoint // what it says of itself may not be what it is reached by
 	options := []opcua.Option{
 		opcua.SecurityPolicy(c.Policy), opcua.SecurityModeString(c.Mode), opcua.AutoReconnect(false), opcua.RequestTimeout(timeout),
 		opcua.DialTimeout(timeout), opcua.SessionTimeout(time.Minute), opcua.ApplicationName("edgepdm ingest"),
 	}
 	if c.CertFile != "" {
-		options = append(options, opcua.CertificateFile(c.CertFile), opcua.PrivateKeyFile(c.KeyFile))
+		certificate, key, err := identity(c)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, opcua.Certificate(certificate), opcua.PrivateKey(key))
 	}
+	endpoints, err := opcua.GetEndpoints(asking, c.Endpoint, opcua.DialTimeout(timeout), opcua.RequestTimeout(timeout), opcua.AutoReconnect(false))
+	if err != nil {
+		return nil, fmt.Errorf("ask %s for its endpoints: %w", c.Endpoint, err)
+	}
+	endpoint, err := opcua.SelectEndpoint(endpoints, c.Policy, ua.MessageSecurityModeFromString(c.Mode))
+	if err != nil {
+		return nil, fmt.Errorf("choose an endpoint of %s, which has %s: %w", c.Endpoint, describe(endpoints), err)
+	}
+	endpoint.EndpointURL = c.Endpoint // what it says of itself may not be what it is reached by
 	kind := ua.UserTokenTypeAnonymous
 	if c.Username != "" {
 		password, err := source.Secret(c.PasswordFile)
@@ -107,29 +113,31 @@ type subscriber struct {
 	client *opcua.Client
 	sub    *opcua.Subscription
 	lost   []rows.Tag        // of nodes that the server does not have
-	known  map[uint32]bool   // handles that are monitored
 	tags   map[int]rows.Tag  // by index
 	gone   map[uint32]bool   // of nodes that went away after they were monitored
 	items  map[uint32]uint32 // the server's id of a monitored item, by handle
+	alive  []rows.Tag        // those of items
 }
 
 func (s *subscriber) run(ctx context.Context, connected func()) error {
 	notifications := make(chan *opcua.PublishNotificationData, notices)
+	interval := min(s.config.Interval, alive)
+	periods := uint32(lifetime / interval) //nolint:gosec // at most 6000
 	var err error
 	s.sub, err = s.client.Subscribe(ctx, &opcua.SubscriptionParameters{
-		Interval: min(s.config.Interval, alive), LifetimeCount: lifetime, MaxKeepAliveCount: lifetime / 3,
+		Interval: interval, LifetimeCount: periods, MaxKeepAliveCount: periods / 3,
 	}, notifications)
 	if err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
-	s.known, s.gone, s.items, s.tags = make(map[uint32]bool), make(map[uint32]bool), make(map[uint32]uint32), make(map[int]rows.Tag)
+	s.gone, s.items, s.tags = make(map[uint32]bool), make(map[uint32]uint32), make(map[int]rows.Tag)
 	for _, t := range s.env.Tags {
 		s.tags[t.Index] = t
 	}
 	clock := s.item(ua.NewNumericNodeID(0, id.Server_ServerStatus_CurrentTime), aliveHandle, alive)
 	if _, err := s.sub.Monitor(ctx, ua.TimestampsToReturnBoth, clock); err != nil {
 		return fmt.Errorf("watch the server's clock: %w", err)
-	}
+	} // where the server has none, nothing is heard for silence
 	if err := s.monitor(ctx, s.env.Tags); err != nil {
 		return err
 	}
@@ -158,7 +166,7 @@ func (s *subscriber) run(ctx context.Context, connected func()) error {
 			}
 			if heard {
 				quiet.Reset(silence)
-				s.refresh()
+				s.env.Table.Refresh(s.alive)
 			}
 		}
 	}
@@ -195,8 +203,12 @@ func (s *subscriber) monitor(ctx context.Context, tags []rows.Tag) error {
 				s.lose(part[i], result.StatusCode)
 				continue
 			}
-			s.known[handle], s.items[handle] = true, result.MonitoredItemID
+			s.items[handle] = result.MonitoredItemID
 		}
+	}
+	s.alive = s.alive[:0]
+	for handle := range s.items {
+		s.alive = append(s.alive, s.tags[int(handle)])
 	}
 	return nil
 }
@@ -204,18 +216,21 @@ func (s *subscriber) monitor(ctx context.Context, tags []rows.Tag) error {
 func (s *subscriber) lose(t rows.Tag, status ua.StatusCode) {
 	s.lost = append(s.lost, t)
 	s.env.Count(rows.ReasonNoTag, 1)
-	s.env.Log.Debug("the server does not have a node", "source", s.env.Name, "node", t.Address, "status", status.Error())
-	s.env.Table.Put(rows.Sample{Tag: t.Index})
+	if len(s.lost) <= maxNamed {
+		s.env.Log.Warn("a node cannot be read", "source", s.env.Name, "node", t.Address, "error", status)
+	}
+	s.env.Table.Drop(t)
 }
 
 // retry asks again for what the server did not have, or has no more.
 func (s *subscriber) retry(ctx context.Context) error {
+	s.verify(ctx)
 	tags := s.lost
 	var old []uint32
 	for handle := range s.gone {
 		tags = append(tags, s.tags[int(handle)])
 		old = append(old, s.items[handle])
-		delete(s.known, handle)
+		delete(s.items, handle)
 	}
 	clear(s.gone)
 	if len(old) > 0 {
@@ -227,6 +242,32 @@ func (s *subscriber) retry(ctx context.Context) error {
 		return nil
 	}
 	return s.monitor(ctx, tags)
+}
+
+// verify finds monitored nodes that are gone: not every server tells it. A server that does not answer is found by its silence.
+func (s *subscriber) verify(ctx context.Context) {
+	for tags := s.alive; len(tags) > 0; {
+		part := tags[:min(chunk, len(tags))]
+		tags = tags[len(part):]
+		request := &ua.ReadRequest{TimestampsToReturn: ua.TimestampsToReturnNeither}
+		for _, t := range part {
+			node, err := ua.ParseNodeID(t.Address)
+			if err != nil {
+				return // Check has seen it
+			}
+			request.NodesToRead = append(request.NodesToRead, &ua.ReadValueID{NodeID: node, AttributeID: ua.AttributeIDNodeClass, DataEncoding: &ua.QualifiedName{}})
+		}
+		response, err := s.client.Read(ctx, request)
+		if err != nil || len(response.Results) != len(part) {
+			s.env.Log.Debug("nodes cannot be looked for", "source", s.env.Name, "error", err)
+			return
+		}
+		for i, result := range response.Results {
+			if result.Status == ua.StatusBadNodeIDUnknown {
+				s.gone[uint32(part[i].Index)] = true //nolint:gosec // at most MaxTags
+			}
+		}
+	}
 }
 
 // take reads a notification. It reports whether the server's clock was in it.
@@ -241,44 +282,41 @@ func (s *subscriber) take(value any) (heard bool, err error) {
 				heard = true
 				continue
 			}
-			if !s.known[item.ClientHandle] || item.Value == nil {
+			if _, known := s.items[item.ClientHandle]; !known || item.Value == nil {
 				continue
 			}
-			samples = append(samples, s.sample(item.ClientHandle, item.Value))
+			if sample, ok := s.sample(item.ClientHandle, item.Value); ok {
+				samples = append(samples, sample)
+			}
 		}
 		s.env.Table.Put(samples...)
 	}
 	return heard, nil
 }
 
-func (s *subscriber) sample(handle uint32, v *ua.DataValue) rows.Sample {
+// sample makes a sample of a value. It reports false for a type that is no number.
+func (s *subscriber) sample(handle uint32, v *ua.DataValue) (rows.Sample, bool) {
 	if v.Status == ua.StatusBadNodeIDUnknown || v.Status == ua.StatusBadNodeIDInvalid {
 		s.gone[handle] = true
 	}
 	sample := rows.Sample{Tag: int(handle), TS: v.SourceTimestamp, Good: v.Status&severity == 0}
-	if v.Value == nil {
+	if v.Value == nil || !sample.Good {
 		sample.Good = false
-		return sample
+		return sample, true
 	}
 	var number bool
 	if sample.Value, number = toNumber(v.Value.Value()); !number {
-		s.env.Count("type", 1)
-		sample.Good = false
+		s.env.Count(reasonType, 1)
+		s.env.Table.Drop(s.tags[sample.Tag])
 	}
-	return sample
+	return sample, number
 }
+
+// reasonType is of values that are no numbers.
+const reasonType = "type"
 
 // severity are the bits of a status that are 0 for a good value; uncertain and bad ones are not used.
 const severity ua.StatusCode = 0xC0000000
-
-// refresh says that values which the server did not change still hold.
-func (s *subscriber) refresh() {
-	tags := make([]rows.Tag, 0, len(s.known))
-	for handle := range s.known {
-		tags = append(tags, rows.Tag{Index: int(handle)})
-	}
-	s.env.Table.Refresh(tags)
-}
 
 func toNumber(v any) (float64, bool) {
 	switch x := v.(type) {

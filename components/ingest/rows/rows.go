@@ -17,6 +17,7 @@ const (
 	ReasonNumber  = "not-finite" // NaN or infinite, or beyond float32
 	ReasonOlder   = "older"      // than the one before, by the source's clock
 	ReasonNoTag   = "unknown-tag"
+	ReasonGap     = "gap"       // rows that a machine did not have because none of its values came
 	maxAhead      = time.Minute // a source's clock that is further ahead says nothing about order
 )
 
@@ -43,6 +44,7 @@ type slot struct {
 	good     bool
 	heard    time.Time // by our clock
 	stamp    time.Time // by the source's
+	stamped  time.Time // by our clock, when stamp came
 	reported float32   // in the last row
 }
 
@@ -55,6 +57,7 @@ type machine struct {
 	next    time.Time // row
 	last    time.Time // row
 	changed bool
+	spoke   bool // it had a row
 }
 
 // Table keeps the newest values. It is for several goroutines.
@@ -112,7 +115,7 @@ func (t *Table) Put(samples ...Sample) {
 	for _, s := range samples {
 		for _, i := range t.users[s.Tag] {
 			switch slot := &t.slots[i]; {
-			case !slot.stamp.IsZero() && s.TS.Before(slot.stamp) && !s.TS.IsZero() && slot.stamp.Sub(now) < maxAhead:
+			case t.isOlder(slot, s.TS, now):
 				older++
 			case !s.Good:
 				bad++
@@ -138,8 +141,17 @@ func (t *Table) Put(samples ...Sample) {
 	}
 }
 
+// isOlder says whether a sample is out of order. A source's clock that was set back is believed after MaxAge.
+func (t *Table) isOlder(s *slot, stamp, now time.Time) bool {
+	return !stamp.IsZero() && stamp.Before(s.stamp) && s.stamp.Sub(now) < maxAhead &&
+		now.Sub(s.stamped) <= t.machines[s.thing].config.MaxAge
+}
+
 func (t *Table) set(s *slot, x float32, good bool, stamp, now time.Time) {
-	s.value, s.good, s.heard, s.stamp = x, good, now, stamp
+	s.value, s.good, s.heard = x, good, now
+	if !stamp.IsZero() {
+		s.stamp, s.stamped = stamp, now
+	}
 	was := s.reported == s.reported // not NaN
 	if good != was || good && math.Abs(float64(x)-float64(s.reported)) > s.deadBand {
 		t.machines[s.thing].changed = true
@@ -147,12 +159,17 @@ func (t *Table) set(s *slot, x float32, good bool, stamp, now time.Time) {
 }
 
 // Missing makes all values of a source's tags missing: the source is away.
-func (t *Table) Missing(source string) {
+func (t *Table) Missing(source string) { t.Drop(t.tags[source]...) }
+
+// Drop makes the values of tags missing. Nothing is counted: the caller knows the reason. What comes next is in order.
+func (t *Table) Drop(tags ...Tag) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, tag := range t.tags[source] {
+	for _, tag := range tags {
 		for _, i := range t.users[tag.Index] {
-			if s := &t.slots[i]; s.good {
+			s := &t.slots[i]
+			s.stamp = time.Time{}
+			if s.good {
 				s.good = false
 				t.machines[s.thing].changed = true
 			}
@@ -172,10 +189,33 @@ func (t *Table) Refresh(tags []Tag) {
 	}
 }
 
+// Unheard returns the sensors, as thing/sensor, that have no value.
+func (t *Table) Unheard() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var names []string
+	for _, m := range t.machines {
+		for i, s := range m.config.Sensors {
+			if !t.slots[m.first+i].good {
+				names = append(names, m.config.Thing+"/"+s.Sensor)
+			}
+		}
+	}
+	return names
+}
+
 // Due appends the rows that are due. A machine of which nothing is known has none: that it is silent is the alarm manager's
 // to say.
 func (t *Table) Due(rows []event.Telemetry) []event.Telemetry {
 	now := t.now()
+	rows, gap := t.due(rows, now)
+	if gap > 0 {
+		t.count(ReasonGap, gap)
+	}
+	return rows
+}
+
+func (t *Table) due(rows []event.Telemetry, now time.Time) (list []event.Telemetry, gap int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range t.machines {
@@ -188,13 +228,17 @@ func (t *Table) Due(rows []event.Telemetry) []event.Telemetry {
 		}
 		if row, known := t.row(m, now); known {
 			rows = append(rows, row)
-			m.last, m.changed = now, false
+			m.spoke = true
+		} else if m.spoke {
+			gap++
 		}
-		if m.next = m.next.Add(m.config.Every); m.next.Before(now) || m.next.Sub(now) > m.config.Every {
-			m.next = now.Add(m.config.Every)
+		m.last, m.changed = now, false
+		if late := now.Sub(m.next); late < 0 || late >= m.config.Every { // a clock was set, or nobody asked
+			m.next = now
 		}
+		m.next = m.next.Add(m.config.Every)
 	}
-	return rows
+	return rows, gap
 }
 
 // row makes a machine's row. It reports false if no sensor has a value.
@@ -225,11 +269,12 @@ func (t *Table) row(m *machine, now time.Time) (event.Telemetry, bool) {
 	return row, true
 }
 
-// Tick is how often Due has to be asked.
+// Tick is how often Due has to be asked: several times a row, so that a ticker that comes early or late moves a row, and does not
+// take it away.
 func (t *Table) Tick() time.Duration {
 	tick := time.Second
 	for i := range t.machines { // not by value: Put changes what is beside the configuration
 		tick = min(tick, t.machines[i].config.Every)
 	}
-	return tick
+	return max(tick/4, 2*time.Millisecond)
 }

@@ -3,7 +3,9 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -30,18 +32,25 @@ var reconnect = wait.Backoff{Min: 250 * time.Millisecond, Max: 15 * time.Second}
 // values of the source are missing.
 func (e *Env) Keep(ctx context.Context, connection func(ctx context.Context, connected func()) error) {
 	for attempt := 1; ctx.Err() == nil; attempt++ {
+		up := false
 		err := connection(ctx, func() {
-			attempt = 0
+			attempt, up = 0, true
 			e.Problem(nil)
 		})
 		if ctx.Err() != nil {
 			return
+		}
+		if up {
+			e.Count(ReasonLost, 1)
 		}
 		e.Table.Missing(e.Name)
 		e.Problem(err)
 		reconnect.Wait(ctx, attempt+1)
 	}
 }
+
+// ReasonLost counts connections that worked and ended.
+const ReasonLost = "connection-lost"
 
 const maxSecret = 4096 // bytes
 
@@ -56,8 +65,13 @@ func Secret(path string) (string, error) {
 	}
 	defer func() { _ = f.Close() }()
 	buffer := make([]byte, maxSecret)
-	n, err := f.Read(buffer)
-	if n == 0 {
+	n, err := io.ReadFull(f, buffer)
+	switch {
+	case err == nil:
+		return "", fmt.Errorf("read the password's file: it has %d bytes or more", maxSecret)
+	case errors.Is(err, io.EOF):
+		return "", errors.New("read the password's file: it is empty")
+	case !errors.Is(err, io.ErrUnexpectedEOF):
 		return "", fmt.Errorf("read the password's file: %w", err)
 	}
 	line, _, _ := strings.Cut(string(buffer[:n]), "\n")

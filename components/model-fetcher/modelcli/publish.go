@@ -44,11 +44,11 @@ func parsePublish(args []string, s cli.Streams) (publishOptions, error) {
 	fs := cli.NewFlagSet("model-fetcher publish -dir DIR -bucket B -prefix P [-region R] [-endpoint URL] [-ca FILE] [-public FILE] [-force]", s)
 	fs.StringVar(&o.dir, "dir", "", "publish the signed model in `DIR`; required")
 	fs.StringVar(&o.bucket, "bucket", "", "S3 `BUCKET` of the models; required")
-	fs.StringVar(&o.prefix, "prefix", "", "of the keys, such as `models/compressor`: the devices' configuration key prefix; required")
+	fs.StringVar(&o.prefix, "prefix", "", "`PREFIX` of the keys, such as models/compressor: the devices' configuration has it as prefix, for a life model as lifePrefix; required")
 	fs.StringVar(&o.region, "region", "", "AWS `REGION` (default: that of the AWS configuration)")
 	fs.StringVar(&o.endpoint, "endpoint", "", "`URL` of another S3 service than AWS's")
 	fs.StringVar(&o.ca, "ca", "", "PEM `FILE` of authorities that are trusted besides the system's")
-	fs.StringVar(&o.public, "public", "", "public key `FILE`: make sure first that the devices' key vouches for the model")
+	fs.StringVar(&o.public, "public", "", "public key `FILE` of the devices: check first that the model is signed by its private key")
 	fs.BoolVar(&o.force, "force", false, "publish although the published version is not lower; devices refuse lower ones all the same")
 	if err := cli.Parse(fs, args); err != nil {
 		return o, err
