@@ -232,9 +232,13 @@ func wrap(text string, width int) []string {
 
 // thingTable is a heading and the machines.
 func (p *picture) thingTable(width int) []string {
-	heading := fmt.Sprintf("%-14s %6s  %-22s %-11s %-10s %6s", "thing", "row", "probability of a fault", "label", "life", "faults")
+	probability := "probability of a fault"
+	if len(p.things) > 0 { // by the model's threshold, which may be far below a half
+		probability = fmt.Sprintf("fault: %.4f or more", p.things[0].last.Threshold)
+	}
+	heading := fmt.Sprintf("%-14s %6s  %-22s %-11s %-10s %6s", "thing", "row", probability, "label", "life", "faults")
 	if width >= wide {
-		heading = fmt.Sprintf("%-14s %-7s %6s  %-22s %-11s %-10s %-17s %6s", "thing", "line", "row", "probability of a fault", "label", "life", "truth", "faults")
+		heading = fmt.Sprintf("%-14s %-7s %6s  %-22s %-11s %-10s %-17s %6s", "thing", "line", "row", probability, "label", "life", "truth", "faults")
 	}
 	lines := []string{p.style("2", heading)}
 	if len(p.things) == 0 {

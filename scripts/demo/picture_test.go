@@ -154,6 +154,10 @@ func TestPictureSaysMoreThanItSpaces(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}
 	}
+	p.things[0].last.Threshold = 0.02078
+	if text := strings.Join(p.lines(80, 24), "\n"); !strings.Contains(text, "fault: 0.0208 or more") {
+		t.Errorf("from which probability on a row is faulty is not told:\n%s", text)
+	}
 	p.model = event.ModelEvent{Event: event.ModelRefused, Detail: "signature: bad signature"}
 	if text := strings.Join(p.lines(80, 24), "\n"); !strings.Contains(text, "model:  refused signature: bad") {
 		t.Errorf("a model without a name:\n%s", text)

@@ -132,7 +132,7 @@ func (c Config) Validate() error {
 
 // location loads the site's time zone. The device's own setting, which Go calls Local, is none: it may differ from the site's.
 func (c Config) location() (*time.Location, error) {
-	if c.TimeZone == "" || c.TimeZone == "Local" {
+	if c.TimeZone == "" || c.TimeZone == "Local" || len(c.TimeZone) > event.MaxTimeZone {
 		return nil, fmt.Errorf("%q is not the IANA name of a time zone, such as Europe/Berlin", c.TimeZone)
 	}
 	zone, err := time.LoadLocation(c.TimeZone)

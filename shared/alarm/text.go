@@ -19,7 +19,7 @@ const English = "en"
 // words are the fixed sentences of a language. Their placeholders are those of templates.
 type words struct {
 	raised, returned, over, chattering, again, unacknowledged string
-	summary, summarySite, on                                  string
+	summary, summarySite, on, simulation                      string
 	priority                                                  [4]string // by rank
 	units                                                     [3][2]string
 }
@@ -29,7 +29,7 @@ var languages = map[string]words{
 		raised: "Alarm {fault} on {place}.", returned: "{place} is back to normal after {duration}.",
 		over:       "The alarm {fault} on {place} is over after {duration}. Another one stands.",
 		chattering: "The alarm {fault} on {place} keeps coming and going.", again: "Still: {text}", unacknowledged: "Not acknowledged: {text}",
-		summary: "{count} more alarms on {line}.", summarySite: "{count} more alarms.", on: "{line}, {thing}",
+		summary: "{count} more alarms on {line}.", summarySite: "{count} more alarms.", on: "{line}, {thing}", simulation: "Simulation: ",
 		priority: [4]string{"", "low", "medium", "high"},
 		units:    [3][2]string{{"second", "seconds"}, {"minute", "minutes"}, {"hour", "hours"}},
 	},
@@ -37,7 +37,7 @@ var languages = map[string]words{
 		raised: "Alarm {fault} an {place}.", returned: "{place} ist nach {duration} wieder normal.",
 		over:       "Der Alarm {fault} an {place} ist nach {duration} vorbei. Ein anderer steht an.",
 		chattering: "Der Alarm {fault} an {place} kommt und geht immer wieder.", again: "Weiterhin: {text}", unacknowledged: "Nicht quittiert: {text}",
-		summary: "{count} weitere Alarme an {line}.", summarySite: "{count} weitere Alarme.", on: "{line}, {thing}",
+		summary: "{count} weitere Alarme an {line}.", summarySite: "{count} weitere Alarme.", on: "{line}, {thing}", simulation: "Simulation: ",
 		priority: [4]string{"", "niedrig", "mittel", "hoch"},
 		units:    [3][2]string{{"Sekunde", "Sekunden"}, {"Minute", "Minuten"}, {"Stunde", "Stunden"}},
 	},
@@ -45,7 +45,7 @@ var languages = map[string]words{
 		raised: "Alarma {fault} en {place}.", returned: "{place} vuelve a la normalidad después de {duration}.",
 		over:       "La alarma {fault} en {place} ha terminado después de {duration}. Hay otra activa.",
 		chattering: "La alarma {fault} en {place} aparece y desaparece.", again: "Continúa: {text}", unacknowledged: "Sin reconocer: {text}",
-		summary: "{count} alarmas más en {line}.", summarySite: "{count} alarmas más.", on: "{line}, {thing}",
+		summary: "{count} alarmas más en {line}.", summarySite: "{count} alarmas más.", on: "{line}, {thing}", simulation: "Simulación: ",
 		priority: [4]string{"", "baja", "media", "alta"},
 		units:    [3][2]string{{"segundo", "segundos"}, {"minuto", "minutos"}, {"hora", "horas"}},
 	},
@@ -53,7 +53,7 @@ var languages = map[string]words{
 		raised: "Alarme {fault} sur {place}.", returned: "{place} est revenu à la normale après {duration}.",
 		over:       "L'alarme {fault} sur {place} est terminée après {duration}. Une autre est active.",
 		chattering: "L'alarme {fault} sur {place} apparaît et disparaît sans cesse.", again: "Toujours : {text}", unacknowledged: "Non acquittée : {text}",
-		summary: "{count} autres alarmes sur {line}.", summarySite: "{count} autres alarmes.", on: "{line}, {thing}",
+		summary: "{count} autres alarmes sur {line}.", summarySite: "{count} autres alarmes.", on: "{line}, {thing}", simulation: "Simulation : ",
 		priority: [4]string{"", "basse", "moyenne", "haute"},
 		units:    [3][2]string{{"seconde", "secondes"}, {"minute", "minutes"}, {"heure", "heures"}},
 	},
@@ -166,7 +166,7 @@ func (s *System) text(c Change, language string, i Insight) string {
 	default: // it says what the alarm is
 	}
 	if a.Simulated {
-		text = "Simulation: " + text
+		text = w.simulation + text
 	}
 	return text
 }

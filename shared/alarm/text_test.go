@@ -40,7 +40,7 @@ func TestTexts(t *testing.T) {
 		{alarm.Raised, "en", plain, "Alarm f on pump 1."},
 		{alarm.Raised, "fr", plain, "Alarme f sur pump 1."},
 		{alarm.Raised, "de", own, "Simulation: Nothing is heard of {thing}."},
-		{alarm.Returned, "es", own, "Simulation: pump 1 vuelve a la normalidad después de 1 segundo."},
+		{alarm.Returned, "es", own, "Simulación: pump 1 vuelve a la normalidad después de 1 segundo."},
 		{alarm.Chattering, "en", plain, "The alarm f on pump 1 keeps coming and going."},
 		{alarm.Escalated, "en", plain, "Not acknowledged: Alarm f on pump 1."},
 		{alarm.Unshelved, "en", plain, "Still: Alarm f on pump 1."},

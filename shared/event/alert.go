@@ -1,6 +1,7 @@
 package event
 
 import (
+	"fmt"
 	"time"
 )
 
@@ -95,7 +96,12 @@ type Alert struct {
 	Stands     bool              `json:"stands,omitempty"`     // of the end of an alarm: another one of the thing stands
 	SNS        *bool             `json:"sns,omitempty"`        // false: not for people
 	Texts      map[string]string `json:"texts,omitempty"`      // in other languages
+	Language   string            `json:"language,omitempty"`   // of Text and Reasons, such as de-AT; empty: English
+	TimeZone   string            `json:"time_zone,omitempty"`  // of the site, such as Europe/Berlin; empty: UTC
 }
+
+// MaxTimeZone is the longest name of a time zone, in bytes.
+const MaxTimeZone = 64
 
 // ForPeople reports whether the alert is sent to SNS, too.
 func (a *Alert) ForPeople() bool { return a.SNS == nil || *a.SNS }
@@ -120,6 +126,9 @@ func DecodeAlert(payload []byte) (Alert, error) {
 	}
 	if err := a.Life.check(); err != nil {
 		return a, err
+	}
+	if len(a.Language) > maxLanguage || len(a.TimeZone) > MaxTimeZone {
+		return a, &InvalidError{ReasonOversized, fmt.Sprintf("language has %d bytes, may be %d; time_zone %d, may be %d", len(a.Language), maxLanguage, len(a.TimeZone), MaxTimeZone)}
 	}
 	return a, checkClock(a.TS, a.Since, a.RowTS)
 }

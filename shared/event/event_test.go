@@ -507,3 +507,21 @@ func TestModelEvent(t *testing.T) {
 		t.Errorf("ids %q, %q, %q (%v)", stranger.ID, again.ID, other.ID, err)
 	}
 }
+
+// The language and the time zone of an alert may be missing, and are bounded; what they are is for who uses them.
+func TestLanguageAndZoneOfAnAlert(t *testing.T) {
+	for members, taken := range map[string]bool{
+		``: true,
+		`,"language":"de-AT","time_zone":"Europe/Vienna"`: true,
+		`,"language":"` + strings.Repeat("x", 20) + `"`:   true,
+		`,"language":"` + strings.Repeat("x", 21) + `"`:   false,
+		`,"time_zone":"` + strings.Repeat("x", 64) + `"`:  true,
+		`,"time_zone":"` + strings.Repeat("x", 65) + `"`:  false,
+		`,"language":1`: false,
+	} {
+		a, err := event.DecodeAlert([]byte(`{"v":1,"id":"a","thing":"p"` + members + `}`))
+		if _, invalid := errors.AsType[*event.InvalidError](err); (err == nil) != taken || !taken && !invalid {
+			t.Errorf("%s: %+v, %v", members, a, err)
+		}
+	}
+}

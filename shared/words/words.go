@@ -25,6 +25,7 @@ const maxName = 100
 // language has the words of a language. Each %s is a number, or a number with its unit.
 type language struct {
 	points                string // before reasons
+	together              string // before the names of what is usual one by one
 	usual, inside, around string // the range
 	above, below, missing string
 	comma                 bool // numbers have a decimal comma
@@ -35,7 +36,8 @@ type language struct {
 
 var languages = map[string]language{
 	"en": {
-		points: "Points to it: ", usual: "usually %s to %s", inside: "within the usual %s to %s", around: "usually %s",
+		points: "Points to it: ", together: "The values are usual one by one; together they point to a fault: ",
+		usual: "usually %s to %s", inside: "within the usual %s to %s", around: "usually %s",
 		above: "above the usual", below: "below the usual", missing: "no value",
 		between: "Likely to need maintenance in %s to %s.", about: "Likely to need maintenance in about %s.",
 		within: "Likely to need maintenance within %s.", beyond: "Likely to need maintenance in more than %s.", now: "Likely to need maintenance now.",
@@ -44,7 +46,8 @@ var languages = map[string]language{
 		},
 	},
 	"de": {
-		points: "Darauf deutet hin: ", usual: "üblich sind %s bis %s", inside: "im üblichen Bereich von %s bis %s", around: "üblich ist %s",
+		points: "Darauf deutet hin: ", together: "Jeder Wert für sich ist üblich; zusammen deuten sie auf einen Fehler hin: ",
+		usual: "üblich sind %s bis %s", inside: "im üblichen Bereich von %s bis %s", around: "üblich ist %s",
 		above: "höher als üblich", below: "niedriger als üblich", missing: "kein Wert", comma: true,
 		between: "Wartung wahrscheinlich in %s bis %s nötig.", about: "Wartung wahrscheinlich in etwa %s nötig.",
 		within: "Wartung wahrscheinlich innerhalb von %s nötig.", beyond: "Wartung wahrscheinlich erst in mehr als %s nötig.", now: "Wartung wahrscheinlich jetzt nötig.",
@@ -53,7 +56,8 @@ var languages = map[string]language{
 		},
 	},
 	"es": {
-		points: "Indicios: ", usual: "normalmente de %s a %s", inside: "dentro de lo habitual, de %s a %s", around: "normalmente %s",
+		points: "Indicios: ", together: "Cada valor por separado es habitual; juntos apuntan a un fallo: ",
+		usual: "normalmente de %s a %s", inside: "dentro de lo habitual, de %s a %s", around: "normalmente %s",
 		above: "por encima de lo habitual", below: "por debajo de lo habitual", missing: "sin valor", comma: true,
 		between: "Probablemente necesite mantenimiento dentro de %s a %s.", about: "Probablemente necesite mantenimiento dentro de aproximadamente %s.",
 		within: "Probablemente necesite mantenimiento en menos de %s.", beyond: "Probablemente necesite mantenimiento dentro de más de %s.",
@@ -63,7 +67,8 @@ var languages = map[string]language{
 		},
 	},
 	"fr": {
-		points: "Indices : ", usual: "habituellement %s à %s", inside: "dans la plage habituelle de %s à %s", around: "habituellement %s",
+		points: "Indices : ", together: "Chaque valeur prise seule est habituelle ; ensemble, elles indiquent un défaut : ",
+		usual: "habituellement %s à %s", inside: "dans la plage habituelle de %s à %s", around: "habituellement %s",
 		above: "au-dessus de la normale", below: "au-dessous de la normale", missing: "pas de valeur", comma: true,
 		between: "Maintenance probablement nécessaire dans %s à %s.", about: "Maintenance probablement nécessaire dans environ %s.",
 		within: "Maintenance probablement nécessaire dans moins de %s.", beyond: "Maintenance probablement nécessaire dans plus de %s.",
@@ -104,31 +109,51 @@ func bounded(reason string) string {
 	}, reason), MaxReason)
 }
 
-// Reasons are those of all contributors.
+// Reasons are those of all contributors: first what is outside its usual range or missing, otherwise in their order.
 func Reasons(list []event.Contributor, tag string) []string {
 	var reasons []string
-	for _, c := range list {
+	for _, c := range outsideFirst(list) {
 		reasons = append(reasons, Reason(c, tag))
 	}
 	return reasons
+}
+
+// outsideFirst returns contributors with those first that send somebody to look.
+func outsideFirst(list []event.Contributor) []event.Contributor {
+	rank := func(c event.Contributor) int {
+		switch c.Direction {
+		case event.DirectionAbove, event.DirectionBelow, event.DirectionMissing:
+			return 0
+		default:
+			return 1
+		}
+	}
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b event.Contributor) int { return rank(a) - rank(b) })
+	return list
 }
 
 // Points is the sentence of the first reasons, for a text that is spoken: so many as fit into room bytes; "" for none. A value within
 // its usual range matters together with others, and sends nobody anywhere: it is said only where there is nothing else.
 func Points(list []event.Contributor, tag string, room int) string {
 	w := of(tag)
-	sentence := ""
-	list = list[:min(len(list), MaxSaid)]
-	within := func(c event.Contributor) bool { return c.Direction == event.DirectionWithin }
-	if others := slices.DeleteFunc(slices.Clone(list), within); len(others) > 0 {
+	begin, separator := w.points, "; "
+	say := func(c event.Contributor) string { return w.reason(c, tag, spokenUnit(c.Unit, tag)) }
+	others := slices.DeleteFunc(outsideFirst(list), func(c event.Contributor) bool { return c.Direction == event.DirectionWithin })
+	switch {
+	case len(others) > 0:
 		list = others
+	case len(list) > 1:
+		begin, separator = w.together, ", "
+		say = func(c event.Contributor) string { return event.Cut(nameOf(c, tag), maxName) }
 	}
-	for i, c := range list {
-		longer := w.points
+	sentence := ""
+	for i, c := range list[:min(len(list), MaxSaid)] {
+		longer := begin
 		if i > 0 {
-			longer = strings.TrimSuffix(sentence, ".") + "; "
+			longer = strings.TrimSuffix(sentence, ".") + separator
 		}
-		longer += bounded(w.reason(c, tag, spokenUnit(c.Unit, tag))) + "."
+		longer += bounded(say(c)) + "."
 		if len(longer) > room {
 			break
 		}

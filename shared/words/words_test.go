@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -112,6 +114,11 @@ func TestPoints(t *testing.T) {
 	list := []event.Contributor{oil(96, 60, 82, event.DirectionAbove), vibration, missing, missing}
 	const first = "Points to it: oil return temperature 96 °C, usually 60 to 82"
 	const second = first + "; vibration 7.1 millimeters per second, usually 1 to 3"
+	const together = "The values are usual one by one; together they point to a fault: "
+	within := []event.Contributor{oil(70, 60, 82, event.DirectionWithin), vibration, {Sensor: "noise"}, {Sensor: "dust"}}
+	for i := range within {
+		within[i].Direction = event.DirectionWithin
+	}
 	for _, c := range []struct {
 		language string
 		list     []event.Contributor
@@ -123,7 +130,15 @@ func TestPoints(t *testing.T) {
 		{"en", list, len(second), first + "."},
 		{"en", list, 10, ""},
 		{"en", nil, 1000, ""},
-		{"en", []event.Contributor{oil(70, 60, 82, event.DirectionWithin), list[0], oil(71, 60, 82, event.DirectionWithin), vibration}, 1000, first + "."},
+		{"en", []event.Contributor{oil(70, 60, 82, event.DirectionWithin), list[0], oil(71, 60, 82, event.DirectionWithin), vibration}, 1000, second + "."},
+		{"en", []event.Contributor{oil(70, 60, 82, event.DirectionWithin), {Sensor: "bands"}, list[0]}, 1000, first + "; bands."},
+		{"en", []event.Contributor{oil(70, 60, 82, event.DirectionWithin), missing}, 1000, "Points to it: p, no value."},
+		{"en", within, 1000, together + "oil return temperature, vibration, noise."},
+		{"en", within, len(together) + 25, together + "oil return temperature."},
+		{"en", within, 30, ""},
+		{"de-AT", within[:2], 1000, "Jeder Wert für sich ist üblich; zusammen deuten sie auf einen Fehler hin: Öltemperatur im Rücklauf, vibration."},
+		{"es", within[1:3], 1000, "Cada valor por separado es habitual; juntos apuntan a un fallo: vibration, noise."},
+		{"fr", within[1:3], 1000, "Chaque valeur prise seule est habituelle ; ensemble, elles indiquent un défaut : vibration, noise."},
 		{"en", []event.Contributor{oil(70, 60, 82, event.DirectionWithin)}, 1000, "Points to it: oil return temperature 70 °C, within the usual 60 to 82."},
 		{"de", list[:2], 1000, "Darauf deutet hin: Öltemperatur im Rücklauf 96 °C, üblich sind 60 bis 82; vibration 7,1 Millimeter pro Sekunde, üblich sind 1 bis 3."},
 		{"es", list[1:2], 1000, "Indicios: vibration 7,1 milímetros por segundo, normalmente de 1 a 3."},
@@ -132,6 +147,22 @@ func TestPoints(t *testing.T) {
 		if got := words.Points(c.list, c.language, c.room); got != c.want {
 			t.Errorf("%s: %q, want %q", c.language, got, c.want)
 		}
+	}
+}
+
+// What is outside its usual range or missing comes first in a list, otherwise all stays in its order, and so do the contributors.
+func TestReasonsOutsideComeFirst(t *testing.T) {
+	var list []event.Contributor
+	for i, d := range []event.Direction{event.DirectionWithin, event.DirectionBelow, "", event.DirectionMissing, event.DirectionAbove} {
+		list = append(list, event.Contributor{Sensor: string(rune('a' + i)), Direction: d})
+	}
+	before := slices.Clone(list)
+	want := []string{"b, below the usual", "d, no value", "e, above the usual", "a", "c"}
+	if got := words.Reasons(list, "en"); !slices.Equal(got, want) || !reflect.DeepEqual(list, before) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := words.Reasons(nil, "en"); got != nil {
+		t.Errorf("%q", got)
 	}
 }
 

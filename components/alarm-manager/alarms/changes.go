@@ -2,6 +2,7 @@ package alarms
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -123,6 +124,12 @@ func (r *run) alert(c alarm.Change) event.Alert {
 		no := false
 		a.SNS = &no
 	}
+	if language := r.config.Languages[0]; language != alarm.English {
+		a.Language = language
+	}
+	if r.config.TimeZone != utc {
+		a.TimeZone = r.config.TimeZone
+	}
 	say := func(language string) string { return r.text(c, language, r.sentences(c.Alarm, language, c.At)) }
 	a.Text = say(r.config.Languages[0])
 	for _, language := range r.config.Languages[1:] {
@@ -135,6 +142,9 @@ func (r *run) alert(c alarm.Change) event.Alert {
 	return a
 }
 
+// utc is the time zone of alerts that name none.
+const utc = "UTC"
+
 // maxPrefixes is what an alert may grow by until it is published, with an id and a mark.
 const maxPrefixes = 400
 
@@ -144,9 +154,12 @@ func (r *run) text(c alarm.Change, language string, i alarm.Insight) string {
 	case c.Alarm.Fault == "":
 		return ""
 	case c.Kind == alarm.Retired:
-		return where(c.Alarm.Thing, c.Alarm.Line) + " is retired."
+		return fmt.Sprintf(sentencesIn(language).retired, where(c.Alarm.Thing, c.Alarm.Line))
 	case c.Into != "":
-		return where(c.Alarm.Thing, c.Alarm.Line) + " is called " + spoken(c.Into) + " now."
+		return fmt.Sprintf(sentencesIn(language).renamed, where(c.Alarm.Thing, c.Alarm.Line), spoken(c.Into))
+	case c.Kind == alarm.Tested: // it says first that it is a test
+		test := fmt.Sprintf(sentencesIn(language).test, where(c.Alarm.Thing, c.Alarm.Line))
+		c.Alarm.Text = strings.TrimSpace(test + " " + c.Alarm.Text)
 	case c.Kind == alarm.Returned && c.Alarm.Fault == event.FaultEngineDown && language == alarm.English && !r.list.system.StandsBeside(c.Alarm.Key):
 		return "The inference engine of " + r.list.system.Text(c, language, i)
 	case c.Alarm.Fault == event.FaultLine && (c.Kind == alarm.Returned || c.Kind == alarm.Chattering): // of the line alone

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"edgepdm/shared/alarm"
@@ -38,10 +37,9 @@ func (r *run) testAlarm(c event.TestAlarm, now time.Time) (id, outcome string, e
 		c.Thing = r.core
 	}
 	r.rt.Log.Info("test alarm", "thing", c.Thing, "by", c.By)
-	text := strings.TrimSpace(testText(c.Thing, c.Line) + " " + c.Text) // it says first that it is a test
 	changes, err := r.list.system.Command(alarm.Command{
 		Do: alarm.Test, Alarms: []alarm.Key{{Thing: c.Thing, Fault: event.FaultTest}}, Line: c.Line, By: event.Cut(c.By, maxBy),
-		Text: event.Cut(text, maxOrderText),
+		Text: event.Cut(c.Text, maxOrderText),
 	}, now)
 	alerts := r.process(changes, now)
 	i := slices.IndexFunc(alerts, func(a event.Alert) bool { return a.Fault == event.FaultTest })

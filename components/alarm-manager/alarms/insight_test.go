@@ -228,3 +228,27 @@ func TestHealthyRowsLearnForNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// An alert names the language of its text and the site's time zone; English and UTC are not named. Whatever they are, it fits.
+func TestAnAlertNamesLanguageAndZone(t *testing.T) {
+	for _, c := range []struct{ language, zone, wantLanguage, wantZone string }{
+		{"en", "UTC", "", ""},
+		{"de-AT", "Europe/Vienna", "de-AT", "Europe/Vienna"},
+		{"xx", "America/Argentina/ComodRivadavia", "xx", "America/Argentina/ComodRivadavia"},
+	} {
+		r := insightRun(t)
+		r.config.Languages, r.config.TimeZone = []string{c.language, "fr"}, c.zone
+		a := r.alert(alarm.Change{Kind: alarm.Returned, Alarm: alarm.Alarm{Key: alarm.Key{Thing: "press-1", Fault: event.FaultSilence}}, At: insightStart})
+		if a.Language != c.wantLanguage || a.TimeZone != c.wantZone {
+			t.Errorf("%+v: %q, %q", c, a.Language, a.TimeZone)
+		}
+		a.V, a.ID = event.Version, "press-1-e-1"
+		payload, err := event.Encode(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := event.DecodeAlert(payload); err != nil {
+			t.Error(err)
+		}
+	}
+}

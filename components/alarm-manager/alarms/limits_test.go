@@ -169,6 +169,9 @@ func TestTheAlarmOfALimitEndsWithTheLine(t *testing.T) {
 	}
 	r.oil("line-2", "press-1", 111)
 	r.nothingElse()
+	r.await("the acknowledgement of all alerts, so that none comes again", func(h event.Health) bool {
+		return h.Counters[event.CounterAlertPending] == 0 && h.Counters[alarms.CounterAcked] > 5
+	})
 	r.stop()
 	r.start()
 	r.heard = 0

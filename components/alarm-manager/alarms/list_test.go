@@ -239,6 +239,15 @@ func TestTexts(t *testing.T) {
 		"No data from line 1, press 2. Check its sensors and their connection.":     {event.FaultSilence, alarm.Raised, 0, "en"},
 		"The inference engine of line 1, press 2 is back to normal after 20 hours.": {event.FaultEngineDown, alarm.Returned, 20 * time.Hour, "en"},
 		"line 1, press 2 is retired.":                                               {event.FaultSilence, alarm.Retired, 0, "en"},
+		"line 1, press 2 ist außer Betrieb genommen und wird nicht mehr überwacht.": {event.FaultSilence, alarm.Retired, 0, "de-AT"},
+		"line 1, press 2 se ha dado de baja y ya no se vigila.":                     {event.FaultSilence, alarm.Retired, 0, "es"},
+		"line 1, press 2 est retiré et n'est plus surveillé.":                       {event.FaultSilence, alarm.Retired, 0, "FR"}, //nolint:misspell // no English
+		"This is a test alarm of line 1, press 2. No action is required.":           {event.FaultTest, alarm.Tested, 0, "xx"},
+		"Dies ist ein Probealarm von line 1, press 2. Es ist nichts zu tun.":        {event.FaultTest, alarm.Tested, 0, "de"},
+		"Esta es una alarma de prueba de line 1, press 2. No se requiere ninguna acción.": {
+			event.FaultTest, alarm.Tested, 0, "es",
+		},
+		"Ceci est une alarme de test de line 1, press 2. Aucune action n'est requise.": {event.FaultTest, alarm.Tested, 0, "fr-FR"},
 	} {
 		s, err := alarm.New(config.managed(), since)
 		if err != nil {
@@ -251,14 +260,20 @@ func TestTexts(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
+	for language, want := range map[string]string{
+		"en": "press 2 is called press 9 now.", "de": "press 2 heißt jetzt press 9.", "es": "press 2 se llama ahora press 9.",
+		"fr": "press 2 s'appelle maintenant press 9.", "xx": "press 2 is called press 9 now.",
+	} {
+		c := alarm.Change{Kind: alarm.Renamed, Alarm: alarm.Alarm{Key: alarm.Key{Thing: "press-2", Fault: event.FaultSilence}}, Into: "press-9"}
+		if got := new(run).text(c, language, alarm.Insight{}); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 	for name, wrong := range map[string]time.Time{"boot without a clock": time.Unix(100, 0), "a clock that was ahead": since.Add(time.Hour)} {
 		a := alarm.Alarm{Since: wrong, Raised: since, Lasted: time.Minute}
 		if lengthen(&a); a.Lasted != time.Minute {
 			t.Errorf("%s: it lasted %v", name, a.Lasted)
 		}
-	}
-	if got := testText("press-2", "line-1"); got != "This is a test alarm of line 1, press 2. No action is required." {
-		t.Errorf("%q", got)
 	}
 }
 

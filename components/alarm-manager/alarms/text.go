@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"strings"
 
+	"edgepdm/shared/alarm"
 	"edgepdm/shared/event"
+	"edgepdm/shared/words"
 )
 
 // spoken makes a name fit to be read aloud: line-1 becomes line 1.
@@ -62,7 +64,33 @@ func noDataText(p *event.Prediction) string {
 // earliestYear is before any year this program runs in: an earlier time is that of a clock that was not set.
 const earliestYear = 2020
 
-// testText is what is spoken of a test.
-func testText(thing, line string) string {
-	return fmt.Sprintf("This is a test alarm of %s. No action is required.", where(thing, line))
+// sentences say of places, in a language, what no alarm says.
+type sentences struct{ test, retired, renamed string }
+
+var sentencesBy = map[string]sentences{
+	alarm.English: {
+		test: "This is a test alarm of %s. No action is required.", retired: "%s is retired.", renamed: "%s is called %s now.",
+	},
+	"de": {
+		test: "Dies ist ein Probealarm von %s. Es ist nichts zu tun.", retired: "%s ist außer Betrieb genommen und wird nicht mehr überwacht.",
+		renamed: "%s heißt jetzt %s.",
+	},
+	"es": {
+		test: "Esta es una alarma de prueba de %s. No se requiere ninguna acción.", retired: "%s se ha dado de baja y ya no se vigila.",
+		renamed: "%s se llama ahora %s.",
+	},
+	"fr": {
+		test: "Ceci est une alarme de test de %s. Aucune action n'est requise.", retired: "%s est retiré et n'est plus surveillé.", //nolint:misspell // no English
+		renamed: "%s s'appelle maintenant %s.",
+	},
+}
+
+// sentencesIn returns those of a language such as de-AT; English ones where there are none.
+func sentencesIn(language string) sentences {
+	for _, key := range words.Keys(language) {
+		if s, known := sentencesBy[key]; known {
+			return s
+		}
+	}
+	return sentencesBy[alarm.English]
 }

@@ -38,51 +38,55 @@ func (p alertStatus) reconnects(a event.Alert, replayed bool) bool {
 func (p alertStatus) delayed() bool { return p.aged && p.raised > delayedAfter }
 
 // mark begins a subject.
-func (p alertStatus) mark() string {
+func (p alertStatus) mark(w *phrases) string {
 	var mark string
 	if p.delayed() {
-		mark = "[LATE " + shortDuration(p.raised) + "] "
+		mark = "[" + w.late + " " + w.duration(p.raised) + "] "
 	}
 	if p.over {
-		mark += "[OVER] "
+		mark += "[" + w.over + "] "
 	}
 	if p.back {
-		mark += "[CONNECTED AGAIN] "
+		mark += "[" + w.connected + "] "
 	}
 	return mark
 }
 
 // note is the sentence that tells when the alarm was raised, delivered and over; "" for a punctual alert. Its times are right if
 // the clock is right now.
-func (p alertStatus) note(state event.AlarmState) string {
+func (p alertStatus) note(state event.AlarmState, w *phrases, zone *time.Location) string {
 	if !p.delayed() && !p.over {
 		return ""
 	}
+	now := p.now.In(zone)
 	at := func(age time.Duration) string {
-		t, now := p.now.Add(-age).UTC(), p.now.UTC()
-		if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
+		t := now.Add(-age)
+		switch {
+		case offset(t) != offset(now): // between summer and winter
+			return local(t, zone, "2006-01-02 15:04")
+		case t.YearDay() == now.YearDay() && t.Year() == now.Year():
 			return t.Format("15:04")
 		}
 		return t.Format("2006-01-02 15:04")
 	}
 	var parts []string
 	if p.aged && !p.now.Before(sensible()) {
-		what := "Raised "
+		what := w.raised
 		if state == event.AlarmNormal {
-			what = "Over since "
+			what = w.overSince
 		}
-		parts = append(parts, what+at(p.raised)+", delivered "+at(0))
+		parts = append(parts, what+at(p.raised)+w.delivered+at(0))
 	}
 	switch {
 	case p.over && p.endKnown && len(parts) > 0:
-		parts = append(parts, "over since "+at(p.ended))
+		parts = append(parts, w.nowOver+at(p.ended))
 	case p.over:
-		return "It is over."
+		return w.itIsOver
 	}
 	if len(parts) == 0 { // the clock is not set
 		return ""
 	}
-	return strings.Join(parts, "; ") + " (UTC)."
+	return strings.Join(parts, "; ") + " (" + offset(now) + ")."
 }
 
 // delivery is what programs get beside the alert.
@@ -117,21 +121,21 @@ func withDelivery(payload []byte, d event.AlertDelivery) ([]byte, error) {
 }
 
 // overText replaces the text of a raised alarm that is over, which calls for action.
-func overText(a event.Alert) string {
-	text := fmt.Sprintf("The alarm %s of %s is over.", a.Fault, place(a))
+func overText(a event.Alert, w *phrases) string {
+	text := fmt.Sprintf(w.isOver, a.Fault, place(a, w))
 	if a.Simulated {
-		text = "Simulation: " + text
+		text = w.simulation + text
 	}
 	return text
 }
 
-// shortDuration is a duration for a subject.
-func shortDuration(d time.Duration) string {
+// duration is one for a subject.
+func (w *phrases) duration(d time.Duration) string {
 	switch {
 	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
+		return fmt.Sprintf("%d %s", int(d.Minutes()), w.minutes)
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", int(d.Hours()))
+		return fmt.Sprintf("%d %s", int(d.Hours()), w.hours)
 	}
-	return fmt.Sprintf("%d days", int(d.Hours()/24))
+	return fmt.Sprintf("%d %s", int(d.Hours()/24), w.days)
 }

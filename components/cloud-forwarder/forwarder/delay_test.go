@@ -214,7 +214,7 @@ func TestAlarmThatIsRaisedAgainIsNotOver(t *testing.T) {
 // Where the clock is not set there are no times to tell.
 func TestNoteByAClockThatIsNotSet(t *testing.T) {
 	p := alertStatus{now: time.Date(1970, 1, 1, 1, 0, 0, 0, time.UTC), raised: time.Hour, aged: true}
-	if note := p.note(event.AlarmUnacknowledged); note != "" {
+	if note := p.note(event.AlarmUnacknowledged, phrasesOf(""), time.UTC); note != "" {
 		t.Errorf("%q", note)
 	}
 }

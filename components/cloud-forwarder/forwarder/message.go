@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -49,35 +50,37 @@ func markReplayed(payload []byte) []byte {
 const maxSubject = 100
 
 // place is where an alarm is.
-func place(a event.Alert) string {
+func place(a event.Alert, w *phrases) string {
 	if a.Line == "" {
 		return a.Thing
 	}
-	return a.Thing + " on " + a.Line
+	return fmt.Sprintf(w.on, a.Thing, a.Line)
 }
 
 // kind is what an alert says, in a word or two of its subject.
-func kind(a event.Alert) string {
-	switch {
+func kind(a event.Alert, w *phrases) string {
+	severity := map[event.Severity]string{event.SeverityHigh: w.high, event.SeverityMedium: w.medium, event.SeverityLow: w.low}[a.Severity]
+	switch severity = cmp.Or(severity, strings.ToUpper(string(a.Severity))); {
 	case a.State == event.AlarmNormal:
 		return string(event.AlarmNormal)
 	case a.Step > 0:
-		return fmt.Sprintf("%s, NOT ACKNOWLEDGED, STEP %d", strings.ToUpper(string(a.Severity)), a.Step)
+		return fmt.Sprintf(w.step, severity, a.Step)
 	case a.Chattering:
-		return strings.ToUpper(string(a.Severity)) + ", COMES AND GOES"
+		return fmt.Sprintf(w.comesAndGoes, severity)
 	}
-	return strings.ToUpper(string(a.Severity))
+	return severity
 }
 
 // subject is the subject line of an alert's e-mail.
 func subject(a event.Alert, p alertStatus) string {
+	w := phrasesOf(a.Language)
 	what := string(a.Fault)
 	if a.Fault == event.FaultSummary && a.Count > 0 {
-		what = fmt.Sprintf("%d more alarms", a.Count)
+		what = fmt.Sprintf(w.more, a.Count)
 	}
-	s := fmt.Sprintf("%s[%s] %s: %s", p.mark(), kind(a), what, place(a))
+	s := fmt.Sprintf("%s[%s] %s: %s", p.mark(w), kind(a, w), what, place(a, w))
 	if a.Simulated {
-		s = "[SIMULATED] " + s
+		s = "[" + w.simulated + "] " + s
 	}
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
@@ -91,89 +94,71 @@ func subject(a event.Alert, p alertStatus) string {
 
 // said is what a person is told: the alert's text, or that its alarm is over, and when that was if it comes late.
 func said(a event.Alert, p alertStatus, replayed bool) string {
+	w := phrasesOf(a.Language)
 	text := a.Text
 	if p.over {
-		text = overText(a)
+		text = overText(a, w)
 	}
-	if note := p.note(a.State); note != "" {
+	if note := p.note(a.State, w, zoneOf(a)); note != "" {
 		text = strings.TrimSpace(text + " " + note)
 	}
 	if p.back {
-		text = strings.TrimSpace(text + " This message has arrived: there is a connection again.")
+		text = strings.TrimSpace(text + " " + w.arrived)
 	}
 	if replayed {
-		text = strings.TrimSpace(text + " This message may have arrived before.")
+		text = strings.TrimSpace(text + " " + w.before)
 	}
 	return text
 }
 
 // whatToDo is the advice for a fault.
-func whatToDo(f event.Fault) string {
-	switch f {
-	case event.FaultMachine:
-		return "Inspect the machine as soon as possible; plan its maintenance before it fails."
-	case event.FaultSilence:
-		return "Check the sensors of the machine, their power and their network."
-	case event.FaultLine:
-		return "Check the line's network, power and gateway: nothing is heard of any of its machines."
-	case event.FaultNoData:
-		return "Check the sensors that are named, and what reads them: nothing can be said of the machine without them."
-	case event.FaultQuality:
-		return "Check the sensors that are named: their values may be wrong, and the machine well."
-	case event.FaultUplinkDown:
-		return "Check the site's network. Watching goes on; everything is delivered once the connection is back."
-	case event.FaultEngineDown:
-		return "Look at the inference engine's health and log: no machine is watched while it is not at work."
-	case event.FaultTest:
-		return "Nothing: this is a test of the alarm chain."
-	case event.FaultSummary:
-		return "Look at the list of alarms: alarm-manager list, on the device."
-	default:
-		return "Look at the machine."
-	}
-}
+func whatToDo(f event.Fault, w *phrases) string { return cmp.Or(w.advice[f], w.advice[""]) }
 
 // acknowledging says how somebody tells that the alarm is seen.
-func acknowledging(a event.Alert, prefix string) []string {
+func acknowledging(a event.Alert, w *phrases, prefix string) []string {
 	if a.State == event.AlarmNormal || a.Fault == event.FaultTest || a.Fault == event.FaultSummary || event.CheckName(string(a.Fault)) != nil {
 		return nil
 	}
-	how := []string{fmt.Sprintf("alarm-manager ack -thing %s -fault %s -outcome confirmed, on the device", a.Thing, a.Fault)}
+	how := []string{fmt.Sprintf(w.onDevice, fmt.Sprintf("alarm-manager ack -thing %s -fault %s -outcome confirmed", a.Thing, a.Fault))}
 	if prefix != "" {
-		command := fmt.Sprintf(`{"v":1,"do":"acknowledge","thing":"%s","fault":"%s","outcome":"confirmed","by":"YOUR NAME"}`, a.Thing, a.Fault)
-		how = append(how, command+" on the IoT topic "+prefix+"/"+event.TopicOperatorAlarm+", with cloudCommands")
+		command := fmt.Sprintf(`{"v":1,"do":"acknowledge","thing":"%s","fault":"%s","outcome":"confirmed","by":"%s"}`, a.Thing, a.Fault, w.yourName)
+		how = append(how, fmt.Sprintf(w.onTopic, command, prefix+"/"+event.TopicOperatorAlarm))
 	}
-	return append(how, "The outcome is confirmed, no-fault-found or planned.")
+	return append(how, w.outcome)
 }
 
 // when says when the machine is likely to need maintenance, as a length and as dates, and how surely.
-func when(a event.Alert) []string {
-	sentence := words.Life(a.Life, "en")
+func when(a event.Alert, w *phrases) []string {
+	sentence := words.Life(a.Life, w.tag)
 	if sentence == "" {
 		return nil
 	}
-	const format, years = "2006-01-02 15:04 UTC", 10 * 365 * 24 * time.Hour
-	dates := "As of " + a.TS.UTC().Format(format)
+	const years = 10 * 365 * 24 * time.Hour
+	zone := zoneOf(a)
+	at := func(t time.Time) string { return local(t, zone, "2006-01-02 15:04") }
+	dates := fmt.Sprintf(w.asOf, at(a.TS))
 	unit := a.Life.Length()
 	if high := a.Life.High * float64(unit); unit > 0 && !a.Life.Beyond && high < float64(years) {
-		at := func(n float64) string { return a.TS.UTC().Add(time.Duration(n * float64(unit))).Format(format) }
-		dates = fmt.Sprintf("From %s to %s, if it runs on", at(a.Life.Low), at(a.Life.High))
+		after := func(n float64) string { return at(a.TS.Add(time.Duration(n * float64(unit)))) }
+		dates = fmt.Sprintf(w.fromTo, after(a.Life.Low), after(a.Life.High))
 	}
-	return []string{sentence, fmt.Sprintf("%s. By its calibration, %.4g %% of such estimates hold.", dates, 100*a.Life.Coverage)}
+	return []string{sentence, fmt.Sprintf(w.coverage, dates, w.number(fmt.Sprintf("%.4g", 100*a.Life.Coverage)))}
 }
 
 // emailText is what a person reads: what, where, since when, why, what to do, and how to acknowledge it.
 func emailText(a event.Alert, p alertStatus, replayed bool, core, prefix string) string {
 	var b strings.Builder
+	w := phrasesOf(a.Language)
+	width := w.width()
 	line := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(&b, "%-13s%s\n", name+":", value)
+			fmt.Fprintf(&b, "%-*s%s\n", width, name+":", value)
 		}
 	}
 	list := func(name string, values []string) {
 		for i, value := range values {
 			if i > 0 {
-				value = fmt.Sprintf("%-13s%s", "", value)
+				value = fmt.Sprintf("%-*s%s", width, "", value)
 				b.WriteString(value + "\n")
 				continue
 			}
@@ -181,41 +166,41 @@ func emailText(a event.Alert, p alertStatus, replayed bool, core, prefix string)
 		}
 	}
 	fmt.Fprintf(&b, "%s\n\n", said(a, p, replayed))
-	line("What", string(a.Fault))
-	line("Machine", a.Thing)
-	line("Line", a.Line)
-	line("Site", core)
-	line("Since", a.Since.UTC().Format("2006-01-02 15:04:05 UTC"))
-	line("Severity", string(a.Severity))
+	line(w.what, string(a.Fault))
+	line(w.machine, a.Thing)
+	line(w.line, a.Line)
+	line(w.site, core)
+	line(w.since, local(a.Since, zoneOf(a), "2006-01-02 15:04:05"))
+	line(w.severity, cmp.Or(w.severities[a.Severity], string(a.Severity)))
 	if a.Step > 0 && a.State != event.AlarmNormal {
-		line("Escalated", fmt.Sprintf("step %d: nobody has acknowledged it", a.Step))
+		line(w.escalated, fmt.Sprintf(w.nobody, a.Step))
 	}
 	if a.Chattering {
-		line("Note", "it comes and goes, and is told once")
+		line(w.note, w.once)
 	}
-	list("Why", a.Reasons)
+	list(w.why, a.Reasons)
 	if !p.over {
-		list("When", when(a))
+		list(w.when, when(a, w))
 	}
 	if a.Probability > 0 {
-		line("Probability", fmt.Sprintf("%.1f %%", 100*a.Probability))
+		line(w.probability, w.number(fmt.Sprintf("%.1f %%", 100*a.Probability)))
 	}
 	if a.Model != nil {
-		line("Model", a.Model.Version)
+		line(w.model, a.Model.Version)
 	}
 	switch {
 	case p.over:
-		line("Said", a.Text)
-		line("What to do", "It is over: see whether it comes again.")
+		line(w.said, a.Text)
+		line(w.toDo, w.seeAgain)
 	case a.State == event.AlarmNormal:
-		line("State", string(a.State))
+		line(w.state, string(a.State))
 	default:
-		line("What to do", whatToDo(a.Fault))
+		line(w.toDo, whatToDo(a.Fault, w))
 	}
-	list("Acknowledge", acknowledging(a, prefix))
-	line("Alert id", a.ID)
+	list(w.acknowledge, acknowledging(a, w, prefix))
+	line(w.id, a.ID)
 	if a.Simulated {
-		b.WriteString("\nThe machine is simulated.\n")
+		b.WriteString("\n" + w.isSimulated + "\n")
 	}
 	return b.String()
 }

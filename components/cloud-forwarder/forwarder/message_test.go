@@ -69,14 +69,16 @@ func TestSNSMessage(t *testing.T) {
 	}
 }
 
-// Each fault that the suite finds has advice of its own.
+// Each fault that the suite finds has advice of its own, in all languages.
 func TestWhatToDo(t *testing.T) {
-	for _, f := range []event.Fault{
-		event.FaultMachine, event.FaultSilence, event.FaultLine, event.FaultNoData, event.FaultQuality, event.FaultEngineDown, event.FaultUplinkDown,
-		event.FaultTest, event.FaultSummary,
-	} {
-		if whatToDo(f) == whatToDo("limit-oil-temp") {
-			t.Errorf("%s has the advice of any fault", f)
+	for language, w := range allPhrases {
+		for _, f := range []event.Fault{
+			event.FaultMachine, event.FaultSilence, event.FaultLine, event.FaultNoData, event.FaultQuality, event.FaultEngineDown, event.FaultUplinkDown,
+			event.FaultTest, event.FaultSummary,
+		} {
+			if whatToDo(f, w) == whatToDo("limit-oil-temp", w) || language != "en" && whatToDo(f, w) == whatToDo(f, allPhrases["en"]) {
+				t.Errorf("%s: %s has the advice of any fault, or in English", language, f)
+			}
 		}
 	}
 }
