@@ -15,6 +15,7 @@ import (
 	"github.com/simonvetter/modbus"
 
 	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
 	"edgepdm/test/coretest"
 	"edgepdm/test/must"
 	"edgepdm/test/plantpeers"
@@ -23,6 +24,7 @@ import (
 const (
 	things  = 50
 	sensors = 100 // of a thing
+	period  = 10 * time.Second
 )
 
 // counting is a Modbus server whose registers change each second.
@@ -37,7 +39,7 @@ func (counting) HandleHoldingRegisters(r *modbus.HoldingRegistersRequest) ([]uin
 }
 
 // BenchmarkModbus and BenchmarkOPCUA run the real program with 5,000 tags that change each second, as 50 machines of 100 sensors with a
-// row a second. %core is what the program takes of a core, MiB its resident memory at its peak. An operation is a second.
+// row a second. %core is what the program takes of a core, MiB its resident memory at its peak. An operation is period.
 func BenchmarkModbus(b *testing.B) {
 	address := plantpeers.FreeAddress(b)
 	server, err := modbus.NewServer(&modbus.ServerConfiguration{URL: "tcp://" + address, MaxClients: 4, Logger: log.New(io.Discard, "", 0)}, counting{})
@@ -65,22 +67,29 @@ func measure(b *testing.B, source map[string]any, tag string, change func()) {
 		list = append(list, map[string]any{"thing": fmt.Sprintf("press-%d", i), "sensors": names})
 	}
 	core := coretest.Start(b)
-	health := coretest.HealthOf(b, coretest.Client(b, core), event.Ingest)
+	client := coretest.Client(b, core)
+	health := coretest.HealthOf(b, client, event.Ingest)
 	env := coretest.Environment(b, core, event.Ingest, "ingest", slog.New(slog.DiscardHandler))
 	coretest.Configure(b, core, event.Ingest, map[string]any{"healthInterval": "1s", "sources": []any{source}, "things": list})
 	pid := coretest.StartProgram(b, env, nil, coretest.Build(b)).Process.Pid
 	const published = "telemetry.published"
 	first := health.Await("rows of all", func(h event.Health) bool { return h.Counters[published] >= 2*things })
+	before := value(b, client)
 	cpu, _ := usage(b, pid)
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	seconds := 0
 	for b.Loop() {
-		<-ticker.C
-		change()
-		seconds++
+		for range int(period / time.Second) {
+			<-ticker.C
+			change()
+			seconds++
+		}
 	}
 	now, peak := usage(b, pid)
+	if value(b, client) == before {
+		b.Error("no value changed")
+	}
 	last := health.Await("rows of each second", func(h event.Health) bool {
 		return h.Counters[published] >= first.Counters[published]+uint64(things*seconds) //nolint:gosec // not negative
 	})
@@ -89,6 +98,28 @@ func measure(b *testing.B, source map[string]any, tag string, change func()) {
 	}
 	b.ReportMetric(100*(now-cpu).Seconds()/b.Elapsed().Seconds(), "%core")
 	b.ReportMetric(peak, "MiB")
+}
+
+// value is of the last tag, as it is published.
+func value(b *testing.B, client *ipc.Client) float32 {
+	b.Helper()
+	sub := coretest.Subscribe(b, client, event.TopicTelemetryBatch)
+	defer func() { must.OK(b, sub.Close()) }()
+	late := time.After(coretest.Patience)
+	for {
+		select {
+		case m := <-sub.Events():
+			rows, err := event.DecodeTelemetryBatch(m.Payload)
+			must.OK(b, err)
+			for _, row := range rows {
+				if row.Thing == fmt.Sprintf("press-%d", things-1) {
+					return row.Readings[fmt.Sprintf("s%d", sensors-1)]
+				}
+			}
+		case <-late:
+			b.Fatal("no row of the last machine")
+		}
+	}
 }
 
 // usage is a process's processor time, and the peak of its resident memory in MiB.

@@ -1,18 +1,25 @@
 """An OPC UA server (asyncua) for tests. Arguments: port, and for security the server's certificate and key.
 
 It has Press1 with Oil.Temp (double), Speed (int32), Runs (boolean), Text (string) and, with "many N", N doubles. Lines of standard input:
-"set NAME VALUE", "bad NAME", "delete NAME", "add NAME", "many N", "tick N" (changes N of the many).
+"set NAME VALUE", "bad NAME", "delete NAME", "add NAME", "many N", "tick N" (changes N of the many). Users are nobody, and edgepdm with the
+password secret.
 """
 import asyncio
 import sys
 
 from asyncua import Server, ua
+from asyncua.server.user_managers import User, UserRole
 
 INITIAL = {"Oil.Temp": (70.5, ua.VariantType.Double), "Speed": (1480, ua.VariantType.Int32), "Runs": (True, ua.VariantType.Boolean), "Text": ("on", ua.VariantType.String)}
 
 
+class Users:
+    def get_user(self, iserver, username=None, password=None, certificate=None):
+        return User(role=UserRole.User) if (username, password) in [(None, None), ("edgepdm", "secret")] else None
+
+
 async def main():
-    server = Server()
+    server = Server(user_manager=Users())
     await server.init()
     server.set_endpoint(f"opc.tcp://127.0.0.1:{sys.argv[1]}")
     if len(sys.argv) > 3:
@@ -23,7 +30,7 @@ async def main():
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
     space = await server.register_namespace("urn:edgepdm:test")
     press = await server.nodes.objects.add_object(ua.NodeId("Press1", space), "Press1")
-    nodes, many = {}, []
+    nodes, many, ticks = {}, [], 0
 
     async def add(name):
         value, kind = INITIAL[name]
@@ -51,8 +58,9 @@ async def main():
                 case ["many", n]:
                     many = [await press.add_variable(ua.NodeId(f"Many{i}", space), f"Many{i}", 0.0) for i in range(int(n))]
                 case ["tick", n]:
+                    ticks += 1
                     for i, node in enumerate(many[: int(n)]):
-                        await node.write_value(float(i))
+                        await node.write_value(float(i + ticks))
             print("done", flush=True)
 
 

@@ -80,6 +80,7 @@ type reader struct {
 	blocks  []block
 	built   time.Time // blocks; zero: they are to be made
 	refused int       // points
+	refusal error     // the last
 }
 
 func (r *reader) run(ctx context.Context, c mapping.Modbus, connected func()) error {
@@ -114,7 +115,8 @@ func (r *reader) run(ctx context.Context, c mapping.Modbus, connected func()) er
 	}
 }
 
-// poll reads all points once, but those that the server refused lately. The error is the connection's, or ctx's.
+// poll reads all points once, but those that the server refused lately. The error is the connection's, or ctx's, or the server's that
+// refuses all: so does one that has not the unit.
 func (r *reader) poll(ctx context.Context, now time.Time) error {
 	if age := now.Sub(r.built); r.built.IsZero() || r.refused > 0 && (age < 0 || age >= retryRefused) {
 		r.blocks, r.built, r.refused = blocks(r.points), now, 0
@@ -130,6 +132,9 @@ func (r *reader) poll(ctx context.Context, now time.Time) error {
 		}
 	}
 	r.blocks = worked
+	if len(worked) == 0 && len(r.points) > 0 {
+		return fmt.Errorf("every value is refused: %w", r.refusal)
+	}
 	return nil
 }
 
@@ -157,7 +162,7 @@ func (r *reader) read(worked []block, b block) ([]block, error) {
 	if r.refused++; !p.refused && r.refused <= maxNamed {
 		r.env.Log.Warn("a value is refused by the server", "source", r.env.Name, "tag", p.Address, "error", err)
 	}
-	p.refused = true
+	p.refused, r.refusal = true, err
 	r.env.Count(rows.ReasonNoTag, 1)
 	r.env.Table.Drop(p.Tag)
 	return worked, nil

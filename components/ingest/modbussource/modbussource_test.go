@@ -227,3 +227,24 @@ func TestServerIsKilledAndStartedAgain(t *testing.T) {
 		t.Errorf("%d goroutines, %d before", after, before)
 	}
 }
+
+// A server that refuses every value, as one does that has not the unit, is the source's trouble: no value comes of it.
+func TestUnitThatTheServerDoesNotHave(t *testing.T) {
+	server := plantpeers.Modbus(t)
+	p := newPeer(t, server.Port, "holding:1", "holding:2")
+	p.config.Unit = 9
+	p.run(t)
+	for range 2 { // it is tried again, and never said to work
+		select {
+		case err := <-p.problems:
+			if err == nil || !strings.Contains(err.Error(), "unit 9: every value is refused: ") {
+				t.Fatalf("said: %v", err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("nobody says that the unit is missing")
+		}
+	}
+	if n := p.counted(source.ReasonLost); n != 0 {
+		t.Errorf("%d connections were lost", n)
+	}
+}

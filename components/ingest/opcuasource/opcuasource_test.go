@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -19,6 +20,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gopcua/opcua/ua"
 
 	"edgepdm/components/ingest/mapping"
 	"edgepdm/components/ingest/rows"
@@ -191,6 +194,28 @@ func TestSecurity(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "keyFile") {
 		t.Errorf("the key of another certificate: %v", err)
 	}
+}
+
+func TestUserAndPassword(t *testing.T) {
+	serverDER, _, serverKey := certificate(t, "urn:freeopcua:python:server")
+	_, cert, key := certificate(t, "urn:edgepdm:ingest")
+	server := plantpeers.OPCUA(t, serverDER, serverKey)
+	file := filepath.Join(t.TempDir(), "password")
+	o := mapping.OPCUA{
+		Endpoint: endpoint(server), Policy: "Basic256Sha256", Mode: "SignAndEncrypt", CertFile: cert, KeyFile: key, Username: "edgepdm", PasswordFile: file,
+	}
+	must.OK(t, os.WriteFile(file, []byte("wrong\n"), 0o600))
+	p := run(t, o, "Oil.Temp")
+	select {
+	case err := <-p.problems:
+		if err == nil || strings.Contains(err.Error(), "wrong") || !errors.Is(err, ua.StatusBadUserAccessDenied) {
+			t.Errorf("a wrong password: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("nobody says that the password is wrong")
+	}
+	must.OK(t, os.WriteFile(file, []byte("secret\n"), 0o600)) // it is read again
+	p.await(t, 30*time.Second, "70.5")
 }
 
 func TestBrowse(t *testing.T) {
