@@ -49,7 +49,8 @@ func TestCheckPrintsRows(t *testing.T) {
 		}
 	}
 	code, out, err := run(t, "check", "-config", file(t, "c.yaml", fmt.Sprintf(plc, server.Port, 300)), "-for", "1s")
-	if code != 1 || !strings.Contains(out, "not used: 1 for unknown-tag") || !strings.Contains(err, "tag=holding:300") || !strings.Contains(err, "press-1/temp") {
+	if code != 1 || !strings.Contains(out, " for unknown-tag") || !strings.Contains(err, "source plc: ") || !strings.Contains(err, "every value is refused") ||
+		strings.Count(err, "is refused by the server") != 1 || !strings.Contains(err, "tag=holding:300") || !strings.Contains(err, "press-1/temp") {
 		t.Errorf("an address that is not there: exit code %d, %q, %q", code, out, err)
 	}
 }
