@@ -18,6 +18,7 @@ import (
 	"edgepdm/components/ingest/mapping"
 	"edgepdm/components/ingest/rows"
 	"edgepdm/components/ingest/source"
+	"edgepdm/shared/event"
 	"edgepdm/test/must"
 	"edgepdm/test/plantpeers"
 )
@@ -170,9 +171,12 @@ func TestAddressThatTheServerDoesNotHave(t *testing.T) {
 	defer work.Wait()
 	defer stop()
 	values := func() map[string]float64 {
-		time.Sleep(12 * time.Millisecond) // a row is due each 10 ms
+		var due []event.Telemetry
+		for deadline := time.Now().Add(10 * time.Second); len(due) == 0 && time.Now().Before(deadline); {
+			due = p.table.Due(nil)
+		}
 		got := make(map[string]float64)
-		for _, row := range p.table.Due(nil) {
+		for _, row := range due {
 			for name, x := range row.Readings {
 				if x == x {
 					got[name] = float64(x)
