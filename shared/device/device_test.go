@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -269,4 +270,26 @@ func closedPort(t *testing.T) int {
 	must.OK(t, err)
 	defer func() { must.OK(t, l.Close()) }()
 	return l.Addr().(*net.TCPAddr).Port
+}
+
+// A cache that cannot be written, or is damaged, stops no device that reaches discovery.
+func TestTheCacheIsNoCondition(t *testing.T) {
+	s := newSite(t)
+	s.config.Cache = filepath.Join(t.TempDir(), "none", "discovery.json")
+	publish(s.run(), 1, 1)
+	s.await(1)
+
+	damaged := newSite(t)
+	must.OK(t, os.WriteFile(damaged.config.Cache, []byte(`{"format":1,"cores":[{`), 0o600))
+	publish(damaged.run(), 1, 1)
+	damaged.await(1)
+
+	offline := newSite(t)
+	must.OK(t, os.WriteFile(offline.config.Cache, []byte(`{"format":1,"cores":[{`), 0o600))
+	offline.cloud.SetUplink(false)
+	d, err := device.New(offline.config)
+	must.OK(t, err)
+	if _, err := d.Probe(t.Context()); device.StepOf(err) != device.StepDiscovery {
+		t.Errorf("%v", err)
+	}
 }
