@@ -3,6 +3,7 @@ package device_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -44,7 +45,7 @@ func (s *site) discovered(core *plantpeers.Authority, port int) {
 }
 
 // client connects to the core under a device's certificate.
-func (s *site) client(name string) mqtt.Client {
+func (s *site) unconnected(name string) mqtt.Client {
 	s.t.Helper()
 	cert, key, err := s.cloud.Devices().Create(name, s.t.TempDir())
 	must.OK(s.t, err)
@@ -57,29 +58,47 @@ func (s *site) client(name string) mqtt.Client {
 	roots.AppendCertsFromPEM([]byte(core.CAs[0]))
 	c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(fmt.Sprintf("ssl://127.0.0.1:%d", core.Addresses[0].Port)).SetClientID(name).
 		SetAutoReconnect(false).SetTLSConfig(&tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots}))
-	s.wait(c.Connect())
 	return c
 }
 
-func (s *site) wait(token mqtt.Token) {
+// client is connected.
+func (s *site) client(name string) mqtt.Client {
 	s.t.Helper()
-	if !token.WaitTimeout(30 * time.Second) {
-		s.t.Fatal("the broker does not answer")
-	}
-	must.OK(s.t, token.Error())
+	c := s.unconnected(name)
+	must.OK(s.t, answered(c.Connect()))
+	return c
 }
 
-// listen puts what arrives at the broker where await finds it.
+// answered waits for the broker's answer.
+func answered(token mqtt.Token) error {
+	if !token.WaitTimeout(30 * time.Second) {
+		return errors.New("the broker does not answer")
+	}
+	return token.Error()
+}
+
+// listen puts what arrives at the broker where await finds it. A broker that has just begun to listen may end the first connections.
 func (s *site) listen() {
 	s.t.Helper()
-	c := s.client("listener")
-	s.t.Cleanup(func() { c.Disconnect(0) })
-	s.wait(c.Subscribe("pdm/v1/telemetry/+", 1, func(_ mqtt.Client, m mqtt.Message) {
+	heard := func(_ mqtt.Client, m mqtt.Message) {
 		s.mu.Lock()
 		s.received = append(s.received, string(m.Payload()))
 		s.mu.Unlock()
 		s.arrived <- struct{}{}
-	}))
+	}
+	var err error
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+		c := s.unconnected("listener")
+		if err = answered(c.Connect()); err == nil {
+			err = answered(c.Subscribe("pdm/v1/telemetry/+", 1, heard))
+		}
+		if err == nil {
+			s.t.Cleanup(func() { c.Disconnect(0) })
+			return
+		}
+		c.Disconnect(0)
+	}
+	s.t.Fatalf("the broker takes no subscription: %v", err)
 }
 
 // A broker ends a device's connection when its name connects again; nothing is lost, and the order is kept.
