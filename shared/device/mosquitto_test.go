@@ -44,7 +44,7 @@ func (s *site) discovered(core *plantpeers.Authority, port int) {
 	}
 }
 
-// client connects to the core under a device's certificate.
+// unconnected makes a client of the core under a device's certificate.
 func (s *site) unconnected(name string) mqtt.Client {
 	s.t.Helper()
 	cert, key, err := s.cloud.Devices().Create(name, s.t.TempDir())
