@@ -69,7 +69,7 @@ lambda: ## build the Polly notifier for the embedded cloud on this machine
 	@CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w -X main.version=$(VERSION)" -o bin/lambda/polly-notifier/bootstrap ./components/polly-notifier
 
 .PHONY: lambda-zip
-lambda-zip: ## build the Polly notifier for AWS Lambda into bin/lambda/polly-notifier.zip: make lambda-zip [VERSION=x.y.z] [ARGS="-arch amd64"]
+lambda-zip: ## build a function for AWS Lambda into bin/lambda/NAME.zip: make lambda-zip [VERSION=x.y.z] [ARGS="-function model-publisher -arch amd64"]
 	@go run ./scripts/lambdazip -version $(VERSION) $(ARGS)
 
 .PHONY: cross
