@@ -110,9 +110,10 @@ func (c Config) keys() ([]ed25519.PublicKey, error) {
 	return keys, nil
 }
 
-// policy is a fingerprint of all that decides whether what is published is accepted, and where it goes.
-func (c Config) policy(inbox string) string {
-	text, err := json.Marshal([]any{inbox, c.Bucket, c.Prefix, c.MaxBytes, c.PublicKeys, c.AllowUnsigned, c.AllowDowngrade, c.Endpoints.S3})
+// policy is a fingerprint of all that decides whether what is published is accepted, and where it goes; also of what this
+// release can read.
+func (c Config) policy(inbox, core string) string {
+	text, err := json.Marshal([]any{envelope.ManifestFormat, core, inbox, c.Bucket, c.Prefix, c.MaxBytes, c.PublicKeys, c.AllowUnsigned, c.AllowDowngrade, c.Endpoints.S3})
 	if err != nil {
 		return "" // cannot be: strings, numbers and truth values
 	}

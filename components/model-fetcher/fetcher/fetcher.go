@@ -52,6 +52,8 @@ const (
 	retryMax  = 5 * time.Minute
 	noteEvery = 10 * time.Second // during a download
 	newsFile  = "model-events.json"
+
+	envThingName = "AWS_IOT_THING_NAME"
 )
 
 var (
@@ -108,11 +110,12 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 		roles = append(roles, event.RoleLife)
 	}
 	states, work := &states{rt: rt}, make([]*run, len(roles))
+	core := f.Getenv(envThingName)
 	for i, role := range roles {
 		r := &run{Fetcher: f, rt: rt, role: role, config: config.of(role)}
 		r.asked = newAsked(i, r.named)
 		r.looker = &looker{
-			Fetcher: f, memory: kept[role], rt: rt, role: role, config: r.config, keys: keys, policy: r.config.policy(dir), inboxDir: dir,
+			Fetcher: f, memory: kept[role], rt: rt, role: role, config: r.config, core: core, keys: keys, policy: r.config.policy(dir, core), inboxDir: dir,
 			inbox: inbox.Inbox{Dir: dir}, progress: r.asked.progress, say: func(text string) { states.say(i, event.StateOK, r.named(text)) },
 			own: func(id string) bool {
 				return len(roles) == 1 || strings.HasPrefix(id, lifeID) == (role == event.RoleLife)
@@ -274,6 +277,8 @@ func (r *run) tell(err error) {
 	case r.looker.record.Outcome == record.OutcomeRefused && last != nil:
 		refused = errors.New("the published model is refused: " + last.Detail)
 		r.state(event.StateOK, "")
+	case r.looker.record.Outcome == record.OutcomeElsewhere && last != nil:
+		r.state(event.StateOK, fmt.Sprintf("%s %s is %s", last.Name, last.Version, last.Detail))
 	default:
 		r.state(event.StateOK, r.looker.detail)
 	}

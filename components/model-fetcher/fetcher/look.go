@@ -37,6 +37,7 @@ type looker struct {
 	rt       *component.Runtime
 	role     event.Role
 	config   Config // of the role
+	core     string // its thing's name; "" where the nucleus does not tell
 	keys     []ed25519.PublicKey
 	policy   string
 	inboxDir string
@@ -128,6 +129,9 @@ func (l *looker) look(ctx context.Context, again bool) error {
 	if err := l.check(m); err != nil {
 		return l.settle(o, err)
 	}
+	if !m.Reaches(l.core) {
+		return l.leave(o, m)
+	}
 	o.want = download.Want{
 		Bucket: l.config.Bucket, Key: l.key(m.Version, inbox.ArchiveFile),
 		Size: m.Archive.Size, SHA256: m.Archive.SHA256, MaxBytes: l.config.MaxBytes,
@@ -153,6 +157,21 @@ func (l *looker) check(m envelope.Manifest) error {
 		return refuse(modelstore.ReasonVersion, "version %s is lower than %s, which was delivered", m.Version, last)
 	}
 	return nil
+}
+
+// leave leaves a model to other cores, until it is signed once more for more of them. That is no fault.
+func (l *looker) leave(o offer, m envelope.Manifest) error {
+	o.Event.Detail = fmt.Sprintf("for %d %% of the cores, and %s is not one of them", m.Rollout.Percent, l.core)
+	if l.core == "" {
+		o.Event.Detail = fmt.Sprintf("for %d %% of the cores, and AWS_IOT_THING_NAME, by which they are chosen, is not set here: it is taken at 100 %%", m.Rollout.Percent)
+	}
+	e := l.happened(event.ModelAvailable, o)
+	l.rt.Log.Info("the published model is for other cores", "role", l.role, "name", e.Name, "version", e.Version, "detail", e.Detail)
+	l.record.Leave(l.policy, o.Offer, e)
+	l.seen, l.unsaved, l.wrong = "", true, 0
+	saveErr := l.save()
+	l.tellNews(e)
+	return errors.Join(saveErr, l.sweep(""))
 }
 
 // lookUnsigned looks for an archive without a manifest, as SageMaker leaves it (promise M11).
