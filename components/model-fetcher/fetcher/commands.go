@@ -290,8 +290,8 @@ func (r *run) found(err error) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("no model can be fetched; it will be tried again: %s", explain(r.config, err))
 	}
-	if r.config.Bucket == "" {
-		return "", errors.New("no model is fetched: bucket is not configured")
+	if r.config.source() == "" {
+		return "", errors.New("no model is fetched: neither bucket nor directory is configured")
 	}
 	last := r.looker.record.Last
 	if r.looker.detail != "" || last == nil {
