@@ -42,7 +42,7 @@ func cloudWith(t *testing.T, secret string) *localcloud.Cloud {
 	return cloudtest.Start(t, func(o *localcloud.Options) {
 		o.Secrets = map[string]string{"signing": secret}
 		o.Functions = []localcloud.Function{{Name: functionName, Path: path, Env: map[string]string{
-			"KEY_PREFIX": prefix, "SIGNING_SECRET": "signing", "AWS_MAX_ATTEMPTS": "1",
+			"MODEL_BUCKET": "edgepdm-local", "MODEL_NAME": "compressor", "SIGNING_SECRET": "signing", "AWS_MAX_ATTEMPTS": "1",
 		}}}
 	})
 }
@@ -131,9 +131,12 @@ func TestPublish(t *testing.T) {
 	cloudtest.Put(t, c, trained(t, map[string]string{
 		"model.ubj": string(must.Read(t, filepath.Join(other, "model.ubj"))), "golden.csv": string(must.Read(t, filepath.Join(other, "golden.csv"))),
 	}), "training/run-2/output/model.tar.gz")
-	second, err := ask(t, c, strings.ReplaceAll(request, "run-1", "run-2"))
+	second, err := ask(t, c, `{"model":"s3://`+bucket+`/training/run-2/output/model.tar.gz","mode":"shadow","percent":50}`)
 	if err != nil || second.Version != "1.2.0" {
 		t.Errorf("%+v, %v", second, err)
+	}
+	if m := published(t, c, public); !m.Shadow() || m.Rollout.Percent != 50 {
+		t.Errorf("rollout %+v", m.Rollout)
 	}
 	if r, err := ask(t, c, `{"action":"look"}`); err != nil || r != second {
 		t.Errorf("look: %+v, %v; want %+v", r, err, second)
@@ -165,7 +168,7 @@ func TestRefuses(t *testing.T) {
 		`{"modle":"s3://b/k"}`:    "unknown field",
 		`{}`:                      "model is missing",
 		`{"model":"https://b/k"}`: "is not an s3 URI",
-		`{"model":"s3://bucket/k","mode":"live"}`:               "neither shadow nor active",
+		`{"model":"s3://bucket/k","mode":"live"}`:               "neither shadow nor direct",
 		`{"model":"s3://bucket/k","percent":101}`:               "not 1 to 100",
 		`{"model":"s3://` + bucket + `/none.tar.gz"}`:           "get s3://",
 		`{"model":"s3://` + bucket + `/no-golden.tar.gz"}`:      "has no golden.csv",

@@ -101,6 +101,13 @@ var (
 			{"bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", "requirements.txt"},
 		},
 	}
+	// Guard is cfn-guard, and AWS Control Tower's rules for it.
+	Guard = Tool{
+		Name: "cfnguard-js", What: "cfn-guard", Needs: []string{"node", "npm"}, Packages: "nodejs npm",
+		version:  []string{"node", "--version"},
+		pins:     []string{"test/tools/cfnguard/package.json", "test/tools/cfnguard/package-lock.json", "test/tools/cfnguard/.npmrc"},
+		commands: [][]string{{"npm", "ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--silent"}},
+	}
 	// XGBoost is what `make train` trains with.
 	XGBoost = Tool{
 		Name: "train-venv", What: "XGBoost for Python", Needs: []string{"python3"}, Packages: "python3 python3-venv",
@@ -111,7 +118,7 @@ var (
 
 // All returns every tool.
 func All() []Tool {
-	return []Tool{Versitygw, Moto, JavaScript, Python, PlantPeers, Moquette, XGBoost, StepFunctions, Spark}
+	return []Tool{Versitygw, Moto, JavaScript, Python, PlantPeers, Moquette, XGBoost, StepFunctions, Spark, Guard}
 }
 
 // Dir returns the tool's folder.

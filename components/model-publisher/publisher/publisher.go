@@ -106,11 +106,11 @@ func (p *Publisher) publish(ctx context.Context, request Request) (r Result, err
 		}
 		args = append(args, "-table", table)
 	}
-	if request.Mode == modeShadow {
-		args = append(args, "-mode", modeShadow)
-		if request.Percent > 0 {
-			args = append(args, "-percent", strconv.Itoa(request.Percent))
-		}
+	if request.Mode != "" {
+		args = append(args, "-mode", string(request.Mode))
+	}
+	if request.Percent > 0 {
+		args = append(args, "-percent", strconv.Itoa(request.Percent))
 	}
 	sum, err := hashOf(filepath.Join(trained, modelFile))
 	if err != nil {

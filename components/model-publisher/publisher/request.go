@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 
 	"edgepdm/components/model-fetcher/download"
+	"edgepdm/shared/modelstore/envelope"
 )
 
 const (
@@ -24,19 +24,14 @@ const (
 	ActionLook    = "look"    // tell what is published
 )
 
-// Modes in which devices take a model.
-const (
-	modeActive = "active"
-	modeShadow = "shadow"
-)
-
 // Request is what the function is asked.
 type Request struct {
 	Action  string `json:"action"`
 	Model   string `json:"model"`   // s3 URI of a training's model.tar.gz
 	Table   string `json:"table"`   // s3 URI of the training's table, or of the folder that has it; empty: no baseline
-	Mode    string `json:"mode"`    // shadow or active; empty: active
-	Percent int    `json:"percent"` // of the devices, with shadow; 0: all
+	Percent int    `json:"percent"` // of the devices; 0: all
+
+	Mode envelope.Mode `json:"mode"` // empty: direct
 }
 
 // Result is what came of it.
@@ -79,8 +74,8 @@ func decode(raw []byte) (r Request, err error) {
 		}
 	}
 	switch {
-	case r.Mode != "" && r.Mode != modeActive && r.Mode != modeShadow:
-		return r, fmt.Errorf("mode %.40q is neither %s nor %s", r.Mode, modeShadow, modeActive)
+	case r.Mode != "" && r.Mode != envelope.ModeDirect && r.Mode != envelope.ModeShadow:
+		return r, fmt.Errorf("mode %.40q is neither %s nor %s", r.Mode, envelope.ModeShadow, envelope.ModeDirect)
 	case r.Percent < 0 || r.Percent > 100:
 		return r, fmt.Errorf("percent is %d, not 1 to 100", r.Percent)
 	}
@@ -96,5 +91,3 @@ func splitURI(uri string) (bucket, key string, err error) {
 	}
 	return bucket, key, nil
 }
-
-func lastPart(prefix string) string { return path.Base(prefix) }
