@@ -64,6 +64,10 @@ fmt: ## format the Go files and the scripts
 stage: ## build and fill artifacts-build/ for greengrass-cli, or cloud-build/ with BUCKET: make stage [VERSION=x.y.z] [ARCH=host|all|amd64,arm64,armv7] [BUCKET=NAME] [OFFLINE=1]
 	@go run ./scripts/stage -version $(VERSION) -arch $(ARCH) -bucket "$(BUCKET)" $(if $(BUCKET),-out cloud-build) $(if $(OFFLINE),-offline)
 
+.PHONY: model-component
+model-component: ## stage a packed and signed model as a component: make model-component DIR=package [VERSION=x.y.z, default the model's] [BUCKET=NAME]
+	@go run ./scripts/stage -model "$(DIR)" $(if $(filter command line,$(origin VERSION)),-version $(VERSION)) -bucket "$(BUCKET)" $(if $(BUCKET),-out cloud-build)
+
 .PHONY: lambda
 lambda: ## build the Polly notifier for the embedded cloud on this machine
 	@CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w -X main.version=$(VERSION)" -o bin/lambda/polly-notifier/bootstrap ./components/polly-notifier
