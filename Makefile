@@ -109,6 +109,10 @@ train-life: ## train a model of remaining life with XGBoost: make train-life DAT
 train-demo-life: ## train the model of remaining life that the demo publishes, on simulated machines that wear out
 	@scripts/demo/life-model/train.sh
 
+.PHONY: train-demo-drift
+train-demo-drift: ## train the candidates of the demo's -drift: one on machines with new oil, and one on shuffled labels
+	@scripts/demo/drift-model/train.sh
+
 .PHONY: bench
 bench: ## measure speed; peers are measured in the same run, and told at the end where they are left out
 	@go run ./scripts/gotest -run '^$$' -bench . -benchmem -timeout 60m $(PKGS)
