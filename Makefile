@@ -113,6 +113,23 @@ train-demo-life: ## train the model of remaining life that the demo publishes, o
 train-demo-drift: ## train the candidates of the demo's -drift: one on machines with new oil, and one on shuffled labels
 	@scripts/demo/drift-model/train.sh
 
+# The flags that every command of scripts/cloud has: make cloud-up STACK=pdm REGION=eu-west-1.
+CLOUD = go build -o bin/cloud ./scripts/cloud && exec bin/cloud
+IN_CLOUD = $(if $(STACK),-stack "$(STACK)") $(if $(REGION),-region "$(REGION)")
+CORE_FLAGS = $(IN_CLOUD) -name "$(NAME)" $(if $(filter-out my-model,$(OUT)),-out "$(OUT)")
+
+.PHONY: cloud-up cloud-status cloud-down core-provision core-remove
+cloud-up: ## make or change the stack in AWS: make cloud-up [EMAIL=you@example.com] [STACK=pdm] [REGION=eu-west-1] [DEPLOY=x.y.z] [PARAMS="NAME=VALUE ..."]
+	@$(CLOUD) up $(IN_CLOUD) -version "$(VERSION)" $(if $(EMAIL),-email "$(EMAIL)") $(if $(DEPLOY),-deploy "$(DEPLOY)") $(if $(PARAMS),-param "$(PARAMS)") $(if $(YES),-yes) $(ARGS)
+cloud-status: ## show the stack, its cores, queues and alarms: make cloud-status [STACK=pdm] [REGION=eu-west-1]
+	@$(CLOUD) status $(IN_CLOUD) $(ARGS)
+cloud-down: ## remove the stack and all that belongs to it, data included: make cloud-down [STACK=pdm] [REGION=eu-west-1] [YES=1]
+	@$(CLOUD) down $(IN_CLOUD) $(if $(YES),-yes) $(ARGS)
+core-provision: ## make a core's thing, certificate, policy and files: make core-provision NAME=press-1 [OUT=cores/press-1] [NEW_CERTIFICATE=1]
+	@$(CLOUD) core-provision $(CORE_FLAGS) $(if $(NEW_CERTIFICATE),-new-certificate) $(ARGS)
+core-remove: ## remove what core-provision made: make core-remove NAME=press-1 [OUT=cores/press-1]
+	@$(CLOUD) core-remove $(CORE_FLAGS) $(ARGS)
+
 .PHONY: bench
 bench: ## measure speed; peers are measured in the same run, and told at the end where they are left out
 	@go run ./scripts/gotest -run '^$$' -bench . -benchmem -timeout 60m $(PKGS)

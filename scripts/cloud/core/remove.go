@@ -96,6 +96,25 @@ func (c *Cores) Remove(ctx context.Context, name, dir string) (left []string, er
 	return left, clearFolder(dir)
 }
 
+// Strip removes what a core of the stack's own template got beside the stack: its core device and its certificate. The thing
+// and the policy go with the stack.
+func (c *Cores) Strip(ctx context.Context, name string) error {
+	_, err := c.Account.Greengrass.DeleteCoreDevice(ctx, &greengrassv2.DeleteCoreDeviceInput{CoreDeviceThingName: &name})
+	if err != nil && !account.Missing(err) {
+		return c.Account.Fail("delete core device "+name, err)
+	}
+	mine, targets, err := c.targets(ctx, c.PolicyName(name))
+	if err != nil || !mine {
+		return err
+	}
+	for _, arn := range targets {
+		if err := c.removeCertificate(ctx, name, arn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // targets tells whether a policy is the stack's, and which certificates have it; nil: there is no such policy.
 func (c *Cores) targets(ctx context.Context, policy string) (mine bool, list []string, err error) {
 	there, err := c.Account.IoT.GetPolicy(ctx, &iot.GetPolicyInput{PolicyName: &policy})

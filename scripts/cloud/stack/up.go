@@ -152,7 +152,7 @@ func (s *Stack) Up(ctx context.Context, plan Plan, before *State) (*State, error
 	if err != nil {
 		return nil, err
 	}
-	s.Tell.Line("%s%s, %d changes:", strings.ToUpper(step[:1]), step[1:], len(changes))
+	s.Tell.Line("%s%s (changes: %d)", strings.ToUpper(step[:1]), step[1:], len(changes))
 	if _, err := s.Account.CloudFormation.ExecuteChangeSet(ctx, &cloudformation.ExecuteChangeSetInput{ChangeSetName: made.Id, ClientRequestToken: &set}); err != nil {
 		return nil, s.Account.Fail(step, err)
 	}
