@@ -105,6 +105,10 @@ train-life: ## train a model of remaining life with XGBoost: make train-life DAT
 train-demo-life: ## train the model of remaining life that the demo publishes, on simulated machines that wear out
 	@scripts/demo/life-model/train.sh
 
+.PHONY: cloud-cost
+cloud-cost: ## tell what the cloud stack costs in a month, by assumed prices: make cloud-cost [ARGS="-cores 5 -machines 40"]
+	@go run ./scripts/cloud/cost $(ARGS)
+
 .PHONY: bench
 bench: ## measure speed; peers are measured in the same run, and told at the end where they are left out
 	@go run ./scripts/gotest -run '^$$' -bench . -benchmem -timeout 60m $(PKGS)
