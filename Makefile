@@ -130,6 +130,10 @@ core-provision: ## make a core's thing, certificate, policy and files: make core
 core-remove: ## remove what core-provision made: make core-remove NAME=press-1 [OUT=cores/press-1]
 	@$(CLOUD) core-remove $(CORE_FLAGS) $(ARGS)
 
+.PHONY: cloud-cost
+cloud-cost: ## tell what the cloud stack costs in a month, by assumed prices: make cloud-cost [ARGS="-cores 5 -machines 40"]
+	@go run ./scripts/cloud/cost $(ARGS)
+
 .PHONY: bench
 bench: ## measure speed; peers are measured in the same run, and told at the end where they are left out
 	@go run ./scripts/gotest -run '^$$' -bench . -benchmem -timeout 60m $(PKGS)
