@@ -94,8 +94,8 @@ docker-down: ## end the nucleus in docker
 	@scripts/docker/docker.sh down
 
 .PHONY: train
-train: ## train a model with XGBoost (needs python3): make train [DATA=FILE] [OUT=DIR]
-	@scripts/train/train.sh "$(DATA)" "$(OUT)"
+train: ## train a model with XGBoost (needs python3): make train [DATA=FILE] [OUT=DIR] [ARGS="-cost-miss 500 -cost-false 10"]
+	@scripts/train/train.sh "$(DATA)" "$(OUT)" $(ARGS)
 
 .PHONY: train-life
 train-life: ## train a model of remaining life with XGBoost: make train-life DATA=FILE [OUT=DIR] [ARGS="-cap 100"]

@@ -59,17 +59,16 @@ func load(ctx context.Context, region string) (aws.Config, error) {
 type function struct {
 	parameter string // of the template, that gets its key in the bucket
 	name      string
-	source    string // folder of its package
 }
 
 var functions = []function{
-	{"NotifierKey", "polly-notifier", "components/polly-notifier"},
+	{"NotifierKey", "polly-notifier"}, {"PublisherKey", "model-publisher"},
 }
 
 // build builds a function with scripts/lambdazip.
 func build(ctx context.Context, s cli.Streams, f function, arch, version string) (zip []byte, err error) {
 	out := filepath.Join("bin", "lambda", f.name+".zip")
-	cmd := exec.CommandContext(ctx, "go", "run", "./scripts/lambdazip", "-version", version, "-arch", arch, "-out", out)
+	cmd := exec.CommandContext(ctx, "go", "run", "./scripts/lambdazip", "-function", f.name, "-version", version, "-arch", arch, "-out", out)
 	cmd.Stdout, cmd.Stderr = s.Err, s.Err
 	if err := cmd.Run(); err != nil {
 		return nil, err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
@@ -141,7 +140,7 @@ func goArch(arch string) string {
 
 // withUploads are the parameters of the user, and stand-ins for those that upload sets.
 func (x *session) withUploads(template *stack.Template, given values) map[string]string {
-	all := map[string]string{"CodeBucket": x.account.CodeBucket(), "LoopPrefix": "loop/0"}
+	all := map[string]string{"CodeBucket": x.account.CodeBucket(), "LoopPrefix": "loop/0/"}
 	for _, f := range functions {
 		all[f.parameter] = "code/0.zip"
 	}
@@ -249,9 +248,9 @@ func loopFiles(dir string, files map[string][]byte) (string, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read the files of the loop: %w", err)
 	}
-	prefix := "loop/" + hex.EncodeToString(all.Sum(nil))[:16]
+	prefix := "loop/" + hex.EncodeToString(all.Sum(nil))[:16] + "/"
 	for name, content := range found {
-		files[path.Join(prefix, name)] = content
+		files[prefix+name] = content
 	}
 	return prefix, nil
 }

@@ -46,6 +46,7 @@ func (d *demo) judge(r report, ended bool) error {
 	if r.Unaccepted > 0 && !d.options.kill {
 		errs = append(errs, fmt.Errorf("%d of %d predictions never reached the forwarder's spool", r.Unaccepted, r.Predictions))
 	}
+	errs = append(errs, d.judgeDrift(!ended)...)
 	return errors.Join(errs...)
 }
 

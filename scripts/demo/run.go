@@ -174,6 +174,9 @@ func (d *demo) start(ctx context.Context) error {
 	if d.messages, err = d.client.Subscribe(ctx, "pdm/v1/#", ipc.ReceiveAll); err != nil {
 		return err
 	}
+	if d.options.drift {
+		d.observer.drift.from = d.options.driftsFrom()
+	}
 	go func() {
 		defer close(d.watched)
 		d.observer.watch(d.messages)
@@ -207,13 +210,13 @@ func (d *demo) deploy(ctx context.Context) error {
 	}
 	update := make(map[string]any)
 	for name, merge := range map[string]map[string]any{
-		event.InferenceEngine: {"model": d.options.model, "publicKeys": keys},
+		event.InferenceEngine: d.options.engine(keys),
 		event.ModelFetcher: {
 			"bucket": cloud.Bucket, "prefix": secondModel.prefix, "lifePrefix": lifePrefix, "publicKeys": keys, "poll": "1s", "timeout": "2s",
 			"endpoints": map[string]any{"s3": cloud.S3},
 		},
 		event.AlarmManager:    {"silence": "20s", "uplinkDown": "10s", "republish": "1s", "voice": voice, "languages": strings.Split(d.options.languages, ",")},
-		event.SensorSimulator: d.options.plant(d.length()), event.CloudForwarder: forwarder,
+		event.SensorSimulator: d.options.plant(d.options.length()), event.CloudForwarder: forwarder,
 	} {
 		merge["healthInterval"] = "500ms"
 		update[name] = map[string]any{"merge": merge}
@@ -280,14 +283,6 @@ func (d *demo) awaitHealth(ctx context.Context, name string) error {
 	return fmt.Errorf("%s does not work: %s: %s", name, h.State, h.Detail)
 }
 
-// length is the length of the story: of the run, or of a chapter where the user ends the run.
-func (d *demo) length() time.Duration {
-	if d.options.duration == 0 {
-		return chapter
-	}
-	return d.options.duration
-}
-
 // show lets the plant run, and the story happen, until the time is over or the user ends it.
 func (d *demo) show(ctx context.Context) error {
 	begun := time.Now()
@@ -301,11 +296,19 @@ func (d *demo) show(ctx context.Context) error {
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
-		d.tell(ctx, d.acts(d.length()))
+		d.tell(ctx, d.acts(d.options.length()))
+	}()
+	proved := make(chan struct{})
+	go func() {
+		defer close(proved)
+		if d.options.drift {
+			d.proveModels(ctx)
+		}
 	}()
 	defer func() {
 		cancel()
 		<-told
+		<-proved
 	}()
 	if !d.live {
 		length := "until Ctrl-C"

@@ -9,11 +9,20 @@ import (
 	"time"
 
 	"edgepdm/components/sensor-simulator/generate"
+	"edgepdm/components/sensor-simulator/plant"
 	"edgepdm/shared/event"
 )
 
 // chapter is what the demo tells in a minute; runs of another length tell it faster or slower.
 const chapter = time.Minute
+
+// length is the length of the story: of the run, or of a chapter where the user ends the run.
+func (o *options) length() time.Duration {
+	if o.duration == 0 {
+		return chapter
+	}
+	return o.duration
+}
 
 // plant is the simulator's configuration, for a story of the given length.
 func (o *options) plant(length time.Duration) map[string]any {
@@ -26,7 +35,11 @@ func (o *options) plant(length time.Duration) map[string]any {
 		config["input"] = o.input
 		return config
 	}
-	config["faults"], config["meanTimeBF"] = faultPlan(o.things, length), "150h"
+	if o.drift {
+		config["lines"], config["drifts"] = 1, []any{map[string]any{"drift": string(plant.NewOil), "line": driftLine, "after": driftAt(length).String()}}
+	} else {
+		config["faults"], config["meanTimeBF"] = faultPlan(o.things, length), "150h"
+	}
 	config["life"], config["lives"] = true, lifePlan(o.things, length, o.rate)
 	return config
 }
@@ -96,9 +109,10 @@ func (d *demo) acts(length time.Duration) []act {
 	}
 	if d.options.kill {
 		names := []string{event.InferenceEngine, event.AlarmManager, event.SensorSimulator, event.CloudForwarder, event.ModelFetcher}
-		if d.options.devices { // whose machines are no component
-			names = slices.DeleteFunc(names, func(name string) bool { return name == event.SensorSimulator })
-		}
+		names = slices.DeleteFunc(names, func(name string) bool {
+			// Client devices are no component. Machines that begin again have not drifted. The engine is ended while it has a candidate.
+			return name == event.SensorSimulator && (d.options.devices || d.options.drift) || name == event.InferenceEngine && d.options.drift
+		})
 		for i, name := range names {
 			at := part(0.15 + 0.7*float64(i)/float64(len(names)))
 			acts = append(acts, act{at, "kill -9 of " + name, func(context.Context) error { return d.kill(name) }})

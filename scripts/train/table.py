@@ -29,6 +29,7 @@ def add_arguments(parser):
     parser.add_argument("-label", "--label", metavar="NAME", default="class", help="column with the label (default: class)")
     add_separator(parser)
     parser.add_argument("-drop", "--drop", metavar="NAMES", default="", help="columns that are no sensors, with commas between them")
+    parser.add_argument("-by", "--by", metavar="NAME", help="column with the machine's name, which is no sensor")
 
 
 def add_costs(parser):
@@ -204,9 +205,9 @@ def main():
     parser = argparse.ArgumentParser(description="Checks a labelled table.")
     parser.add_argument("data", metavar="DATA")
     add_arguments(parser)
-    args = parser.parse_args()
+    args, _ = parser.parse_known_args()  # the others are train.py's
     with readable(args.data):
-        table = Table(args.data, args.label, args.separator, args.drop)
+        table = Table(args.data, args.label, args.separator, args.drop, by=args.by)
     print(f"train: {args.data}: {len(table.labels):,} rows of {len(table.names)} sensors, {table.labels.count(1):,} of class pos")
 
 
