@@ -6,6 +6,7 @@ The table is as train.py says. What is wrong with it is said before XGBoost is i
 import argparse
 import array
 import codecs
+import contextlib
 import csv
 import gzip
 import hashlib
@@ -28,6 +29,19 @@ def add_arguments(parser):
     parser.add_argument("-label", "--label", metavar="NAME", default="class", help="column with the label (default: class)")
     add_separator(parser)
     parser.add_argument("-drop", "--drop", metavar="NAMES", default="", help="columns that are no sensors, with commas between them")
+    parser.add_argument("-by", "--by", metavar="NAME", help="column with the machine's name, which is no sensor")
+
+
+def add_costs(parser):
+    for flag, of, usual in (("cost-miss", "a missed fault", 500), ("cost-false", "a false alarm", 10)):
+        parser.add_argument(f"-{flag}", f"--{flag}", metavar="COST", type=positive, default=usual, help=f"what {of} costs (default: {usual})")
+
+
+def positive(text):
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise ValueError
+    return value
 
 
 def add_separator(parser):
@@ -43,7 +57,8 @@ def repeated(names):
 class Table:
     """What a data file holds: names of the sensors, values row by row, a label for each row."""
 
-    def __init__(self, path, label="class", separator=None, drop=""):
+    def __init__(self, path, label="class", separator=None, drop="", only=None, least=2 * FOLDS, by=None):
+        """only has the names of the columns that are read, least is how many rows there must be of each class, by the column with the machine's name."""
         with open(path, "rb") as f:
             self.opener = gzip.open if f.read(2) == b"\x1f\x8b" else open
         self.digest = hashlib.sha256()  # of the text: compression may differ from one place to the next
@@ -51,12 +66,16 @@ class Table:
         with self.opener(path, "rt", encoding=encoding, newline="") as f:
             lines = enumerate((line.strip(" \r\n\0") for line in f), start=1)
             header, place, self.separator = self._header(lines, path, label, SEPARATORS.get(separator, separator))
-            kept = self._kept(header, place, path, drop)
+            if by and by not in header:
+                fail(f"{path}: there is no column {by!r}, which -by names")
+            machine = header.index(by) if by else None
+            kept = self._kept(header, (place, machine), path, drop) if only is None else \
+                [i for i, name in enumerate(header) if i not in (place, machine) and plain_name(name) in only]
             self.names = [plain_name(header[i]) for i in kept]
             twice = repeated(self.names)
             if twice:
                 fail(f"{path}: the header has the column name {twice!r} twice")
-            values, labels = array.array("f"), array.array("b")
+            values, labels, machines, number_of_machine = array.array("f"), array.array("b"), array.array("l"), {}
             for number, line in lines:
                 if not line.strip():
                     continue
@@ -70,12 +89,14 @@ class Table:
                     fail(f"{path}: line {number}: the {header[place]} is {fields[place]!r}, not neg, pos, 0 or 1 (true and false, too); "
                          "name the column with the label with -label")
                 labels.append(LABELS[word])
+                machines.append(number_of_machine.setdefault(fields[machine], len(number_of_machine)) if by else len(machines))
                 for i in kept:
                     values.append(number_of(fields[i], path, number, header[i]))
         self.labels, self.values = labels, values
+        self.machines = machines  # the number of each row's machine; without by each row is one
         for label, word in enumerate(("neg", "pos")):
-            if labels.count(label) < 2 * FOLDS:
-                fail(f"{path}: fewer than {2 * FOLDS} rows of class {word}: too few to train with")
+            if labels.count(label) < least:
+                fail(f"{path}: fewer than {least} rows of class {word}: too few" + (" to train with" if only is None else ""))
 
     def _encoding(self, path):
         """Hashes the file; what is no UTF-8 is Latin-1, as older spreadsheets write it."""
@@ -116,15 +137,15 @@ class Table:
              "and what is between values, if it is none of , ; and tab, with -separator")
 
     @staticmethod
-    def _kept(header, place, path, drop):
+    def _kept(header, others, path, drop):
         dropped = {name.strip() for name in drop.split(",") if name.strip()}
         if unknown := dropped - set(header):
             fail(f"{path}: there is no column {sorted(unknown)[0]!r} to drop")
         if "" in header:
             say(f"{path}: column {header.index('') + 1} has no name, as an index, and is left out")
-        kept = [i for i, name in enumerate(header) if i != place and name and name not in DROPPED | dropped]
+        kept = [i for i, name in enumerate(header) if i not in others and name and name not in DROPPED | dropped]
         if not kept:
-            fail(f"{path}: the header has no column besides {header[place]}")
+            fail(f"{path}: the header has no column besides {' and '.join(header[i] for i in others if i is not None)}")
         for i in kept:
             if plain_name(header[i]) != header[i]:
                 say(f"{path}: column {header[i]!r} is {plain_name(header[i])!r} in the model, and so it is in readings: XGBoost allows no [, ] and <")
@@ -155,23 +176,38 @@ def number_of(text, path, line, column):
     return value
 
 
+def write(path, text):
+    with open(path, "w", encoding="utf-8", newline="\n") as f:
+        f.write(text)
+
+
+program = "train"  # as messages name it
+
+
 def say(message):
-    print(f"train: {message}", file=sys.stderr)
+    print(f"{program}: {message}", file=sys.stderr)
 
 
 def fail(message):
-    sys.exit(f"train: {message}")
+    sys.exit(f"{program}: {message}")
+
+
+@contextlib.contextmanager
+def readable(path):
+    """Says what is wrong with a file that cannot be read, rather than where in Python it was found."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        fail(f"{getattr(error, 'filename', None) or path}: {getattr(error, 'strerror', None) or error}")
 
 
 def main():
     parser = argparse.ArgumentParser(description="Checks a labelled table.")
     parser.add_argument("data", metavar="DATA")
     add_arguments(parser)
-    args = parser.parse_args()
-    try:
-        table = Table(args.data, args.label, args.separator, args.drop)
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        fail(f"{args.data}: {error}")
+    args, _ = parser.parse_known_args()  # the others are train.py's
+    with readable(args.data):
+        table = Table(args.data, args.label, args.separator, args.drop, by=args.by)
     print(f"train: {args.data}: {len(table.labels):,} rows of {len(table.names)} sensors, {table.labels.count(1):,} of class pos")
 
 

@@ -26,6 +26,9 @@ func DriftTopic(line string) string {
 	return prefixDrift + name
 }
 
+// IsDrift says whether a topic is that of a line's drift.
+func IsDrift(topic string) bool { return strings.HasPrefix(topic, prefixDrift) }
+
 // DriftState says whether there is drift.
 type DriftState string
 

@@ -209,8 +209,8 @@ func (o packOptions) describe(ctx context.Context, m *envelope.Manifest, s cli.S
 	return nil
 }
 
-// pack is the sub-command that packs a model.
-func pack(ctx context.Context, args []string, s cli.Streams) error {
+// Pack is the sub-command that packs a model.
+func Pack(ctx context.Context, args []string, s cli.Streams) error {
 	o, err := parsePack(args, s)
 	if err != nil {
 		return err
