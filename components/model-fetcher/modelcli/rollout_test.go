@@ -8,11 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"edgepdm/components/model-fetcher/record"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/request"
 	"edgepdm/test/lifemodel"
+	"edgepdm/test/must"
 	"edgepdm/test/table"
 )
 
@@ -118,5 +120,18 @@ func TestDecideAboutTheCandidate(t *testing.T) {
 		do(t, "the rule: 3 of 2000 rows", command, "-root", root, "-reason", "Ann said so")
 		<-answered
 		fails(t, cli.ExitUsage, "-reason: 301 bytes", command, "-reason", strings.Repeat("x", 301))
+	}
+}
+
+// The status tells of a model that is for other cores.
+func TestStatusOfAModelForOtherCores(t *testing.T) {
+	work := t.TempDir()
+	r, err := record.Open(work, event.RoleFault, time.Now())
+	must.OK(t, err)
+	e := event.NewModelEvent(event.ModelAvailable, event.ModelEvent{Name: "compressor", Version: "1.2.0", Detail: "for 10 % of the cores, and core-7 is not one of them"}, time.Now())
+	r.Leave("policy", record.Offer{ETag: "x"}, e)
+	must.OK(t, r.Write(work, event.RoleFault))
+	for _, says := range []string{"last decision: compressor 1.2.0 available at ", "for 10 % of the cores, and core-7 is not one of them"} {
+		fails(t, cli.ExitFailed, says, "status", "-dir", work, "-timeout", "1ms")
 	}
 }
