@@ -106,15 +106,16 @@ func TestDecideAboutTheCandidate(t *testing.T) {
 		answered := make(chan struct{})
 		go func() {
 			defer close(answered)
-			for t.Context().Err() == nil {
-				for _, q := range engine.Take() {
-					var d event.Decide
-					if err := q.Arguments(&d); err != nil || q.Command != command || d.Reason != "Ann said so" {
-						t.Errorf("%s: %+v, %v", q.Command, d, err)
-					}
-					q.Answer("the rule: 3 of 2000 rows", nil)
-					return
+			var taken []*request.Request
+			for len(taken) == 0 && t.Context().Err() == nil {
+				taken = engine.Take()
+			}
+			for _, q := range taken {
+				var d event.Decide
+				if err := q.Arguments(&d); err != nil || q.Command != command || d.Reason != "Ann said so" {
+					t.Errorf("%s: %+v, %v", q.Command, d, err)
 				}
+				q.Answer("the rule: 3 of 2000 rows", nil)
 			}
 		}()
 		do(t, "the rule: 3 of 2000 rows", command, "-root", root, "-reason", "Ann said so")
