@@ -17,13 +17,19 @@ import (
 
 // The zip file has what Lambda starts, for the processor it is told, and equal sources make equal files.
 func TestZip(t *testing.T) {
+	for _, name := range functions {
+		t.Run(name, func(t *testing.T) { testZip(t, name) })
+	}
+}
+
+func testZip(t *testing.T, name string) {
 	t.Chdir(need.Root(t))
 	before, err := os.ReadDir(".")
 	must.OK(t, err)
 	var files [2][]byte
 	for i := range files {
 		out := filepath.Join(t.TempDir(), "below", "function.zip")
-		must.OK(t, run(t.Context(), []string{"-version", "1.2.3", "-out", out}, cli.Streams{Out: io.Discard, Err: io.Discard}))
+		must.OK(t, run(t.Context(), []string{"-function", name, "-version", "1.2.3", "-out", out}, cli.Streams{Out: io.Discard, Err: io.Discard}))
 		if files[i], err = os.ReadFile(out); err != nil {
 			t.Fatal(err)
 		}
@@ -51,8 +57,10 @@ func TestZip(t *testing.T) {
 }
 
 func TestZipRefuses(t *testing.T) {
-	err := run(t.Context(), []string{"-arch", "mips"}, cli.Streams{Out: io.Discard, Err: io.Discard})
-	if !errors.Is(err, cli.ErrUsage) {
-		t.Errorf("%v", err)
+	for _, args := range [][]string{{"-arch", "mips"}, {"-function", "sensor-simulator"}} {
+		err := run(t.Context(), args, cli.Streams{Out: io.Discard, Err: io.Discard})
+		if !errors.Is(err, cli.ErrUsage) {
+			t.Errorf("%q: %v", args, err)
+		}
 	}
 }

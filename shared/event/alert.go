@@ -28,6 +28,7 @@ const (
 	FaultLine       Fault = "line-silence"  // nothing is heard of any thing of a line
 	FaultNoData     Fault = "no-data"       // its rows have too few values to say how it is
 	FaultQuality    Fault = "data-quality"  // the values of some of its sensors are not to be trusted
+	FaultDrift      Fault = "drift"         // what the model sees of a line is not what it was
 	FaultEngineDown Fault = "engine-down"   // the engine does not work: no machine is watched
 	FaultUplinkDown Fault = "uplink-down"   // the cloud cannot be reached
 	FaultTest       Fault = "test"          // an operator's test

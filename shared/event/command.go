@@ -127,6 +127,42 @@ type Rollback struct {
 	Role   Role   `json:"role,omitempty"` // of the model; empty: RoleFault
 }
 
+// Decide are the arguments of CommandPromote and CommandReject.
+type Decide struct {
+	Reason string `json:"reason,omitempty"`
+}
+
+// ModelCommand is a command for the engine's models.
+type ModelCommand struct {
+	V      int    `json:"v"`
+	Do     string `json:"do"`             // CommandPromote, CommandReject, CommandRollback or CommandStatus
+	Role   Role   `json:"role,omitempty"` // with CommandRollback; empty: RoleFault
+	Reason string `json:"reason,omitempty"`
+	By     string `json:"by,omitempty"` // who asks for it, as claimed
+	ID     string `json:"id,omitempty"` // is repeated in the reply
+}
+
+// DecodeModelCommand reads a message of TopicEngineerModel. The error is an *InvalidError.
+func DecodeModelCommand(payload []byte) (ModelCommand, error) {
+	var c ModelCommand
+	if err := decode(payload, &c); err != nil {
+		return c, err
+	}
+	if err := checkVersion(c.V); err != nil {
+		return c, err
+	}
+	switch c.Do {
+	case CommandPromote, CommandReject, CommandRollback, CommandStatus:
+	default:
+		return c, &InvalidError{ReasonMalformed, fmt.Sprintf("do is %.40q, must be %s, %s, %s or %s", c.Do, CommandPromote, CommandReject, CommandRollback, CommandStatus)}
+	}
+	if c.Role != "" && c.Role != RoleFault && c.Role != RoleLife {
+		return c, &InvalidError{ReasonMalformed, fmt.Sprintf("role is %.40q, must be %s or %s", c.Role, RoleFault, RoleLife)}
+	}
+	c.By, c.Reason = Cut(c.By, MaxDetail), Cut(c.Reason, MaxDetail)
+	return c, CheckCommandID(c.ID)
+}
+
 // Explain are the arguments of CommandExplain.
 type Explain struct {
 	Thing string `json:"thing"`

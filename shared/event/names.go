@@ -7,6 +7,7 @@ const (
 	InferenceEngine = "com.edgepdm.InferenceEngine"
 	Ingest          = "com.edgepdm.Ingest"
 	ModelFetcher    = "com.edgepdm.ModelFetcher"
+	OperatorConsole = "com.edgepdm.OperatorConsole"
 	SensorSimulator = "com.edgepdm.SensorSimulator"
 	Suite           = "com.edgepdm.Suite" // runs nothing: it depends on the others
 )

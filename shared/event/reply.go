@@ -7,6 +7,9 @@ import (
 )
 
 const (
+	// FilterReply covers the outcomes of commands.
+	FilterReply = "pdm/v1/reply/+/+"
+
 	prefixCommand = "pdm/v1/command/"
 	prefixReply   = "pdm/v1/reply/"
 

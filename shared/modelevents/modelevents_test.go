@@ -256,3 +256,59 @@ func TestTheFileIsWrittenLater(t *testing.T) {
 		t.Errorf("on disk %+v", got)
 	}
 }
+
+// Drift waits with the events of models, outlives the process with them, and a nucleus that does not grant it keeps none of them back.
+func TestDriftWaitsToo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.json")
+	o := open(t, path)
+	d := event.Drift{V: 1, ID: "drift-1", Line: "line 1", State: event.DriftFound, TS: testTime, Since: testTime}
+	if _, err := o.AddDrift(d); err != nil {
+		t.Fatal(err)
+	}
+	add(t, o, news(0))
+	o = open(t, path)
+	published := make(chan string, 10)
+	ctx, cancel := context.WithCancel(t.Context())
+	acks := make(chan ipc.TopicMessage)
+	granted := false
+	p := Publisher{
+		Outbox: o, Acks: acks, Log: slog.New(slog.DiscardHandler), Republish: time.Millisecond,
+		Publish: func(_ context.Context, topic string, payload []byte) error {
+			if event.IsDrift(topic) && !granted {
+				granted = true
+				return &ipc.UnauthorizedError{}
+			}
+			published <- topic + " " + string(payload)
+			return nil
+		},
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.Run(ctx)
+	}()
+	if first := <-published; !strings.Contains(first, news(0).ID) {
+		t.Errorf("%s", first)
+	}
+	for got := <-published; ; got = <-published {
+		if topic, payload, _ := strings.Cut(got, " "); event.IsDrift(topic) {
+			if got, err := event.DecodeDrift([]byte(payload)); err != nil || !got.Replayed || got.ID != d.ID || topic != "pdm/v1/drift/line-1" {
+				t.Errorf("%s %+v, %v", topic, got, err)
+			}
+			break
+		}
+	}
+	payload, err := event.Encode(event.Ack{V: 1, IDs: []string{d.ID, news(0).ID}})
+	must.OK(t, err)
+	go func() {
+		for range published {
+		}
+	}()
+	acks <- ipc.TopicMessage{Payload: payload}
+	cancel()
+	<-done
+	close(published)
+	if waits := open(t, path).waiting(); len(waits) > 0 {
+		t.Errorf("%+v", waits)
+	}
+}

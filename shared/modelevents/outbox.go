@@ -1,4 +1,4 @@
-// Package modelevents keeps what happens to models on disk until the forwarder has it (promise M12). An event is published at
+// Package modelevents keeps what happens to models, and drift, on disk until the forwarder has it (promise M12). An event is published at
 // once, and again until it is acknowledged on event.TopicAckModel; then it bears the mark replayed, as it may have arrived.
 package modelevents
 
@@ -21,10 +21,56 @@ const (
 	MaxEvents = 64
 )
 
-// document is the content of the file.
+// document is the content of the file. Lists are oldest first; what has the mark was published.
 type document struct {
 	Format int                `json:"format"`
-	Events []event.ModelEvent `json:"events"` // oldest first; those with the mark were published
+	Events []event.ModelEvent `json:"events"`
+	Drift  []event.Drift      `json:"drift,omitempty"` // an older release ignores it
+}
+
+// entry is an event that waits: one of the two.
+type entry struct {
+	model *event.ModelEvent
+	drift *event.Drift
+}
+
+func (e entry) id() string {
+	if e.model != nil {
+		return e.model.ID
+	}
+	return e.drift.ID
+}
+
+// replayed is the mark.
+func (e entry) replayed() *bool {
+	if e.model != nil {
+		return &e.model.Replayed
+	}
+	return &e.drift.Replayed
+}
+
+func (e entry) topic() string {
+	if e.model != nil {
+		return event.ModelTopic(e.model.Event)
+	}
+	return event.DriftTopic(e.drift.Line)
+}
+
+func (e entry) encode() ([]byte, error) {
+	if e.model != nil {
+		return event.Encode(e.model)
+	}
+	return event.Encode(e.drift)
+}
+
+// clone returns an entry of its own.
+func (e entry) clone() entry {
+	if e.model != nil {
+		m := *e.model
+		return entry{model: &m}
+	}
+	d := *e.drift
+	return entry{drift: &d}
 }
 
 // Outbox is the events that are not acknowledged. For several goroutines.
@@ -34,10 +80,10 @@ type Outbox struct {
 	wake    chan struct{}   // there is something to publish
 	problem *durable.Damage // of the file that the process found
 
-	mu     sync.Mutex
-	events []event.ModelEvent // oldest first; those with the mark were published
-	closed bool               // the file is not to be written
-	stale  bool               // it was not written when it was to be
+	mu      sync.Mutex
+	entries []entry // oldest first; those with the mark were published
+	closed  bool    // the file is not to be written
+	stale   bool    // it was not written when it was to be
 }
 
 // Open reads the outbox in the file at path. It can always be used: Problem says what is wrong with the file. A damaged one,
@@ -54,9 +100,15 @@ func Open(path string, now func() time.Time) *Outbox {
 		_, asideErr := durable.SetAside(path)
 		o.problem = durable.NewDamage(now(), fmt.Sprint("events of models that waited are lost, the file is set aside: ", errors.Join(err, asideErr)))
 	}
-	o.events = d.Events[max(0, len(d.Events)-MaxEvents):]
-	for i := range o.events {
-		o.events[i].Replayed = true // the last process may have published it
+	for i := range d.Events {
+		o.entries = append(o.entries, entry{model: &d.Events[i]})
+	}
+	for i := range d.Drift {
+		o.entries = append(o.entries, entry{drift: &d.Drift[i]})
+	}
+	o.entries = o.entries[max(0, len(o.entries)-MaxEvents):]
+	for _, e := range o.entries {
+		*e.replayed() = true // the last process may have published it
 	}
 	return o
 }
@@ -64,14 +116,19 @@ func Open(path string, now func() time.Time) *Outbox {
 // Problem says what was wrong with the file when it was opened, for a day.
 func (o *Outbox) Problem() error { return o.problem.Told(o.now()) }
 
-// Add puts an event at the end. dropped says how many made room for it. After an error, which is the disk's, it is
+// Add puts an event of a model at the end. dropped says how many made room for it. After an error, which is the disk's, it is
 // published all the same.
-func (o *Outbox) Add(e event.ModelEvent) (dropped int, err error) {
+func (o *Outbox) Add(e event.ModelEvent) (dropped int, err error) { return o.add(entry{model: &e}) }
+
+// AddDrift does the same for drift.
+func (o *Outbox) AddDrift(d event.Drift) (dropped int, err error) { return o.add(entry{drift: &d}) }
+
+func (o *Outbox) add(e entry) (dropped int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.events = append(o.events, e)
-	if dropped = max(0, len(o.events)-MaxEvents); dropped > 0 {
-		o.events = slices.Delete(o.events, 0, dropped)
+	o.entries = append(o.entries, e)
+	if dropped = max(0, len(o.entries)-MaxEvents); dropped > 0 {
+		o.entries = slices.Delete(o.entries, 0, dropped)
 	}
 	select {
 	case o.wake <- struct{}{}:
@@ -84,28 +141,42 @@ func (o *Outbox) Add(e event.ModelEvent) (dropped int, err error) {
 func (o *Outbox) Ack(ids []string) (removed int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	before := len(o.events)
-	o.events = slices.DeleteFunc(o.events, func(e event.ModelEvent) bool { return slices.Contains(ids, e.ID) })
-	if removed = before - len(o.events); removed == 0 {
+	before := len(o.entries)
+	o.entries = slices.DeleteFunc(o.entries, func(e entry) bool { return slices.Contains(ids, e.id()) })
+	if removed = before - len(o.entries); removed == 0 {
 		return 0, nil
 	}
 	return removed, o.write()
 }
 
-// Waiting returns the events that are not acknowledged, oldest first.
-func (o *Outbox) Waiting() []event.ModelEvent {
+// Waiting returns the events of models that are not acknowledged, oldest first.
+func (o *Outbox) Waiting() (events []event.ModelEvent) {
+	for _, e := range o.waiting() {
+		if e.model != nil {
+			events = append(events, *e.model)
+		}
+	}
+	return events
+}
+
+// waiting returns copies of all that is not acknowledged, oldest first.
+func (o *Outbox) waiting() []entry {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return slices.Clone(o.events)
+	entries := make([]entry, len(o.entries))
+	for i, e := range o.entries {
+		entries[i] = e.clone()
+	}
+	return entries
 }
 
 // published marks an event.
 func (o *Outbox) published(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for i := range o.events {
-		if o.events[i].ID == id {
-			o.events[i].Replayed = true
+	for _, e := range o.entries {
+		if e.id() == id {
+			*e.replayed() = true
 		}
 	}
 }
@@ -115,7 +186,15 @@ func (o *Outbox) write() error {
 	if o.closed {
 		return nil
 	}
-	err := o.file.Save(document{Format: format, Events: o.events})
+	d := document{Format: format}
+	for _, e := range o.entries {
+		if e.model != nil {
+			d.Events = append(d.Events, *e.model)
+		} else {
+			d.Drift = append(d.Drift, *e.drift)
+		}
+	}
+	err := o.file.Save(d)
 	o.stale = err != nil
 	return err
 }

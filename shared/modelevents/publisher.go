@@ -2,6 +2,7 @@ package modelevents
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -32,13 +33,17 @@ func Start(ctx context.Context, rt *component.Runtime, o *Outbox) (stop func(), 
 	if err != nil {
 		return nil, err
 	}
-	publication := rt.Publication(event.FilterModel)
+	models, drifts := rt.Publication(event.FilterModel), rt.Publication(event.FilterDrift)
 	p := Publisher{
 		Outbox: o, Acks: acks.Events(), Log: rt.Log, Republish: republishMin,
 		Publish: func(ctx context.Context, topic string, payload []byte) error {
 			err := rt.IPC().Publish(ctx, topic, payload)
-			if ctx.Err() == nil {
-				publication.Answered(err)
+			switch {
+			case ctx.Err() != nil:
+			case event.IsDrift(topic):
+				drifts.Answered(err)
+			default:
+				models.Answered(err)
 			}
 			return err
 		},
@@ -77,35 +82,38 @@ func (p Publisher) Run(ctx context.Context) {
 			all, wait = true, min(2*wait, republishMax)
 		case <-p.Outbox.wake:
 		}
-		for _, e := range p.Outbox.Waiting() {
-			if e.Replayed && !all {
+		for _, e := range p.Outbox.waiting() {
+			if *e.replayed() && !all {
 				continue
 			}
-			payload, err := event.Encode(e)
+			payload, err := e.encode()
 			if err != nil { // it never can be, and the others do not wait for it
-				p.Log.Error("an event of a model cannot be sent, and is dropped", "event", e.Event, "error", err)
-				_, _ = p.Outbox.Ack([]string{e.ID}) // the file is written again below
+				p.Log.Error("an event of a model cannot be sent, and is dropped", "topic", e.topic(), "error", err)
+				_, _ = p.Outbox.Ack([]string{e.id()}) // the file is written again below
 				continue
 			}
-			if err := p.publish(ctx, e, payload); err != nil {
+			if err := p.publish(ctx, e.topic(), payload); err != nil {
 				if ctx.Err() == nil {
-					p.Log.Warn("an event of a model is not published; it will be tried again", "event", e.Event, "error", err)
+					p.Log.Warn("an event of a model is not published; it will be tried again", "topic", e.topic(), "error", err)
+				}
+				if _, refused := errors.AsType[*ipc.UnauthorizedError](err); refused { // the others may be granted
+					continue
 				}
 				break
 			}
-			p.Outbox.published(e.ID)
+			p.Outbox.published(e.id())
 		}
 		again.Stop()
-		if written := p.Outbox.rewrite(); !written || len(p.Outbox.Waiting()) > 0 {
+		if written := p.Outbox.rewrite(); !written || len(p.Outbox.waiting()) > 0 {
 			again.Reset(wait)
 		}
 	}
 }
 
-func (p Publisher) publish(ctx context.Context, e event.ModelEvent, payload []byte) error {
+func (p Publisher) publish(ctx context.Context, topic string, payload []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	return p.Publish(ctx, event.ModelTopic(e.Event), payload)
+	return p.Publish(ctx, topic, payload)
 }
 
 // acknowledged takes an acknowledgement, and says whether it was for an event that waited.

@@ -7,7 +7,8 @@ import (
 )
 
 // Activate makes a candidate the active model, with one rename; the one before it is kept as the previous one (promises
-// M6, M7). After an error, Current tells which of the two is active.
+// M6, M7). After an error, Current tells which of the two is active. A candidate that is held makes room, without a word
+// against it, unless its version is higher still.
 func (s *Store) Activate(c Candidate) error {
 	s.work.Lock()
 	defer s.work.Unlock()
@@ -24,11 +25,18 @@ func (s *Store) Activate(c Candidate) error {
 	return nil
 }
 
-// Drop ends the attempt to use a candidate, which is not activated.
+// Drop ends the attempt to use a candidate, which is not activated. The one that is held is let go, without a word against it.
 func (s *Store) Drop(c Candidate) error {
 	s.work.Lock()
 	defer s.work.Unlock()
-	return s.endAttempt(c.Source)
+	err := s.endAttempt(c.Source)
+	if s.candidate == nil || s.candidate.ID != c.ID {
+		return err
+	}
+	if err := s.letGo(); err != nil {
+		return fmt.Errorf("drop candidate %s: %w", c.ID, err)
+	}
+	return err
 }
 
 func (s *Store) activate(id string) error {
@@ -46,7 +54,11 @@ func (s *Store) activate(id string) error {
 	if before != nil && before.Source == next.Source { // the same model with another manifest is nothing to go back to
 		before = s.previous
 	}
-	pointing := s.point(&next, before)
+	beside := s.candidate
+	if beside != nil && supersedes(next, *beside) {
+		beside = nil
+	}
+	pointing := s.point(models{&next, before, beside})
 	if pointing != nil {
 		pointing = fmt.Errorf("activate model %s: %w", id, pointing)
 		if s.current == nil || s.current.ID != id {
@@ -62,24 +74,27 @@ func (s *Store) activate(id string) error {
 	return pointing
 }
 
-// point makes current and previous what the store and its currentFile say.
-func (s *Store) point(current, previous *Installed) error {
-	writing := s.writeCopied(currentFile, pointersTo(current, previous))
+// point makes the models what the store and its currentFile say.
+func (s *Store) point(m models) error {
+	writing := s.writeCopied(currentFile, pointersTo(m))
 	if writing != nil {
 		// The rename may have been made, and only its sync not. What counts is what the next process would read.
 		var p pointers
-		if err := readJSON(s.path(currentFile), maxStateFile, &p); err != nil || p != pointersTo(current, previous) {
+		if err := readJSON(s.path(currentFile), maxStateFile, &p); err != nil || p != pointersTo(m) {
 			return writing
 		}
 	}
-	s.setModels(current, previous)
+	s.setModels(m)
+	if err := s.keepRecords(); err != nil { // done again when the store is opened
+		s.options.Log.Warn("model store: write a model's record", "error", err)
+	}
 	return writing
 }
 
-func (s *Store) setModels(current, previous *Installed) {
+func (s *Store) setModels(m models) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.current, s.previous = current, previous
+	s.current, s.previous, s.candidate = m.current, m.previous, m.candidate
 }
 
 // Rollback makes the previous model the active one again and puts the active one into quarantine (promise M7). There is no
@@ -105,7 +120,11 @@ func (s *Store) Rollback(reason string) (Installed, error) {
 		s.options.Log.Error("model store: write quarantine", "error", err)
 	}
 	now, _ := optional(good)
-	if err := s.point(good, nil); err != nil {
+	beside := s.candidate
+	if good == nil || beside != nil && beside.ID == good.ID {
+		beside = nil
+	}
+	if err := s.point(models{good, nil, beside}); err != nil {
 		return now, fmt.Errorf("roll back to model %q: %w", now.ID, err)
 	}
 	if err := s.prune(); err != nil { // done again when the store is opened

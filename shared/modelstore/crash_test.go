@@ -24,7 +24,7 @@ type scenario struct {
 	prepare func(b *bench)
 	// run does it, or what is left of it to do.
 	run           func(b *bench, s *Store) error
-	before, after string // the active and the previous version
+	before, after string // what state says
 	quarantine    int    // entries in the end
 }
 
@@ -46,6 +46,18 @@ func takeLatest(b *bench, s *Store) error {
 		return err
 	}
 	return s.Activate(c)
+}
+
+// holdLatest takes and holds the delivery that was made last.
+func holdLatest(b *bench, s *Store) error {
+	c, err := s.Take(b.latest())
+	if errors.Is(err, ErrHeld) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.Hold(c)
 }
 
 func scenarios(t testing.TB) []scenario {
@@ -139,6 +151,73 @@ func scenarios(t testing.TB) []scenario {
 			run: refusal(ErrCrashed),
 		},
 		{
+			name: "first candidate", before: "1.0.0 ", after: "1.0.0  +1.1.0", run: holdLatest,
+			prepare: func(b *bench) {
+				b.install("1.0.0")
+				b.deliverVersion("1.1.0")
+			},
+		},
+		{
+			name: "second candidate", before: "1.1.0 1.0.0 +1.2.0", after: "1.1.0 1.0.0 +1.3.0", run: holdLatest,
+			prepare: func(b *bench) {
+				b.install("1.0.0")
+				b.install("1.1.0")
+				b.hold("1.2.0")
+				b.deliverVersion("1.3.0")
+			},
+		},
+		{
+			name: "promotion", before: "1.1.0 1.0.0 +1.2.0", after: "1.2.0 1.1.0",
+			prepare: func(b *bench) {
+				b.install("1.0.0")
+				b.install("1.1.0")
+				b.hold("1.2.0")
+			},
+			run: func(_ *bench, s *Store) error {
+				if i, _ := s.Current(); i.Manifest.Version == "1.2.0" {
+					return nil
+				}
+				return s.Promote()
+			},
+		},
+		{
+			name: "rejection", before: "1.1.0 1.0.0 +1.2.0", after: "1.1.0 1.0.0", quarantine: 1,
+			prepare: func(b *bench) {
+				b.install("1.0.0")
+				b.install("1.1.0")
+				b.hold("1.2.0")
+			},
+			run: func(_ *bench, s *Store) error {
+				if _, ok := s.Candidate(); !ok {
+					return s.keepQuarantine() // as Take and Close do
+				}
+				return s.Reject("worse")
+			},
+		},
+		{
+			name: "roll-back beside a candidate", before: "1.1.0 1.0.0 +1.2.0", after: "1.0.0  +1.2.0", quarantine: 1,
+			prepare: func(b *bench) {
+				b.install("1.0.0")
+				b.install("1.1.0")
+				b.hold("1.2.0")
+			},
+			run: func(_ *bench, s *Store) error {
+				if i, _ := s.Current(); i.Manifest.Version == "1.0.0" {
+					return nil // the store has completed it
+				}
+				_, err := s.Rollback("too slow")
+				return err
+			},
+		},
+		{
+			name: "direct model above a candidate", before: "1.0.0  +1.1.0", after: "1.2.0 1.0.0", run: takeLatest,
+			prepare: func(b *bench) {
+				b.install("1.0.0")
+				b.hold("1.1.0")
+				b.deliverVersion("1.2.0")
+			},
+		},
+		{
 			name: "refused before", before: "1.0.0 ", after: "1.1.0 1.0.0", run: takeLatest,
 			prepare: func(b *bench) {
 				b.install("1.0.0")
@@ -151,7 +230,7 @@ func scenarios(t testing.TB) []scenario {
 	}
 }
 
-// state returns the active and the previous version, after checking that they load.
+// state returns the active and the previous version, and with a + that of the candidate, after checking that they load.
 func state(t testing.TB, s *Store) string {
 	t.Helper()
 	i, ok := s.Current()
@@ -166,6 +245,12 @@ func state(t testing.TB, s *Store) string {
 		if _, err := x.Load(); err != nil {
 			t.Fatalf("model %s does not load: %v", x.ID, err)
 		}
+	}
+	if k, ok := s.Candidate(); ok {
+		if _, err := k.Load(); err != nil {
+			t.Fatalf("candidate %s does not load: %v", k.ID, err)
+		}
+		return i.Manifest.Version + " " + j.Manifest.Version + " +" + k.Manifest.Version
 	}
 	return i.Manifest.Version + " " + j.Manifest.Version
 }
@@ -192,7 +277,7 @@ func tidy(t testing.TB, s *Store) {
 	if _, err := os.Lstat(s.path(quarantineFile)); len(s.Quarantined()) > 0 || err == nil { // it may be empty
 		want = append(want, quarantineFile, quarantineFile+copySuffix)
 	}
-	for _, get := range []func() (Installed, bool){s.Current, s.Previous} {
+	for _, get := range []func() (Installed, bool){s.Current, s.Previous, s.Candidate} {
 		i, ok := get()
 		if !ok {
 			continue
@@ -269,7 +354,7 @@ func TestStopAfterEachStep(t *testing.T) {
 				defer func() { _ = s.Close() }()
 				got := state(t, s)
 				if !slices.Contains(allowed, got) || done && got != sc.after {
-					t.Fatalf("stopped at step %d (done: %v): active and previous are %q", step, done, got)
+					t.Fatalf("stopped at step %d (done: %v): the models are %q", step, done, got)
 				}
 				if err := sc.run(b, s); err != nil {
 					t.Fatalf("stopped at step %d, continued: %v", step, err)

@@ -3,14 +3,17 @@
 //
 //	candidate, err := store.Take(deliveries[0])           // verified, unpacked, tested, on disk
 //	err = store.Activate(candidate)                       // one rename makes it the active one
+//	err = store.Hold(candidate)                           // or it is kept beside the active one, until it is decided:
+//	err = store.Promote()                                 // it becomes the active one
+//	err = store.Reject("it finds less")                   // or is not tried again
 //	err = box.Remove(deliveries[0].ID)                    // also when Take gave a *RefusedError
 //	active, ok := store.Current()
 //	model, err := active.Load()
 //	active, err = store.Rollback("golden rows differ")    // the model before it again
 //
-// Where to look: take.go and install.go (from a delivery to a candidate), activate.go (activation and rollback), store.go
-// (opening and repair), heal.go (second copies), quarantine.go and attempt.go (what is not tried again), seed.go (the model
-// that ships with the engine), lastactive.go (a store that cannot be opened).
+// Where to look: take.go and install.go (from a delivery to a candidate), activate.go (activation and rollback), candidate.go
+// (a candidate beside the active model), store.go (opening and repair), heal.go (second copies), quarantine.go and attempt.go
+// (what is not tried again), seed.go (the model that ships with the engine), lastactive.go (a store that cannot be opened).
 //
 // # Promises
 //
@@ -30,6 +33,10 @@
 //     again until that changes; new times are no change. A version that was rolled back does not come back under any
 //     manifest: a corrected model needs a higher one. What this device's keys, clock, configuration or active version
 //     stand against is recorded and judged again each time. Failures of the disk are no judgement.
+//   - M9: a candidate is held beside the active model. It becomes active by Promote, or as a delivery that is signed to take
+//     over at once, and by no accident: not by a restart, not where it is lost which model was active. Its version is above
+//     the active one's, and that of the next candidate above its own. A rejected version is barred like one that was rolled
+//     back.
 //   - M11: SageMaker's model.tar.gz is taken as it is, with a manifest beside it, or without one where AllowUnsigned says so.
 //
 // # Roles
@@ -42,9 +49,10 @@
 // The owner is inference-engine, in models for the role fault and in models-life for the role life:
 //
 //	format                 {"format":1}
-//	current                {"format":1,"current":"<id>","previous":"<id>"}: which model is active, which was before it
+//	current                {"format":1,"current":"<id>","previous":"<id>","candidate":"<id>"}: which model is active, which was
+//	                       before it, which is held beside it; the last two may be missing
 //	versions/<id>/         a model: its file, installed.json (where it comes from, its manifest), manifest.dsse.json if signed
-//	quarantine.json        what was refused or rolled back
+//	quarantine.json        what was refused, rolled back or rejected
 //	attempt.json           which deliveries are being tried, and how often that began without an end
 //	staging/               a model that is being tested
 //
@@ -52,13 +60,15 @@
 // knows refuses the store with ErrFormat and leaves every file as it is. The folder itself is locked (flock) while a store
 // is open. <id> is <version>-<envelope's hash>, unsigned-<archive's hash> or shipped-<model's hash>, 12 digits of it,
 // and 12 of the manifest's content where a shipped model has one.
-// versions may come to hold a candidate that scores beside the active model; today it holds one only between Take and
-// Activate, and one that was not activated is gone when the store is opened again.
+// versions has a model that is none of the three only between Take and what follows it; it is gone when the store is opened
+// again. installed.json of a candidate says "held":true, so that it is one also where both copies of current are lost. A
+// release that knows no candidates ignores both, and removes the candidate's folder: it is lost with that, and delivered
+// again only by command.
 //
 // # Stopped processes
 //
 // Every file is written under another name or in staging, synced, and put in place by one rename whose folder is synced
 // too. So a process may be killed, or the power be lost, between any two steps: what is active is the old or the new
-// model, whole. current names the active and the previous model in one file so that both change with one rename. A
-// rollback writes the quarantine first: the store, when it is opened and finds its active model there, completes it.
+// model, whole. current names all models in one file so that they change with one rename. A
+// rollback, or a rejection, writes the quarantine first: the store, when it is opened and finds its active model, or its candidate, there, completes it.
 package modelstore

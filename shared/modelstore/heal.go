@@ -94,16 +94,22 @@ func (s *Store) heal(id, dir string, damage error) (Installed, error) {
 	return i, nil
 }
 
-// keepHealed writes the records that heal made.
-func (s *Store) keepHealed() error {
-	for _, i := range []*Installed{s.current, s.previous} {
-		if i == nil || !i.healed {
+// keepRecords writes the records that heal made, and those that say wrongly whether their model is a candidate.
+func (s *Store) keepRecords() error {
+	for _, i := range []*Installed{s.current, s.previous, s.candidate} {
+		if i == nil || !i.healed && i.held == (i == s.candidate) {
 			continue
 		}
-		if err := s.writeJSON(filepath.Join(i.dir, envelope.RecordFile), record{Format: storeFormat, Installed: *i}); err != nil {
+		if err := s.writeRecord(*i, i == s.candidate); err != nil {
 			return err
 		}
-		i.healed = false
+		s.mu.Lock()
+		i.healed, i.held = false, i == s.candidate
+		s.mu.Unlock()
 	}
 	return nil
+}
+
+func (s *Store) writeRecord(i Installed, held bool) error {
+	return s.writeJSON(filepath.Join(i.dir, envelope.RecordFile), record{Format: storeFormat, Held: held, Installed: i})
 }

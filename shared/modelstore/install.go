@@ -181,9 +181,14 @@ func (s *Store) keep(model *Installed) error {
 				return nil
 			}
 		}
-		if s.previous != nil && s.previous.ID == model.ID { // it was no use
-			s.setModels(s.current, nil)
+		m := s.models() // it was no use
+		if m.previous != nil && m.previous.ID == model.ID {
+			m.previous = nil
 		}
+		if m.candidate != nil && m.candidate.ID == model.ID {
+			m.candidate = nil
+		}
+		s.setModels(m)
 		if err := s.disk.Remove(target); err != nil {
 			return err
 		}

@@ -58,9 +58,10 @@ type Installed struct {
 	dir    string
 	memory func(need int64) error
 	healed bool // its record was damaged, and is made from the envelope
+	held   bool // record.Held
 }
 
-// Candidate is a model that passed every test and is not active yet.
+// Candidate is a model that passed every test and is not active yet. It is activated, held or dropped.
 type Candidate struct{ Installed }
 
 // ModelPath returns the model file.
@@ -128,7 +129,8 @@ func admit(path string, memory func(need int64) error) error {
 
 // record is the content of recordFile.
 type record struct {
-	Format int `json:"format"`
+	Format int  `json:"format"`
+	Held   bool `json:"held,omitempty"` // it is a candidate, and not to become active should currentFile be lost
 	Installed
 }
 
@@ -182,7 +184,7 @@ func (s *Store) load(id string) (Installed, error) {
 	if r.ID != id || !envelope.ValidHash(r.Source) || !envelope.ValidHash(file.SHA256) || !envelope.PlainName(file.File, envelope.MaxFileLength) {
 		return Installed{}, fmt.Errorf("%w: %s", ErrDamaged, filepath.Join(dir, envelope.RecordFile))
 	}
-	r.dir, r.memory = dir, s.options.Memory
+	r.dir, r.memory, r.held = dir, s.options.Memory, r.Held
 	// Its content is checked when it is loaded.
 	if info, err := os.Lstat(r.ModelPath()); err != nil || !info.Mode().IsRegular() || info.Size() != file.Size {
 		return Installed{}, fmt.Errorf("%w: %s", ErrDamaged, r.ModelPath())

@@ -24,7 +24,7 @@ func LastActive(dir string, options Options) []Installed {
 		if err != nil {
 			return
 		}
-		if s.rolledBack(i) { // an interrupted rollback
+		if i.held || s.rolledBack(i) { // a candidate, an interrupted rollback
 			return
 		}
 		models = append(models, i)

@@ -16,7 +16,7 @@ const (
 	maxQuarantine = 1 << 20
 )
 
-// Entry is a model that was refused or rolled back.
+// Entry is a model that was refused, rolled back or rejected.
 type Entry struct {
 	Source  string    `json:"source"`            // SHA-256 of the envelope, of the archive if unsigned, of the model file if shipped
 	Content string    `json:"content,omitempty"` // Signed.Content; missing for what is not signed
@@ -35,7 +35,7 @@ type quarantined struct {
 	Entries []Entry `json:"entries"` // oldest first
 }
 
-// Quarantined returns the models that were refused or rolled back, oldest first, at most 256.
+// Quarantined returns the models that were refused, rolled back or rejected, oldest first, at most 256.
 func (s *Store) Quarantined() []Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,24 +71,24 @@ func (s *Store) entry(source string) (Entry, bool) {
 }
 
 // barred says whether a source is not to be tried. A model that another release of this program could not use is tried
-// again, as this one may know more; one that was rolled back is not.
+// again, as this one may know more; one that did not prove itself is not.
 func (s *Store) barred(source string) (Entry, bool) {
 	e, ok := s.entry(source)
 	return e, ok && s.bars(e)
 }
 
 func (s *Store) bars(e Entry) bool {
-	return e.Final && (e.Reason == ReasonRolledBack || e.Release == s.options.Release)
+	return e.Final && (e.Reason.unproven() || e.Release == s.options.Release)
 }
 
 // barredManifest says whether a signed manifest is not to be tried, in whatever envelope it comes: one that says the same
-// as a refused one, or any of a version that was rolled back: a corrected model needs a higher one.
+// as a refused one, or any of a version that was rolled back or rejected: a corrected model needs a higher one.
 func (s *Store) barredManifest(content string, m envelope.Manifest) (Entry, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.quarantine {
 		same := e.Content != "" && e.Content == content
-		if e.Reason == ReasonRolledBack {
+		if e.Reason.unproven() {
 			same = same || m.Name != "" && e.Name == m.Name && e.Version == m.Version
 		}
 		if same && s.bars(e) {
@@ -99,12 +99,12 @@ func (s *Store) barredManifest(content string, m envelope.Manifest) (Entry, bool
 }
 
 // rank orders entries by what they are worth when the quarantine is full: what bars nothing, such as bad signatures, which
-// anyone can make; what was found; what was rolled back, which no other test would find again.
+// anyone can make; what was found; what did not prove itself, which no other test would find again.
 func (e Entry) rank() int {
 	switch {
 	case !e.Final:
 		return 0
-	case e.Reason != ReasonRolledBack:
+	case !e.Reason.unproven():
 		return 1
 	}
 	return 2
@@ -114,6 +114,12 @@ func (e Entry) rank() int {
 func (s *Store) rolledBack(i Installed) bool {
 	e, ok := s.entry(i.Source)
 	return ok && e.Reason == ReasonRolledBack
+}
+
+// dropped says whether a model was rolled back, or rejected.
+func (s *Store) dropped(i Installed) bool {
+	e, ok := s.entry(i.Source)
+	return ok && e.Reason.unproven()
 }
 
 // note puts an entry into the quarantine. When it is full, the oldest entry of the lowest rank makes room, unless the new

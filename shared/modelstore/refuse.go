@@ -16,6 +16,8 @@ var (
 	ErrExpired = errors.New("manifest has expired")
 	// ErrActive says that the delivery is what is active already. It is not put into the quarantine.
 	ErrActive = errors.New("already active")
+	// ErrHeld says that the delivery is the candidate that is held already. It is not put into the quarantine.
+	ErrHeld = fmt.Errorf("%w beside another model, as the candidate", ErrActive)
 	// ErrVersion says that the version is not above the active one's, or that the model is another one.
 	ErrVersion = errors.New("version is not acceptable")
 	// ErrRole says that the model is of another role than the store's.
@@ -30,6 +32,10 @@ var (
 	ErrQuarantined = errors.New("quarantined")
 	// ErrRolledBack is why a model that was active is in quarantine.
 	ErrRolledBack = errors.New("rolled back")
+	// ErrRejected is why a candidate is in quarantine.
+	ErrRejected = errors.New("rejected")
+	// ErrNoCandidate says that there is no candidate to promote or to reject.
+	ErrNoCandidate = errors.New("no candidate")
 	// ErrNoPrevious says that there is no model to roll back to.
 	ErrNoPrevious = errors.New("no previous model")
 	// ErrDamaged says that a file of the store is not as it was written.
@@ -57,7 +63,11 @@ const (
 	ReasonMemory     Reason = "memory"      // ErrMemory
 	ReasonCrashed    Reason = "crashed"     // ErrCrashed
 	ReasonRolledBack Reason = "rolled-back" // ErrRolledBack
+	ReasonRejected   Reason = "rejected"    // ErrRejected
 )
+
+// unproven says that a model was found wanting at work, not by a test: this bars its version for good.
+func (r Reason) unproven() bool { return r == ReasonRolledBack || r == ReasonRejected }
 
 // verdict is what follows from a kind of error.
 type verdict struct {
@@ -88,6 +98,7 @@ func verdicts() []verdict {
 		{envelope.ErrGolden, ReasonGolden, true},
 		{ErrCrashed, ReasonCrashed, true},
 		{ErrRolledBack, ReasonRolledBack, true},
+		{ErrRejected, ReasonRejected, true},
 	}
 }
 

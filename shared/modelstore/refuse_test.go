@@ -72,7 +72,7 @@ func TestTakeRefuses(t *testing.T) {
 		{"envelope is too long", func(b *bench) inbox.Delivery {
 			return b.deliverRaw(bytes.Repeat([]byte(" "), envelope.MaxEnvelope+100), good.Archive)
 		}, ReasonSignature, envelope.ErrSignature, "more than", false},
-		{"newer format", manifest(func(m *envelope.Manifest) { m.Format = 3 }), ReasonFormat, envelope.ErrFormat, "it is 3", false},
+		{"newer format", manifest(func(m *envelope.Manifest) { m.Format = 4 }), ReasonFormat, envelope.ErrFormat, "it is 4", false},
 		{"no envelope", func(b *bench) inbox.Delivery { return b.deliver(nil, good.Archive) }, ReasonUnsigned, ErrUnsigned, "configuration does not allow", false},
 		{"expired", manifest(func(m *envelope.Manifest) { m.Expires = modeltest.Time }), ReasonExpired, ErrExpired, "2026-11-23 12:00", false},
 		{"lower version", manifest(func(m *envelope.Manifest) { m.Version = "0.9.9" }), ReasonVersion, ErrVersion, "0.9.9 is not above 1.0.0", false},

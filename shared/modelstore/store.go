@@ -32,7 +32,7 @@ type Options struct {
 	Log            *slog.Logger           // default: none
 }
 
-// Store keeps the active model and the one before it. It belongs to one process, and may be used by several goroutines.
+// Store keeps the active model, the one before it, and a candidate beside it. It belongs to one process, and may be used by several goroutines.
 type Store struct {
 	dir     string
 	options Options
@@ -44,6 +44,7 @@ type Store struct {
 	mu         sync.Mutex // guards what follows
 	current    *Installed
 	previous   *Installed
+	candidate  *Installed // scores beside current
 	quarantine []Entry
 	unwritten  bool   // the quarantine on disk is an older one
 	lost       string // what was lost of which model is active, for a person; "" = nothing
@@ -53,11 +54,12 @@ type Store struct {
 	stopping bool
 }
 
-// pointers is the content of currentFile: one file, so that one rename changes both.
+// pointers is the content of currentFile: one file, so that one rename changes them all.
 type pointers struct {
-	Format   int    `json:"format"`
-	Current  string `json:"current"`
-	Previous string `json:"previous,omitempty"`
+	Format    int    `json:"format"`
+	Current   string `json:"current"`
+	Previous  string `json:"previous,omitempty"`
+	Candidate string `json:"candidate,omitempty"`
 }
 
 // OpenStore opens the store in the folder dir, or makes one. It repairs what a process that was stopped left behind:
@@ -132,6 +134,9 @@ func (s *Store) open() error {
 	if s.previous, err = s.loadOrNone(p.Previous); err != nil {
 		return err
 	}
+	if s.candidate, err = s.loadOrNone(p.Candidate); err != nil {
+		return err
+	}
 	if newStore {
 		if err := s.disk.Mkdir(s.path(versionsDir)); err != nil {
 			return err
@@ -149,8 +154,8 @@ func (s *Store) open() error {
 	return nil
 }
 
-// readPointers reads which models are active and previous. Where that is lost, the highest version in the store is taken
-// for the active one: all of them were verified.
+// readPointers reads which models are active, previous and candidate. Where that is lost, the highest version in the store is
+// taken for the active one, as all of them were verified; but not a candidate, which has to prove itself.
 func (s *Store) readPointers() (pointers, error) {
 	var p pointers
 	err := s.readCopied(currentFile, maxStateFile, &p)
@@ -172,6 +177,10 @@ func (s *Store) readPointers() (pointers, error) {
 		i, err := s.loadOrNone(e.Name())
 		if err != nil {
 			return p, err
+		}
+		if i != nil && i.held {
+			p.Candidate = i.ID
+			continue
 		}
 		if i != nil && (best == nil || cmp.Or(envelope.Compare(i.Manifest.Version, best.Manifest.Version), i.Accepted.Compare(best.Accepted)) > 0) {
 			best, p.Current = i, i.ID
@@ -210,12 +219,15 @@ func (s *Store) repair(p pointers) error {
 		s.options.Log.Warn("model store: completing a rollback that was interrupted", "from", s.current.ID, "to", to.ID)
 		s.current, s.previous = s.previous, nil
 	}
-	if now := pointersTo(s.current, s.previous); now != p && now.Current+p.Current != "" {
+	if s.candidate != nil && (s.dropped(*s.candidate) || s.current == nil || s.current.ID == s.candidate.ID) {
+		s.candidate = nil
+	}
+	if now := pointersTo(s.models()); now != p && now.Current+p.Current != "" {
 		if err := s.writeCopied(currentFile, now); err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(s.keepHealed(), s.mend()); err != nil {
+	if err := errors.Join(s.keepRecords(), s.mend()); err != nil {
 		return err
 	}
 	leftovers := []string{stagingDir, formatFile + disk.TempSuffix, currentFile + disk.TempSuffix, quarantineFile + disk.TempSuffix, attemptFile + disk.TempSuffix,
@@ -227,7 +239,7 @@ func (s *Store) repair(p pointers) error {
 	}
 	over := func(source string) bool { // only not ended
 		_, barred := s.barred(source)
-		return barred || s.current != nil && s.current.Source == source
+		return barred || s.current != nil && s.current.Source == source || s.candidate != nil && s.candidate.Source == source
 	}
 	if err := s.end(over); err != nil {
 		return err
@@ -240,26 +252,30 @@ func (s *Store) repair(p pointers) error {
 	return s.prune()
 }
 
-func pointersTo(current, previous *Installed) pointers {
-	p := pointers{Format: storeFormat}
-	if current != nil {
-		p.Current = current.ID
+// models are those that a store keeps; each may be nil.
+type models struct{ current, previous, candidate *Installed }
+
+func (s *Store) models() models { return models{s.current, s.previous, s.candidate} }
+
+func pointersTo(m models) pointers {
+	id := func(i *Installed) string {
+		if i == nil {
+			return ""
+		}
+		return i.ID
 	}
-	if previous != nil {
-		p.Previous = previous.ID
-	}
-	return p
+	return pointers{Format: storeFormat, Current: id(m.current), Previous: id(m.previous), Candidate: id(m.candidate)}
 }
 
-// prune removes the models that are neither active nor previous.
+// prune removes the models that are neither active nor previous nor candidate.
 func (s *Store) prune() error {
 	entries, err := os.ReadDir(s.path(versionsDir))
 	if err != nil && !disk.Missing(err) {
 		return err
 	}
-	keep := pointersTo(s.current, s.previous)
+	keep := pointersTo(s.models())
 	for _, e := range entries {
-		if e.Name() == keep.Current || e.Name() == keep.Previous {
+		if e.Name() == keep.Current || e.Name() == keep.Previous || e.Name() == keep.Candidate {
 			continue
 		}
 		if err := s.disk.Remove(filepath.Join(s.path(versionsDir), e.Name())); err != nil {
@@ -288,6 +304,13 @@ func (s *Store) Previous() (Installed, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return optional(s.previous)
+}
+
+// Candidate returns the model that is held beside the active one.
+func (s *Store) Candidate() (Installed, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return optional(s.candidate)
 }
 
 // Lost says why the active model is another one than before the store was opened; "" where it is not. What was lost is

@@ -88,6 +88,10 @@ func (t *taking) take() error {
 		t.model = current
 		return ErrActive
 	}
+	if held, ok := s.Candidate(); ok && held.Source == t.model.Source && held.intact() {
+		t.model = held
+		return ErrHeld
+	}
 	if t.envelope != nil {
 		if err := t.checkEnvelope(); err != nil {
 			return err
@@ -219,6 +223,28 @@ func (t *taking) checkVersion(m envelope.Manifest) error {
 	}
 	if envelope.Compare(m.Version, current.Manifest.Version) <= 0 {
 		return fmt.Errorf("%w: %s is not above %s, which is active", ErrVersion, m.Version, current.Manifest.Version)
+	}
+	return t.checkHeld(m)
+}
+
+// checkHeld compares a model with the candidate that is held. One that is to take over at once may be lower, as a correction
+// of the active one is, and may be the candidate itself: that is a signed decision, too.
+func (t *taking) checkHeld(m envelope.Manifest) error {
+	held, ok := t.store.Candidate()
+	if !ok || held.Origin != OriginSigned || held.Manifest.Name != m.Name || !t.store.Trusted(held) || !held.intact() {
+		return nil
+	}
+	order := envelope.Compare(m.Version, held.Manifest.Version)
+	switch {
+	case sameUse(m, held.Manifest):
+		if held.Manifest.Shadow() && !m.Shadow() {
+			return nil
+		}
+		return ErrHeld
+	case order == 0:
+		return fmt.Errorf("%w: %s is the candidate already, and another model", ErrVersion, m.Version)
+	case order < 0 && m.Shadow():
+		return fmt.Errorf("%w: %s is not above %s, the candidate", ErrVersion, m.Version, held.Manifest.Version)
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ var projects = map[string]string{
 	"recipes/cloud-forwarder":  event.CloudForwarder,
 	"recipes/inference-engine": event.InferenceEngine,
 	"recipes/ingest":           event.Ingest,
+	"recipes/operator-console": event.OperatorConsole,
 	"recipes/model-fetcher":    event.ModelFetcher,
 	"recipes/sensor-simulator": event.SensorSimulator,
 	".":                        event.Suite,

@@ -53,7 +53,7 @@ func published(calls []string) (folders []string) {
 func TestGDKPublishGoesOn(t *testing.T) {
 	script := gdkTree(t, "1.2.3")
 	root := filepath.Base(filepath.Dir(filepath.Dir(script)))
-	all := []string{"alarm-manager", "cloud-forwarder", "inference-engine", "ingest", "model-fetcher", "sensor-simulator", root}
+	all := []string{"alarm-manager", "cloud-forwarder", "inference-engine", "ingest", "model-fetcher", "operator-console", "sensor-simulator", root}
 	s := newStub(t)
 	s.add("gdk", "0")
 

@@ -17,6 +17,7 @@ import (
 	"edgepdm/components/inference-engine/engine"
 	"edgepdm/components/ingest/ingest"
 	"edgepdm/components/model-fetcher/fetcher"
+	"edgepdm/components/operator-console/console"
 	"edgepdm/components/sensor-simulator/simulator"
 	"edgepdm/shared/event"
 	"edgepdm/shared/recipe"
@@ -156,6 +157,7 @@ func TestConfigurationIsDocumentedAndTrue(t *testing.T) {
 		"recipes/cloud-forwarder":  forwarder.Default(),
 		"recipes/inference-engine": engine.Default(),
 		"recipes/ingest":           ingest.Default(),
+		"recipes/operator-console": console.Default(),
 		"recipes/model-fetcher":    fetcher.Default(),
 		"recipes/sensor-simulator": simulator.Default(),
 	} {

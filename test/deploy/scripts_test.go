@@ -264,7 +264,7 @@ func TestGDKScript(t *testing.T) {
 	}
 	s.add("gdk", "0")
 	root := filepath.Base(need.Root(t))
-	folders := []string{"alarm-manager", "cloud-forwarder", "inference-engine", "ingest", "model-fetcher", "sensor-simulator", root}
+	folders := []string{"alarm-manager", "cloud-forwarder", "inference-engine", "ingest", "model-fetcher", "operator-console", "sensor-simulator", root}
 	var builds, publications []string
 	for _, folder := range folders {
 		build := []string{"gdk in " + folder, "  component", "  build"}

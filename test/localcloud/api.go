@@ -2,6 +2,7 @@ package localcloud
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -85,16 +86,31 @@ func (c *Cloud) Object(key string) (content []byte, contentType string, err erro
 	return c.store.backend.read(c.opts.Bucket, key)
 }
 
-// functionEnvironment is what Lambda sets for a function on provided.al2023, with its configuration.
-func (c *Cloud) functionEnvironment(runtimeURL string) []string {
+// Function is a Lambda function besides the notifier, on provided.al2023: a bootstrap and its configuration.
+type Function struct {
+	Name, Path string
+	Env        map[string]string // adds to what Lambda sets, and overrides it
+}
+
+// Invoke runs one of Options.Functions, as Lambda's Invoke with a request and a response.
+func (c *Cloud) Invoke(ctx context.Context, name string, event []byte) ([]byte, error) {
+	f, ok := c.functions[name]
+	if !ok {
+		return nil, fmt.Errorf("there is no function %q", name)
+	}
+	return f.invoke(ctx, event)
+}
+
+// environmentOf is what Lambda sets for a function on provided.al2023, with its configuration.
+func (c *Cloud) environmentOf(name, runtimeURL string, settings map[string]string) []string {
 	key := c.keys.temporary(certificateLifetime) // nobody renews it
 	env := map[string]string{
 		"AWS_LAMBDA_RUNTIME_API":          runtimeURL[len("http://"):],
-		"AWS_LAMBDA_FUNCTION_NAME":        functionName,
+		"AWS_LAMBDA_FUNCTION_NAME":        name,
 		"AWS_LAMBDA_FUNCTION_VERSION":     "$LATEST",
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": functionMemory,
 		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
-		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + functionName,
+		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + name,
 		"AWS_LAMBDA_LOG_STREAM_NAME":      c.opts.Now().UTC().Format("2006/01/02") + "/[$LATEST]" + newID(),
 		"AWS_REGION":                      c.opts.Region,
 		"AWS_DEFAULT_REGION":              c.opts.Region,
@@ -109,16 +125,31 @@ func (c *Cloud) functionEnvironment(runtimeURL string) []string {
 		"PATH":                            "/usr/local/bin:/usr/bin/:/bin:/opt/bin",
 
 		"BUCKET_NAME":                     c.opts.Bucket,
-		"VoiceId":                         "Joanna",
-		"AUDIO_TOPIC_PREFIX":              "pdm/v1/audio",
 		"AWS_ENDPOINT_URL_S3":             c.internal.S3,
 		"AWS_ENDPOINT_URL_POLLY":          c.internal.Polly,
 		"AWS_ENDPOINT_URL_IOT_DATA_PLANE": c.internal.IoTData,
 	}
-	maps.Copy(env, c.opts.NotifierEnv)
+	maps.Copy(env, settings)
 	list := make([]string, 0, len(env))
 	for name, value := range env {
 		list = append(list, name+"="+value)
 	}
 	return list
 }
+
+// settingsOf are those of one of Options.Functions.
+func (c *Cloud) settingsOf(f Function) map[string]string {
+	settings := map[string]string{"AWS_ENDPOINT_URL_SECRETS_MANAGER": c.internal.Secrets}
+	maps.Copy(settings, f.Env)
+	return settings
+}
+
+// notifierSettings are those of the notifier.
+func (c *Cloud) notifierSettings() map[string]string {
+	settings := map[string]string{"VoiceId": "Joanna", "AUDIO_TOPIC_PREFIX": "pdm/v1/audio"}
+	maps.Copy(settings, c.opts.NotifierEnv)
+	return settings
+}
+
+// Dir is the cloud's folder, which has the functions' logs.
+func (c *Cloud) Dir() string { return c.opts.Dir }

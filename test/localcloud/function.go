@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	functionName   = "polly-notifier"
+	notifierName   = "polly-notifier"
 	functionMemory = "128"
 	// functionGrace is the time between SIGTERM and SIGKILL, as Lambda gives it.
 	functionGrace = 2 * time.Second
@@ -23,6 +23,7 @@ const (
 // function runs a Lambda function: one environment, that is one process of the bootstrap, started by the first
 // invocation and again when it has died.
 type function struct {
+	name           string
 	path, dir, arn string
 	timeout        time.Duration
 	environment    func() []string
@@ -54,16 +55,25 @@ type invocation struct {
 	id       string
 	event    []byte
 	deadline time.Time
+	response []byte     // valid after done received nil
 	done     chan error // receives once
 }
 
-// invoke runs the function on an event.
-func (f *function) invoke(ctx context.Context, event []byte) error {
+// newFunction makes a function that is not started yet.
+func newFunction(name, path string, opts Options, log *slog.Logger) *function {
+	return &function{
+		name: name, path: path, dir: opts.Dir, timeout: opts.FunctionTimeout, now: opts.Now, log: log,
+		arn: fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", opts.Region, account, name),
+	}
+}
+
+// invoke runs the function on an event, and returns what it answers.
+func (f *function) invoke(ctx context.Context, event []byte) ([]byte, error) {
 	f.invoking.Lock()
 	defer f.invoking.Unlock()
 	r, err := f.environmentReady()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	inv := &invocation{id: newID(), event: event, deadline: f.now().Add(f.timeout), done: make(chan error, 1)}
 	timer := time.NewTimer(f.timeout)
@@ -74,17 +84,17 @@ func (f *function) invoke(ctx context.Context, event []byte) error {
 		case pending <- inv:
 			pending = nil // taken
 		case err := <-inv.done:
-			return err
+			return inv.response, err
 		case <-r.exited:
-			return r.exitError(inv)
+			return inv.response, r.exitError(inv)
 		case <-timer.C:
 			if err := r.kill(); err != nil {
 				f.log.Warn("kill function", "err", err)
 			}
 			<-r.exited
-			return fmt.Errorf("task timed out after %s", f.timeout)
+			return nil, fmt.Errorf("task timed out after %s", f.timeout)
 		case <-ctx.Done():
-			return fmt.Errorf("invoke function: %w", ctx.Err())
+			return nil, fmt.Errorf("invoke function: %w", ctx.Err())
 		}
 	}
 }
@@ -131,7 +141,7 @@ func (f *function) environmentReady() (*run, error) {
 }
 
 func (f *function) start() (*run, error) {
-	out, err := os.OpenFile(filepath.Join(f.dir, functionName+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	out, err := os.OpenFile(filepath.Join(f.dir, f.name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open log of function: %w", err)
 	}

@@ -300,7 +300,7 @@ func buildNotifier(t *testing.T) string {
 	root := need.Root(t)
 	tool := need.Tool(t, "go", "https://go.dev/dl")
 	bootstrap := filepath.Join(t.TempDir(), "bootstrap")
-	build := exec.CommandContext(t.Context(), tool, "build", "-trimpath", "-tags", "lambda.norpc", "-o", bootstrap, "./components/"+functionName)
+	build := exec.CommandContext(t.Context(), tool, "build", "-trimpath", "-tags", "lambda.norpc", "-o", bootstrap, "./components/"+notifierName)
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build polly-notifier: %v\n%s", err, out)

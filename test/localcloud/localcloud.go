@@ -32,6 +32,10 @@ type Options struct {
 	Notifier string
 	// NotifierEnv adds to the function's environment, and overrides it: VoiceId, AUDIO_TOPIC_PREFIX and so on.
 	NotifierEnv map[string]string
+	// Functions are further Lambda functions, which Invoke runs.
+	Functions []Function
+	// Secrets are what Secrets Manager holds, by name. Their ARN is not known to it.
+	Secrets map[string]string
 	// Publish feeds the MQTT broker that stands for IoT Core. Its error is the service's internal failure.
 	Publish func(topic string, payload []byte) error
 	Bucket  string           // "edgepdm-local" by default
@@ -55,6 +59,7 @@ type Endpoints struct {
 	SNS           string
 	S3            string
 	Polly         string
+	Secrets       string // Secrets Manager; within the cloud only
 	TokenExchange string // the whole URL, as in AWS_CONTAINER_CREDENTIALS_FULL_URI
 	Discovery     string // host and port of Greengrass discovery, https with a device's certificate
 	CAFile        string // PEM of the authority that vouches for IoTData and Discovery
@@ -65,24 +70,25 @@ type Endpoints struct {
 
 // Cloud is one embedded cloud.
 type Cloud struct {
-	opts     Options
-	log      *slog.Logger
-	keys     *keyring
-	journal  *recorder
-	gate     *gatekeeper
-	uplink   *uplink // between the device side and the services
-	inside   *uplink // between the cloud's own programs and the services; cut by Close
-	mails    mailbox
-	store    *objectStore
-	speaker  speaker
-	function *function
-	alerts   *subscription
-	tokens   *tokenExchange
-	devices  *Devices
-	operator aws.Credentials
-	topicARN string
-	device   Endpoints
-	internal Endpoints
+	opts      Options
+	log       *slog.Logger
+	keys      *keyring
+	journal   *recorder
+	gate      *gatekeeper
+	uplink    *uplink // between the device side and the services
+	inside    *uplink // between the cloud's own programs and the services; cut by Close
+	mails     mailbox
+	store     *objectStore
+	speaker   speaker
+	function  *function
+	functions map[string]*function // Options.Functions
+	alerts    *subscription
+	tokens    *tokenExchange
+	devices   *Devices
+	operator  aws.Credentials
+	topicARN  string
+	device    Endpoints
+	internal  Endpoints
 
 	switching sync.Mutex // orders calls of onUplink
 	onUplink  []func(up bool)
@@ -146,12 +152,17 @@ func New(opts Options) (*Cloud, error) {
 	if c.devices, err = newDevices(opts.Now, c.log); err != nil {
 		return nil, err
 	}
-	c.function = &function{
-		path: opts.Notifier, dir: dir, timeout: opts.FunctionTimeout, now: opts.Now, log: c.log,
-		arn: fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", opts.Region, account, functionName),
+	c.function = newFunction(notifierName, opts.Notifier, opts, c.log)
+	c.functions = make(map[string]*function, len(opts.Functions))
+	for _, f := range opts.Functions {
+		path, err := filepath.Abs(f.Path)
+		if err != nil {
+			return nil, fmt.Errorf("find function %s: %w", f.Name, err)
+		}
+		c.functions[f.Name] = newFunction(f.Name, path, opts, c.log)
 	}
 	c.alerts = &subscription{
-		arn: c.topicARN + ":" + newID(), topic: c.topicARN, invoke: c.function.invoke, retryDelay: opts.RetryDelay,
+		arn: c.topicARN + ":" + newID(), topic: c.topicARN, invoke: c.invokeNotifier, retryDelay: opts.RetryDelay,
 		now: opts.Now, journal: c.journal, log: c.log, wake: make(chan struct{}, 1),
 	}
 	return c, nil
@@ -195,6 +206,7 @@ func (c *Cloud) Start(ctx context.Context) error {
 	polly := c.gate.handler((&synthesizer{speaker: c.speaker, journal: c.journal, log: c.log}).service())
 	common := Endpoints{CAFile: caFile, TopicARN: c.topicARN, Bucket: c.opts.Bucket, Region: c.opts.Region}
 	c.device, c.internal = common, common
+	secrets := c.gate.handler((&secretStore{secrets: c.opts.Secrets}).service())
 	var runtimeURL string
 	for _, s := range []struct {
 		url     *string
@@ -212,6 +224,7 @@ func (c *Cloud) Start(ctx context.Context) error {
 		{&c.internal.SNS, c.inside, nil, sns},
 		{&c.internal.S3, c.inside, nil, s3},
 		{&c.internal.Polly, c.inside, nil, polly},
+		{&c.internal.Secrets, c.inside, nil, secrets},
 		{&runtimeURL, c.inside, nil, c.function.runtimeHandler()},
 	} {
 		if *s.url, err = c.serve(ctx, s.line, s.tls, s.handler); err != nil {
@@ -221,13 +234,27 @@ func (c *Cloud) Start(ctx context.Context) error {
 	c.device.Discovery = strings.TrimPrefix(c.device.Discovery, "https://")
 	c.device.TokenExchange += tokenExchangePath
 	c.internal.TokenExchange = c.device.TokenExchange
-	c.function.environment = func() []string { return c.functionEnvironment(runtimeURL) }
+	c.function.environment = func() []string { return c.environmentOf(notifierName, runtimeURL, c.notifierSettings()) }
+	for _, f := range c.opts.Functions {
+		function := c.functions[f.Name]
+		url, err := c.serve(ctx, c.inside, nil, function.runtimeHandler())
+		if err != nil {
+			return err
+		}
+		function.environment = func() []string { return c.environmentOf(f.Name, url, c.settingsOf(f)) }
+	}
 	delivery, stop := context.WithCancel(context.WithoutCancel(ctx))
 	c.stop = stop
 	if c.opts.Notifier != "" {
 		c.tasks.Go(func() { c.alerts.run(delivery) })
 	}
 	return nil
+}
+
+// invokeNotifier runs the notifier on an event of SNS, which takes no answer.
+func (c *Cloud) invokeNotifier(ctx context.Context, event []byte) error {
+	_, err := c.function.invoke(ctx, event)
+	return err
 }
 
 // serve opens a listener on loopback and serves it until Close. It returns its URL.
@@ -269,6 +296,9 @@ func (c *Cloud) Close(ctx context.Context) error {
 		c.stop()
 	}
 	c.function.close(ctx)
+	for _, f := range c.functions {
+		f.close(ctx)
+	}
 	c.uplink.set(false)
 	c.inside.set(false)
 	var errs []error

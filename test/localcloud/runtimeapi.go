@@ -52,13 +52,18 @@ func (f *function) serveNext(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *function) serveResponse(w http.ResponseWriter, r *http.Request) {
-	f.complete(w, r, func([]byte) error { return nil })
+	f.complete(w, r, func(inv *invocation, body []byte) error {
+		inv.response = body
+		return nil
+	})
 }
 
-func (f *function) serveError(w http.ResponseWriter, r *http.Request) { f.complete(w, r, decodeError) }
+func (f *function) serveError(w http.ResponseWriter, r *http.Request) {
+	f.complete(w, r, func(_ *invocation, body []byte) error { return decodeError(body) })
+}
 
 // complete ends the current invocation with what result makes of the body.
-func (f *function) complete(w http.ResponseWriter, r *http.Request, result func([]byte) error) {
+func (f *function) complete(w http.ResponseWriter, r *http.Request, result func(*invocation, []byte) error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxResponse))
 	if err != nil {
 		failRuntime(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "the response cannot be read: "+err.Error())
@@ -69,7 +74,7 @@ func (f *function) complete(w http.ResponseWriter, r *http.Request, result func(
 		failRuntime(w, http.StatusBadRequest, "InvalidRequestID", "there is no such invocation")
 		return
 	}
-	inv.done <- result(body)
+	inv.done <- result(inv, body)
 	respondJSON(w, http.StatusAccepted, map[string]string{"status": "OK"})
 }
 

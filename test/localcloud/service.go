@@ -11,10 +11,11 @@ import (
 
 // The services, by the names that requests are signed for.
 const (
-	serviceIoT   = "iotdata"
-	serviceSNS   = "sns"
-	serviceS3    = "s3"
-	servicePolly = "polly"
+	serviceIoT     = "iotdata"
+	serviceSNS     = "sns"
+	serviceS3      = "s3"
+	servicePolly   = "polly"
+	serviceSecrets = "secretsmanager"
 )
 
 // service is what all the emulated services have in common.

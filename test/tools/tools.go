@@ -85,6 +85,29 @@ var (
 		commands: [][]string{{"mvn", "-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies",
 			"-DoutputDirectory=DIR/jars", "-DincludeScope=runtime"}},
 	}
+	// StepFunctions validates state machines, and executes them.
+	StepFunctions = Tool{
+		Name: "stepfunctions-js", What: "asl-validator and aws-local-stepfunctions", Needs: []string{"node", "npm"}, Packages: "nodejs npm",
+		version:  []string{"node", "--version"},
+		pins:     []string{"test/tools/stepfunctions/package.json", "test/tools/stepfunctions/package-lock.json", "test/tools/stepfunctions/.npmrc"},
+		commands: [][]string{{"npm", "ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--silent"}},
+	}
+	// Spark runs the Glue job here.
+	Spark = Tool{
+		Name: "spark-venv", What: "Spark for Python", Needs: []string{"python3", "java"}, Packages: "python3 python3-venv openjdk-17-jre-headless",
+		version: []string{"python3", "--version"}, pins: []string{"test/tools/spark/requirements.txt"},
+		commands: [][]string{
+			{"python3", "-m", "venv", "."},
+			{"bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", "requirements.txt"},
+		},
+	}
+	// Guard is cfn-guard, and AWS Control Tower's rules for it.
+	Guard = Tool{
+		Name: "cfnguard-js", What: "cfn-guard", Needs: []string{"node", "npm"}, Packages: "nodejs npm",
+		version:  []string{"node", "--version"},
+		pins:     []string{"test/tools/cfnguard/package.json", "test/tools/cfnguard/package-lock.json", "test/tools/cfnguard/.npmrc"},
+		commands: [][]string{{"npm", "ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--silent"}},
+	}
 	// XGBoost is what `make train` trains with.
 	XGBoost = Tool{
 		Name: "train-venv", What: "XGBoost for Python", Needs: []string{"python3"}, Packages: "python3 python3-venv",
@@ -94,7 +117,9 @@ var (
 )
 
 // All returns every tool.
-func All() []Tool { return []Tool{Versitygw, Moto, JavaScript, Python, PlantPeers, Moquette, XGBoost} }
+func All() []Tool {
+	return []Tool{Versitygw, Moto, JavaScript, Python, PlantPeers, Moquette, XGBoost, StepFunctions, Spark, Guard}
+}
 
 // Dir returns the tool's folder.
 func (t Tool) Dir(root string) string { return filepath.Join(root, ".cache", t.Name) }

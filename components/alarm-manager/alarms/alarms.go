@@ -134,7 +134,7 @@ func (r *run) run(ctx context.Context) error {
 	ticked := time.Now() // by the ticker's clock, not that of the plant
 	filters := []string{
 		event.FilterPrediction, event.TopicPredictionBatch, event.FilterHealth, event.TopicAckAlert, event.TopicTestAlarm, event.TopicAckLabel,
-		event.TopicOperatorAlarm, event.TopicEngineerAlarm,
+		event.TopicOperatorAlarm, event.TopicEngineerAlarm, event.FilterDrift,
 	}
 	subs := make([]*ipc.Subscription[ipc.TopicMessage], 0, len(filters))
 	for _, filter := range filters {
@@ -145,7 +145,7 @@ func (r *run) run(ctx context.Context) error {
 		subs = append(subs, sub)
 	}
 	predictions, batches, healths, acks, tests := subs[0], subs[1], subs[2], subs[3], subs[4]
-	labels, operators, engineers := subs[5], subs[6], subs[7]
+	labels, operators, engineers, drifts := subs[5], subs[6], subs[7], subs[8]
 	r.teller = startTeller(ctx, r.rt)
 	defer r.teller.stop()
 	cloud := r.listenToCloud(ctx)
@@ -204,6 +204,8 @@ func (r *run) run(ctx context.Context) error {
 			handler, from = r.orderOf(operator), operators
 		case m, open = <-engineers.Events():
 			handler, from = r.orderOf(engineer), engineers
+		case m, open = <-drifts.Events():
+			handler, from = r.drift, drifts
 		case o := <-cloud.orders:
 			r.cloudOrder(o, r.now())
 		}

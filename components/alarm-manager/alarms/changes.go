@@ -162,7 +162,8 @@ func (r *run) text(c alarm.Change, language string, i alarm.Insight) string {
 		c.Alarm.Text = strings.TrimSpace(test + " " + c.Alarm.Text)
 	case c.Kind == alarm.Returned && c.Alarm.Fault == event.FaultEngineDown && language == alarm.English && !r.list.system.StandsBeside(c.Alarm.Key):
 		return "The inference engine of " + r.list.system.Text(c, language, i)
-	case c.Alarm.Fault == event.FaultLine && (c.Kind == alarm.Returned || c.Kind == alarm.Chattering || c.Kind == alarm.Repeated): // of the line alone
+	case c.Alarm.Fault == event.FaultLine && (c.Kind == alarm.Returned || c.Kind == alarm.Chattering || c.Kind == alarm.Repeated),
+		c.Alarm.Fault == event.FaultDrift && c.Alarm.Line != "": // of the line alone
 		c.Alarm.Thing, c.Alarm.Line = c.Alarm.Line, ""
 	}
 	return r.list.system.Text(c, language, i)

@@ -22,7 +22,7 @@ const (
 // ownFaults are the faults that no limit may have.
 var ownFaults = []event.Fault{
 	event.FaultMachine, event.FaultSilence, event.FaultLine, event.FaultNoData, event.FaultQuality, event.FaultEngineDown, event.FaultUplinkDown, event.FaultTest,
-	event.FaultSummary,
+	event.FaultSummary, event.FaultDrift,
 }
 
 // limits judges the values that predictions carry by the limits of the configuration.

@@ -53,6 +53,11 @@ func (c Config) managed() alarm.Config {
 			"es": "Valores dudosos de {place}: {detail}. Revise los sensores.",
 			"fr": "Valeurs douteuses de {place} : {detail}. Vérifiez les capteurs.", //nolint:misspell // no English
 		}},
+		alarm.Rule{Fault: string(event.FaultDrift), AutoAcknowledge: &yes, Text: map[string]string{
+			"de": "Die Daten von {place} sind nicht, wie das Modell sie kennt: {detail}. Herausfinden, was sich dort geändert hat.",
+			"es": "Los datos de {place} no son los que el modelo conoce: {detail}. Averigüe qué ha cambiado allí.",               //nolint:misspell // no English
+			"fr": "Les données de {place} ne sont pas celles que le modèle connaît : {detail}. Cherchez ce qui a changé là-bas.", //nolint:misspell // no English
+		}},
 		alarm.Rule{Fault: string(event.FaultSilence), AutoAcknowledge: &yes, Text: map[string]string{
 			"en": "No data from {place}. Check its sensors and their connection.",
 			"de": "Keine Daten von {place}. Sensoren und Verbindung prüfen.",

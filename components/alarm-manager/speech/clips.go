@@ -40,7 +40,7 @@ const (
 func phraseClasses() []event.Fault {
 	return []event.Fault{
 		event.FaultMachine, event.FaultSilence, event.FaultNoData, event.FaultQuality, event.FaultEngineDown, event.FaultUplinkDown,
-		event.FaultTest, event.FaultLine, event.FaultSummary,
+		event.FaultTest, event.FaultLine, event.FaultSummary, event.FaultDrift,
 	}
 }
 

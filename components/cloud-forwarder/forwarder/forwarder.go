@@ -38,7 +38,9 @@ type Forwarder struct {
 // that cannot be used ends it: it goes on with what works, says what does not, and tries again.
 func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	subs := make(map[string]*ipc.Subscription[ipc.TopicMessage])
-	for _, filter := range []string{event.FilterAlert, event.FilterPrediction, event.TopicPredictionBatch, event.FilterModel, event.FilterLabel, event.TopicAlarmKPI} {
+	for _, filter := range []string{
+		event.FilterAlert, event.FilterPrediction, event.TopicPredictionBatch, event.FilterModel, event.FilterDrift, event.TopicComparison, event.FilterLabel, event.TopicAlarmKPI,
+	} {
 		sub, err := rt.Subscribe(ctx, filter)
 		if err != nil {
 			return fmt.Errorf("subscribe to %s: %w", filter, err)
@@ -57,6 +59,7 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 	alerts := &alertIntake{
 		rt: rt, now: f.Now, acks: acks, dedup: f.state.dedup, iot: out.alertsIoT, sns: out.alertsSNS, normal: config.AlertTopicNormal,
 		alerts: subs[event.FilterAlert], models: subs[event.FilterModel], labels: subs[event.FilterLabel], kpis: subs[event.TopicAlarmKPI],
+		drifts: subs[event.FilterDrift], comparisons: subs[event.TopicComparison],
 	}
 	predictions := &predictionIntake{
 		rt: rt, now: f.Now, acks: acks, filter: newFilter(config.Sample, config.MaxLabelChanges), ledger: sequences,
@@ -87,6 +90,8 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 	}
 	group.Go(func() error { return alerts.receiveAlerts(work, keep) })
 	group.Go(func() error { return alerts.receiveModels(work, keep) })
+	group.Go(func() error { return alerts.receiveDrifts(work, keep) })
+	group.Go(func() error { return alerts.receiveComparisons(work, keep) })
 	group.Go(func() error { return alerts.receiveLabels(work, keep) })
 	group.Go(func() error { return alerts.receiveKPIs(work, keep) })
 	group.Go(func() error { return heart.beat(work, gateway.heart) })

@@ -21,6 +21,8 @@ type alertIntake struct {
 	normal         bool  // sns also gets the end of alarms
 	alerts, models *ipc.Subscription[ipc.TopicMessage]
 	labels, kpis   *ipc.Subscription[ipc.TopicMessage]
+
+	drifts, comparisons *ipc.Subscription[ipc.TopicMessage]
 }
 
 // receiveAlerts takes alerts until ctx ends; what it has taken by then goes to the disk while keep lasts.
@@ -39,6 +41,40 @@ func (a *alertIntake) receiveModels(ctx, keep context.Context) error {
 	return receive(ctx, a.models, func(m ipc.TopicMessage) { a.modelEvent(keep, m) })
 }
 
+// receiveDrifts does the same for drift.
+func (a *alertIntake) receiveDrifts(ctx, keep context.Context) error {
+	if !opened(ctx, a.iot.later) {
+		return nil
+	}
+	return receive(ctx, a.drifts, func(m ipc.TopicMessage) {
+		d, err := event.DecodeDrift(m.Payload)
+		a.record(keep, m, event.TopicAckModel, d.ID, d.TS, err)
+	})
+}
+
+// compareEvery is the time between two messages with a candidate's figures that go to the cloud while it is not decided.
+const compareEvery = time.Hour
+
+// receiveComparisons does the same for the figures of candidates, which nobody waits for: the next ones have all that these have.
+func (a *alertIntake) receiveComparisons(ctx, keep context.Context) error {
+	if !opened(ctx, a.iot.later) {
+		return nil
+	}
+	var last event.Comparison
+	return receive(ctx, a.comparisons, func(m ipc.TopicMessage) {
+		c, err := event.DecodeComparison(m.Payload)
+		if err != nil {
+			invalid(a.rt, m, err)
+			return
+		}
+		if known := c.Candidate == last.Candidate && c.Decision == last.Decision; known && c.TS.Sub(last.TS).Abs() < compareEvery {
+			return
+		}
+		last = c
+		a.store(keep, m, seen{ID: c.ID}, c.TS, []*stream{a.iot.later})
+	})
+}
+
 // receiveLabels does the same for what people found at alarms.
 func (a *alertIntake) receiveLabels(ctx, keep context.Context) error {
 	if !opened(ctx, a.iot.later) {
@@ -46,7 +82,7 @@ func (a *alertIntake) receiveLabels(ctx, keep context.Context) error {
 	}
 	return receive(ctx, a.labels, func(m ipc.TopicMessage) {
 		l, err := event.DecodeLabel(m.Payload)
-		a.record(keep, m, l.ID, l.TS, err)
+		a.record(keep, m, event.TopicAckLabel, l.ID, l.TS, err)
 	})
 }
 
@@ -57,18 +93,18 @@ func (a *alertIntake) receiveKPIs(ctx, keep context.Context) error {
 	}
 	return receive(ctx, a.kpis, func(m ipc.TopicMessage) {
 		k, err := event.DecodeRecord(m.Payload)
-		a.record(keep, m, k.ID, k.TS, err)
+		a.record(keep, m, event.TopicAckLabel, k.ID, k.TS, err)
 	})
 }
 
-// record keeps and acknowledges a label, or figures.
-func (a *alertIntake) record(ctx context.Context, m ipc.TopicMessage, id string, ts time.Time, err error) {
+// record keeps a label, figures or drift, and acknowledges it on a topic.
+func (a *alertIntake) record(ctx context.Context, m ipc.TopicMessage, ack, id string, ts time.Time, err error) {
 	if err != nil {
 		invalid(a.rt, m, err)
 		return
 	}
 	if a.store(ctx, m, seen{ID: id}, ts, []*stream{a.iot.later}) {
-		a.acks.publish(ctx, event.TopicAckLabel, []string{id})
+		a.acks.publish(ctx, ack, []string{id})
 	}
 }
 

@@ -2,6 +2,8 @@ package forwarder_test
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,5 +35,44 @@ func TestModelEventsAreForwarded(t *testing.T) {
 		return topics["edgepdm/core-1/pdm/v1/model/activated"] && topics["edgepdm/core-1/pdm/v1/model/available"]
 	}); err != nil {
 		t.Errorf("%v: %+v", err, r.cloud.Journal())
+	}
+}
+
+// Drift reaches the cloud and is acknowledged; of a candidate's figures one message an hour does, and each decision.
+func TestDriftAndComparisonsAreForwarded(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	now := time.Now()
+	d := event.Drift{V: 1, ID: "drift-1", Line: "line 1", State: event.DriftFound, Since: now.Add(-time.Hour), TS: now}
+	r.publish(event.DriftTopic(d.Line), d)
+	r.acks.await(t, "acknowledgement", has("drift-1"))
+	compared := func(id string, after time.Duration, decision event.Decision) {
+		r.publish(event.TopicComparison, event.Comparison{V: 1, ID: id, TS: now.Add(after), Candidate: event.ModelRef{Version: "2.0.0"}, Decision: decision})
+	}
+	compared("comparison-1", 0, event.DecisionOpen)
+	compared("comparison-2", time.Minute, event.DecisionOpen)
+	compared("comparison-3", time.Hour, event.DecisionOpen)
+	compared("comparison-4", time.Hour+time.Second, event.DecisionPromote)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var got []string
+	if err := r.cloud.Wait(ctx, func(j localcloud.Journal) bool {
+		got = nil
+		for _, e := range j {
+			if strings.HasSuffix(e.Name, "/comparison") || strings.Contains(e.Name, "/drift/") {
+				got = append(got, e.Name+" "+strings.Join(e.IDs, " "))
+			}
+		}
+		return len(got) == 4
+	}); err != nil {
+		t.Fatalf("%v: %q", err, got)
+	}
+	slices.Sort(got)
+	want := []string{
+		"edgepdm/core-1/pdm/v1/comparison comparison-1", "edgepdm/core-1/pdm/v1/comparison comparison-3", "edgepdm/core-1/pdm/v1/comparison comparison-4",
+		"edgepdm/core-1/pdm/v1/drift/line-1 drift-1",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
 	}
 }

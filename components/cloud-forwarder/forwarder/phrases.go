@@ -107,6 +107,7 @@ var allPhrases = map[string]*phrases{
 			event.FaultLine:       "Check the line's network, power and gateway: nothing is heard of any of its machines.",
 			event.FaultNoData:     "Check the sensors that are named, and what reads them: nothing can be said of the machine without them.",
 			event.FaultQuality:    "Check the sensors that are named: their values may be wrong, and the machine well.",
+			event.FaultDrift:      "Find out what changed on the line: a sensor, the oil, the load. If it stays so, train a model with the new data.",
 			event.FaultUplinkDown: "Check the site's network. Watching goes on; everything is delivered once the connection is back.",
 			event.FaultEngineDown: "Look at the inference engine's health and log: no machine is watched while it is not at work.",
 			event.FaultTest:       "Nothing: this is a test of the alarm chain.",
@@ -138,6 +139,7 @@ var allPhrases = map[string]*phrases{
 			event.FaultLine:       "Netz, Versorgung und Gateway der Linie prüfen: keine ihrer Maschinen ist zu hören.",
 			event.FaultNoData:     "Die genannten Sensoren prüfen, und was sie liest: ohne sie lässt sich von der Maschine nichts sagen.",
 			event.FaultQuality:    "Die genannten Sensoren prüfen: ihre Werte können falsch sein, und die Maschine in Ordnung.",
+			event.FaultDrift:      "Herausfinden, was sich an der Linie geändert hat: ein Sensor, das Öl, die Last. Bleibt es dabei, ein Modell mit den neuen Daten trainieren.",
 			event.FaultUplinkDown: "Das Netz des Standorts prüfen. Die Überwachung geht weiter; alles wird zugestellt, sobald die Verbindung wieder besteht.",
 			event.FaultEngineDown: "Zustand und Log der Auswertung (InferenceEngine) ansehen: solange sie nicht arbeitet, wird keine Maschine überwacht.",
 			event.FaultTest:       "Nichts: dies ist eine Probe der Alarmkette.",
@@ -166,8 +168,9 @@ var allPhrases = map[string]*phrases{
 			event.FaultMachine:    "Inspeccione la máquina lo antes posible; planifique su mantenimiento antes de que falle.",
 			event.FaultSilence:    "Revise los sensores de la máquina, su alimentación y su red.", //nolint:misspell // no English
 			event.FaultLine:       "Revise la red, la alimentación y la pasarela de la línea: no se recibe ninguna de sus máquinas.",
-			event.FaultNoData:     "Revise los sensores nombrados y lo que los lee: sin ellos no se puede decir nada de la máquina.", //nolint:misspell // no English
-			event.FaultQuality:    "Revise los sensores nombrados: sus valores pueden ser erróneos y la máquina estar bien.",         //nolint:misspell // no English
+			event.FaultNoData:     "Revise los sensores nombrados y lo que los lee: sin ellos no se puede decir nada de la máquina.",                               //nolint:misspell // no English
+			event.FaultQuality:    "Revise los sensores nombrados: sus valores pueden ser erróneos y la máquina estar bien.",                                       //nolint:misspell // no English
+			event.FaultDrift:      "Averigüe qué ha cambiado en la línea: un sensor, el aceite, la carga. Si se mantiene, entrene un modelo con los datos nuevos.", //nolint:misspell // no English
 			event.FaultUplinkDown: "Revise la red del sitio. La vigilancia continúa; todo se entregará cuando vuelva la conexión.",
 			event.FaultEngineDown: "Revise el estado y el registro del motor de inferencia: mientras no funcione, no se vigila ninguna máquina.",
 			event.FaultTest:       "Nada: es una prueba de la cadena de alarmas.",
@@ -197,10 +200,11 @@ var allPhrases = map[string]*phrases{
 			event.FaultMachine:    "Inspectez la machine dès que possible ; planifiez sa maintenance avant la panne.",
 			event.FaultSilence:    "Vérifiez les capteurs de la machine, leur alimentation et leur réseau.", //nolint:misspell // no English
 			event.FaultLine:       "Vérifiez le réseau, l'alimentation et la passerelle de la ligne : aucune de ses machines n'est reçue.",
-			event.FaultNoData:     "Vérifiez les capteurs nommés et ce qui les lit : sans eux, on ne peut rien dire de la machine.",                        //nolint:misspell // no English
-			event.FaultQuality:    "Vérifiez les capteurs nommés : leurs valeurs sont peut-être fausses, et la machine saine.",                             //nolint:misspell // no English
-			event.FaultUplinkDown: "Vérifiez le réseau du site. La surveillance continue ; tout sera transmis dès le retour de la connexion.",              //nolint:misspell // no English
-			event.FaultEngineDown: "Consultez l'état et le journal du moteur d'inférence : tant qu'il ne fonctionne pas, aucune machine n'est surveillée.", //nolint:misspell // no English
+			event.FaultNoData:     "Vérifiez les capteurs nommés et ce qui les lit : sans eux, on ne peut rien dire de la machine.",                                        //nolint:misspell // no English
+			event.FaultQuality:    "Vérifiez les capteurs nommés : leurs valeurs sont peut-être fausses, et la machine saine.",                                             //nolint:misspell // no English
+			event.FaultDrift:      "Cherchez ce qui a changé sur la ligne : un capteur, l'huile, la charge. Si cela dure, entraînez un modèle avec les nouvelles données.", //nolint:misspell // no English
+			event.FaultUplinkDown: "Vérifiez le réseau du site. La surveillance continue ; tout sera transmis dès le retour de la connexion.",                              //nolint:misspell // no English
+			event.FaultEngineDown: "Consultez l'état et le journal du moteur d'inférence : tant qu'il ne fonctionne pas, aucune machine n'est surveillée.",                 //nolint:misspell // no English
 			event.FaultTest:       "Rien : c'est un test de la chaîne d'alarme.",
 			event.FaultSummary:    "Consultez la liste des alarmes : alarm-manager list, sur l'appareil.",
 			"":                    "Examinez la machine.",

@@ -47,6 +47,9 @@ type Config struct {
 	AllowDowngrade bool          `json:"allowDowngrade"` // take a model of a lower version, an expired one, or one of another name
 	Probation      time.Duration `json:"probation"`      // a new model is watched so long, and sent back if it fails
 	MaxScore       time.Duration `json:"maxScore"`       // a new model that often takes longer for a row is sent back
+
+	Candidate CandidateConfig `json:"candidate"`
+	Drift     DriftConfig     `json:"drift"`
 }
 
 // BatchMode is whether predictions leave in batches.
@@ -71,6 +74,7 @@ func Default() Config {
 		ReasonsEvery: 10 * time.Second, ReasonsPerSecond: 100, WindowMemory: 64 << 20, WindowSave: 10 * time.Minute,
 		PredictionBatch: BatchAuto, MaxMissed: 0.01,
 		Inbox: "../com.edgepdm.ModelFetcher/inbox", Probation: 5 * time.Minute, MaxScore: 50 * time.Millisecond,
+		Candidate: defaultCandidate(), Drift: defaultDrift(),
 	}
 }
 
@@ -112,11 +116,13 @@ func (c Config) Validate() error {
 	case c.MaxScore <= 0:
 		return fmt.Errorf("maxScore: %v is not above 0", c.MaxScore)
 	}
-	if err := c.checkWatch(); err != nil {
-		return err
+	_, keys := c.keys()
+	for _, err := range []error{c.checkWatch(), c.Candidate.validate(), c.Drift.validate(), keys} {
+		if err != nil {
+			return err
+		}
 	}
-	_, err := c.keys()
-	return err
+	return nil
 }
 
 func (c Config) checkWatch() error {

@@ -72,21 +72,27 @@ func sign(_ context.Context, args []string, s cli.Streams) error {
 	if err != nil {
 		return fmt.Errorf("-key: %w", err)
 	}
-	m, err := readManifest(filepath.Join(*dir, manifestFile))
-	if err != nil {
-		return fromFolder(err, "pack")
-	}
-	if err := checkArchive(*dir, m); err != nil {
-		return fromFolder(err, "pack")
-	}
-	sealed, err := envelope.Sign(m, key)
+	m, err := SignFolder(*dir, key)
 	if err != nil {
 		return err
 	}
 	out := filepath.Join(*dir, envelope.EnvelopeFile)
-	if err := durable.WriteFileAtomic(out, sealed, 0o644); err != nil {
-		return err
-	}
 	printf(s.Out, "%s %s (%s) is signed by key %s: %s\n", m.Name, m.Version, about(m), envelope.KeyID(key.Public().(ed25519.PublicKey)), out)
 	return nil
+}
+
+// SignFolder signs the model that Pack wrote into a folder, and returns its manifest.
+func SignFolder(dir string, key ed25519.PrivateKey) (envelope.Manifest, error) {
+	m, err := readManifest(filepath.Join(dir, manifestFile))
+	if err != nil {
+		return m, fromFolder(err, "pack")
+	}
+	if err := checkArchive(dir, m); err != nil {
+		return m, fromFolder(err, "pack")
+	}
+	sealed, err := envelope.Sign(m, key)
+	if err != nil {
+		return m, err
+	}
+	return m, durable.WriteFileAtomic(filepath.Join(dir, envelope.EnvelopeFile), sealed, 0o644)
 }

@@ -33,7 +33,7 @@ func Commands() []cli.Command {
 	return []cli.Command{
 		{Name: "keygen", Summary: "make a key pair that signs models", Run: keygen},
 		{Name: "golden", Summary: "make the golden rows of a model with XGBoost itself", Run: golden},
-		{Name: "pack", Summary: "pack a trained model, with its manifest", Run: pack},
+		{Name: "pack", Summary: "pack a trained model, with its manifest", Run: Pack},
 		{Name: "sign", Summary: "sign a packed model", Run: sign},
 		{Name: "publish", Summary: "upload a signed model to S3, for all devices", Run: publish},
 		{Name: "status", Summary: "show what this device fetched, and which model is active", Run: status},

@@ -37,6 +37,7 @@ type packOptions struct {
 	table, label                                  string
 	threshold                                     float64 // 0 = the model file's
 	age                                           time.Duration
+	rollout                                       envelope.Rollout
 	created                                       time.Time
 }
 
@@ -70,6 +71,19 @@ func parsePack(args []string, s cli.Streams) (packOptions, error) {
 			}
 		}
 		return err
+	})
+	fs.Func("mode", "`MODE` of the devices: shadow, beside the active model until it has proved itself, or direct, at once (default: direct)", func(text string) error {
+		o.rollout.Mode = envelope.Mode(text)
+		if o.rollout.Mode != envelope.ModeDirect && o.rollout.Mode != envelope.ModeShadow {
+			return fmt.Errorf("neither %s nor %s", envelope.ModeShadow, envelope.ModeDirect)
+		}
+		return nil
+	})
+	fs.Func("percent", "so many `PERCENT` of the devices take it, 1 to 100, by a hash of their names (default: all)", func(text string) (err error) {
+		if o.rollout.Percent, err = strconv.Atoi(text); err != nil || o.rollout.Percent < 1 || o.rollout.Percent > 100 {
+			return errors.New("not from 1 to 100")
+		}
+		return nil
 	})
 	fs.StringVar(&o.expires, "expires", "365d", "devices accept it for this `AGE`, such as 90d or 36h")
 	fs.StringVar(&o.out, "out", "", "write "+inbox.ArchiveFile+" and "+manifestFile+" into `DIR`; required")
@@ -133,6 +147,9 @@ func (o *packOptions) fill() {
 // build reads what the manifest says besides the model and its golden rows.
 func (o packOptions) build() (b envelope.Build, err error) {
 	b = envelope.Build{Name: o.name, Version: o.version, Created: o.created, Expires: o.created.Add(o.age), Role: event.Role(o.role)}
+	if o.rollout != (envelope.Rollout{}) {
+		b.Rollout = &o.rollout
+	}
 	if o.inputs != "" {
 		if b.Inputs, err = window.ReadFile(o.inputs); err != nil {
 			return b, fmt.Errorf("-inputs: %s: %w", o.inputs, err)
@@ -175,8 +192,8 @@ func (o packOptions) describe(ctx context.Context, m *envelope.Manifest, s cli.S
 	return nil
 }
 
-// pack is the sub-command that packs a model.
-func pack(ctx context.Context, args []string, s cli.Streams) error {
+// Pack is the sub-command that packs a model.
+func Pack(ctx context.Context, args []string, s cli.Streams) error {
 	o, err := parsePack(args, s)
 	if err != nil {
 		return err

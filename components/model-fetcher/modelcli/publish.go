@@ -80,23 +80,14 @@ func publish(ctx context.Context, args []string, s cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	p := publication{publishOptions: o, client: client, envelope: envelope, manifest: m}
-	before, err := p.published(ctx)
+	p := publication{bucket: o.bucket, prefix: o.prefix, dir: o.dir, force: o.force, client: client, envelope: envelope, manifest: m}
+	already, err := p.upload(ctx)
 	if err != nil {
 		return err
 	}
-	if bytes.Equal(before.envelope, envelope) {
+	if already {
 		printf(s.Out, "%s %s is published already\n", m.Name, m.Version)
 		return nil
-	}
-	if err := p.checkVersion(before); err != nil {
-		return err
-	}
-	if err := p.putArchive(ctx); err != nil {
-		return err
-	}
-	if err := p.putEnvelope(ctx, before.etag); err != nil {
-		return err
 	}
 	printf(s.Out, "%s %s is published at s3://%s/%s\n", m.Name, m.Version, o.bucket, o.prefix)
 	return nil
@@ -165,12 +156,54 @@ func newClient(ctx context.Context, o publishOptions, terminal io.Writer) (*s3.C
 	}), nil
 }
 
+// ErrTaken says that another archive has the version's place: it was uploaded, and its manifest never was.
+var ErrTaken = errors.New("the version is taken")
+
+// Published returns the manifest that is published below a prefix; without one, ok is false. Its signature is not verified.
+func Published(ctx context.Context, client *s3.Client, bucket, prefix string) (m envelope.Manifest, ok bool, err error) {
+	before, err := publication{client: client, bucket: bucket, prefix: prefix}.published(ctx)
+	if err != nil || before.etag == "" {
+		return m, false, err
+	}
+	m, err = peek(before.envelope)
+	return m, err == nil, err
+}
+
+// Upload publishes the signed model in a folder, as the command does.
+func Upload(ctx context.Context, client *s3.Client, dir, bucket, prefix string) error {
+	envelope, m, err := readSigned(publishOptions{dir: dir})
+	if err != nil {
+		return err
+	}
+	_, err = publication{bucket: bucket, prefix: prefix, dir: dir, client: client, envelope: envelope, manifest: m}.upload(ctx)
+	return err
+}
+
 // publication is one call of publish.
 type publication struct {
-	publishOptions
-	client   *s3.Client
-	envelope []byte
-	manifest envelope.Manifest
+	bucket, prefix, dir string
+	force               bool
+	client              *s3.Client
+	envelope            []byte
+	manifest            envelope.Manifest
+}
+
+// upload puts the archive first, and last the manifest, which points to it.
+func (p publication) upload(ctx context.Context) (already bool, err error) {
+	before, err := p.published(ctx)
+	if err != nil {
+		return false, err
+	}
+	if bytes.Equal(before.envelope, p.envelope) {
+		return true, nil
+	}
+	if err := p.checkVersion(before); err != nil {
+		return false, err
+	}
+	if err := p.putArchive(ctx); err != nil {
+		return false, err
+	}
+	return false, p.putEnvelope(ctx, before.etag)
 }
 
 // pointer is the manifest that is published.
@@ -226,7 +259,7 @@ func (p publication) putArchive(ctx context.Context) error {
 	case err == nil && p.isArchive(there):
 		return nil
 	case err == nil && !p.force:
-		return fmt.Errorf("s3://%s/%s is there already, with other bytes: pack another version, or replace it with -force", p.bucket, key)
+		return fmt.Errorf("%w: s3://%s/%s is there already, with other bytes: pack another version, or replace it with -force", ErrTaken, p.bucket, key)
 	case err != nil && status != http.StatusNotFound && status != http.StatusForbidden: // a publisher need not be able to read
 		return fmt.Errorf("look for the archive: %w", err)
 	}

@@ -42,6 +42,7 @@ type options struct {
 	scale  float64
 	seed   uint64
 	fault  string
+	drifts plant.Changes
 	input  string
 	plant  string
 	rows   int
@@ -65,6 +66,7 @@ func parse(args []string, s cli.Streams) (options, error) {
 	fs.Float64Var(&o.scale, "time-scale", 60, "let `N` simulated seconds pass in a second")
 	fs.Uint64Var(&o.seed, "seed", 1, "start the random numbers at `S`: equal seeds give equal machines")
 	fs.StringVar(&o.fault, "fault", "", "let this `FAULT` of the machine grow from the start: "+plant.FaultNames())
+	fs.Var(&o.drifts, "drift", "let the machine have these drifts from the start, `NAMES` with commas: "+plant.DriftNames()+"; recalibrated:SENSOR; NAME=SIZE")
 	fs.StringVar(&o.input, "input", "", "replay the rows of a CSV `FILE`, .gz too, instead of simulating")
 	fs.StringVar(&o.plant, "plant", "", "be the machine -thing of the plant in `FILE`: JSON, as the component's configuration")
 	fs.IntVar(&o.rows, "rows", 0, "end after `N` rows (default: never)")
@@ -93,8 +95,10 @@ func (o *options) complete() error {
 		return cli.Usagef("-rows: %d is negative", o.rows)
 	case o.fault != "" && o.input != "":
 		return cli.Usagef("-fault: cannot be injected into rows of -input")
-	case o.plant != "" && (o.fault != "" || o.input != ""):
-		return cli.Usagef("-plant: has faults and input of its own")
+	case len(o.drifts) > 0 && o.input != "":
+		return cli.Usagef("-drift: rows of -input do not drift")
+	case o.plant != "" && (o.fault != "" || o.input != "" || len(o.drifts) > 0):
+		return cli.Usagef("-plant: has faults, drifts and input of its own")
 	}
 	if err := event.CheckName(o.device.Thing); err != nil {
 		return cli.Usagef("-thing: %v", err)
@@ -238,6 +242,9 @@ func (o *options) open() (*simulator.Machine, error) {
 	if o.fault != "" {
 		const grow = 30 * time.Minute // of simulated time
 		config.Faults = []simulator.Injection{{Thing: o.device.Thing, Fault: o.fault, Grow: time.Duration(float64(grow) / o.scale)}}
+	}
+	for _, c := range o.drifts {
+		config.Drifts = append(config.Drifts, simulator.Drift{Drift: string(c.Drift), Sensor: c.Sensor, Size: c.Size})
 	}
 	if err := config.Validate(); err != nil {
 		return nil, err

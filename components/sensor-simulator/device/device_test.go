@@ -69,7 +69,7 @@ func run(t *testing.T, line ...string) (out, problem string, code int) {
 
 func TestRowsOfADeviceAreTelemetry(t *testing.T) {
 	line, _, messages := program(t)
-	out, problem, code := run(t, append(line, "-rows", "20", "-rate", "200", "-line", "line-7", "-fault", "overheating")...)
+	out, problem, code := run(t, append(line, "-rows", "20", "-rate", "200", "-line", "line-7", "-fault", "overheating", "-drift", "new-oil,recalibrated:oil_temp=0.5")...)
 	if code != 0 || out != "20 rows published, 0 dropped\n" {
 		t.Fatalf("exit code %d: %s%s", code, out, problem)
 	}
@@ -106,6 +106,8 @@ func TestExitCodesSayWhichStepFailed(t *testing.T) {
 		says string
 	}{
 		{"usage", []string{"-rate", "0"}, 2, "-rate"},
+		{"a drift that there is not", []string{"-drift", "rust"}, 2, "-drift"},
+		{"drift of a recorded machine", []string{"-drift", "new-oil", "-input", "x.csv"}, 2, "-drift"},
 		{"no thing's name", []string{"-thing", "a b"}, 2, "-thing"},
 		{"certificate", []string{"-cert", "none.pem"}, 10, "certificate: open none.pem"},
 		{"discovery", []string{"-discovery", "127.0.0.1:1", "-cache", "none"}, 11, "discovery: ask 127.0.0.1:1"},

@@ -24,6 +24,7 @@ type director struct {
 	seed    uint64
 	luck    *rand.Rand
 	machine *plant.Machine
+	drifts  plant.Changes
 	left    int // rows until the fault under way is repaired; 0 = no fault
 
 	faulty, spoiled account
@@ -38,8 +39,8 @@ type account struct {
 	turn     int
 }
 
-func newDirector(seed uint64, faulty float64) *director {
-	d := &director{seed: seed, luck: rand.New(rand.NewPCG(seed, 0)), faulty: account{share: faulty}, spoiled: account{share: sensorShare}}
+func newDirector(seed uint64, faulty float64, drifts plant.Changes) *director {
+	d := &director{seed: seed, drifts: drifts, luck: rand.New(rand.NewPCG(seed, 0)), faulty: account{share: faulty}, spoiled: account{share: sensorShare}}
 	for _, f := range plant.Faults() {
 		if f.OfMachine() {
 			d.faulty.faults = append(d.faulty.faults, f)
@@ -61,7 +62,11 @@ func (d *director) draw(low, high float64) float64 { return low + (high-low)*d.l
 // next returns row number i, counted from 0.
 func (d *director) next(i int) (plant.Row, error) {
 	if i%rowsPerMachine == 0 {
-		d.machine, d.left = plant.New(d.seed, fmt.Sprintf("machine-%d", i/rowsPerMachine)), 0
+		var err error
+		if d.machine, err = newMachine(d.seed, fmt.Sprintf("machine-%d", i/rowsPerMachine), d.drifts); err != nil {
+			return plant.Row{}, err
+		}
+		d.left = 0
 		d.machine.Step(time.Duration(d.draw(0, 24) * float64(time.Hour))) // watched from any time of day
 	}
 	if d.left == 0 {

@@ -27,16 +27,18 @@ type options struct {
 	seed   uint64
 	faulty float64
 	life   bool
+	drifts plant.Changes
 	out    string
 }
 
 func parse(args []string, s cli.Streams) (options, error) {
 	var o options
-	fs := cli.NewFlagSet("sensor-simulator generate -rows N [-seed S] [-faulty FRACTION | -life] [-out FILE]", s)
+	fs := cli.NewFlagSet("sensor-simulator generate -rows N [-seed S] [-faulty FRACTION | -life] [-drift NAMES] [-out FILE]", s)
 	fs.IntVar(&o.rows, "rows", 0, "write `N` rows; required")
 	fs.Uint64Var(&o.seed, "seed", 1, "start the random numbers at `S`: equal seeds give equal rows")
 	fs.Float64Var(&o.faulty, "faulty", 0.04, "aim at this `FRACTION` of faulty rows, 0 to 0.5")
 	fs.BoolVar(&o.life, "life", false, "write machines that wear out, with the hours until each needs maintenance")
+	fs.Var(&o.drifts, "drift", "let all machines have these drifts, `NAMES` with commas: "+plant.DriftNames()+"; recalibrated:SENSOR; NAME=SIZE")
 	fs.StringVar(&o.out, "out", "", "write `FILE`, compressed if its name ends in .gz (default: standard output)")
 	if err := cli.Parse(fs, args); err != nil {
 		return options{}, err
@@ -72,13 +74,24 @@ func Run(ctx context.Context, args []string, s cli.Streams) error {
 	return toFile(o.out, func(w io.Writer) error { return write(ctx, w, o, note) })
 }
 
+// newMachine returns a machine with the drifts from its start on.
+func newMachine(seed uint64, name string, drifts plant.Changes) (*plant.Machine, error) {
+	m := plant.New(seed, name)
+	for _, c := range drifts {
+		if _, err := m.Drift(c, 0); err != nil {
+			return nil, fmt.Errorf("let a machine drift: %w", err)
+		}
+	}
+	return m, nil
+}
+
 // writeFaults writes the whole table of rows with and without faults.
 func writeFaults(ctx context.Context, w io.Writer, o options, note *progress) error {
 	table, err := dataset.NewWriter(w, plant.Sensors())
 	if err != nil {
 		return err
 	}
-	d := newDirector(o.seed, o.faulty)
+	d := newDirector(o.seed, o.faulty, o.drifts)
 	for i := range o.rows {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("generate rows: %w", err)

@@ -67,11 +67,38 @@ func TestTableIsReproducibleAndLabelled(t *testing.T) {
 	}
 }
 
+// A drift changes what the sensors show, not what is faulty: the labels, and the truth of remaining life, are what they were.
+func TestDriftedTables(t *testing.T) {
+	for _, more := range [][]string{nil, {"-life"}} {
+		read := func(drift ...string) (values, truth [][]byte) {
+			out, err := run(t, slices.Concat([]string{"-rows", "150", "-seed", "3"}, more, drift)...)
+			must.OK(t, err)
+			lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
+			header := strings.Split(string(lines[0]), ",")
+			at := max(slices.Index(header, "class"), slices.Index(header, "remaining_hours"))
+			for _, line := range lines[1:] {
+				fields := bytes.Split(line, []byte(","))
+				values = append(values, fields[slices.Index(header, "oil_filter_dp")])
+				truth = append(truth, fields[at])
+			}
+			return values, truth
+		}
+		values, truth := read()
+		drifted, same := read("-drift", "new-oil=2", "-drift", "recalibrated:oil_temp,load-profile")
+		if !slices.EqualFunc(truth, same, bytes.Equal) {
+			t.Errorf("%v: the drifts change the truth", more)
+		}
+		if slices.EqualFunc(values, drifted, bytes.Equal) {
+			t.Errorf("%v: no drift", more)
+		}
+	}
+}
+
 // The director knows what the file does not tell: which fault a row has.
 func TestAllFaultsHaveTheirShare(t *testing.T) {
 	const rows = 3000
 	for _, wanted := range []float64{0, 0.04, 0.3} {
-		d := newDirector(1, wanted)
+		d := newDirector(1, wanted, nil)
 		count, faulty, slight := map[plant.Fault]int{}, 0, 0
 		for i := range rows {
 			row, err := d.next(i)
@@ -183,6 +210,9 @@ func TestFlagsAreChecked(t *testing.T) {
 		{[]string{"-rows", "5", "-faulty", "0.6"}, "-faulty"},
 		{[]string{"-rows", "5", "-faulty", "-0.1"}, "-faulty"},
 		{[]string{"-rows", "5", "-faulty", "NaN"}, "-faulty"},
+		{[]string{"-rows", "5", "-drift", "rust"}, "-drift"},
+		{[]string{"-rows", "5", "-drift", "recalibrated:x"}, "-drift"},
+		{[]string{"-rows", "5", "-drift", "new-oil=9"}, "-drift"},
 		{[]string{"-life"}, "-rows"},
 		{[]string{"-life", "-rows", "5", "-faulty", "0.1"}, "-faulty"},
 		{[]string{"-rows", "5", "rows.csv"}, "rows.csv"},

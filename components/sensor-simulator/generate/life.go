@@ -40,7 +40,10 @@ func writeLives(ctx context.Context, w io.Writer, o options, note *progress) err
 		}
 		if i%lifeRows == 0 {
 			thing = fmt.Sprintf("machine-%d", i/lifeRows)
-			machine = plant.New(o.seed, thing)
+			var err error
+			if machine, err = newMachine(o.seed, thing, o.drifts); err != nil {
+				return err
+			}
 			machine.SetMeanTimeBetweenFaults(betweenFaults)
 			machine.Age()
 		}

@@ -14,12 +14,12 @@ type disturbances struct {
 	take     float64        // all lines' demand at 7 bar, m³/min
 	shares   [lines]float64 // how it divides
 
-	roughness float64 // logarithm of how much rougher than usual the machine runs
-	weather   float64 // °C away from the day's curve
-	activity  float64 // m³/min away from the shift's usual demand
-	drift     [lines]float64
-	pause     float64 // what is left of a pause in production, s
-	calm      float64 // what the demand is multiplied by: falls to nearly nothing in a pause
+	roughness float64        // logarithm of how much rougher than usual the machine runs
+	weather   float64        // °C away from the day's curve
+	activity  float64        // m³/min away from the shift's usual demand
+	sway      [lines]float64 // logarithm of how much more than usual a line takes
+	pause     float64        // what is left of a pause in production, s
+	calm      float64        // what the demand is multiplied by: falls to nearly nothing in a pause
 }
 
 func newDisturbances() disturbances {
@@ -31,20 +31,21 @@ const (
 	pauseMean  = 15 * 60    // s
 )
 
-// shiftDemand returns the usual demand at a time of day, m³/min at 7 bar.
-func shiftDemand(hour float64) float64 {
+// shiftDemand returns the usual demand at a time of day, m³/min at 7 bar. A new load profile has a third shift.
+func shiftDemand(hour, load float64) float64 {
 	switch hour = math.Mod(hour, 24); {
 	case hour < 6 || hour >= 22:
-		return 2.6
+		return 2.6 + 5.9*load
 	case hour < 14:
-		return 10.5
+		return 10.5 - load
 	default:
-		return 9
+		return 9 + load
 	}
 }
 
-// advance moves the disturbances on by dt seconds, to hour of a day (24 and more are the days after).
-func (s *disturbances) advance(dt, hour float64, b build, r *rand.Rand) {
+// advance moves the disturbances on by dt seconds, to hour of a day (24 and more are the days after). load is the strength of
+// LoadProfile.
+func (s *disturbances) advance(dt, hour float64, b build, load float64, r *rand.Rand) {
 	s.weather = wander(s.weather, 1.5, dt, 6*3600, r)
 	s.activity = wander(s.activity, 1, dt, 12*60, r)
 	s.roughness = wander(s.roughness, 0.1, dt, 15*60, r)
@@ -64,12 +65,12 @@ func (s *disturbances) advance(dt, hour float64, b build, r *rand.Rand) {
 		calm = 0.06
 	}
 	s.calm = approach(s.calm, calm, dt, 90)
-	s.take = clamp(b.demand*shiftDemand(hour)+s.activity, 0.8, 13.5) * s.calm
+	s.take = clamp(b.demand*shiftDemand(hour, load)+s.activity, 0.8, 13.5) * s.calm
 
 	sum := 0.
 	for i := range s.shares {
-		s.drift[i] = wander(s.drift[i], 0.1, dt, 40*60, r)
-		s.shares[i] = b.shares[i] * math.Exp(s.drift[i])
+		s.sway[i] = wander(s.sway[i], 0.1, dt, 40*60, r)
+		s.shares[i] = b.shares[i] * math.Exp(s.sway[i]+load*loadShares[i])
 		sum += s.shares[i]
 	}
 	for i := range s.shares {

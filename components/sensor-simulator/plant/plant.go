@@ -59,6 +59,7 @@ type Machine struct {
 	meanGap float64 // mean simulated time between spontaneous faults, s; 0 = none
 	next    float64 // when the next spontaneous fault starts, on the elapsed scale
 	aging   *aging  // nil: the machine does not age
+	drifts  []*drift
 
 	sensors     []sensor
 	calibration []float64 // each sensor's own error, in standard deviations of its noise
@@ -144,7 +145,7 @@ func (m *Machine) Step(dt time.Duration) Row {
 // advance moves machine, disturbances and fault on by dt seconds.
 func (m *Machine) advance(dt float64) {
 	m.elapsed += dt
-	m.world.advance(dt, startHour+m.elapsed/3600, m.build, m.nature)
+	m.world.advance(dt, startHour+m.elapsed/3600, m.build, m.altered().newLoad, m.nature)
 	m.develop()
 	m.process.advance(dt, m.conditions())
 	if m.wear += dt / serviceLife; m.wear >= 1 {
@@ -153,7 +154,7 @@ func (m *Machine) advance(dt float64) {
 }
 
 func (m *Machine) conditions() conditions {
-	return conditions{disturbances: &m.world, build: &m.build, wear: m.wear, harm: m.harm()}
+	return conditions{disturbances: &m.world, build: &m.build, wear: m.wear, harm: m.harm(), altered: m.altered()}
 }
 
 // read takes one row. Every sensor draws the same amount of randomness whatever it shows, so that two machines that
@@ -164,7 +165,7 @@ func (m *Machine) read() Row {
 	for i := range m.sensors {
 		s := &m.sensors[i]
 		deviation, gap := m.noise.NormFloat64(), m.noise.Float64() < s.gap
-		row.Values[i] = s.show(&now, deviation+calibrated*m.calibration[i])
+		row.Values[i] = s.show(m.recalibrated(i, s.measure(&now, deviation+calibrated*m.calibration[i])))
 		if gap {
 			row.Values[i] = missing
 		}

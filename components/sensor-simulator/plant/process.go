@@ -33,6 +33,7 @@ const (
 type conditions struct {
 	*disturbances
 	*build
+	altered
 	wear float64
 	harm harm
 }
@@ -139,7 +140,7 @@ func (p *process) power(c conditions) float64 {
 	for _, d := range c.harm.damage {
 		drag += 0.03 * d
 	}
-	shaft := p.running() * (22 + 60*p.valve*(0.4+0.6*p.vessel/7.3)) * (1 + 0.02*c.wear + drag)
+	shaft := p.running() * (22 + 60*p.valve*(0.4+0.6*p.vessel/7.3)) * (1 + 0.02*c.wear + drag + 0.06*(c.thickness()-1))
 	if p.state == StateStarting {
 		shaft += 35 * (1 - p.running())
 	}
@@ -155,18 +156,19 @@ func (p *process) fan() float64 {
 func (p *process) heat(dt float64, c conditions) {
 	load := p.power(c) / ratedPower
 	open := 1 - c.harm.blocked
-	effectiveness := (0.62 + 0.38*p.fan()) * (1 - 0.1*c.wear) * c.cooling * open
+	thicker := c.thickness() - 1
+	effectiveness := (0.62 + 0.38*p.fan()) * (1 - 0.1*c.wear) * c.cooling * open / (1 + 0.15*thicker)
 	oil, slow := max(58, c.ambient+33*load/effectiveness), 9*60. // the thermostat holds 58 °C
 	if p.running() < 0.1 {
 		oil, slow = c.ambient, 70*60
 	}
 	p.oil = approach(p.oil, oil, dt, slow)
-	p.airEnd = approach(p.airEnd, p.oil+15*p.valve*p.running(), dt, 60)
+	p.airEnd = approach(p.airEnd, p.oil+15*p.valve*p.running()*(1+0.2*thicker), dt, 60)
 	p.cabinet = approach(p.cabinet, c.ambient+8*load/(open*open), dt, 10*60)
 	p.winding = approach(p.winding, p.cabinet+48*load*load, dt, 16*60)
 	p.aftercooler = approach(p.aftercooler, c.ambient+9*p.flow(c)/ratedFlow/open, dt, 3*60)
 	for i := range p.bearing {
-		warm := 0.75*p.oil + 0.25*c.ambient + p.running()*(4+1.5*float64(i%3)+6*load+28*c.harm.damage[i])
+		warm := 0.75*p.oil + 0.25*c.ambient + p.running()*(4+1.5*float64(i%3)+6*load+28*c.harm.damage[i]+5*thicker)
 		p.bearing[i] = approach(p.bearing[i], warm, dt, 10*60)
 	}
 }
@@ -184,16 +186,28 @@ var (
 func (p *process) vibration(c conditions) [bearings][bands]float64 {
 	moved := p.running() * p.running() * (0.55 + 0.45*p.valve) * (1 + 0.2*c.wear) * math.Exp(c.roughness)
 	var level [bearings][bands]float64
+	damped := dampedBy(c.newOil)
 	for i := range level {
 		hurt := 0.
 		if damage := c.harm.felt(i); damage > 0 {
 			hurt = math.Pow(damage, 1.3)
 		}
 		for k := range level[i] {
-			level[i][k] = moved * bearingLevel[i] * bandLevel[k] * c.vibration[i][k] * (1 + bandGain[k]*hurt)
+			level[i][k] = moved * bearingLevel[i] * bandLevel[k] * c.vibration[i][k] * (1 + bandGain[k]*hurt) * damped[k]
 		}
 	}
 	return level
+}
+
+// dampedBy returns what remains of each band in oil of a strength: a thicker film damps the upper ones.
+func dampedBy(oil float64) (remains [bands]float64) {
+	for k := range remains {
+		remains[k] = 1
+		if oil != 0 {
+			remains[k] = math.Exp(-0.3 * thickening * oil * float64(k) / (bands - 1))
+		}
+	}
+	return remains
 }
 
 // felt returns the damage that a bearing vibrates with: its own or, weaker, a neighbour's.

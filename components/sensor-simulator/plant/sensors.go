@@ -27,10 +27,14 @@ type sensor struct {
 	value  func(o *observation) float64
 }
 
-// show returns the reading for a measurement error that is deviation standard deviations large.
-func (s *sensor) show(o *observation, deviation float64) float32 {
+// measure returns the value with a measurement error that is deviation standard deviations large.
+func (s *sensor) measure(o *observation, deviation float64) float64 {
 	v := s.value(o)
-	v += deviation * (s.noise + s.spread*math.Abs(v))
+	return v + deviation*(s.noise+s.spread*math.Abs(v))
+}
+
+// show returns the reading of a measured value.
+func (s *sensor) show(v float64) float32 {
 	v = math.Round(v/s.step) * s.step
 	if v == 0 || (v < 0 && !s.below) {
 		v = 0 // also a negative zero

@@ -79,12 +79,12 @@ func pressureSensors() []sensor {
 			}},
 		sensor{name: "oil_pressure", en: "oil pressure", de: "Öldruck", unit: "bar", step: 0.01, noise: 0.04, gap: gapRate,
 			value: func(o *observation) float64 { // hot oil is thin
-				return o.running() * (0.9 + 0.55*o.vessel) * (1 - 0.006*(o.oil-68))
+				return o.running() * (0.9 + 0.55*o.vessel) * (1 - 0.006*(o.oil-68)) * (1 + 0.25*(o.thickness()-1))
 			}},
 		sensor{name: "oil_filter_dp", en: "pressure drop of the oil filter", de: "Druckverlust des Ölfilters",
 			unit: "bar", step: 0.001, noise: 0.02, gap: gapRate,
 			value: func(o *observation) float64 {
-				return o.running() * (0.3 + 0.5*o.wear + 0.15*o.damage()) * (1 - 0.008*(o.oil-68))
+				return o.running() * (0.3 + 0.5*o.wear + 0.15*o.damage()) * (1 - 0.008*(o.oil-68)) * o.thickness()
 			}},
 		sensor{name: "control_air_pressure", en: "control air pressure", de: "Steuerluftdruck", unit: "bar", step: 0.01, noise: 0.03, gap: gapRate,
 			value: func(o *observation) float64 { return min(6, o.receiver) }},
@@ -155,9 +155,13 @@ func machineSensors() []sensor {
 		{name: "humidity", en: "air humidity", de: "Luftfeuchte", unit: "%", step: 0.1, noise: 1.5, gap: gapRate,
 			value: func(o *observation) float64 { return o.humidity }},
 		{name: "oil_particles", en: "particles in the oil", de: "Partikel im Öl", unit: "1/ml", step: 1, spread: 0.17, gap: 0.05,
-			value: func(o *observation) float64 { return 140 + 100*o.wear + 400*o.damage() }},
+			value: func(o *observation) float64 {
+				return 140*math.Exp(-cleaning*math.Abs(o.newOil)) + 100*o.wear + 400*o.damage()
+			}},
 		{name: "oil_carryover", en: "oil carry-over", de: "Restölgehalt der Luft", unit: "mg/m³", step: 0.01, noise: 0.12, gap: 0.05,
-			value: func(o *observation) float64 { return 1.2 + 0.9*o.wear + 0.03*max(0, o.oil-70) }},
+			value: func(o *observation) float64 {
+				return (1.2 + 0.9*o.wear + 0.03*max(0, o.oil-70)) * (1 - 0.25*(o.thickness()-1))
+			}},
 		{name: "motor_starts", en: "motor starts", de: "Motorstarts", unit: "1/h", step: 0.01, gap: gapRate,
 			value: func(o *observation) float64 { return o.starts }},
 		{name: "load_cycles", en: "load cycles", de: "Lastwechsel", unit: "1/h", step: 0.01, gap: gapRate,

@@ -23,6 +23,7 @@ type Config struct {
 	Output     Output        `json:"output"`     // where the rows go
 	MeanTimeBF time.Duration `json:"meanTimeBF"` // simulated time between spontaneous faults of a machine; 0 = none
 	Faults     []Injection   `json:"faults"`     // faults at given times
+	Drifts     []Drift       `json:"drifts"`     // lasting changes at given times, which are no faults
 	Life       bool          `json:"life"`       // machines wear out, and their rows tell the hours until maintenance is due
 	Lives      []Wear        `json:"lives"`      // with life: the first life of some of them
 	Input      string        `json:"input"`      // CSV or CSV.gz file to replay instead of simulating
@@ -47,6 +48,32 @@ type Injection struct {
 	After time.Duration `json:"after"`
 	For   time.Duration `json:"for"`  // 0 = until the end
 	Grow  time.Duration `json:"grow"` // until full severity; 0 = at once
+}
+
+// Drift is a lasting change of what is usual at a machine, of all machines of a line, or of all. Times are real time since the start.
+type Drift struct {
+	Drift  string        `json:"drift"`
+	Thing  string        `json:"thing"`  // with an empty Line too: all machines
+	Line   string        `json:"line"`   // instead of Thing
+	Sensor string        `json:"sensor"` // with plant.Recalibrated
+	After  time.Duration `json:"after"`
+	For    time.Duration `json:"for"`  // 0 = until the end
+	Grow   time.Duration `json:"grow"` // until full strength; 0 = at once
+	Size   float64       `json:"size"` // how strong; 0 = 1
+}
+
+// change is what happens to a machine.
+func (d Drift) change() plant.Change {
+	c := plant.Change{Drift: plant.Drift(d.Drift), Sensor: d.Sensor, Size: d.Size}
+	if c.Size == 0 {
+		c.Size = 1
+	}
+	return c
+}
+
+// reaches reports whether a machine of a line changes.
+func (d Drift) reaches(thing, line string) bool {
+	return (d.Thing == "" || d.Thing == thing) && (d.Line == "" || d.Line == line)
 }
 
 // Wear is the part of a machine that wears at the start, and how long it will last in simulated time.
@@ -101,6 +128,21 @@ func (c Config) Validate() error {
 			return fmt.Errorf("faults[%d].thing: %q is none of %s to %s", i, f.Thing, c.thing(0), c.thing(c.Things-1))
 		}
 	}
+	for i, d := range c.Drifts {
+		if err := d.change().Check(); err != nil {
+			return fmt.Errorf("drifts[%d].%w", i, err)
+		}
+		switch {
+		case d.After < 0 || d.For < 0 || d.Grow < 0:
+			return fmt.Errorf("drifts[%d]: a time is negative", i)
+		case d.Thing != "" && d.Line != "":
+			return fmt.Errorf("drifts[%d].line: is not for a drift of one thing", i)
+		case d.Thing != "" && c.index(d.Thing) < 0:
+			return fmt.Errorf("drifts[%d].thing: %q is none of %s to %s", i, d.Thing, c.thing(0), c.thing(c.Things-1))
+		case d.Line != "" && !c.hasLine(d.Line):
+			return fmt.Errorf("drifts[%d].line: %q is none of %s to %s", i, d.Line, c.line(0), c.line(min(c.Lines, c.Things)-1))
+		}
+	}
 	for i, w := range c.Lives {
 		if c.index(w.Thing) < 0 {
 			return fmt.Errorf("lives[%d].thing: %q is none of %s to %s", i, w.Thing, c.thing(0), c.thing(c.Things-1))
@@ -114,6 +156,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("lives: machines wear only with life")
 	case c.Input != "" && len(c.Faults) > 0:
 		return fmt.Errorf("faults: cannot be injected into rows replayed from input")
+	case c.Input != "" && len(c.Drifts) > 0:
+		return fmt.Errorf("drifts: rows replayed from input do not drift")
 	case c.Input != "" && c.Life:
 		return fmt.Errorf("life: rows replayed from input do not wear")
 	}
@@ -128,6 +172,16 @@ func (c Config) thing(i int) string {
 }
 
 func (c Config) line(i int) string { return fmt.Sprintf("line-%d", i%c.Lines+1) }
+
+// hasLine reports whether a machine stands at the line.
+func (c Config) hasLine(line string) bool {
+	for i := range min(c.Lines, c.Things) {
+		if c.line(i) == line {
+			return true
+		}
+	}
+	return false
+}
 
 // index returns which machine has that name, or -1.
 func (c Config) index(thing string) int {

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +133,49 @@ func TestInjectedFaultsBecomeTheTruth(t *testing.T) {
 	}
 	if !reflect.DeepEqual(seen, []bool{false, true, false}) {
 		t.Errorf("the truth went %v", seen)
+	}
+}
+
+// A drift of a line reaches its machines, at its time and for as long, and is no fault.
+func TestDriftsReachTheirMachines(t *testing.T) {
+	offset := slices.Index(plant.Sensors(), "ambient_pressure")
+	pressures := func(drifts ...any) map[string][]float64 {
+		_, rows := start(t, map[string]any{"things": 3, "lines": 2, "rate": 200, "waitFor": "", "drifts": drifts})
+		values := make(map[string][]float64)
+		for range 3 * 60 {
+			row := rows()
+			if *row.Faulty {
+				t.Fatal("a drift is a fault")
+			}
+			values[row.Thing] = append(values[row.Thing], float64(row.Values[offset]))
+		}
+		return values
+	}
+	drift := func(more map[string]any) map[string]any {
+		d := map[string]any{"drift": "recalibrated", "sensor": "ambient_pressure", "after": "50ms", "for": "100ms", "size": 3}
+		maps.Copy(d, more)
+		return d
+	}
+	usual := pressures()
+	for name, test := range map[string]struct {
+		where map[string]any
+		who   []string
+	}{
+		"a line": {map[string]any{"line": "line-1"}, []string{"compressor-1", "compressor-3"}},
+		"one":    {map[string]any{"thing": "compressor-2"}, []string{"compressor-2"}},
+		"all":    {nil, []string{"compressor-1", "compressor-2", "compressor-3"}},
+	} {
+		for thing, values := range pressures(drift(test.where)) {
+			for i, v := range values[:50] {
+				before, now := usual[thing][i], v
+				if before != before || now != now {
+					continue
+				}
+				if moved := now-before > 4; moved != (i >= 10 && i < 30 && slices.Contains(test.who, thing)) {
+					t.Errorf("%s: row %d of %s shows %v instead of %v", name, i, thing, now, before)
+				}
+			}
+		}
 	}
 }
 
@@ -307,7 +352,22 @@ func TestValidateNamesTheField(t *testing.T) {
 		"lives:": func(c *simulator.Config) {
 			c.Lives = []simulator.Wear{{Thing: "compressor-1", Fault: "overheating"}}
 		},
-		"life:": func(c *simulator.Config) { c.Input, c.Life = "x.csv", true },
+		"life:":             func(c *simulator.Config) { c.Input, c.Life = "x.csv", true },
+		"drifts[0].drift:":  func(c *simulator.Config) { c.Drifts = []simulator.Drift{{Drift: "rust"}} },
+		"drifts[0].sensor:": func(c *simulator.Config) { c.Drifts = []simulator.Drift{{Drift: "recalibrated", Sensor: "x"}} },
+		"drifts[0].sensor: is for": func(c *simulator.Config) {
+			c.Drifts = []simulator.Drift{{Drift: "new-oil", Sensor: "oil_temp"}}
+		},
+		"drifts[0].size:": func(c *simulator.Config) { c.Drifts = []simulator.Drift{{Drift: "new-oil", Size: 3.1}} },
+		"drifts[1].thing:": func(c *simulator.Config) {
+			c.Drifts = []simulator.Drift{{Drift: "new-oil"}, {Drift: "new-oil", Thing: "x"}}
+		},
+		"drifts[0].line: \"line-3\"": func(c *simulator.Config) { c.Drifts = []simulator.Drift{{Drift: "new-oil", Line: "line-3"}} },
+		"drifts[0].line: is not": func(c *simulator.Config) {
+			c.Drifts = []simulator.Drift{{Drift: "new-oil", Thing: "compressor-1", Line: "line-1"}}
+		},
+		"drifts[0]:":   func(c *simulator.Config) { c.Drifts = []simulator.Drift{{Drift: "new-oil", Grow: -1}} },
+		"drifts: rows": func(c *simulator.Config) { c.Input, c.Drifts = "x.csv", []simulator.Drift{{Drift: "new-oil"}} },
 		"faults: cannot": func(c *simulator.Config) {
 			c.Input, c.Faults = "x.csv", []simulator.Injection{{Thing: "compressor-1", Fault: "air-leak"}}
 		},

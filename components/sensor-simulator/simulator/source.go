@@ -51,6 +51,14 @@ func openSource(c Config) (source, error) {
 	for _, f := range c.Faults {
 		s.injections = append(s.injections, injection{Injection: f})
 	}
+	s.drifts = make([][]drifting, c.Things)
+	for i := range s.drifts {
+		for _, d := range c.Drifts {
+			if d.reaches(c.thing(i), c.line(i)) {
+				s.drifts[i] = append(s.drifts[i], drifting{Drift: d})
+			}
+		}
+	}
 	return s, nil
 }
 
@@ -59,6 +67,14 @@ type simulation struct {
 	config     Config
 	machines   []*plant.Machine
 	injections []injection
+	drifts     [][]drifting // by machine
+}
+
+// drifting is a drift of one machine.
+type drifting struct {
+	Drift
+	begun bool
+	end   func() // nil before the beginning, and after the end
 }
 
 type injection struct {
@@ -88,6 +104,21 @@ func (s *simulation) next(machine int, dt, elapsed time.Duration) (row, error) {
 		case f.begun && !f.ended && f.For > 0 && elapsed >= f.After+f.For:
 			f.ended = true
 			m.Repair()
+		}
+	}
+	for i := range s.drifts[machine] {
+		d := &s.drifts[machine][i]
+		switch {
+		case !d.begun && elapsed >= d.After:
+			d.begun = true
+			end, err := m.Drift(d.change(), s.simulated(d.Grow))
+			if err != nil {
+				return row{}, fmt.Errorf("let %s drift: %w", thing, err)
+			}
+			d.end = end
+		case d.end != nil && d.For > 0 && elapsed >= d.After+d.For:
+			d.end()
+			d.end = nil
 		}
 	}
 	r := m.Step(s.simulated(dt))

@@ -34,6 +34,7 @@ type Build struct {
 	Role     event.Role
 	Inputs   *window.Spec
 	Life     *LifeScale
+	Rollout  *Rollout
 }
 
 // PartError says which part of what is built is wrong.
@@ -73,7 +74,7 @@ func BuildManifest(modelPath, goldenCSV string, b Build) (Manifest, error) {
 		Name: b.Name, Version: b.Version, Created: b.Created.UTC(), Expires: b.Expires.UTC(),
 		Archive: b.Archive, Model: ModelFile{File: filepath.Base(modelPath), SHA256: HashOf(data), Size: int64(len(data))},
 		Objective: model.Objective, Features: b.Features, Trainer: b.Trainer, Golden: golden, Baseline: b.Baseline,
-		Display: b.Display, Groups: b.Groups, Role: b.Role, Inputs: b.Inputs, Life: b.Life,
+		Display: b.Display, Groups: b.Groups, Role: b.Role, Inputs: b.Inputs, Life: b.Life, Rollout: b.Rollout,
 	}
 	if m.Name == "" {
 		m.Name = model.Attributes[attrName]

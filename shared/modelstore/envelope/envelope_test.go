@@ -111,7 +111,7 @@ func TestVerify(t *testing.T) {
 
 		{"signed, but no manifest", modeltest.Sign(t, []byte("hello"), ours), envelope.ErrManifest, "one JSON document"},
 		{"signed, but not valid", modeltest.Sign(t, []byte(must.Replace(t, string(payload), `"threshold":0.25`, `"threshold":7`)), ours), envelope.ErrManifest, "threshold"},
-		{"signed, in a newer format", modeltest.Sign(t, []byte(`{"format":3}`), ours), envelope.ErrFormat, "it is 3"},
+		{"signed, in a newer format", modeltest.Sign(t, []byte(`{"format":4}`), ours), envelope.ErrFormat, "it is 4"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -125,17 +125,25 @@ func LoadPrivateKey(path string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read private key: %w", err)
 	}
+	return ParsePrivateKey(text, path)
+}
+
+// ParsePrivateKey reads a private key in PEM, as SavePrivateKey writes it. Errors call it by a name, and have nothing of it.
+func ParsePrivateKey(text []byte, name string) (ed25519.PrivateKey, error) {
+	if len(text) > maxKeyFile {
+		return nil, refuse(ErrKey, "%s has %d bytes", name, len(text))
+	}
 	block, rest := pem.Decode(text)
 	if block == nil || block.Type != pemPrivate || len(strings.TrimSpace(string(rest))) > 0 {
-		return nil, refuse(ErrKey, "%s is not one PEM block %q", path, pemPrivate)
+		return nil, refuse(ErrKey, "%s is not one PEM block %q", name, pemPrivate)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, refuse(ErrKey, "%s: %v", path, err)
+		return nil, refuse(ErrKey, "%s: %v", name, err)
 	}
 	key, ok := parsed.(ed25519.PrivateKey)
 	if !ok {
-		return nil, refuse(ErrKey, "%s is a %T, need Ed25519", path, parsed)
+		return nil, refuse(ErrKey, "%s is a %T, need Ed25519", name, parsed)
 	}
 	return key, nil
 }

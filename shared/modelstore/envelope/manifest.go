@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -15,9 +16,9 @@ import (
 	"edgepdm/shared/window"
 )
 
-// ManifestFormat is the newest format version that this release reads. It writes format 1 where a manifest says nothing that
-// a reader of format 1 must not ignore: the first members that it must not are role, inputs and life.
-const ManifestFormat = 2
+// ManifestFormat is the newest format version that this release reads. It writes an older one where a manifest says nothing that
+// a reader of that must not ignore: role, inputs and life came with format 2, rollout with format 3.
+const ManifestFormat = 3
 
 // Bounds of a manifest. They are checked before memory is taken for what they bound.
 const (
@@ -46,7 +47,7 @@ func ReservedFile(name string) bool { return name == EnvelopeFile || name == Rec
 // Manifest says what a model is (promise M1). It is what gets signed, so that every byte of the model and the way in
 // which it is used follow from one signature.
 type Manifest struct {
-	Format    int         `json:"format"`  // 1, or 2 with members from format 2 on
+	Format    int         `json:"format"`  // 1, or that of the newest member
 	Name      string      `json:"name"`    // of the model: "simulated-compressor"
 	Version   string      `json:"version"` // three numbers: "1.2.0"
 	Created   time.Time   `json:"created"`
@@ -69,7 +70,38 @@ type Manifest struct {
 	Role   event.Role   `json:"role,omitempty"`   // empty: event.RoleFault
 	Inputs *window.Spec `json:"inputs,omitempty"` // nil: the features are sensors, each with the row's value
 	Life   *LifeScale   `json:"life,omitempty"`   // with event.RoleLife
+
+	// From format 3 on.
+	Rollout *Rollout `json:"rollout,omitempty"` // nil: it takes over at once, on every core
 }
+
+// Rollout says how carefully a model is put to work.
+type Rollout struct {
+	Mode    Mode `json:"mode,omitempty"`    // empty: ModeDirect
+	Percent int  `json:"percent,omitempty"` // of the cores that take it, 1 to 100, by a hash of their names; 0: all
+}
+
+// Mode says what a model does first.
+type Mode string
+
+// The modes.
+const (
+	ModeDirect Mode = "direct" // it takes over at once
+	ModeShadow Mode = "shadow" // it is scored beside the active model until it is promoted, or rejected
+)
+
+// Reaches says whether a core takes the model. Which ones do is settled by the model's name and version, so that each version
+// begins with other cores, and one that takes it at 10 percent does at 50.
+func (m Manifest) Reaches(core string) bool {
+	if m.Rollout == nil || m.Rollout.Percent == 0 || m.Rollout.Percent >= 100 {
+		return true
+	}
+	sum := sha256.Sum256([]byte(m.Name + "\x00" + m.Version + "\x00" + core))
+	return core != "" && binary.BigEndian.Uint64(sum[:8])%100 < uint64(m.Rollout.Percent)
+}
+
+// Shadow says whether the model proves itself beside the active one first.
+func (m Manifest) Shadow() bool { return m.Rollout != nil && m.Rollout.Mode == ModeShadow }
 
 // Display is how people call a sensor.
 type Display struct {
@@ -173,6 +205,7 @@ func (r *GoldenRow) UnmarshalJSON(b []byte) error {
 // from it on the machine is drift.
 type Baseline struct {
 	Features []Histogram `json:"features"`
+	Score    *Histogram  `json:"score,omitempty"` // of the model's own probabilities over the same rows; nil: not known
 }
 
 // Histogram counts a feature's values. Bin i has those from Edges[i-1] up to but not at Edges[i]; the first bin has no
@@ -240,15 +273,24 @@ func (m Manifest) ForLife() bool { return m.Role == event.RoleLife }
 
 // leastFormat is the oldest format whose readers read the manifest rightly.
 func (m Manifest) leastFormat() int {
-	if m.Role != "" || m.Inputs != nil || m.Life != nil {
+	switch {
+	case m.Rollout != nil:
+		return 3
+	case m.Role != "" || m.Inputs != nil || m.Life != nil:
 		return 2
 	}
 	return 1
 }
 
-// Content names what the manifest says of the model: all of it but the times.
+// Content names what the manifest says of the model: all of it but the times, and which cores take it.
 func (m Manifest) Content() string {
 	m.Created, m.Expires = time.Time{}, time.Time{}
+	if shadow := m.Shadow(); m.Rollout != nil {
+		if m.Rollout = nil; shadow {
+			m.Rollout = &Rollout{Mode: ModeShadow}
+		}
+		m.Format = m.leastFormat()
+	}
 	data, err := json.Marshal(m)
 	if err != nil { // such as an infinite number, which JSON cannot have brought
 		return ""

@@ -166,7 +166,7 @@ func TestDecodeManifest(t *testing.T) {
 		{"margin null", must.Replace(t, text, `"margin":-0.5`, `"margin":null`), envelope.ErrManifest, "no margin"},
 		{"margin too large", must.Replace(t, text, `"margin":-0.5`, `"margin":1e39`), envelope.ErrManifest, "margin"},
 		{"value is text", must.Replace(t, text, `"values":[1,0]`, `"values":["1",0]`), envelope.ErrManifest, "value 0"},
-		{"newer format", must.Replace(t, text, `"format":1,`, `"format":3,`), envelope.ErrFormat, "it is 3"},
+		{"newer format", must.Replace(t, text, `"format":1,`, `"format":4,`), envelope.ErrFormat, "it is 4"},
 		{"newer format that looks different", `{"format":7,"golden":"elsewhere"}`, envelope.ErrFormat, "it is 7"},
 		{"format missing", must.Replace(t, text, `"format":1,`, ``), envelope.ErrManifest, "format"},
 		{"created has an offset that cannot be", must.Replace(t, text, `"created":"2026-11-23T11:00:00Z"`, `"created":"2026-11-23T11:00:00+24:00"`), envelope.ErrManifest, "created"},

@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -63,6 +64,9 @@ func (m Manifest) Validate() error {
 		return err
 	}
 	if err := m.validateRole(); err != nil {
+		return err
+	}
+	if err := m.validateRollout(); err != nil {
 		return err
 	}
 	if err := m.validateGolden(); err != nil {
@@ -135,6 +139,21 @@ func (m Manifest) validateRole() error {
 	return m.Life.Check()
 }
 
+func (m Manifest) validateRollout() error {
+	r := m.Rollout
+	switch {
+	case r == nil:
+		return nil
+	case r.Mode != "" && r.Mode != ModeDirect && r.Mode != ModeShadow:
+		return refuse(ErrManifest, "rollout.mode: %.40q is neither %s nor %s", r.Mode, ModeDirect, ModeShadow)
+	case r.Mode == ModeShadow && m.ForLife():
+		return refuse(ErrManifest, "rollout.mode: %s is for models of faults only", ModeShadow)
+	case r.Percent < 0 || r.Percent > 100:
+		return refuse(ErrManifest, "rollout.percent: %d is not from 1 to 100", r.Percent)
+	}
+	return nil
+}
+
 // Check says whether a scale keeps the rules. The error wraps ErrManifest and names the field.
 func (l LifeScale) Check() error {
 	switch {
@@ -204,31 +223,41 @@ func (b *Baseline) validate(features int) error {
 		return refuse(ErrManifest, "baseline: %d histograms for %d features", len(b.Features), features)
 	}
 	for i, h := range b.Features {
-		if len(h.Counts) < 1 || len(h.Counts) > MaxBins || len(h.Edges) != len(h.Counts)-1 {
-			return refuse(ErrManifest, "baseline: feature %d has %d edges and %d counts", i+1, len(h.Edges), len(h.Counts))
-		}
-		for j, e := range h.Edges {
-			if !finite(e) || j > 0 && e <= h.Edges[j-1] {
-				return refuse(ErrManifest, "baseline: feature %d: edges do not ascend", i+1)
-			}
-		}
-		sum := h.Missing
-		for _, n := range h.Counts {
-			if sum += n; sum < n {
-				return refuse(ErrManifest, "baseline: feature %d: counts overflow", i+1)
-			}
-		}
-		if sum == 0 {
-			return refuse(ErrManifest, "baseline: feature %d: no value was counted", i+1)
-		}
-		if err := validateRange("p5", h.P5, "p95", h.P95); err != nil {
-			return refuse(ErrManifest, "baseline: feature %d: %v", i+1, err)
-		}
-		if err := validateRange("min", h.Min, "max", h.Max); err != nil {
+		if err := h.validate(); err != nil {
 			return refuse(ErrManifest, "baseline: feature %d: %v", i+1, err)
 		}
 	}
+	if b.Score == nil {
+		return nil
+	}
+	if err := b.Score.validate(); err != nil {
+		return refuse(ErrManifest, "baseline: score: %v", err)
+	}
 	return nil
+}
+
+func (h Histogram) validate() error {
+	if len(h.Counts) < 1 || len(h.Counts) > MaxBins || len(h.Edges) != len(h.Counts)-1 {
+		return fmt.Errorf("%d edges and %d counts", len(h.Edges), len(h.Counts))
+	}
+	for j, e := range h.Edges {
+		if !finite(e) || j > 0 && e <= h.Edges[j-1] {
+			return errors.New("edges do not ascend")
+		}
+	}
+	sum := h.Missing
+	for _, n := range h.Counts {
+		if sum += n; sum < n {
+			return errors.New("counts overflow")
+		}
+	}
+	if sum == 0 {
+		return errors.New("no value was counted")
+	}
+	if err := validateRange("p5", h.P5, "p95", h.P95); err != nil {
+		return err
+	}
+	return validateRange("min", h.Min, "max", h.Max)
 }
 
 // validateRange checks a range, of which each end may be unknown.

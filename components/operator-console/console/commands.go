@@ -1,0 +1,118 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"edgepdm/components/operator-console/web"
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+	"edgepdm/shared/random"
+)
+
+// answerWithin is how long a component may take to answer a command.
+const answerWithin = 10 * time.Second
+
+// desk gives commands and waits for their outcome.
+type desk struct {
+	mu      sync.Mutex
+	waiting map[string]chan event.Reply // by the command's id
+}
+
+// topicOf returns where a command goes: operators and engineers have topics of their own, and who may publish there is the grant's word.
+func topicOf(c web.Command) (string, error) {
+	switch c.To {
+	case web.ToAlarms:
+		if c.Role == web.Engineer {
+			return event.TopicEngineerAlarm, nil
+		}
+		return event.TopicOperatorAlarm, nil
+	case web.ToModels:
+		if c.Role != web.Engineer {
+			return "", errors.New("only an engineer may decide on models")
+		}
+		return event.TopicEngineerModel, nil
+	case web.ToTest:
+		return event.TopicTestAlarm, nil
+	case web.ToFetch:
+		return event.TopicModelFetch, nil
+	}
+	return "", fmt.Errorf("to: %.40q is none of %v", c.To, web.Destinations())
+}
+
+// command gives a command in somebody's name, and returns what came of it.
+func (l *listener) command(ctx context.Context, c web.Command) (text string, err error) {
+	l.rt.Counter(CounterCommands).Add(1)
+	topic, err := topicOf(c)
+	if err != nil {
+		return "", err
+	}
+	message := make(map[string]json.RawMessage, len(c.Message)+3)
+	for name, value := range c.Message {
+		if !slices.Contains([]string{"v", "id", "by"}, name) {
+			message[name] = value
+		}
+	}
+	id := "console-" + random.ID() + random.ID()
+	for name, value := range map[string]any{"v": event.Version, "id": id, "by": c.By} {
+		if message[name], err = json.Marshal(value); err != nil {
+			return "", fmt.Errorf("encode a command: %w", err)
+		}
+	}
+	payload, err := event.Encode(message)
+	if err != nil {
+		return "", err
+	}
+	reply := l.desk.expect(id)
+	defer l.desk.forget(id)
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	if err := l.rt.IPC().Publish(ctx, topic, payload); err != nil {
+		return "", fmt.Errorf("give the command: %w", err)
+	}
+	select {
+	case r := <-reply:
+		if !r.OK {
+			return "", errors.New(r.Text)
+		}
+		return r.Text, nil
+	case <-ctx.Done():
+		return "", fmt.Errorf("no answer on %s: the component does not run, or the command may still be done", event.ReplyTopic(topic))
+	}
+}
+
+func (d *desk) expect(id string) <-chan event.Reply {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	reply := make(chan event.Reply, 1)
+	d.waiting[id] = reply
+	return reply
+}
+
+func (d *desk) forget(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.waiting, id)
+}
+
+// reply takes the outcome of a command.
+func (l *listener) reply(m ipc.TopicMessage) error {
+	var r event.Reply
+	if err := event.Unmarshal(m.Payload, &r); err != nil {
+		return fmt.Errorf("reply: %w", err)
+	}
+	l.desk.mu.Lock()
+	defer l.desk.mu.Unlock()
+	if reply, ours := l.desk.waiting[r.ID]; ours {
+		select {
+		case reply <- r:
+		default: // it came twice
+		}
+	}
+	return nil
+}

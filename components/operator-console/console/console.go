@@ -1,0 +1,146 @@
+// Package console is the operator console: it listens to what the components say, keeps a picture of the plant, and serves pages that show
+// it and take commands. It needs no cloud.
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"edgepdm/components/operator-console/picture"
+	"edgepdm/components/operator-console/web"
+	"edgepdm/shared/alarm"
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/shared/ipc"
+	"edgepdm/shared/random"
+)
+
+// Names of the counters in the health messages.
+const (
+	CounterInvalid  = "message.invalid"
+	CounterUnshown  = "thing.unshown" // predictions of things beyond maxThings
+	CounterPages    = "page.streams"  // pages that listen now
+	CounterCommands = "command"
+)
+
+// Console is the component.
+type Console struct {
+	Now func() time.Time // time.Now in production
+}
+
+// Run shows the plant until ctx ends. It is the component's Run.
+func (c Console) Run(ctx context.Context, rt *component.Runtime, config Config) error {
+	l := &listener{rt: rt, config: config, now: c.Now, store: picture.NewStore(random.ID()), things: make(map[string]picture.Thing), alarms: make(map[alarm.Key]Listed), whole: make(chan struct{}, 1), desk: desk{waiting: make(map[string]chan event.Reply)}}
+	subs, err := l.subscribe(ctx)
+	if err != nil {
+		return err
+	}
+	l.site()
+	server := &web.Server{
+		Store: l.store, Now: c.Now, Log: rt.Log, Streams: rt.Counter(CounterPages), Command: l.command,
+	}
+	work, ctx := errgroup.WithContext(ctx)
+	for _, s := range subs {
+		work.Go(func() error { return l.listen(ctx, s) })
+	}
+	work.Go(func() error { l.refresh(ctx); return nil })
+	work.Go(func() error {
+		err := server.Serve(ctx, config.Address)
+		rt.Conditions().Set(event.CodeConfiguration, "address", err)
+		if err != nil {
+			rt.Log.Error("the page is not served", "address", config.Address, "error", err)
+			<-ctx.Done()
+		}
+		return nil
+	})
+	rt.SetState(event.StateOK, "")
+	return work.Wait()
+}
+
+// listener puts what the components say into the picture.
+type listener struct {
+	rt     *component.Runtime
+	config Config
+	now    func() time.Time
+	store  *picture.Store
+	whole  chan struct{} // the list of alarms is wanted
+	desk   desk
+
+	mu     sync.Mutex // held while a message is taken
+	things map[string]picture.Thing
+	alarms map[alarm.Key]Listed
+	number uint64   // of the last change of alarms; 0: no list has come
+	parts  []Listed // of a list that is coming
+	places []alarm.Place
+	next   int // the part that is next
+}
+
+// source is a subscription and what takes its messages.
+type source struct {
+	*ipc.Subscription[ipc.TopicMessage]
+	filter string
+	take   func(ipc.TopicMessage) error
+}
+
+// subscribe subscribes to all that is shown.
+func (l *listener) subscribe(ctx context.Context) ([]source, error) {
+	var sources []source
+	for _, s := range []struct {
+		filter string
+		take   func(ipc.TopicMessage) error
+	}{
+		{event.FilterPrediction, l.prediction}, {event.TopicPredictionBatch, l.predictions},
+		{event.TopicAlarmEvent, l.alarmEvent}, {event.TopicAlarmSnapshot, l.alarmList},
+		{event.FilterHealth, l.health}, {event.FilterModel, l.model}, {event.FilterDrift, l.drift}, {event.TopicComparison, l.comparison},
+		{event.FilterReply, l.reply},
+	} {
+		sub, err := l.rt.Subscribe(ctx, s.filter)
+		if err != nil {
+			return nil, fmt.Errorf("subscribe to %s: %w", s.filter, err)
+		}
+		sources = append(sources, source{sub, s.filter, s.take})
+	}
+	return sources, nil
+}
+
+// listen takes a source's messages until ctx or the connection ends.
+func (l *listener) listen(ctx context.Context, s source) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case m, open := <-s.Events():
+			if !open {
+				return fmt.Errorf("receive %s: %w", s.filter, s.Err())
+			}
+			l.mu.Lock()
+			err := s.take(m)
+			l.mu.Unlock()
+			if err != nil && l.rt.Counter(CounterInvalid).Add(1) == 1 {
+				l.rt.Log.Warn("invalid messages are ignored, and counted", "topic", m.Topic, "error", err)
+			}
+		}
+	}
+}
+
+// site puts facts of the site into the picture.
+func (l *listener) site() {
+	l.set(picture.Site, "site", map[string]any{
+		"core": os.Getenv("AWS_IOT_THING_NAME"), "zone": l.config.TimeZone, "language": l.config.Language, "version": l.rt.Version(),
+	})
+}
+
+func (l *listener) set(kind picture.Kind, key string, value any) {
+	data, err := json.Marshal(value)
+	if err != nil {
+		l.rt.Log.Error("a record cannot be shown", "kind", kind, "key", key, "error", err)
+		return
+	}
+	l.store.Set(kind, key, data)
+}

@@ -1,0 +1,238 @@
+// Package web serves the console's pages: static files, one stream of news for each page, and commands. A page that is slow, or stalled,
+// keeps nobody waiting: it is sent what has changed once it takes it.
+package web
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"edgepdm/components/operator-console/picture"
+)
+
+//go:embed static
+var static embed.FS
+
+// Role is what a person may do.
+type Role string
+
+// The roles, each may do what those before it may.
+const (
+	Viewer   Role = "viewer"
+	Operator Role = "operator"
+	Engineer Role = "engineer"
+)
+
+// Destination is who gets a command.
+type Destination string
+
+// The destinations.
+const (
+	ToAlarms Destination = "alarm"
+	ToModels Destination = "model"
+	ToTest   Destination = "test-alarm"
+	ToFetch  Destination = "model-fetch"
+)
+
+// Destinations lists them.
+func Destinations() []Destination { return []Destination{ToAlarms, ToModels, ToTest, ToFetch} }
+
+// Command is what a page asks for.
+type Command struct {
+	To      Destination                `json:"to"`
+	Message map[string]json.RawMessage `json:"message"` // the message as docs/commands.md has it, without v, id and by
+	By      string                     `json:"-"`       // the login's name, or what the page says on loopback
+	Role    Role                       `json:"-"`
+}
+
+// Server serves the pages.
+type Server struct {
+	Store   *picture.Store
+	Now     func() time.Time
+	Log     *slog.Logger
+	Streams *atomic.Uint64 // pages that listen now
+	Command func(ctx context.Context, c Command) (text string, err error)
+}
+
+const (
+	tickTime     = 250 * time.Millisecond
+	pingEvery    = 15 * time.Second
+	writeWithin  = 30 * time.Second // a page that takes nothing for so long is left
+	maxStreams   = 64
+	maxCommand   = 16 << 10 // bytes
+	readWithin   = 10 * time.Second
+	headerWithin = 5 * time.Second
+	closeWithin  = 2 * time.Second
+)
+
+// Serve serves at an address until ctx ends.
+func (s *Server) Serve(ctx context.Context, address string) error {
+	var listening net.ListenConfig
+	listener, err := listening.Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen at %s: %w", address, err)
+	}
+	s.Log.Info("the console is served", "url", "http://"+listener.Addr().String()+"/")
+	server := &http.Server{
+		Handler: s.Handler(), ReadHeaderTimeout: headerWithin, ReadTimeout: readWithin, MaxHeaderBytes: 16 << 10,
+		ErrorLog:    slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err = <-ended:
+		return fmt.Errorf("serve pages: %w", err)
+	case <-ctx.Done():
+	}
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
+	defer cancel()
+	if server.Shutdown(within) != nil {
+		_ = server.Close()
+	}
+	<-ended
+	return nil
+}
+
+// Handler is what serves: also for tests.
+func (s *Server) Handler() http.Handler {
+	files, err := fs.Sub(static, "static")
+	if err != nil { // the folder is built in
+		panic(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /", http.FileServerFS(files))
+	mux.HandleFunc("GET /api/stream", s.stream)
+	mux.HandleFunc("POST /api/command", s.command)
+	mux.HandleFunc("GET /api/session", s.session)
+	return secured(http.NewCrossOriginProtection().Handler(mux))
+}
+
+// secured adds what browsers enforce: nothing but the page's own origin.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; media-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-cache")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// stream sends news until the page goes. The id of an event is the version of the picture, so that a page that lost its connection goes on
+// where it was.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
+	if s.Streams.Add(1) > maxStreams {
+		s.Streams.Add(^uint64(0))
+		http.Error(w, "too many pages are open", http.StatusServiceUnavailable)
+		return
+	}
+	defer s.Streams.Add(^uint64(0))
+	control := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "text/event-stream")
+	epoch, version := parseID(r.Header.Get("Last-Event-ID"))
+	ticker := time.NewTicker(tickTime)
+	defer ticker.Stop()
+	last := time.Now()
+	for {
+		d := s.Store.Since(epoch, version)
+		var err error
+		switch {
+		case !d.Empty():
+			err = send(w, control, d)
+			epoch, version, last = d.Epoch, d.Version, time.Now()
+		case time.Since(last) >= pingEvery:
+			err = write(w, control, ": ping\n\n")
+			last = time.Now()
+		}
+		if err != nil {
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func send(w http.ResponseWriter, control *http.ResponseController, d picture.Delta) error {
+	data, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("encode news: %w", err)
+	}
+	return write(w, control, fmt.Sprintf("id: %s-%d\ndata: %s\n\n", d.Epoch, d.Version, data))
+}
+
+func write(w http.ResponseWriter, control *http.ResponseController, text string) error {
+	err := control.SetWriteDeadline(time.Now().Add(writeWithin))
+	if err == nil {
+		_, err = w.Write([]byte(text))
+	}
+	return errors.Join(err, control.Flush())
+}
+
+// parseID reads the id of an event.
+func parseID(id string) (epoch string, version uint64) {
+	epoch, text, found := strings.Cut(id, "-")
+	version, err := strconv.ParseUint(text, 10, 64)
+	if !found || err != nil {
+		return "", 0
+	}
+	return epoch, version
+}
+
+// session says who is at the page.
+func (s *Server) session(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(map[string]any{"login": false, "needed": false, "role": Engineer}); err != nil {
+		s.Log.Debug("an answer was not taken", "error", err)
+	}
+}
+
+// answer is the outcome of a command, for the page.
+type answer struct {
+	OK   bool   `json:"ok"`
+	Text string `json:"text"`
+}
+
+// command gives a command.
+func (s *Server) command(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Content-Type") != "application/json" {
+		http.Error(w, "a command is application/json", http.StatusUnsupportedMediaType)
+		return
+	}
+	var c Command
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxCommand)).Decode(&c); err != nil {
+		http.Error(w, "not a command: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	if !slices.Contains(Destinations(), c.To) {
+		http.Error(w, fmt.Sprintf("to: %.40q is none of %v", c.To, Destinations()), http.StatusBadRequest)
+		return
+	}
+	c.Role, c.By = Engineer, "console"
+	text, err := s.Command(r.Context(), c)
+	a := answer{OK: err == nil, Text: text}
+	if err != nil {
+		a.Text = err.Error()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(a); err != nil {
+		s.Log.Debug("an answer was not taken", "error", err)
+	}
+}
