@@ -101,6 +101,12 @@ docker-down: ## end the nucleus in docker
 train: ## train a model with XGBoost (needs python3): make train [DATA=FILE] [OUT=DIR] [ARGS="-cost-miss 500 -cost-false 10"]
 	@scripts/train/train.sh "$(DATA)" "$(OUT)" $(ARGS)
 
+.PHONY: data
+data: OUT = my-data
+data: ## split a table into training, validation and test, as CSV and libsvm: make data DATA=FILE [OUT=DIR] [ARGS="-by thing"]
+	@[ -n "$(DATA)" ] || { echo "name the table: make data DATA=FILE [OUT=DIR]" >&2; exit 2; }
+	@python3 -B scripts/train/data.py "$(DATA)" "$(OUT)" $(ARGS)
+
 .PHONY: train-life
 train-life: ## train a model of remaining life with XGBoost: make train-life DATA=FILE [OUT=DIR] [ARGS="-cap 100"]
 	@scripts/train/life.sh "$(DATA)" "$(OUT)" $(ARGS)

@@ -19,7 +19,7 @@ SEED = 1234
 FOLDS = 5
 REPEATS = 2  # of the cross-validation that the threshold comes from, each with other folds
 SEARCH_ROWS = 20_000  # the search and further repeats take no more rows
-MOST_ROUNDS, PATIENCE = 600, 40
+MOST_ROUNDS, PATIENCE = 400, 25
 COPIES = 8  # of a faulty row that is stretched, at most
 BASE = {
     "objective": "binary:logistic",
@@ -34,7 +34,7 @@ class Settings:
     """What the search chooses. The first of candidates is tried without a search."""
 
     max_depth: int = 6
-    eta: float = 0.05
+    eta: float = 0.08
     min_child_weight: float = 0.3
     reg_lambda: float = 2
     subsample: float = 0.7
@@ -52,11 +52,11 @@ class Settings:
 
 def candidates(count: int, seed: int) -> list[Settings]:
     """The first are known to be good, the others random."""
-    known = [Settings(), Settings(stretch=1), Settings(stretch=0.6, weight=4), Settings(max_depth=4, eta=0.08)]
+    known = [Settings(), Settings(stretch=1), Settings(max_depth=8, stretch=0.7), Settings(max_depth=4, stretch=1.4, weight=4)]
     rng = np.random.Generator(np.random.PCG64([seed, 1]))
     while len(known) < count:
         pick = lambda *values: values[rng.integers(len(values))]  # noqa: E731
-        known.append(Settings(max_depth=pick(3, 4, 5, 6, 8), eta=pick(0.04, 0.06, 0.1), min_child_weight=pick(0.1, 0.3, 1, 3), reg_lambda=pick(1, 2, 5),
+        known.append(Settings(max_depth=pick(3, 4, 5, 6, 8), eta=pick(0.06, 0.1, 0.15), min_child_weight=pick(0.1, 0.3, 1, 3), reg_lambda=pick(1, 2, 5),
                               subsample=pick(0.4, 0.6, 0.8), colsample_bytree=pick(0.2, 0.3, 0.5), weight=pick(1, 1, 4, 10), stretch=pick(0, 0.6, 1, 1.4)))
     return known[:max(1, count)]
 
