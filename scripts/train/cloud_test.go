@@ -51,9 +51,9 @@ func TestTrainsInTheCloud(t *testing.T) {
 fi
 exec "$REAL_AWS" "$@"
 `
-	data, dir := simulated(t, "-rows", "500", "-seed", "9", "-faulty", "0.1"), t.TempDir()
+	data, dir := simulated(t, "-rows", "300", "-seed", "9", "-faulty", "0.1"), t.TempDir()
 	out, err := cloudTraining(t, stub, env, data, dir, "-bucket", "pdm-models", "-role", trainingRole, "-wait", "0", "-search", "1", "-tests", "1", "-cost-miss", "200", "-name", "press")
-	if err != nil || !strings.Contains(out, "500 rows of 168 sensors") || !strings.Contains(out, "the model is in "+dir) {
+	if err != nil || !strings.Contains(out, "300 rows of 168 sensors") || !strings.Contains(out, "the model is in "+dir) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	var sent struct {
@@ -67,7 +67,7 @@ exec "$REAL_AWS" "$@"
 		t.Errorf("%+v", sent)
 	}
 	checkGolden(t, dir, nil)
-	if r := readTrained(t, dir); r.Data.Rows != 500 || r.Threshold <= 0 {
+	if r := readTrained(t, dir); r.Data.Rows != 300 || r.Threshold <= 0 {
 		t.Errorf("%+v", r)
 	}
 	// The same rows give the same model here.
@@ -76,7 +76,8 @@ exec "$REAL_AWS" "$@"
 		t.Error("the model of the cloud differs from the one trained here")
 	}
 	// With its archive alone it can be evaluated.
-	name := strings.Fields(out[strings.Index(out, "job edgepdm-"):])[1]
+	_, said, _ := strings.Cut(out, "train-cloud: job ")
+	name, _, _ := strings.Cut(said, " ")
 	archive := filepath.Join(t.TempDir(), "model.tar.gz")
 	run("s3", "cp", "--only-show-errors", "s3://pdm-models/training/"+name+"/output/model.tar.gz", archive)
 	if e, _ := evaluate(t, local, archive, data); e.Active.Threshold != e.Candidate.Threshold || e.Difference.Mean != 0 {
