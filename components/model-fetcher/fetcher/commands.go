@@ -307,6 +307,7 @@ func (r *run) found(err error) (string, error) {
 		return fmt.Sprintf("nothing is to be fetched: the published model, %s, is %s", model, last.Detail), nil
 	case record.OutcomeRefused:
 		return "", fmt.Errorf("%s: %s", text, last.Detail)
+	case record.OutcomeDelivered:
 	}
 	return text, nil
 }

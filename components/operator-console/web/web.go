@@ -63,6 +63,7 @@ type Server struct {
 	Log     *slog.Logger
 	Streams *atomic.Uint64 // pages that listen now
 	Command func(ctx context.Context, c Command) (text string, err error)
+	Trend   func(thing string, length time.Duration) Trend
 }
 
 const (
@@ -116,6 +117,8 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /api/stream", s.stream)
 	mux.HandleFunc("POST /api/command", s.command)
 	mux.HandleFunc("GET /api/session", s.session)
+	mux.HandleFunc("GET /api/trend", s.trend)
+	mux.HandleFunc("GET /api/trend.csv", s.trendCSV)
 	return secured(http.NewCrossOriginProtection().Handler(mux))
 }
 
