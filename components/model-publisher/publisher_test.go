@@ -42,7 +42,7 @@ func cloudWith(t *testing.T, secret string) *localcloud.Cloud {
 	return cloudtest.Start(t, func(o *localcloud.Options) {
 		o.Secrets = map[string]string{"signing": secret}
 		o.Functions = []localcloud.Function{{Name: functionName, Path: path, Env: map[string]string{
-			"MODEL_BUCKET": "edgepdm-local", "MODEL_NAME": "compressor", "SIGNING_SECRET": "signing", "AWS_MAX_ATTEMPTS": "1",
+			"KEY_PREFIX": prefix, "SIGNING_SECRET": "signing", "AWS_MAX_ATTEMPTS": "1",
 		}}}
 	})
 }

@@ -75,7 +75,7 @@ func parseTemplate(text string, values map[string]string) (*cloudTemplate, error
 		parameters: map[string]map[string]any{}, resources: map[string]resource{},
 		values: map[string]string{
 			"CodeBucket": testCode, "NotifierKey": "notifier.zip", "PublisherKey": "publisher.zip", "LoopPrefix": "loop/",
-			"AWS::StackName": testStack, "AWS::Region": testRegion, "AWS::AccountId": testAccount, "AWS::Partition": "aws",
+			"AWS::StackName": testStack, "AWS::Region": testRegion, "AWS::AccountId": testAccount, "AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com",
 		},
 	}
 	for name, p := range object(root["Parameters"]) {

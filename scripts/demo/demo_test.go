@@ -126,6 +126,8 @@ func TestReportHasThePromisedKeys(t *testing.T) {
 		"alarms":    map[string]any{"raised": 0.0, "acknowledged": 0.0, "shelved": 0.0, "suppressed": 0.0, "chattering": 0.0, "spoken": 0.0},
 		"explained": map[string]any{"alerts": 0.0, "of": 0.0, "predictions": 0.0},
 		"life":      map[string]any{"rows": 0.0, "coverage": 0.0, "mean_width": 0.0, "alerts": 0.0},
+		"drift":     map[string]any{"found": false, "line": "", "sensors": []any{}, "after_rows": 0.0, "cleared": false, "false": 0.0},
+		"shadow":    map[string]any{"candidates": []any{}},
 	}
 	if !reflect.DeepEqual(keys, want) {
 		t.Errorf("%v", keys)

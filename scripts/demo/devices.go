@@ -67,7 +67,7 @@ func (d *demo) startDevices(ctx context.Context, version string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the devices' folder: %w", err)
 	}
-	plant, err := json.Marshal(d.options.plant(d.length()))
+	plant, err := json.Marshal(d.options.plant(d.options.length()))
 	if err != nil {
 		return fmt.Errorf("encode the plant: %w", err)
 	}

@@ -46,11 +46,12 @@ func (d *demo) judge(r report, ended bool) error {
 	if r.Unaccepted > 0 && !d.options.kill {
 		errs = append(errs, fmt.Errorf("%d of %d predictions never reached the forwarder's spool", r.Unaccepted, r.Predictions))
 	}
+	errs = append(errs, d.judgeDrift(!ended)...)
 	return errors.Join(errs...)
 }
 
-// tellsLife reports whether there is a model of remaining life: for the simulated machines, not for rows that are replayed.
-func (d *demo) tellsLife() bool { return d.options.input == "" }
+// tellsLife reports whether there is a model of remaining life: for simulated machines that wear, not for rows that are replayed.
+func (d *demo) tellsLife() bool { return d.options.input == "" && !d.options.drift }
 
 // whyNoLife says why no remaining life was told, as far as its components tell.
 func (d *demo) whyNoLife() string {

@@ -23,13 +23,19 @@ import (
 // What is published, each in the cloud's folder of its role.
 var (
 	// secondModel takes over during the run. It was trained on other simulated machines than the shipped one.
-	secondModel = product{"scripts/demo/second-model", "models/compressor"}
+	secondModel = product{dir: "scripts/demo/second-model", prefix: "models/compressor"}
 	// lifeModel tells the remaining life of machines from their rows' last 12 simulated hours. It is there before the first row.
-	lifeModel = product{"scripts/demo/life-model", "models/compressor-life"}
+	lifeModel = product{dir: "scripts/demo/life-model", prefix: "models/compressor-life"}
+	// driftModel was trained on machines that have drifted as the demo's do, and shuffledModel on the same rows with shuffled labels.
+	driftModel    = product{dir: "scripts/demo/drift-model", prefix: secondModel.prefix, mode: envelope.ModeShadow}
+	shuffledModel = product{dir: "scripts/demo/shuffled-model", prefix: secondModel.prefix, mode: envelope.ModeShadow}
 )
 
-// product is a folder that a training has made, and the prefix under which its model is published.
-type product struct{ dir, prefix string }
+// product is a folder that a training has made, the prefix under which its model is published, and what that does first.
+type product struct {
+	dir, prefix string
+	mode        envelope.Mode
+}
 
 // build returns what the training says of the model besides its file and golden rows.
 func (p product) build() (b envelope.Build, err error) {
@@ -47,6 +53,9 @@ func (p product) build() (b envelope.Build, err error) {
 	}
 	if b.Life != nil {
 		b.Role = event.RoleLife
+	}
+	if p.mode != "" {
+		b.Rollout = &envelope.Rollout{Mode: p.mode}
 	}
 	described, err := describedBy(filepath.Join(p.dir, "manifest.json"))
 	b.Display, b.Groups, b.Baseline = described.Display, described.Groups, described.Baseline
@@ -147,9 +156,9 @@ func tamper(envelope []byte) ([]byte, error) {
 }
 
 // modelActs publish a good model, a tampered one and one whose golden row is wrong, unless -model names the model. The tampered one
-// is fetched again some times before it is refused, which the next must not cut short.
+// is fetched again some times before it is refused, which the next must not cut short. With -drift the story is another, of candidates.
 func (d *demo) modelActs(part func(float64) time.Duration) []act {
-	if d.options.model != "" {
+	if d.options.model != "" || d.options.drift {
 		return nil
 	}
 	publish := func(version string, alter func(*envelope.Manifest), tamper func([]byte) ([]byte, error)) func(context.Context) error {

@@ -35,6 +35,8 @@ type observer struct {
 	swaps       int                 // models that took over
 	refused     []string            // why models were refused
 	lastModel   event.ModelEvent
+	drift       driftAccount
+	shadow      shadowAccount
 }
 
 // thingView is what is known of a thing.
@@ -55,6 +57,7 @@ func newObserver() *observer {
 	return &observer{
 		waiting: make(map[string]struct{}), early: make(map[string]struct{}),
 		runs: make(map[string]event.Health), things: make(map[string]*thingView), predicted: make(map[string]struct{}), accepted: make(map[string]struct{}),
+		drift: driftAccount{rows: make(map[string]int), told: make(map[string]struct{})},
 	}
 }
 
@@ -98,6 +101,7 @@ func (o *observer) handle(m ipc.TopicMessage, now time.Time) {
 	case strings.HasPrefix(m.Topic, event.ModelTopic("")):
 		if e, err := event.DecodeModelEvent(m.Payload); err == nil {
 			o.lastModel = e
+			o.shadow.happened(e)
 			switch e.Event {
 			case event.ModelActivated:
 				if e.Role == event.RoleLife {
@@ -108,6 +112,15 @@ func (o *observer) handle(m ipc.TopicMessage, now time.Time) {
 			case event.ModelRejected, event.ModelRefused:
 				o.refused = append(o.refused, e.Detail)
 			}
+		}
+	case strings.HasPrefix(m.Topic, strings.TrimSuffix(event.FilterDrift, "+")):
+		if d, err := event.DecodeDrift(m.Payload); err == nil {
+			o.drift.add(d)
+			o.accepted[d.ID] = struct{}{}
+		}
+	case m.Topic == event.TopicComparison:
+		if c, err := event.DecodeComparison(m.Payload); err == nil {
+			o.shadow.compare(c)
 		}
 	case m.Topic == event.TopicAckAlert || m.Topic == event.TopicAckPrediction:
 		if a, err := event.DecodeAck(m.Payload); err == nil {
@@ -127,6 +140,7 @@ func (o *observer) row(r event.Row) {
 	if r.Err != nil {
 		return // the engine counts it as invalid
 	}
+	o.drift.row(&r.Telemetry)
 	id := r.ID()
 	if _, ok := o.early[id]; ok {
 		delete(o.early, id)

@@ -30,6 +30,8 @@ type picture struct {
 	things            []thingLine // those with the highest probability first
 	alerts            []event.Alert
 	model             event.ModelEvent
+	drift             event.Drift
+	candidate         *candidateAccount // the newest; nil: there was none
 	audio, note       string
 	components        []localcore.Status
 }
@@ -142,17 +144,23 @@ func used(n int) string {
 	return fmt.Sprintf(" (%d reused)", n)
 }
 
-// events are what happened last.
+// events are what happened last, the most telling first. Of a candidate, the line of its comparison says what happened to it.
 func (p *picture) events() []string {
 	var lines []string
 	if p.note != "" {
 		lines = append(lines, "demo:   "+p.note)
 	}
+	if p.drift.ID != "" {
+		lines = append(lines, "drift:  "+driftText(p.drift, 2))
+	}
+	if p.candidate != nil {
+		lines = append(lines, "shadow: "+p.candidate.text())
+	}
+	if e := p.model; e.Event != "" && (p.candidate == nil || e.Version != p.candidate.last.Candidate.Version) {
+		lines = append(lines, "model:  "+strings.Join(strings.Fields(strings.Join([]string{string(e.Event), e.Name, e.Version, reason(e)}, " ")), " "))
+	}
 	if p.audio != "" {
 		lines = append(lines, "spoken: "+shortPath(p.audio))
-	}
-	if e := p.model; e.Event != "" {
-		lines = append(lines, "model:  "+strings.Join(strings.Fields(strings.Join([]string{string(e.Event), e.Name, e.Version, reason(e)}, " ")), " "))
 	}
 	return lines
 }

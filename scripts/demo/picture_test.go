@@ -38,6 +38,8 @@ func busyPicture(things int) *picture {
 func TestPictureFits(t *testing.T) {
 	for _, things := range []int{0, 1, 3, 50} {
 		p := busyPicture(things)
+		p.drift = driftOf("d-1", "line-1", event.DriftFound)
+		p.candidate = &candidateAccount{last: compared("1.1.0", 1234567, event.DecisionReject), step: event.ModelRejected, detail: strings.Repeat("reason ", 30)}
 		for _, width := range []int{1, 2, 3, 20, 40, 60, 79, 80, 81, 96, 97, 98, 140} {
 			for height := 1; height <= 44; height++ {
 				lines := p.lines(width, height)

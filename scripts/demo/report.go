@@ -33,6 +33,8 @@ type report struct {
 	Alarms      alarmReport       `json:"alarms"`
 	Explained   explainedReport   `json:"explained"`
 	Life        lifeReport        `json:"life"`
+	Drift       driftReport       `json:"drift"`
+	Shadow      shadowReport      `json:"shadow"`
 }
 
 // explainedReport is how much of what was found says what points to it.
@@ -119,6 +121,7 @@ func makeReport(o *observer, components []localcore.Status, journal localcloud.J
 		Refused: append([]string{}, o.refused...), Alarms: o.alarms(),
 	}
 	r.Explained, r.Life = o.insight()
+	r.Drift, r.Shadow = o.drift.report(), o.shadow.report()
 	for _, c := range components {
 		if c.Name == event.Suite {
 			continue // it has no program

@@ -59,6 +59,7 @@ type demo struct {
 	ran       time.Duration     // from the plant's start to its end
 	saved     map[string]string // sound files by their key in the cloud
 	newest    string            // sound file
+	page      string            // address of the console; empty: there is none
 	devices   []*exec.Cmd       // machines that are client devices
 
 	live bool
@@ -76,6 +77,9 @@ func run(ctx context.Context, o options, out io.Writer, live bool) (err error) {
 		if err := d.build(ctx); err != nil {
 			return err
 		}
+	}
+	if err := d.openConsole(ctx); err != nil {
+		return err
 	}
 	d.print("starting the embedded cloud and core")
 	if err := d.start(ctx); err != nil {
@@ -174,6 +178,9 @@ func (d *demo) start(ctx context.Context) error {
 	if d.messages, err = d.client.Subscribe(ctx, "pdm/v1/#", ipc.ReceiveAll); err != nil {
 		return err
 	}
+	if d.options.drift {
+		d.observer.drift.from = d.options.driftsFrom()
+	}
 	go func() {
 		defer close(d.watched)
 		d.observer.watch(d.messages)
@@ -188,6 +195,9 @@ func (d *demo) deploy(ctx context.Context) error {
 		return err
 	}
 	delete(versions, event.Ingest) // it reads the plants of others
+	if d.page == "" {
+		delete(versions, event.OperatorConsole)
+	}
 	lifePrefix := ""
 	if d.tellsLife() {
 		lifePrefix = lifeModel.prefix
@@ -205,16 +215,17 @@ func (d *demo) deploy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	update := make(map[string]any)
-	for name, merge := range map[string]map[string]any{
-		event.InferenceEngine: {"model": d.options.model, "publicKeys": keys},
+	update, merges := make(map[string]any), map[string]map[string]any{
+		event.InferenceEngine: d.options.engine(keys),
 		event.ModelFetcher: {
 			"bucket": cloud.Bucket, "prefix": secondModel.prefix, "lifePrefix": lifePrefix, "publicKeys": keys, "poll": "1s", "timeout": "2s",
 			"endpoints": map[string]any{"s3": cloud.S3},
 		},
 		event.AlarmManager:    {"silence": "20s", "uplinkDown": "10s", "republish": "1s", "voice": voice, "languages": strings.Split(d.options.languages, ",")},
-		event.SensorSimulator: d.options.plant(d.length()), event.CloudForwarder: forwarder,
-	} {
+		event.SensorSimulator: d.options.plant(d.options.length()), event.CloudForwarder: forwarder,
+	}
+	d.consoleConfig(merges)
+	for name, merge := range merges {
 		merge["healthInterval"] = "500ms"
 		update[name] = map[string]any{"merge": merge}
 	}
@@ -280,14 +291,6 @@ func (d *demo) awaitHealth(ctx context.Context, name string) error {
 	return fmt.Errorf("%s does not work: %s: %s", name, h.State, h.Detail)
 }
 
-// length is the length of the story: of the run, or of a chapter where the user ends the run.
-func (d *demo) length() time.Duration {
-	if d.options.duration == 0 {
-		return chapter
-	}
-	return d.options.duration
-}
-
 // show lets the plant run, and the story happen, until the time is over or the user ends it.
 func (d *demo) show(ctx context.Context) error {
 	begun := time.Now()
@@ -301,11 +304,19 @@ func (d *demo) show(ctx context.Context) error {
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
-		d.tell(ctx, d.acts(d.length()))
+		d.tell(ctx, d.acts(d.options.length()))
+	}()
+	proved := make(chan struct{})
+	go func() {
+		defer close(proved)
+		if d.options.drift {
+			d.proveModels(ctx)
+		}
 	}()
 	defer func() {
 		cancel()
 		<-told
+		<-proved
 	}()
 	if !d.live {
 		length := "until Ctrl-C"

@@ -15,6 +15,14 @@ import (
 // chapter is what the demo tells in a minute; runs of another length tell it faster or slower.
 const chapter = time.Minute
 
+// length is the length of the story: of the run, or of a chapter where the user ends the run.
+func (o *options) length() time.Duration {
+	if o.duration == 0 {
+		return chapter
+	}
+	return o.duration
+}
+
 // plant is the simulator's configuration, for a story of the given length.
 func (o *options) plant(length time.Duration) map[string]any {
 	config := map[string]any{
@@ -26,26 +34,35 @@ func (o *options) plant(length time.Duration) map[string]any {
 		config["input"] = o.input
 		return config
 	}
-	config["faults"], config["meanTimeBF"] = faultPlan(o.things, length), "150h"
+	if o.drift {
+		o.letDrift(config, length)
+		return config
+	}
+	config["faults"], config["meanTimeBF"] = faultPlan(plannedFaults, o.things, length), "150h"
 	config["life"], config["lives"] = true, lifePlan(o.things, length, o.rate)
 	return config
 }
 
+// plannedFault is a fault that is injected, at a time of a chapter of a minute.
+type plannedFault struct {
+	machine             int
+	name                string
+	after, length, grow float64 // seconds
+}
+
+var plannedFaults = []plannedFault{
+	{3, "sensor-dropout", 12, 12, 5},
+	{1, "overheating", 27, 18, 5}, // while the uplink is cut
+	{3, "air-leak", 38, 15, 5},
+}
+
 // faultPlan injects faults, within one chapter of the given length.
-func faultPlan(things int, length time.Duration) []any {
+func faultPlan(faults []plannedFault, things int, length time.Duration) []any {
 	scaled := func(seconds float64) string {
 		return time.Duration(seconds * float64(time.Second) * float64(length) / float64(chapter)).String()
 	}
 	var plan []any
-	for _, f := range []struct {
-		machine             int
-		name                string
-		after, length, grow float64 // seconds
-	}{
-		{3, "sensor-dropout", 12, 12, 5},
-		{1, "overheating", 27, 18, 5}, // while the uplink is cut
-		{3, "air-leak", 38, 15, 5},
-	} {
+	for _, f := range faults {
 		if f.machine <= things {
 			plan = append(plan, map[string]any{
 				"thing": fmt.Sprintf("compressor-%d", f.machine), "fault": f.name,
@@ -96,9 +113,10 @@ func (d *demo) acts(length time.Duration) []act {
 	}
 	if d.options.kill {
 		names := []string{event.InferenceEngine, event.AlarmManager, event.SensorSimulator, event.CloudForwarder, event.ModelFetcher}
-		if d.options.devices { // whose machines are no component
-			names = slices.DeleteFunc(names, func(name string) bool { return name == event.SensorSimulator })
-		}
+		names = slices.DeleteFunc(names, func(name string) bool {
+			// Client devices are no component. Machines that begin again have not drifted. The engine is ended while it has a candidate.
+			return name == event.SensorSimulator && (d.options.devices || d.options.drift) || name == event.InferenceEngine && d.options.drift
+		})
 		for i, name := range names {
 			at := part(0.15 + 0.7*float64(i)/float64(len(names)))
 			acts = append(acts, act{at, "kill -9 of " + name, func(context.Context) error { return d.kill(name) }})

@@ -84,7 +84,11 @@ func (v *view) picture(now time.Time) *picture {
 	o.mu.Lock()
 	recent := o.latencies[max(0, len(o.latencies)-1000):]
 	p.p50, p.p99 = percentile(recent, 50), percentile(recent, 99)
-	p.alerts, p.model = append(p.alerts, o.alerts...), o.lastModel
+	p.alerts, p.model, p.drift = append(p.alerts, o.alerts...), o.lastModel, o.drift.last
+	if n := len(o.shadow); n > 0 {
+		newest := *o.shadow[n-1]
+		p.candidate = &newest
+	}
 	for _, name := range o.thingNames() {
 		p.things = append(p.things, thingLine{name, *o.things[name]})
 	}
@@ -130,6 +134,12 @@ func (d *demo) summarise(r report, audio string) {
 	line("models: %s; %d took over during the run, %d refused", strings.Join(r.Models, ", "), r.Swaps, len(r.Refused))
 	for _, why := range r.Refused {
 		line("model refused: %s", why)
+	}
+	if o := d.observer; o.drift.found != nil {
+		line("drift found after %d rows: %s", o.drift.after, driftText(*o.drift.found, event.MaxDrift))
+	}
+	for _, c := range d.observer.shadow {
+		line("in the shadow: %s", c.text())
 	}
 }
 

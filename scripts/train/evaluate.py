@@ -108,7 +108,6 @@ def main():
     parser.add_argument("-candidate", "--candidate", metavar="MODEL", required=True, help="the model that may replace it")
     parser.add_argument("-table", "--table", metavar="FILE", required=True, help="labelled CSV table, .gz if compressed")
     parser.add_argument("-out", "--out", metavar="DIR", required=True, help="folder for evaluation.json and evaluation.md")
-    parser.add_argument("-by", "--by", metavar="NAME", help="column with the machine's name: machines are drawn, not rows")
     table.add_arguments(parser)
     table.add_costs(parser)
     args = parser.parse_args()

@@ -1,260 +1,147 @@
-"""Trains the model with the workshop's hyper-parameters: train.py DATA OUT [-label NAME] [-separator CHARACTER] [-drop NAMES] [--name NAME] [--other DATA]
+"""Trains a model of faults: train.py DATA OUT [-cost-miss 500] [-cost-false 10] [-search N] [-tests N] [-by NAME] [-label NAME] [-separator CHARACTER] [-drop NAMES] [--name NAME] [--other DATA]
 
 DATA is a CSV table, plain or compressed by gzip, with commas, semicolons or tabs: a header, which lines without one may
 precede (the licence text of the UCI APS file), a column "class" or -label (neg or 0, pos or 1, or true and false) and one
 column of numbers per sensor, besides those of -drop; na, nan, an empty field and what else pandas takes for it are missing
 readings and stay missing. OUT gets
 
-  model.ubj   the model, with the sensors' names and the attributes edgepdm.threshold and edgepdm.name
-  golden.csv  held-out rows with the margins that XGBoost gives them: what any other scorer must reproduce
-  report.md   how good the model is
+  model.ubj    the model, with the sensors' names and the attributes edgepdm.threshold and edgepdm.name
+  golden.csv   rows with the margins that XGBoost gives them: what any other scorer must reproduce
+  report.md, report.json, report.html  how good the model is
+
+Settings are searched by cross-validation, the threshold is the one that costs least, and the delivered model has learned from
+all rows. How good it is comes from -tests: the whole training, search and threshold included, is done again without a fifth of
+the rows, and those are scored. With -by NAME rows of one machine, which that column names, are never on both sides.
+
+In SageMaker's XGBoost container (script mode) there is no DATA and OUT: the channel train has one table, the model and its
+golden rows go to SM_MODEL_DIR, the reports to SM_OUTPUT_DATA_DIR.
 
 Equal data give equal bytes, on any machine with the pinned packages.
 """
 
+from __future__ import annotations
+
 import argparse
-import csv
+import json
 import os
 
+import golden
+import measure
 import numpy as np
+import pages
+import report
 import table
-import xgboost as xgb
-from table import FOLDS, add_arguments, fail
+from learn import FOLDS, SEED, Learned, Learner, Rows, margins
+from measure import Cost
+from progress import Progress
+from table import fail
 
-SEED = 1234
-HELD_OUT = 0.2
-FALSE_ALARM, MISSED_FAULT = 10, 500  # cost of one
-GOLDEN_ROWS, GOLDEN_FAULTY = 24, 8
-ROUNDS = 100
-PARAMETERS = {
-    "objective": "binary:logistic",
-    "max_depth": 5,
-    "eta": 0.2,
-    "gamma": 4,
-    "min_child_weight": 6,
-    "subsample": 0.8,
-    "seed": SEED,
-    "nthread": 1,  # float sums depend on how threads share the work
-}
+SEARCH, TESTS = 6, FOLDS
+LARGE = 20_000  # rows: a larger table is tested once, unless -tests says otherwise
 
 
-class Table:
-    """What a data file holds, as numpy's arrays."""
-
-    def __init__(self, path, args):
-        data = table.Table(path, args.label, args.separator, args.drop)
-        self.digest, self.names = data.digest, data.names
-        self.labels = np.array(data.labels, dtype=np.int8)
-        self.values = np.array(data.values, dtype=np.float32).reshape(len(data.labels), len(data.names))
-
-
-def shuffled_by_class(labels, rng):
-    """Yields the row numbers of each class, in random order."""
-    for label in (0, 1):
-        yield rng.permutation(np.flatnonzero(labels == label))
+def read(path: str, args, by: str | None) -> tuple[Rows, str]:
+    """Returns the rows, and the hash of the table's text."""
+    with table.readable(path):
+        data = table.Table(path, args.label, args.separator, args.drop, by=by)
+    values = np.array(data.values, dtype=np.float32).reshape(len(data.labels), len(data.names))
+    rows = Rows(data.names, values, np.array(data.labels, dtype=np.int8), np.array(data.machines))
+    if by:
+        faulty, all_of = len(np.unique(rows.machine[rows.labels == 1])), len(np.unique(rows.machine))
+        if faulty < FOLDS or all_of - faulty < FOLDS:
+            fail(f"{path}: of {all_of} machines {faulty} have faulty rows; there must be {FOLDS} with and {FOLDS} without")
+    return rows, data.digest.hexdigest()
 
 
-def split(labels, rng):
-    """Returns the row numbers for training and those held out, each with the same share of faulty rows."""
-    train, test = [], []
-    for rows in shuffled_by_class(labels, rng):
-        cut = round(len(rows) * HELD_OUT)
-        test.append(rows[:cut])
-        train.append(rows[cut:])
-    return np.sort(np.concatenate(train)), np.sort(np.concatenate(test))
+class Tests:
+    """The whole training again without some of the rows, and what it makes of those."""
+
+    def __init__(self, learner: Learner, rows: Rows, count: int):
+        self.parts: list[dict] = []
+        labels, probability, calibrated, flagged = [], [], [], []
+        fold = rows.folds(FOLDS, np.random.Generator(np.random.PCG64([learner.seed, 6])))
+        for k in range(count):
+            learned, unseen = learner.learn(rows.part(fold != k)), rows.part(fold == k)
+            told = learned.probability(unseen.values)
+            labels.append(unseen.labels)
+            probability.append(told)
+            calibrated.append(self._calibrated(learned, unseen))
+            flagged.append(measure.is_flagged(told, learned.threshold))
+            self.parts.append({"rows": len(unseen), "faulty": int(unseen.labels.sum()), "settings": learned.settings.text(), "rounds": learned.rounds}
+                              | measure.figures(unseen.labels, told, learned.threshold, learner.cost) | measure.ranking(unseen.labels, told))
+        self.labels, self.probability = np.concatenate(labels), np.concatenate(probability)
+        self.calibrated, self.flagged = np.concatenate(calibrated), np.concatenate(flagged)
+
+    @staticmethod
+    def _calibrated(learned: Learned, rows: Rows) -> np.ndarray:
+        return measure.sigmoid(learned.calibration.logit(margins(learned.booster, rows.values)))
 
 
-def fit(values, labels, names):
-    data = xgb.DMatrix(values, label=labels, feature_names=names, nthread=1)
-    return xgb.train(PARAMETERS, data, num_boost_round=ROUNDS)
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Trains a model of faults.")
+    parser.add_argument("data", metavar="DATA", nargs="?", help="labelled CSV table, .gz if compressed")
+    parser.add_argument("out", metavar="OUT", nargs="?", help="folder for model.ubj, golden.csv and the reports")
+    table.add_arguments(parser)
+    table.add_costs(parser)
+    parser.add_argument("-search", "--search", metavar="N", type=int, default=SEARCH, help=f"try so many settings (default: {SEARCH})")
+    parser.add_argument("-tests", "--tests", metavar="N", type=int, help=f"train so many times more to test, 1 to {FOLDS} (default: {TESTS}; 1 with more than {LARGE:,} rows)")
+    parser.add_argument("-seed", "--seed", metavar="N", type=int, default=SEED, help=f"of all that is random (default: {SEED})")
+    parser.add_argument("-name", "--name", help="the model's name (default: DATA without folder and extension)")
+    parser.add_argument("-other", "--other", metavar="DATA", help="a second table, of other machines, to test the model on")
+    args = parser.parse_args()
+    if args.data is None and "SM_CHANNEL_TRAIN" in os.environ:
+        args.data = only_file(os.environ["SM_CHANNEL_TRAIN"])
+        args.out, args.reports = os.environ["SM_MODEL_DIR"], os.environ.get("SM_OUTPUT_DATA_DIR") or os.environ["SM_MODEL_DIR"]
+    elif args.data is None or args.out is None:
+        parser.error("DATA and OUT are required")
+    else:
+        args.reports = args.out
+    if args.seed < 0:
+        parser.error("-seed: at least 0")
+    if args.search < 1:
+        parser.error("-search: at least 1")
+    if args.tests is not None and not 1 <= args.tests <= FOLDS:
+        parser.error(f"-tests: 1 to {FOLDS}")
+    return args
 
 
-def score(booster, values, names, margin=False):
-    return booster.predict(xgb.DMatrix(values, feature_names=names, nthread=1), output_margin=margin)
-
-
-def cost(labels, flagged):
-    false_alarms = int(np.count_nonzero(flagged & (labels == 0)))
-    missed = int(np.count_nonzero(~flagged & (labels == 1)))
-    return FALSE_ALARM * false_alarms + MISSED_FAULT * missed
-
-
-def cross_validated(values, labels, names, rng):
-    """Returns for each row the probability that a model gives which has not seen it."""
-    fold = np.empty(len(labels), dtype=int)
-    for rows in shuffled_by_class(labels, rng):
-        fold[rows] = np.arange(len(rows)) % FOLDS
-    probability = np.empty(len(labels), dtype=np.float32)
-    for k in range(FOLDS):
-        inside = fold == k
-        probability[inside] = score(fit(values[~inside], labels[~inside], names), values[inside], names)
-    return probability
-
-
-def cheapest_threshold(labels, probability):
-    """Returns the threshold with the lowest cost, in the middle between two scores so that neither is close to it."""
-    levels, counts = np.unique(probability, return_inverse=True)
-    faulty = np.bincount(counts, weights=labels == 1, minlength=len(levels))
-    sound = np.bincount(counts, weights=labels == 0, minlength=len(levels))
-    missed = np.concatenate([[0], np.cumsum(faulty)])[:-1]  # by flagging from levels[i] on
-    alarms = np.cumsum(sound[::-1])[::-1]
-    best = int(np.argmin(MISSED_FAULT * missed + FALSE_ALARM * alarms))
-    below = levels[best - 1] if best > 0 else 0
-    return float(f"{(float(below) + float(levels[best])) / 2:.6g}")
-
-
-def roc_auc(labels, probability):
-    """The probability that a faulty row scores above a sound one; a tie counts half."""
-    levels, at = np.unique(probability, return_inverse=True)
-    faulty = np.bincount(at, weights=labels == 1, minlength=len(levels))
-    sound = np.bincount(at, weights=labels == 0, minlength=len(levels))
-    below = np.cumsum(sound) - sound
-    return float(np.sum(faulty * (below + sound / 2)) / (faulty.sum() * sound.sum()))
-
-
-def average_precision(labels, probability):
-    levels, at = np.unique(-probability, return_inverse=True)
-    faulty = np.bincount(at, weights=labels == 1, minlength=len(levels))
-    flagged = np.cumsum(np.bincount(at, minlength=len(levels)))
-    return float(np.sum(faulty * np.cumsum(faulty) / flagged) / faulty.sum())
-
-
-def golden_rows(values, labels, rng):
-    """Picks held-out rows of all kinds: faulty ones, those with most missing readings, any."""
-    faulty = rng.permutation(np.flatnonzero(labels == 1))[:GOLDEN_FAULTY]
-    gaps = np.argsort(-np.isnan(values).sum(axis=1), kind="stable")[:GOLDEN_FAULTY]
-    chosen = list(dict.fromkeys([*faulty, *gaps, *rng.permutation(len(labels))]))
-    return np.sort(np.array(chosen[:GOLDEN_ROWS]))
-
-
-def write_golden(path, booster, values, names):
-    margins = score(booster, values, names, margin=True)
-    with open(path, "w", encoding="utf-8", newline="\n") as f:
-        csv.writer(f, lineterminator="\n").writerow(["margin", *names])
-        for margin, row in zip(margins, values):
-            f.write(",".join(f"{v:.9g}" for v in [margin, *row]) + "\n")
-    return margins
-
-
-def check_files(model, golden, margins, names):
-    """Proves that what was written gives what was written: a fresh booster, the rows as text."""
-    booster = xgb.Booster(model_file=model)
-    rows = np.loadtxt(golden, delimiter=",", skiprows=1, dtype=np.float32, ndmin=2)
-    again = score(booster, rows[:, 1:], names, margin=True)
-    if not (np.array_equal(rows[:, 0], margins) and np.array_equal(again, margins)):
-        fail("the model read back gives other margins than the one trained")
-
-
-def confusion(labels, probability, threshold):
-    flagged = probability >= np.float32(threshold)
-    true_alarms = int(np.count_nonzero(flagged & (labels == 1)))
-    false_alarms = int(np.count_nonzero(flagged & (labels == 0)))
-    missed = int(np.count_nonzero(~flagged & (labels == 1)))
-    passed = len(labels) - true_alarms - false_alarms - missed
-    precision = true_alarms / max(1, true_alarms + false_alarms)
-    recall = true_alarms / (true_alarms + missed)
-    return (f"| {threshold:g} | {true_alarms} | {missed} | {false_alarms} | {passed} | {precision:.3f} | {recall:.3f} "
-            f"| {cost(labels, flagged):,} |")
-
-
-def quality(labels, probability, threshold):
-    return [
-        f"AUC {roc_auc(labels, probability):.4f}, average precision {average_precision(labels, probability):.4f}.",
-        "",
-        "| threshold | faults found | faults missed | false alarms | sound passed | precision | recall | cost |",
-        "|---|---|---|---|---|---|---|---|",
-        confusion(labels, probability, 0.5),
-        confusion(labels, probability, threshold),
-        "",
-    ]
-
-
-def report(name, table, parts, other, booster, threshold, size):
-    gain = sorted(booster.get_score(importance_type="gain").items(), key=lambda item: (-item[1], item[0]))
-    balance = [f"| {part} | {len(rows):,} | {int(table.labels[rows].sum()):,} | {table.labels[rows].mean():.2%} |"
-               for part, rows in parts.items()]
-    settings = ", ".join(f"{key} {value}" for key, value in PARAMETERS.items())
-    held_out = parts["held out"]
-    text = [
-        f"# Training report: {name}",
-        "",
-        f"Trained by `scripts/train/train.py` with XGBoost {xgb.__version__} and the workshop's parameters: {settings}, "
-        f"num_round {ROUNDS}. A missing reading stays missing. The model has {size:,} bytes.",
-        "",
-        "## Data",
-        "",
-        f"{len(table.labels):,} rows of {len(table.names)} sensors, {np.isnan(table.values).mean():.2%} of the readings "
-        f"missing; SHA-256 of the table `{table.digest.hexdigest()}`. Split at random by row, seed {SEED}, each part with "
-        "the same share of faulty rows:",
-        "",
-        "| part | rows | faulty | share |",
-        "|---|---|---|---|",
-        *balance,
-        "",
-        f"Cost is {FALSE_ALARM} for a false alarm and {MISSED_FAULT} for a missed fault. The model's threshold, {threshold:g}, "
-        f"is the cheapest in a {FOLDS}-fold cross-validation on the training part; 0.5 is what the workshop used.",
-        "",
-        "## Quality on the held-out rows",
-        "",
-        "Rows that are close in time can be in both parts, so this flatters.",
-        "",
-        *quality(table.labels[held_out], score(booster, table.values[held_out], table.names), threshold),
-    ]
-    if other:
-        text += [
-            "## Quality on other data",
-            "",
-            f"{len(other.labels):,} rows, {int(other.labels.sum()):,} faulty, that have no part in the training; SHA-256 of "
-            f"the table `{other.digest.hexdigest()}`.",
-            "",
-            *quality(other.labels, score(booster, other.values, other.names), threshold),
-        ]
-    text += [
-        "## Sensors that matter most",
-        "",
-        "| sensor | mean gain of its splits |",
-        "|---|---|",
-        *(f"| {sensor} | {value:.1f} |" for sensor, value in gain[:10]),
-        "",
-        f"{len(gain)} of the {len(table.names)} sensors are used.",
-        "",
-    ]
-    return "\n".join(text)
+def only_file(folder: str) -> str:
+    files = sorted(name for name in os.listdir(folder) if not name.startswith(".")) if os.path.isdir(folder) else []
+    if len(files) != 1:
+        fail(f"the channel train ({folder}) has {len(files)} files, need one table")
+    return os.path.join(folder, files[0])
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Trains the model with the workshop's hyper-parameters.")
-    parser.add_argument("data", metavar="DATA", help="labelled CSV table, .gz if compressed")
-    parser.add_argument("out", metavar="OUT", help="directory for model.ubj, golden.csv and report.md")
-    add_arguments(parser)
-    parser.add_argument("--name", help="the model's name (default: DATA without folder and extension)")
-    parser.add_argument("--other", metavar="DATA", help="a second table, of other machines, to test the model on")
-    args = parser.parse_args()
-
+    args = arguments()
+    cost = Cost(args.cost_miss, args.cost_false)
     name = args.name or os.path.basename(args.data).removesuffix(".gz").removesuffix(".csv")
-    table = Table(args.data, args)
-    other = Table(args.other, args) if args.other else None
-    if other and other.names != table.names:
+    rows, digest = read(args.data, args, args.by)
+    other = read(args.other, args, args.by) if args.other else None
+    if other and other[0].names != rows.names:
         fail(f"{args.other}: its columns are not those of {args.data}")
-    rng = np.random.Generator(np.random.PCG64(SEED))
-    train, test = split(table.labels, rng)
-    values, labels = table.values[train], table.labels[train]
-    threshold = cheapest_threshold(labels, cross_validated(values, labels, table.names, rng))
-    booster = fit(values, labels, table.names)
-    booster.set_attr(**{"edgepdm.threshold": f"{threshold:g}", "edgepdm.name": name})
+    tests = args.tests or (1 if len(rows) > LARGE else TESTS)
+    for folder in (args.out, args.reports):
+        with table.readable(folder):
+            os.makedirs(folder, exist_ok=True)
 
-    os.makedirs(args.out, exist_ok=True)
-    model, golden = os.path.join(args.out, "model.ubj"), os.path.join(args.out, "golden.csv")
-    booster.save_model(model)
-    held_out = table.values[test]
-    shown = golden_rows(held_out, table.labels[test], rng)
-    margins = write_golden(golden, booster, held_out[shown], table.names)
-    check_files(model, golden, margins, table.names)
-    text = report(name, table, {"training": train, "held out": test}, other, booster, threshold, os.path.getsize(model))
-    with open(os.path.join(args.out, "report.md"), "w", encoding="utf-8", newline="\n") as f:
-        f.write(text)
-    auc = roc_auc(table.labels[test], score(booster, held_out, table.names))
-    print(f"{name}: AUC {auc:.4f}, threshold {threshold:g}; see {os.path.join(args.out, 'report.md')}")
+    progress = Progress(0)
+    learner = Learner(cost, args.search, args.seed, progress)
+    progress.parts = learner.models() * (1 + tests)
+    learned = learner.learn(rows)
+    unseen = Tests(learner, rows, tests)
+    progress.close()
+    learned.booster.set_attr(**{"edgepdm.threshold": f"{learned.threshold:g}", "edgepdm.name": name})
+    with table.readable(args.out):
+        size = golden.write(args.out, learned.booster, rows, np.random.Generator(np.random.PCG64([args.seed, 7])))
+    facts = report.facts(name, rows, digest, learned, unseen, other, cost, size, args.by)
+    with table.readable(args.reports):
+        table.write(os.path.join(args.reports, "report.json"), json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+        table.write(os.path.join(args.reports, "report.md"), report.markdown(facts))
+        table.write(os.path.join(args.reports, "report.html"), pages.page(facts))
+    mean = facts["unseen"]["cost_per_1000"]
+    print(f"{name}: {mean:,.0f} per 1,000 unseen rows, AUC {facts['unseen']['auc']:.4f}, threshold {learned.threshold:g}; "
+          f"see {os.path.join(args.reports, 'report.html')}")
 
 
 if __name__ == "__main__":

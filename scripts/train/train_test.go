@@ -16,9 +16,7 @@ import (
 	"time"
 	"unicode/utf16"
 
-	"edgepdm/components/sensor-simulator/generate"
 	"edgepdm/components/sensor-simulator/plant"
-	"edgepdm/shared/cli"
 	"edgepdm/shared/gbdt"
 	"edgepdm/test/must"
 	"edgepdm/test/need"
@@ -26,38 +24,30 @@ import (
 	"edgepdm/test/tools"
 )
 
+// quick are flags of a training that does not search, and is tested once.
+var quick = []string{"-search", "1", "-tests", "1"}
+
 // train runs the script, and returns the folder with the model.
-func train(t *testing.T, data string) string {
+func train(t *testing.T, data string, flags ...string) string {
 	t.Helper()
 	need.Installed(t, tools.XGBoost)
 	out := t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(need.Root(t), "scripts", "train", "train.sh"), data, out)
+	cmd := exec.CommandContext(ctx, filepath.Join(need.Root(t), "scripts", "train", "train.sh"), append([]string{data, out}, flags...)...)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("train: %v\n%s", err, text)
 	}
 	return out
 }
 
-func trainingTable(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "rows.csv.gz")
-	var out bytes.Buffer
-	args := []string{"-rows", "3000", "-seed", "5", "-faulty", "0.1", "-out", path}
-	if err := generate.Run(t.Context(), args, cli.Streams{Out: &out, Err: &out}); err != nil {
-		t.Fatalf("generate: %v\n%s", err, &out)
-	}
-	return path
-}
-
 // A model that real XGBoost trains here is scored bit for bit as that XGBoost scores it, and a second training gives the
 // same bytes.
 func TestTrainedModelIsScoredAsXGBoostDoes(t *testing.T) {
 	need.Long(t)
-	data := trainingTable(t)
-	first, second := train(t, data), train(t, data)
-	for _, name := range []string{"model.ubj", "golden.csv", "report.md"} {
+	data := simulated(t, "-rows", "2000", "-seed", "5", "-faulty", "0.1")
+	first, second := train(t, data, quick...), train(t, data, quick...)
+	for _, name := range []string{"model.ubj", "golden.csv", "report.md", "report.json", "report.html"} {
 		a := must.Read(t, filepath.Join(first, name))
 		b := must.Read(t, filepath.Join(second, name))
 		if !bytes.Equal(a, b) {
@@ -65,12 +55,6 @@ func TestTrainedModelIsScoredAsXGBoostDoes(t *testing.T) {
 		}
 	}
 	checkGolden(t, first, plant.Sensors())
-}
-
-func TestTrainsOnTheWorkshopsData(t *testing.T) {
-	need.Long(t)
-	out := train(t, need.Shared(t, "aps/aps_train_rows_0-8999.csv.gz"))
-	checkGolden(t, out, nil)
 }
 
 // A table that cannot be trained with is refused before XGBoost is installed: here there is no environment, and none is made.
@@ -172,7 +156,7 @@ func TestTrainsWithBracketsInNames(t *testing.T) {
 		text += fmt.Sprintf("%d.5,%d,%v\n", 40+i%20, 1400+7*i, i%20 > 15)
 	}
 	must.OK(t, os.WriteFile(data, []byte(text), 0o600))
-	out := train(t, data)
+	out := train(t, data, quick...)
 	file, err := gbdt.ReadFile(filepath.Join(out, "model.ubj"))
 	must.OK(t, err)
 	model, err := gbdt.Parse(file)

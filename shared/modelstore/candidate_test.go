@@ -1,6 +1,7 @@
 package modelstore
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"os"
 	"path/filepath"
@@ -289,4 +290,39 @@ func TestPointersOfAnOlderRelease(t *testing.T) {
 	must.OK(t, os.RemoveAll(filepath.Join(b.dir, versionsDir, held.ID)))
 	b.open()
 	b.is("1.1.0 1.0.0")
+}
+
+// A candidate whose key is not trusted any more is not promoted by anybody; nor is an unsigned one where those are not taken any more.
+func TestCandidateOfNoTrust(t *testing.T) {
+	t.Run("key", func(t *testing.T) {
+		b := newBench(t)
+		b.install("1.0.0")
+		b.hold("1.1.0")
+		b.options.Keys = []ed25519.PublicKey{modeltest.PublicOf(modeltest.Key(t, 2))}
+		b.open()
+		b.is("1.0.0 ")
+		if len(b.store.Quarantined()) > 0 || !strings.Contains(b.log.String(), "nothing vouches for the candidate") {
+			t.Errorf("quarantine %+v, log %s", b.store.Quarantined(), b.log.String())
+		}
+		b.options.Keys = append(b.options.Keys, modeltest.PublicOf(b.key))
+		b.open()
+		b.hold("1.1.0")
+	})
+	t.Run("unsigned", func(t *testing.T) {
+		b := newBench(t)
+		b.options.AllowUnsigned = true
+		b.open()
+		b.install("1.0.0")
+		p := modeltest.Publish(t, modeltest.TinyModel, "1.1.0")
+		c, err := b.store.Take(b.deliver(nil, p.Archive))
+		must.OK(t, err)
+		must.OK(t, b.store.Hold(c))
+		b.open()
+		if _, ok := b.store.Candidate(); !ok {
+			t.Fatal("it is not held over a restart")
+		}
+		b.options.AllowUnsigned = false
+		b.open()
+		b.is("1.0.0 ")
+	})
 }

@@ -90,6 +90,9 @@ func StatusCode(err error) int {
 	if answer, ok := errors.AsType[*awshttp.ResponseError](err); ok {
 		return answer.HTTPStatusCode()
 	}
+	if file, ok := errors.AsType[*fileError](err); ok {
+		return file.status
+	}
 	return 0
 }
 

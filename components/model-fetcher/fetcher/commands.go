@@ -290,8 +290,8 @@ func (r *run) found(err error) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("no model can be fetched; it will be tried again: %s", explain(r.config, err))
 	}
-	if r.config.Bucket == "" {
-		return "", errors.New("no model is fetched: bucket is not configured")
+	if r.config.source() == "" {
+		return "", errors.New("no model is fetched: neither bucket nor directory is configured")
 	}
 	last := r.looker.record.Last
 	if r.looker.detail != "" || last == nil {
@@ -302,8 +302,12 @@ func (r *run) found(err error) (string, error) {
 		model = "one without a valid manifest"
 	}
 	text := fmt.Sprintf("the published model is %s: %s at %s", model, last.Event, last.TS.Local().Format(time.DateTime))
-	if r.looker.record.Outcome == record.OutcomeRefused {
+	switch r.looker.record.Outcome {
+	case record.OutcomeElsewhere:
+		return fmt.Sprintf("nothing is to be fetched: the published model, %s, is %s", model, last.Detail), nil
+	case record.OutcomeRefused:
 		return "", fmt.Errorf("%s: %s", text, last.Detail)
+	case record.OutcomeDelivered:
 	}
 	return text, nil
 }

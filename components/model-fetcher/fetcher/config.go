@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"path/filepath"
 	"time"
 
 	"edgepdm/components/model-fetcher/download"
@@ -18,9 +19,11 @@ import (
 
 // Config is the component's configuration.
 type Config struct {
-	Bucket         string        `json:"bucket"`         // S3 bucket of the models; empty = nothing is fetched
+	Bucket         string        `json:"bucket"`         // S3 bucket of the models; empty = nothing is fetched from S3
 	Prefix         string        `json:"prefix"`         // of the keys: <prefix>/manifest.dsse.json, <prefix>/<version>/model.tar.gz
 	LifePrefix     string        `json:"lifePrefix"`     // the same of the models of remaining life; empty = none are fetched
+	Directory      string        `json:"directory"`      // folder with manifest.dsse.json and model.tar.gz, before the bucket; relative to the work directory
+	LifeDirectory  string        `json:"lifeDirectory"`  // the same of the models of remaining life, before lifePrefix
 	Poll           time.Duration `json:"poll"`           // between two looks, give or take a fifth
 	MaxBytes       int64         `json:"maxBytes"`       // a larger archive is refused before it is downloaded
 	PublicKeys     []string      `json:"publicKeys"`     // Ed25519 keys that may sign models: PEM, or base64 in one line
@@ -63,12 +66,19 @@ func (c Config) Validate() error {
 	if _, err := c.keys(); err != nil {
 		return err
 	}
+	fault, life := c.of(event.RoleFault), c.of(event.RoleLife)
 	switch {
+	case c.Bucket != "" && fault.Bucket+life.Bucket == "":
+		return errors.New("directory: bucket is set, too, and no model comes from it: empty one of them")
+	case c.LifePrefix != "" && c.LifeDirectory != "":
+		return errors.New("lifeDirectory: lifePrefix is set, too: empty one of them")
+	case c.Directory != "" && filepath.Clean(c.Directory) == filepath.Clean(c.LifeDirectory):
+		return fmt.Errorf("lifeDirectory: %q is directory, too: each role has a manifest of its own", c.LifeDirectory)
 	case c.LifePrefix != "" && path.Clean(c.LifePrefix) == path.Clean(c.Prefix):
 		return fmt.Errorf("lifePrefix: %q is prefix, too: each role has a manifest of its own", c.LifePrefix)
-	case c.Bucket != "" && c.LifePrefix != "" && len(c.PublicKeys) == 0:
+	case life.source() != "" && len(c.PublicKeys) == 0:
 		return errors.New("publicKeys: empty: no life model could be accepted, as allowUnsigned is not for those")
-	case c.Bucket != "" && len(c.PublicKeys) == 0 && !c.AllowUnsigned:
+	case fault.source() != "" && len(c.PublicKeys) == 0 && !c.AllowUnsigned:
 		return errors.New("publicKeys: empty, and allowUnsigned is false: no model could be accepted")
 	case c.Poll < time.Second || c.Poll > 7*24*time.Hour:
 		return fmt.Errorf("poll: %v is not between 1s and 168h", c.Poll)
@@ -88,13 +98,27 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// of returns the configuration by which models of a role are fetched. A life model cannot be unsigned: only a manifest says
-// what it is.
+// of returns the configuration by which models of a role are fetched: from one place, the folder if one is set. A life model
+// cannot be unsigned: only a manifest says what it is.
 func (c Config) of(role event.Role) Config {
 	if role == event.RoleLife {
-		c.Prefix, c.AllowUnsigned = c.LifePrefix, false
+		c.Prefix, c.Directory, c.AllowUnsigned = c.LifePrefix, c.LifeDirectory, false
+	}
+	if c.Directory != "" || c.Prefix == "" {
+		c.Bucket, c.Prefix = "", ""
 	}
 	return c
+}
+
+// source is where models of the configuration's role come from; "" = none are fetched.
+func (c Config) source() string {
+	switch {
+	case c.Directory != "":
+		return c.Directory
+	case c.Bucket != "":
+		return "s3://" + c.Bucket + "/" + c.Prefix
+	}
+	return ""
 }
 
 // keys returns the keys that may sign models.
@@ -110,9 +134,10 @@ func (c Config) keys() ([]ed25519.PublicKey, error) {
 	return keys, nil
 }
 
-// policy is a fingerprint of all that decides whether what is published is accepted, and where it goes.
-func (c Config) policy(inbox string) string {
-	text, err := json.Marshal([]any{inbox, c.Bucket, c.Prefix, c.MaxBytes, c.PublicKeys, c.AllowUnsigned, c.AllowDowngrade, c.Endpoints.S3})
+// policy is a fingerprint of all that decides whether what is published is accepted, and where it goes; also of what this
+// release can read.
+func (c Config) policy(inbox, core string) string {
+	text, err := json.Marshal([]any{envelope.ManifestFormat, core, inbox, c.Directory, c.Bucket, c.Prefix, c.MaxBytes, c.PublicKeys, c.AllowUnsigned, c.AllowDowngrade, c.Endpoints.S3})
 	if err != nil {
 		return "" // cannot be: strings, numbers and truth values
 	}

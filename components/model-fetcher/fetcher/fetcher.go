@@ -1,10 +1,10 @@
-// Package fetcher is the component that brings models from S3 into the inbox of the inference engine. It never touches the
+// Package fetcher is the component that brings models from S3, or from a folder, into the inbox of the inference engine. It never touches the
 // active model: the engine verifies a delivery once more, and decides. Its promises are M2 to M4, M8, M10 to M12 of the
 // suite: what is not signed by a trusted key, too old, too large, or not what its manifest says, does not reach the inbox;
 // a download that is interrupted resumes; what is bad is not tried again until it changes; offline nothing stops.
 //
 // In S3, <prefix>/manifest.dsse.json is the signed manifest of the current model, whose version names the archive,
-// <prefix>/<version>/model.tar.gz.
+// <prefix>/<version>/model.tar.gz. A folder, such as a component's with a model as its artifacts, has both side by side.
 package fetcher
 
 import (
@@ -52,6 +52,8 @@ const (
 	retryMax  = 5 * time.Minute
 	noteEvery = 10 * time.Second // during a download
 	newsFile  = "model-events.json"
+
+	envThingName = "AWS_IOT_THING_NAME"
 )
 
 var (
@@ -104,15 +106,19 @@ func (f *Fetcher) Run(ctx context.Context, rt *component.Runtime, config Config)
 		answers: rt.Publication(event.ReplyTopic(event.TopicModelFetch))}
 	kept := map[event.Role]*memory{event.RoleFault: &f.fault, event.RoleLife: &f.life}
 	roles := []event.Role{event.RoleFault}
-	if config.LifePrefix != "" && config.Bucket != "" {
+	if config.of(event.RoleLife).source() != "" {
 		roles = append(roles, event.RoleLife)
 	}
 	states, work := &states{rt: rt}, make([]*run, len(roles))
+	core := f.Getenv(envThingName)
 	for i, role := range roles {
 		r := &run{Fetcher: f, rt: rt, role: role, config: config.of(role)}
+		if folder := r.config.Directory; folder != "" && !filepath.IsAbs(folder) {
+			r.config.Directory = filepath.Join(rt.WorkDir, folder)
+		}
 		r.asked = newAsked(i, r.named)
 		r.looker = &looker{
-			Fetcher: f, memory: kept[role], rt: rt, role: role, config: r.config, keys: keys, policy: r.config.policy(dir), inboxDir: dir,
+			Fetcher: f, memory: kept[role], rt: rt, role: role, config: r.config, core: core, keys: keys, policy: r.config.policy(dir, core), inboxDir: dir,
 			inbox: inbox.Inbox{Dir: dir}, progress: r.asked.progress, say: func(text string) { states.say(i, event.StateOK, r.named(text)) },
 			own: func(id string) bool {
 				return len(roles) == 1 || strings.HasPrefix(id, lifeID) == (role == event.RoleLife)
@@ -256,34 +262,49 @@ func (r *run) tell(err error) {
 		damaged = r.looker.record.Damage.Told(r.Now())
 	}
 	r.rt.Conditions().Set(event.CodeStateOnDisk, record.FileOf(r.role), damaged)
-	if r.looker.record != nil && r.config.Bucket != "" && !r.config.AllowDowngrade {
+	if r.looker.record != nil && r.config.source() != "" && !r.config.AllowDowngrade {
 		frozen = r.looker.record.Frozen(r.Now())
 	}
 	r.rt.Conditions().Set(event.CodeModelStore, r.named(placeManifest), frozen)
 	if err != nil {
 		r.looker.access.Denied(err)
-		r.rt.Conditions().Set(event.CodeModelStore, r.named(placeBucket), errors.New(explain(r.config, err)))
+		err = errors.New(explain(r.config, err))
+	}
+	r.condition(event.CodeModelStore, err)
+	if err != nil {
 		r.state(event.StateOK, "")
 		return
 	}
-	r.rt.Conditions().Set(event.CodeModelStore, r.named(placeBucket), nil)
 	var refused error
 	switch last := r.looker.record.Last; {
-	case r.config.Bucket == "":
-		r.state(event.StateNotConfigured, "bucket: not configured: no model is fetched")
+	case r.config.source() == "":
+		r.state(event.StateNotConfigured, "bucket: not configured, nor is directory: no model is fetched")
 	case r.looker.record.Outcome == record.OutcomeRefused && last != nil:
 		refused = errors.New("the published model is refused: " + last.Detail)
 		r.state(event.StateOK, "")
+	case r.looker.record.Outcome == record.OutcomeElsewhere && last != nil:
+		r.state(event.StateOK, fmt.Sprintf("%s %s is %s", last.Name, last.Version, last.Detail))
 	default:
 		r.state(event.StateOK, r.looker.detail)
 	}
-	r.rt.Conditions().Set(event.CodeModelRefused, r.named(placeBucket), refused)
+	r.condition(event.CodeModelRefused, refused)
+}
+
+// condition says what is wrong where the models come from.
+func (r *run) condition(code event.Code, err error) {
+	from, other := placeBucket, placeDirectory
+	if r.config.Directory != "" {
+		from, other = other, from
+	}
+	r.rt.Conditions().Set(code, r.named(from), err)
+	r.rt.Conditions().Set(code, r.named(other), nil) // of the configuration before
 }
 
 // Places where a condition says what is wrong: with what is published, with its age, and with the nucleus's root
 // certificates.
 const (
-	placeBucket   = "bucket"
-	placeManifest = "manifest"
-	placeRootCAs  = "root certificates"
+	placeBucket    = "bucket"
+	placeDirectory = "directory"
+	placeManifest  = "manifest"
+	placeRootCAs   = "root certificates"
 )

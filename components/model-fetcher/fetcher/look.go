@@ -37,6 +37,7 @@ type looker struct {
 	rt       *component.Runtime
 	role     event.Role
 	config   Config // of the role
+	core     string // its thing's name; "" where the nucleus does not tell
 	keys     []ed25519.PublicKey
 	policy   string
 	inboxDir string
@@ -81,7 +82,7 @@ func (l *looker) look(ctx context.Context, again bool) error {
 	if err := l.load(); err != nil {
 		return err
 	}
-	if l.config.Bucket == "" {
+	if l.config.source() == "" {
 		return nil
 	}
 	if err := inbox.Check(l.inboxDir); err != nil {
@@ -94,7 +95,7 @@ func (l *looker) look(ctx context.Context, again bool) error {
 	if !again {
 		known = l.record.Settled(l.policy, false, l.Now())
 	}
-	sealed, etag, err := l.loader.Get(ctx, l.config.Bucket, l.key(envelope.EnvelopeFile), known, envelope.MaxEnvelope)
+	sealed, etag, err := l.loader.Get(ctx, l.config.Bucket, path.Join(l.config.Prefix, envelope.EnvelopeFile), known, envelope.MaxEnvelope)
 	switch {
 	case errors.Is(err, download.ErrUnchanged):
 		return nil
@@ -128,8 +129,11 @@ func (l *looker) look(ctx context.Context, again bool) error {
 	if err := l.check(m); err != nil {
 		return l.settle(o, err)
 	}
+	if !m.Reaches(l.core) {
+		return l.leave(o, m)
+	}
 	o.want = download.Want{
-		Bucket: l.config.Bucket, Key: l.key(m.Version, inbox.ArchiveFile),
+		Bucket: l.config.Bucket, Key: l.archiveKey(m),
 		Size: m.Archive.Size, SHA256: m.Archive.SHA256, MaxBytes: l.config.MaxBytes,
 	}
 	o.Event.Detail = fmt.Sprintf("%d bytes, expires %s", m.Archive.Size, m.Expires.UTC().Format(time.DateOnly))
@@ -141,8 +145,8 @@ func (l *looker) check(m envelope.Manifest) error {
 	last := l.record.Bound(m.Name, l.keys)
 	switch {
 	case m.ForLife() != (l.role == event.RoleLife):
-		return refuse(modelstore.ReasonRole, "version %s of %s is of the role %s, and below %s are models of the role %s", m.Version, m.Name,
-			cmp.Or(m.Role, event.RoleFault), l.config.Prefix, l.role)
+		return refuse(modelstore.ReasonRole, "version %s of %s is of the role %s, and in %s are models of the role %s", m.Version, m.Name,
+			cmp.Or(m.Role, event.RoleFault), l.config.source(), l.role)
 	case m.Archive.Size > l.config.MaxBytes:
 		return refuse(ReasonOversized, "version %s has %d bytes, maxBytes is %d", m.Version, m.Archive.Size, l.config.MaxBytes)
 	case l.config.AllowDowngrade:
@@ -155,9 +159,24 @@ func (l *looker) check(m envelope.Manifest) error {
 	return nil
 }
 
+// leave leaves a model to other cores, until it is signed once more for more of them. That is no fault.
+func (l *looker) leave(o offer, m envelope.Manifest) error {
+	o.Event.Detail = fmt.Sprintf("for %d %% of the cores, and %s is not one of them", m.Rollout.Percent, l.core)
+	if l.core == "" {
+		o.Event.Detail = fmt.Sprintf("for %d %% of the cores, and AWS_IOT_THING_NAME, by which they are chosen, is not set here: it is taken at 100 %%", m.Rollout.Percent)
+	}
+	e := l.happened(event.ModelAvailable, o)
+	l.rt.Log.Info("the published model is for other cores", "role", l.role, "name", e.Name, "version", e.Version, "detail", e.Detail)
+	l.record.Leave(l.policy, o.Offer, e)
+	l.seen, l.unsaved, l.wrong = "", true, 0
+	saveErr := l.save()
+	l.tellNews(e)
+	return errors.Join(saveErr, l.sweep(""))
+}
+
 // lookUnsigned looks for an archive without a manifest, as SageMaker leaves it (promise M11).
 func (l *looker) lookUnsigned(ctx context.Context, again bool) error {
-	key := l.key(inbox.ArchiveFile)
+	key := path.Join(l.config.Prefix, inbox.ArchiveFile)
 	etag, size, err := l.loader.Find(ctx, l.config.Bucket, key)
 	switch {
 	case errors.Is(err, download.ErrMissing):
@@ -169,7 +188,7 @@ func (l *looker) lookUnsigned(ctx context.Context, again bool) error {
 	}
 	o := offer{
 		Offer: record.Offer{
-			ID: "unsigned-" + hash([]byte(l.config.Bucket + "/" + key + " " + etag))[:32], ETag: etag, Unsigned: true,
+			ID: "unsigned-" + hash([]byte(l.config.Directory + l.config.Bucket + "/" + key + " " + etag))[:32], ETag: etag, Unsigned: true,
 			Event: event.ModelEvent{Detail: fmt.Sprintf("%d bytes, unsigned", size)},
 		},
 		want: download.Want{Bucket: l.config.Bucket, Key: key, MaxBytes: l.config.MaxBytes},
@@ -182,7 +201,7 @@ func (l *looker) lookUnsigned(ctx context.Context, again bool) error {
 
 // nothing notes that no model is published.
 func (l *looker) nothing() error {
-	l.detail = fmt.Sprintf("no model is published at s3://%s/%s", l.config.Bucket, l.config.Prefix)
+	l.detail = "no model is published at " + l.config.source()
 	if l.record.ETag == "" {
 		return nil
 	}
@@ -191,31 +210,38 @@ func (l *looker) nothing() error {
 	return l.save()
 }
 
-// connect prepares access to S3.
+// connect prepares access to where the models come from.
 func (l *looker) connect() error {
 	if l.loader != nil {
 		return nil
 	}
-	store, access, err := l.newStore()
-	if err != nil {
-		return err
+	var source download.Source = download.Directory{Path: l.config.Directory, Belong: []string{envelope.EnvelopeFile, inbox.ArchiveFile}}
+	if l.config.Directory == "" {
+		store, access, err := l.newStore()
+		if err != nil {
+			return err
+		}
+		l.rt.Conditions().Set(event.CodeConfiguration, placeRootCAs, access.RootCAs)
+		source, l.access = store, access
 	}
-	l.rt.Conditions().Set(event.CodeConfiguration, placeRootCAs, access.RootCAs)
 	pause := l.Retry
 	if pause.Max == 0 {
 		pause = wait.Backoff{Min: retryMin, Max: retryMax}
 	}
-	l.access = access
 	l.loader = &download.Downloader{
-		Source: store, Log: l.rt.Log, Timeout: l.config.Timeout, Report: l.report, Open: l.Open,
+		Source: source, Log: l.rt.Log, Timeout: l.config.Timeout, Report: l.report, Open: l.Open,
 		Pause: func(ctx context.Context) { pause.Wait(ctx, 1) },
 	}
 	return nil
 }
 
-// key returns the key of something below the prefix.
-func (l *looker) key(names ...string) string {
-	return path.Join(append([]string{l.config.Prefix}, names...)...)
+// archiveKey is where a manifest's archive is: in S3 in a folder of its version, so that it is never replaced; in a directory
+// beside the manifest, as pack and sign leave both.
+func (l *looker) archiveKey(m envelope.Manifest) string {
+	if l.config.Directory != "" {
+		return inbox.ArchiveFile
+	}
+	return path.Join(l.config.Prefix, m.Version, inbox.ArchiveFile)
 }
 
 // load reads the record, once. What could not be written of it is written now.

@@ -39,6 +39,7 @@ type Outcome string
 const (
 	OutcomeDelivered Outcome = "delivered"
 	OutcomeRefused   Outcome = "refused"
+	OutcomeElsewhere Outcome = "elsewhere" // it is for other cores
 )
 
 // Record is what the fetcher knows of the models that it has dealt with; it outlives the process.
@@ -57,6 +58,7 @@ type Record struct {
 	Inbox     string             `json:"inbox,omitempty"`     // to which it was
 	Delivered map[string]string  `json:"delivered,omitempty"` // version that was delivered last, by the model's name
 	Expired   time.Time          `json:"expired,omitzero"`    // expiry of the manifest that was refused for it
+	Elsewhere time.Time          `json:"elsewhere,omitzero"`  // expiry of the manifest whose model is for other cores
 	Damage    *durable.Damage    `json:"damage,omitempty"`    // of the record before this one
 	Announce  []event.ModelEvent `json:"announce,omitempty"`  // of a version before 0.2: events that no nucleus has taken
 }
@@ -139,6 +141,11 @@ func (r *Record) Settle(policy string, o Offer, refused modelstore.Reason, e eve
 	}
 }
 
+// Leave writes down that what is published is for other cores.
+func (r *Record) Leave(policy string, o Offer, e event.ModelEvent) {
+	r.Policy, r.ETag, r.Unsigned, r.Outcome, r.Last, r.Expired, r.Elsewhere = policy, o.ETag, false, OutcomeElsewhere, &e, time.Time{}, o.Expires
+}
+
 // Deliver writes down which offer was delivered.
 func (r *Record) Deliver(o Offer, inbox string) {
 	r.Envelope, r.Content, r.Created, r.Expires, r.Inbox = o.ID, o.Content, o.Created, o.Expires, inbox
@@ -164,7 +171,7 @@ func (r Record) Bound(name string, trusted []ed25519.PublicKey) string {
 // Frozen says that no newer manifest came while that of the delivered model expired: whoever stands between may hold the
 // newer ones back (promise M4).
 func (r Record) Frozen(now time.Time) error {
-	if r.Expires.IsZero() || now.Before(r.Expires) {
+	if r.Expires.IsZero() || now.Before(r.Expires) || now.Before(r.Elsewhere) {
 		return nil
 	}
 	return fmt.Errorf("no newer manifest since %s, and that one expired on %s: publish a new one, or find out what blocks it",

@@ -7,12 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"edgepdm/components/operator-console/picture"
+	"edgepdm/components/operator-console/trends"
 	"edgepdm/components/operator-console/web"
 	"edgepdm/shared/alarm"
 	"edgepdm/shared/component"
@@ -27,6 +29,7 @@ const (
 	CounterUnshown  = "thing.unshown" // predictions of things beyond maxThings
 	CounterPages    = "page.streams"  // pages that listen now
 	CounterCommands = "command"
+	CounterUnkept   = "trend.unkept" // machines' minutes that found no room on disk
 )
 
 // Console is the component.
@@ -37,19 +40,22 @@ type Console struct {
 // Run shows the plant until ctx ends. It is the component's Run.
 func (c Console) Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	l := &listener{rt: rt, config: config, now: c.Now, store: picture.NewStore(random.ID()), things: make(map[string]picture.Thing), alarms: make(map[alarm.Key]Listed), whole: make(chan struct{}, 1), desk: desk{waiting: make(map[string]chan event.Reply)}}
+	l.trends = trends.Open(trends.Options{Dir: filepath.Join(rt.WorkDir, trendsDir), Bytes: config.Trends.Bytes, Age: config.Trends.Age, Log: rt.Log})
+	defer l.trends.Close()
 	subs, err := l.subscribe(ctx)
 	if err != nil {
 		return err
 	}
 	l.site()
 	server := &web.Server{
-		Store: l.store, Now: c.Now, Log: rt.Log, Streams: rt.Counter(CounterPages), Command: l.command,
+		Store: l.store, Now: c.Now, Log: rt.Log, Streams: rt.Counter(CounterPages), Command: l.command, Trend: l.trend,
 	}
 	work, ctx := errgroup.WithContext(ctx)
 	for _, s := range subs {
 		work.Go(func() error { return l.listen(ctx, s) })
 	}
 	work.Go(func() error { l.refresh(ctx); return nil })
+	work.Go(func() error { l.tell(ctx); return nil })
 	work.Go(func() error {
 		err := server.Serve(ctx, config.Address)
 		rt.Conditions().Set(event.CodeConfiguration, "address", err)
@@ -63,12 +69,33 @@ func (c Console) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	return work.Wait()
 }
 
+const (
+	trendsDir = "trends"
+	tellEvery = 5 * time.Second
+)
+
+// tell says in the health messages how the trends are, until ctx ends.
+func (l *listener) tell(ctx context.Context) {
+	ticker := time.NewTicker(tellEvery)
+	defer ticker.Stop()
+	for {
+		l.rt.Conditions().Set(event.CodeDisk, trendsDir, l.trends.Problem())
+		l.rt.Counter(CounterUnkept).Store(l.trends.Unkept())
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
 // listener puts what the components say into the picture.
 type listener struct {
 	rt     *component.Runtime
 	config Config
 	now    func() time.Time
 	store  *picture.Store
+	trends *trends.Store
 	whole  chan struct{} // the list of alarms is wanted
 	desk   desk
 

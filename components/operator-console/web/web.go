@@ -63,6 +63,7 @@ type Server struct {
 	Log     *slog.Logger
 	Streams *atomic.Uint64 // pages that listen now
 	Command func(ctx context.Context, c Command) (text string, err error)
+	Trend   func(thing string, length time.Duration) Trend
 }
 
 const (
@@ -115,6 +116,9 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /", http.FileServerFS(files))
 	mux.HandleFunc("GET /api/stream", s.stream)
 	mux.HandleFunc("POST /api/command", s.command)
+	mux.HandleFunc("GET /api/session", s.session)
+	mux.HandleFunc("GET /api/trend", s.trend)
+	mux.HandleFunc("GET /api/trend.csv", s.trendCSV)
 	return secured(http.NewCrossOriginProtection().Handler(mux))
 }
 
@@ -193,6 +197,14 @@ func parseID(id string) (epoch string, version uint64) {
 		return "", 0
 	}
 	return epoch, version
+}
+
+// session says who is at the page.
+func (s *Server) session(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(map[string]any{"login": false, "needed": false, "role": Engineer}); err != nil {
+		s.Log.Debug("an answer was not taken", "error", err)
+	}
 }
 
 // answer is the outcome of a command, for the page.

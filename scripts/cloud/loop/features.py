@@ -296,16 +296,19 @@ def main():
     if not 0 < len(sensors) <= MAX_SENSORS or len(set(sensors)) < len(sensors):
         fail(f"{len(sensors)} sensors, or a name twice")
 
-    telemetry = raw.read("telemetry", "rows", telemetry_row, ROWS, sensors)
-    sent = telemetry.count()
-    telemetry = telemetry.dropDuplicates(KEY)
-    predictions = raw.read("predictions", "predictions", prediction, PREDICTIONS).dropDuplicates(KEY)
-    watched = raw.read("predictions", "predictions", watched_row, ROWS, sensors, count=False).dropDuplicates(KEY) \
-        .where(F.exists("values", lambda v: v.isNotNull())).join(telemetry.select(KEY), KEY, "left_anti")
+    telemetry = raw.read("telemetry", "rows", telemetry_row, ROWS, sensors).dropDuplicates(KEY)
+    predictions = raw.read("predictions", "predictions", prediction, PREDICTIONS).dropDuplicates(KEY).persist()
+    watched = raw.read("predictions", "predictions", watched_row, ROWS, sensors, count=False).where(F.exists("values", lambda v: v.isNotNull())) \
+        .dropDuplicates(KEY)
     labels = raw.read("labels", "labels", label_event, LABELS, by_date=False)
-    rows = telemetry.unionByName(watched).persist(StorageLevel.MEMORY_AND_DISK)
+    # The telemetry of a row is more than what its prediction has of it.
+    first = Window.partitionBy(KEY).orderBy("source")
+    rows = telemetry.withColumn("source", F.lit(0)).unionByName(watched.withColumn("source", F.lit(1))) \
+        .withColumn("n", F.row_number().over(first)).where("n = 1").drop("n").persist(StorageLevel.MEMORY_AND_DISK)
+    of = {row["source"]: row["count"] for row in rows.groupBy("source").count().collect()}
+    rows = rows.drop("source")
     known = labelled(rows, predictions, labels, args.guard).persist(StorageLevel.MEMORY_AND_DISK)
-    total = known.count()
+    outcomes = {row["class"]: row["count"] for row in known.groupBy("class").count().collect()}
     usable = known.where(F.col("class").isNotNull())
     base = {"neg": 0, "pos": 0}
     if args.base:
@@ -314,10 +317,13 @@ def main():
         usable = usable.unionByName(more)
     usable = divided(usable).persist(StorageLevel.MEMORY_AND_DISK)
     parts = {"train": usable.where(~F.col("holdout")), "holdout": usable.where("holdout")}
-    counts = {name: counted(part) for name, part in parts.items()}
+    counts = {name: {"neg": 0, "pos": 0} for name in parts}
+    for row in usable.groupBy("holdout", "class").count().collect():
+        counts["holdout" if row["holdout"] else "train"]["pos" if row["class"] else "neg"] = row["count"]
     summary = {
-        "sensors": len(sensors), "read": raw.counts, "rows": total, "duplicates": sent - telemetry.count(), "of_predictions": watched.count(),
-        "outcomes": labels.count(), "left_out": known.where(F.col("class").isNull()).count(), "base": base, **counts,
+        "sensors": len(sensors), "read": raw.counts, "rows": sum(outcomes.values()), "left_out": outcomes.get(None, 0),
+        "duplicates": raw.counts.get("telemetry", {}).get("messages", 0) - of.get(0, 0), "of_predictions": of.get(1, 0),
+        "outcomes": raw.counts.get("labels", {}).get("messages", 0), "base": base, **counts,
     }
     print("features: " + json.dumps(summary), flush=True)
     for part, least in (("train", LEAST_ROWS), ("holdout", 1)):

@@ -1,5 +1,4 @@
-// Package loop_test tests what the loop runs in the cloud: the Glue job and the state machine have no Go code of their own.
-package loop_test
+package main
 
 import (
 	"bytes"
@@ -13,7 +12,6 @@ import (
 	"maps"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,18 +23,18 @@ import (
 )
 
 // raw is the raw folder of a data bucket.
-type raw struct {
+type rawFolder struct {
 	dir   string
 	lines map[string][]string
 }
 
-func (r *raw) add(kind, date, format string, args ...any) {
+func (r *rawFolder) add(kind, date, format string, args ...any) {
 	key := kind + "/line=line-1/date=" + date
 	r.lines[key] = append(r.lines[key], fmt.Sprintf(format, args...))
 }
 
 // write writes one file for each partition, as Firehose does.
-func (r *raw) write(t *testing.T) {
+func (r *rawFolder) write(t *testing.T) {
 	t.Helper()
 	for key, lines := range r.lines {
 		var b bytes.Buffer
@@ -50,12 +48,10 @@ func (r *raw) write(t *testing.T) {
 }
 
 // features runs the job, and returns what it says.
-func features(t *testing.T, args ...string) (string, error) {
+func runFeatures(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	venv := need.Installed(t, tools.Spark)
-	cmd := exec.CommandContext(t.Context(), filepath.Join(venv, "bin", "python"), append([]string{filepath.Join(need.Root(t), "scripts", "cloud", "loop", "features.py")}, args...)...)
-	cmd.Env = append(os.Environ(), "PYSPARK_PYTHON="+filepath.Join(venv, "bin", "python"), "SPARK_LOCAL_IP=127.0.0.1",
-		"PYSPARK_SUBMIT_ARGS=--master local[2] --conf spark.ui.enabled=false --conf spark.sql.shuffle.partitions=2 pyspark-shell")
+	need.Installed(t, tools.Spark)
+	cmd := sparkCommand(t.Context(), need.Root(t), args)
 	cmd.Dir = t.TempDir()
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -89,7 +85,7 @@ func packed(values ...float32) string {
 // Of raw messages, with all that goes wrong on the way, comes the table, each row with the class that people's outcomes give it.
 func TestFeatures(t *testing.T) {
 	need.Long(t)
-	r := &raw{dir: filepath.Join(t.TempDir(), "raw"), lines: map[string][]string{}}
+	r := &rawFolder{dir: filepath.Join(t.TempDir(), "raw"), lines: map[string][]string{}}
 	want := map[string]string{} // class by the value of the first sensor, which names the row
 	for m := range 8 {
 		thing, day := fmt.Sprintf("press-%d", m), fmt.Sprintf("2026-11-%02d", 10+m)
@@ -162,7 +158,7 @@ func TestFeatures(t *testing.T) {
 	must.OK(t, os.WriteFile(broken, []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03damaged"), 0o600))
 
 	out := filepath.Join(t.TempDir(), "out")
-	text, err := features(t, "--raw", r.dir, "--out", out, "--sensors", "a,b,c", "--guard", "5", "--from", "2026-11-01", "--until", "-", "--JOB_NAME", "x")
+	text, err := runFeatures(t, "--raw", r.dir, "--out", out, "--sensors", "a,b,c", "--guard", "5", "--from", "2026-11-01", "--until", "-", "--JOB_NAME", "x")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
@@ -216,13 +212,13 @@ func TestFeatures(t *testing.T) {
 // What cannot become a table says what is missing.
 func TestFeaturesWithoutOutcomes(t *testing.T) {
 	need.Long(t)
-	r := &raw{dir: filepath.Join(t.TempDir(), "raw"), lines: map[string][]string{}}
+	r := &rawFolder{dir: filepath.Join(t.TempDir(), "raw"), lines: map[string][]string{}}
 	for seq := 1; seq <= 50; seq++ {
 		r.add("telemetry", "2026-11-10", `{"v":1,"thing":"a","epoch":"1","seq":%d,"ts":"2026-11-10T10:00:00Z","readings":{"x":%d}}`, seq, seq)
 		r.add("predictions", "2026-11-10", `{"v":1,"thing":"a","epoch":"1","seq":%d,"ts":"2026-11-10T10:00:00Z","label":"Not Faulty"}`, seq)
 	}
 	r.write(t)
-	text, err := features(t, "--raw", r.dir, "--out", filepath.Join(t.TempDir(), "out"))
+	text, err := runFeatures(t, "--raw", r.dir, "--out", filepath.Join(t.TempDir(), "out"))
 	if err == nil || !strings.Contains(text, "0 rows of class pos for train, and needs 10: acknowledge alarms with their outcome") {
 		t.Errorf("%v\n%s", err, text)
 	}
@@ -235,7 +231,7 @@ func TestFeaturesWithoutOutcomes(t *testing.T) {
 	}
 	must.OK(t, os.WriteFile(base, []byte(rows), 0o600))
 	out := filepath.Join(t.TempDir(), "out")
-	if text, err := features(t, "--raw", r.dir, "--out", out, "--base", base); err != nil {
+	if text, err := runFeatures(t, "--raw", r.dir, "--out", out, "--base", base); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	train, holdout := readPart(t, filepath.Join(out, "train")), readPart(t, filepath.Join(out, "holdout"))

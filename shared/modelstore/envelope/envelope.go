@@ -92,8 +92,8 @@ func Verify(data []byte, trusted []ed25519.PublicKey) (Manifest, error) {
 type Signed struct {
 	Manifest Manifest
 	Key      string // id of the key
-	// Content is the same for two manifests that say the same of the model, whatever their envelopes, signatures and times
-	// are, and however their JSON is written.
+	// Content is the same for two manifests that say the same of the model, whatever their envelopes, signatures, times and
+	// cores are, and however their JSON is written.
 	Content string
 }
 

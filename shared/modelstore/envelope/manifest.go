@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -88,6 +89,16 @@ const (
 	ModeDirect Mode = "direct" // it takes over at once
 	ModeShadow Mode = "shadow" // it is scored beside the active model until it is promoted, or rejected
 )
+
+// Reaches says whether a core takes the model. Which ones do is settled by the model's name and version, so that each version
+// begins with other cores, and one that takes it at 10 percent does at 50.
+func (m Manifest) Reaches(core string) bool {
+	if m.Rollout == nil || m.Rollout.Percent == 0 || m.Rollout.Percent >= 100 {
+		return true
+	}
+	sum := sha256.Sum256([]byte(m.Name + "\x00" + m.Version + "\x00" + core))
+	return core != "" && binary.BigEndian.Uint64(sum[:8])%100 < uint64(m.Rollout.Percent)
+}
 
 // Shadow says whether the model proves itself beside the active one first.
 func (m Manifest) Shadow() bool { return m.Rollout != nil && m.Rollout.Mode == ModeShadow }
@@ -271,9 +282,15 @@ func (m Manifest) leastFormat() int {
 	return 1
 }
 
-// Content names what the manifest says of the model: all of it but the times.
+// Content names what the manifest says of the model: all of it but the times, and which cores take it.
 func (m Manifest) Content() string {
 	m.Created, m.Expires = time.Time{}, time.Time{}
+	if shadow := m.Shadow(); m.Rollout != nil {
+		if m.Rollout = nil; shadow {
+			m.Rollout = &Rollout{Mode: ModeShadow}
+		}
+		m.Format = m.leastFormat()
+	}
 	data, err := json.Marshal(m)
 	if err != nil { // such as an infinite number, which JSON cannot have brought
 		return ""

@@ -1,0 +1,215 @@
+"""How a model of faults is made: settings are searched by cross-validation, and the threshold comes from margins of unseen rows.
+
+What is chosen of some rows is chosen by those rows alone, so that a test on others is fair.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import measure
+import numpy as np
+import xgboost as xgb
+from measure import Calibration, Cost
+from progress import Progress
+
+SEED = 1234
+FOLDS = 5
+REPEATS = 2  # of the cross-validation that the threshold comes from, each with other folds
+SEARCH_ROWS = 20_000  # the search and further repeats take no more rows
+MOST_ROUNDS, PATIENCE = 400, 25
+COPIES = 8  # of a faulty row that is stretched, at most
+BASE = {
+    "objective": "binary:logistic",
+    "eval_metric": "logloss",
+    "max_bin": 64,
+    "nthread": 1,  # float sums depend on how threads share the work; models are trained beside each other instead
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the search chooses. The first of candidates is tried without a search."""
+
+    max_depth: int = 6
+    eta: float = 0.08
+    min_child_weight: float = 0.3
+    reg_lambda: float = 2
+    subsample: float = 0.7
+    colsample_bytree: float = 0.3
+    weight: float = 1  # of a faulty row
+    stretch: float = 0  # rows are learned again with all values times a random factor, whose logarithm spreads so much
+
+    def parameters(self) -> dict:
+        own = {key: value for key, value in self.__dict__.items() if key not in ("weight", "stretch")}
+        return BASE | own
+
+    def text(self) -> str:
+        return ", ".join(f"{key} {value:g}" for key, value in self.__dict__.items())
+
+
+def candidates(count: int, seed: int) -> list[Settings]:
+    """The first are known to be good, the others random."""
+    known = [Settings(), Settings(stretch=1), Settings(max_depth=8, stretch=0.7), Settings(max_depth=4, stretch=1.4, weight=4)]
+    rng = np.random.Generator(np.random.PCG64([seed, 1]))
+    while len(known) < count:
+        pick = lambda *values: values[rng.integers(len(values))]  # noqa: E731
+        known.append(Settings(max_depth=pick(3, 4, 5, 6, 8), eta=pick(0.06, 0.1, 0.15), min_child_weight=pick(0.1, 0.3, 1, 3), reg_lambda=pick(1, 2, 5),
+                              subsample=pick(0.4, 0.6, 0.8), colsample_bytree=pick(0.2, 0.3, 0.5), weight=pick(1, 1, 4, 10), stretch=pick(0, 0.6, 1, 1.4)))
+    return known[:max(1, count)]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Labelled rows; machine is the number of each row's machine."""
+
+    names: list[str]
+    values: np.ndarray
+    labels: np.ndarray
+    machine: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def part(self, rows: np.ndarray) -> Rows:
+        return Rows(self.names, self.values[rows], self.labels[rows], self.machine[rows])
+
+    def folds(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """The fold of each row, each fold with about the same share of faulty rows; rows of a machine are in one."""
+        machines, at = np.unique(self.machine, return_inverse=True)
+        ever_faulty = np.bincount(at, weights=self.labels, minlength=len(machines)) > 0
+        fold = np.empty(len(machines), dtype=int)
+        for kind in (False, True):
+            some = rng.permutation(np.flatnonzero(ever_faulty == kind))
+            fold[some] = np.arange(len(some)) % count
+        return fold[at]
+
+    def thinned(self, most: int, rng: np.random.Generator) -> Rows:
+        if len(self) <= most:
+            return self
+        return self.part(np.flatnonzero(self.folds(-(-len(self) // most), rng) == 0))
+
+    def matrix(self, settings: Settings, rng: np.random.Generator) -> xgb.DMatrix:
+        """What XGBoost learns from: class weights, and stretched rows."""
+        weights = np.where(self.labels == 1, settings.weight, 1.0)
+        values, labels = self.values, self.labels
+        if settings.stretch:
+            faulty = max(1, int(self.labels.sum()))
+            copies = np.where(self.labels == 1, min(COPIES, max(1, (len(self) - faulty) // faulty)), 1)
+            again = np.repeat(np.arange(len(self)), copies)
+            factor = np.exp(rng.normal(0, settings.stretch, (len(again), 1))).astype(np.float32)
+            values = np.concatenate([values, values[again] * factor])
+            labels = np.concatenate([labels, labels[again]])
+            weights = weights / (1 + copies)
+            weights = np.concatenate([weights, weights[again]])
+        return xgb.DMatrix(values, label=labels, weight=weights, feature_names=self.names, nthread=1)
+
+
+def margins(booster: xgb.Booster, values: np.ndarray, rounds: int = 0) -> np.ndarray:
+    data = xgb.DMatrix(values, feature_names=booster.feature_names, nthread=1)
+    return booster.predict(data, output_margin=True, iteration_range=(0, rounds))
+
+
+def fit(rows: Rows, settings: Settings, rounds: int, seed: list[int], watched: Rows | None = None) -> xgb.Booster:
+    """With watched rows the training stops where it gets no better on them."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    parameters = settings.parameters() | {"seed": int(rng.integers(1 << 31))}
+    data = rows.matrix(settings, rng)
+    if watched is None:
+        return xgb.train(parameters, data, num_boost_round=rounds)
+    held_out = xgb.DMatrix(watched.values, label=watched.labels, weight=np.where(watched.labels == 1, settings.weight, 1.0), nthread=1,
+                           feature_names=rows.names)
+    return xgb.train(parameters, data, num_boost_round=rounds, evals=[(held_out, "unseen")], early_stopping_rounds=PATIENCE, verbose_eval=False)
+
+
+@dataclass
+class Learned:
+    """A model, and how it came about."""
+
+    booster: xgb.Booster
+    settings: Settings
+    rounds: int
+    calibration: Calibration
+    threshold: float
+    labels: np.ndarray  # of the rows that the calibration comes from
+    unseen: np.ndarray  # their margins
+    tried: list[dict] = field(default_factory=list)
+
+    def probability(self, values: np.ndarray) -> np.ndarray:
+        """As the device computes it, float32."""
+        data = xgb.DMatrix(values, feature_names=self.booster.feature_names, nthread=1)
+        return self.booster.predict(data)
+
+
+class Learner:
+    """Makes models of some rows; equal rows and seeds give equal models, however many threads there are."""
+
+    def __init__(self, cost: Cost, search: int, seed: int = SEED, progress: Progress | None = None):
+        self.cost, self.seed, self.progress = cost, seed, progress or Progress(0)
+        self.candidates = candidates(search, seed)
+        self.threads = os.cpu_count() or 1
+
+    def models(self) -> int:
+        """How many models learn trains at most."""
+        return (len(self.candidates) + REPEATS) * FOLDS + 1
+
+    def learn(self, rows: Rows) -> Learned:
+        rng = np.random.Generator(np.random.PCG64([self.seed, 2]))
+        settings, rounds, tried = self._search(rows.thinned(SEARCH_ROWS, rng), rng)
+        labels, unseen = [], []
+        for repeat in range(REPEATS):
+            some = rows if repeat == 0 else rows.thinned(SEARCH_ROWS, rng)
+            labels.append(some.labels)
+            unseen.append(self._unseen(some, settings, rounds, some.folds(FOLDS, rng), repeat))
+        all_labels, all_unseen = np.concatenate(labels), np.concatenate(unseen)
+        calibration = Calibration.of(all_labels, all_unseen)
+        self.progress.say("training with all rows")
+        booster = fit(rows, settings, rounds, [self.seed, 5])
+        self.progress.step()
+        return Learned(booster, settings, rounds, calibration, calibration.threshold(self.cost), all_labels, all_unseen, tried)
+
+    def _search(self, rows: Rows, rng: np.random.Generator) -> tuple[Settings, int, list[dict]]:
+        """Returns the settings with the lowest cost on rows that their models have not seen, and how many rounds they need."""
+        fold = rows.folds(FOLDS, rng)
+        tasks = [(settings, place, k) for place, settings in enumerate(self.candidates) for k in range(FOLDS)]
+
+        def train(task):
+            settings, place, k = task
+            inside, outside = rows.part(fold != k), rows.part(fold == k)
+            booster = fit(inside, settings, MOST_ROUNDS, [self.seed, 3, place, k], outside)
+            return booster, booster.best_iteration + 1
+
+        best, tried, boosters = None, [], []
+        with ThreadPoolExecutor(self.threads) as pool:
+            for (settings, _, k), trained in zip(tasks, pool.map(train, tasks)):
+                self.progress.say("searching for settings")
+                self.progress.step()
+                boosters.append(trained)
+                if k < FOLDS - 1:
+                    continue
+                rounds = int(np.median([count for _, count in boosters]))
+                unseen = np.empty(len(rows), dtype=np.float32)
+                for i, (booster, _) in enumerate(boosters):
+                    unseen[fold == i] = margins(booster, rows.values[fold == i], min(rounds, booster.num_boosted_rounds()))
+                boosters = []
+                logit = Calibration.of(rows.labels, unseen).logit(unseen)
+                score = measure.blurred_cost(rows.labels, logit, self.cost)
+                tried.append({"settings": settings.__dict__, "rounds": rounds, "score": score})
+                if best is None or score < best[2]:
+                    best = settings, rounds, score
+        return best[0], best[1], tried
+
+    def _unseen(self, rows: Rows, settings: Settings, rounds: int, fold: np.ndarray, repeat: int) -> np.ndarray:
+        """Margins of all rows, from models that have not seen them."""
+        def train(k):
+            return margins(fit(rows.part(fold != k), settings, rounds, [self.seed, 4, repeat, k]), rows.values[fold == k])
+
+        told = np.empty(len(rows), dtype=np.float32)
+        with ThreadPoolExecutor(self.threads) as pool:
+            for k, some in enumerate(pool.map(train, range(FOLDS))):
+                self.progress.say("cross-validating")
+                self.progress.step()
+                told[fold == k] = some
+        return told
