@@ -55,7 +55,7 @@ def candidates(count: int, seed: int) -> list[Settings]:
     known = [Settings(), Settings(stretch=1), Settings(max_depth=8, stretch=0.7), Settings(max_depth=4, stretch=1.4, weight=4)]
     rng = np.random.Generator(np.random.PCG64([seed, 1]))
     while len(known) < count:
-        pick = lambda *values: values[rng.integers(len(values))]  # noqa: E731
+        pick = lambda *values: values[rng.integers(len(values))]
         known.append(Settings(max_depth=pick(3, 4, 5, 6, 8), eta=pick(0.06, 0.1, 0.15), min_child_weight=pick(0.1, 0.3, 1, 3), reg_lambda=pick(1, 2, 5),
                               subsample=pick(0.4, 0.6, 0.8), colsample_bytree=pick(0.2, 0.3, 0.5), weight=pick(1, 1, 4, 10), stretch=pick(0, 0.6, 1, 1.4)))
     return known[:max(1, count)]
@@ -196,7 +196,7 @@ class Learner:
         trainings = list(pool.map(lambda k: Training(rows.part(fold != k), settings, [self.seed, 3, place, k]), range(FOLDS)))
         unseen, best = np.empty(len(rows), dtype=np.float32), (0, np.inf)
         for rounds in range(STEP, MOST_ROUNDS + 1, STEP):
-            told = pool.map(lambda k: margins(trainings[k].go_on(rounds), rows.values[fold == k]), range(FOLDS))  # noqa: B023
+            told = pool.map(lambda k: margins(trainings[k].go_on(rounds), rows.values[fold == k]), range(FOLDS))
             for k, some in enumerate(told):
                 unseen[fold == k] = some
             score = measure.blurred_cost(rows.labels, Calibration.of(rows.labels, unseen).logit(unseen), self.cost)
