@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
+	iottypes "github.com/aws/aws-sdk-go-v2/service/iot/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
@@ -280,6 +281,32 @@ func TestDownLeavesWhatIsOthers(t *testing.T) {
 	a.do("down", "-yes")
 	if left := strings.Join(a.rest(), ", "); left != "core device theirs, thing theirs" {
 		t.Errorf("left are %s", left)
+	}
+}
+
+// A core of fleet provisioning has a certificate that AWS made, and a policy without a tag: its thing says that they are its own.
+func TestCoreOfFleetProvisioning(t *testing.T) {
+	need.Long(t)
+	a := newTestAWS(t)
+	a.do(a.inFolder("testdata/small.yaml")...)
+	ctx, things := t.Context(), iot.NewFromConfig(a.direct())
+	name, policy := aws.String("fleet-1"), aws.String("pdm-core-fleet-1")
+	_, err := things.CreateThing(ctx, &iot.CreateThingInput{ThingName: name, AttributePayload: &iottypes.AttributePayload{
+		Attributes: map[string]string{"edgepdm:stack": "pdm", "edgepdm:fleet": "yes"}}})
+	must.OK(t, err)
+	_, err = things.CreatePolicy(ctx, &iot.CreatePolicyInput{PolicyName: policy, PolicyDocument: aws.String("{}")})
+	must.OK(t, err)
+	certificate, err := things.CreateKeysAndCertificate(ctx, &iot.CreateKeysAndCertificateInput{SetAsActive: true})
+	must.OK(t, err)
+	_, err = things.AttachPolicy(ctx, &iot.AttachPolicyInput{PolicyName: policy, Target: certificate.CertificateArn})
+	must.OK(t, err)
+	_, err = things.AttachThingPrincipal(ctx, &iot.AttachThingPrincipalInput{ThingName: name, Principal: certificate.CertificateArn})
+	must.OK(t, err)
+	if out := a.do("down", "-yes"); !strings.Contains(out, "deleted core fleet-1") {
+		t.Error(out)
+	}
+	if left := a.rest(); len(left) > 0 {
+		t.Errorf("left are %q", left)
 	}
 }
 
