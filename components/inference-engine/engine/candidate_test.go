@@ -13,7 +13,6 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/modelstore/envelope"
-	"edgepdm/shared/request"
 	"edgepdm/test/coretest"
 	"edgepdm/test/must"
 )
@@ -237,12 +236,4 @@ func wrongModel(t *testing.T) (model, goldenFile string) {
 	must.OK(t, os.WriteFile(model, []byte(text), 0o600))
 	must.OK(t, os.WriteFile(goldenFile, lines.Bytes(), 0o600))
 	return model, goldenFile
-}
-
-// command gives a command on the device.
-func (d *duel) command(do, reason string) (string, error) {
-	d.t.Helper()
-	return request.Call{
-		Component: engineName, WorkDir: d.env.WorkDir, Command: do, Arguments: event.Decide{Reason: reason}, Timeout: 30 * time.Second,
-	}.Do(d.t.Context())
 }
