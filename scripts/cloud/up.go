@@ -129,10 +129,10 @@ func (e environment) bringUp(ctx context.Context, o upOptions, template *stack.T
 	if err != nil {
 		return err
 	}
-	switch {
-	case state == nil:
+	switch state {
+	case nil:
 		return errors.New("nothing was changed: the answer was no")
-	case state == before:
+	case before:
 		x.tell.Line("Stack %s is up to date", x.account.Stack)
 	}
 	if before == nil && !given { // now that there is a secret
@@ -146,7 +146,7 @@ func (e environment) bringUp(ctx context.Context, o upOptions, template *stack.T
 		}
 	}
 	x.outputs(state)
-	x.next(o, state)
+	x.next(o)
 	return nil
 }
 
@@ -346,7 +346,7 @@ func (x *session) outputs(state *stack.State) {
 }
 
 // next says what a person does now.
-func (x *session) next(o upOptions, state *stack.State) {
+func (x *session) next(o upOptions) {
 	if o.email != "" {
 		x.tell.Line("Confirm the mail that AWS has sent to %s: before that, no alert arrives.", o.email)
 	}

@@ -247,7 +247,7 @@ func (s *Stack) explain(err error) error {
 	text := err.Error()
 	if account.Code(err) == "ValidationError" && strings.Contains(text, "Unrecognized resource types") {
 		return &account.Failure{Step: "check the template", Err: err,
-			Text: fmt.Sprintf("region %s lacks a service that the stack uses (%s): take another region", s.Account.Region, text[strings.Index(text, "Unrecognized"):])}
+			Text: fmt.Sprintf("region %s lacks a service that the stack uses (%s): take another region", s.Account.Region, text)}
 	}
 	return err
 }
