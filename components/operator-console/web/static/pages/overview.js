@@ -61,13 +61,14 @@ export function open(main) {
 
 function row() {
   const meter = h("span", { class: "meter" }, h("i", {}), h("u", {}));
-  return h("a", { class: "vrow", href: "#/" }, h("span", {}), h("b", {}), h("span", { class: "hide-narrow" }), h("span", {}, meter, h("span", { class: "num" })),
-    h("span", { class: "hide-narrow" }, h("canvas", { class: "spark", width: "176", height: "48", "aria-hidden": "true" })), h("span", { class: "hide-narrow num" }), h("span", { class: "hide-narrow num quiet" }));
+  return h("div", { class: "vrow" }, h("a", { class: "vlink", href: "#/" }, h("span", {}), h("b", {}), h("span", { class: "hide-narrow" }), h("span", {}, meter, h("span", { class: "num" })),
+    h("span", { class: "hide-narrow" }, h("canvas", { class: "spark", width: "176", height: "48", "aria-hidden": "true" })), h("span", { class: "hide-narrow num" }), h("span", { class: "hide-narrow num quiet" })));
 }
 
 function paint(row, m) {
-  const [state, name, line, risk, trend, remaining, heard] = row.children;
-  row.href = `#/machine/${encodeURIComponent(m.name)}`;
+  const link = row.firstChild;
+  const [state, name, line, risk, trend, remaining, heard] = link.children;
+  link.href = `#/machine/${encodeURIComponent(m.name)}`;
   const word = m.alarm ? t(`priority.${m.alarm.priority}`) : m.silent ? t("silent") : m.thing.b === "N" ? t("nodata") : t("normal");
   const key = `${m.alarm?.priority} ${m.alarm?.state} ${word}`;
   if (state.dataset.key !== key) {
