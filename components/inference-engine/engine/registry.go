@@ -275,6 +275,16 @@ func (g *registry) refuse(held modelstore.Installed, why string) {
 	g.announce(event.ModelRejected, held, why)
 }
 
+// letGo does without a candidate, and holds nothing against it: it may be delivered again.
+func (g *registry) letGo(held modelstore.Installed, why string) {
+	if err := g.store.Drop(modelstore.Candidate{Installed: held}); err != nil { // it is gone all the same
+		g.rt.Log.Warn("the end of the candidate may not survive a restart", "error", err)
+	}
+	g.held = modelstore.Installed{}
+	g.rt.Counter(CounterModelsRejected).Add(1)
+	g.announce(event.ModelRejected, held, why)
+}
+
 // isCandidate reports whether the store holds a model as the candidate.
 func (g *registry) isCandidate(i modelstore.Installed) bool {
 	held, ok := g.store.Candidate()
