@@ -64,6 +64,10 @@ fmt: ## format the Go files and the scripts
 stage: ## build and fill artifacts-build/ for greengrass-cli, or cloud-build/ with BUCKET: make stage [VERSION=x.y.z] [ARCH=host|all|amd64,arm64,armv7] [BUCKET=NAME] [OFFLINE=1]
 	@go run ./scripts/stage -version $(VERSION) -arch $(ARCH) -bucket "$(BUCKET)" $(if $(BUCKET),-out cloud-build) $(if $(OFFLINE),-offline)
 
+.PHONY: model-component
+model-component: ## stage a packed and signed model as a component: make model-component DIR=package [VERSION=x.y.z, default the model's] [BUCKET=NAME]
+	@go run ./scripts/stage -model "$(DIR)" $(if $(filter command line,$(origin VERSION)),-version $(VERSION)) -bucket "$(BUCKET)" $(if $(BUCKET),-out cloud-build)
+
 .PHONY: lambda
 lambda: ## build the Polly notifier for the embedded cloud on this machine
 	@CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w -X main.version=$(VERSION)" -o bin/lambda/polly-notifier/bootstrap ./components/polly-notifier
@@ -97,6 +101,16 @@ docker-down: ## end the nucleus in docker
 train: ## train a model with XGBoost (needs python3): make train [DATA=FILE] [OUT=DIR] [ARGS="-cost-miss 500 -cost-false 10"]
 	@scripts/train/train.sh "$(DATA)" "$(OUT)" $(ARGS)
 
+.PHONY: data
+data: OUT = my-data
+data: ## split a table into training, validation and test, as CSV and libsvm: make data DATA=FILE [OUT=DIR] [ARGS="-by thing"]
+	@[ -n "$(DATA)" ] || { echo "name the table: make data DATA=FILE [OUT=DIR]" >&2; exit 2; }
+	@python3 -B scripts/train/data.py "$(DATA)" "$(OUT)" $(ARGS)
+
+.PHONY: train-cloud
+train-cloud: ## train a model with SageMaker (costs money): make train-cloud DATA=FILE [OUT=DIR] ARGS="-bucket NAME -role ARN"
+	@scripts/train/cloud.sh "$(DATA)" "$(OUT)" $(ARGS)
+
 .PHONY: train-life
 train-life: ## train a model of remaining life with XGBoost: make train-life DATA=FILE [OUT=DIR] [ARGS="-cap 100"]
 	@scripts/train/life.sh "$(DATA)" "$(OUT)" $(ARGS)
@@ -104,6 +118,31 @@ train-life: ## train a model of remaining life with XGBoost: make train-life DAT
 .PHONY: train-demo-life
 train-demo-life: ## train the model of remaining life that the demo publishes, on simulated machines that wear out
 	@scripts/demo/life-model/train.sh
+
+.PHONY: train-demo-drift
+train-demo-drift: ## train the candidates of the demo's -drift: one on machines with new oil, and one on shuffled labels
+	@scripts/demo/drift-model/train.sh
+
+# The flags that every command of scripts/cloud has: make cloud-up STACK=pdm REGION=eu-west-1.
+CLOUD = go build -o bin/cloud ./scripts/cloud && exec bin/cloud
+IN_CLOUD = $(if $(STACK),-stack "$(STACK)") $(if $(REGION),-region "$(REGION)")
+CORE_FLAGS = $(IN_CLOUD) -name "$(NAME)" $(if $(filter-out my-model,$(OUT)),-out "$(OUT)")
+
+.PHONY: cloud-up cloud-status cloud-down core-provision core-remove
+cloud-up: ## make or change the stack in AWS: make cloud-up [EMAIL=you@example.com] [STACK=pdm] [REGION=eu-west-1] [DEPLOY=x.y.z] [PARAMS="NAME=VALUE ..."]
+	@$(CLOUD) up $(IN_CLOUD) -version "$(VERSION)" $(if $(EMAIL),-email "$(EMAIL)") $(if $(DEPLOY),-deploy "$(DEPLOY)") $(if $(PARAMS),-param "$(PARAMS)") $(if $(YES),-yes) $(ARGS)
+cloud-status: ## show the stack, its cores, queues and alarms: make cloud-status [STACK=pdm] [REGION=eu-west-1]
+	@$(CLOUD) status $(IN_CLOUD) $(ARGS)
+cloud-down: ## remove the stack and all that belongs to it, data included: make cloud-down [STACK=pdm] [REGION=eu-west-1] [YES=1]
+	@$(CLOUD) down $(IN_CLOUD) $(if $(YES),-yes) $(ARGS)
+core-provision: ## make a core's thing, certificate, policy and files: make core-provision NAME=press-1 [OUT=cores/press-1] [NEW_CERTIFICATE=1]
+	@$(CLOUD) core-provision $(CORE_FLAGS) $(if $(NEW_CERTIFICATE),-new-certificate) $(ARGS)
+core-remove: ## remove what core-provision made: make core-remove NAME=press-1 [OUT=cores/press-1]
+	@$(CLOUD) core-remove $(CORE_FLAGS) $(ARGS)
+
+.PHONY: cloud-cost
+cloud-cost: ## tell what the cloud stack costs in a month, by assumed prices: make cloud-cost [ARGS="-cores 5 -machines 40"]
+	@go run ./scripts/cloud/cost $(ARGS)
 
 .PHONY: bench
 bench: ## measure speed; peers are measured in the same run, and told at the end where they are left out

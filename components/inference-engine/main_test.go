@@ -22,6 +22,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/test/coretest"
+	"edgepdm/test/localcore"
 	"edgepdm/test/must"
 	"edgepdm/test/need"
 	"edgepdm/test/table"
@@ -40,7 +41,8 @@ const (
 
 // plant is an engine as a nucleus starts it, and what is around it.
 type plant struct {
-	t       *testing.T
+	t       testing.TB
+	core    *localcore.Core
 	program string
 	shell   string // a command that a shell gives before; "" = no shell
 	env     component.Environment
@@ -51,9 +53,10 @@ type plant struct {
 	health  *coretest.Health
 }
 
-func newPlant(t *testing.T) *plant {
+func newPlant(t testing.TB) *plant {
 	p := &plant{t: t, program: coretest.Build(t), inbox: inbox.Inbox{Dir: filepath.Join(t.TempDir(), "inbox")}}
 	core := coretest.Start(t)
+	p.core = core
 	p.env = coretest.Environment(t, core, event.InferenceEngine, "inference-engine", slog.New(slog.DiscardHandler))
 	var err error
 	if p.key, err = envelope.GenerateKey(nil); err != nil {

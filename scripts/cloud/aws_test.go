@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"edgepdm/shared/cli"
 	"edgepdm/test/moto"
@@ -32,7 +33,8 @@ import (
 
 const region = "eu-west-1"
 
-// testAWS is moto, and before it what moto lacks: AWS IoT Greengrass, the tags of AWS IoT, and the thing group of a stack.
+// testAWS is moto, and before it what moto lacks: AWS IoT Greengrass, the tags of AWS IoT, and a stack's thing group, secret and
+// outputs.
 type testAWS struct {
 	t      *testing.T
 	moto   string
@@ -131,17 +133,20 @@ func (a *testAWS) serve(w http.ResponseWriter, r *http.Request, proxy http.Handl
 
 // outputs are those of the stack that are used here: in moto a stack that a change set made has none.
 const outputs = "<Outputs><member><OutputKey>ThingGroupName</OutputKey><OutputValue>pdm-cores</OutputValue></member>" +
-	"<member><OutputKey>CoreRoleAlias</OutputKey><OutputValue>pdm-core</OutputValue></member></Outputs>"
+	"<member><OutputKey>CoreRoleAlias</OutputKey><OutputValue>pdm-core</OutputValue></member>" +
+	"<member><OutputKey>SigningSecretArn</OutputKey><OutputValue>pdm/model-signing-key</OutputValue></member></Outputs>"
 
 // complete does what moto leaves undone.
 func (a *testAWS) complete(r *http.Request, call string, body []byte) {
-	things := iot.NewFromConfig(a.direct())
-	group := aws.String("pdm-cores")
+	ctx, things, secrets := context.Background(), iot.NewFromConfig(a.direct()), secretsmanager.NewFromConfig(a.direct())
+	group, secret := aws.String("pdm-cores"), aws.String("pdm/model-signing-key")
 	switch {
-	case call == "cloudformation ExecuteChangeSet":
-		_, _ = things.CreateThingGroup(context.Background(), &iot.CreateThingGroupInput{ThingGroupName: group})
+	case call == "cloudformation ExecuteChangeSet": // again and again in an update, which does no harm
+		_, _ = things.CreateThingGroup(ctx, &iot.CreateThingGroupInput{ThingGroupName: group})
+		_, _ = secrets.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: secret})
 	case call == "cloudformation DeleteStack":
-		_, _ = things.DeleteThingGroup(context.Background(), &iot.DeleteThingGroupInput{ThingGroupName: group})
+		_, _ = things.DeleteThingGroup(ctx, &iot.DeleteThingGroupInput{ThingGroupName: group})
+		_, _ = secrets.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: secret, ForceDeleteWithoutRecovery: aws.Bool(true)})
 	case strings.HasPrefix(call, "iot POST /policies/") && strings.Count(r.URL.Path, "/") == 2:
 		var request struct{ Tags []struct{ Key, Value string } }
 		if err := json.Unmarshal(body, &request); err != nil {
@@ -278,7 +283,9 @@ func (a *testAWS) environment() environment {
 }
 
 // run runs a command, and returns its exit code and all that it prints.
-func (a *testAWS) run(args ...string) (int, string) { return runIn(a.t.Context(), a.environment(), "", args...) }
+func (a *testAWS) run(args ...string) (int, string) {
+	return runIn(a.t.Context(), a.environment(), "", args...)
+}
 
 func runIn(ctx context.Context, e environment, input string, args ...string) (int, string) {
 	var out strings.Builder

@@ -36,7 +36,7 @@ func (a *testAWS) inFolder(template string) []string {
 	must.OK(a.t, err)
 	// moto deletes resources of AWS IoT only by a name that no function makes.
 	must.OK(a.t, os.WriteFile("template.yaml", regexp.MustCompile(`(PolicyName|RoleAlias): !Sub "\$\{AWS::StackName\}-`).ReplaceAll(text, []byte(`$1: "pdm-`)), 0o600))
-	return []string{"up", "-template", "template.yaml", "-loop", filepath.Join(dir, "loop")}
+	return []string{"up", "-template", "template.yaml", "-loop", filepath.Join(dir, "loop"), "-train", filepath.Join(a.root, "scripts", "train")}
 }
 
 // The whole way with the real template: the account has afterwards what it had before.

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	greengrass "github.com/aws/aws-sdk-go-v2/service/greengrassv2/types"
 
 	"edgepdm/scripts/cloud/account"
@@ -31,8 +35,7 @@ func (e environment) down(ctx context.Context, args []string, s cli.Streams) err
 // found is what belongs to the stack.
 type found struct {
 	state       *stack.State // nil: there is no stack
-	buckets     []string     // of the stack
-	resources   int
+	resources   []types.StackResourceSummary
 	cores       []core.Core
 	others      []string // things in the group that are not the stack's
 	deployments []greengrass.Deployment
@@ -69,6 +72,12 @@ func (e environment) bringDown(ctx context.Context, o options, yes bool, s cli.S
 		}
 	}
 	try(x.cores.RemoveDeployments(ctx, f.deployments))
+	for _, name := range ids(f.resources, "AWS::IoT::Thing") {
+		try(x.cores.Strip(ctx, name))
+	}
+	for _, group := range ids(f.resources, "AWS::SageMaker::ModelPackageGroup") {
+		try(x.removeModels(ctx, group))
+	}
 	for i, c := range f.cores {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -90,7 +99,7 @@ func (e environment) bringDown(ctx context.Context, o options, yes bool, s cli.S
 			return ctx.Err()
 		}
 	}
-	for _, name := range f.buckets { // those that the template wants to be kept
+	for _, name := range ids(f.resources, "AWS::S3::Bucket") { // those that the template wants to be kept
 		try(x.deleteKept(ctx, name))
 	}
 	if f.code {
@@ -119,14 +128,8 @@ func (x *session) find(ctx context.Context) (f found, err error) {
 		if name := f.state.Output("ThingGroupName"); name != "" {
 			group = name
 		}
-		resources, err := x.stack.Resources(ctx, f.state.ID)
-		if err != nil {
+		if f.resources, err = x.stack.Resources(ctx, f.state.ID); err != nil {
 			return f, err
-		}
-		f.resources = len(resources)
-		names, ids := physical(resources, "AWS::S3::Bucket")
-		for _, name := range names {
-			f.buckets = append(f.buckets, ids[name])
 		}
 		if f.deployments, err = x.cores.Deployments(ctx, group); err != nil {
 			return f, err
@@ -135,6 +138,8 @@ func (x *session) find(ctx context.Context) (f found, err error) {
 	if f.cores, f.others, err = x.cores.List(ctx, group); err != nil {
 		return f, err
 	}
+	own := ids(f.resources, "AWS::IoT::Thing")
+	f.others = slices.DeleteFunc(f.others, func(name string) bool { return slices.Contains(own, name) })
 	f.code, err = bucket.Mine(ctx, x.account)
 	if failed, ok := errors.AsType[*account.Failure](err); ok && account.Forbidden(failed.Err) { // it is somebody else's
 		return f, nil
@@ -142,13 +147,47 @@ func (x *session) find(ctx context.Context) (f found, err error) {
 	return f, err
 }
 
+// ids are the physical IDs of the stack's resources of a type.
+func ids(resources []types.StackResourceSummary, kind string) []string {
+	var list []string
+	for _, r := range resources {
+		if aws.ToString(r.ResourceType) == kind {
+			list = append(list, aws.ToString(r.PhysicalResourceId))
+		}
+	}
+	return list
+}
+
+// removeModels deletes the registered models of a group, which AWS keeps as long as it has any.
+func (x *session) removeModels(ctx context.Context, group string) error {
+	group = group[strings.LastIndexByte(group, '/')+1:] // of its ARN
+	arns, err := x.account.SageMaker.ModelPackages(ctx, group)
+	if account.Missing(err) {
+		return nil
+	}
+	if err != nil {
+		return x.account.Fail("list the registered models of "+group, err)
+	}
+	for i, arn := range arns {
+		x.tell.Progress(i, len(arns), "registered model "+arn)
+		if err := x.account.SageMaker.DeleteModelPackage(ctx, arn); err != nil && !account.Missing(err) {
+			return x.account.Fail("delete registered model "+arn, err)
+		}
+	}
+	if len(arns) > 0 {
+		x.tell.Done()
+		x.tell.Line("  deleted %d registered models of %s", len(arns), group)
+	}
+	return nil
+}
+
 // list tells what will go.
 func (x *session) list(f found) {
 	x.tell.Line("This goes:")
 	if f.state != nil {
-		x.tell.Line("  stack %s (%s), %d resources", x.account.Stack, f.state.Status, f.resources)
+		x.tell.Line("  stack %s (%s), %d resources", x.account.Stack, f.state.Status, len(f.resources))
 	}
-	for _, name := range f.buckets {
+	for _, name := range ids(f.resources, "AWS::S3::Bucket") {
 		x.tell.Line("  bucket %s, and every version of every object in it", name)
 	}
 	if f.code {

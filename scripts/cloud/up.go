@@ -1,15 +1,18 @@
 package main
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/greengrassv2"
@@ -27,9 +30,9 @@ const maxBody = 51200
 // upOptions are the flags of up.
 type upOptions struct {
 	options
-	email, group, version, deploy, arch, template, loop string
-	yes                                                 bool
-	params                                              values
+	email, group, version, deploy, template, loop, train string
+	yes                                                  bool
+	params                                               values
 }
 
 func (e environment) up(ctx context.Context, args []string, s cli.Streams) error {
@@ -42,6 +45,7 @@ func (e environment) up(ctx context.Context, args []string, s cli.Streams) error
 	fs.StringVar(&o.version, "version", "", "`version` of the functions, for their logs; empty: what Go knows of the source")
 	fs.StringVar(&o.template, "template", "scripts/cloud/template.yaml", "CloudFormation template, a `file`")
 	fs.StringVar(&o.loop, "loop", "scripts/cloud/loop", "`folder` with the files of the retraining loop")
+	fs.StringVar(&o.train, "train", "scripts/train", "`folder` with the programs that train")
 	fs.Var(o.params, "param", "`NAME=VALUE` of a parameter of the template; may be given more than once")
 	fs.BoolVar(&o.yes, "yes", false, "replace or remove what has data without a question, if the template wants that")
 	if err := cli.Parse(fs, args); err != nil {
@@ -115,6 +119,12 @@ func (e environment) bringUp(ctx context.Context, o upOptions, template *stack.T
 	if err != nil {
 		return err
 	}
+	_, given := plan.Values[publicKey]
+	if before != nil && !given {
+		if err := x.trust(ctx, plan, before); err != nil {
+			return err
+		}
+	}
 	state, err := x.stack.Up(ctx, plan, before)
 	if err != nil {
 		return err
@@ -125,9 +135,28 @@ func (e environment) bringUp(ctx context.Context, o upOptions, template *stack.T
 	case state == before:
 		x.tell.Line("Stack %s is up to date", x.account.Stack)
 	}
+	if before == nil && !given { // now that there is a secret
+		if err := x.trust(ctx, plan, state); err != nil {
+			return err
+		}
+		if plan.Values["ComponentVersion"] != "" {
+			if state, err = x.stack.Up(ctx, plan, state); err != nil {
+				return err
+			}
+		}
+	}
 	x.outputs(state)
 	x.next(o, state)
 	return nil
+}
+
+// trust lets the cores of a stack trust the key that signs its models.
+func (x *session) trust(ctx context.Context, plan stack.Plan, state *stack.State) error {
+	key, err := x.signingKey(ctx, state)
+	if _, wanted := plan.Template.Parameters[publicKey]; wanted && key != "" {
+		plan.Values[publicKey] = key
+	}
+	return err
 }
 
 // goArch is the architecture of the functions as Go names it; arm64 unless the stack has another.
@@ -187,7 +216,7 @@ func (e environment) upload(ctx context.Context, x *session, o upOptions, templa
 		files[key], plan.Values[f.parameter] = zip, key
 	}
 	if _, wanted := template.Parameters["LoopPrefix"]; wanted {
-		prefix, err := loopFiles(o.loop, files)
+		prefix, err := loopFiles(o.loop, o.train, files)
 		if err != nil {
 			return plan, err
 		}
@@ -224,35 +253,67 @@ func (e environment) upload(ctx context.Context, x *session, o upOptions, templa
 	return plan, nil
 }
 
-// loopFiles adds the files of the retraining loop, and returns what their keys begin with. That is another one for other files.
-func loopFiles(dir string, files map[string][]byte) (string, error) {
-	found := make(map[string][]byte)
+// loopFiles adds the files of the retraining loop, and the programs that train as one archive. It returns what their keys begin
+// with, which is another one for other files.
+func loopFiles(dir, train string, files map[string][]byte) (string, error) {
+	found, err := readFolder(dir)
+	if err != nil {
+		return "", err
+	}
+	programs, err := readFolder(train)
+	if err != nil {
+		return "", err
+	}
+	if found["sourcedir.tar.gz"], err = archive(programs); err != nil {
+		return "", err
+	}
 	all := sha256.New()
-	err := filepath.WalkDir(dir, func(file string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() || strings.HasSuffix(file, ".go") || strings.HasSuffix(file, ".pyc") {
-			return err
-		}
-		content, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		relative, err := filepath.Rel(dir, file)
-		if err != nil {
-			return err
-		}
-		relative = filepath.ToSlash(relative)
-		fmt.Fprintf(all, "%s %x\n", relative, sha256.Sum256(content)) // WalkDir goes in the order of the names
-		found[relative] = content
-		return nil
-	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("read the files of the loop: %w", err)
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		fmt.Fprintf(all, "%s %x\n", name, sha256.Sum256(found[name]))
 	}
 	prefix := "loop/" + hex.EncodeToString(all.Sum(nil))[:16] + "/"
 	for name, content := range found {
 		files[prefix+name] = content
 	}
 	return prefix, nil
+}
+
+// readFolder reads the files of the loop in a folder: Python and JSON.
+func readFolder(dir string) (map[string][]byte, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read the files of the loop: %w", err)
+	}
+	found := make(map[string][]byte)
+	for _, entry := range entries {
+		if ext := filepath.Ext(entry.Name()); !entry.Type().IsRegular() || ext != ".py" && ext != ".json" {
+			continue
+		}
+		if found[entry.Name()], err = os.ReadFile(filepath.Join(dir, entry.Name())); err != nil {
+			return nil, fmt.Errorf("read the files of the loop: %w", err)
+		}
+	}
+	return found, nil
+}
+
+// archive packs files into a tar.gz: equal files give equal bytes.
+func archive(files map[string][]byte) ([]byte, error) {
+	var b bytes.Buffer
+	zipped := gzip.NewWriter(&b)
+	packed := tar.NewWriter(zipped)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		header := &tar.Header{Name: name, Mode: 0o644, Size: int64(len(files[name]))}
+		if err := packed.WriteHeader(header); err != nil {
+			return nil, fmt.Errorf("pack the files of the loop: %w", err)
+		}
+		if _, err := packed.Write(files[name]); err != nil {
+			return nil, fmt.Errorf("pack the files of the loop: %w", err)
+		}
+	}
+	if err := errors.Join(packed.Close(), zipped.Close()); err != nil {
+		return nil, fmt.Errorf("pack the files of the loop: %w", err)
+	}
+	return b.Bytes(), nil
 }
 
 // sum names a content.

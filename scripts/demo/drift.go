@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"edgepdm/components/sensor-simulator/plant"
 	"edgepdm/shared/event"
 )
 
@@ -22,6 +23,27 @@ const (
 
 	driftVersion, shuffledVersion = "1.1.0", "1.2.0"
 )
+
+// betweenDriftRows is the simulated time between two rows of a machine: some days pass until they drift.
+const betweenDriftRows = 20 * time.Minute
+
+// driftFaults come while the machines are as usual, and while models are compared. None is of a sensor: that would be drift too.
+var driftFaults = []plannedFault{
+	{1, "overheating", 5, 6, 2},
+	{2, "air-leak", 12, 6, 2},
+	{3, "bearing-wear", 19, 6, 2},
+	{4, "air-leak", 34, 6, 2},
+	{5, "overheating", 39, 6, 2},
+	{6, "bearing-wear", 44, 6, 2},
+	{7, "air-leak", 49, 6, 2},
+}
+
+// letDrift completes the simulator's configuration: all machines are on one line, do not wear, and get new oil.
+func (o *options) letDrift(config map[string]any, length time.Duration) {
+	config["timeScale"], config["lines"] = betweenDriftRows.Seconds()*o.rate, 1
+	config["faults"] = faultPlan(driftFaults, o.things, length)
+	config["drifts"] = []any{map[string]any{"drift": string(plant.NewOil), "line": driftLine, "after": driftAt(length).String()}}
+}
 
 // suitDrift sets what the user did not.
 func (o *options) suitDrift(given map[string]bool) {

@@ -50,8 +50,8 @@ func (d *demo) judge(r report, ended bool) error {
 	return errors.Join(errs...)
 }
 
-// tellsLife reports whether there is a model of remaining life: for the simulated machines, not for rows that are replayed.
-func (d *demo) tellsLife() bool { return d.options.input == "" }
+// tellsLife reports whether there is a model of remaining life: for simulated machines that wear, not for rows that are replayed.
+func (d *demo) tellsLife() bool { return d.options.input == "" && !d.options.drift }
 
 // whyNoLife says why no remaining life was told, as far as its components tell.
 func (d *demo) whyNoLife() string {

@@ -38,6 +38,7 @@ type options struct {
 	drift     bool
 	mode      string
 	devices   bool
+	console   string // address of the console's page; empty: none
 	rtp       string // address of paging speakers
 	languages string // of what people are told; several with commas
 	build     bool
@@ -48,7 +49,7 @@ type options struct {
 
 func runDemo(ctx context.Context, args []string, s cli.Streams) error {
 	var o options
-	fs := cli.NewFlagSet(`make demo ARGS="[-for DURATION] [-headless] [-seed N] [-report FILE] [-input CSV] [-model FILE] [-things N] [-rate N] [-cuts N] [-kill] [-drift] [-mode classic|lite] [-devices] [-languages NAMES] [-rtp ADDRESS]"`, s)
+	fs := cli.NewFlagSet(`make demo ARGS="[-for DURATION] [-headless] [-seed N] [-report FILE] [-input CSV] [-model FILE] [-things N] [-rate N] [-cuts N] [-kill] [-drift] [-mode classic|lite] [-devices] [-console ADDRESS] [-languages NAMES] [-rtp ADDRESS]"`, s)
 	fs.DurationVar(&o.duration, "for", 0, "`how long`, e.g. 30s; 0: until Ctrl-C, headless 30s")
 	fs.BoolVar(&o.headless, "headless", false, "no live view; the exit code tells whether every row is accounted for")
 	fs.Uint64Var(&o.seed, "seed", 1, "`seed` of the simulated machines")
@@ -62,6 +63,7 @@ func runDemo(ctx context.Context, args []string, s cli.Streams) error {
 	fs.BoolVar(&o.drift, "drift", false, "let the machines drift, and prove models in the shadow: -things 12, -rate 12, -cuts 0, -for 60s unless given")
 	fs.StringVar(&o.mode, "mode", "classic", "which `nucleus` the core is: classic or lite")
 	fs.BoolVar(&o.devices, "devices", false, "let the machines be client devices, which find the core by discovery and connect by MQTT")
+	fs.StringVar(&o.console, "console", "127.0.0.1:8090", "`ADDRESS` of the operator console's page; empty: none")
 	fs.StringVar(&o.languages, "languages", "en", "`NAMES` of the languages that alarms are told in, such as en,de")
 	fs.StringVar(&o.rtp, "rtp", "", "speak to paging speakers, too, at this `ADDRESS`, such as 239.255.0.1:5004")
 	fs.StringVar(&o.notifier, "notifier", "bin/lambda/polly-notifier/bootstrap", "the Polly notifier's `program`, made by `make lambda`")

@@ -59,6 +59,7 @@ type demo struct {
 	ran       time.Duration     // from the plant's start to its end
 	saved     map[string]string // sound files by their key in the cloud
 	newest    string            // sound file
+	page      string            // address of the console; empty: there is none
 	devices   []*exec.Cmd       // machines that are client devices
 
 	live bool
@@ -76,6 +77,9 @@ func run(ctx context.Context, o options, out io.Writer, live bool) (err error) {
 		if err := d.build(ctx); err != nil {
 			return err
 		}
+	}
+	if err := d.openConsole(ctx); err != nil {
+		return err
 	}
 	d.print("starting the embedded cloud and core")
 	if err := d.start(ctx); err != nil {
@@ -191,6 +195,9 @@ func (d *demo) deploy(ctx context.Context) error {
 		return err
 	}
 	delete(versions, event.Ingest) // it reads the plants of others
+	if d.page == "" {
+		delete(versions, event.OperatorConsole)
+	}
 	lifePrefix := ""
 	if d.tellsLife() {
 		lifePrefix = lifeModel.prefix
@@ -208,8 +215,7 @@ func (d *demo) deploy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	update := make(map[string]any)
-	for name, merge := range map[string]map[string]any{
+	update, merges := make(map[string]any), map[string]map[string]any{
 		event.InferenceEngine: d.options.engine(keys),
 		event.ModelFetcher: {
 			"bucket": cloud.Bucket, "prefix": secondModel.prefix, "lifePrefix": lifePrefix, "publicKeys": keys, "poll": "1s", "timeout": "2s",
@@ -217,7 +223,9 @@ func (d *demo) deploy(ctx context.Context) error {
 		},
 		event.AlarmManager:    {"silence": "20s", "uplinkDown": "10s", "republish": "1s", "voice": voice, "languages": strings.Split(d.options.languages, ",")},
 		event.SensorSimulator: d.options.plant(d.options.length()), event.CloudForwarder: forwarder,
-	} {
+	}
+	d.consoleConfig(merges)
+	for name, merge := range merges {
 		merge["healthInterval"] = "500ms"
 		update[name] = map[string]any{"merge": merge}
 	}

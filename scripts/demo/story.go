@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"edgepdm/components/sensor-simulator/generate"
-	"edgepdm/components/sensor-simulator/plant"
 	"edgepdm/shared/event"
 )
 
@@ -36,29 +35,34 @@ func (o *options) plant(length time.Duration) map[string]any {
 		return config
 	}
 	if o.drift {
-		config["lines"], config["drifts"] = 1, []any{map[string]any{"drift": string(plant.NewOil), "line": driftLine, "after": driftAt(length).String()}}
-	} else {
-		config["faults"], config["meanTimeBF"] = faultPlan(o.things, length), "150h"
+		o.letDrift(config, length)
+		return config
 	}
+	config["faults"], config["meanTimeBF"] = faultPlan(plannedFaults, o.things, length), "150h"
 	config["life"], config["lives"] = true, lifePlan(o.things, length, o.rate)
 	return config
 }
 
+// plannedFault is a fault that is injected, at a time of a chapter of a minute.
+type plannedFault struct {
+	machine             int
+	name                string
+	after, length, grow float64 // seconds
+}
+
+var plannedFaults = []plannedFault{
+	{3, "sensor-dropout", 12, 12, 5},
+	{1, "overheating", 27, 18, 5}, // while the uplink is cut
+	{3, "air-leak", 38, 15, 5},
+}
+
 // faultPlan injects faults, within one chapter of the given length.
-func faultPlan(things int, length time.Duration) []any {
+func faultPlan(faults []plannedFault, things int, length time.Duration) []any {
 	scaled := func(seconds float64) string {
 		return time.Duration(seconds * float64(time.Second) * float64(length) / float64(chapter)).String()
 	}
 	var plan []any
-	for _, f := range []struct {
-		machine             int
-		name                string
-		after, length, grow float64 // seconds
-	}{
-		{3, "sensor-dropout", 12, 12, 5},
-		{1, "overheating", 27, 18, 5}, // while the uplink is cut
-		{3, "air-leak", 38, 15, 5},
-	} {
+	for _, f := range faults {
 		if f.machine <= things {
 			plan = append(plan, map[string]any{
 				"thing": fmt.Sprintf("compressor-%d", f.machine), "fault": f.name,

@@ -7,6 +7,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -24,14 +25,15 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, s cli.Streams) error {
-	fs := cli.NewFlagSet("stage [-version X.Y.Z] [-arch host|all|LIST] [-only LIST] [-out DIR] [-bucket NAME] [-offline] [-gdk DIR]", s)
-	version := fs.String("version", "0.0.0", "component `version`, three numbers; with -gdk the project's own")
+	fs := cli.NewFlagSet("stage [-version X.Y.Z] [-arch host|all|LIST] [-only LIST] [-out DIR] [-bucket NAME] [-offline] [-gdk DIR] [-model DIR]", s)
+	version := fs.String("version", "", "component `version`, three numbers (default: 0.0.0, with -model the model's); with -gdk the project's own")
 	arch := fs.String("arch", "host", "architectures: host, all, or a `list` of "+strings.Join(architectures(), ","))
 	only := fs.String("only", "", "`list` of folders below recipes/, or suite, whose project is the root; empty: all")
 	out := fs.String("out", "artifacts-build", "`folder` that is filled for greengrass-cli; other versions in it stay")
 	bucket := fs.String("bucket", "", "S3 `bucket` of which the recipes tell, for a deployment from the cloud; empty: none, for a local one")
 	gdk := fs.String("gdk", "", "GDK project `folder`, whose greengrass-build/ is filled instead of -out")
 	offline := fs.Bool("offline", false, "leave out the dependency on the token exchange service, for a core without an account")
+	model := fs.String("model", "", "`folder` of a packed and signed model, which is staged as a component instead of the suite's")
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
@@ -43,8 +45,27 @@ func run(ctx context.Context, args []string, s cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	if *gdk != "" {
+	var sources []*source
+	switch {
+	case *model != "" && (*gdk != "" || *only != ""):
+		return cli.Usagef("-model: stages one component, of no project of GDK's: -gdk and -only are not for it")
+	case *model != "":
+		p, packed, err := readModel(*model)
+		if err != nil {
+			return err
+		}
+		sources, *version = []*source{p}, cmp.Or(*version, packed)
+	case *gdk != "":
 		return stageForGDK(ctx, *gdk, names, archs, s)
+	default:
+		*version = cmp.Or(*version, "0.0.0")
+		for _, name := range names {
+			p, err := readSource(name)
+			if err != nil {
+				return err
+			}
+			sources = append(sources, p)
+		}
 	}
 	if *bucket != "" && !regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`).MatchString(*bucket) {
 		return cli.Usagef("-bucket: %q is not the name of an S3 bucket: a-z 0-9 . -, 3 to 63 characters, no s3:// before it", *bucket)
@@ -55,11 +76,7 @@ func run(ctx context.Context, args []string, s cli.Streams) error {
 	if !regexp.MustCompile(`^\d+\.\d+\.\d+$`).MatchString(*version) {
 		return cli.Usagef("-version: %q is not three numbers such as 1.2.3", *version)
 	}
-	for _, name := range names {
-		p, err := readSource(name)
-		if err != nil {
-			return err
-		}
+	for _, p := range sources {
 		p.pin(*version)
 		if *offline {
 			p.dropTokenExchange()
@@ -69,7 +86,7 @@ func run(ctx context.Context, args []string, s cli.Streams) error {
 			p.uploadTo(*bucket, *version)
 		}
 		if err := p.stage(ctx, stagePlace(*out, p.name, *version), *version, archs, s); err != nil {
-			return fmt.Errorf("stage %s: %w", name, err)
+			return fmt.Errorf("stage %s: %w", p.name, err)
 		}
 	}
 	return writeSums(*out)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -100,6 +101,7 @@ type source struct {
 	name  string
 	text  []byte   // of the recipe
 	files []string // artifacts' file names
+	from  string   // folder of the artifacts, where they are no part of the project
 }
 
 func readSource(dir string) (*source, error) {
@@ -250,7 +252,7 @@ func build(ctx context.Context, dir, arch, version, target string, log io.Writer
 
 // copyArtifact copies the one file of that name in the component's folder or a folder below it.
 func (p *source) copyArtifact(file, target string) error {
-	root := filepath.Join("components", p.dir)
+	root := cmp.Or(p.from, filepath.Join("components", p.dir))
 	var found []string
 	for _, pattern := range []string{filepath.Join(root, file), filepath.Join(root, "*", file)} {
 		matches, err := filepath.Glob(pattern)

@@ -103,7 +103,7 @@ def unseen_text(facts: dict) -> str:
     apart = f"rows of a machine (column {data['by']}) are never on both sides" if data["by"] else \
         "rows that are close in time or of one machine can be on both sides, which flatters; -by keeps machines apart"
     spread = f"; mean of the {len(tests)} tests {unseen['cost_mean']:,.0f}, standard deviation {unseen['cost_sd']:,.0f}" if len(tests) > 1 else ""
-    return (f"{unseen['cost_per_1000']:,.0f} per 1,000 rows{spread}. AUC {unseen['auc']:.4f}, average precision {unseen['average_precision']:.4f}. "
+    return (f"The cost is {unseen['cost_per_1000']:,.0f} per 1,000 rows{spread}. AUC {unseen['auc']:.4f}, average precision {unseen['average_precision']:.4f}. "
             f"{len(tests)} of {FOLDS} parts of the rows were left out of a whole training (search, threshold and model) and scored then; {apart}.")
 
 

@@ -54,30 +54,45 @@ def repeated(names):
     return next((name for name in names if name in seen or seen.add(name)), None)
 
 
-class Table:
-    """What a data file holds: names of the sensors, values row by row, a label for each row."""
+def opener_of(path):
+    with open(path, "rb") as f:
+        return gzip.open if f.read(2) == b"\x1f\x8b" else open
 
-    def __init__(self, path, label="class", separator=None, drop="", only=None, least=2 * FOLDS, by=None):
-        """only has the names of the columns that are read, least is how many rows there must be of each class, by the column with the machine's name."""
-        with open(path, "rb") as f:
-            self.opener = gzip.open if f.read(2) == b"\x1f\x8b" else open
+
+class Reader:
+    """Reads a data file row by row. by names a column of the machines, others more columns that are no sensors, only the sensors that are
+    wanted, words the numbers of a column's words."""
+
+    def __init__(self, path, label="class", separator=None, drop="", only=None, by=None, others=(), words=None):
+        self.path, self.opener = path, opener_of(path)
         self.digest = hashlib.sha256()  # of the text: compression may differ from one place to the next
-        encoding = self._encoding(path)
-        with self.opener(path, "rt", encoding=encoding, newline="") as f:
-            lines = enumerate((line.strip(" \r\n\0") for line in f), start=1)
-            header, place, self.separator = self._header(lines, path, label, SEPARATORS.get(separator, separator))
-            if by and by not in header:
-                fail(f"{path}: there is no column {by!r}, which -by names")
-            machine = header.index(by) if by else None
-            kept = self._kept(header, (place, machine), path, drop) if only is None else \
-                [i for i, name in enumerate(header) if i not in (place, machine) and plain_name(name) in only]
-            self.names = [plain_name(header[i]) for i in kept]
-            twice = repeated(self.names)
-            if twice:
-                fail(f"{path}: the header has the column name {twice!r} twice")
-            values, labels, machines, number_of_machine = array.array("f"), array.array("b"), array.array("l"), {}
+        self.encoding = self._encoding(path)
+        self.words = words or {}
+        with self._lines() as lines:
+            self.header, self.place, self.separator = self._header(lines, path, label, SEPARATORS.get(separator, separator))
+            self.first = next(lines, (math.inf, ""))[0]
+        for name in filter(None, (by, *others)):
+            if name not in self.header:
+                fail(f"{path}: there is no column {name!r}, which {'-by' if name == by else '-time'} names")
+        self.machine, aside = self.header.index(by) if by else None, [self.header.index(name) for name in others]
+        self.kept = self._kept(self.header, (self.place, self.machine, *aside), path, drop) if only is None else \
+            [i for i, name in enumerate(self.header) if i not in (self.place, self.machine, *aside) and plain_name(name) in only]
+        self.names = [plain_name(self.header[i]) for i in self.kept]
+        twice = repeated(self.names)
+        if twice:
+            fail(f"{path}: the header has the column name {twice!r} twice")
+
+    @contextlib.contextmanager
+    def _lines(self):
+        with self.opener(self.path, "rt", encoding=self.encoding, newline="") as f:
+            yield enumerate((line.strip(" \r\n\0") for line in f), start=1)
+
+    def rows(self):
+        """Yields line number, label, numbers of the sensors, and all fields."""
+        header, place, path = self.header, self.place, self.path
+        with self._lines() as lines:
             for number, line in lines:
-                if not line.strip():
+                if number < self.first or not line.strip():
                     continue
                 fields = fields_of(line, self.separator)
                 if len(fields) == len(header) + 1 and not fields[-1]:  # a separator at the end
@@ -88,15 +103,15 @@ class Table:
                 if word not in LABELS:
                     fail(f"{path}: line {number}: the {header[place]} is {fields[place]!r}, not neg, pos, 0 or 1 (true and false, too); "
                          "name the column with the label with -label")
-                labels.append(LABELS[word])
-                machines.append(number_of_machine.setdefault(fields[machine], len(number_of_machine)) if by else len(machines))
-                for i in kept:
-                    values.append(number_of(fields[i], path, number, header[i]))
-        self.labels, self.values = labels, values
-        self.machines = machines  # the number of each row's machine; without by each row is one
-        for label, word in enumerate(("neg", "pos")):
-            if labels.count(label) < least:
-                fail(f"{path}: fewer than {least} rows of class {word}: too few" + (" to train with" if only is None else ""))
+                yield number, LABELS[word], [self._number(fields[i], number, header[i]) for i in self.kept], fields
+
+    def _number(self, text, line, column):
+        words = self.words.get(column)
+        if words is None or text.lower() in MISSING:
+            return number_of(text, self.path, line, column)
+        if text not in words:
+            fail(f"{self.path}: line {line}: column {column}: {text!r} is none of {', '.join(words)}")
+        return float(words[text])
 
     def _encoding(self, path):
         """Hashes the file; what is no UTF-8 is Latin-1, as older spreadsheets write it."""
@@ -150,6 +165,24 @@ class Table:
             if plain_name(header[i]) != header[i]:
                 say(f"{path}: column {header[i]!r} is {plain_name(header[i])!r} in the model, and so it is in readings: XGBoost allows no [, ] and <")
         return kept
+
+
+class Table:
+    """What a data file holds: names of the sensors, values row by row, a label for each row."""
+
+    def __init__(self, path, label="class", separator=None, drop="", only=None, least=2 * FOLDS, by=None):
+        """least is how many rows there must be of each class; the rest is as Reader has it."""
+        reader = Reader(path, label, separator, drop, only, by)
+        self.digest, self.names, self.separator = reader.digest, reader.names, reader.separator
+        self.labels, self.values = array.array("b"), array.array("f")
+        self.machines, known = array.array("l"), {}  # the number of each row's machine; without by each row is one
+        for _, label_of_row, values, fields in reader.rows():
+            self.labels.append(label_of_row)
+            self.values.extend(values)
+            self.machines.append(known.setdefault(fields[reader.machine], len(known)) if by else len(self.machines))
+        for kind, word in enumerate(("neg", "pos")):
+            if self.labels.count(kind) < least:
+                fail(f"{path}: fewer than {least} rows of class {word}: too few" + (" to train with" if only is None else ""))
 
 
 def fields_of(line, separator):

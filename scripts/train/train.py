@@ -36,7 +36,7 @@ from measure import Cost
 from progress import Progress
 from table import fail
 
-SEARCH, TESTS = 8, FOLDS
+SEARCH, TESTS = 6, FOLDS
 LARGE = 20_000  # rows: a larger table is tested once, unless -tests says otherwise
 
 
@@ -59,7 +59,7 @@ class Tests:
     def __init__(self, learner: Learner, rows: Rows, count: int):
         self.parts: list[dict] = []
         labels, probability, calibrated, flagged = [], [], [], []
-        fold = rows.folds(FOLDS, np.random.Generator(np.random.PCG64([SEED, 6])))
+        fold = rows.folds(FOLDS, np.random.Generator(np.random.PCG64([learner.seed, 6])))
         for k in range(count):
             learned, unseen = learner.learn(rows.part(fold != k)), rows.part(fold == k)
             told = learned.probability(unseen.values)
@@ -85,6 +85,7 @@ def arguments() -> argparse.Namespace:
     table.add_costs(parser)
     parser.add_argument("-search", "--search", metavar="N", type=int, default=SEARCH, help=f"try so many settings (default: {SEARCH})")
     parser.add_argument("-tests", "--tests", metavar="N", type=int, help=f"train so many times more to test, 1 to {FOLDS} (default: {TESTS}; 1 with more than {LARGE:,} rows)")
+    parser.add_argument("-seed", "--seed", metavar="N", type=int, default=SEED, help=f"of all that is random (default: {SEED})")
     parser.add_argument("-name", "--name", help="the model's name (default: DATA without folder and extension)")
     parser.add_argument("-other", "--other", metavar="DATA", help="a second table, of other machines, to test the model on")
     args = parser.parse_args()
@@ -95,6 +96,8 @@ def arguments() -> argparse.Namespace:
         parser.error("DATA and OUT are required")
     else:
         args.reports = args.out
+    if args.seed < 0:
+        parser.error("-seed: at least 0")
     if args.search < 1:
         parser.error("-search: at least 1")
     if args.tests is not None and not 1 <= args.tests <= FOLDS:
@@ -123,14 +126,14 @@ def main():
             os.makedirs(folder, exist_ok=True)
 
     progress = Progress(0)
-    learner = Learner(cost, args.search, progress=progress)
+    learner = Learner(cost, args.search, args.seed, progress)
     progress.parts = learner.models() * (1 + tests)
     learned = learner.learn(rows)
     unseen = Tests(learner, rows, tests)
     progress.close()
     learned.booster.set_attr(**{"edgepdm.threshold": f"{learned.threshold:g}", "edgepdm.name": name})
     with table.readable(args.out):
-        size = golden.write(args.out, learned.booster, rows, np.random.Generator(np.random.PCG64([SEED, 7])))
+        size = golden.write(args.out, learned.booster, rows, np.random.Generator(np.random.PCG64([args.seed, 7])))
     facts = report.facts(name, rows, digest, learned, unseen, other, cost, size, args.by)
     with table.readable(args.reports):
         table.write(os.path.join(args.reports, "report.json"), json.dumps(facts, indent=1, ensure_ascii=False) + "\n")

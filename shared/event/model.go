@@ -37,7 +37,7 @@ const (
 // The steps of the engine, which owns the active model.
 const (
 	ModelActivated  ModelStep = "activated"   // it scores from now on
-	ModelRejected   ModelStep = "rejected"    // it was delivered and is not used: Detail says why
+	ModelRejected   ModelStep = "rejected"    // it was delivered, or was the candidate, and is not used: Detail says why
 	ModelRolledBack ModelStep = "rolled-back" // it was active, and the one before it scores again: Detail says why
 )
 

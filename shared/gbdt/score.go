@@ -39,6 +39,18 @@ func newPlainScorer(m *Model) *Scorer {
 	return &Scorer{model: m, row: make([]float32, 2*m.NumFeature), late: m.sumsLate()}
 }
 
+// Fork returns a scorer of the same model for another goroutine. The two share what scoring does not change.
+func (s *Scorer) Fork() *Scorer {
+	other := &Scorer{model: s.model, row: make([]float32, len(s.row)), perfect: s.perfect, late: s.late}
+	if s.folds != nil {
+		other.folds = &foldScorer{predictions: make([]float32, len(s.folds.predictions))}
+		for _, f := range s.folds.scorers {
+			other.folds.scorers = append(other.folds.scorers, f.Fork())
+		}
+	}
+	return other
+}
+
 // Margin scores one row: NumFeature values in the model's order, NaN where one is missing (0 is a value, not a missing
 // one). It returns the model's Outputs margins in dst, which it grows if need be and may be nil; with room in dst it
 // allocates nothing. Categories are given by their codes.

@@ -116,6 +116,15 @@ func supersedes(next, candidate Installed) bool {
 		envelope.Compare(candidate.Manifest.Version, next.Manifest.Version) <= 0
 }
 
+// admissible says whether a candidate would still be taken: it is none any more once its key, or unsigned models, are not trusted.
+// An active model stays in that case, as there may be no other.
+func (s *Store) admissible(candidate Installed) bool {
+	if candidate.Origin == OriginUnsigned {
+		return s.options.AllowUnsigned
+	}
+	return s.Trusted(candidate)
+}
+
 // intact says whether the model file is still the one that was accepted.
 func (i Installed) intact() bool {
 	data, err := gbdt.ReadFile(i.ModelPath())

@@ -1,6 +1,7 @@
 package modelstore
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"os"
 	"path/filepath"
@@ -187,6 +188,45 @@ func TestCandidateWhenPointersAreLost(t *testing.T) {
 	}
 }
 
+// Where the active model is lost and there is none before it, a candidate waits for the next one.
+func TestCandidateWhenTheActiveModelIsLost(t *testing.T) {
+	b := newBench(t)
+	current := b.install("1.0.0")
+	b.hold("1.1.0")
+	must.OK(t, os.RemoveAll(current.dir))
+	b.open()
+	b.is("  +1.1.0")
+	_, err := b.store.Seed(modeltest.Write(t, t.TempDir(), "a.json", []byte(modeltest.TinyModel)), "", nil)
+	must.OK(t, err)
+	if held, ok := b.store.Candidate(); !ok || held.Manifest.Version != "1.1.0" {
+		t.Errorf("the candidate is %+v", held)
+	}
+	must.OK(t, b.store.Promote())
+	if current, _ := b.store.Current(); current.Manifest.Version != "1.1.0" {
+		t.Errorf("active is %+v", current)
+	}
+}
+
+// A process that is stopped right after the promotion leaves a record that calls the active model a candidate: it is the active one.
+func TestRecordOfAPromotion(t *testing.T) {
+	b := newBench(t)
+	b.install("1.0.0")
+	held := b.hold("1.1.0")
+	b.store.disk.Before = fullAt(disk.OpCreate, envelope.RecordFile+disk.TempSuffix)
+	must.OK(t, b.store.Promote())
+	b.store.disk.Before = nil
+	if left := LastActive(b.dir, b.options); len(left) != 2 || left[0].ID != held.ID {
+		t.Errorf("the last active models are %+v", left)
+	}
+	b.open()
+	b.is("1.1.0 1.0.0")
+	var r record
+	must.OK(t, readJSON(filepath.Join(held.dir, envelope.RecordFile), maxRecordFile, &r))
+	if r.Held {
+		t.Error("the record still calls it a candidate")
+	}
+}
+
 func TestDamagedCandidate(t *testing.T) {
 	for name, test := range map[string]struct {
 		damage func(t *testing.T, b *bench, held Installed)
@@ -289,4 +329,39 @@ func TestPointersOfAnOlderRelease(t *testing.T) {
 	must.OK(t, os.RemoveAll(filepath.Join(b.dir, versionsDir, held.ID)))
 	b.open()
 	b.is("1.1.0 1.0.0")
+}
+
+// A candidate whose key is not trusted any more is not promoted by anybody; nor is an unsigned one where those are not taken any more.
+func TestCandidateOfNoTrust(t *testing.T) {
+	t.Run("key", func(t *testing.T) {
+		b := newBench(t)
+		b.install("1.0.0")
+		b.hold("1.1.0")
+		b.options.Keys = []ed25519.PublicKey{modeltest.PublicOf(modeltest.Key(t, 2))}
+		b.open()
+		b.is("1.0.0 ")
+		if len(b.store.Quarantined()) > 0 || !strings.Contains(b.log.String(), "nothing vouches for the candidate") {
+			t.Errorf("quarantine %+v, log %s", b.store.Quarantined(), b.log.String())
+		}
+		b.options.Keys = append(b.options.Keys, modeltest.PublicOf(b.key))
+		b.open()
+		b.hold("1.1.0")
+	})
+	t.Run("unsigned", func(t *testing.T) {
+		b := newBench(t)
+		b.options.AllowUnsigned = true
+		b.open()
+		b.install("1.0.0")
+		p := modeltest.Publish(t, modeltest.TinyModel, "1.1.0")
+		c, err := b.store.Take(b.deliver(nil, p.Archive))
+		must.OK(t, err)
+		must.OK(t, b.store.Hold(c))
+		b.open()
+		if _, ok := b.store.Candidate(); !ok {
+			t.Fatal("it is not held over a restart")
+		}
+		b.options.AllowUnsigned = false
+		b.open()
+		b.is("1.0.0 ")
+	})
 }

@@ -31,8 +31,9 @@ func TestNewerFormat(t *testing.T) {
 	b.install("1.2.0")
 	current, _ := b.store.Current()
 	previous, _ := b.store.Previous()
+	held := b.hold("1.3.0")
 	record := func(i Installed) string { return filepath.Join(versionsDir, i.ID, envelope.RecordFile) }
-	for _, name := range []string{formatFile, currentFile, quarantineFile, attemptFile, record(current), record(previous)} {
+	for _, name := range []string{formatFile, currentFile, quarantineFile, attemptFile, record(current), record(previous), record(held)} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "store")
 			must.OK(t, os.CopyFS(dir, os.DirFS(b.dir)))
@@ -158,10 +159,11 @@ func TestFlippedBits(t *testing.T) {
 	}
 	b.install("1.1.0")
 	current, _ := b.store.Current()
+	held := filepath.Join(versionsDir, b.hold("1.3.0").ID, envelope.RecordFile)
 	before, entries := state(t, b.store), b.store.Quarantined()
 	must.OK(t, b.store.Close())
 	record := filepath.Join(versionsDir, current.ID, envelope.RecordFile)
-	for _, name := range []string{formatFile, currentFile, quarantineFile, record} {
+	for _, name := range []string{formatFile, currentFile, quarantineFile, record, held} {
 		whole := must.Read(t, filepath.Join(b.dir, name))
 		for bit := 0; bit < len(whole)*8; bit += 11 {
 			bad := slices.Clone(whole)
@@ -264,15 +266,23 @@ func TestAtOnce(t *testing.T) {
 		deliveries = append(deliveries, b.deliver(&p.Manifest, p.Archive))
 	}
 	var wg sync.WaitGroup
-	for _, d := range deliveries {
+	for i, d := range deliveries {
 		wg.Go(func() {
 			for range 3 {
 				c, err := b.store.Take(d)
-				if err == nil {
+				switch {
+				case err != nil:
+				case i%2 == 0:
 					err = b.store.Activate(c)
+				default:
+					if err = b.store.Hold(c); err == nil && i == 1 {
+						err = b.store.Promote()
+					} else if err == nil {
+						err = b.store.Drop(c)
+					}
 				}
 				// Another goroutine's activation removes a candidate that waits, and its rollback bars a model.
-				if err != nil && !errors.Is(err, ErrActive) && !disk.Missing(err) && !errors.Is(err, ErrQuarantined) {
+				if err != nil && !errors.Is(err, ErrActive) && !disk.Missing(err) && !errors.Is(err, ErrQuarantined) && !errors.Is(err, ErrNoCandidate) {
 					t.Error(err)
 				}
 				if _, err := b.store.Rollback("test"); err != nil && !errors.Is(err, ErrNoPrevious) {
@@ -285,6 +295,7 @@ func TestAtOnce(t *testing.T) {
 		for range 100 {
 			b.store.Current()
 			b.store.Previous()
+			b.store.Candidate()
 			b.store.Quarantined()
 		}
 	})

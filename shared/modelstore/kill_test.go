@@ -2,6 +2,7 @@ package modelstore
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/ed25519"
 	"fmt"
 	"math/rand/v2"
@@ -26,8 +27,9 @@ func killOptions(t testing.TB) Options {
 	return Options{Keys: []ed25519.PublicKey{modeltest.PublicOf(modeltest.Key(t, 1))}, Now: modeltest.Now}
 }
 
-// TestKill kills a process that takes, activates and rolls back models, again and again, and checks after each kill that
-// the active model is the one that was reported last, or the one that was about to become it.
+// TestKill kills a process that takes, activates, holds, promotes, rejects and rolls back models, again and again, and checks
+// after each kill that the active model is the one that was reported last, or the one that was about to become it, and the
+// candidate likewise.
 func TestKill(t *testing.T) {
 	executable, err := os.Executable()
 	must.OK(t, err)
@@ -38,18 +40,23 @@ func TestKill(t *testing.T) {
 		rounds = 5
 	}
 	for round := range rounds {
-		active, begun := runKilled(t, executable, dir, 1+random.IntN(12))
+		said := runKilled(t, executable, dir, 1+random.IntN(20))
 		s, err := OpenStore(filepath.Join(dir, "store"), killOptions(t))
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
-		got := strings.Fields(state(t, s) + " -")[0] // of a store with no model "-"
-		if got != active && got != begun {
-			t.Fatalf("round %d: %s is active; reported was %s, begun was %s", round, got, active, begun)
+		_ = state(t, s) // that what is there loads
+		current, _ := s.Current()
+		if got := cmp.Or(current.Manifest.Version, "-"); got != said["active"] && got != said["begun"] {
+			t.Fatalf("round %d: %s is active; %v", round, got, said)
+		}
+		held, _ := s.Candidate()
+		if got := cmp.Or(held.Manifest.Version, "-"); got != said["held"] && got != said["holding"] {
+			t.Fatalf("round %d: %s is held; %v", round, got, said)
 		}
 		tidyKilled(t, s)
 		for _, e := range s.Quarantined() {
-			if e.Reason != ReasonRolledBack {
+			if !e.Reason.unproven() {
 				t.Fatalf("round %d: %+v", round, e)
 			}
 		}
@@ -66,9 +73,9 @@ func tidyKilled(t *testing.T, s *Store) {
 	tidy(t, s)
 }
 
-// runKilled starts a child and kills it after so many of its reports. It returns the model that was reported active last,
-// and the one that was to become active.
-func runKilled(t *testing.T, executable, dir string, reports int) (active, begun string) {
+// runKilled starts a child and kills it after so many of its reports. It returns the models that it reported last: active and
+// held, and begun and holding, which were to become that.
+func runKilled(t *testing.T, executable, dir string, reports int) (said map[string]string) {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), executable, "-test.run", "^TestKillChild$")
 	child.Env = append(os.Environ(), envKillDir+"="+dir)
@@ -76,33 +83,34 @@ func runKilled(t *testing.T, executable, dir string, reports int) (active, begun
 	out, err := child.StdoutPipe()
 	must.OK(t, err)
 	must.OK(t, child.Start())
-	active, begun = "-", "-"
+	said = make(map[string]string)
 	lines := bufio.NewScanner(out)
 	for n := 1; lines.Scan(); n++ {
 		var verb, version string
 		if _, err := fmt.Sscan(lines.Text(), &verb, &version); err != nil {
 			t.Fatalf("child: %s", lines.Text())
 		}
-		switch verb {
+		switch said[verb] = version; verb {
 		case "active":
-			active, begun = version, version
-		case "begun":
-			begun = version
+			said["begun"] = version
+		case "held":
+			said["holding"] = version
+		case "begun", "holding":
 		default:
 			t.Fatalf("child: %s", lines.Text())
 		}
-		if n == reports { // it goes on while the signal is on its way, and what it reports until then counts
+		if n == reports+1 { // it goes on while the signal is on its way, and what it reports until then counts
 			must.OK(t, child.Process.Kill())
 		}
 	}
 	if err := child.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Fatalf("child: %v", err)
 	}
-	return active, begun
+	return said
 }
 
 // TestKillChild is the process that is killed. It takes one new version after the other, each of them delivered by itself,
-// and rolls every third one back.
+// and rolls every third one back. Every fourth is held first, and then promoted, rejected, or left until the next takes its place.
 func TestKillChild(t *testing.T) {
 	dir := os.Getenv(envKillDir)
 	if dir == "" {
@@ -122,7 +130,9 @@ func TestKillChild(t *testing.T) {
 	must.OK(t, err)
 	current, _ := s.Current()
 	say("active", current)
-	highest := 0 // of the versions that were ever tried
+	held, _ := s.Candidate()
+	say("held", held)
+	highest := patch(held.Manifest.Version) // of the versions that were ever tried
 	for _, e := range s.Quarantined() {
 		highest = max(highest, patch(e.Version))
 	}
@@ -136,11 +146,33 @@ func TestKillChild(t *testing.T) {
 		modeltest.Write(t, d.Dir, envelope.EnvelopeFile, sealed)
 		modeltest.Write(t, d.Dir, inbox.ArchiveFile, p.Archive)
 		must.OK(t, d.Commit())
-		say("begun", Installed{Manifest: p.Manifest})
 		c, err := s.Take(*d)
 		must.OK(t, err)
+		if current, ok := s.Current(); ok && n%4 == 0 {
+			say("holding", c.Installed)
+			must.OK(t, s.Hold(c))
+			say("held", c.Installed)
+			must.OK(t, box.Remove(d.ID))
+			switch n % 12 {
+			case 0:
+				say("holding", Installed{})
+				say("begun", c.Installed)
+				must.OK(t, s.Promote())
+				say("active", c.Installed)
+				say("held", Installed{})
+			case 4:
+				say("holding", Installed{})
+				must.OK(t, s.Reject("test"))
+				say("held", Installed{})
+				say("active", current)
+			}
+			continue
+		}
+		say("holding", Installed{})
+		say("begun", c.Installed)
 		must.OK(t, s.Activate(c))
 		say("active", c.Installed)
+		say("held", Installed{})
 		if previous, ok := s.Previous(); ok && n%3 == 0 {
 			say("begun", previous)
 			back, err := s.Rollback("test")

@@ -219,8 +219,14 @@ func (s *Store) repair(p pointers) error {
 		s.options.Log.Warn("model store: completing a rollback that was interrupted", "from", s.current.ID, "to", to.ID)
 		s.current, s.previous = s.previous, nil
 	}
-	if s.candidate != nil && (s.dropped(*s.candidate) || s.current == nil || s.current.ID == s.candidate.ID) {
-		s.candidate = nil
+	if held := s.candidate; held != nil {
+		if !s.admissible(*held) {
+			s.options.Log.Warn("model store: nothing vouches for the candidate any more, it is dropped", "candidate", held.ID)
+			s.candidate = nil
+		}
+		if s.dropped(*held) || s.current != nil && s.current.ID == held.ID {
+			s.candidate = nil
+		}
 	}
 	if now := pointersTo(s.models()); now != p && now.Current+p.Current != "" {
 		if err := s.writeCopied(currentFile, now); err != nil {

@@ -168,14 +168,3 @@ func (b *Book) Close(now time.Time) error {
 	b.abandon()
 	return err
 }
-
-// Remove removes what is on disk: the candidate is decided.
-func Remove(dir string) error {
-	var all []error
-	for _, name := range []string{checkpointFile, journalFile} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			all = append(all, err)
-		}
-	}
-	return errors.Join(all...)
-}

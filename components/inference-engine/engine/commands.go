@@ -12,36 +12,46 @@ import (
 	"edgepdm/shared/request"
 )
 
-// goingBack is a command to roll back.
-type goingBack struct {
-	*request.Request
-	event.Rollback
-	models *models
+// order is a command that changes which model is active.
+type order struct {
+	do         string // event.CommandRollback, event.CommandPromote or event.CommandReject
+	reason, by string
+	models     *models
+	answer     func(text string, err error)
 }
 
-// commands obeys what was asked for on the device. A rollback waits for the end of a test, which may change what is active.
+// commands obeys what was asked for on the device. What changes the active model waits for the end of a test, which may do that too.
 func (k *keeper) commands() {
 	for _, q := range k.desk.Take() {
 		switch q.Command {
 		case event.CommandStatus:
-			text := k.fault.status()
-			if err := k.fault.unexplained(); err != nil && k.fault.active != nil {
-				text += "\nno reasons: " + err.Error()
-			}
-			q.Answer(text+"\n"+k.life.status(), nil)
+			q.Answer(k.status(), nil)
 		case event.CommandRollback:
-			k.wantsBack(q)
+			var arguments event.Rollback
+			k.wants(q, q.Arguments(&arguments), arguments.Role, arguments.Reason)
+		case event.CommandPromote, event.CommandReject:
+			var arguments event.Decide
+			k.wants(q, q.Arguments(&arguments), event.RoleFault, arguments.Reason)
 		case event.CommandExplain:
 			k.asks.add(q, k.fault.unexplained(), k.now())
 		default:
 			q.Unknown()
 		}
 	}
-	k.back = slices.DeleteFunc(k.back, func(b goingBack) bool {
-		if b.models.testing() || b.models.opening() {
+	k.obey()
+}
+
+// obey does what waits, and can be done now.
+func (k *keeper) obey() {
+	k.waiting = slices.DeleteFunc(k.waiting, func(o order) bool {
+		if o.models.testing() || o.models.opening() {
 			return false
 		}
-		b.Answer(b.models.goBack(b))
+		if o.do == event.CommandRollback {
+			o.answer(o.models.goBack(o))
+		} else {
+			o.answer(o.models.decideNow(o.do, o.reason, o.by))
+		}
 		return true
 	})
 }
@@ -51,31 +61,53 @@ func (m *models) opening() bool {
 	return m.role == event.RoleLife && m.registry == nil && m.access.problem == nil
 }
 
-// wantsBack takes a command to roll back.
-func (k *keeper) wantsBack(q *request.Request) {
-	b := goingBack{Request: q, models: k.fault}
-	if err := q.Arguments(&b.Rollback); err != nil {
+// wants takes a command given on the device.
+func (k *keeper) wants(q *request.Request, problem error, role event.Role, reason string) {
+	if problem != nil {
+		q.Answer("", problem)
+		return
+	}
+	o := order{do: q.Command, reason: reason, by: q.By, answer: q.Answer}
+	if err := k.add(o, role); err != nil {
 		q.Answer("", err)
-		return
-	}
-	switch b.Role {
-	case event.RoleFault, "":
-	case event.RoleLife:
-		b.models = k.life
-	default:
-		q.Answer("", fmt.Errorf("rollback failed: role: %.32q is neither %s nor %s", b.Role, event.RoleFault, event.RoleLife))
-		return
-	}
-	k.back = append(k.back, b)
-	if b.models.testing() {
-		q.Progress("a delivered model is being tested; the rollback follows")
+	} else if k.ofRole(role).testing() {
+		q.Progress("a delivered model is being tested; the " + q.Command + " follows")
 	}
 }
 
+// add lets a command wait for its turn.
+func (k *keeper) add(o order, role event.Role) error {
+	if o.models = k.ofRole(role); o.models == nil {
+		return fmt.Errorf("%s failed: role: %.32q is neither %s nor %s", o.do, role, event.RoleFault, event.RoleLife)
+	}
+	k.waiting = append(k.waiting, o)
+	return nil
+}
+
+// ofRole returns the models of a role; nil: there is no such role.
+func (k *keeper) ofRole(role event.Role) *models {
+	switch role {
+	case event.RoleFault, "":
+		return k.fault
+	case event.RoleLife:
+		return k.life
+	}
+	return nil
+}
+
+// status says which models are active, what is known of the candidate, and what happened last.
+func (k *keeper) status() string {
+	text := k.fault.status() + k.fault.candidateStatus()
+	if err := k.fault.unexplained(); err != nil && k.fault.active != nil {
+		text += "\nno reasons: " + err.Error()
+	}
+	return text + "\n" + k.life.status()
+}
+
 // goBack goes back to the model before, and says to which.
-func (m *models) goBack(b goingBack) (string, error) {
-	if b.Reason == "" {
-		b.Reason = "was sent back by " + b.By
+func (m *models) goBack(o order) (string, error) {
+	if o.reason == "" {
+		o.reason = "was sent back by " + o.by
 	}
 	switch {
 	case m.access.problem != nil:
@@ -90,7 +122,7 @@ func (m *models) goBack(b goingBack) (string, error) {
 	case m.role != event.RoleLife && !before:
 		return "", fmt.Errorf("rollback failed: there is no model before %s, which stays active", describe(bad))
 	}
-	if err := m.rollback(b.Reason); err != nil {
+	if err := m.rollback(o.reason); err != nil {
 		return "", err
 	}
 	m.ready()

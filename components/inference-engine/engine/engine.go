@@ -65,6 +65,7 @@ type Engine struct {
 	OpenStore func(dir string, options modelstore.Options) (*modelstore.Store, error)
 
 	news   *modelevents.Outbox // events of models that the forwarder does not have
+	orders *orders             // over IPC
 	seeded bool                // the store has the shipped model, or a newer one
 	kept   kept
 
@@ -85,6 +86,14 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	defer stop()
 	keeper := e.newKeeper(rt, config)
 	defer keeper.close()
+	if err := keeper.orders.subscribe(ctx, rt); err != nil {
+		return err
+	}
+	labels, err := rt.Subscribe(ctx, event.FilterLabel)
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", event.FilterLabel, err)
+	}
+	comparer := newComparer(rt, config, e.Now, keeper.fault, labels)
 	outlet := newOutlet(rt, config.PredictionBatch == BatchAuto)
 	scorer := &scorer{
 		rt: rt, config: config, now: e.Now, models: keeper.fault, life: newLifeScorer(rt, e.Now, keeper.life), losses: losses, outlet: outlet, platform: runtime.GOOS + "/" + runtime.GOARCH,
@@ -107,9 +116,11 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	}
 	work.Go(func() error { outlet.confirm(ctx, losses.record); return nil })
 	work.Go(func() error { keeper.run(ctx); return nil })
+	work.Go(func() error { comparer.run(ctx); return nil })
 	work.Go(func() error { keeper.saveRings(ctx, config.WindowSave); return nil })
 	work.Go(func() error { return intake.run(ctx) })
 	err = work.Wait()
+	comparer.close()
 	keeper.saveRingsNow() // with the last rows
 	e.qualities.end(rt)
 	return err
@@ -117,7 +128,10 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 
 // newKeeper opens the store of the fault models, unless the configuration names the model.
 func (e *Engine) newKeeper(rt *component.Runtime, config Config) *keeper {
-	k := &keeper{rt: rt, now: e.Now, asks: newAsks(), news: e.news, desk: request.NewServer(event.InferenceEngine, rt.WorkDir, e.Now, rt.Log)}
+	if e.orders == nil {
+		e.orders = &orders{}
+	}
+	k := &keeper{rt: rt, now: e.Now, orders: e.orders, asks: newAsks(), news: e.news, desk: request.NewServer(event.InferenceEngine, rt.WorkDir, e.Now, rt.Log)}
 	open := e.OpenStore
 	if open == nil {
 		open = modelstore.OpenStore
@@ -125,6 +139,7 @@ func (e *Engine) newKeeper(rt *component.Runtime, config Config) *keeper {
 	ofRole := func(role event.Role) *models {
 		return &models{
 			rt: rt, role: role, config: config, now: e.Now, news: e.news, faults: make(chan fault),
+			another: make(chan struct{}, 1), verdicts: make(chan verdict, 1), loaded: make(chan parsed, 1), comparisons: rt.Publication(event.TopicComparison),
 			access: access{open: open, dir: filepath.Join(rt.WorkDir, storeDir(role))},
 		}
 	}

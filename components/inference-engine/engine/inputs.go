@@ -22,6 +22,9 @@ type rings struct {
 	spec window.Spec
 }
 
+// windowsCandidate is where the rings of a candidate are kept.
+const windowsCandidate = "windows-candidate"
+
 // windowsFile is where the rings of a role are kept.
 func windowsFile(role event.Role) string {
 	if role == event.RoleLife {
@@ -39,12 +42,30 @@ func (m *models) ringsOf(model *activeModel) *rings {
 	if old := m.rings.Load(); old != nil && reflect.DeepEqual(old.spec, *model.inputs) {
 		return old
 	}
+	if t := m.trial.Load(); t != nil && t.model == model && t.rings != nil { // it is promoted
+		return t.rings
+	}
+	return m.openRings(model, windowsFile(m.role))
+}
+
+// ringsOfCandidate returns those of a candidate; nil: it is given the row, or the inputs of the active model.
+func (m *models) ringsOfCandidate(t *trial) *rings {
+	if t.model.inputs == nil || t.same {
+		return nil
+	}
+	if old := m.trial.Load(); old != nil && old.model == t.model {
+		return old.rings
+	}
+	return m.openRings(t.model, windowsCandidate)
+}
+
+// openRings returns the rings in a file, if it has those of a model's inputs, else new ones.
+func (m *models) openRings(model *activeModel, name string) *rings {
 	windows, err := window.New(*model.inputs, m.config.WindowMemory)
 	if err != nil { // prepare has checked them
 		m.rt.Log.Error("no inputs over time", "role", m.role, "error", err)
 		return nil
 	}
-	name := windowsFile(m.role)
 	damage, err := windows.Load(filepath.Join(m.rt.WorkDir, name))
 	if damage != nil {
 		m.rt.Log.Error("the last rows on disk are damaged: what is whole of them is used", "role", m.role, "error", damage)
@@ -69,14 +90,19 @@ func (k *keeper) saveRings(ctx context.Context, every time.Duration) {
 
 func (k *keeper) saveRingsNow() {
 	for _, m := range k.roles() {
-		r := m.rings.Load()
-		if r == nil {
-			continue
+		m.saveRings(m.rings.Load(), windowsFile(m.role))
+		if t := m.trial.Load(); t != nil {
+			m.saveRings(t.rings, windowsCandidate)
 		}
-		r.DropIdle(m.now(), idleAfter)
-		name := windowsFile(m.role)
-		m.rt.Conditions().Set(event.CodeDisk, name, r.Save(filepath.Join(m.rt.WorkDir, name)))
 	}
+}
+
+func (m *models) saveRings(r *rings, name string) {
+	if r == nil {
+		return
+	}
+	r.DropIdle(m.now(), idleAfter)
+	m.rt.Conditions().Set(event.CodeDisk, name, r.Save(filepath.Join(m.rt.WorkDir, name)))
 }
 
 // add makes a model's inputs of a row and those before it. missing says why they are, "" if they are not.

@@ -2,7 +2,7 @@ package engine
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"time"
 
 	"edgepdm/shared/component"
@@ -22,7 +22,8 @@ type keeper struct {
 	news        *modelevents.Outbox
 	fault, life *models
 	desk        *request.Server // where commands given on the device wait
-	back        []goingBack     // commands to roll back, which wait for the end of a test
+	orders      *orders         // commands over IPC
+	waiting     []order         // that change which model is active, and wait for the end of a test
 	asks        *asks
 }
 
@@ -56,6 +57,12 @@ func (k *keeper) run(ctx context.Context) {
 			k.fault.settle(result)
 		case result := <-k.life.tested():
 			k.life.settle(result)
+		case v := <-k.fault.verdicts:
+			k.fault.decided(v)
+		case p := <-k.fault.loaded:
+			k.fault.parsedCandidate(p)
+		case m, open := <-k.orders.messages:
+			k.orders.take(m, open, k)
 		case f := <-k.fault.faults:
 			k.fault.sentBack(f)
 		case f := <-k.life.faults:
@@ -87,7 +94,7 @@ func (k *keeper) close() {
 // refuseCommands answers those that wait when the work ends.
 func (k *keeper) refuseCommands() {
 	k.asks.refuse()
-	for _, b := range k.back {
-		b.Answer("", errors.New("rollback failed: the engine stops, or has a new configuration"))
+	for _, o := range k.waiting {
+		o.answer("", fmt.Errorf("%s failed: the engine stops, or has a new configuration", o.do))
 	}
 }

@@ -23,7 +23,7 @@ const shortHash = 12 // hexadecimal digits that name a model without a version
 // activeModel is the model that scores.
 type activeModel struct {
 	ref       event.ModelRef
-	scorer    scoring.Scorer
+	scorer    *scoring.Model
 	features  int                           // values of a row
 	names     []string                      // of the sensors; empty if the model names none
 	sensors   map[string]int                // position by name; empty if the model names none
@@ -149,6 +149,13 @@ func (m *activeModel) with(config Config) *activeModel {
 	if config.Threshold > 0 {
 		other.threshold = config.Threshold
 	}
+	return &other
+}
+
+// fork returns the model for another goroutine, which scores with it and explains nothing. The two share the trees.
+func (m *activeModel) fork() *activeModel {
+	other := *m
+	other.scorer, other.margin, other.prediction, other.reasons = m.scorer.Fork(), nil, nil, nil
 	return &other
 }
 

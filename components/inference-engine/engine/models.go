@@ -30,6 +30,14 @@ type models struct {
 	rings  atomic.Pointer[rings] // of the model in use; nil: it has no inputs over time
 	inUse  atomic.Pointer[use]
 	faults chan fault
+
+	trial       atomic.Pointer[trial] // the candidate beside the model in use; nil: there is none
+	another     chan struct{}         // trial is another one
+	verdicts    chan verdict
+	comparisons *component.Publication
+	parsing     bool // a candidate is being loaded
+	parsed      parsed
+	loaded      chan parsed
 }
 
 // use is how rows are scored.
@@ -67,7 +75,12 @@ func (m *models) testing() bool { return m.registry != nil && m.registry.testing
 
 // settle ends the test of a delivery.
 func (m *models) settle(result testResult) {
-	if m.registry.settle(result) {
+	active := m.registry.settle(&result)
+	if result.held {
+		m.parsed = parsed{id: result.candidate.ID, model: result.model}
+		m.follow()
+	}
+	if active {
 		m.sayWhichScores(nil)
 		m.rt.Conditions().Set(event.CodeModelStore, m.place(placeBack), nil)
 		m.ready()
@@ -99,6 +112,10 @@ func (m *models) tick() {
 	if m.registry != nil {
 		m.rt.Conditions().Set(event.CodeModelStore, m.place(placeKey), m.registry.untrusted())
 	}
+	if again := m.parsed.again; !again.IsZero() && !m.now().Before(again) {
+		m.parsed = parsed{}
+		m.follow()
+	}
 }
 
 // use hands a model over to the scorer; nil: there is none.
@@ -106,6 +123,10 @@ func (m *models) use(model *activeModel, probation probation) {
 	m.active = model
 	m.rings.Store(m.ringsOf(model))
 	m.inUse.Store(&use{model, m.rings.Load(), probation}) // before anybody hears of it
+	if m.registry != nil {
+		m.registry.lookAtCandidate()
+	}
+	m.follow()
 	var ref *event.ModelRef
 	if model != nil {
 		ref = &model.ref
@@ -160,8 +181,11 @@ func (m *models) ready() {
 	}
 }
 
-// close waits for a test under way and closes the store.
+// close waits for what is under way and closes the store.
 func (m *models) close() {
+	if m.parsing {
+		<-m.loaded
+	}
 	if m.registry != nil {
 		m.registry.close()
 	}

@@ -32,7 +32,8 @@ type registry struct {
 	news   *modelevents.Outbox
 	inbox  *inbox.Inbox // nil: no model is taken
 	use    func(*activeModel, probation)
-	last   *event.ModelEvent // the last that was published
+	last   *event.ModelEvent    // the last that was published
+	held   modelstore.Installed // the candidate; none if it has no ID
 
 	trust struct { // the last answer of untrusted, and for which model
 		id      string
@@ -50,11 +51,13 @@ type testResult struct {
 	candidate modelstore.Candidate
 	model     *activeModel
 	err       error
+	held      bool // it is the candidate now
 }
 
 func newRegistry(m *models, store *modelstore.Store) *registry {
+	held, _ := store.Candidate()
 	return &registry{
-		rt: m.rt, role: m.role, place: m.place, config: m.config, now: m.now, store: store, news: m.news, use: m.use, tested: make(chan testResult, 1),
+		held: held, rt: m.rt, role: m.role, place: m.place, config: m.config, now: m.now, store: store, news: m.news, use: m.use, tested: make(chan testResult, 1),
 		retry: make(map[string]time.Time), damaged: make(map[string]int),
 	}
 }
@@ -147,10 +150,17 @@ func (g *registry) test(d inbox.Delivery) testResult {
 
 // settle ends a delivery whose test is over, and reports whether its model is active now. The delivery stays in the inbox only
 // if it is to be tested again.
-func (g *registry) settle(r testResult) bool {
+func (g *registry) settle(r *testResult) bool {
 	g.testing = false
 	var refused *modelstore.RefusedError
 	switch {
+	case r.err == nil && g.provesItself(r.candidate):
+		before, replaced := g.store.Candidate()
+		if r.err = g.store.Hold(r.candidate); r.err == nil || g.isCandidate(r.candidate.Installed) {
+			r.held = true
+			g.hold(r, before, replaced)
+			return false
+		}
 	case r.err == nil:
 		if r.err = g.store.Activate(r.candidate); r.err != nil && g.isActive(r.candidate.Installed) {
 			g.rt.Log.Warn("the choice of the active model may not survive a power loss", "error", r.err)
@@ -175,7 +185,7 @@ func (g *registry) settle(r testResult) bool {
 			e.Name, e.Version = refused.Name, refused.Version
 		}
 		g.publish(event.ModelRejected, e)
-		g.drop(r)
+		g.drop(*r)
 		g.remove(r.delivery)
 		g.rt.Conditions().Set(event.CodeModelStore, g.place(placeDelivery), nil)
 		return false
@@ -183,7 +193,7 @@ func (g *registry) settle(r testResult) bool {
 	g.rt.Conditions().Set(event.CodeModelStore, g.place(placeDelivery), r.err)
 	if r.err != nil {
 		g.rt.Log.Error("a delivered model cannot be tested now; it will be tried again", "role", g.role, "delivery", r.delivery.ID, "error", r.err)
-		g.drop(r)
+		g.drop(*r)
 		g.retry[r.delivery.ID] = g.now().Add(retryAfter)
 		return false
 	}
@@ -192,6 +202,93 @@ func (g *registry) settle(r testResult) bool {
 	g.use(r.model, newProbation(g.config, g.now())) // before it is announced: the next row is scored with it
 	g.announce(event.ModelActivated, r.candidate.Installed, "")
 	return true
+}
+
+// provesItself reports whether a model is compared with the active one before it takes over.
+func (g *registry) provesItself(c modelstore.Candidate) bool {
+	if _, ok := g.store.Current(); !ok || g.role == event.RoleLife {
+		return false
+	}
+	switch g.config.Candidate.Mode {
+	case CandidateShadow:
+		return true
+	case CandidateDirect:
+		return false
+	}
+	return c.Manifest.Shadow()
+}
+
+// hold ends the delivery of a candidate, which the store has.
+func (g *registry) hold(r *testResult, before modelstore.Installed, replaced bool) {
+	if r.err != nil {
+		g.rt.Log.Warn("the candidate may not survive a power loss", "error", r.err)
+		r.err = nil
+	}
+	g.rt.Conditions().Set(event.CodeModelStore, g.place(placeDelivery), nil)
+	g.remove(r.delivery)
+	if replaced {
+		g.replaced(before, describe(r.candidate.Installed))
+	}
+	g.held = r.candidate.Installed
+	current, _ := g.store.Current()
+	g.announce(event.ModelShadowing, r.candidate.Installed, "is scored beside "+describe(current)+" until it is promoted or rejected")
+}
+
+// replaced announces that a candidate is none any more.
+func (g *registry) replaced(candidate modelstore.Installed, by string) {
+	g.announce(event.ModelRejected, candidate, "replaced by "+by)
+}
+
+// lookAtCandidate announces that the candidate is none any more, where another model took its place. It is called when the active
+// model changed.
+func (g *registry) lookAtCandidate() {
+	held, _ := g.store.Candidate()
+	if before := g.held; before.ID != "" && held.ID != before.ID && !g.isActive(before) {
+		current, _ := g.store.Current()
+		g.replaced(before, describe(current))
+	}
+	g.held = held
+}
+
+// promote makes the candidate the active model.
+func (g *registry) promote(t *trial, detail string) error {
+	if err := g.store.Promote(); err != nil {
+		if !g.isActive(t.held) {
+			return err
+		}
+		g.rt.Log.Warn("the choice of the active model may not survive a power loss", "error", err)
+	}
+	g.held = modelstore.Installed{}
+	g.rt.Counter(CounterModelsActivated).Add(1)
+	g.use(t.model, newProbation(g.config, g.now()))
+	g.announce(event.ModelActivated, t.held, detail)
+	return nil
+}
+
+// refuse puts the candidate into quarantine.
+func (g *registry) refuse(held modelstore.Installed, why string) {
+	if err := g.store.Reject(why); err != nil { // it is gone all the same
+		g.rt.Log.Warn("the rejection of the candidate may not survive a restart", "error", err)
+	}
+	g.held = modelstore.Installed{}
+	g.rt.Counter(CounterModelsRejected).Add(1)
+	g.announce(event.ModelRejected, held, why)
+}
+
+// letGo does without a candidate, and holds nothing against it: it may be delivered again.
+func (g *registry) letGo(held modelstore.Installed, why string) {
+	if err := g.store.Drop(modelstore.Candidate{Installed: held}); err != nil { // it is gone all the same
+		g.rt.Log.Warn("the end of the candidate may not survive a restart", "error", err)
+	}
+	g.held = modelstore.Installed{}
+	g.rt.Counter(CounterModelsRejected).Add(1)
+	g.announce(event.ModelRejected, held, why)
+}
+
+// isCandidate reports whether the store holds a model as the candidate.
+func (g *registry) isCandidate(i modelstore.Installed) bool {
+	held, ok := g.store.Candidate()
+	return ok && held.ID == i.ID
 }
 
 // drop ends an attempt that comes to nothing, though not by the end of the process.

@@ -172,6 +172,9 @@ func (s *scorer) predict(t *event.Telemetry, probability float64, values []float
 	}
 	s.putShadow(&prediction)
 	s.outlet.add(handled{t.Thing, t.Epoch, t.Seq, payload})
+	if trial := s.models.trial.Load(); trial != nil {
+		trial.offer(s.model, t, values, s.scored, probability, label)
+	}
 }
 
 // reject counts and logs an invalid row. If it has a number, it leaves no gap.

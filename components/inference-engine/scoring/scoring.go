@@ -45,6 +45,18 @@ type Model struct {
 	xgboost *gbdt.Model // cut to its rounds; nil for LightGBM
 }
 
+// Fork returns a model that scores in another goroutine, and shares the trees.
+func (m *Model) Fork() *Model {
+	other := *m
+	switch s := m.Scorer.(type) {
+	case *gbdt.Scorer:
+		other.Scorer = s.Fork()
+	case *leaves.Scorer:
+		other.Scorer = s.Fork()
+	}
+	return &other
+}
+
 // explainerBytes is what an explainer takes for a node: 60 bytes a split, and half of the nodes are leaves.
 const explainerBytes = 30
 

@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"slices"
 	"sort"
 
+	"edgepdm/shared/gbdt"
 	"edgepdm/shared/modelstore/envelope"
 )
 
@@ -31,16 +34,21 @@ func (c counted) leftOut() string {
 }
 
 // addBaseline gives the manifest the histogram and the usual range of each feature, and the usual range of each group that
-// has a value, of the rows in a training table that are not faulty, and the extremes of all rows. The table is read twice, in constant memory: for the
-// quantiles (see sketch), and then for the counts, which are exact.
-func addBaseline(ctx context.Context, m *envelope.Manifest, path, label string, screen io.Writer) (counted, error) {
+// has a value, and the histogram of the model's own probabilities, of the rows in a training table that are not faulty, and the
+// extremes of all rows. The table is read twice, in constant memory: for the quantiles (see sketch), and then for the counts,
+// which are exact.
+func addBaseline(ctx context.Context, m *envelope.Manifest, model, path, label string, screen io.Writer) (counted, error) {
+	score, err := scoreWith(model)
+	if err != nil {
+		return counted{}, err
+	}
 	f, size, err := openTable(path)
 	if err != nil {
 		return counted{}, err
 	}
 	defer func() { _ = f.Close() }()
 	table := training{path: path, label: label, features: m.Features}
-	b := newBaseline(m)
+	b := newBaseline(m, score)
 	note := newBar(f, 2*size, screen)
 	defer note.wipe()
 	faulty, err := table.each(ctx, note, b.sample)
@@ -67,7 +75,9 @@ func addBaseline(ctx context.Context, m *envelope.Manifest, path, label string, 
 // baseline counts the rows of a table.
 type baseline struct {
 	rows, again uint64
-	columns     []sketch // of the features, then of the groups
+	columns     []sketch                    // of the features, then of the groups
+	score       func(row []float32) float32 // nil of a model that gives no probability
+	scores      *sketch
 	groups      []envelope.Group
 	members     [][]int // of the groups: places of their features
 	values      []float32
@@ -75,11 +85,14 @@ type baseline struct {
 	result      *envelope.Baseline
 }
 
-func newBaseline(m *envelope.Manifest) *baseline {
+func newBaseline(m *envelope.Manifest, score func([]float32) float32) *baseline {
 	b := &baseline{
-		columns: newSketches(len(m.Features) + len(m.Groups)), groups: m.Groups,
+		columns: newSketches(len(m.Features) + len(m.Groups)), groups: m.Groups, score: score, scores: &newSketches(1)[0],
 		bins:   max(4, min(mostBins, baselineText/binText/len(m.Features))),
 		result: &envelope.Baseline{Features: make([]envelope.Histogram, len(m.Features))},
+	}
+	if score != nil {
+		b.result.Score = new(envelope.Histogram)
 	}
 	at := make(map[string]int, len(m.Features))
 	for i, f := range m.Features {
@@ -106,6 +119,11 @@ func (b *baseline) sample(row []float32, faulty bool) {
 			b.columns[i].add(v)
 		}
 	}
+	if b.score != nil {
+		if v := b.score(row); v == v {
+			b.scores.add(v)
+		}
+	}
 	for i, g := range b.groups {
 		b.values = b.values[:0]
 		for _, at := range b.members[i] {
@@ -120,10 +138,10 @@ func (b *baseline) sample(row []float32, faulty bool) {
 // divide makes the bins, and tells the usual ranges.
 func (b *baseline) divide(m *envelope.Manifest) {
 	for i := range b.result.Features {
-		h := &b.result.Features[i]
-		h.Edges = b.columns[i].edges(b.bins)
-		h.Counts = make([]uint64, len(h.Edges)+1)
-		h.P5, h.P95 = b.columns[i].usual()
+		b.columns[i].into(&b.result.Features[i], b.bins)
+	}
+	if b.score != nil {
+		b.scores.into(b.result.Score, mostBins)
 	}
 	for i := range m.Groups {
 		m.Groups[i].P5, m.Groups[i].P95 = b.columns[len(m.Features)+i].usual()
@@ -136,19 +154,64 @@ func (b *baseline) count(row []float32, faulty bool) {
 		b.again++
 	}
 	for i, v := range row {
-		h := &b.result.Features[i]
-		if v == v {
-			h.Min, h.Max = extreme(h.Min, v, -1), extreme(h.Max, v, 1)
-		}
-		switch {
-		case faulty:
-			continue
-		case v != v:
-			h.Missing++
-			continue
-		}
+		countIn(&b.result.Features[i], v, faulty)
+	}
+	if b.score != nil {
+		countIn(b.result.Score, b.score(row), faulty)
+	}
+}
+
+// into gives a histogram its bins and its usual range.
+func (s *sketch) into(h *envelope.Histogram, bins int) {
+	h.Edges = s.edges(bins)
+	h.Counts = make([]uint64, len(h.Edges)+1)
+	h.P5, h.P95 = s.usual()
+}
+
+// countIn counts a value.
+func countIn(h *envelope.Histogram, v float32, faulty bool) {
+	if v == v {
+		h.Min, h.Max = extreme(h.Min, v, -1), extreme(h.Max, v, 1)
+	}
+	switch {
+	case faulty:
+	case v != v:
+		h.Missing++
+	default:
 		h.Counts[sort.Search(len(h.Edges), func(k int) bool { return h.Edges[k] > v })]++
 	}
+}
+
+// scoreWith returns the function that scores a row as a device does; nil for a model that gives no probability. It gives NaN
+// for a row that cannot be scored, and for one without any value.
+func scoreWith(path string) (func(row []float32) float32, error) {
+	data, err := gbdt.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	model, err := gbdt.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	if !model.Probability() {
+		return nil, nil
+	}
+	if model, err = model.Cut(gbdt.AutoIterations); err != nil {
+		return nil, err
+	}
+	scorer, missing := gbdt.NewScorer(model), float32(math.NaN())
+	var margin, prediction []float32
+	return func(row []float32) float32 {
+		if !slices.ContainsFunc(row, func(v float32) bool { return v == v }) {
+			return missing
+		}
+		var err error
+		if margin, err = scorer.Margin(margin, row); err != nil {
+			return missing
+		}
+		prediction = scorer.Predict(prediction, margin)
+		return prediction[0]
+	}, nil
 }
 
 // extreme is the higher one of a value and another, or with the sign -1 the lower one.

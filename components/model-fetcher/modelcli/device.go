@@ -3,6 +3,7 @@ package modelcli
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -148,14 +149,14 @@ const maxReason = 300 // bytes
 func rollback(ctx context.Context, args []string, s cli.Streams) error {
 	fs := cli.NewFlagSet("model-fetcher rollback [-role fault|life] [-reason TEXT]", s)
 	role := fs.String("role", string(event.RoleFault), "`ROLE` of the model: fault, or life")
-	reason := fs.String("reason", "", "`TEXT` that goes into the engine's events; default: who asks")
+	reason := reasonFlag(fs)
 	var flags request.Flags
 	flags.Define(fs, event.InferenceEngine)
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
-	if len(*reason) > maxReason {
-		return cli.Usagef("-reason: %d bytes, at most %d", len(*reason), maxReason)
+	if err := checkReason(*reason); err != nil {
+		return err
 	}
 	arguments := event.Rollback{Reason: *reason, Role: event.Role(*role)}
 	switch arguments.Role {
@@ -166,4 +167,40 @@ func rollback(ctx context.Context, args []string, s cli.Streams) error {
 		return cli.Usagef("-role: %q is neither %s nor %s", *role, event.RoleFault, event.RoleLife)
 	}
 	return flags.Do(ctx, s, request.Call{Component: event.InferenceEngine, Command: event.CommandRollback, Arguments: arguments})
+}
+
+// promote is the sub-command that makes the engine's candidate the active model.
+func promote(ctx context.Context, args []string, s cli.Streams) error {
+	return decide(ctx, args, s, event.CommandPromote)
+}
+
+// reject is the sub-command that makes the engine do without its candidate, for good.
+func reject(ctx context.Context, args []string, s cli.Streams) error {
+	return decide(ctx, args, s, event.CommandReject)
+}
+
+// decide gives a command about the candidate. The answer is the engine's, with the state of its rule.
+func decide(ctx context.Context, args []string, s cli.Streams, command string) error {
+	fs := cli.NewFlagSet("model-fetcher "+command+" [-reason TEXT]", s)
+	reason := reasonFlag(fs)
+	var flags request.Flags
+	flags.Define(fs, event.InferenceEngine)
+	if err := cli.Parse(fs, args); err != nil {
+		return err
+	}
+	if err := checkReason(*reason); err != nil {
+		return err
+	}
+	return flags.Do(ctx, s, request.Call{Component: event.InferenceEngine, Command: command, Arguments: event.Decide{Reason: *reason}})
+}
+
+func reasonFlag(fs *flag.FlagSet) *string {
+	return fs.String("reason", "", "`TEXT` that goes into the engine's events; default: who asks")
+}
+
+func checkReason(text string) error {
+	if len(text) > maxReason {
+		return cli.Usagef("-reason: %d bytes, at most %d", len(text), maxReason)
+	}
+	return nil
 }

@@ -1,5 +1,6 @@
 // Package modelcli has the sub-commands with which a person makes, signs and publishes models, and looks at a device's
-// models and commands it: keygen, golden, pack, sign, publish, status, look and rollback.
+// models and commands it: keygen, golden, pack, sign, publish, status, look, promote, reject and
+// rollback.
 package modelcli
 
 import (
@@ -38,6 +39,8 @@ func Commands() []cli.Command {
 		{Name: "publish", Summary: "upload a signed model to S3, for all devices", Run: publish},
 		{Name: "status", Summary: "show what this device fetched, and which model is active", Run: status},
 		{Name: "look", Summary: "make this device look for a model now", Run: look},
+		{Name: "promote", Summary: "make this device's candidate the active model now", Run: promote},
+		{Name: "reject", Summary: "make this device do without its candidate, for good", Run: reject},
 		{Name: "rollback", Summary: "make this device go back to the model before", Run: rollback},
 	}
 }

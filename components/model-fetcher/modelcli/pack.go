@@ -35,15 +35,16 @@ type packOptions struct {
 	dir, model, golden, inputs, life, description string
 	name, version, expires, role, out             string
 	table, label                                  string
+	mode                                          string
+	percent                                       int
 	threshold                                     float64 // 0 = the model file's
 	age                                           time.Duration
-	rollout                                       envelope.Rollout
 	created                                       time.Time
 }
 
 func parsePack(args []string, s cli.Streams) (packOptions, error) {
 	o := packOptions{created: time.Now().UTC().Truncate(time.Second)}
-	fs := cli.NewFlagSet("model-fetcher pack [-dir DIR] [-model FILE] [-golden FILE] -version V -out DIR [-table FILE] [-describe FILE] [flags]", s)
+	fs := cli.NewFlagSet("model-fetcher pack [-dir DIR] [-model FILE] [-golden FILE] -version V -out DIR [-table FILE] [-describe FILE] [-mode direct|shadow] [-percent N] [flags]", s)
 	fs.StringVar(&o.dir, "dir", "", "`DIR` of a training: its "+trainedModel+" and "+trainedGolden+", and its "+trainedInputs+", "+trainedLife+" and "+
 		trainedDescription+" if they are there, stand for -model, -golden, -inputs, -life and -describe")
 	fs.StringVar(&o.model, "model", "", "the XGBoost model `FILE`; required without -dir")
@@ -56,6 +57,8 @@ func parsePack(args []string, s cli.Streams) (packOptions, error) {
 	fs.StringVar(&o.inputs, "inputs", "", "JSON `FILE` that says of which sensors over time the model's features are made")
 	fs.StringVar(&o.life, "life", "", "JSON `FILE` of a life model: unit, cap, coverage and margin")
 	fs.StringVar(&o.role, "role", "", "what the model is for: fault or life (default: life with -life, otherwise fault)")
+	fs.StringVar(&o.mode, "mode", string(envelope.ModeDirect), "what devices do with it first: direct, it takes over at once, or shadow, it is scored beside the active model until it has proved itself")
+	fs.IntVar(&o.percent, "percent", 100, "share of the cores that take it, 1 to 100 `PERCENT`, by a hash of their names; sign the same version once more with a higher one")
 	fs.Func("threshold", "`PROBABILITY` from which a row is faulty (default: the one in the model file, or 0.5)", func(text string) error {
 		t, err := strconv.ParseFloat(text, 64)
 		if err != nil || !(t > 0 && t <= 1) {
@@ -71,19 +74,6 @@ func parsePack(args []string, s cli.Streams) (packOptions, error) {
 			}
 		}
 		return err
-	})
-	fs.Func("mode", "`MODE` of the devices: shadow, beside the active model until it has proved itself, or direct, at once (default: direct)", func(text string) error {
-		o.rollout.Mode = envelope.Mode(text)
-		if o.rollout.Mode != envelope.ModeDirect && o.rollout.Mode != envelope.ModeShadow {
-			return fmt.Errorf("neither %s nor %s", envelope.ModeShadow, envelope.ModeDirect)
-		}
-		return nil
-	})
-	fs.Func("percent", "so many `PERCENT` of the devices take it, 1 to 100, by a hash of their names (default: all)", func(text string) (err error) {
-		if o.rollout.Percent, err = strconv.Atoi(text); err != nil || o.rollout.Percent < 1 || o.rollout.Percent > 100 {
-			return errors.New("not from 1 to 100")
-		}
-		return nil
 	})
 	fs.StringVar(&o.expires, "expires", "365d", "devices accept it for this `AGE`, such as 90d or 36h")
 	fs.StringVar(&o.out, "out", "", "write "+inbox.ArchiveFile+" and "+manifestFile+" into `DIR`; required")
@@ -118,10 +108,40 @@ func parsePack(args []string, s cli.Streams) (packOptions, error) {
 	if o.dir != "" && o.life == filepath.Join(o.dir, trainedLife) && o.inputs == "" { // its features would be taken for sensors
 		return o, cli.Usagef("-inputs: required, as %s has %s but no %s", o.dir, trainedLife, trainedInputs)
 	}
+	if err := o.checkRollout(); err != nil {
+		return o, err
+	}
 	if o.label != "" && o.table == "" {
 		return o, cli.Usagef("-label: only with -table")
 	}
 	return o, nil
+}
+
+func (o packOptions) checkRollout() error {
+	switch mode := envelope.Mode(o.mode); {
+	case mode != envelope.ModeDirect && mode != envelope.ModeShadow:
+		return cli.Usagef("-mode: %q is neither %s nor %s", o.mode, envelope.ModeDirect, envelope.ModeShadow)
+	case mode == envelope.ModeShadow && o.role == string(event.RoleLife):
+		return cli.Usagef("-mode: %s is for models of faults only", envelope.ModeShadow)
+	case o.percent < 1 || o.percent > 100:
+		return cli.Usagef("-percent: %d is not from 1 to 100", o.percent)
+	}
+	return nil
+}
+
+// rollout is what the manifest says of it; nil where it need not, so that older releases read the manifest.
+func (o packOptions) rollout() *envelope.Rollout {
+	var r envelope.Rollout
+	if o.mode == string(envelope.ModeShadow) {
+		r.Mode = envelope.ModeShadow
+	}
+	if o.percent < 100 {
+		r.Percent = o.percent
+	}
+	if r == (envelope.Rollout{}) {
+		return nil
+	}
+	return &r
 }
 
 // fill takes from the folder of a training what no flag names.
@@ -146,10 +166,7 @@ func (o *packOptions) fill() {
 
 // build reads what the manifest says besides the model and its golden rows.
 func (o packOptions) build() (b envelope.Build, err error) {
-	b = envelope.Build{Name: o.name, Version: o.version, Created: o.created, Expires: o.created.Add(o.age), Role: event.Role(o.role)}
-	if o.rollout != (envelope.Rollout{}) {
-		b.Rollout = &o.rollout
-	}
+	b = envelope.Build{Name: o.name, Version: o.version, Created: o.created, Expires: o.created.Add(o.age), Role: event.Role(o.role), Rollout: o.rollout()}
 	if o.inputs != "" {
 		if b.Inputs, err = window.ReadFile(o.inputs); err != nil {
 			return b, fmt.Errorf("-inputs: %s: %w", o.inputs, err)
@@ -184,7 +201,7 @@ func (o packOptions) describe(ctx context.Context, m *envelope.Manifest, s cli.S
 	if o.table == "" {
 		return nil
 	}
-	rows, err := addBaseline(ctx, m, o.table, o.label, s.Err)
+	rows, err := addBaseline(ctx, m, o.model, o.table, o.label, s.Err)
 	if err != nil {
 		return fmt.Errorf("-table: %w", err)
 	}
@@ -272,6 +289,12 @@ func about(m envelope.Manifest) string {
 	}
 	if m.Baseline != nil {
 		text += ", a baseline"
+	}
+	if m.Shadow() {
+		text += ", in the shadow first"
+	}
+	if n := share(m); n < 100 {
+		text += fmt.Sprintf(", for %d %% of the cores", n)
 	}
 	return text
 }

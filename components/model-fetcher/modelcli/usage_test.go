@@ -43,6 +43,7 @@ func TestUsageNamesTheFlag(t *testing.T) {
 	missing := t.TempDir()
 	for command, owner := range map[string]string{
 		"status": "com.edgepdm.ModelFetcher", "look": "com.edgepdm.ModelFetcher", "rollback": "com.edgepdm.InferenceEngine",
+		"promote": "com.edgepdm.InferenceEngine", "reject": "com.edgepdm.InferenceEngine",
 	} {
 		fails(t, cli.ExitFailed, "tried "+filepath.Join(missing, "work", owner), command, "-root", missing)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"edgepdm/components/operator-console/picture"
@@ -44,8 +45,23 @@ func (l *listener) predicted(p *event.Prediction) {
 	}
 	t = t.After(p, l.now().UnixMilli())
 	l.things[p.Thing] = t
+	life := math.NaN()
+	if p.Life != nil {
+		life = p.Life.Median
+	}
+	l.trends.Add(p.Thing, l.dated(p.TS), p.Probability, life, p.Watched)
 	l.store.Set(picture.Things, p.Thing, t.Encode())
 }
+
+// dated is when a row counts for trends: at its own time, unless its clock is wrong.
+func (l *listener) dated(ts time.Time) time.Time {
+	if now := l.now(); ts.Sub(now).Abs() > wrongClock {
+		return now
+	}
+	return ts
+}
+
+const wrongClock = 10 * time.Minute
 
 func (l *listener) health(m ipc.TopicMessage) error {
 	h, err := event.DecodeHealth(m.Payload)

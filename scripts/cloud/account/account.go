@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/greengrassv2"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/transport/http"
@@ -33,6 +34,8 @@ type Account struct {
 	Greengrass     *greengrassv2.Client
 	IoT            *iot.Client
 	S3             *s3.Client
+	SageMaker      *SageMaker
+	Secrets        *secretsmanager.Client
 	SQS            *sqs.Client
 }
 
@@ -55,8 +58,10 @@ func Open(ctx context.Context, config aws.Config, stack string) (*Account, error
 		Greengrass:     greengrassv2.NewFromConfig(config),
 		IoT:            iot.NewFromConfig(config),
 		S3:             s3.NewFromConfig(config, func(o *s3.Options) { o.UsePathStyle = o.BaseEndpoint != nil }),
+		Secrets:        secretsmanager.NewFromConfig(config),
 		SQS:            sqs.NewFromConfig(config),
 	}
+	a.SageMaker = &SageMaker{config: config, domain: a.Domain}
 	who, err := sts.NewFromConfig(config).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
 		return nil, a.Fail(step, err)

@@ -2,9 +2,8 @@ package core
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -39,6 +38,8 @@ const (
 	// clocks is how much this machine's clock may differ from that of AWS, and more.
 	clocks  = time.Hour
 	maxFile = 64 << 10
+	keyBits = 2048
+	pemKey  = "RSA PRIVATE KEY"
 )
 
 // subject names a core's certificate: nobody else's has the same.
@@ -104,36 +105,33 @@ func readARN(dir string) (string, error) {
 	return strings.TrimSpace(string(data)), err
 }
 
-// ensureKey returns the private key in a folder, which it makes, and since when it is there.
-func (c *Cores) ensureKey(dir string) (*ecdsa.PrivateKey, time.Time, error) {
+// ensureKey returns the private key in a folder, which it makes, and since when it is there. It is of the kind that AWS makes,
+// which every nucleus takes.
+func (c *Cores) ensureKey(dir string) (*rsa.PrivateKey, time.Time, error) {
 	path := filepath.Join(dir, keyFile)
 	data, err := durable.ReadFile(path, maxFile)
 	if errors.Is(err, os.ErrNotExist) {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		key, err := rsa.GenerateKey(rand.Reader, keyBits)
 		if err != nil {
 			return nil, time.Time{}, fmt.Errorf("make key: %w", err)
 		}
-		der, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			return nil, time.Time{}, fmt.Errorf("write key: %w", err)
-		}
-		return key, c.Now(), write(dir, keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
+		text := pem.EncodeToMemory(&pem.Block{Type: pemKey, Bytes: x509.MarshalPKCS1PrivateKey(key)})
+		return key, c.Now(), write(dir, keyFile, text, 0o600)
 	}
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("read key: %w", err)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, time.Time{}, err
+		return nil, time.Time{}, fmt.Errorf("read key: %w", err)
 	}
 	block, _ := pem.Decode(data)
-	if block == nil {
-		return nil, time.Time{}, fmt.Errorf("read key: %s is no PEM file", path)
+	if block == nil || block.Type != pemKey {
+		return nil, time.Time{}, fmt.Errorf("read key: %s is not one of core-provision", path)
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	key, ok := parsed.(*ecdsa.PrivateKey)
-	if err != nil || !ok {
-		return nil, time.Time{}, fmt.Errorf("read key: %s is no key of core-provision", path)
+	key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("read key %s: %w", path, err)
 	}
 	return key, info.ModTime(), nil
 }

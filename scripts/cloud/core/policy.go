@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iot"
 
 	"edgepdm/scripts/cloud/account"
+	"edgepdm/shared/event"
 )
 
 // PolicyName is the name of a core's policy.
@@ -30,6 +31,7 @@ func (c *Cores) policy(name string, place Place) (string, error) {
 		return names
 	}
 	thing := "$aws/things/" + name + "*"
+	audio := place.TopicPrefix + "/" + name + "/" + event.TopicAudio
 	data, err := json.Marshal(map[string]any{
 		"Version": "2012-10-17",
 		"Statement": []statement{
@@ -37,8 +39,10 @@ func (c *Cores) policy(name string, place Place) (string, error) {
 			{"Allow", []string{"iot:Publish", "iot:Receive"}, each("topic",
 				thing+"/greengrass/health/json", thing+"/greengrassv2/health/json", thing+"/jobs/*", thing+"/shadow/*")},
 			{"Allow", []string{"iot:Subscribe"}, each("topicfilter", thing+"/jobs/*", thing+"/shadow/*")},
-			// The nucleus's own route to AWS IoT Core, below the core's own name.
+			// The nucleus's own route to AWS IoT Core, below the core's own name; and what is told of spoken alerts.
 			{"Allow", []string{"iot:Publish"}, each("topic", place.TopicPrefix+"/"+name+"/*")},
+			{"Allow", []string{"iot:Receive"}, each("topic", audio)},
+			{"Allow", []string{"iot:Subscribe"}, each("topicfilter", audio)},
 			{"Allow", []string{"iot:AssumeRoleWithCertificate"}, each("rolealias", place.RoleAlias)},
 			{"Allow", []string{
 				"greengrass:GetComponentVersionArtifact", "greengrass:ResolveComponentCandidates", "greengrass:GetDeploymentConfiguration",

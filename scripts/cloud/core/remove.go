@@ -39,6 +39,9 @@ func (c *Cores) Remove(ctx context.Context, name, dir string) (left []string, er
 	if err != nil {
 		return nil, err
 	}
+	if attributes[fleet] != "" {
+		policyMine = targets != nil
+	}
 	certificates, err := c.certificates(ctx, name)
 	if err != nil {
 		return nil, err
@@ -94,6 +97,25 @@ func (c *Cores) Remove(ctx context.Context, name, dir string) (left []string, er
 		c.Tell.Line("  there is no core %s", name)
 	}
 	return left, clearFolder(dir)
+}
+
+// Strip removes what a core of the stack's own template got beside the stack: its core device and its certificate. The thing
+// and the policy go with the stack.
+func (c *Cores) Strip(ctx context.Context, name string) error {
+	_, err := c.Account.Greengrass.DeleteCoreDevice(ctx, &greengrassv2.DeleteCoreDeviceInput{CoreDeviceThingName: &name})
+	if err != nil && !account.Missing(err) {
+		return c.Account.Fail("delete core device "+name, err)
+	}
+	mine, targets, err := c.targets(ctx, c.PolicyName(name))
+	if err != nil || !mine {
+		return err
+	}
+	for _, arn := range targets {
+		if err := c.removeCertificate(ctx, name, arn); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // targets tells whether a policy is the stack's, and which certificates have it; nil: there is no such policy.

@@ -40,7 +40,7 @@ func (s *Stack) Down(ctx context.Context, state *State, empty func(ctx context.C
 				}
 			}
 		}
-		s.Tell.Line("Delete stack %s, %d resources:", s.Account.Stack, len(resources))
+		s.Tell.Line("Delete stack %s (resources: %d)", s.Account.Stack, len(resources))
 		w, err := s.remove(ctx, state, len(resources))
 		if err != nil {
 			return nil, err

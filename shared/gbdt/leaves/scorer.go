@@ -25,6 +25,15 @@ func (m *Model) NewScorer() *Scorer {
 	return s
 }
 
+// Fork returns a scorer of the same model for another goroutine.
+func (s *Scorer) Fork() *Scorer {
+	other := &Scorer{model: s.model, row: make([]float64, len(s.row)), sums: make([]float64, len(s.sums))}
+	if s.xgboost != nil {
+		other.xgboost = s.xgboost.Fork()
+	}
+	return other
+}
+
 // Margin scores one row: NumFeature values in the model's order, NaN where one is missing. It returns the model's Outputs
 // margins in dst, which it grows if need be and may be nil; with room in dst it allocates nothing.
 //

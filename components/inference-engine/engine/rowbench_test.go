@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+	"testing"
+	"time"
+
+	"edgepdm/shared/component"
+	"edgepdm/shared/event"
+	"edgepdm/test/coretest"
+	"edgepdm/test/must"
+	"edgepdm/test/table"
+)
+
+// rowBench scores rows of the shipped model, from the row's values to the prediction's message.
+type rowBench struct {
+	*scorer
+	rt    *component.Runtime
+	lines [][]float32
+	seq   uint64
+}
+
+// withRows runs a benchmark with an engine's scorer, as it is without a candidate.
+func withRows(b *testing.B, run func(ctx context.Context, r *rowBench)) {
+	b.Helper()
+	core := coretest.Start(b)
+	env := coretest.Environment(b, core, event.InferenceEngine, "inference-engine", slog.New(slog.DiscardHandler))
+	_, lines := table.Read(b, "../model/golden.csv")
+	work := func(ctx context.Context, rt *component.Runtime, config Config) error {
+		config.Threshold = 1 // no row has reasons
+		model, err := loadModel("../model/model.ubj", config)
+		must.OK(b, err)
+		faults := &models{}
+		faults.inUse.Store(&use{model, nil, probation{}})
+		losses := newLosses(rt, config, time.Now)
+		defer losses.close()
+		s := &scorer{
+			rt: rt, config: config, now: time.Now, models: faults, life: newLifeScorer(rt, time.Now, &models{}), losses: losses, outlet: newOutlet(rt, false),
+			logged: make(map[event.Reason]time.Time), limit: newReasonsLimit(config), asks: newAsks(),
+		}
+		s.qualities = newQualities(nil, rt, 10*time.Minute)
+		run(ctx, &rowBench{s, rt, lines, 0})
+		return nil
+	}
+	must.OK(b, component.Run(b.Context(), component.Spec[Config]{Name: event.InferenceEngine, Version: "1.2.3", Default: Default, Run: work}, env))
+}
+
+// rows scores n rows, and returns the time and the allocations.
+func (r *rowBench) rows(ctx context.Context, n int) (took time.Duration, allocations uint64) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	begin := time.Now()
+	for range n {
+		r.seq++
+		row := event.Telemetry{V: event.Version, Thing: "press-1", Epoch: "a", Seq: r.seq, TS: time.Unix(1e9, 0), Values: r.lines[r.seq%uint64(len(r.lines))][1:]}
+		r.score(ctx, event.Row{Telemetry: row}, time.Now())
+		r.outlet.waiting, r.outlet.bytes = r.outlet.waiting[:0], 0
+	}
+	took = time.Since(begin)
+	runtime.ReadMemStats(&after)
+	return took, after.Mallocs - before.Mallocs
+}
+
+// BenchmarkRow scores rows without a candidate.
+func BenchmarkRow(b *testing.B) {
+	withRows(b, func(ctx context.Context, r *rowBench) {
+		b.ReportAllocs()
+		r.rows(ctx, 1000)
+		b.ResetTimer()
+		r.rows(ctx, b.N)
+	})
+}
