@@ -32,6 +32,9 @@ type activeModel struct {
 	threshold float64                       // in force
 	baseline  map[string]envelope.Histogram // of features in training, by name; nil if it is not known
 
+	usual       *envelope.Baseline // what training saw; nil if it is not known
+	driftInputs []driftInput       // by feature
+
 	inputs *window.Spec        // what it is given, made of rows over time; nil: the row
 	scale  *envelope.LifeScale // of a life model, which gives no probability
 
@@ -129,6 +132,7 @@ func prepare(model *scoring.Model, ref event.ModelRef, manifest envelope.Manifes
 	m := &activeModel{
 		ref: ref, scorer: model, features: model.NumFeature, names: sensors, sensors: make(map[string]int, len(sensors)), own: manifest.Threshold,
 		inputs: manifest.Inputs, scale: manifest.Life, baseline: baselineOf(&manifest), scratch: new(scratch),
+		usual: manifest.Baseline, driftInputs: driftInputs(&manifest, model.NumFeature),
 	}
 	if m.inputs != nil {
 		m.features = len(sensors)
