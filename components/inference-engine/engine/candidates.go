@@ -81,12 +81,6 @@ func (m *models) parsedCandidate(p parsed) {
 		return
 	}
 	m.rt.Log.Error("the candidate cannot be loaded", "candidate", describe(held), "error", p.err)
-	if errors.Is(p.err, modelstore.ErrDamaged) { // the disk's fault, and not the model's
-		m.registry.letGo(held, p.err.Error()+": model-fetcher look -again brings it again")
-		m.rt.Conditions().Set(event.CodeModelStore, placeCandidate, nil)
-		m.follow()
-		return
-	}
 	m.parsed.again = m.now().Add(retryAfter)
 }
 
