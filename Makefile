@@ -107,6 +107,14 @@ data: ## split a table into training, validation and test, as CSV and libsvm: ma
 	@[ -n "$(DATA)" ] || { echo "name the table: make data DATA=FILE [OUT=DIR]" >&2; exit 2; }
 	@python3 -B scripts/train/data.py "$(DATA)" "$(OUT)" $(ARGS)
 
+.PHONY: train-cloud
+train-cloud: ## train a model with SageMaker (costs money): make train-cloud DATA=FILE [OUT=DIR] ARGS="-bucket NAME -role ARN"
+	@scripts/train/cloud.sh "$(DATA)" "$(OUT)" $(ARGS)
+
+.PHONY: loop
+loop: ## run the retraining loop on this machine, after make test-tools: make loop [ARGS="-rows N -report FILE"]
+	@go run ./scripts/cloud/loop $(ARGS)
+
 .PHONY: train-life
 train-life: ## train a model of remaining life with XGBoost: make train-life DATA=FILE [OUT=DIR] [ARGS="-cap 100"]
 	@scripts/train/life.sh "$(DATA)" "$(OUT)" $(ARGS)

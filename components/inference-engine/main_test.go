@@ -41,7 +41,7 @@ const (
 
 // plant is an engine as a nucleus starts it, and what is around it.
 type plant struct {
-	t       *testing.T
+	t       testing.TB
 	core    *localcore.Core
 	program string
 	shell   string // a command that a shell gives before; "" = no shell
@@ -53,7 +53,7 @@ type plant struct {
 	health  *coretest.Health
 }
 
-func newPlant(t *testing.T) *plant {
+func newPlant(t testing.TB) *plant {
 	p := &plant{t: t, program: coretest.Build(t), inbox: inbox.Inbox{Dir: filepath.Join(t.TempDir(), "inbox")}}
 	core := coretest.Start(t)
 	p.core = core

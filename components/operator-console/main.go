@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"edgepdm/components/operator-console/console"
+	"edgepdm/components/operator-console/consolecli"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
@@ -17,8 +18,12 @@ var version string
 func main() {
 	component.Execute(cli.Program{
 		Name: "operator-console", Version: cli.Version(version),
-		Summary:  "shows the plant on a page of the device, and takes commands there, without the cloud",
-		Commands: []cli.Command{{Name: "", Summary: "run as a Greengrass component", Run: runComponent}},
+		Summary: "shows the plant on a page of the device, and takes commands there, without the cloud",
+		Commands: []cli.Command{
+			{Name: "", Summary: "run as a Greengrass component", Run: runComponent},
+			{Name: "password", Summary: "give somebody a login, with a random password", Run: consolecli.Password},
+			{Name: "fingerprint", Summary: "print the fingerprint of the console's certificate", Run: consolecli.Fingerprint},
+		},
 	})
 }
 

@@ -283,7 +283,9 @@ func (a *testAWS) environment() environment {
 }
 
 // run runs a command, and returns its exit code and all that it prints.
-func (a *testAWS) run(args ...string) (int, string) { return runIn(a.t.Context(), a.environment(), "", args...) }
+func (a *testAWS) run(args ...string) (int, string) {
+	return runIn(a.t.Context(), a.environment(), "", args...)
+}
 
 func runIn(ctx context.Context, e environment, input string, args ...string) (int, string) {
 	var out strings.Builder

@@ -119,7 +119,7 @@ def swarm(name: str, sensors: list[dict]) -> str:
     low = min(point[0] for sensor in sensors for point in sensor["points"])
     high = max(point[0] for sensor in sensors for point in sensor["points"])
     axis = Axis(min(low, 0), max(high, 0), "")
-    across = lambda value: NAMES + 8 + axis.share(value) * (WIDTH - NAMES - 24)  # noqa: E731
+    across = lambda value: NAMES + 8 + axis.share(value) * (WIDTH - NAMES - 24)
     bottom = top + step * len(sensors)
     body = [f'<line x1="{number(across(0))}" x2="{number(across(0))}" y1="{top}" y2="{bottom}" stroke="{GREY}"/>']
     for i, sensor in enumerate(sensors):

@@ -19,12 +19,13 @@ SEED = 1234
 FOLDS = 5
 REPEATS = 2  # of the cross-validation that the threshold comes from, each with other folds
 SEARCH_ROWS = 20_000  # the search and further repeats take no more rows
-MOST_ROUNDS, PATIENCE = 400, 25
+MOST_ROUNDS, STEP, PATIENCE = 400, 50, 100  # of early stopping
+KNOWN, CLEARLY = 2, 0.95  # so many settings compete evenly; a further one has to be so much better, or the luckiest would win
 COPIES = 8  # of a faulty row that is stretched, at most
 BASE = {
     "objective": "binary:logistic",
-    "eval_metric": "logloss",
     "max_bin": 64,
+    "seed_per_iteration": True,  # the random numbers are those of a thread, in which several models learn
     "nthread": 1,  # float sums depend on how threads share the work; models are trained beside each other instead
 }
 
@@ -51,11 +52,11 @@ class Settings:
 
 
 def candidates(count: int, seed: int) -> list[Settings]:
-    """The first are known to be good, the others random."""
+    """The first two are known to be good, each with tables of its kind; the others are variations, most of them random."""
     known = [Settings(), Settings(stretch=1), Settings(max_depth=8, stretch=0.7), Settings(max_depth=4, stretch=1.4, weight=4)]
     rng = np.random.Generator(np.random.PCG64([seed, 1]))
     while len(known) < count:
-        pick = lambda *values: values[rng.integers(len(values))]  # noqa: E731
+        pick = lambda *values: values[rng.integers(len(values))]
         known.append(Settings(max_depth=pick(3, 4, 5, 6, 8), eta=pick(0.06, 0.1, 0.15), min_child_weight=pick(0.1, 0.3, 1, 3), reg_lambda=pick(1, 2, 5),
                               subsample=pick(0.4, 0.6, 0.8), colsample_bytree=pick(0.2, 0.3, 0.5), weight=pick(1, 1, 4, 10), stretch=pick(0, 0.6, 1, 1.4)))
     return known[:max(1, count)]
@@ -107,21 +108,27 @@ class Rows:
         return xgb.DMatrix(values, label=labels, weight=weights, feature_names=self.names, nthread=1)
 
 
-def margins(booster: xgb.Booster, values: np.ndarray, rounds: int = 0) -> np.ndarray:
-    data = xgb.DMatrix(values, feature_names=booster.feature_names, nthread=1)
-    return booster.predict(data, output_margin=True, iteration_range=(0, rounds))
+def margins(booster: xgb.Booster, values: np.ndarray) -> np.ndarray:
+    return booster.predict(xgb.DMatrix(values, feature_names=booster.feature_names, nthread=1), output_margin=True)
 
 
-def fit(rows: Rows, settings: Settings, rounds: int, seed: list[int], watched: Rows | None = None) -> xgb.Booster:
-    """With watched rows the training stops where it gets no better on them."""
-    rng = np.random.Generator(np.random.PCG64(seed))
-    parameters = settings.parameters() | {"seed": int(rng.integers(1 << 31))}
-    data = rows.matrix(settings, rng)
-    if watched is None:
-        return xgb.train(parameters, data, num_boost_round=rounds)
-    held_out = xgb.DMatrix(watched.values, label=watched.labels, weight=np.where(watched.labels == 1, settings.weight, 1.0), nthread=1,
-                           feature_names=rows.names)
-    return xgb.train(parameters, data, num_boost_round=rounds, evals=[(held_out, "unseen")], early_stopping_rounds=PATIENCE, verbose_eval=False)
+class Training:
+    """A booster that learns from rows, some rounds at a time."""
+
+    def __init__(self, rows: Rows, settings: Settings, seed: list[int]):
+        rng = np.random.Generator(np.random.PCG64(seed))
+        self.data = rows.matrix(settings, rng)
+        self.booster = xgb.Booster(settings.parameters() | {"seed": int(rng.integers(1 << 31))}, [self.data])
+        self.booster.feature_names = rows.names
+
+    def go_on(self, until: int) -> xgb.Booster:
+        for done in range(self.booster.num_boosted_rounds(), until):
+            self.booster.update(self.data, done)
+        return self.booster
+
+
+def fit(rows: Rows, settings: Settings, rounds: int, seed: list[int]) -> xgb.Booster:
+    return Training(rows, settings, seed).go_on(rounds)
 
 
 @dataclass
@@ -173,33 +180,32 @@ class Learner:
     def _search(self, rows: Rows, rng: np.random.Generator) -> tuple[Settings, int, list[dict]]:
         """Returns the settings with the lowest cost on rows that their models have not seen, and how many rounds they need."""
         fold = rows.folds(FOLDS, rng)
-        tasks = [(settings, place, k) for place, settings in enumerate(self.candidates) for k in range(FOLDS)]
-
-        def train(task):
-            settings, place, k = task
-            inside, outside = rows.part(fold != k), rows.part(fold == k)
-            booster = fit(inside, settings, MOST_ROUNDS, [self.seed, 3, place, k], outside)
-            return booster, booster.best_iteration + 1
-
-        best, tried, boosters = None, [], []
+        best, tried = None, []
         with ThreadPoolExecutor(self.threads) as pool:
-            for (settings, _, k), trained in zip(tasks, pool.map(train, tasks)):
+            for place, settings in enumerate(self.candidates):
                 self.progress.say("searching for settings")
-                self.progress.step()
-                boosters.append(trained)
-                if k < FOLDS - 1:
-                    continue
-                rounds = int(np.median([count for _, count in boosters]))
-                unseen = np.empty(len(rows), dtype=np.float32)
-                for i, (booster, _) in enumerate(boosters):
-                    unseen[fold == i] = margins(booster, rows.values[fold == i], min(rounds, booster.num_boosted_rounds()))
-                boosters = []
-                logit = Calibration.of(rows.labels, unseen).logit(unseen)
-                score = measure.blurred_cost(rows.labels, logit, self.cost)
+                rounds, score = self._stopped_early(pool, rows, fold, settings, place)
+                self.progress.step(FOLDS)
                 tried.append({"settings": settings.__dict__, "rounds": rounds, "score": score})
-                if best is None or score < best[2]:
+                if best is None or score < best[2] * (1 if place < KNOWN else CLEARLY):
                     best = settings, rounds, score
         return best[0], best[1], tried
+
+    def _stopped_early(self, pool: ThreadPoolExecutor, rows: Rows, fold: np.ndarray, settings: Settings, place: int) -> tuple[int, float]:
+        """Trains the models of all folds until the cost on the rows that they have not seen falls no more; returns the rounds up to
+        there, and that cost."""
+        trainings = list(pool.map(lambda k: Training(rows.part(fold != k), settings, [self.seed, 3, place, k]), range(FOLDS)))
+        unseen, best = np.empty(len(rows), dtype=np.float32), (0, np.inf)
+        for rounds in range(STEP, MOST_ROUNDS + 1, STEP):
+            told = pool.map(lambda k: margins(trainings[k].go_on(rounds), rows.values[fold == k]), range(FOLDS))
+            for k, some in enumerate(told):
+                unseen[fold == k] = some
+            score = measure.blurred_cost(rows.labels, Calibration.of(rows.labels, unseen).logit(unseen), self.cost)
+            if score < best[1]:
+                best = rounds, score
+            elif rounds - best[0] >= PATIENCE:
+                break
+        return best
 
     def _unseen(self, rows: Rows, settings: Settings, rounds: int, fold: np.ndarray, repeat: int) -> np.ndarray:
         """Margins of all rows, from models that have not seen them."""

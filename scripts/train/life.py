@@ -35,6 +35,8 @@ import lifetable
 import numpy as np
 import xgboost as xgb
 from lifetable import AGE, CMAPSS, FOLDS
+from measure import rounded
+from progress import Progress
 from table import fail, plain_name
 
 SEED = 1234
@@ -58,24 +60,6 @@ PARAMETERS = {
     "seed": SEED,
     "nthread": 1,  # float sums depend on how threads share the work
 }
-
-
-class Progress:
-    """One line on a terminal that says how far the work is."""
-
-    def __init__(self, parts):
-        self.parts, self.done, self.shown = parts, 0, sys.stderr.isatty()
-
-    def say(self, text):
-        if self.shown:
-            print(f"\r\033[Ktrain: {self.done} of {self.parts} models, {text}", end="", file=sys.stderr, flush=True)
-
-    def step(self):
-        self.done += 1
-
-    def close(self):
-        if self.shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def default_spec(sensors):
@@ -268,14 +252,6 @@ def mean_of(figures):
 def spread_of(figures):
     return {key: {"mean": float(np.mean(values)), "sd": float(np.std(values)), "p5": float(np.quantile(values, 0.05)), "p95": float(np.quantile(values, 0.95))}
             for key in figures[0] for values in [[figure[key] for figure in figures]]}
-
-
-def rounded(value):
-    if isinstance(value, float):
-        return float(f"{value:.6g}")
-    if isinstance(value, dict):
-        return {key: rounded(item) for key, item in value.items()}
-    return [rounded(item) for item in value] if isinstance(value, list) else value
 
 
 def spec_of(windows, inputs):

@@ -66,7 +66,7 @@ XGBoost {escape(facts['xgboost'])}, {facts['model_bytes']:,} bytes.</p>
 {figure("SHAP summary", "Each dot is a row. Red: the sensor's value is high there; blue: low; grey: missing.", swarm("shap", facts["importance"]["shap"]) if facts["importance"]["shap"] else "")}
 </div>
 <h2>Search</h2>
-<p>Each was cross-validated; the cost is blurred around the threshold. The settings with the lowest were used.</p>
+<p>Each was cross-validated; the cost is blurred around the threshold. The cheaper of plain settings and stretched rows is used, unless another is clearly cheaper (5 %).</p>
 {_search(facts)}
 <p>All settings: {escape(report.settings_text(facts))}.</p>
 <p>SHA-256 of the table: <code>{data['sha256']}</code></p>
@@ -80,7 +80,7 @@ def figure(title: str, says: str, chart: str) -> str:
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
-    line = lambda tag, cells: "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"  # noqa: E731
+    line = lambda tag, cells: "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
     return "<table>" + line("th", header) + "".join(line("td", row) for row in rows) + "</table>"
 
 

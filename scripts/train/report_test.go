@@ -84,10 +84,10 @@ func TestReportInABrowser(t *testing.T) {
 	if wide {
 		t.Error("the page is wider than its window")
 	}
-	if len(page.Complaints) > 0 {
-		t.Errorf("the console says %q", page.Complaints)
+	if len(page.Complaints()) > 0 {
+		t.Errorf("the console says %q", page.Complaints())
 	}
-	for _, address := range page.Requests {
+	for _, address := range page.Requests() {
 		if address != "file://"+path && !strings.HasPrefix(address, "data:") {
 			t.Errorf("it asks for %s", address)
 		}

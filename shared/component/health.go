@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"edgepdm/shared/event"
+	"edgepdm/shared/memory"
 )
 
 // SetState says how the component is as long as no condition is set; the next health message, sent at once, carries it.
@@ -132,6 +133,7 @@ func (rt *Runtime) Health() event.Health {
 		V: event.Version, Component: rt.name, Version: rt.version, Run: rt.run, TS: rt.now().UTC(),
 		IntervalMS: rt.healthInterval.Milliseconds(),
 		State:      rt.state, Detail: rt.detail, Model: rt.model, LifeModel: rt.lifeModel, Uplink: rt.uplink, Counters: make(map[string]uint64, len(rt.counters)),
+		MemoryKB: memory.Resident() / 1024, Started: rt.started,
 	}
 	conditions, awaited := rt.conditions.report()
 	switch {

@@ -20,6 +20,7 @@ type Runtime struct {
 	level              *slog.LevelVar
 	wakeHealth         chan struct{}
 	now                func() time.Time
+	started            time.Time
 	conditions         *Conditions
 	loopback           atomic.Pointer[loopback] // of the connection
 	inFlight           sync.WaitGroup           // messages whose answers are awaited
@@ -48,6 +49,7 @@ func newRuntime(name, version string, env Environment) *Runtime {
 	if rt.now == nil {
 		rt.now = time.Now
 	}
+	rt.started = rt.now().UTC()
 	rt.conditions = newConditions(env.Log, rt.now, env.Grace, rt.ReportHealth)
 	return rt
 }

@@ -33,6 +33,8 @@ type Health struct {
 	Model      *ModelRef         `json:"model,omitempty"`
 	LifeModel  *ModelRef         `json:"life_model,omitempty"` // of remaining life
 	Uplink     Uplink            `json:"uplink,omitempty"`     // of the component that keeps the way to the cloud
+	MemoryKB   int64             `json:"memory_kb,omitempty"`  // of the process, resident; missing: it is not known
+	Started    time.Time         `json:"started,omitzero"`     // when the process began
 }
 
 // TopicHeartbeat is where the forwarder publishes a Heartbeat in the cloud, on <topicPrefix>/<core>/pdm/v1/health.

@@ -162,3 +162,9 @@ func pages(root string) (size, resident, data int64) {
 	}
 	return size, resident, data
 }
+
+// Resident returns the bytes that this process has in memory; 0 where that is not known.
+func Resident() int64 {
+	_, resident, _ := pages("/")
+	return resident
+}

@@ -188,6 +188,45 @@ func TestCandidateWhenPointersAreLost(t *testing.T) {
 	}
 }
 
+// Where the active model is lost and there is none before it, a candidate waits for the next one.
+func TestCandidateWhenTheActiveModelIsLost(t *testing.T) {
+	b := newBench(t)
+	current := b.install("1.0.0")
+	b.hold("1.1.0")
+	must.OK(t, os.RemoveAll(current.dir))
+	b.open()
+	b.is("  +1.1.0")
+	_, err := b.store.Seed(modeltest.Write(t, t.TempDir(), "a.json", []byte(modeltest.TinyModel)), "", nil)
+	must.OK(t, err)
+	if held, ok := b.store.Candidate(); !ok || held.Manifest.Version != "1.1.0" {
+		t.Errorf("the candidate is %+v", held)
+	}
+	must.OK(t, b.store.Promote())
+	if current, _ := b.store.Current(); current.Manifest.Version != "1.1.0" {
+		t.Errorf("active is %+v", current)
+	}
+}
+
+// A process that is stopped right after the promotion leaves a record that calls the active model a candidate: it is the active one.
+func TestRecordOfAPromotion(t *testing.T) {
+	b := newBench(t)
+	b.install("1.0.0")
+	held := b.hold("1.1.0")
+	b.store.disk.Before = fullAt(disk.OpCreate, envelope.RecordFile+disk.TempSuffix)
+	must.OK(t, b.store.Promote())
+	b.store.disk.Before = nil
+	if left := LastActive(b.dir, b.options); len(left) != 2 || left[0].ID != held.ID {
+		t.Errorf("the last active models are %+v", left)
+	}
+	b.open()
+	b.is("1.1.0 1.0.0")
+	var r record
+	must.OK(t, readJSON(filepath.Join(held.dir, envelope.RecordFile), maxRecordFile, &r))
+	if r.Held {
+		t.Error("the record still calls it a candidate")
+	}
+}
+
 func TestDamagedCandidate(t *testing.T) {
 	for name, test := range map[string]struct {
 		damage func(t *testing.T, b *bench, held Installed)

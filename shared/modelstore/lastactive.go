@@ -19,27 +19,24 @@ func LastActive(dir string, options Options) []Installed {
 		s.quarantine = q.Entries
 	}
 	var models []Installed
-	add := func(id string) {
+	add := func(id string, named bool) {
 		i, err := s.load(id)
-		if err != nil {
-			return
+		// One that is not named may be a candidate; one that is may have been rolled back, which was interrupted.
+		if err == nil && (named || !i.held) && !s.rolledBack(i) {
+			models = append(models, i)
 		}
-		if i.held || s.rolledBack(i) { // a candidate, an interrupted rollback
-			return
-		}
-		models = append(models, i)
 	}
 	var p pointers
 	if s.readEither(currentFile, maxStateFile, &p) {
-		add(p.Current)
-		add(p.Previous)
+		add(p.Current, true)
+		add(p.Previous, true)
 	}
 	if len(models) > 0 {
 		return models
 	}
 	entries, _ := os.ReadDir(s.path(versionsDir)) // where it cannot be read, there are none
 	for _, e := range entries {
-		add(e.Name())
+		add(e.Name(), false)
 	}
 	slices.SortFunc(models, func(a, b Installed) int {
 		return cmp.Or(envelope.Compare(b.Manifest.Version, a.Manifest.Version), b.Accepted.Compare(a.Accepted))

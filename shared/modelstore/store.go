@@ -224,7 +224,7 @@ func (s *Store) repair(p pointers) error {
 			s.options.Log.Warn("model store: nothing vouches for the candidate any more, it is dropped", "candidate", held.ID)
 			s.candidate = nil
 		}
-		if s.dropped(*held) || s.current == nil || s.current.ID == held.ID {
+		if s.dropped(*held) || s.current != nil && s.current.ID == held.ID {
 			s.candidate = nil
 		}
 	}

@@ -1,19 +1,25 @@
-// Package browser opens pages in headless Chromium for tests, by its DevTools protocol over a pipe.
+// Package browser opens pages in headless Chromium for tests.
 package browser
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/base64"
+	"context"
 	"encoding/json"
 	"fmt"
 	"image"
 	"image/png"
-	"io"
 	"os"
-	"os/exec"
+	"slices"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
 
 	"edgepdm/test/must"
 	"edgepdm/test/need"
@@ -21,101 +27,125 @@ import (
 
 const patience = time.Minute // of an answer; a busy machine starts Chromium slowly
 
-// Page is a page that Chromium shows.
-type Page struct {
-	t        testing.TB
-	in       io.Writer
-	messages chan message
-	session  string
-	last     int
-
-	Complaints []string // of the console and of scripts
-	Requests   []string // addresses that the page asked for
+// View is how a page is looked at. The zero value is a desk's screen in daylight.
+type View struct {
+	Width, Height int64 // pixels; default 1100 by 900
+	Dark          bool
+	Calm          bool // the person prefers reduced motion
+	Insecure      bool // certificates are not checked
+	Languages     string
 }
 
-type message struct {
-	ID        int             `json:"id"`
-	SessionID string          `json:"sessionId"`
-	Method    string          `json:"method"`
-	Params    json.RawMessage `json:"params"`
-	Result    json.RawMessage `json:"result"`
-	Error     *struct{ Message string }
+// Page is a page that Chromium shows.
+type Page struct {
+	t   testing.TB
+	ctx context.Context
+
+	mu         sync.Mutex
+	complaints []string
+	requests   []string
 }
 
 // Open shows a page, or skips the test where there is no Chromium. The test's cleanup ends it.
 func Open(t testing.TB, address string) *Page {
 	t.Helper()
+	return OpenAs(t, address, View{})
+}
+
+// OpenAs shows a page as somebody looks at it.
+func OpenAs(t testing.TB, address string, v View) *Page {
+	t.Helper()
 	program := need.Tool(t, "chromium", "Debian: apt-get install chromium")
-	childIn, in, err := os.Pipe()
+	profile, err := os.MkdirTemp("", "chromium") // which Chromium still writes to for a moment when it was ended
 	must.OK(t, err)
-	out, childOut, err := os.Pipe()
-	must.OK(t, err)
-	cmd := exec.CommandContext(t.Context(), program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-		"--no-first-run", "--window-size=1100,900", "--user-data-dir="+t.TempDir(), "--remote-debugging-pipe", "about:blank")
-	cmd.ExtraFiles = []*os.File{childIn, childOut} // 3 and 4, where Chromium looks for them
-	must.OK(t, cmd.Start())
-	must.OK(t, childIn.Close())
-	must.OK(t, childOut.Close())
-	p := &Page{t: t, in: in, messages: make(chan message, 1024)}
-	ended := make(chan struct{})
-	go func() { // ends when Chromium does
-		defer close(ended)
-		defer close(p.messages)
-		lines := bufio.NewReader(out)
-		for {
-			line, err := lines.ReadBytes(0)
-			if err != nil {
-				return
-			}
-			var m message
-			if json.Unmarshal(bytes.TrimSuffix(line, []byte{0}), &m) == nil {
-				p.messages <- m
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		_ = in.Close() // which ends Chromium
-		_ = cmd.Process.Kill()
-		go func() { // so that the reader comes to its end
-			for range p.messages {
-			}
-		}()
-		<-ended
-		_ = cmd.Wait() // it was killed
-		_ = out.Close()
-	})
-	p.open(address)
+	t.Cleanup(func() { _ = os.RemoveAll(profile) })
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.NoSandbox, chromedp.ExecPath(program), chromedp.UserDataDir(profile),
+		chromedp.WSURLReadTimeout(patience), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("ignore-certificate-errors", v.Insecure))
+	if v.Languages != "" {
+		options = append(options, chromedp.Flag("accept-lang", v.Languages))
+	}
+	allocator, end := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(end)
+	ctx, closePage := chromedp.NewContext(allocator, chromedp.WithErrorf(func(string, ...any) {})) // of events that it does not know
+	t.Cleanup(closePage)
+	p := &Page{t: t, ctx: ctx}
+	chromedp.ListenTarget(ctx, p.happened)
+	if v.Width == 0 {
+		v.Width, v.Height = 1100, 900
+	}
+	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "light"}}
+	if v.Dark {
+		features[0].Value = "dark"
+	}
+	if v.Calm {
+		features = append(features, &emulation.MediaFeature{Name: "prefers-reduced-motion", Value: "reduce"})
+	}
+	// The first run starts Chromium, and must not be the one that ends with a time limit.
+	must.OK(t, chromedp.Run(ctx, log.Enable(), network.Enable(), runtime.Enable()))
+	p.run(emulation.SetDeviceMetricsOverride(v.Width, v.Height, 1, false), emulation.SetEmulatedMedia().WithFeatures(features), chromedp.Navigate(address))
 	return p
 }
 
-func (p *Page) open(address string) {
+func (p *Page) run(actions ...chromedp.Action) {
 	p.t.Helper()
-	var target struct{ TargetID string }
-	p.call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
-	var session struct{ SessionID string }
-	p.call("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &session)
-	p.session = session.SessionID
-	for _, domain := range []string{"Page", "Network", "Runtime", "Log"} {
-		p.call(domain+".enable", map[string]any{}, nil)
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	must.OK(p.t, chromedp.Run(ctx, actions...))
+}
+
+// Evaluate runs JavaScript, and waits for what it promises. into may be nil.
+func (p *Page) Evaluate(script string, into any) {
+	p.t.Helper()
+	var value json.RawMessage
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	err := chromedp.Run(ctx, chromedp.Evaluate("(async () => JSON.stringify(await ("+script+") ?? null))()", &value, func(q *runtime.EvaluateParams) *runtime.EvaluateParams {
+		return q.WithAwaitPromise(true)
+	}))
+	if err != nil {
+		p.t.Fatalf("%s: %v", script, err)
 	}
-	p.call("Page.navigate", map[string]any{"url": address}, nil)
-	for loaded := ""; loaded != "complete"; {
-		p.Evaluate("new Promise(done => setTimeout(() => done(location.href === 'about:blank' ? '' : document.readyState), 20))", &loaded)
+	if into == nil {
+		return
+	}
+	var text string
+	must.OK(p.t, json.Unmarshal(value, &text))
+	must.OK(p.t, json.Unmarshal([]byte(text), into))
+}
+
+// Until waits until a JavaScript expression is true.
+func (p *Page) Until(what, expression string) {
+	p.t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		var is bool
+		p.Evaluate("new Promise(done => setTimeout(() => done(Boolean("+expression+")), 20))", &is)
+		if is {
+			return
+		}
+		if time.Now().After(deadline) {
+			var text string
+			p.Evaluate("document.body.innerText", &text)
+			p.t.Fatalf("%s: does not come to be; the page says\n%s", what, text)
+		}
 	}
 }
 
-// Evaluate runs JavaScript, and waits for what it promises.
-func (p *Page) Evaluate(script string, into any) {
+// Click clicks an element as a mouse does. The selector is one of CSS.
+func (p *Page) Click(selector string) {
 	p.t.Helper()
-	var answer struct {
-		Result           struct{ Value json.RawMessage }
-		ExceptionDetails *struct{ Text string }
-	}
-	p.call("Runtime.evaluate", map[string]any{"expression": script, "awaitPromise": true, "returnByValue": true}, &answer)
-	if answer.ExceptionDetails != nil {
-		p.t.Fatalf("%s: %s", script, answer.ExceptionDetails.Text)
-	}
-	must.OK(p.t, json.Unmarshal(answer.Result.Value, into))
+	p.run(chromedp.ScrollIntoView(selector, chromedp.ByQuery), chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible))
+}
+
+// Type types a text, or keys such as kb.Enter, into an element.
+func (p *Page) Type(selector, text string) {
+	p.t.Helper()
+	p.run(chromedp.SendKeys(selector, text, chromedp.ByQuery))
+}
+
+// Press presses keys, such as kb.Tab, wherever the focus is.
+func (p *Page) Press(keys string) {
+	p.t.Helper()
+	p.run(chromedp.KeyEvent(keys))
 }
 
 // Picture is what an element looks like. The selector is one of CSS.
@@ -124,59 +154,56 @@ func (p *Page) Picture(selector string) image.Image {
 	var box struct{ X, Y, Width, Height float64 }
 	p.Evaluate(fmt.Sprintf("(() => { const b = document.querySelector(%q).getBoundingClientRect();"+
 		" return {x: b.x + scrollX, y: b.y + scrollY, width: b.width, height: b.height} })()", selector), &box)
-	var shot struct{ Data string }
-	p.call("Page.captureScreenshot", map[string]any{"captureBeyondViewport": true,
-		"clip": map[string]any{"x": box.X, "y": box.Y, "width": box.Width, "height": box.Height, "scale": 1}}, &shot)
-	data, err := base64.StdEncoding.DecodeString(shot.Data)
-	must.OK(p.t, err)
+	var data []byte
+	p.run(chromedp.ActionFunc(func(ctx context.Context) (err error) {
+		data, err = page.CaptureScreenshot().WithCaptureBeyondViewport(true).
+			WithClip(&page.Viewport{X: box.X, Y: box.Y, Width: box.Width, Height: box.Height, Scale: 1}).Do(ctx)
+		return err
+	}))
 	picture, err := png.Decode(bytes.NewReader(data))
 	must.OK(p.t, err)
 	return picture
 }
 
-// call asks for something, and takes what happens until the answer.
-func (p *Page) call(method string, params, into any) {
+// Screenshot is the whole page as a PNG.
+func (p *Page) Screenshot() (data []byte) {
 	p.t.Helper()
-	p.last++
-	request := map[string]any{"id": p.last, "method": method, "params": params}
-	if p.session != "" {
-		request["sessionId"] = p.session
-	}
-	text, err := json.Marshal(request)
-	must.OK(p.t, err)
-	_, err = p.in.Write(append(text, 0))
-	must.OK(p.t, err)
-	deadline := time.After(patience)
-	for {
-		select {
-		case m, ok := <-p.messages:
-			switch {
-			case !ok:
-				p.t.Fatalf("%s: Chromium ended", method)
-			case m.ID == p.last && m.Error != nil:
-				p.t.Fatalf("%s: %s", method, m.Error.Message)
-			case m.ID == p.last:
-				if into != nil {
-					must.OK(p.t, json.Unmarshal(m.Result, into))
-				}
-				return
-			}
-			p.happened(m)
-		case <-deadline:
-			p.t.Fatalf("%s: no answer from Chromium", method)
-		}
-	}
+	p.run(chromedp.FullScreenshot(&data, 100))
+	return data
 }
 
-func (p *Page) happened(m message) {
-	switch m.Method {
-	case "Network.requestWillBeSent":
-		var event struct{ Request struct{ URL string } }
-		if json.Unmarshal(m.Params, &event) == nil {
-			p.Requests = append(p.Requests, event.Request.URL)
+// Complaints are those of the console, and of scripts.
+func (p *Page) Complaints() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.complaints)
+}
+
+// Requests are the addresses that the page asked for.
+func (p *Page) Requests() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.requests)
+}
+
+func (p *Page) happened(event any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		p.requests = append(p.requests, e.Request.URL)
+	case *runtime.EventExceptionThrown:
+		text := e.ExceptionDetails.Text
+		if e.ExceptionDetails.Exception != nil {
+			text += " " + e.ExceptionDetails.Exception.Description
 		}
-	case "Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded":
-		p.Complaints = append(p.Complaints, string(m.Params))
+		p.complaints = append(p.complaints, text)
+	case *runtime.EventConsoleAPICalled:
+		for _, a := range e.Args {
+			p.complaints = append(p.complaints, string(a.Value))
+		}
+	case *log.EventEntryAdded:
+		p.complaints = append(p.complaints, e.Entry.Text+" "+e.Entry.URL)
 	}
 }
 

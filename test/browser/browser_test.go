@@ -29,10 +29,10 @@ func TestSeesWhatIsWrong(t *testing.T) {
 	if n := browser.Colors(page.Picture("#full")); n < 20 {
 		t.Errorf("%d colors", n)
 	}
-	if all := strings.Join(page.Complaints, "\n"); !strings.Contains(all, "oh") || !strings.Contains(all, "nothing is not defined") {
+	if all := strings.Join(page.Complaints(), "\n"); !strings.Contains(all, "oh") || !strings.Contains(all, "nothing is not defined") {
 		t.Errorf("complaints %q", all)
 	}
-	if all := strings.Join(page.Requests, "\n"); !strings.Contains(all, "http://127.0.0.1:9/x.png") {
+	if all := strings.Join(page.Requests(), "\n"); !strings.Contains(all, "http://127.0.0.1:9/x.png") {
 		t.Errorf("requests %q", all)
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/modelstore/envelope"
-	"edgepdm/shared/request"
 	"edgepdm/test/coretest"
 	"edgepdm/test/must"
 )
@@ -124,8 +123,6 @@ func (d *duel) hold(version string, spoil ...func(*envelope.Manifest)) {
 	}
 }
 
-func (d *duel) counters() map[string]uint64 { return d.await("counters", ok).Counters }
-
 // M9: a candidate gets the rows after the active model, which goes on, and takes over by the rule, on probation and with the other
 // one behind it.
 func TestACandidateIsPromotedByTheRule(t *testing.T) {
@@ -178,6 +175,27 @@ func TestAWrongCandidateIsRejected(t *testing.T) {
 	d.hold("2.0.1")
 }
 
+// A candidate that is damaged on disk is let go, and nothing is held against its version: delivered again, it is compared again.
+func TestADamagedCandidateMayComeAgain(t *testing.T) {
+	d := newDuel(t, map[string]any{"rows": 1_000_000})
+	d.hold("2.0.0")
+	first := d.await("a run", ok).Run
+	d.stop()
+	files, err := filepath.Glob(filepath.Join(d.env.WorkDir, "models", "versions", "2.0.0-*", "model.ubj"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	data := must.Read(t, files[0])
+	data[len(data)/2] ^= 1
+	must.OK(t, os.WriteFile(files[0], data, 0o600))
+	d.start(shippedModel)
+	d.await("a new run", func(h event.Health) bool { return ok(h) && h.Run != first })
+	if e := d.until(event.ModelRejected); e.Version != "2.0.0" || !strings.Contains(e.Detail, "has changed since it was accepted: model-fetcher look -again brings it again") {
+		t.Errorf("%+v", e)
+	}
+	d.hold("2.0.0")
+}
+
 // holdWrong delivers the shipped model with its leaves turned round.
 func (d *duel) holdWrong(version string) {
 	d.t.Helper()
@@ -216,12 +234,4 @@ func wrongModel(t *testing.T) (model, goldenFile string) {
 	must.OK(t, os.WriteFile(model, []byte(text), 0o600))
 	must.OK(t, os.WriteFile(goldenFile, lines.Bytes(), 0o600))
 	return model, goldenFile
-}
-
-// command gives a command on the device.
-func (d *duel) command(do, reason string) (string, error) {
-	d.t.Helper()
-	return request.Call{
-		Component: engineName, WorkDir: d.env.WorkDir, Command: do, Arguments: event.Decide{Reason: reason}, Timeout: 30 * time.Second,
-	}.Do(d.t.Context())
 }

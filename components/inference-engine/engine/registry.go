@@ -209,13 +209,8 @@ func (g *registry) provesItself(c modelstore.Candidate) bool {
 	if _, ok := g.store.Current(); !ok || g.role == event.RoleLife {
 		return false
 	}
-	switch g.config.Candidate.Mode {
-	case CandidateShadow:
-		return true
-	case CandidateDirect:
-		return false
-	}
-	return c.Manifest.Shadow()
+	mode := g.config.Candidate.Mode
+	return mode == CandidateShadow || mode == CandidateManifest && c.Manifest.Shadow()
 }
 
 // hold ends the delivery of a candidate, which the store has.
@@ -230,8 +225,6 @@ func (g *registry) hold(r *testResult, before modelstore.Installed, replaced boo
 		g.replaced(before, describe(r.candidate.Installed))
 	}
 	g.held = r.candidate.Installed
-	current, _ := g.store.Current()
-	g.announce(event.ModelShadowing, r.candidate.Installed, "is scored beside "+describe(current)+" until it is promoted or rejected")
 }
 
 // replaced announces that a candidate is none any more.
@@ -269,6 +262,16 @@ func (g *registry) promote(t *trial, detail string) error {
 func (g *registry) refuse(held modelstore.Installed, why string) {
 	if err := g.store.Reject(why); err != nil { // it is gone all the same
 		g.rt.Log.Warn("the rejection of the candidate may not survive a restart", "error", err)
+	}
+	g.held = modelstore.Installed{}
+	g.rt.Counter(CounterModelsRejected).Add(1)
+	g.announce(event.ModelRejected, held, why)
+}
+
+// letGo does without a candidate, and holds nothing against it: it may be delivered again.
+func (g *registry) letGo(held modelstore.Installed, why string) {
+	if err := g.store.Drop(modelstore.Candidate{Installed: held}); err != nil { // it is gone all the same
+		g.rt.Log.Warn("the end of the candidate may not survive a restart", "error", err)
 	}
 	g.held = modelstore.Installed{}
 	g.rt.Counter(CounterModelsRejected).Add(1)

@@ -291,7 +291,7 @@ func (r *run) found(err error) (string, error) {
 		return "", fmt.Errorf("no model can be fetched; it will be tried again: %s", explain(r.config, err))
 	}
 	if r.config.source() == "" {
-		return "", errors.New("no model is fetched: neither bucket nor directory is configured")
+		return "", errors.New("no model is fetched: bucket is not configured, nor is directory")
 	}
 	last := r.looker.record.Last
 	if r.looker.detail != "" || last == nil {

@@ -105,7 +105,9 @@ func TestDirectoryThatIsCopiedHalf(t *testing.T) {
 					break
 				}
 			}
-			r.untouched()
+			if ready, err := r.inbox().Ready(); len(ready) > 0 || err != nil {
+				t.Errorf("ready are %+v, %v", ready, err)
+			}
 			sealed := r.lay(dir, m, archive)
 			r.delivered()
 			r.take(sealed, archive)

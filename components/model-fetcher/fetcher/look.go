@@ -145,8 +145,8 @@ func (l *looker) check(m envelope.Manifest) error {
 	last := l.record.Bound(m.Name, l.keys)
 	switch {
 	case m.ForLife() != (l.role == event.RoleLife):
-		return refuse(modelstore.ReasonRole, "version %s of %s is of the role %s, and in %s are models of the role %s", m.Version, m.Name,
-			cmp.Or(m.Role, event.RoleFault), l.config.source(), l.role)
+		return refuse(modelstore.ReasonRole, "version %s of %s is of the role %s, and below %s are models of the role %s", m.Version, m.Name,
+			cmp.Or(m.Role, event.RoleFault), cmp.Or(l.config.Prefix, l.config.Directory), l.role)
 	case m.Archive.Size > l.config.MaxBytes:
 		return refuse(ReasonOversized, "version %s has %d bytes, maxBytes is %d", m.Version, m.Archive.Size, l.config.MaxBytes)
 	case l.config.AllowDowngrade:

@@ -81,3 +81,26 @@ func TestACutRecord(t *testing.T) {
 		}
 	}
 }
+
+// A newer manifest that is for other cores is no sign that somebody withholds the newer ones, until it has expired, too.
+func TestAManifestForOtherCoresIsNotFrozen(t *testing.T) {
+	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	var r Record
+	r.Deliver(Offer{ID: "a", Expires: now.Add(-time.Hour)}, "inbox")
+	if r.Frozen(now) == nil {
+		t.Fatal("an expired manifest without a newer one is not told")
+	}
+	r.Leave("policy", Offer{ETag: "b", Expires: now.Add(time.Hour)}, event.ModelEvent{Name: "compressor", Version: "1.2.0"})
+	if err := r.Frozen(now); err != nil {
+		t.Error(err)
+	}
+	if r.Frozen(now.Add(time.Hour)) == nil {
+		t.Error("the one for other cores has expired, and is not told")
+	}
+	if tag := r.Settled("policy", false, now); tag != "b" {
+		t.Errorf("settled is %q", tag)
+	}
+	if r.Bound("compressor", nil) != "" {
+		t.Error("a version that is for other cores bounds this one")
+	}
+}

@@ -5,14 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"edgepdm/components/operator-console/access"
 	"edgepdm/components/operator-console/web"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/random"
+	"edgepdm/shared/request"
 )
 
 // answerWithin is how long a component may take to answer a command.
@@ -45,9 +48,22 @@ func topicOf(c web.Command) (string, error) {
 	return "", fmt.Errorf("to: %.40q is none of %v", c.To, web.Destinations())
 }
 
-// command gives a command in somebody's name, and returns what came of it.
+// command gives a command in somebody's name, and returns what came of it. It is recorded, whatever comes of it.
 func (l *listener) command(ctx context.Context, c web.Command) (text string, err error) {
 	l.rt.Counter(CounterCommands).Add(1)
+	text, err = l.obey(ctx, c)
+	e := access.Entry{TS: l.now(), By: c.By, Role: c.Role, From: c.From, Do: string(c.To), Outcome: text}
+	if e.Message, _ = json.Marshal(c.Message); err != nil { // it was decoded from JSON
+		e.Outcome = "failed: " + err.Error()
+	}
+	l.audit.Note(e)
+	return text, err
+}
+
+func (l *listener) obey(ctx context.Context, c web.Command) (text string, err error) {
+	if c.To == web.ToReplay {
+		return l.replay(ctx, c)
+	}
 	topic, err := topicOf(c)
 	if err != nil {
 		return "", err
@@ -84,6 +100,22 @@ func (l *listener) command(ctx context.Context, c web.Command) (text string, err
 	case <-ctx.Done():
 		return "", fmt.Errorf("no answer on %s: the component does not run, or the command may still be done", event.ReplyTopic(topic))
 	}
+}
+
+// replayWithin is how long the cloud forwarder may take until it says how far it is.
+const replayWithin = 30 * time.Second
+
+// replay has the cloud forwarder send its dead letters again. It takes that command in its work directory only.
+func (l *listener) replay(ctx context.Context, c web.Command) (string, error) {
+	if c.Role != web.Engineer {
+		return "", errors.New("only an engineer may send dead letters again")
+	}
+	dir := l.config.Forwarder
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(l.rt.WorkDir, dir)
+	}
+	call := request.Call{Component: event.CloudForwarder, Command: event.CommandReplay, WorkDir: dir, Timeout: replayWithin}
+	return call.Do(ctx)
 }
 
 func (d *desk) expect(id string) <-chan event.Reply {

@@ -4,6 +4,7 @@ package console
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"edgepdm/components/operator-console/access"
 	"edgepdm/components/operator-console/picture"
 	"edgepdm/components/operator-console/trends"
 	"edgepdm/components/operator-console/web"
@@ -40,6 +42,7 @@ type Console struct {
 // Run shows the plant until ctx ends. It is the component's Run.
 func (c Console) Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	l := &listener{rt: rt, config: config, now: c.Now, store: picture.NewStore(random.ID()), things: make(map[string]picture.Thing), alarms: make(map[alarm.Key]Listed), whole: make(chan struct{}, 1), desk: desk{waiting: make(map[string]chan event.Reply)}}
+	l.audit = &access.Audit{Path: filepath.Join(rt.WorkDir, auditFile), Problem: func(err error) { rt.Conditions().Set(event.CodeDisk, auditFile, err) }}
 	l.trends = trends.Open(trends.Options{Dir: filepath.Join(rt.WorkDir, trendsDir), Bytes: config.Trends.Bytes, Age: config.Trends.Age, Log: rt.Log})
 	defer l.trends.Close()
 	subs, err := l.subscribe(ctx)
@@ -50,6 +53,10 @@ func (c Console) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	server := &web.Server{
 		Store: l.store, Now: c.Now, Log: rt.Log, Streams: rt.Counter(CounterPages), Command: l.command, Trend: l.trend,
 	}
+	if config.Metrics {
+		server.Metrics = l.metrics
+	}
+	problem := l.protect(server)
 	work, ctx := errgroup.WithContext(ctx)
 	for _, s := range subs {
 		work.Go(func() error { return l.listen(ctx, s) })
@@ -57,7 +64,10 @@ func (c Console) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	work.Go(func() error { l.refresh(ctx); return nil })
 	work.Go(func() error { l.tell(ctx); return nil })
 	work.Go(func() error {
-		err := server.Serve(ctx, config.Address)
+		err := problem
+		if err == nil {
+			err = server.Serve(ctx, config.Address)
+		}
 		rt.Conditions().Set(event.CodeConfiguration, "address", err)
 		if err != nil {
 			rt.Log.Error("the page is not served", "address", config.Address, "error", err)
@@ -89,6 +99,34 @@ func (l *listener) tell(ctx context.Context) {
 	}
 }
 
+const auditFile = "audit.jsonl"
+
+// protect gives a page that others than this machine can reach a certificate and logins. An error leaves it unserved.
+func (l *listener) protect(server *web.Server) (err error) {
+	if l.config.Loopback() {
+		return nil
+	}
+	var certificate tls.Certificate
+	if own := l.config.TLS; own.Certificate != "" {
+		certificate, err = access.LoadCertificate(own.Certificate, own.Key)
+	} else {
+		certificate, err = access.Certificate(l.rt.WorkDir, access.Hosts(l.config.Address), l.now())
+	}
+	if err != nil {
+		return err
+	}
+	users := access.OpenUsers(access.UsersFile(l.rt.WorkDir))
+	names, err := users.Names()
+	if err != nil {
+		return fmt.Errorf("read logins: %w", err)
+	}
+	if len(names) == 0 {
+		l.rt.Log.Warn("nobody has a login: make one with operator-console password")
+	}
+	server.TLS, server.Guard = &certificate, access.NewGuard(users, l.now, l.rt.Log, l.audit)
+	return nil
+}
+
 // listener puts what the components say into the picture.
 type listener struct {
 	rt     *component.Runtime
@@ -96,6 +134,7 @@ type listener struct {
 	now    func() time.Time
 	store  *picture.Store
 	trends *trends.Store
+	audit  *access.Audit
 	whole  chan struct{} // the list of alarms is wanted
 	desk   desk
 

@@ -2,7 +2,6 @@ package web
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -52,10 +51,7 @@ func (s *Server) trend(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(t); err != nil {
-		s.Log.Debug("an answer was not taken", "error", err)
-	}
+	s.answer(w, t)
 }
 
 // trendCSV answers with a trend as CSV: times in RFC 3339 (UTC), then mean, min and max of each series.

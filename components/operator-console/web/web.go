@@ -4,10 +4,12 @@ package web
 
 import (
 	"context"
+	"crypto/tls"
 	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -18,21 +20,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"edgepdm/components/operator-console/metrics"
 	"edgepdm/components/operator-console/picture"
 )
 
 //go:embed static
 var static embed.FS
-
-// Role is what a person may do.
-type Role string
-
-// The roles, each may do what those before it may.
-const (
-	Viewer   Role = "viewer"
-	Operator Role = "operator"
-	Engineer Role = "engineer"
-)
 
 // Destination is who gets a command.
 type Destination string
@@ -43,17 +36,21 @@ const (
 	ToModels Destination = "model"
 	ToTest   Destination = "test-alarm"
 	ToFetch  Destination = "model-fetch"
+	ToReplay Destination = "replay" // of dead letters, by the cloud forwarder
 )
 
 // Destinations lists them.
-func Destinations() []Destination { return []Destination{ToAlarms, ToModels, ToTest, ToFetch} }
+func Destinations() []Destination {
+	return []Destination{ToAlarms, ToModels, ToTest, ToFetch, ToReplay}
+}
 
 // Command is what a page asks for.
 type Command struct {
 	To      Destination                `json:"to"`
 	Message map[string]json.RawMessage `json:"message"` // the message as docs/commands.md has it, without v, id and by
-	By      string                     `json:"-"`       // the login's name, or what the page says on loopback
+	By      string                     `json:"by"`      // in whose name; a login's counts in its place
 	Role    Role                       `json:"-"`
+	From    string                     `json:"-"` // address
 }
 
 // Server serves the pages.
@@ -64,6 +61,9 @@ type Server struct {
 	Streams *atomic.Uint64 // pages that listen now
 	Command func(ctx context.Context, c Command) (text string, err error)
 	Trend   func(thing string, length time.Duration) Trend
+	Metrics func(w io.Writer) error // nil: there are none
+	Guard   Guard                   // nil: everybody is let in, as an engineer
+	TLS     *tls.Certificate        // nil: none, for loopback addresses
 }
 
 const (
@@ -84,7 +84,12 @@ func (s *Server) Serve(ctx context.Context, address string) error {
 	if err != nil {
 		return fmt.Errorf("listen at %s: %w", address, err)
 	}
-	s.Log.Info("the console is served", "url", "http://"+listener.Addr().String()+"/")
+	scheme := "http"
+	if s.TLS != nil {
+		scheme = "https"
+		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{*s.TLS}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+	}
+	s.Log.Info("the console is served", "url", scheme+"://"+listener.Addr().String()+"/")
 	server := &http.Server{
 		Handler: s.Handler(), ReadHeaderTimeout: headerWithin, ReadTimeout: readWithin, MaxHeaderBytes: 16 << 10,
 		ErrorLog:    slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
@@ -114,12 +119,34 @@ func (s *Server) Handler() http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServerFS(files))
-	mux.HandleFunc("GET /api/stream", s.stream)
-	mux.HandleFunc("POST /api/command", s.command)
 	mux.HandleFunc("GET /api/session", s.session)
-	mux.HandleFunc("GET /api/trend", s.trend)
-	mux.HandleFunc("GET /api/trend.csv", s.trendCSV)
-	return secured(http.NewCrossOriginProtection().Handler(mux))
+	mux.HandleFunc("POST /api/login", s.login)
+	mux.HandleFunc("POST /api/logout", s.logout)
+	mux.HandleFunc("GET /api/stream", s.known(s.stream))
+	mux.HandleFunc("GET /api/trend", s.known(s.trend))
+	mux.HandleFunc("GET /api/trend.csv", s.known(s.trendCSV))
+	mux.HandleFunc("POST /api/command", s.command)
+	if s.Metrics != nil {
+		mux.HandleFunc("GET /metrics", s.metrics)
+	}
+	handler := http.NewCrossOriginProtection().Handler(mux)
+	if s.Guard == nil {
+		handler = ownHost(handler)
+	}
+	return secured(handler)
+}
+
+// metrics answers Prometheus, which says name and password with each request where there are logins.
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
+	if s.Guard != nil && !s.Guard.Scrapes(r) {
+		w.Header().Set("WWW-Authenticate", `Basic realm="edgepdm"`)
+		http.Error(w, "name and password of a login are needed", http.StatusUnauthorized)
+		return
+	}
+	w.Header().Set("Content-Type", metrics.ContentType)
+	if err := s.Metrics(w); err != nil {
+		s.Log.Debug("an answer was not taken", "error", err)
+	}
 }
 
 // secured adds what browsers enforce: nothing but the page's own origin.
@@ -199,43 +226,36 @@ func parseID(id string) (epoch string, version uint64) {
 	return epoch, version
 }
 
-// session says who is at the page.
-func (s *Server) session(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(map[string]any{"login": false, "needed": false, "role": Engineer}); err != nil {
-		s.Log.Debug("an answer was not taken", "error", err)
-	}
-}
-
-// answer is the outcome of a command, for the page.
-type answer struct {
+// outcome is what came of a command, for the page.
+type outcome struct {
 	OK   bool   `json:"ok"`
 	Text string `json:"text"`
 }
 
 // command gives a command.
 func (s *Server) command(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Content-Type") != "application/json" {
-		http.Error(w, "a command is application/json", http.StatusUnsupportedMediaType)
+	who, ok := s.who(r)
+	if !ok {
+		http.Error(w, "log in first", http.StatusUnauthorized)
 		return
 	}
 	var c Command
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxCommand)).Decode(&c); err != nil {
-		http.Error(w, "not a command: "+err.Error(), http.StatusBadRequest)
+	if !readJSON(w, r, maxCommand, &c) {
 		return
 	}
 	if !slices.Contains(Destinations(), c.To) {
 		http.Error(w, fmt.Sprintf("to: %.40q is none of %v", c.To, Destinations()), http.StatusBadRequest)
 		return
 	}
-	c.Role, c.By = Engineer, "console"
+	if who.Role == Viewer {
+		http.Error(w, "a viewer gives no commands", http.StatusForbidden)
+		return
+	}
+	c.Role, c.By, c.From = who.Role, nameOf(who, c.By), r.RemoteAddr
 	text, err := s.Command(r.Context(), c)
-	a := answer{OK: err == nil, Text: text}
+	a := outcome{OK: err == nil, Text: text}
 	if err != nil {
 		a.Text = err.Error()
 	}
-	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(a); err != nil {
-		s.Log.Debug("an answer was not taken", "error", err)
-	}
+	s.answer(w, a)
 }

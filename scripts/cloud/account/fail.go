@@ -41,7 +41,9 @@ func Missing(err error) bool {
 }
 
 // Forbidden tells whether err is AWS's word that a resource is none of this account's business.
-func Forbidden(err error) bool { return status(err) == 403 && (Code(err) == "Forbidden" || Code(err) == "AccessDenied") }
+func Forbidden(err error) bool {
+	return status(err) == 403 && (Code(err) == "Forbidden" || Code(err) == "AccessDenied")
+}
 
 // Fail says that a request to AWS failed in a step.
 func (a *Account) Fail(step string, err error) error {

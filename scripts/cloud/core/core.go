@@ -22,6 +22,10 @@ import (
 // removing is a thing's attribute with the ID of the certificate that is being deleted: what names it otherwise goes first.
 const removing = "edgepdm:removing"
 
+// fleet is an attribute of a thing that fleet provisioning made: its certificate and the policy of its name were made with it,
+// for which AWS sets no tag.
+const fleet = "edgepdm:fleet"
+
 // Cores are the cores of a stack.
 type Cores struct {
 	Account *account.Account

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,7 +24,8 @@ var rootCA []byte
 // Provision makes a core's identity, and its folder. Repeated, it makes what is missing. renew makes another key and
 // certificate, and deletes those that the core had.
 func (c *Cores) Provision(ctx context.Context, name, dir string, place Place, renew bool) error {
-	if err := c.ensureThing(ctx, name, place); err != nil {
+	half, err := c.ensureThing(ctx, name, place)
+	if err != nil {
 		return err
 	}
 	if err := c.ensurePolicy(ctx, name, place); err != nil {
@@ -32,11 +34,16 @@ func (c *Cores) Provision(ctx context.Context, name, dir string, place Place, re
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
+	if half != "" { // an earlier run was deleting it
+		if err := c.finishRemoval(ctx, name, dir, half); err != nil {
+			return err
+		}
+	}
 	before, err := c.certificates(ctx, name)
 	if err != nil {
 		return err
 	}
-	if err := c.checkFolder(name, dir, before, renew); err != nil {
+	if err := c.checkFolder(ctx, name, dir, before, renew); err != nil {
 		return err
 	}
 	arn, err := c.ensureCertificate(ctx, name, dir)
@@ -59,7 +66,7 @@ func (c *Cores) Provision(ctx context.Context, name, dir string, place Place, re
 		switch {
 		case old == arn:
 		case renew:
-			if err := c.removeCertificate(ctx, name, old); err != nil {
+			if err := c.finishRemoval(ctx, name, dir, old); err != nil {
 				return err
 			}
 		default:
@@ -69,50 +76,90 @@ func (c *Cores) Provision(ctx context.Context, name, dir string, place Place, re
 	return nil
 }
 
-// ensureThing makes the core's thing, which is the first that is made, and puts it into the stack's group.
-func (c *Cores) ensureThing(ctx context.Context, name string, place Place) error {
+// finishRemoval deletes a certificate of a core that stays, and its key if the folder has it.
+func (c *Cores) finishRemoval(ctx context.Context, name, dir, arn string) error {
+	if err := c.removeCertificate(ctx, name, arn); err != nil {
+		return err
+	}
+	if inFolder, err := readARN(dir); err != nil {
+		return err
+	} else if inFolder == arn {
+		if err := clearKey(dir); err != nil {
+			return err
+		}
+	}
+	_, err := c.Account.IoT.UpdateThing(ctx, &iot.UpdateThingInput{ThingName: &name,
+		AttributePayload: &types.AttributePayload{Attributes: map[string]string{removing: ""}, Merge: true}})
+	return c.Account.Fail("note that the certificate is deleted", err)
+}
+
+// ensureThing makes the core's thing, which is the first that is made, and puts it into the stack's group. It returns the
+// certificate that an earlier run was deleting; empty for none.
+func (c *Cores) ensureThing(ctx context.Context, name string, place Place) (half string, err error) {
 	attributes, found, err := c.thing(ctx, name)
 	switch {
 	case err != nil:
-		return err
+		return "", err
 	case found && attributes[account.Tag] != c.Account.Stack:
-		return c.foreign(name)
+		return "", c.foreign(name)
 	case !found:
 		if err := c.checkPrefixes(ctx, name); err != nil {
-			return err
+			return "", err
 		}
 		_, err := c.Account.IoT.CreateThing(ctx, &iot.CreateThingInput{ThingName: &name,
 			AttributePayload: &types.AttributePayload{Attributes: map[string]string{account.Tag: c.Account.Stack}}})
 		if err != nil {
-			return c.Account.Fail("make thing "+name, err)
+			return "", c.Account.Fail("make thing "+name, err)
 		}
 		c.Tell.Line("  made thing %s", name)
 	}
+	if certificate := attributes[removing]; certificate != "" {
+		half = c.Account.ARN("iot", "cert/"+certificate)
+	}
 	_, err = c.Account.IoT.AddThingToThingGroup(ctx, &iot.AddThingToThingGroupInput{ThingName: &name, ThingGroupName: &place.Group})
-	return c.Account.Fail("add thing "+name+" to group "+place.Group, err)
+	return half, c.Account.Fail("add thing "+name+" to group "+place.Group, err)
 }
 
-// checkFolder refuses a folder without the key of a certificate that the core has. With renew it removes the key that is there.
-func (c *Cores) checkFolder(name, dir string, before []string, renew bool) error {
+// checkFolder refuses a folder without the key of a certificate that the core has. With renew it removes the key that is in
+// use. A certificate of the folder that was made for this core, and is not in use yet, is taken in any case.
+func (c *Cores) checkFolder(ctx context.Context, name, dir string, before []string, renew bool) error {
 	arn, err := readARN(dir)
 	if err != nil {
 		return err
 	}
 	_, keyErr := os.Stat(filepath.Join(dir, keyFile))
 	switch {
-	case arn != "" && (renew || len(before) > 0 && !slices.Contains(before, arn)):
-		if !renew {
-			return fmt.Errorf("%s is the folder of certificate %.12s…, which core %s does not have: use the folder that you got for it, or make another certificate (NEW_CERTIFICATE=1, -new-certificate)",
-				dir, id(arn), name)
-		}
-		for _, file := range []string{certificateFile, arnFile, keyFile} {
-			if err := os.Remove(filepath.Join(dir, file)); err != nil && !os.IsNotExist(err) {
-				return fmt.Errorf("remove the old key: %w", err)
-			}
-		}
-	case arn == "" && keyErr != nil && len(before) > 0 && !renew:
+	case keyErr != nil && !renew && (arn != "" || len(before) > 0):
 		return fmt.Errorf("core %s has a certificate, and %s lacks its key: use the folder that you got for it (-out), or make another certificate (NEW_CERTIFICATE=1, -new-certificate)",
 			name, dir)
+	case arn == "":
+		return nil
+	}
+	if slices.Contains(before, arn) {
+		if renew {
+			return clearKey(dir)
+		}
+		return nil
+	}
+	subject, _, err := c.subjectOf(ctx, id(arn))
+	switch {
+	case err != nil:
+		return err
+	case c.mine(subject, name):
+		return nil
+	case renew:
+		return clearKey(dir)
+	}
+	return fmt.Errorf("%s has the key of certificate %.12s…, which core %s does not have: use the folder that you got for it (-out), or make another certificate (NEW_CERTIFICATE=1, -new-certificate)",
+		dir, id(arn), name)
+}
+
+// clearKey removes a key and its certificate from a folder: the key first, for a key without a certificate is one in work.
+func clearKey(dir string) error {
+	for _, file := range []string{keyFile, certificateFile, arnFile} {
+		if err := os.Remove(filepath.Join(dir, file)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove the old key: %w", err)
+		}
 	}
 	return nil
 }

@@ -39,6 +39,9 @@ func (c *Cores) Remove(ctx context.Context, name, dir string) (left []string, er
 	if err != nil {
 		return nil, err
 	}
+	if attributes[fleet] != "" {
+		policyMine = targets != nil
+	}
 	certificates, err := c.certificates(ctx, name)
 	if err != nil {
 		return nil, err

@@ -286,14 +286,9 @@ func (l *loop) runMachine(ctx context.Context) (string, error) {
 	bucket := l.services.store.bucket
 	m := &machine{
 		root: l.root, tasks: l.timed, seen: func(machineEvent) {},
-		substitutions: map[string]string{
-			"StackName": "pdm", "DataBucket": bucket, "ModelBucket": bucket, "CodeBucket": bucket, "LoopPrefix": "loop/", "ModelName": modelName,
-			"FeaturesJob": "pdm-features", "TrainingRoleArn": "arn:aws:iam::123456789012:role/pdm-training", "TrainingInstance": "ml.m5.large",
-			"TrainingImage": "sagemaker-xgboost:3.0-5", "ModelPackageGroup": "pdm-" + modelName, "PublisherName": publisher,
-			"EngineerTopicArn": "arn:aws:sns:us-east-1:123456789012:pdm-operations",
-		},
+		substitutions: offline(bucket),
 	}
-	input := map[string]any{"reason": "drift on " + line, "base": "s3://" + bucket + "/features/base/base.csv"}
+	input := map[string]any{"reason": "drift on " + line, "base": "s3://" + bucket + "/features/base/base.csv", "search": 1, "tests": 1}
 	output, err := m.execute(ctx, l.work, executionARN, input)
 	if err != nil {
 		return "", err
@@ -309,6 +304,16 @@ func (l *loop) runMachine(ctx context.Context) (string, error) {
 		l.report.Candidate = &candidate{Version: manifest.Version, Rollout: manifest.Rollout, Threshold: manifest.Threshold}
 	}
 	return l.report.Outcome.text(), nil
+}
+
+// offline fills the state machine's placeholders, as the template does, with one bucket for all.
+func offline(bucket string) map[string]string {
+	return map[string]string{
+		"StackName": "pdm", "DataBucket": bucket, "ModelBucket": bucket, "CodeBucket": bucket, "LoopPrefix": "loop/", "ModelName": modelName,
+		"FeaturesJob": "pdm-features", "TrainingRoleArn": "arn:aws:iam::123456789012:role/pdm-training", "TrainingInstance": "ml.m5.large",
+		"TrainingImage": "sagemaker-xgboost:3.0-5", "ModelPackageGroup": "pdm-" + modelName, "PublisherName": publisher,
+		"EngineerTopicArn": "arn:aws:sns:us-east-1:123456789012:pdm-operations",
+	}
 }
 
 // timed runs a task as a step of its own.

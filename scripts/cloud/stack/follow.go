@@ -67,15 +67,15 @@ func (w *watch) end(ctx context.Context) (*State, error) {
 		if err != nil {
 			return nil, err
 		}
+		if state == nil {
+			return &State{ID: w.id, Status: types.StackStatusDeleteComplete}, nil
+		}
 		events, err := w.events(ctx)
 		if err != nil {
 			return nil, err
 		}
 		for _, e := range events {
 			w.tell(e)
-		}
-		if state == nil {
-			return &State{ID: w.id, Status: types.StackStatusDeleteComplete}, nil
 		}
 		if !running(state.Status) {
 			return state, nil

@@ -134,6 +134,9 @@ func (s *Stack) Up(ctx context.Context, plan Plan, before *State) (*State, error
 		input.TemplateBody = &plan.Template.Body
 	}
 	made, err := s.Account.CloudFormation.CreateChangeSet(ctx, input)
+	if err != nil && unchanged(err.Error()) {
+		return before, nil
+	}
 	if err != nil {
 		return nil, s.Account.Fail(step+": prepare the changes", s.explain(err))
 	}
@@ -203,7 +206,7 @@ func (s *Stack) changes(ctx context.Context, step string, made *cloudformation.C
 			if _, err := s.Account.CloudFormation.DeleteChangeSet(ctx, &cloudformation.DeleteChangeSetInput{ChangeSetName: made.Id}); err != nil {
 				return nil, s.Account.Fail(step+": remove the changes that came to nothing", err)
 			}
-			if strings.Contains(reason, "didn't contain changes") || strings.Contains(reason, "No updates are to be performed") {
+			if unchanged(reason) {
 				return nil, nil
 			}
 			return nil, fmt.Errorf("%s: AWS refuses the changes: %s", step, reason)
@@ -212,6 +215,11 @@ func (s *Stack) changes(ctx context.Context, step string, made *cloudformation.C
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// unchanged tells whether a reason of AWS says that the stack is as it shall be.
+func unchanged(reason string) bool {
+	return strings.Contains(reason, "didn't contain changes") || strings.Contains(reason, "No updates are to be performed")
 }
 
 // losses are the changes that take data with them.

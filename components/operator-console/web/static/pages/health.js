@@ -4,6 +4,8 @@ import { fill, h } from "../dom.js";
 import { data } from "../store.js";
 import { number, t, time } from "../text.js";
 
+const late = (c) => Date.now() - new Date(c.ts).valueOf() > 3 * (c.interval_ms || 5000) + 5000;
+
 export function open(main, _, tools) {
   const list = h("div", { class: "grid" });
   fill(main, h("div", { class: "row" }, h("h2", { class: "grow" }, t("page.health")), h("button", { type: "button", onclick: () => tools.ask("test-alarm", {}) }, t("test"))), list);
@@ -11,12 +13,12 @@ export function open(main, _, tools) {
 
   function draw(kinds) {
     if (kinds && !kinds.has("components")) return;
-    const late = (c) => Date.now() - new Date(c.ts).valueOf() > 3 * (c.interval_ms || 5000) + 5000;
     fill(list, [...data.components.values()].sort((a, b) => a.component.localeCompare(b.component)).map((c) => {
       const bad = late(c) ? "bad" : c.state === "OK" || c.state === "NOT_CONFIGURED" ? "" : "warn";
       return h("section", { class: "panel" }, h("h3", {}, c.component.replace("com.edgepdm.", "")), h("dl", {},
         h("dt", {}, t("state")), h("dd", { class: `state ${bad}` }, late(c) ? t("silent") : c.state, c.detail ? `: ${c.detail}` : ""),
         h("dt", {}, t("version")), h("dd", {}, c.version), h("dt", {}, t("heard")), h("dd", {}, time(c.ts)),
+        c.started && [h("dt", {}, t("started")), h("dd", {}, time(c.started))],
         c.memory_kb && [h("dt", {}, t("memory")), h("dd", { class: "num" }, `${number(c.memory_kb / 1024, 1)} MiB`)],
         (c.conditions ?? []).map((x) => [h("dt", {}, x.code), h("dd", {}, `${x.place}: ${x.detail}`, h("span", { class: "quiet" }, ` (${t("since", { time: time(x.since) })})`))])),
       h("details", { open: unfolded.has(c.component), ontoggle: (event) => unfolded[event.target.open ? "add" : "delete"](c.component) }, h("summary", {}, t("counters")),
@@ -24,5 +26,13 @@ export function open(main, _, tools) {
     }));
   }
 
-  return { draw, tick: () => draw(null) };
+  // A component that falls silent says nothing that would draw the page again.
+  let silent = "";
+  function tick() {
+    const now = [...data.components.values()].filter(late).map((c) => c.component).join(" ");
+    if (now !== silent) draw(null);
+    silent = now;
+  }
+
+  return { draw, tick };
 }
