@@ -174,6 +174,10 @@ soak-disks: ## fill each component's disk, make it read-only, take its permissio
 soak-damage: ## flip bits and cut ends of 2,000 files of the components, and start them: make soak-damage [SOAK_DAMAGE=N] [SOAK_SEED=N]
 	SOAK_DAMAGE=$(or $(SOAK_DAMAGE),2000) SOAK_SEED=$(or $(SOAK_SEED),1) go test -count=1 -timeout 90m -parallel 4 -run '^TestDamage$$' -v ./test/soak
 
+.PHONY: soak-drift
+soak-drift: ## look for drift in 1,000 simulated weeks of a line in which nothing changes: make soak-drift [SOAK_DRIFT=WEEKS]
+	SOAK_DRIFT=$(or $(SOAK_DRIFT),1000) go test -count=1 -timeout 180m -run '^TestDrift$$' -v ./test/soak
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf artifacts-build cloud-build bin demo-run docker-run .cache greengrass-build recipes/*/greengrass-build
