@@ -99,7 +99,6 @@ func TestACandidateWithAnotherSensor(t *testing.T) {
 	must.OK(t, os.WriteFile(model, []byte(stoppedModel), 0o600))
 	must.OK(t, os.WriteFile(file, []byte(stoppedGolden), 0o600))
 	d.p.deliverFile(model, file, "2.0.0", proving, nil)
-	d.modelEvent(event.ModelShadowing)
 	if e := d.modelEvent(event.ModelRejected); !strings.Contains(e.Detail, `its sensor "a" is none of the 168`) {
 		t.Errorf("%+v", e)
 	}

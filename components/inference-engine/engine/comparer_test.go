@@ -25,7 +25,7 @@ func withPair(t *testing.T, settings func(*CandidateConfig), run func(ctx contex
 	t.Helper()
 	withRows(t, func(ctx context.Context, r *rowBench) {
 		p := &pairOf{rowBench: r, clock: time.Unix(1.8e9, 0)}
-		config := r.scorer.config
+		config := r.config
 		config.Candidate.CPUShare = 1
 		if settings != nil {
 			settings(&config.Candidate)
@@ -33,9 +33,9 @@ func withPair(t *testing.T, settings func(*CandidateConfig), run func(ctx contex
 		second, err := loadModel("../../../scripts/demo/second-model/model.ubj", config)
 		must.OK(t, err)
 		r.adopt()
-		faults := r.scorer.models
+		faults := r.models
 		faults.another, faults.verdicts = make(chan struct{}, 1), make(chan verdict, 1)
-		p.trial, err = newTrial(modelstore.Installed{ID: "2.0.0-a", Accepted: p.clock}, r.scorer.model, second, config)
+		p.trial, err = newTrial(modelstore.Installed{ID: "2.0.0-a", Accepted: p.clock}, r.model, second, config)
 		must.OK(t, err)
 		labels, err := r.rt.Subscribe(ctx, event.FilterLabel)
 		must.OK(t, err)
@@ -72,7 +72,7 @@ func TestAFullQueue(t *testing.T) {
 // What scoring may take of a processor's time bounds the rows, and time gives more.
 func TestTheBudget(t *testing.T) {
 	withPair(t, func(c *CandidateConfig) { c.CPUShare = 0.01 }, func(ctx context.Context, p *pairOf) {
-		p.comparer.now = func() time.Time { // each look at the clock takes a millisecond
+		p.now = func() time.Time { // each look at the clock takes a millisecond
 			p.clock = p.clock.Add(time.Millisecond)
 			return p.clock
 		}

@@ -50,7 +50,7 @@ func (p *plant) busy() {
 		"AlarmManager":    {"counters": map[string]any{"alarm.standing": 3, "alarm.unacknowledged": 3, "alarm.raised": 17}},
 		"CloudForwarder": {
 			"state": "DEGRADED", "detail": "alerts-iot deliver: 403 Forbidden", "uplink": "down", "conditions": []any{map[string]any{"code": "DELIVERY", "place": "alerts-iot deliver", "detail": "403 Forbidden", "since": now}},
-			"counters": map[string]any{"streams": 2, "stream.alerts-iot.depth": 12, "stream.alerts-iot.accepted": 120, "stream.predictions.depth": 40210, "stream.predictions.accepted": 1e6},
+			"counters": map[string]any{"streams": 2, "stream.alerts-iot.depth": 12, "stream.alerts-iot.accepted": 120, "stream.predictions.depth": 40210, "stream.predictions.accepted": 1e6, "stream.predictions.oldest_s": 7260, "stream.predictions.bytes": 51000000, "stream.alerts-iot.dead": 2, "stream.alerts-iot.dropped.age": 1},
 		},
 	} {
 		health := map[string]any{"v": 1, "component": "com.edgepdm." + name, "version": "1.2.3", "run": "a", "ts": now, "interval_ms": 3600000, "state": "OK", "started": now.Add(-time.Hour)}
