@@ -78,7 +78,7 @@ func (m *machine) execute(ctx context.Context, dir, id string, input any) (json.
 	go func() { served <- server.Serve(listener) }()
 	defer func() {
 		_ = server.Close()
-		<-served
+		_ = <-served // it was closed
 	}()
 	request, err := json.Marshal(map[string]any{
 		"definition": definition, "input": input, "tasks": "http://" + listener.Addr().String(), "waits": 100, "retries": 100,

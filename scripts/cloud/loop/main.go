@@ -38,17 +38,16 @@ type options struct {
 	rows, baseRows int
 	seed           uint64
 	drift          string
-	shuffled       bool
 	dir, report    string
 }
 
 func run(ctx context.Context, args []string, s cli.Streams) error {
 	var o options
 	fs := cli.NewFlagSet(`make loop ARGS="[-rows N] [-base-rows N] [-seed N] [-drift NAMES] [-dir DIR] [-report FILE]"`, s)
-	fs.IntVar(&o.rows, "rows", 6000, "rows that the plant sends, `N`")
-	fs.IntVar(&o.baseRows, "base-rows", 6000, "rows of the table with which the active model was trained, `N`")
+	fs.IntVar(&o.rows, "rows", 5000, "rows that the plant sends, `N`")
+	fs.IntVar(&o.baseRows, "base-rows", 5000, "rows of the table with which the active model was trained, `N`")
 	fs.Uint64Var(&o.seed, "seed", 1, "`seed` of the simulated machines")
-	fs.StringVar(&o.drift, "drift", "load-profile", "`NAMES` of what changes at the machines, as of sensor-simulator generate")
+	fs.StringVar(&o.drift, "drift", "new-oil=2,load-profile", "`NAMES` of what changes at the machines, as of sensor-simulator generate")
 	fs.StringVar(&o.dir, "dir", "loop-run", "work folder `DIR`, emptied at the start")
 	fs.StringVar(&o.report, "report", "", "write a JSON report to `FILE` (default: report.json in -dir)")
 	if err := cli.Parse(fs, args); err != nil {
