@@ -32,7 +32,7 @@ export function open(main, _, tools) {
     }
     const columns = ["depth", "oldest_s", "bytes", "accepted", "sent", "retried", "dead", "dropped", "lost"];
     const shown = (c, value) => (c === "oldest_s" ? (value ? lasts(value * 1000) : "–") : c === "bytes" ? bytes(value) : number(value, 0));
-    fill(streams, h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("link.stream")), columns.map((c) => h("th", { scope: "col", class: "num" }, word("stream", c))))),
+    fill(streams, h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": t("table") }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("link.stream")), columns.map((c) => h("th", { scope: "col", class: "num" }, word("stream", c))))),
       h("tbody", {}, [...by].sort().map(([name, s]) => h("tr", {}, h("td", {}, name), columns.map((c) => h("td", { class: `num${["dead", "dropped", "lost"].includes(c) && s[c] ? " state warn" : ""}` }, shown(c, s[c] ?? 0)))))))),
     h("div", { class: "actions" }, h("button", { type: "button", onclick: () => tools.ask("replay", {}) }, t("replay"))));
   }
