@@ -50,6 +50,7 @@ func (o *offline) event(payload []byte) {
 	switch c.Fault {
 	case event.FaultDrift, event.FaultSilence, event.FaultLine, event.FaultEngineDown, event.FaultUplinkDown, event.FaultSummary, event.FaultTest:
 		return // say nothing of how the machine is
+	case event.FaultMachine, event.FaultNoData, event.FaultQuality: // and those that limits have
 	}
 	switch {
 	case c.Change == "forgotten" || !c.Active:
