@@ -111,6 +111,10 @@ data: ## split a table into training, validation and test, as CSV and libsvm: ma
 train-cloud: ## train a model with SageMaker (costs money): make train-cloud DATA=FILE [OUT=DIR] ARGS="-bucket NAME -role ARN"
 	@scripts/train/cloud.sh "$(DATA)" "$(OUT)" $(ARGS)
 
+.PHONY: loop
+loop: ## run the retraining loop on this machine, after make test-tools: make loop [ARGS="-rows N -report FILE"]
+	@go run ./scripts/cloud/loop $(ARGS)
+
 .PHONY: train-life
 train-life: ## train a model of remaining life with XGBoost: make train-life DATA=FILE [OUT=DIR] [ARGS="-cap 100"]
 	@scripts/train/life.sh "$(DATA)" "$(OUT)" $(ARGS)
@@ -169,6 +173,10 @@ soak-disks: ## fill each component's disk, make it read-only, take its permissio
 .PHONY: soak-damage
 soak-damage: ## flip bits and cut ends of 2,000 files of the components, and start them: make soak-damage [SOAK_DAMAGE=N] [SOAK_SEED=N]
 	SOAK_DAMAGE=$(or $(SOAK_DAMAGE),2000) SOAK_SEED=$(or $(SOAK_SEED),1) go test -count=1 -timeout 90m -parallel 4 -run '^TestDamage$$' -v ./test/soak
+
+.PHONY: soak-drift
+soak-drift: ## look for drift in 1,000 simulated weeks of a line in which nothing changes: make soak-drift [SOAK_DRIFT=WEEKS]
+	SOAK_DRIFT=$(or $(SOAK_DRIFT),1000) go test -count=1 -timeout 180m -run '^TestDrift$$' -v ./test/soak
 
 .PHONY: clean
 clean: ## remove what was built

@@ -165,7 +165,7 @@ func TestRefuses(t *testing.T) {
 	cloudtest.Put(t, c, trained(t, map[string]string{"model.ubj": ""}), "no-model.tar.gz")
 	for request, want := range map[string]string{
 		`{"action":"delete"}`:     "neither publish nor look",
-		`{"modle":"s3://b/k"}`:    "unknown field",
+		`{"moddel":"s3://b/k"}`:   "unknown field",
 		`{}`:                      "model is missing",
 		`{"model":"https://b/k"}`: "is not an s3 URI",
 		`{"model":"s3://bucket/k","mode":"live"}`:               "neither shadow nor direct",

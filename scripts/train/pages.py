@@ -66,7 +66,7 @@ XGBoost {escape(facts['xgboost'])}, {facts['model_bytes']:,} bytes.</p>
 {figure("SHAP summary", "Each dot is a row. Red: the sensor's value is high there; blue: low; grey: missing.", swarm("shap", facts["importance"]["shap"]) if facts["importance"]["shap"] else "")}
 </div>
 <h2>Search</h2>
-<p>Each was cross-validated; the cost is blurred around the threshold. The settings with the lowest were used.</p>
+<p>Each was cross-validated; the cost is blurred around the threshold. The cheaper of plain settings and stretched rows is used, unless another is clearly cheaper (5 %).</p>
 {_search(facts)}
 <p>All settings: {escape(report.settings_text(facts))}.</p>
 <p>SHA-256 of the table: <code>{data['sha256']}</code></p>

@@ -12,7 +12,7 @@ SHOWN = 12  # sensors
 EXPLAINED = 240  # rows, a half of them faulty where there are so many
 
 
-def facts(name: str, rows: Rows, digest: str, learned: Learned, tests, other: tuple[Rows, str] | None, cost: Cost, size: int, by: str | None) -> dict:
+def facts(name: str, rows: Rows, digest: str, learned: Learned, tests, other: tuple[Rows, str] | None, cost: Cost, size: int, by: str | None, seed: int) -> dict:
     unseen_rows = len(tests.labels)
     costs = [part["cost_per_1000"] for part in tests.parts]
     result = {
@@ -23,7 +23,7 @@ def facts(name: str, rows: Rows, digest: str, learned: Learned, tests, other: tu
                  "sha256": digest, "by": by, "machines": len(np.unique(rows.machine)) if by else None},
         "cost": {"miss": cost.miss, "false": cost.false},
         "threshold": learned.threshold,
-        "settings": BASE | learned.settings.__dict__ | {"rounds": learned.rounds},
+        "settings": BASE | learned.settings.__dict__ | {"rounds": learned.rounds, "seed": seed},
         "search": learned.tried,
         "calibration": _calibration(learned) | {"slope": learned.calibration.slope, "intercept": learned.calibration.intercept},
         "tests": tests.parts,
@@ -161,8 +161,8 @@ def markdown(facts: dict) -> str:
         "",
         "## Search",
         "",
-        f"Each of these was cross-validated with {FOLDS} folds; the cost is blurred around the threshold. The threshold comes from {REPEATS} more "
-        "cross-validations with the best.",
+        f"Each of these was cross-validated with {FOLDS} folds; the cost is blurred around the threshold. The cheaper of the first two is used, unless "
+        f"another is clearly cheaper (5 %). The threshold comes from {REPEATS} more cross-validations with what is used.",
         "",
         "| settings | rounds | blurred cost |",
         "|---|---|---|",

@@ -36,7 +36,7 @@ from measure import Cost
 from progress import Progress
 from table import fail
 
-SEARCH, TESTS = 6, FOLDS
+SEARCH, TESTS = 4, FOLDS
 LARGE = 20_000  # rows: a larger table is tested once, unless -tests says otherwise
 
 
@@ -134,7 +134,7 @@ def main():
     learned.booster.set_attr(**{"edgepdm.threshold": f"{learned.threshold:g}", "edgepdm.name": name})
     with table.readable(args.out):
         size = golden.write(args.out, learned.booster, rows, np.random.Generator(np.random.PCG64([args.seed, 7])))
-    facts = report.facts(name, rows, digest, learned, unseen, other, cost, size, args.by)
+    facts = report.facts(name, rows, digest, learned, unseen, other, cost, size, args.by, args.seed)
     with table.readable(args.reports):
         table.write(os.path.join(args.reports, "report.json"), json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
         table.write(os.path.join(args.reports, "report.md"), report.markdown(facts))

@@ -151,9 +151,13 @@ func (l *Line) limit() {
 		l.limits[w] = make([]float32, len(l.plan.columns))
 		for c := range l.plan.columns {
 			p, rows := sharesOf(l.usualOf(c))
-			limit := l.plan.chanceLimit(p, n, chances) * (1 + float64(n)/max(rows, float64(n)))
+			limit := l.plan.chanceLimit(p, n, chances) * (1 + 2*float64(n)/max(rows, float64(n))) // what is usual is known of so many rows only
 			m := &l.moments[w][c]
-			limit = max(leastPSI, limit, beyondLearned*float64(m.Max), rareLimit(p, rare[w]))
+			least := leastPSI
+			if len(p) <= fewGroups {
+				least = leastFew
+			}
+			limit = max(least, limit, beyondLearned*float64(m.Max), rareLimit(p, rare[w]))
 			if wide := float64(m.Mean) * float64(n) / float64(max(len(p)-1, 1)); wide > independent {
 				limit = max(limit, min(beyondLearned, wide/independent)*learnedLimit(float64(m.Mean), m.variance(), z))
 			}

@@ -14,6 +14,8 @@ const (
 	// leastPSI and leastDay are the least limits, of windows of rows and of a day, however surely a difference is not chance: less is not
 	// worth telling.
 	leastPSI, leastDay = 0.1, 0.15
+	// leastFew is the least limit of a column with few groups, whose values are all about an edge: little moves many of them.
+	leastFew, fewGroups = 0.25, 3
 	// independent is how much more than by chance windows of rows differ that hardly depend on each other.
 	independent = 1.3
 	// beyondLearned is how much more than the most that was learned a figure must be.

@@ -149,8 +149,24 @@ func (l *Line) Add(r Row) *Report {
 	case learning:
 		l.learn(r)
 		return nil
+	case spread, judging:
 	}
 	return l.watch(r)
+}
+
+// Phase says how far the line is.
+func (l *Line) Phase() string {
+	switch l.phase {
+	case finding, learning:
+		return "learns what is usual"
+	case spread:
+		return "learns how much is usual"
+	case judging:
+		if l.limits[dayWindow] == nil {
+			return "is judged, but for days"
+		}
+	}
+	return "is judged"
 }
 
 // over reports whether the phase has lasted.

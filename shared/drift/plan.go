@@ -96,6 +96,13 @@ func NewPlan(o Options) *Plan {
 	if p.training = p.training && p.Trained(); !p.training {
 		p.learn = max(p.learn, 1)
 	}
+	if some := slices.ContainsFunc(p.columns[:p.size()], func(c column) bool { return len(c.edges) > 0 }); some {
+		for i := range p.columns {
+			if c := &p.columns[i]; len(c.edges) == 0 {
+				c.edges = []float32{0} // training tells of others: rows are not awaited for the sake of this one
+			}
+		}
+	}
 	p.known = !slices.ContainsFunc(p.columns, func(c column) bool { return len(c.edges) == 0 })
 	write([]int64{int64(o.Learn), int64(len(p.columns))})
 	write(o.Training)
@@ -106,6 +113,9 @@ func NewPlan(o Options) *Plan {
 // prepare takes over what training says of a column, in at most fineBins.
 func prepare(c Column) column {
 	own := column{low: c.Low, high: c.High, missing: float64(c.Missing)}
+	if len(c.Edges) == 0 && len(c.Counts) == 1 && c.Low <= c.High { // training saw one value
+		c.Edges, c.Counts = []float32{c.Low, math.Nextafter32(c.High, float32(math.Inf(1)))}, []uint64{0, c.Counts[0], 0}
+	}
 	if len(c.Edges) == 0 || len(c.Counts) != len(c.Edges)+1 {
 		return own
 	}

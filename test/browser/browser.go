@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -55,7 +56,10 @@ func Open(t testing.TB, address string) *Page {
 func OpenAs(t testing.TB, address string, v View) *Page {
 	t.Helper()
 	program := need.Tool(t, "chromium", "Debian: apt-get install chromium")
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.NoSandbox, chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()),
+	profile, err := os.MkdirTemp("", "chromium") // which Chromium still writes to for a moment when it was ended
+	must.OK(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(profile) })
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.NoSandbox, chromedp.ExecPath(program), chromedp.UserDataDir(profile),
 		chromedp.WSURLReadTimeout(patience), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("ignore-certificate-errors", v.Insecure))
 	if v.Languages != "" {
 		options = append(options, chromedp.Flag("accept-lang", v.Languages))

@@ -108,6 +108,13 @@ var (
 		pins:     []string{"test/tools/cfnguard/package.json", "test/tools/cfnguard/package-lock.json", "test/tools/cfnguard/.npmrc"},
 		commands: [][]string{{"npm", "ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--silent"}},
 	}
+	// Axe looks for what keeps people from using a page.
+	Axe = Tool{
+		Name: "axe-js", What: "axe-core", Needs: []string{"node", "npm"}, Packages: "nodejs npm",
+		version:  []string{"node", "--version"},
+		pins:     []string{"test/tools/axe/package.json", "test/tools/axe/package-lock.json", "test/tools/axe/.npmrc"},
+		commands: [][]string{{"npm", "ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--silent"}},
+	}
 	// XGBoost is what `make train` trains with.
 	XGBoost = Tool{
 		Name: "train-venv", What: "XGBoost for Python", Needs: []string{"python3"}, Packages: "python3 python3-venv",
@@ -118,7 +125,7 @@ var (
 
 // All returns every tool.
 func All() []Tool {
-	return []Tool{Versitygw, Moto, JavaScript, Python, PlantPeers, Moquette, XGBoost, StepFunctions, Spark, Guard}
+	return []Tool{Versitygw, Moto, JavaScript, Python, PlantPeers, Moquette, XGBoost, StepFunctions, Spark, Guard, Axe}
 }
 
 // Dir returns the tool's folder.

@@ -123,8 +123,6 @@ func (d *duel) hold(version string, spoil ...func(*envelope.Manifest)) {
 	}
 }
 
-func (d *duel) counters() map[string]uint64 { return d.await("counters", ok).Counters }
-
 // M9: a candidate gets the rows after the active model, which goes on, and takes over by the rule, on probation and with the other
 // one behind it.
 func TestACandidateIsPromotedByTheRule(t *testing.T) {

@@ -2,6 +2,8 @@ package engine_test
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -175,4 +177,39 @@ func TestTheConfigurationChanges(t *testing.T) {
 	for d.score().Threshold != 0.77 {
 	}
 	d.compareSome("rows since then", func(c event.Comparison) bool { return c.Rows > 0 && c.Since.After(before.Since) })
+}
+
+// What people find at an alarm counts for the candidate, once.
+func TestLabelsCount(t *testing.T) {
+	d := newDuel(t, undecided())
+	d.hold("2.0.0")
+	d.compareSome("rows", func(c event.Comparison) bool { return c.Rows >= 150 })
+	label := event.Label{
+		V: 1, ID: "label-1", Thing: "press-1", Outcome: "confirmed", Since: time.Now().UTC(), TS: time.Now().UTC(),
+		Rows: &event.RowSpan{First: event.RowRef{Epoch: "e1", Seq: d.seq - 50}, Last: event.RowRef{Epoch: "e1", Seq: d.seq}},
+	}
+	for range 2 {
+		d.publish(event.LabelTopic("press-1"), encode(t, label))
+	}
+	label.ID, label.Outcome = "label-2", "planned"
+	d.publish(event.LabelTopic("press-1"), encode(t, label))
+	label.ID, label.Outcome = "label-3", "no-fault-found"
+	d.publish(event.LabelTopic("press-1"), encode(t, label))
+	c := d.compareSome("labels", func(c event.Comparison) bool { return c.Labeled >= 2 })
+	if c.Labeled != 2 || c.Cost == nil || len(c.Rules) != 7 || c.Rules[6].Rule != "cost" {
+		t.Errorf("%+v", c)
+	}
+}
+
+// Where the evidence cannot be written the comparison goes on, and the health messages say so until it can.
+func TestEvidenceThatCannotBeWritten(t *testing.T) {
+	d := newDuel(t, quick())
+	must.OK(t, os.Mkdir(filepath.Join(d.env.WorkDir, "candidate-journal"), 0o700)) // root may write wherever it is not a folder
+	must.OK(t, os.WriteFile(filepath.Join(d.env.WorkDir, "candidate-journal", "x"), nil, 0o600))
+	d.hold("2.0.0")
+	d.await("the condition", func(h event.Health) bool {
+		return h.State == event.StateDegraded && len(h.Conditions) == 1 && h.Conditions[0].Code == event.CodeDisk && h.Conditions[0].Place == "candidate"
+	})
+	d.until(event.ModelActivated)
+	d.await("no condition", func(h event.Health) bool { return ok(h) && h.Model.Version == "2.0.0" && len(h.Conditions) == 0 })
 }

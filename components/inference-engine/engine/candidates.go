@@ -26,6 +26,17 @@ type parsed struct {
 	again time.Time // to try again; zero: not
 }
 
+// hold has a candidate compared that the store holds since now, and announces it, unless it cannot be compared: then that was announced.
+func (m *models) hold(held modelstore.Installed, model *activeModel) {
+	m.parsed = parsed{id: held.ID, model: model}
+	m.follow()
+	if !m.registry.isCandidate(held) {
+		return
+	}
+	current, _ := m.registry.store.Current()
+	m.registry.announce(event.ModelShadowing, held, "is scored beside "+describe(current)+" until it is promoted or rejected")
+}
+
 // follow has the store's candidate scored beside the model in use from the next row on, whatever changed. Only the model that is active
 // is one to compare with, not one that stands in for it.
 func (m *models) follow() {

@@ -101,7 +101,7 @@ func (k *keeper) status() string {
 	if err := k.fault.unexplained(); err != nil && k.fault.active != nil {
 		text += "\nno reasons: " + err.Error()
 	}
-	return text + "\n" + k.life.status()
+	return text + "\n" + k.life.status() + k.drifts.status()
 }
 
 // goBack goes back to the model before, and says to which.

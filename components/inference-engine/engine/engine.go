@@ -94,13 +94,19 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		return fmt.Errorf("subscribe to %s: %w", event.FilterLabel, err)
 	}
 	comparer := newComparer(rt, config, e.Now, keeper.fault, labels)
+	alarms, err := rt.Subscribe(ctx, event.TopicAlarmEvent)
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", event.TopicAlarmEvent, err)
+	}
+	drifts := newDrifts(rt, config.Drift, e.Now, e.news, alarms)
+	keeper.drifts = drifts
 	outlet := newOutlet(rt, config.PredictionBatch == BatchAuto)
 	scorer := &scorer{
 		rt: rt, config: config, now: e.Now, models: keeper.fault, life: newLifeScorer(rt, e.Now, keeper.life), losses: losses, outlet: outlet, platform: runtime.GOOS + "/" + runtime.GOARCH,
 		logged: make(map[event.Reason]time.Time), limit: newReasonsLimit(config), asks: keeper.asks,
 	}
 	e.qualities = newQualities(e.qualities, rt, config.FrozenAfter)
-	scorer.qualities = e.qualities
+	scorer.qualities, scorer.drifts = e.qualities, drifts
 	intake := &intake{rt: rt, now: e.Now, scorer: scorer, losses: losses, outlet: outlet}
 	if err := intake.subscribe(ctx, config.ShadowInput); err != nil {
 		return err
@@ -117,10 +123,14 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	work.Go(func() error { outlet.confirm(ctx, losses.record); return nil })
 	work.Go(func() error { keeper.run(ctx); return nil })
 	work.Go(func() error { comparer.run(ctx); return nil })
+	if drifts != nil {
+		work.Go(func() error { drifts.run(ctx); return nil })
+	}
 	work.Go(func() error { keeper.saveRings(ctx, config.WindowSave); return nil })
 	work.Go(func() error { return intake.run(ctx) })
 	err = work.Wait()
 	comparer.close()
+	drifts.close()
 	keeper.saveRingsNow() // with the last rows
 	e.qualities.end(rt)
 	return err

@@ -25,6 +25,7 @@ type keeper struct {
 	orders      *orders         // commands over IPC
 	waiting     []order         // that change which model is active, and wait for the end of a test
 	asks        *asks
+	drifts      *drifts // nil: drift is not looked for
 }
 
 func (k *keeper) roles() [2]*models { return [2]*models{k.fault, k.life} }

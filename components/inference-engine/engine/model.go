@@ -32,14 +32,20 @@ type activeModel struct {
 	threshold float64                       // in force
 	baseline  map[string]envelope.Histogram // of features in training, by name; nil if it is not known
 
+	usual       *envelope.Baseline // what training saw; nil if it is not known
+	driftInputs []driftInput       // by feature
+
 	inputs *window.Spec        // what it is given, made of rows over time; nil: the row
 	scale  *envelope.LifeScale // of a life model, which gives no probability
 
 	reasons     *reasons // nil: unexplained says why there are none
 	unexplained error
 
-	margin, prediction []float32 // scratch
+	scratch *scratch // of the goroutine that scores
 }
+
+// scratch has what scoring needs for a row.
+type scratch struct{ margin, prediction []float32 }
 
 // manifestFile is the manifest that a model file may have beside it: what people call its sensors, and which values are usual.
 const manifestFile = "manifest.json"
@@ -125,7 +131,8 @@ func prepare(model *scoring.Model, ref event.ModelRef, manifest envelope.Manifes
 	sensors := manifest.Sensors()
 	m := &activeModel{
 		ref: ref, scorer: model, features: model.NumFeature, names: sensors, sensors: make(map[string]int, len(sensors)), own: manifest.Threshold,
-		inputs: manifest.Inputs, scale: manifest.Life, baseline: baselineOf(&manifest),
+		inputs: manifest.Inputs, scale: manifest.Life, baseline: baselineOf(&manifest), scratch: new(scratch),
+		usual: manifest.Baseline, driftInputs: driftInputs(&manifest, model.NumFeature),
 	}
 	if m.inputs != nil {
 		m.features = len(sensors)
@@ -155,7 +162,7 @@ func (m *activeModel) with(config Config) *activeModel {
 // fork returns the model for another goroutine, which scores with it and explains nothing. The two share the trees.
 func (m *activeModel) fork() *activeModel {
 	other := *m
-	other.scorer, other.margin, other.prediction, other.reasons = m.scorer.Fork(), nil, nil, nil
+	other.scorer, other.scratch, other.reasons = m.scorer.Fork(), new(scratch), nil
 	return &other
 }
 
@@ -188,11 +195,11 @@ func (m *activeModel) check(t *event.Telemetry) *event.InvalidError {
 // probability scores a row of the model's inputs.
 func (m *activeModel) probability(row []float32) (float64, error) {
 	var err error
-	if m.margin, err = m.scorer.Margin(m.margin[:0], row); err != nil {
+	if m.scratch.margin, err = m.scorer.Margin(m.scratch.margin[:0], row); err != nil {
 		return 0, err
 	}
-	m.prediction = m.scorer.Predict(m.prediction[:0], m.margin)
-	p := float64(m.prediction[0])
+	m.scratch.prediction = m.scorer.Predict(m.scratch.prediction[:0], m.scratch.margin)
+	p := float64(m.scratch.prediction[0])
 	if !(p >= 0 && p <= 1) {
 		return 0, fmt.Errorf("model %s gave %v, which is no probability", m.ref.Version, p)
 	}
@@ -202,9 +209,9 @@ func (m *activeModel) probability(row []float32) (float64, error) {
 // life gives the remaining life by a row of the model's inputs.
 func (m *activeModel) life(row []float32) (*event.Life, error) {
 	var err error
-	if m.margin, err = m.scorer.Margin(m.margin[:0], row); err != nil {
+	if m.scratch.margin, err = m.scorer.Margin(m.scratch.margin[:0], row); err != nil {
 		return nil, err
 	}
-	m.prediction = m.scorer.Predict(m.prediction[:0], m.margin)
-	return scoring.Life(m.prediction, *m.scale)
+	m.scratch.prediction = m.scorer.Predict(m.scratch.prediction[:0], m.scratch.margin)
+	return scoring.Life(m.scratch.prediction, *m.scale)
 }

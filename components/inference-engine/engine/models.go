@@ -77,8 +77,7 @@ func (m *models) testing() bool { return m.registry != nil && m.registry.testing
 func (m *models) settle(result testResult) {
 	active := m.registry.settle(&result)
 	if result.held {
-		m.parsed = parsed{id: result.candidate.ID, model: result.model}
-		m.follow()
+		m.hold(result.candidate.Installed, result.model)
 	}
 	if active {
 		m.sayWhichScores(nil)

@@ -209,13 +209,8 @@ func (g *registry) provesItself(c modelstore.Candidate) bool {
 	if _, ok := g.store.Current(); !ok || g.role == event.RoleLife {
 		return false
 	}
-	switch g.config.Candidate.Mode {
-	case CandidateShadow:
-		return true
-	case CandidateDirect:
-		return false
-	}
-	return c.Manifest.Shadow()
+	mode := g.config.Candidate.Mode
+	return mode == CandidateShadow || mode == CandidateManifest && c.Manifest.Shadow()
 }
 
 // hold ends the delivery of a candidate, which the store has.
@@ -230,8 +225,6 @@ func (g *registry) hold(r *testResult, before modelstore.Installed, replaced boo
 		g.replaced(before, describe(r.candidate.Installed))
 	}
 	g.held = r.candidate.Installed
-	current, _ := g.store.Current()
-	g.announce(event.ModelShadowing, r.candidate.Installed, "is scored beside "+describe(current)+" until it is promoted or rejected")
 }
 
 // replaced announces that a candidate is none any more.

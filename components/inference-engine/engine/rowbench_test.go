@@ -23,7 +23,7 @@ type rowBench struct {
 }
 
 // withRows runs a benchmark with an engine's scorer, as it is without a candidate.
-func withRows(b *testing.B, run func(ctx context.Context, r *rowBench)) {
+func withRows(b testing.TB, run func(ctx context.Context, r *rowBench)) {
 	b.Helper()
 	core := coretest.Start(b)
 	env := coretest.Environment(b, core, event.InferenceEngine, "inference-engine", slog.New(slog.DiscardHandler))

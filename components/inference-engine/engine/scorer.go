@@ -21,6 +21,7 @@ type scorer struct {
 	losses    *losses
 	outlet    *outlet
 	shadows   *shadow.Writer // nil: predictions go to no shadow
+	drifts    *drifts        // nil: drift is not looked for
 	qualities *qualities     // nil: the quality of values is not judged
 	platform  string
 	assembler *assembler
@@ -87,7 +88,7 @@ func (s *scorer) score(ctx context.Context, row event.Row, arrived time.Time) {
 	}
 	latency := s.now().Sub(arrived)
 	s.remaining = s.life.estimate(t, values, s.extra)
-	s.predict(t, p, values, s.lacks(t, values, arrived), latency)
+	s.predict(t, p, values, s.lacks(t, values, arrived), arrived, latency)
 }
 
 // modelRow returns what the model is given for a row: the row, or inputs over time.
@@ -145,7 +146,7 @@ func (s *scorer) values(t *event.Telemetry, arrived time.Time) ([]float32, *even
 }
 
 // predict hands out the prediction for a row.
-func (s *scorer) predict(t *event.Telemetry, probability float64, values []float32, lack lack, latency time.Duration) {
+func (s *scorer) predict(t *event.Telemetry, probability float64, values []float32, lack lack, arrived time.Time, latency time.Duration) {
 	label := event.LabelNotFaulty
 	switch {
 	case lack.absent > 0:
@@ -172,6 +173,7 @@ func (s *scorer) predict(t *event.Telemetry, probability float64, values []float
 	}
 	s.putShadow(&prediction)
 	s.outlet.add(handled{t.Thing, t.Epoch, t.Seq, payload})
+	s.drifts.offer(s.model, s.assembler, t, s.scored, &prediction, arrived)
 	if trial := s.models.trial.Load(); trial != nil {
 		trial.offer(s.model, t, values, s.scored, probability, label)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -43,6 +44,7 @@ func newSite(t *testing.T) *site {
 	server := &web.Server{
 		Store: picture.NewStore("a"), Now: now, Log: log, Streams: new(atomic.Uint64), Guard: access.NewGuard(s.users, now, log, audit),
 		Command: func(_ context.Context, c web.Command) (string, error) { s.given <- c; return "done", nil },
+		Metrics: func(io.Writer) error { return nil },
 		Trend:   func(string, time.Duration) web.Trend { return web.Trend{Trend: trends.Trend{}} },
 	}
 	s.Server = httptest.NewTLSServer(server.Handler())
@@ -204,6 +206,29 @@ func TestGuessing(t *testing.T) {
 	s.ahead.Add(int64(time.Minute))
 	if status, text := s.login(s.browser(), "Ann", right); status != http.StatusNoContent {
 		t.Errorf("%d %s", status, text)
+	}
+}
+
+// Prometheus says name and password with each request. A login that was taken away counts at once there, too.
+func TestScrapes(t *testing.T) {
+	s := newSite(t)
+	password, err := s.users.Set("prometheus", web.Viewer)
+	must.OK(t, err)
+	scrape := func(name, password string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/metrics", nil)
+		must.OK(t, err)
+		if name != "" {
+			req.SetBasicAuth(name, password)
+		}
+		status, _ := s.do(s.browser(), req)
+		return status
+	}
+	if got := []int{scrape("", ""), scrape("prometheus", "wrong"), scrape("prometheus", password), scrape("prometheus", password)}; !slices.Equal(got, []int{401, 401, 200, 200}) {
+		t.Errorf("%v", got)
+	}
+	must.OK(t, s.users.Remove("prometheus"))
+	if got := scrape("prometheus", password); got != http.StatusUnauthorized {
+		t.Errorf("%d", got)
 	}
 }
 

@@ -40,6 +40,7 @@ type Guard struct {
 	mu       sync.Mutex
 	sessions map[[sha256.Size]byte]session // by the hash of what the cookie has
 	wrong    map[string]track
+	scrapers map[[sha256.Size]byte]time.Time // until when a name and password count as right
 }
 
 type session struct {
@@ -58,6 +59,7 @@ func NewGuard(users *Users, now func() time.Time, log *slog.Logger, audit *Audit
 	return &Guard{
 		Users: users, Now: now, Log: log, Audit: audit, checks: make(chan struct{}, checking),
 		sessions: make(map[[sha256.Size]byte]session), wrong: make(map[string]track),
+		scrapers: make(map[[sha256.Size]byte]time.Time),
 	}
 }
 
@@ -130,6 +132,46 @@ func (g *Guard) Logout(w http.ResponseWriter, r *http.Request) {
 		g.mu.Unlock()
 	}
 	http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, Secure: true, SameSite: http.SameSiteStrictMode})
+}
+
+// Scrapes says whether a request has the name and password of a login, as HTTP Basic authentication says them. A password that was right is
+// not derived again for an hour: it comes each few seconds.
+func (g *Guard) Scrapes(r *http.Request) bool {
+	name, password, given := r.BasicAuth()
+	if !given || CheckLogin(name) != nil {
+		return false
+	}
+	now, key := g.Now(), keyOf(name+"\x00"+password)
+	g.mu.Lock()
+	until, known := g.scrapers[key]
+	g.mu.Unlock()
+	if known && now.Before(until) {
+		role, err := g.Users.Role(name)
+		return err == nil && role.Known()
+	}
+	tracks := []string{"name " + name, "address " + addressOf(r)}
+	if g.wait(tracks) > 0 {
+		return false
+	}
+	select {
+	case g.checks <- struct{}{}:
+		defer func() { <-g.checks }()
+	case <-r.Context().Done():
+		return false
+	}
+	if _, err := g.Users.Check(name, password); err != nil {
+		if errors.Is(err, ErrPassword) {
+			g.failed(tracks)
+		}
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.scrapers) >= maxSessions {
+		clear(g.scrapers)
+	}
+	g.scrapers[key] = now.Add(time.Hour)
+	return true
 }
 
 // prune removes sessions that are over, and the ones that end first where there are too many. mu is held.

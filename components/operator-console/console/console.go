@@ -53,6 +53,9 @@ func (c Console) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	server := &web.Server{
 		Store: l.store, Now: c.Now, Log: rt.Log, Streams: rt.Counter(CounterPages), Command: l.command, Trend: l.trend,
 	}
+	if config.Metrics {
+		server.Metrics = l.metrics
+	}
 	problem := l.protect(server)
 	work, ctx := errgroup.WithContext(ctx)
 	for _, s := range subs {

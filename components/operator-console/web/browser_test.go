@@ -34,7 +34,10 @@ func newPlant(t *testing.T) *plant {
 	p := &plant{t: t, store: picture.NewStore("a"), given: make(chan web.Command, 100)}
 	server := &web.Server{
 		Store: p.store, Now: time.Now, Log: slog.New(slog.DiscardHandler), Streams: new(atomic.Uint64),
-		Command: func(_ context.Context, c web.Command) (string, error) { p.given <- c; return "done: " + string(c.To), nil },
+		Command: func(_ context.Context, c web.Command) (string, error) {
+			p.given <- c
+			return "done: " + string(c.To), nil
+		},
 		Trend: func(thing string, length time.Duration) web.Trend {
 			low, high := float32(60), float32(82)
 			tr := web.Trend{Trend: trends.Trend{Series: map[string]*trends.Values{"score": {}, "oil_temp": {}}}, Sensors: []web.Sensor{{Sensor: "oil_temp", Name: "oil return temperature", Unit: "°C", Low: &low, High: &high}}}

@@ -40,6 +40,8 @@ type Guard interface {
 	Who(r *http.Request) (who Person, ok bool)
 	Login(w http.ResponseWriter, r *http.Request, name, password string) error
 	Logout(w http.ResponseWriter, r *http.Request)
+	// Scrapes says whether a request for metrics has the name and password of a login.
+	Scrapes(r *http.Request) bool
 }
 
 const maxLogin = 1 << 10 // bytes

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -19,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"edgepdm/components/operator-console/metrics"
 	"edgepdm/components/operator-console/picture"
 )
 
@@ -59,8 +61,9 @@ type Server struct {
 	Streams *atomic.Uint64 // pages that listen now
 	Command func(ctx context.Context, c Command) (text string, err error)
 	Trend   func(thing string, length time.Duration) Trend
-	Guard   Guard            // nil: everybody is let in, as an engineer
-	TLS     *tls.Certificate // nil: none, for loopback addresses
+	Metrics func(w io.Writer) error // nil: there are none
+	Guard   Guard                   // nil: everybody is let in, as an engineer
+	TLS     *tls.Certificate        // nil: none, for loopback addresses
 }
 
 const (
@@ -123,11 +126,27 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /api/trend", s.known(s.trend))
 	mux.HandleFunc("GET /api/trend.csv", s.known(s.trendCSV))
 	mux.HandleFunc("POST /api/command", s.command)
+	if s.Metrics != nil {
+		mux.HandleFunc("GET /metrics", s.metrics)
+	}
 	handler := http.NewCrossOriginProtection().Handler(mux)
 	if s.Guard == nil {
 		handler = ownHost(handler)
 	}
 	return secured(handler)
+}
+
+// metrics answers Prometheus, which says name and password with each request where there are logins.
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
+	if s.Guard != nil && !s.Guard.Scrapes(r) {
+		w.Header().Set("WWW-Authenticate", `Basic realm="edgepdm"`)
+		http.Error(w, "name and password of a login are needed", http.StatusUnauthorized)
+		return
+	}
+	w.Header().Set("Content-Type", metrics.ContentType)
+	if err := s.Metrics(w); err != nil {
+		s.Log.Debug("an answer was not taken", "error", err)
+	}
 }
 
 // secured adds what browsers enforce: nothing but the page's own origin.

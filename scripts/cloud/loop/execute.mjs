@@ -4,6 +4,7 @@
 // {errorType, errorMessage} and status 500), waits and retries (milliseconds of all waits and of all pauses before a retry).
 // Each event of the execution is a line of JSON on stdout, the result the last one.
 import { readFileSync } from 'node:fs';
+import http from 'node:http';
 import { createRequire } from 'node:module';
 
 // Node.js 20 lacks it, which the package wants.
@@ -18,9 +19,20 @@ const { StateMachine } = require('aws-local-stepfunctions');
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const request = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 
+// ask posts JSON and waits for the answer as long as it takes, which fetch does not.
+const ask = (body) =>
+  new Promise((resolve, reject) => {
+    const sent = http.request(request.tasks, { method: 'POST' }, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8').on('data', (part) => (text += part)).on('error', reject);
+      answer.on('end', () => resolve({ ok: answer.statusCode === 200, text }));
+    });
+    sent.on('error', reject).end(JSON.stringify(body));
+  });
+
 async function run(state, input) {
-  const answer = await fetch(request.tasks, { method: 'POST', body: JSON.stringify({ state, input }) });
-  const body = await answer.json();
+  const answer = await ask({ state, input });
+  const body = JSON.parse(answer.text);
   if (answer.ok) {
     return body;
   }

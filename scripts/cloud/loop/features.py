@@ -4,7 +4,7 @@ The Glue 5.0 job of the loop (PySpark, without awsglue), which runs on any Spark
 each partitioned by line=<line>/date=<yyyy-mm-dd>/, with gzipped lines of JSON as docs/messages.md has them. OUT gets
 
   train/    one CSV file with a header, .csv.gz: the sensors in the model's order, and class (neg or pos)
-  holdout/  the same of other days of machines: active and new model are compared on it
+  holdout/  the same of other days of machines, and thing: active and new model are compared on it
   summary/  one JSON object: what was read, counted and left out
 
 A row's class, by its thing, epoch and seq:
@@ -257,10 +257,10 @@ def base_rows(spark, path, sensors):
         F.when(word.isin("pos", "1", "1.0", "true"), 1).when(word.isin("neg", "0", "0.0", "false"), 0).alias("class"))
 
 
-def write(rows, folder, sensors):
-    """Writes one CSV file; equal rows give equal bytes."""
+def write(rows, folder, sensors, *more):
+    """Writes one CSV file, with more columns before the sensors; equal rows give equal bytes."""
     columns = [F.when(F.isnan(F.col("values")[i]), None).otherwise(F.col("values")[i]).alias(name) for i, name in enumerate(sensors)]
-    rows.coalesce(1).sortWithinPartitions(*KEY).select(*columns, F.when(F.col("class") == 1, "pos").otherwise("neg").alias("class")) \
+    rows.coalesce(1).sortWithinPartitions(*KEY).select(*more, *columns, F.when(F.col("class") == 1, "pos").otherwise("neg").alias("class")) \
         .write.mode("overwrite").option("header", True).option("compression", "gzip").option("emptyValue", "").csv(folder)
 
 
@@ -293,8 +293,8 @@ def main():
         .config("spark.sql.session.timeZone", "UTC").config("spark.sql.sources.partitionColumnTypeInference.enabled", False).getOrCreate()
     raw = Raw(spark, args.raw, args.since, args.until)
     sensors = sensors_of(args, spark, raw)
-    if not 0 < len(sensors) <= MAX_SENSORS or len(set(sensors)) < len(sensors):
-        fail(f"{len(sensors)} sensors, or a name twice")
+    if not 0 < len(sensors) <= MAX_SENSORS or len(set(sensors)) < len(sensors) or {"thing", "class"} & set(sensors):
+        fail(f"{len(sensors)} sensors, a name twice, or one called thing or class")
 
     telemetry = raw.read("telemetry", "rows", telemetry_row, ROWS, sensors).dropDuplicates(KEY)
     predictions = raw.read("predictions", "predictions", prediction, PREDICTIONS).dropDuplicates(KEY).persist()
@@ -331,9 +331,10 @@ def main():
             if n < least:
                 fail(f"the table has {n} rows of class {word} for {part}, and needs {least}: acknowledge alarms with their outcome, "
                      "or add an earlier table with --base")
-    for name, part in parts.items():
-        write(part, f"{args.out.rstrip('/')}/{name}", sensors)
-    spark.createDataFrame([(json.dumps(summary),)], ["value"]).coalesce(1).write.mode("overwrite").text(f"{args.out.rstrip('/')}/summary")
+    out = args.out.rstrip("/")
+    write(parts["train"], f"{out}/train", sensors)
+    write(parts["holdout"], f"{out}/holdout", sensors, "thing")
+    spark.createDataFrame([(json.dumps(summary),)], ["value"]).coalesce(1).write.mode("overwrite").text(f"{out}/summary")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"edgepdm/test/tools"
@@ -74,11 +75,11 @@ func (m *machine) execute(ctx context.Context, dir, id string, input any) (json.
 		return nil, fmt.Errorf("listen for tasks: %w", err)
 	}
 	server := &http.Server{Handler: m.handler(ctx), ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(listener) }) // until it is closed
 	defer func() {
 		_ = server.Close()
-		<-served
+		serving.Wait()
 	}()
 	request, err := json.Marshal(map[string]any{
 		"definition": definition, "input": input, "tasks": "http://" + listener.Addr().String(), "waits": 100, "retries": 100,

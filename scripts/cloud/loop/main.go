@@ -38,17 +38,16 @@ type options struct {
 	rows, baseRows int
 	seed           uint64
 	drift          string
-	shuffled       bool
 	dir, report    string
 }
 
 func run(ctx context.Context, args []string, s cli.Streams) error {
 	var o options
 	fs := cli.NewFlagSet(`make loop ARGS="[-rows N] [-base-rows N] [-seed N] [-drift NAMES] [-dir DIR] [-report FILE]"`, s)
-	fs.IntVar(&o.rows, "rows", 6000, "rows that the plant sends, `N`")
-	fs.IntVar(&o.baseRows, "base-rows", 6000, "rows of the table with which the active model was trained, `N`")
+	fs.IntVar(&o.rows, "rows", 5000, "rows that the plant sends, `N`")
+	fs.IntVar(&o.baseRows, "base-rows", 5000, "rows of the table with which the active model was trained, `N`")
 	fs.Uint64Var(&o.seed, "seed", 1, "`seed` of the simulated machines")
-	fs.StringVar(&o.drift, "drift", "load-profile", "`NAMES` of what changes at the machines, as of sensor-simulator generate")
+	fs.StringVar(&o.drift, "drift", "new-oil=2,load-profile", "`NAMES` of what changes at the machines, as of sensor-simulator generate")
 	fs.StringVar(&o.dir, "dir", "loop-run", "work folder `DIR`, emptied at the start")
 	fs.StringVar(&o.report, "report", "", "write a JSON report to `FILE` (default: report.json in -dir)")
 	if err := cli.Parse(fs, args); err != nil {
@@ -286,14 +285,9 @@ func (l *loop) runMachine(ctx context.Context) (string, error) {
 	bucket := l.services.store.bucket
 	m := &machine{
 		root: l.root, tasks: l.timed, seen: func(machineEvent) {},
-		substitutions: map[string]string{
-			"StackName": "pdm", "DataBucket": bucket, "ModelBucket": bucket, "CodeBucket": bucket, "LoopPrefix": "loop/", "ModelName": modelName,
-			"FeaturesJob": "pdm-features", "TrainingRoleArn": "arn:aws:iam::123456789012:role/pdm-training", "TrainingInstance": "ml.m5.large",
-			"TrainingImage": "sagemaker-xgboost:3.0-5", "ModelPackageGroup": "pdm-" + modelName, "PublisherName": publisher,
-			"EngineerTopicArn": "arn:aws:sns:us-east-1:123456789012:pdm-operations",
-		},
+		substitutions: offline(bucket),
 	}
-	input := map[string]any{"reason": "drift on " + line, "base": "s3://" + bucket + "/features/base/base.csv"}
+	input := map[string]any{"reason": "drift on " + line, "base": "s3://" + bucket + "/features/base/base.csv", "search": 1, "tests": 1}
 	output, err := m.execute(ctx, l.work, executionARN, input)
 	if err != nil {
 		return "", err
@@ -309,6 +303,16 @@ func (l *loop) runMachine(ctx context.Context) (string, error) {
 		l.report.Candidate = &candidate{Version: manifest.Version, Rollout: manifest.Rollout, Threshold: manifest.Threshold}
 	}
 	return l.report.Outcome.text(), nil
+}
+
+// offline fills the state machine's placeholders, as the template does, with one bucket for all.
+func offline(bucket string) map[string]string {
+	return map[string]string{
+		"StackName": "pdm", "DataBucket": bucket, "ModelBucket": bucket, "CodeBucket": bucket, "LoopPrefix": "loop/", "ModelName": modelName,
+		"FeaturesJob": "pdm-features", "TrainingRoleArn": "arn:aws:iam::123456789012:role/pdm-training", "TrainingInstance": "ml.m5.large",
+		"TrainingImage": "sagemaker-xgboost:3.0-5", "ModelPackageGroup": "pdm-" + modelName, "PublisherName": publisher,
+		"EngineerTopicArn": "arn:aws:sns:us-east-1:123456789012:pdm-operations",
+	}
 }
 
 // timed runs a task as a step of its own.

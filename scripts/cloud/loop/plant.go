@@ -156,8 +156,13 @@ func told(rows []row, model event.ModelRef) (*raw, error) {
 		}
 		if first < 0 && n >= votes {
 			first = i - len(recent) + 1
+			for rows[first].faulty != x.faulty {
+				first++
+			}
 		}
-		if last := x.seq == watchedRows || i == len(rows)-1; first >= 0 && (n == 0 || last) {
+		// People judge an alarm when it is over, and when the truth about the machine changes.
+		last := i == len(rows)-1 || rows[i+1].seq == 1 || rows[i+1].faulty != x.faulty
+		if first >= 0 && (n == 0 || last) {
 			if err := r.judge(rows[first : i+1]); err != nil {
 				return nil, err
 			}

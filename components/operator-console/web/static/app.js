@@ -64,7 +64,7 @@ function chrome() {
   const draw = () => {
     document.documentElement.dataset.theme = theme();
     write($("theme"), t(`theme.${theme()}`));
-    $("theme").setAttribute("aria-label", t("theme"));
+    $("theme").setAttribute("aria-label", `${t("theme")}: ${t(`theme.${theme()}`)}`);
   };
   $("theme").onclick = () => {
     localStorage.setItem("theme", themes[(themes.indexOf(theme()) + 1) % themes.length]);

@@ -40,19 +40,23 @@ export function time(value) {
   const at = new Date(value);
   if (!value || Number.isNaN(at.valueOf()) || at.getFullYear() < 2000) return "–";
   const day = format("day", { dateStyle: "short" });
-  const clock = format("clock", { timeStyle: "medium" }).format(at);
+  const clock = format("clock", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }).format(at);
   return day.format(at) === day.format(new Date()) ? clock : `${day.format(at)} ${clock}`;
 }
+
+/** short is a time on an axis: of day, or with the date where the axis is long. */
+export const short = (value, long) => format(long ? "axis-long" : "axis", long ? { month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23" } :
+  { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(new Date(value));
 
 /** full is a time with date and offset. */
 export function full(value) {
   const at = new Date(value);
   if (!value || Number.isNaN(at.valueOf()) || at.getFullYear() < 2000) return "–";
-  return format("full", { dateStyle: "medium", timeStyle: "long" }).format(at);
+  return format("full", { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZoneName: "longOffset" }).format(at);
 }
 
 /** clock is now, in the site's zone with its offset. */
-export const clock = () => format("now", { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "longOffset" }).format(new Date());
+export const clock = () => format("now", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZoneName: "longOffset" }).format(new Date());
 
 /** number is a number with so many decimals at most. */
 export function number(value, decimals = 1) {

@@ -17,11 +17,11 @@ export function state(a) {
 
 /** table shows alarms. chosen, if there is one, is the set of keys that are chosen; select is told when it changes. */
 export function table(list, tools, chosen, select) {
-  return h("div", { class: "scroll" }, h("table", { class: "cards" },
+  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": t("table") }, h("table", { class: "cards" },
     h("thead", {}, h("tr", {}, chosen && h("th", { scope: "col" }, h("input", { type: "checkbox", "aria-label": t("select.all"), onchange: (event) => {
       for (const a of list) chosen[event.target.checked ? "add" : "delete"](key(a));
       select(true);
-    } })), [t("priority"), t("machine"), t("alarm"), t("state"), t("raised"), ""].map((x) => h("th", { scope: "col" }, x)))),
+    } })), [t("priority"), t("machine"), t("alarm"), t("state"), t("raised"), t("actions")].map((x) => h("th", { scope: "col" }, x)))),
     h("tbody", {}, list.map((a) => h("tr", { class: unacknowledged(a) && !quiet(a) ? "fresh" : "", "data-key": key(a) },
       chosen && h("td", {}, h("input", { type: "checkbox", checked: chosen.has(key(a)), "aria-label": `${a.thing} ${a.fault}`, onchange: (event) => {
         chosen[event.target.checked ? "add" : "delete"](key(a));

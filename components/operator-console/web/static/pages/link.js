@@ -2,7 +2,7 @@
 
 import { fill, h } from "../dom.js";
 import { data } from "../store.js";
-import { name as word, number, t } from "../text.js";
+import { bytes, lasts, name as word, number, t } from "../text.js";
 
 const forwarder = "com.edgepdm.CloudForwarder";
 
@@ -25,14 +25,15 @@ export function open(main, _, tools) {
       (health.conditions ?? []).map((c) => [h("dt", {}, c.code), h("dd", {}, `${c.place}: ${c.detail}`)]));
     const by = new Map();
     for (const [counter, value] of Object.entries(health.counters ?? {})) {
-      const found = /^stream\.(.+)\.([^.]+)$/.exec(counter);
+      const found = /^stream\.([^.]+)\.(.+)$/.exec(counter);
       if (!found) continue;
       if (!by.has(found[1])) by.set(found[1], {});
       by.get(found[1])[found[2]] = value;
     }
-    const columns = ["depth", "accepted", "delivered", "dead", "dropped"].filter((c) => [...by.values()].some((s) => s[c] !== undefined));
-    fill(streams, h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("link.stream")), columns.map((c) => h("th", { scope: "col", class: "num" }, word("stream", c))))),
-      h("tbody", {}, [...by].sort().map(([name, s]) => h("tr", {}, h("td", {}, name), columns.map((c) => h("td", { class: "num" }, number(s[c] ?? 0, 0)))))))),
+    const columns = ["depth", "oldest_s", "bytes", "accepted", "sent", "retried", "dead", "dropped", "lost"];
+    const shown = (c, value) => (c === "oldest_s" ? (value ? lasts(value * 1000) : "–") : c === "bytes" ? bytes(value) : number(value, 0));
+    fill(streams, h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": t("table") }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("link.stream")), columns.map((c) => h("th", { scope: "col", class: "num" }, word("stream", c))))),
+      h("tbody", {}, [...by].sort().map(([name, s]) => h("tr", {}, h("td", {}, name), columns.map((c) => h("td", { class: `num${["dead", "dropped", "lost"].includes(c) && s[c] ? " state warn" : ""}` }, shown(c, s[c] ?? 0)))))))),
     h("div", { class: "actions" }, h("button", { type: "button", onclick: () => tools.ask("replay", {}) }, t("replay"))));
   }
 

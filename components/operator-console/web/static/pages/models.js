@@ -50,7 +50,7 @@ export function open(main, _, tools) {
     h("div", { class: "actions" }, h("button", { type: "button", onclick: () => decide("reject") }, t("reject")), h("button", { type: "button", class: "main", onclick: () => decide("promote") }, t("promote"))));
   }
 
-  const rules = (c) => h("table", {}, h("thead", {}, h("tr", {}, [t("rule"), t("have"), t("need"), ""].map((x) => h("th", { scope: "col" }, x)))),
+  const rules = (c) => h("table", {}, h("thead", {}, h("tr", {}, [t("rule"), t("have"), t("need"), t("state")].map((x) => h("th", { scope: "col" }, x)))),
     h("tbody", {}, (c.rules ?? []).map((r) => h("tr", {}, h("td", {}, word("rule", r.rule)), h("td", {}, r.have), h("td", {}, r.need), h("td", { class: r.ok ? "" : "state warn" }, r.ok ? "✓" : t("rule.open"))))));
 
   function drifts() {

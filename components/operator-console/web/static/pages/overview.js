@@ -10,12 +10,13 @@ const every = 1000; // milliseconds between two drawings of the list: an eye nee
 
 export function open(main) {
   const tiles = h("div", { class: "tiles" });
-  const lines = h("select", { "aria-label": t("line"), onchange: () => draw(null) });
+  const lines = h("div", { class: "lines", role: "group", "aria-label": t("line") });
+  let chosen = "*"; // line
   const search = h("input", { type: "search", placeholder: t("search"), "aria-label": t("search"), oninput: () => draw(null) });
   const count = h("span", { class: "quiet", "aria-live": "polite" });
   const list = vlist({ label: t("machines"), make: row, draw: paint });
   const empty = h("p", { class: "empty" }, t("overview.empty"));
-  fill(main, h("h2", {}, t("page.overview")), tiles, h("div", { class: "row" }, lines, search, count),
+  fill(main, h("h2", {}, t("page.overview")), tiles, lines, h("div", { class: "row" }, search, count),
     h("div", { class: "vhead", "aria-hidden": "true" }, h("span", {}, t("state")), h("span", {}, t("machine")), h("span", { class: "hide-narrow" }, t("line")),
       h("span", {}, t("risk")), h("span", { class: "hide-narrow" }, t("trend")), h("span", { class: "hide-narrow" }, t("life")), h("span", { class: "hide-narrow" }, t("heard"))),
     list.element, empty);
@@ -33,19 +34,34 @@ export function open(main) {
     drawn = now;
     summary();
     const all = machines();
-    const names = [...new Set(all.map((m) => m.thing.l ?? ""))].sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
-    if (lines.dataset.names !== names.join("\n")) {
-      lines.dataset.names = names.join("\n");
-      const chosen = lines.value;
-      fill(lines, h("option", { value: "*" }, t("lines.all")), names.map((name) => h("option", { value: name }, name || t("line.none"))));
-      lines.value = names.includes(chosen) ? chosen : "*";
-    }
+    choose(all);
     const text = search.value.trim().toLowerCase();
-    const some = all.filter((m) => (lines.value === "*" || (m.thing.l ?? "") === lines.value) && (!text || m.name.toLowerCase().includes(text)));
+    const some = all.filter((m) => (chosen === "*" || (m.thing.l ?? "") === chosen) && (!text || m.name.toLowerCase().includes(text)));
     write(count, t("overview.count", { n: some.length, all: all.length }));
     empty.hidden = all.length > 0;
     list.element.hidden = all.length === 0;
     list.show(some);
+  }
+
+  /** choose shows the lines, the most urgent first, to look at one of them. */
+  function choose(all) {
+    const by = new Map();
+    for (const m of all) { // by urgency
+      const line = by.get(m.thing.l ?? "") ?? { name: m.thing.l ?? "", machines: 0, high: 0, medium: 0, low: 0 };
+      line.machines++;
+      if (m.alarm) line[m.alarm.priority ?? "low"]++;
+      by.set(line.name, line);
+    }
+    const list = [...by.values()].sort((a, b) => b.high - a.high || b.medium - a.medium || b.low - a.low || a.name.localeCompare(b.name, undefined, { numeric: true }));
+    if (!by.has(chosen)) chosen = "*";
+    const key = JSON.stringify([list, chosen]);
+    if (lines.dataset.key === key) return;
+    lines.dataset.key = key;
+    const focus = document.activeElement?.closest?.(".lines button")?.dataset.line;
+    const button = (line, ...content) => h("button", { type: "button", "data-line": line, "aria-pressed": String(line === chosen), onclick: () => { chosen = line; draw(null); } }, content);
+    fill(lines, button("*", t("lines.all")), list.map((l) => button(l.name, l.name || t("line.none"), h("span", { class: "quiet" }, l.machines),
+      ["high", "medium", "low"].filter((p) => l[p]).map((p) => mark(p, `${l[p]} ${t(`priority.${p}`)}`)))));
+    if (focus !== undefined) [...lines.children].find((b) => b.dataset.line === focus)?.focus();
   }
 
   function summary() {
@@ -61,13 +77,14 @@ export function open(main) {
 
 function row() {
   const meter = h("span", { class: "meter" }, h("i", {}), h("u", {}));
-  return h("a", { class: "vrow", href: "#/" }, h("span", {}), h("b", {}), h("span", { class: "hide-narrow" }), h("span", {}, meter, h("span", { class: "num" })),
-    h("span", { class: "hide-narrow" }, h("canvas", { class: "spark", width: "176", height: "48", "aria-hidden": "true" })), h("span", { class: "hide-narrow num" }), h("span", { class: "hide-narrow num quiet" }));
+  return h("div", { class: "vrow" }, h("a", { class: "vlink", href: "#/" }, h("span", {}), h("b", {}), h("span", { class: "hide-narrow" }), h("span", {}, meter, h("span", { class: "num" })),
+    h("span", { class: "hide-narrow" }, h("canvas", { class: "spark", width: "176", height: "48", "aria-hidden": "true" })), h("span", { class: "hide-narrow num" }), h("span", { class: "hide-narrow num quiet" })));
 }
 
 function paint(row, m) {
-  const [state, name, line, risk, trend, remaining, heard] = row.children;
-  row.href = `#/machine/${encodeURIComponent(m.name)}`;
+  const link = row.firstChild;
+  const [state, name, line, risk, trend, remaining, heard] = link.children;
+  link.href = `#/machine/${encodeURIComponent(m.name)}`;
   const word = m.alarm ? t(`priority.${m.alarm.priority}`) : m.silent ? t("silent") : m.thing.b === "N" ? t("nodata") : t("normal");
   const key = `${m.alarm?.priority} ${m.alarm?.state} ${word}`;
   if (state.dataset.key !== key) {

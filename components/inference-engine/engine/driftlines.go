@@ -1,0 +1,309 @@
+package engine
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"edgepdm/shared/drift"
+	"edgepdm/shared/durable"
+	"edgepdm/shared/event"
+	"edgepdm/shared/modelstore/envelope"
+)
+
+const (
+	driftDir    = "drift"
+	driftFormat = 1
+	maxDrift    = 64 << 20
+	// maxDriftLines is how many lines are looked at; one that is silent for silentLine is forgotten.
+	maxDriftLines = 64
+	silentLine    = 7 * 24 * time.Hour
+)
+
+// driftInput is what people call an input of a model.
+type driftInput struct {
+	sensor string
+	envelope.Display
+}
+
+// driftFile is a line on disk.
+type driftFile struct {
+	Format int            `json:"format"`
+	Line   string         `json:"line"`
+	Model  event.ModelRef `json:"model"`
+	Heard  time.Time      `json:"heard"`
+	State  drift.State    `json:"state"`
+}
+
+// driftLine is a line in memory.
+type driftLine struct {
+	*drift.Line
+	heard time.Time
+	dirty bool // the disk does not have it as it is
+}
+
+// driftLines are the lines of the model in use.
+type driftLines struct {
+	d     *drifts
+	model event.ModelRef
+	used  *activeModel
+	plan  *drift.Plan
+	lines map[string]*driftLine
+	kept  map[string]driftFile // of the process before, until the model is known
+}
+
+// openDriftLines reads what the process before has kept.
+func openDriftLines(d *drifts) *driftLines {
+	l := &driftLines{d: d, lines: make(map[string]*driftLine), kept: make(map[string]driftFile)}
+	entries, err := os.ReadDir(filepath.Join(d.rt.WorkDir, driftDir))
+	var problems []error
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		problems = append(problems, err)
+	}
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) != ".json" || len(l.kept) >= maxDriftLines {
+			continue
+		}
+		file, damage, err := l.file(e.Name()).Open()
+		switch {
+		case damage != nil || err != nil:
+			problems = append(problems, damage, err)
+		case fileOf(file.Line) == e.Name():
+			l.kept[file.Line] = file
+		}
+	}
+	d.rt.Conditions().Set(event.CodeStateOnDisk, placeDrift, errors.Join(problems...))
+	return l
+}
+
+// fileOf names the file of a line, whatever the line is called.
+func fileOf(line string) string {
+	sum := sha256.Sum256([]byte(line))
+	return hex.EncodeToString(sum[:12]) + ".json"
+}
+
+func (l *driftLines) file(name string) durable.State[driftFile] {
+	return durable.State[driftFile]{Path: filepath.Join(l.d.rt.WorkDir, driftDir, name), Format: driftFormat, Limit: maxDrift}
+}
+
+// use begins with a model. Drift of the model before is over: nobody knows it of this one.
+func (l *driftLines) use(m *activeModel) {
+	for _, name := range slices.Sorted(maps.Keys(l.lines)) {
+		l.end(name, l.lines[name].Standing(l.d.now()))
+	}
+	l.lines, l.used, l.model = make(map[string]*driftLine), m, m.ref
+	l.plan = drift.NewPlan(m.driftOptions(l.d.config))
+	for _, name := range slices.Sorted(maps.Keys(l.kept)) {
+		file := l.kept[name]
+		line, err := l.plan.Restore(file.State)
+		if file.Model.SHA256 == m.ref.SHA256 && err == nil {
+			l.lines[name] = &driftLine{Line: line, heard: file.Heard}
+			continue
+		}
+		if file.Model.SHA256 == m.ref.SHA256 && !errors.Is(err, drift.ErrPlan) {
+			l.d.rt.Log.Warn("what was learned of a line cannot be used: it is learned again", "line", name, "error", err)
+		}
+		var standing *drift.Report
+		if file.State.Drift {
+			standing = &drift.Report{Since: file.State.Since}
+		}
+		l.model = file.Model
+		l.end(name, standing)
+		l.model = m.ref
+	}
+	l.kept = nil
+}
+
+// end says that a drift is over, of which a report stands; nil: there is none.
+func (l *driftLines) end(name string, standing *drift.Report) {
+	if standing != nil {
+		l.tell(name, drift.Report{Since: standing.Since, At: l.d.now()})
+	}
+	l.remove(name)
+}
+
+func (l *driftLines) remove(name string) {
+	err := os.Remove(l.file(fileOf(name)).Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	l.d.rt.Conditions().Set(event.CodeDisk, placeDrift, err)
+}
+
+// add takes a row; false: there are too many lines.
+func (l *driftLines) add(row *driftRow) bool {
+	line := l.lines[row.line]
+	if line == nil {
+		if len(l.lines) >= maxDriftLines {
+			return false
+		}
+		line = &driftLine{Line: drift.NewLine(l.plan)}
+		l.lines[row.line] = line
+	}
+	line.heard, line.dirty = row.at, true
+	report := line.Add(drift.Row{Thing: row.thing, At: row.at, Values: row.values, Probability: row.probability, Faulty: row.faulty, Unknown: row.unknown})
+	if report != nil {
+		l.tell(row.line, *report)
+		l.saveLine(row.line, line)
+	}
+	return true
+}
+
+// forget drops lines of which nothing has been heard for long.
+func (l *driftLines) forget(now time.Time) {
+	for name, line := range l.lines {
+		if now.Sub(line.heard) > silentLine {
+			l.end(name, line.Standing(now))
+			delete(l.lines, name)
+		}
+	}
+}
+
+// save keeps the lines on disk that have changed.
+func (l *driftLines) save() {
+	for name, line := range l.lines {
+		if line.dirty {
+			l.saveLine(name, line)
+		}
+	}
+}
+
+func (l *driftLines) saveLine(name string, line *driftLine) {
+	state, err := line.State()
+	if err == nil {
+		err = os.MkdirAll(filepath.Join(l.d.rt.WorkDir, driftDir), 0o700)
+	}
+	if err == nil {
+		err = l.file(fileOf(name)).Save(driftFile{driftFormat, name, l.model, line.heard, state})
+	}
+	line.dirty = err != nil
+	l.d.rt.Conditions().Set(event.CodeDisk, placeDrift, err)
+}
+
+// tell makes an event of a report.
+func (l *driftLines) tell(name string, r drift.Report) {
+	l.d.told++
+	e := event.Drift{
+		V: event.Version, ID: fmt.Sprint(l.d.name, l.d.told), Line: name, Model: l.model, State: event.DriftOver, Since: r.Since.UTC(), TS: r.At.UTC(),
+		Rows: r.Rows, More: r.More,
+	}
+	if r.Drift {
+		e.State = event.DriftFound
+	}
+	for _, sensor := range r.Unknown {
+		e.Unknown = append(e.Unknown, event.FitSensor(sensor))
+	}
+	for _, f := range r.Found {
+		e.Found = append(e.Found, l.used.driftFigure(f))
+	}
+	l.d.publish(e)
+}
+
+// describe says how the lines are, and how many sensors were unlike the training.
+func (l *driftLines) describe(now time.Time) (text string, unlike uint64) {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(l.lines)) {
+		line := l.lines[name]
+		fmt.Fprintf(&b, "\ndrift of line %q: %s", cmp.Or(name, "-"), line.Phase())
+		if r := line.Standing(now); r != nil {
+			fmt.Fprintf(&b, ", DRIFT since %s:", r.Since.Local().Format(time.DateTime))
+			for _, f := range r.Found {
+				figure := l.used.driftFigure(f)
+				fmt.Fprintf(&b, " %s %s;", figure.Kind, cmp.Or(figure.Name, figure.Sensor))
+			}
+			if len(r.Unknown) > 0 {
+				fmt.Fprintf(&b, " unknown sensors %.200q", r.Unknown)
+			}
+		}
+		if n := len(line.Unlike()); n > 0 {
+			unlike += uint64(n)
+			fmt.Fprintf(&b, "; %d sensors were unlike the training when it was learned", n)
+		}
+	}
+	return b.String(), unlike
+}
+
+// driftOptions say what rows of a model are compared with.
+func (m *activeModel) driftOptions(config DriftConfig) drift.Options {
+	o := drift.Options{Columns: make([]drift.Column, len(m.driftInputs)), Training: config.Reference == ReferenceTraining, Learn: config.Learn}
+	if m.usual == nil {
+		return o
+	}
+	for i, h := range m.usual.Features {
+		o.Columns[i] = columnOf(h)
+	}
+	if m.usual.Score != nil {
+		o.Score = columnOf(*m.usual.Score)
+	}
+	return o
+}
+
+func columnOf(h envelope.Histogram) drift.Column {
+	c := drift.Column{Edges: h.Edges, Counts: h.Counts, Missing: h.Missing, Low: float32(math.NaN()), High: float32(math.NaN())}
+	if h.Min != nil && h.Max != nil {
+		c.Low, c.High = *h.Min, *h.Max
+	}
+	return c
+}
+
+// driftInputs are what people call the inputs of a model.
+func driftInputs(manifest *envelope.Manifest, features int) []driftInput {
+	inputs := make([]driftInput, features)
+	for i := range inputs {
+		name := fmt.Sprintf("f%d", i) // as XGBoost calls it
+		if i < len(manifest.Features) {
+			name = manifest.Features[i]
+		}
+		sensor := name
+		if manifest.Inputs != nil && i < len(manifest.Inputs.Inputs) {
+			sensor = manifest.Inputs.Inputs[i].Sensor
+		}
+		inputs[i] = driftInput{event.FitSensor(name), manifest.Display[sensor]}
+	}
+	return inputs
+}
+
+// driftFigure names a figure.
+func (m *activeModel) driftFigure(f drift.Figure) event.DriftFigure {
+	e := event.DriftFigure{Limit: rounded(f.Limit), Usual: figureOf(f.Usual), Now: figureOf(f.Now)}
+	switch f.Kind {
+	case drift.Sensor, drift.Missing:
+		input := m.driftInputs[f.Column]
+		e.Kind, e.Sensor, e.Name, e.Names = event.DriftSensor, input.sensor, input.Name, input.Names
+		if f.Kind == drift.Missing {
+			e.Kind = event.DriftMissing
+			return e
+		}
+		e.Unit = input.Unit
+	case drift.Score:
+		e.Kind = event.DriftScore
+	case drift.FaultRate:
+		e.Kind = event.DriftFaultRate
+	}
+	e.PSI = rounded(f.Value)
+	return e
+}
+
+// rounded leaves out digits that say nothing.
+func rounded(x float64) float64 { return math.Round(x*1e4) / 1e4 }
+
+func figureOf(x float64) *float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return nil
+	}
+	if x != 0 {
+		scale := math.Pow(10, 3-math.Floor(math.Log10(math.Abs(x))))
+		x = math.Round(x*scale) / scale
+	}
+	return &x
+}
