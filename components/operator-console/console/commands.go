@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -110,11 +109,7 @@ func (l *listener) replay(ctx context.Context, c web.Command) (string, error) {
 	if c.Role != web.Engineer {
 		return "", errors.New("only an engineer may send dead letters again")
 	}
-	dir := l.config.Forwarder
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(l.rt.WorkDir, dir)
-	}
-	call := request.Call{Component: event.CloudForwarder, Command: event.CommandReplay, WorkDir: dir, Timeout: replayWithin}
+	call := request.Call{Component: event.CloudForwarder, Command: event.CommandReplay, WorkDir: l.inWorkDir(l.config.Forwarder), Timeout: replayWithin}
 	return call.Do(ctx)
 }
 

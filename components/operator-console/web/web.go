@@ -61,9 +61,10 @@ type Server struct {
 	Streams *atomic.Uint64 // pages that listen now
 	Command func(ctx context.Context, c Command) (text string, err error)
 	Trend   func(thing string, length time.Duration) Trend
-	Metrics func(w io.Writer) error // nil: there are none
-	Guard   Guard                   // nil: everybody is let in, as an engineer
-	TLS     *tls.Certificate        // nil: none, for loopback addresses
+	Live    func(thing, model string) Live // the last row of a machine, for a page that knows the sensors of the model
+	Metrics func(w io.Writer) error        // nil: there are none
+	Guard   Guard                          // nil: everybody is let in, as an engineer
+	TLS     *tls.Certificate               // nil: none, for loopback addresses
 }
 
 const (
@@ -124,6 +125,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /api/logout", s.logout)
 	mux.HandleFunc("GET /api/stream", s.known(s.stream))
 	mux.HandleFunc("GET /api/trend", s.known(s.trend))
+	mux.HandleFunc("GET /api/live", s.known(s.live))
 	mux.HandleFunc("GET /api/trend.csv", s.known(s.trendCSV))
 	mux.HandleFunc("POST /api/command", s.command)
 	if s.Metrics != nil {
