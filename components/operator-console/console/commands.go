@@ -43,6 +43,10 @@ func topicOf(c web.Command) (string, error) {
 		return event.TopicTestAlarm, nil
 	case web.ToFetch:
 		return event.TopicModelFetch, nil
+	case web.ToPlant:
+		return event.TopicDemoFault, nil
+	case web.ToDemo:
+		return event.TopicDemoAct, nil
 	}
 	return "", fmt.Errorf("to: %.40q is none of %v", c.To, web.Destinations())
 }
@@ -62,6 +66,9 @@ func (l *listener) command(ctx context.Context, c web.Command) (text string, err
 func (l *listener) obey(ctx context.Context, c web.Command) (text string, err error) {
 	if c.To == web.ToReplay {
 		return l.replay(ctx, c)
+	}
+	if (c.To == web.ToPlant || c.To == web.ToDemo) && l.config.Demo == "" {
+		return "", errors.New("this is no demo")
 	}
 	topic, err := topicOf(c)
 	if err != nil {

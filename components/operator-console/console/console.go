@@ -54,6 +54,9 @@ func (c Console) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	server := &web.Server{
 		Store: l.store, Now: c.Now, Log: rt.Log, Streams: rt.Counter(CounterPages), Command: l.command, Trend: l.trend, Live: l.liveOf,
 	}
+	if config.Demo != "" {
+		server.Sounds = l.inWorkDir(config.Demo)
+	}
 	if config.Metrics {
 		server.Metrics = l.metrics
 	}
@@ -201,7 +204,7 @@ func (l *listener) listen(ctx context.Context, s source) error {
 // site puts facts of the site into the picture.
 func (l *listener) site() {
 	l.set(picture.Site, "site", map[string]any{
-		"core": os.Getenv("AWS_IOT_THING_NAME"), "zone": l.config.TimeZone, "language": l.config.Language, "version": l.rt.Version(),
+		"core": os.Getenv("AWS_IOT_THING_NAME"), "zone": l.config.TimeZone, "language": l.config.Language, "version": l.rt.Version(), "demo": l.config.Demo != "",
 	})
 }
 
