@@ -35,8 +35,9 @@ type Store struct {
 	mu      sync.Mutex
 	version uint64
 	records map[Kind]map[string]record
-	gone    []removal // oldest first
-	least   uint64    // a page that knows less than this version needs all
+	gone    []removal     // oldest first
+	urgent  chan struct{} // is closed with the next change that a person waits for
+	least   uint64        // a page that knows less than this version needs all
 }
 
 type record struct {
@@ -52,7 +53,7 @@ type removal struct {
 
 // NewStore returns an empty store. The epoch tells its versions from those of other stores.
 func NewStore(epoch string) *Store {
-	return &Store{epoch: epoch, version: 1, records: make(map[Kind]map[string]record)}
+	return &Store{epoch: epoch, version: 1, records: make(map[Kind]map[string]record), urgent: make(chan struct{})}
 }
 
 // Set puts a record, in place of the one with the key.
@@ -69,6 +70,22 @@ func (s *Store) Set(kind Kind, key string, data json.RawMessage) {
 	}
 	s.version++
 	of[key] = record{s.version, data}
+	s.changed(kind)
+}
+
+// changed wakes who waits for what a person waits for: all but rows and health, which come all the time. The lock is held.
+func (s *Store) changed(kind Kind) {
+	if kind != Things && kind != Components {
+		close(s.urgent)
+		s.urgent = make(chan struct{})
+	}
+}
+
+// Urgent returns a channel that is closed with the next change that a person waits for.
+func (s *Store) Urgent() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.urgent
 }
 
 // Get returns a record; nil if there is none.
@@ -101,6 +118,7 @@ func (s *Store) Delete(kind Kind, key string) {
 	}
 	delete(s.records[kind], key)
 	s.version++
+	s.changed(kind)
 	s.gone = append(s.gone, removal{s.version, kind, key})
 	if n := len(s.gone) - maxGone; n > 0 {
 		s.least = s.gone[n-1].version

@@ -43,6 +43,9 @@ func fewColors(picture image.Image) image.Image {
 		for x := b.Min.X; x < b.Max.X; x++ {
 			c, _ := color.RGBAModel.Convert(picture.At(x, y)).(color.RGBA)
 			count[color.RGBA{c.R &^ 7, c.G &^ 7, c.B &^ 7, 255}]++
+			if most := max(c.R, c.G, c.B); most-min(c.R, c.G, c.B) > 60 { // colors mean something
+				count[c] += 200
+			}
 			count[c] += 2 // what is exactly so is kept
 		}
 	}

@@ -71,7 +71,8 @@ type Server struct {
 }
 
 const (
-	tickTime     = 250 * time.Millisecond
+	tickTime     = 500 * time.Millisecond // between two events of what changes all the time
+	gatherTime   = 20 * time.Millisecond  // between a change that a person waits for and its event
 	pingEvery    = 15 * time.Second
 	writeWithin  = 30 * time.Second // a page that takes nothing for so long is left
 	maxStreams   = 64
@@ -187,6 +188,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	defer ticker.Stop()
 	last := time.Now()
 	for {
+		urgent := s.Store.Urgent()
 		d := s.Store.Since(epoch, version)
 		var err error
 		switch {
@@ -204,6 +206,12 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case <-ticker.C:
+		case <-urgent:
+			select { // a flood of alarms is few events
+			case <-r.Context().Done():
+				return
+			case <-time.After(gatherTime):
+			}
 		}
 	}
 }

@@ -119,6 +119,7 @@ async function start() {
   const refused = () => login(() => connect(refused));
   connect(refused);
   watch(refused);
+  write($("clock"), clock());
   setInterval(() => {
     write($("clock"), clock());
     if (!link.open) frame(null);

@@ -20,7 +20,7 @@ export function watch(place, thing) {
   const note = h("p", { class: "quiet" }, t("live.waiting"));
   const body = h("tbody", {});
   const more = h("button", { type: "button", hidden: true, onclick: () => { all = !all; shown = ""; ask(); } });
-  const table = h("table", { class: "sensors", hidden: true }, h("thead", {}, h("tr", {}, [t("sensor"), t("value"), t("usual"), ""].map((x, i) => h(i < 3 ? "th" : "td", i < 3 ? { scope: "col", class: i === 1 ? "num" : "" } : {}, x)))), body);
+  const table = h("table", { class: "sensors", hidden: true }, h("thead", {}, h("tr", {}, [t("sensor"), t("value"), t("usual"), ""].map((x, i) => h(i < 3 ? "th" : "td", i < 3 ? { scope: "col", class: i ? "num" : "" } : {}, x)))), body);
   fill(place, note, table, more);
 
   async function ask() {
@@ -29,9 +29,9 @@ export function watch(place, thing) {
     if (!closed) timer = setTimeout(ask, every);
   }
 
-  /** outside is how far a value is beyond its usual range, in widths of that; 0 within, -1 where nobody knows what is usual. */
+  /** outside is how far a value is beyond its usual range, in widths of that; 0 within, less where that is not known. */
   function outside(s, x) {
-    if (x === null || x === undefined) return 1e9;
+    if (x === null || x === undefined) return -0.5; // after those that are outside
     if (s.low === undefined || s.high === undefined) return -1;
     return Math.max(s.low - x, x - s.high, 0) / (s.high - s.low || 1);
   }
@@ -54,7 +54,7 @@ export function watch(place, thing) {
     const list = sensors.map((s, i) => ({ s, i, x: news.values[i], out: outside(s, news.values[i]) }));
     const beyond = list.filter((r) => r.out > 0).length;
     write(note, `${time(news.ts)} – ${t("live.outside", { n: beyond, all: list.length })}`);
-    list.sort((a, b) => b.out - a.out || a.i - b.i);
+    list.sort((a, b) => urgency(b.out) - urgency(a.out) || a.i - b.i);
     const part = all ? list : list.slice(0, Math.max(atFirst, Math.min(beyond, 2 * atFirst)));
     const order = part.map((r) => r.i).join(" ");
     if (order !== shown) {
@@ -71,6 +71,9 @@ export function watch(place, thing) {
   ask();
   return { close() { closed = true; clearTimeout(timer); } };
 }
+
+// What is outside comes first, then what is missing.
+const urgency = (out) => (out > 0 ? 1 + out : out === -0.5 ? 1 : 0);
 
 function row(s) {
   const value = h("td", { class: "num" });
