@@ -44,6 +44,7 @@ func topicOf(c web.Command) (string, error) {
 		return event.TopicTestAlarm, nil
 	case web.ToFetch:
 		return event.TopicModelFetch, nil
+	case web.ToReplay: // goes another way
 	}
 	return "", fmt.Errorf("to: %.40q is none of %v", c.To, web.Destinations())
 }
