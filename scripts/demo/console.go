@@ -33,8 +33,20 @@ func (d *demo) openConsole(ctx context.Context) error {
 }
 
 // consoleConfig is the console's configuration.
-func (d *demo) consoleConfig(update map[string]map[string]any) {
-	if d.page != "" {
-		update[event.OperatorConsole] = map[string]any{"address": d.page}
+func (d *demo) consoleConfig(update map[string]map[string]any) error {
+	if d.page == "" {
+		return nil
 	}
+	sounds, err := d.soundDir()
+	if err != nil {
+		return err
+	}
+	policy := event.OperatorConsole + ":pubsub:demo"
+	update[event.OperatorConsole] = map[string]any{
+		"address": d.page, "demo": sounds,
+		"accessControl": map[string]any{"aws.greengrass.ipc.pubsub": map[string]any{policy: map[string]any{
+			"operations": []any{"aws.greengrass#PublishToTopic"}, "resources": []any{event.TopicDemoFault, event.TopicDemoAct},
+		}}},
+	}
+	return nil
 }

@@ -35,6 +35,7 @@ type observer struct {
 	swaps       int                 // models that took over
 	refused     []string            // why models were refused
 	lastModel   event.ModelEvent
+	orders      chan []byte // of the console's page
 	drift       driftAccount
 	shadow      shadowAccount
 }
@@ -55,7 +56,7 @@ const earlyHours = 20
 
 func newObserver() *observer {
 	return &observer{
-		waiting: make(map[string]struct{}), early: make(map[string]struct{}),
+		orders: make(chan []byte, maxOrders), waiting: make(map[string]struct{}), early: make(map[string]struct{}),
 		runs: make(map[string]event.Health), things: make(map[string]*thingView), predicted: make(map[string]struct{}), accepted: make(map[string]struct{}),
 		drift: driftAccount{rows: make(map[string]int), told: make(map[string]struct{})},
 	}
@@ -117,6 +118,11 @@ func (o *observer) handle(m ipc.TopicMessage, now time.Time) {
 		if d, err := event.DecodeDrift(m.Payload); err == nil {
 			o.drift.add(d)
 			o.accepted[d.ID] = struct{}{}
+		}
+	case m.Topic == event.TopicDemoAct:
+		select {
+		case o.orders <- m.Payload:
+		default: // somebody clicks faster than the demo acts; the page says that nothing answers
 		}
 	case m.Topic == event.TopicComparison:
 		if c, err := event.DecodeComparison(m.Payload); err == nil {

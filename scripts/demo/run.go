@@ -224,7 +224,9 @@ func (d *demo) deploy(ctx context.Context) error {
 		event.AlarmManager:    {"silence": "20s", "uplinkDown": "10s", "republish": "1s", "voice": voice, "languages": strings.Split(d.options.languages, ",")},
 		event.SensorSimulator: d.options.plant(d.options.length()), event.CloudForwarder: forwarder,
 	}
-	d.consoleConfig(merges)
+	if err := d.consoleConfig(merges); err != nil {
+		return err
+	}
 	for name, merge := range merges {
 		merge["healthInterval"] = "500ms"
 		update[name] = map[string]any{"merge": merge}
@@ -264,15 +266,24 @@ func (d *demo) deploy(ctx context.Context) error {
 
 // floor is the alarm manager's configuration of its voice. Its loudspeaker is a folder of sound files; without espeak-ng it is silent.
 func (d *demo) floor() (map[string]any, error) {
+	dir, err := d.soundDir()
+	if err != nil {
+		return nil, err
+	}
+	_, missing := exec.LookPath("espeak-ng")
+	return map[string]any{"enabled": missing == nil, "player": []any{"cp", "--backup=numbered", "-t", dir}, "repeat": "10s", "rtp": map[string]any{"address": d.options.rtp}}, nil
+}
+
+// soundDir is the folder of what is spoken on the floor.
+func (d *demo) soundDir() (string, error) {
 	dir, err := filepath.Abs(filepath.Join(d.options.root, "floor"))
 	if err == nil {
 		err = os.MkdirAll(dir, 0o777)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make the folder of what is spoken on the floor: %w", err)
+		return "", fmt.Errorf("make the folder of what is spoken on the floor: %w", err)
 	}
-	_, missing := exec.LookPath("espeak-ng")
-	return map[string]any{"enabled": missing == nil, "player": []any{"cp", "--backup=numbered", "-t", dir}, "repeat": "10s", "rtp": map[string]any{"address": d.options.rtp}}, nil
+	return dir, nil
 }
 
 // awaitHealth waits until a component says that it works.
@@ -313,8 +324,14 @@ func (d *demo) show(ctx context.Context) error {
 			d.proveModels(ctx)
 		}
 	}()
+	ordered := make(chan struct{})
+	go func() {
+		defer close(ordered)
+		d.takeOrders(ctx)
+	}()
 	defer func() {
 		cancel()
+		<-ordered
 		<-told
 		<-proved
 	}()

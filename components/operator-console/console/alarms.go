@@ -54,7 +54,7 @@ func (l *listener) alarmEvent(m ipc.TopicMessage) error {
 	if err := event.Unmarshal(m.Payload, &c); err != nil {
 		return fmt.Errorf("change of an alarm: %w", err)
 	}
-	l.store.Set(picture.History, fmt.Sprintf("%020d", c.N), m.Payload)
+	l.store.Set(picture.History, historyKey(c.N), m.Payload)
 	if keys := l.store.Keys(picture.History); len(keys) > maxHistory {
 		l.store.Delete(picture.History, keys[0])
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -44,6 +43,10 @@ func topicOf(c web.Command) (string, error) {
 		return event.TopicTestAlarm, nil
 	case web.ToFetch:
 		return event.TopicModelFetch, nil
+	case web.ToPlant:
+		return event.TopicDemoFault, nil
+	case web.ToDemo:
+		return event.TopicDemoAct, nil
 	case web.ToReplay: // goes another way
 	}
 	return "", fmt.Errorf("to: %.40q is none of %v", c.To, web.Destinations())
@@ -64,6 +67,9 @@ func (l *listener) command(ctx context.Context, c web.Command) (text string, err
 func (l *listener) obey(ctx context.Context, c web.Command) (text string, err error) {
 	if c.To == web.ToReplay {
 		return l.replay(ctx, c)
+	}
+	if (c.To == web.ToPlant || c.To == web.ToDemo) && l.config.Demo == "" {
+		return "", errors.New("this is no demo")
 	}
 	topic, err := topicOf(c)
 	if err != nil {
@@ -111,11 +117,7 @@ func (l *listener) replay(ctx context.Context, c web.Command) (string, error) {
 	if c.Role != web.Engineer {
 		return "", errors.New("only an engineer may send dead letters again")
 	}
-	dir := l.config.Forwarder
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(l.rt.WorkDir, dir)
-	}
-	call := request.Call{Component: event.CloudForwarder, Command: event.CommandReplay, WorkDir: dir, Timeout: replayWithin}
+	call := request.Call{Component: event.CloudForwarder, Command: event.CommandReplay, WorkDir: l.inWorkDir(l.config.Forwarder), Timeout: replayWithin}
 	return call.Do(ctx)
 }
 

@@ -24,6 +24,7 @@ type Config struct {
 	Trends  TrendConfig `json:"trends"`
 	TLS     TLSConfig   `json:"tls"`
 	Metrics bool        `json:"metrics"` // whether /metrics is there, for Prometheus
+	Demo    string      `json:"demo"`    // of the demo only: the folder of its sounds; empty = no page of the demo
 }
 
 // TrendConfig bounds what is kept of trends on disk.
@@ -65,6 +66,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("trends.age: %v is not between 1h and 87840h", c.Trends.Age)
 	case (c.TLS.Certificate == "") != (c.TLS.Key == ""):
 		return errors.New("tls: certificate and key go together")
+	}
+	if c.Demo != "" && !c.Loopback() {
+		return errors.New("demo: its page is on a loopback address only")
 	}
 	if _, err := time.LoadLocation(c.TimeZone); err != nil || len(c.TimeZone) > event.MaxTimeZone || c.TimeZone == "Local" {
 		return fmt.Errorf("timeZone: %.64q is not the name of a time zone, such as Europe/Berlin", c.TimeZone)

@@ -41,7 +41,7 @@ type Console struct {
 
 // Run shows the plant until ctx ends. It is the component's Run.
 func (c Console) Run(ctx context.Context, rt *component.Runtime, config Config) error {
-	l := &listener{rt: rt, config: config, now: c.Now, store: picture.NewStore(random.ID()), things: make(map[string]picture.Thing), alarms: make(map[alarm.Key]Listed), whole: make(chan struct{}, 1), desk: desk{waiting: make(map[string]chan event.Reply)}}
+	l := &listener{rt: rt, config: config, now: c.Now, store: picture.NewStore(random.ID()), things: make(map[string]picture.Thing), alarms: make(map[alarm.Key]Listed), whole: make(chan struct{}, 1), live: live{wake: make(chan struct{}, 1), looks: make(map[string]*look)}, desk: desk{waiting: make(map[string]chan event.Reply)}}
 	l.audit = &access.Audit{Path: filepath.Join(rt.WorkDir, auditFile), Problem: func(err error) { rt.Conditions().Set(event.CodeDisk, auditFile, err) }}
 	l.trends = trends.Open(trends.Options{Dir: filepath.Join(rt.WorkDir, trendsDir), Bytes: config.Trends.Bytes, Age: config.Trends.Age, Log: rt.Log})
 	defer l.trends.Close()
@@ -50,8 +50,12 @@ func (c Console) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		return err
 	}
 	l.site()
+	l.past()
 	server := &web.Server{
-		Store: l.store, Now: c.Now, Log: rt.Log, Streams: rt.Counter(CounterPages), Command: l.command, Trend: l.trend,
+		Store: l.store, Now: c.Now, Log: rt.Log, Streams: rt.Counter(CounterPages), Command: l.command, Trend: l.trend, Live: l.liveOf,
+	}
+	if config.Demo != "" {
+		server.Sounds = l.inWorkDir(config.Demo)
 	}
 	if config.Metrics {
 		server.Metrics = l.metrics
@@ -63,6 +67,7 @@ func (c Console) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	}
 	work.Go(func() error { l.refresh(ctx); return nil })
 	work.Go(func() error { l.tell(ctx); return nil })
+	work.Go(func() error { l.hearLive(ctx); return nil })
 	work.Go(func() error {
 		err := problem
 		if err == nil {
@@ -137,6 +142,7 @@ type listener struct {
 	audit  *access.Audit
 	whole  chan struct{} // the list of alarms is wanted
 	desk   desk
+	live   live
 
 	mu     sync.Mutex // held while a message is taken
 	things map[string]picture.Thing
@@ -198,7 +204,7 @@ func (l *listener) listen(ctx context.Context, s source) error {
 // site puts facts of the site into the picture.
 func (l *listener) site() {
 	l.set(picture.Site, "site", map[string]any{
-		"core": os.Getenv("AWS_IOT_THING_NAME"), "zone": l.config.TimeZone, "language": l.config.Language, "version": l.rt.Version(),
+		"core": os.Getenv("AWS_IOT_THING_NAME"), "zone": l.config.TimeZone, "language": l.config.Language, "version": l.rt.Version(), "demo": l.config.Demo != "",
 	})
 }
 

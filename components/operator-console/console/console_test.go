@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -15,6 +16,7 @@ import (
 
 	"edgepdm/components/operator-console/console"
 	"edgepdm/components/operator-console/picture"
+	"edgepdm/components/operator-console/web"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
@@ -66,6 +68,51 @@ func newRig(t *testing.T, mode localcore.Mode, config map[string]any) *rig {
 	}
 	r.listen("")
 	return r
+}
+
+// get asks the page's server for JSON.
+func (r *rig) get(path string, into any) {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.url+path, nil)
+	must.OK(r.t, err)
+	resp, err := http.DefaultClient.Do(req)
+	must.OK(r.t, err)
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		r.t.Fatalf("%s: %s", path, resp.Status)
+	}
+	must.OK(r.t, json.NewDecoder(resp.Body).Decode(into))
+}
+
+// Rows of a machine are heard while a page shows it, singly and in batches.
+func TestRowsAreHeardWhileSomebodyLooks(t *testing.T) {
+	for name, mode := range map[string]localcore.Mode{"classic": localcore.Classic, "lite": localcore.Lite} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, mode, nil)
+			var got web.Live
+			for seq, batch := range []bool{false, true} {
+				x := float32(seq) + 70.5
+				row := event.Telemetry{V: 1, Thing: fmt.Sprint("press-", seq), Epoch: "e", Seq: 1, TS: time.Now().UTC(), Readings: event.Readings{"oil_temp": x}}
+				topic, message := event.TelemetryTopic(row.Thing), any(row)
+				if batch {
+					topic, message = event.TopicTelemetryBatch, event.TelemetryBatch{V: 1, Rows: []event.Telemetry{row}}
+				}
+				r.publish(topic, message)
+				if r.get("/api/live?thing="+row.Thing, &got); got.TS != 0 {
+					t.Errorf("a row from before somebody looked: %+v", got)
+				}
+				for deadline := time.Now().Add(patience); got.TS == 0 && !time.Now().After(deadline); {
+					r.publish(topic, message)
+					r.get("/api/live?thing="+row.Thing, &got)
+				}
+				if len(got.Values) != 1 || got.Values[0] == nil || *got.Values[0] != x || got.Sensors[0].Sensor != "oil_temp" {
+					t.Errorf("%s: %+v", topic, got)
+				}
+				got = web.Live{}
+			}
+		})
+	}
 }
 
 func freeAddress(t *testing.T) string {

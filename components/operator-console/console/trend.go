@@ -12,20 +12,19 @@ import (
 
 // trend returns how a machine went, and what its sensors are called and usually show.
 func (l *listener) trend(thing string, length time.Duration) web.Trend {
-	return web.Trend{Trend: l.trends.Of(thing, length, l.now()), Sensors: l.sensors()}
+	sensors, _ := l.describe()
+	return web.Trend{Trend: l.trends.Of(thing, length, l.now()), Sensors: sensors}
 }
 
-// sensors are those of the active model of faults, as its manifest has them; nil where it cannot be read. It is read when somebody looks.
-func (l *listener) sensors() []web.Sensor {
-	dir := l.config.Engine
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(l.rt.WorkDir, dir)
-	}
-	models := modelstore.LastActive(filepath.Join(dir, modelsDir), modelstore.Options{Log: l.rt.Log})
+// describe returns the sensors of the active model of faults, as its manifest has them, and which model that is; nil where it cannot be
+// read. It is read when somebody looks.
+func (l *listener) describe() (sensors []web.Sensor, model string) {
+	models := modelstore.LastActive(filepath.Join(l.inWorkDir(l.config.Engine), modelsDir), modelstore.Options{Log: l.rt.Log})
 	if len(models) == 0 {
-		return nil
+		return nil, ""
 	}
-	return sensorsOf(&models[0].Manifest)
+	m := &models[0].Manifest
+	return sensorsOf(m), m.Name + " " + m.Version
 }
 
 // modelsDir is the engine's store of models of faults, in its work directory.

@@ -38,6 +38,13 @@ func newPlant(t *testing.T) *plant {
 			p.given <- c
 			return "done: " + string(c.To), nil
 		},
+		Live: func(string, string) web.Live {
+			low, high, hot := float32(60), float32(82), float32(96.2)
+			x := float32(4.1)
+			return web.Live{TS: time.Now().UnixMilli(), Model: "m", Values: []*float32{&x, &hot, nil}, Sensors: []web.Sensor{
+				{Sensor: "flow_1", Unit: "m³/min"}, {Sensor: "oil_temp", Name: "oil return temperature", Names: map[string]string{"de": "Ölrücklauftemperatur"}, Unit: "°C", Low: &low, High: &high}, {Sensor: "particles"},
+			}}
+		},
 		Trend: func(thing string, length time.Duration) web.Trend {
 			low, high := float32(60), float32(82)
 			tr := web.Trend{Trend: trends.Trend{Series: map[string]*trends.Values{"score": {}, "oil_temp": {}}}, Sensors: []web.Sensor{{Sensor: "oil_temp", Name: "oil return temperature", Unit: "°C", Low: &low, High: &high}}}

@@ -37,11 +37,13 @@ const (
 	ToTest   Destination = "test-alarm"
 	ToFetch  Destination = "model-fetch"
 	ToReplay Destination = "replay" // of dead letters, by the cloud forwarder
+	ToPlant  Destination = "plant"  // of the demo: its simulated machines
+	ToDemo   Destination = "demo"   // the demo itself
 )
 
 // Destinations lists them.
 func Destinations() []Destination {
-	return []Destination{ToAlarms, ToModels, ToTest, ToFetch, ToReplay}
+	return []Destination{ToAlarms, ToModels, ToTest, ToFetch, ToReplay, ToPlant, ToDemo}
 }
 
 // Command is what a page asks for.
@@ -61,9 +63,11 @@ type Server struct {
 	Streams *atomic.Uint64 // pages that listen now
 	Command func(ctx context.Context, c Command) (text string, err error)
 	Trend   func(thing string, length time.Duration) Trend
-	Metrics func(w io.Writer) error // nil: there are none
-	Guard   Guard                   // nil: everybody is let in, as an engineer
-	TLS     *tls.Certificate        // nil: none, for loopback addresses
+	Live    func(thing, model string) Live // the last row of a machine, for a page that knows the sensors of the model
+	Metrics func(w io.Writer) error        // nil: there are none
+	Sounds  string                         // of the demo: folder of sounds; empty: there is none
+	Guard   Guard                          // nil: everybody is let in, as an engineer
+	TLS     *tls.Certificate               // nil: none, for loopback addresses
 }
 
 const (
@@ -126,8 +130,12 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /api/logout", s.logout)
 	mux.HandleFunc("GET /api/stream", s.known(s.stream))
 	mux.HandleFunc("GET /api/trend", s.known(s.trend))
+	mux.HandleFunc("GET /api/live", s.known(s.live))
 	mux.HandleFunc("GET /api/trend.csv", s.known(s.trendCSV))
 	mux.HandleFunc("POST /api/command", s.command)
+	if s.Sounds != "" {
+		mux.HandleFunc("GET /api/sound", s.known(s.sound))
+	}
 	if s.Metrics != nil {
 		mux.HandleFunc("GET /metrics", s.metrics)
 	}

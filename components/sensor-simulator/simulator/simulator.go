@@ -76,6 +76,10 @@ func (s *simulator) run(ctx context.Context) error {
 	if s.config.Output == ToShadow {
 		defer s.startShadows(ctx)()
 	}
+	orders, err := s.rt.Subscribe(ctx, event.TopicDemoFault)
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", event.TopicDemoFault, err)
+	}
 	period := time.Duration(float64(time.Second) / s.config.Rate)
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
@@ -97,10 +101,18 @@ func (s *simulator) run(ctx context.Context) error {
 		if err := s.flush(); err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
+		for waiting := true; waiting; {
+			select {
+			case <-ctx.Done():
+				return nil
+			case m, open := <-orders.Events():
+				if !open {
+					return fmt.Errorf("receive orders: %w", orders.Err())
+				}
+				s.order(ctx, m, elapsed)
+			case <-ticker.C:
+				waiting = false
+			}
 		}
 	}
 }

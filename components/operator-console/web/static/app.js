@@ -11,8 +11,9 @@ import * as alarmPage from "./pages/alarms.js";
 import * as models from "./pages/models.js";
 import * as linkPage from "./pages/link.js";
 import * as health from "./pages/health.js";
+import * as demo from "./pages/demo.js";
 
-const pages = { "": overview, machine, alarms: alarmPage, models, link: linkPage, health };
+const pages = { "": overview, machine, alarms: alarmPage, models, link: linkPage, health, demo };
 const menu = ["", "alarms", "models", "link", "health"];
 const $ = (id) => document.getElementById(id);
 let shown; // the page that is shown: {draw(kinds), close()}
@@ -28,11 +29,17 @@ function show() {
   const main = $("main");
   shown = pages[name].open(main, argument, { say, ask: give });
   shown.draw(null);
+  current();
+  document.title = `${argument || t(`page.${name || "overview"}`)} – edgepdm`;
+}
+
+/** current marks the page in the menu. */
+function current() {
+  const { name } = address();
   for (const link of $("nav").children) {
     if (link.dataset.page === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  document.title = `${argument || t(`page.${name || "overview"}`)} – edgepdm`;
 }
 
 /** say shows an outcome for some seconds. */
@@ -50,7 +57,7 @@ async function give(to, message) {
 }
 
 function chrome() {
-  fill($("nav"), menu.map((name) => h("a", { href: `#/${name}`, "data-page": name }, t(`page.${name || "overview"}`))));
+  fill($("nav"), (data.site.get("site")?.demo ? [...menu, "demo"] : menu).map((name) => h("a", { href: `#/${name}`, "data-page": name }, t(`page.${name || "overview"}`))));
   write($("skip"), t("skip"));
   fill($("language"), Object.entries(languages).map(([code, label]) => h("option", { value: code, selected: code === language }, label)));
   $("language").onchange = async (event) => {
@@ -100,6 +107,7 @@ async function start() {
     if (kinds.has("site") && !localStorage.getItem("language") && data.site.get("site")?.language && data.site.get("site").language !== language) {
       load(data.site.get("site").language).then(() => { chrome(); show(); });
     }
+    if (kinds.has("site")) { chrome(); current(); }
     frame(kinds);
     shown?.draw(kinds);
   });

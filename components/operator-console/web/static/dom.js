@@ -21,6 +21,9 @@ function add(element, children) {
   }
 }
 
+/** button makes a button that only a role sees: "operator", whom engineers are too, or "engineer". */
+export const button = (needs, word, onclick, attributes) => h("button", { type: "button", "data-needs": needs, onclick, ...attributes }, word);
+
 /** fill replaces an element's children. */
 export function fill(element, ...children) {
   element.replaceChildren();

@@ -6,6 +6,7 @@ import { t } from "./text.js";
 /** session shows who acts, with a way to change that. */
 export async function session(place) {
   const who = await (await fetch("api/session")).json().catch(() => ({}));
+  document.body.dataset.role = who.role ?? ""; // style.css hides what the role may not do
   if (who.login) {
     fill(place, `${who.name} (${t(`role.${who.role}`)}) `, h("button", { type: "button", onclick: async () => {
       await fetch("api/logout", { method: "POST" });

@@ -1,6 +1,6 @@
 // All alarms: what stands, what is quiet and why, and what happened.
 
-import { fill, h } from "../dom.js";
+import { button, fill, h } from "../dom.js";
 import { data } from "../store.js";
 import { alarms, quiet } from "../plant.js";
 import { name as word, number, t, time } from "../text.js";
@@ -16,7 +16,7 @@ export function open(main, _, tools) {
   const past = h("div", {});
   fill(main, h("h2", {}, t("page.alarms")), h("section", { class: "panel", "aria-label": t("alarms.standing") }, bar, standing),
     h("section", { class: "panel" }, h("h3", {}, t("alarms.quiet")), silent),
-    h("section", { class: "panel" }, h("div", { class: "row" }, h("h3", { class: "grow" }, t("places")), h("button", { type: "button", onclick: take }, t("outofservice.take"))), places),
+    h("section", { class: "panel" }, h("div", { class: "row" }, h("h3", { class: "grow" }, t("places")), button("engineer", t("outofservice.take"), take)), places),
     h("section", { class: "panel" }, h("h3", {}, t("kpi")), figures),
     h("section", { class: "panel" }, h("h3", {}, t("history")), past));
 
@@ -34,8 +34,8 @@ export function open(main, _, tools) {
   function buttons() {
     const n = selected().length;
     fill(bar, h("h3", { class: "grow" }, t("alarms.standing")), h("span", { class: "quiet" }, n ? t("selected", { n }) : ""),
-      h("button", { type: "button", class: "main", disabled: n === 0, onclick: () => acknowledge(selected(), tools) }, t("acknowledge")),
-      h("button", { type: "button", disabled: n === 0, onclick: () => shelve(selected(), tools) }, t("shelve")));
+      button("operator", t("acknowledge"), () => acknowledge(selected(), tools), { class: "main", disabled: n === 0 }),
+      button("operator", t("shelve"), () => shelve(selected(), tools), { disabled: n === 0 }));
   }
 
   function draw(kinds) {
@@ -54,7 +54,7 @@ export function open(main, _, tools) {
       const list = [...data.places.values()];
       fill(places, list.length ? h("table", {}, h("tbody", {}, list.map((p) => h("tr", {}, h("td", {}, p.thing ?? `${t("line")}: ${p.line}`), h("td", {}, p.retired ? t("retired") : t("outofservice")),
         h("td", {}, time(p.since)), h("td", {}, [p.by, p.comment].filter(Boolean).join(": ")),
-        h("td", {}, h("button", { type: "button", onclick: () => tools.ask("alarm", { do: "return-to-service", thing: p.thing || undefined, line: p.thing ? undefined : p.line }) }, t("return"))))))) :
+        h("td", {}, button("engineer", t("return"), () => tools.ask("alarm", { do: "return-to-service", thing: p.thing || undefined, line: p.thing ? undefined : p.line }))))))) :
         h("p", { class: "empty" }, t("places.none")));
     }
     if (!kinds || kinds.has("components")) kpi();

@@ -1,6 +1,6 @@
 // Alarms as a table, and what people do about them.
 
-import { fill, h, mark } from "../dom.js";
+import { button, fill, h, mark } from "../dom.js";
 import { full, name as word, t, time } from "../text.js";
 import { quiet, unacknowledged } from "../plant.js";
 
@@ -33,10 +33,10 @@ export function table(list, tools, chosen, select) {
       h("td", { "data-label": t("state") }, state(a), a.acknowledged ? h("div", { class: "quiet" }, [a.acknowledged.by, a.acknowledged.outcome && word("outcome", a.acknowledged.outcome), a.acknowledged.comment].filter(Boolean).join(", ")) : ""),
       h("td", { "data-label": t("raised"), title: full(a.raised) }, time(a.raised)),
       h("td", {}, h("div", { class: "row" },
-        unacknowledged(a) && h("button", { type: "button", onclick: () => acknowledge([a], tools) }, t("acknowledge")),
-        a.shelved ? h("button", { type: "button", onclick: () => tools.ask("alarm", { do: "unshelve", alarms: keys([a]) }) }, t("unshelve")) :
-          h("button", { type: "button", onclick: () => shelve([a], tools) }, t("shelve")),
-        a.latched && h("button", { type: "button", onclick: () => tools.ask("alarm", { do: "reset", alarms: keys([a]) }) }, t("reset")))))))));
+        unacknowledged(a) && button("operator", t("acknowledge"), () => acknowledge([a], tools)),
+        a.shelved ? button("operator", t("unshelve"), () => tools.ask("alarm", { do: "unshelve", alarms: keys([a]) })) :
+          button("operator", t("shelve"), () => shelve([a], tools)),
+        a.latched && button("engineer", t("reset"), () => tools.ask("alarm", { do: "reset", alarms: keys([a]) })))))))));
 }
 
 export const key = (a) => `${a.thing} ${a.fault}`;

@@ -1,6 +1,6 @@
 // The components: whether they work, and what is wrong where they do not.
 
-import { fill, h } from "../dom.js";
+import { button, fill, h } from "../dom.js";
 import { data } from "../store.js";
 import { number, t, time } from "../text.js";
 
@@ -8,7 +8,7 @@ const late = (c) => Date.now() - new Date(c.ts).valueOf() > 3 * (c.interval_ms |
 
 export function open(main, _, tools) {
   const list = h("div", { class: "grid" });
-  fill(main, h("div", { class: "row" }, h("h2", { class: "grow" }, t("page.health")), h("button", { type: "button", onclick: () => tools.ask("test-alarm", {}) }, t("test"))), list);
+  fill(main, h("div", { class: "row" }, h("h2", { class: "grow" }, t("page.health")), button("operator", t("test"), () => tools.ask("test-alarm", {}))), list);
   const unfolded = new Set();
 
   function draw(kinds) {

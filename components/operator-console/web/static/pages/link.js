@@ -1,6 +1,6 @@
 // The way to the cloud: whether it is there, and what waits for it.
 
-import { fill, h } from "../dom.js";
+import { button, fill, h } from "../dom.js";
 import { data } from "../store.js";
 import { bytes, lasts, name as word, number, t } from "../text.js";
 
@@ -34,7 +34,7 @@ export function open(main, _, tools) {
     const shown = (c, value) => (c === "oldest_s" ? (value ? lasts(value * 1000) : "–") : c === "bytes" ? bytes(value) : number(value, 0));
     fill(streams, h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": t("table") }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("link.stream")), columns.map((c) => h("th", { scope: "col", class: "num" }, word("stream", c))))),
       h("tbody", {}, [...by].sort().map(([name, s]) => h("tr", {}, h("td", {}, name), columns.map((c) => h("td", { class: `num${["dead", "dropped", "lost"].includes(c) && s[c] ? " state warn" : ""}` }, shown(c, s[c] ?? 0)))))))),
-    h("div", { class: "actions" }, h("button", { type: "button", onclick: () => tools.ask("replay", {}) }, t("replay"))));
+    h("div", { class: "actions" }, button("engineer", t("replay"), () => tools.ask("replay", {}))));
   }
 
   return { draw };

@@ -1,10 +1,11 @@
 // One machine: how it is, why, and since when.
 
-import { fill, h, mark, width } from "../dom.js";
+import { button, fill, h, mark, width } from "../dom.js";
 import { data, get } from "../store.js";
 import { alarms, called, unacknowledged } from "../plant.js";
 import { full, life, name as word, number, percent, significant, t, time } from "../text.js";
 import { acknowledge, table as alarmTable } from "./alarmtable.js";
+import { watch as watchSensors } from "../sensors.js";
 import { chart } from "../chart.js";
 
 export function open(main, thing, tools) {
@@ -17,12 +18,14 @@ export function open(main, thing, tools) {
   const spans = h("select", { "aria-label": t("span"), onchange: () => trends() },
     ["10m", "1h", "24h", "7d", "90d"].map((span) => h("option", { value: span, selected: span === "1h" }, t(`span.${span}`))));
   const plots = h("div", {});
+  const live = h("div", {});
   const csv = h("a", { download: `${thing}.csv` }, t("csv"));
   fill(main, head, h("div", { class: "grid" },
     h("section", { class: "panel" }, h("h3", {}, t("machine.now")), facts),
     h("section", { class: "panel" }, h("h3", {}, t("machine.reasons")), reasons),
     h("section", { class: "panel" }, h("h3", {}, t("life")), remaining)),
   h("section", { class: "panel" }, h("h3", {}, t("page.alarms")), alarmsOf),
+  h("section", { class: "panel" }, h("h3", {}, t("live")), live),
   h("section", { class: "panel" }, h("div", { class: "row" }, h("h3", { class: "grow" }, t("machine.trends")), spans, csv), plots),
   h("section", { class: "panel" }, h("h3", {}, t("history")), history));
   let closed = false;
@@ -56,7 +59,7 @@ export function open(main, thing, tools) {
       const first = own.find((a) => a.active) ?? own[0];
       fill(head, h("h2", { class: "grow" }, thing, m?.l ? h("span", { class: "quiet" }, ` – ${m.l}`) : ""),
         first ? mark(first.priority, t(`priority.${first.priority}`)) : mark("none", t("normal")),
-        own.some(unacknowledged) && h("button", { class: "main", type: "button", onclick: () => acknowledge(own.filter(unacknowledged), tools) }, t("acknowledge")));
+        own.some(unacknowledged) && button("operator", t("acknowledge"), () => acknowledge(own.filter(unacknowledged), tools), { class: "main" }));
       if (!kinds || kinds.has("alarms")) fill(alarmsOf, own.length ? alarmTable(own, tools) : h("p", { class: "empty" }, t("alarms.none")));
     }
     if (m && (!kinds || kinds.has("things"))) now(m);
@@ -88,7 +91,8 @@ export function open(main, thing, tools) {
 
   trends();
   const again = setInterval(trends, 30_000);
-  return { draw, close() { closed = true; clearInterval(again); for (const c of charts) c.close(); } };
+  const sensors = watchSensors(live, thing);
+  return { draw, close() { closed = true; sensors.close(); clearInterval(again); for (const c of charts) c.close(); } };
 }
 
 /** bars shows what points to a fault, by its share. */

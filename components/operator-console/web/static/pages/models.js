@@ -1,6 +1,6 @@
 // The models: what scores, what proves itself, and what has drifted.
 
-import { fill, h } from "../dom.js";
+import { button, fill, h } from "../dom.js";
 import { data } from "../store.js";
 import { called } from "../plant.js";
 import { full, name as word, number, percent, significant, t, time } from "../text.js";
@@ -25,8 +25,8 @@ export function open(main, _, tools) {
       const health = data.components.get(engine);
       fill(active, health ? [["fault", health.model], ["life", health.life_model]].map(([role, model]) => h("div", { class: "row" },
         h("div", { class: "grow" }, h("b", {}, t(`role.${role}`)), ": ", model ? [model.version, h("span", { class: "quiet" }, ` ${model.sha256.slice(0, 12)}`)] : t("models.none")),
-        model && h("button", { type: "button", onclick: () => decide("rollback", role === "life" ? "life" : undefined) }, t("rollback")))) : h("p", { class: "empty" }, t("component.away")),
-      h("button", { type: "button", onclick: () => tools.ask("model-fetch", {}) }, t("fetch")));
+        model && button("engineer", t("rollback"), () => decide("rollback", role === "life" ? "life" : undefined)))) : h("p", { class: "empty" }, t("component.away")),
+      button("operator", t("fetch"), () => tools.ask("model-fetch", {})));
     }
     if (!kinds || kinds.has("comparisons")) compare(data.comparisons.get("fault"));
     if (!kinds || kinds.has("drifts")) drifts();
@@ -47,7 +47,7 @@ export function open(main, _, tools) {
       h("dt", {}, t("compare.faulty")), h("dd", { class: "num" }, `${percent(c.faulty[0], 2)} / ${percent(c.faulty[1], 2)}`),
       h("dt", {}, t("compare.latency")), h("dd", { class: "num" }, `${number(c.p99_us[0])} / ${number(c.p99_us[1])} µs`),
       h("dt", {}, t("compare.rows")), h("dd", { class: "num" }, number(c.rows, 0), c.skipped ? h("span", { class: "quiet" }, ` (${t("compare.skipped", { n: number(c.skipped, 0) })})`) : "")),
-    h("div", { class: "actions" }, h("button", { type: "button", onclick: () => decide("reject") }, t("reject")), h("button", { type: "button", class: "main", onclick: () => decide("promote") }, t("promote"))));
+    h("div", { class: "actions" }, button("engineer", t("reject"), () => decide("reject")), button("engineer", t("promote"), () => decide("promote"), { class: "main" })));
   }
 
   const rules = (c) => h("table", {}, h("thead", {}, h("tr", {}, [t("rule"), t("have"), t("need"), t("state")].map((x) => h("th", { scope: "col" }, x)))),
