@@ -148,6 +148,10 @@ core-remove: ## remove what core-provision made: make core-remove NAME=press-1 [
 cloud-cost: ## tell what the cloud stack costs in a month, by assumed prices: make cloud-cost [ARGS="-cores 5 -machines 40"]
 	@go run ./scripts/cloud/cost $(ARGS)
 
+.PHONY: pictures
+pictures: ## draw the console's pages into docs/pictures (needs Chromium)
+	@mkdir -p docs/pictures && PICTURES="$(CURDIR)/docs/pictures" go test -count=1 -run '^TestPictures$$' ./components/operator-console/web
+
 .PHONY: bench
 bench: ## measure speed; peers are measured in the same run, and told at the end where they are left out
 	@go run ./scripts/gotest -run '^$$' -bench . -benchmem -timeout 60m $(PKGS)

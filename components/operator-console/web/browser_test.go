@@ -23,16 +23,27 @@ import (
 
 // plant is a console with a picture that the test makes.
 type plant struct {
-	t     *testing.T
-	store *picture.Store
-	url   string
-	given chan web.Command
+	t      *testing.T
+	store  *picture.Store
+	server *web.Server
+	url    string
+	given  chan web.Command
 }
 
 func newPlant(t *testing.T) *plant {
 	t.Helper()
+	p := newServer(t)
+	site := httptest.NewServer(p.server.Handler())
+	t.Cleanup(site.Close)
+	p.url = site.URL + "/"
+	return p
+}
+
+// newServer returns a console that is not served yet.
+func newServer(t *testing.T) *plant {
+	t.Helper()
 	p := &plant{t: t, store: picture.NewStore("a"), given: make(chan web.Command, 100)}
-	server := &web.Server{
+	p.server = &web.Server{
 		Store: p.store, Now: time.Now, Log: slog.New(slog.DiscardHandler), Streams: new(atomic.Uint64),
 		Command: func(_ context.Context, c web.Command) (string, error) {
 			p.given <- c
@@ -60,9 +71,6 @@ func newPlant(t *testing.T) *plant {
 			return tr
 		},
 	}
-	site := httptest.NewServer(server.Handler())
-	t.Cleanup(site.Close)
-	p.url = site.URL + "/"
 	p.set(picture.Site, "site", map[string]any{"core": "press-hall-1", "zone": "Europe/Berlin", "language": "en"})
 	return p
 }

@@ -3,7 +3,6 @@ package web_test
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -115,9 +114,6 @@ func TestPagesAreForEverybody(t *testing.T) {
 					t.Errorf("%s: %s\n%s", v.ID, v.Help, data)
 				}
 				p.clean(page)
-				if dir := os.Getenv("PICTURES"); dir != "" {
-					must.OK(t, os.WriteFile(filepath.Join(dir, name+"-"+theme+".png"), page.Screenshot(), 0o644))
-				}
 			})
 		}
 	}

@@ -59,6 +59,10 @@ async function give(to, message) {
 function chrome() {
   fill($("nav"), (data.site.get("site")?.demo ? [...menu, "demo"] : menu).map((name) => h("a", { href: `#/${name}`, "data-page": name }, t(`page.${name || "overview"}`))));
   write($("skip"), t("skip"));
+  $("skip").onclick = (event) => { // its address would be another page
+    event.preventDefault();
+    $("main").focus();
+  };
   fill($("language"), Object.entries(languages).map(([code, label]) => h("option", { value: code, selected: code === language }, label)));
   $("language").onchange = async (event) => {
     localStorage.setItem("language", event.target.value);

@@ -39,7 +39,8 @@ export async function login(then) {
       if (response?.ok) {
         dialog.close();
         dialog.remove();
-        location.reload();
+        session(document.getElementById("who"));
+        then();
         return;
       }
       fill(problem, response ? (await response.text()).trim() : t("banner.away"));
