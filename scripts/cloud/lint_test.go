@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,7 +39,7 @@ func guard(t *testing.T) (program, folder string) {
 func broken(t *testing.T, program, template string, rules ...string) []string {
 	t.Helper()
 	out, err := exec.Command(program, append([]string{"validate", "--structured", "-o", "json", "-S", "none", "-d", template, "-r"}, rules...)...).Output()
-	if failed, ok := err.(*exec.ExitError); err != nil && (!ok || failed.ExitCode() != 19) { // 19: a rule is broken
+	if failed, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || failed.ExitCode() != 19) { // 19: a rule is broken
 		t.Fatalf("cfn-guard: %v\n%s", err, out)
 	}
 	var reports []struct {

@@ -82,7 +82,10 @@ func (o *options) engine(keys []any) map[string]any {
 	if !o.drift {
 		return config
 	}
-	config["drift"] = map[string]any{"every": time.Duration(float64(time.Second) / o.rate / 2).String(), "learn": "15s"}
+	config["drift"] = map[string]any{
+		"every": time.Duration(float64(time.Second) / o.rate / 2).String(),
+		"learn": (driftAt(o.length()) * 35 / 100).String(), // twice: what is usual, and how much that varies
+	}
 	config["candidate"] = map[string]any{
 		"rows": 600, "time": "3s", "report": "1s",
 		// The active model is wrong where machines drift: who replaces it must be allowed to disagree.

@@ -102,7 +102,11 @@ func (d *demo) acts(length time.Duration) []act {
 			return d.operate(ctx, map[string]any{"do": "shelve", "for": "5s"})
 		}},
 		act{part(0.55), "an operator acknowledges an alarm", func(ctx context.Context) error {
-			return d.operate(ctx, map[string]any{"do": "acknowledge", "outcome": "confirmed"})
+			command := map[string]any{"do": "acknowledge"}
+			if !d.options.drift { // where an alarm may well be false, and what people find decides about candidates
+				command["outcome"] = "confirmed"
+			}
+			return d.operate(ctx, command)
 		}})
 	cuts := float64(d.options.cuts)
 	for i := range d.options.cuts {

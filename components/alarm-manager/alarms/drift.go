@@ -64,6 +64,7 @@ func figureText(f event.DriftFigure) string {
 		return "the model's scores"
 	case event.DriftFaultRate:
 		return "the share of faulty rows" + percents(f)
+	case event.DriftSensor:
 	}
 	if f.Usual == nil || f.Now == nil {
 		return name

@@ -77,11 +77,14 @@ func (e *Evidence) rules(l Limits, c *event.Comparison) []event.RuleState {
 	}
 	if d := c.Cost; d != nil {
 		rules = append(rules, event.RuleState{
-			Rule: RuleCost, Have: fmt.Sprintf("%+.1f an alarm (%+.1f to %+.1f), %d with an outcome", d.Mean, d.Low, d.High, c.Labeled), Need: "not above 0", OK: d.Low <= 0,
+			Rule: RuleCost, Have: fmt.Sprintf("%+.1f an alarm (%+.1f to %+.1f), %d with an outcome", d.Mean, d.Low, d.High, c.Labeled), Need: fmt.Sprintf("not above 0, from %d on", fewLabels), OK: d.Low <= 0 || c.Labeled < fewLabels,
 		})
 	}
 	return rules
 }
+
+// fewLabels is how many alarms with an outcome tell something: one alone has no spread.
+const fewLabels = 5
 
 // decide says what the conditions make of a candidate.
 func decide(rules []event.RuleState) event.Decision {

@@ -122,6 +122,7 @@ func TestCost(t *testing.T) {
 		mean    float64
 	}{
 		"misses faults":            {"confirmed", 0, 12, event.DecisionReject, 500},
+		"misses few faults":        {"confirmed", 0, 4, event.DecisionPromote, 500},
 		"no false alarms any more": {"no-fault-found", 0, 12, event.DecisionPromote, -10},
 		"earlier than the other":   {"confirmed", 1, 12, event.DecisionPromote, -500},
 		"more false alarms":        {"no-fault-found", 1, 12, event.DecisionReject, 10},

@@ -96,7 +96,7 @@ func TestThePairChangesBetweenTwoRows(t *testing.T) {
 	withPair(t, nil, func(ctx context.Context, p *pairOf) {
 		p.rows(ctx, 20)
 		faults := p.scorer.models
-		other := *p.rowBench.model
+		other := *p.model
 		faults.inUse.Store(&use{&other, nil, probation{}}) // as models.use does, before it sets the trial
 		p.rows(ctx, 5)
 		faults.setTrial(nil)

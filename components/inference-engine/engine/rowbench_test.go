@@ -3,12 +3,14 @@ package engine
 import (
 	"context"
 	"log/slog"
+	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
+	"edgepdm/shared/modelevents"
 	"edgepdm/test/coretest"
 	"edgepdm/test/must"
 	"edgepdm/test/table"
@@ -41,7 +43,19 @@ func withRows(b testing.TB, run func(ctx context.Context, r *rowBench)) {
 			logged: make(map[event.Reason]time.Time), limit: newReasonsLimit(config), asks: newAsks(),
 		}
 		s.qualities = newQualities(nil, rt, 10*time.Minute)
+		alarms, err := rt.Subscribe(ctx, event.TopicAlarmEvent)
+		must.OK(b, err)
+		s.drifts = newDrifts(rt, config.Drift, time.Now, modelevents.Open(filepath.Join(rt.WorkDir, newsFile), time.Now), alarms)
+		ctx, end := context.WithCancel(ctx)
+		looking := make(chan struct{})
+		go func() {
+			defer close(looking)
+			s.drifts.run(ctx)
+		}()
 		run(ctx, &rowBench{s, rt, lines, 0})
+		end()
+		<-looking
+		s.drifts.close()
 		return nil
 	}
 	must.OK(b, component.Run(b.Context(), component.Spec[Config]{Name: event.InferenceEngine, Version: "1.2.3", Default: Default, Run: work}, env))

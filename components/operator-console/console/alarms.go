@@ -94,6 +94,7 @@ func (l *listener) apply(c *change) {
 		a.Suppressed = c.Change == alarm.Suppressed
 	case alarm.Chattering, alarm.Settled:
 		a.Chattering = c.Change == alarm.Chattering
+	default: // what else it changes, the list brings
 	}
 	if c.Reasons != nil {
 		a.Reasons = c.Reasons

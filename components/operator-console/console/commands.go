@@ -47,6 +47,7 @@ func topicOf(c web.Command) (string, error) {
 		return event.TopicDemoFault, nil
 	case web.ToDemo:
 		return event.TopicDemoAct, nil
+	case web.ToReplay: // goes another way
 	}
 	return "", fmt.Errorf("to: %.40q is none of %v", c.To, web.Destinations())
 }

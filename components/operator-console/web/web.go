@@ -109,10 +109,12 @@ func (s *Server) Serve(ctx context.Context, address string) error {
 	}
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
 	defer cancel()
-	if server.Shutdown(within) != nil {
+	if server.Shutdown(within) != nil { // streams never end by themselves
 		_ = server.Close()
 	}
-	<-ended
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve pages: %w", err)
+	}
 	return nil
 }
 
@@ -182,6 +184,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.Streams.Add(^uint64(0))
 	control := http.NewResponseController(w)
+	if err := control.SetReadDeadline(time.Time{}); err != nil { // the limit for requests would end the stream
+		s.Log.Debug("a stream has a time limit", "error", err)
+	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	epoch, version := parseID(r.Header.Get("Last-Event-ID"))
 	ticker := time.NewTicker(tickTime)

@@ -279,7 +279,7 @@ def main():
     parser.add_argument("--out", required=True, help="folder or s3 URI for train/, holdout/ and summary/")
     parser.add_argument("--manifest", default="", help="the published manifest, which names the sensors")
     parser.add_argument("--sensors", default="", help="the sensors' names in the order of values, with commas between them")
-    parser.add_argument("--base", default="", help="table of an earlier training, whose rows are added")
+    parser.add_argument("--base", default="", help="table of an earlier training, whose rows are added to train/")
     parser.add_argument("--from", dest="since", default="", help="first day of the rows, yyyy-mm-dd")
     parser.add_argument("--until", default="", help="last day of the rows")
     parser.add_argument("--guard", type=int, default=20, help="rows around a faulty one that are left out")
@@ -309,13 +309,14 @@ def main():
     rows = rows.drop("source")
     known = labelled(rows, predictions, labels, args.guard).persist(StorageLevel.MEMORY_AND_DISK)
     outcomes = {row["class"]: row["count"] for row in known.groupBy("class").count().collect()}
-    usable = known.where(F.col("class").isNotNull())
+    usable = divided(known.where(F.col("class").isNotNull()))
     base = {"neg": 0, "pos": 0}
     if args.base:
         more = base_rows(spark, args.base, sensors).where(F.col("class").isNotNull())
         base = counted(more)
-        usable = usable.unionByName(more)
-    usable = divided(usable).persist(StorageLevel.MEMORY_AND_DISK)
+        # The active model may have been trained with them: they are nothing to compare on.
+        usable = usable.unionByName(more.withColumn("holdout", F.lit(False)))
+    usable = usable.persist(StorageLevel.MEMORY_AND_DISK)
     parts = {"train": usable.where(~F.col("holdout")), "holdout": usable.where("holdout")}
     counts = {name: {"neg": 0, "pos": 0} for name in parts}
     for row in usable.groupBy("holdout", "class").count().collect():

@@ -228,20 +228,16 @@ func TestFeaturesWithoutOutcomes(t *testing.T) {
 		t.Errorf("%v\n%s", err, text)
 	}
 
-	// With an earlier table there are faulty rows.
+	// An earlier table has faulty rows to train with, but the active model may know them: there is nothing to compare on.
 	base := filepath.Join(t.TempDir(), "base.csv")
 	rows := "x,class\n"
 	for i := range 60 {
 		rows += fmt.Sprintf("%d,%s\n", 1000+i, []string{"neg", "pos"}[i%2])
 	}
 	must.OK(t, os.WriteFile(base, []byte(rows), 0o600))
-	out := filepath.Join(t.TempDir(), "out")
-	if text, err := runFeatures(t, "--raw", r.dir, "--out", out, "--base", base); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
-	train, holdout := readPart(t, filepath.Join(out, "train")), readPart(t, filepath.Join(out, "holdout"))
-	if n := len(train) + len(holdout) - 2; n != 60 && n != 110 {
-		t.Errorf("%d rows", n)
+	text, err = runFeatures(t, "--raw", r.dir, "--out", filepath.Join(t.TempDir(), "out"), "--base", base)
+	if err == nil || !strings.Contains(text, `"base": {"neg": 30, "pos": 30}`) || !strings.Contains(text, "for holdout, and needs 1") || strings.Contains(text, "for train, and needs") {
+		t.Errorf("%v\n%s", err, text)
 	}
 }
 

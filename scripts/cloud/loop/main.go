@@ -44,8 +44,8 @@ type options struct {
 func run(ctx context.Context, args []string, s cli.Streams) error {
 	var o options
 	fs := cli.NewFlagSet(`make loop ARGS="[-rows N] [-base-rows N] [-seed N] [-drift NAMES] [-dir DIR] [-report FILE]"`, s)
-	fs.IntVar(&o.rows, "rows", 5000, "rows that the plant sends, `N`")
-	fs.IntVar(&o.baseRows, "base-rows", 5000, "rows of the table with which the active model was trained, `N`")
+	fs.IntVar(&o.rows, "rows", 3000, "rows that the plant sends, `N`")
+	fs.IntVar(&o.baseRows, "base-rows", 2000, "rows of the table with which the active model was trained, `N`")
 	fs.Uint64Var(&o.seed, "seed", 1, "`seed` of the simulated machines")
 	fs.StringVar(&o.drift, "drift", "new-oil=2,load-profile", "`NAMES` of what changes at the machines, as of sensor-simulator generate")
 	fs.StringVar(&o.dir, "dir", "loop-run", "work folder `DIR`, emptied at the start")

@@ -27,7 +27,7 @@ func TestProgress(t *testing.T) {
 }
 
 func TestAsk(t *testing.T) {
-	for answer, want := range map[string]bool{"yes\n": true, "YES \n": true, "y\n": false, "\n": false, "no\n": false, "yes": true} {
+	for answer, want := range map[string]bool{"yes\n": true, "YES\n": true, "y\n": false, "\n": false, "no\n": false, "yes": true} {
 		var out strings.Builder
 		got, err := New(strings.NewReader(answer), &out).Ask("Go?")
 		if err != nil || got != want || out.String() != "Go? Type yes to go on: " {
