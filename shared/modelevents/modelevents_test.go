@@ -312,3 +312,19 @@ func TestDriftWaitsToo(t *testing.T) {
 		t.Errorf("%+v", waits)
 	}
 }
+
+// Drift that is told again takes no second place, so that it drives out nothing else while nobody acknowledges.
+func TestDriftToldAgainWaitsOnce(t *testing.T) {
+	o := open(t, filepath.Join(t.TempDir(), "events.json"))
+	d := event.Drift{V: 1, ID: "drift-1", Line: "line 1", State: event.DriftFound, TS: testTime, Since: testTime}
+	add(t, o, news(0))
+	for range 2 * MaxEvents {
+		if dropped, err := o.AddDrift(d); dropped != 0 || err != nil {
+			t.Fatal(dropped, err)
+		}
+		d.Replayed = true
+	}
+	if waits := o.waiting(); len(waits) != 2 {
+		t.Errorf("%d wait", len(waits))
+	}
+}

@@ -120,12 +120,15 @@ func (o *Outbox) Problem() error { return o.problem.Told(o.now()) }
 // published all the same.
 func (o *Outbox) Add(e event.ModelEvent) (dropped int, err error) { return o.add(entry{model: &e}) }
 
-// AddDrift does the same for drift.
+// AddDrift does the same for drift. What waits already is not added again.
 func (o *Outbox) AddDrift(d event.Drift) (dropped int, err error) { return o.add(entry{drift: &d}) }
 
 func (o *Outbox) add(e entry) (dropped int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if slices.ContainsFunc(o.entries, func(waits entry) bool { return waits.id() == e.id() }) {
+		return 0, nil
+	}
 	o.entries = append(o.entries, e)
 	if dropped = max(0, len(o.entries)-MaxEvents); dropped > 0 {
 		o.entries = slices.Delete(o.entries, 0, dropped)

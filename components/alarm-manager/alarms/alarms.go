@@ -67,7 +67,7 @@ func (m Manager) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	r := &run{
 		rt: rt, config: config, now: m.Now, core: m.CoreThing, publish: m.publish, announcer: m.Announcer,
 		requests: request.NewServer(event.AlarmManager, rt.WorkDir, m.Now, rt.Log), tests: make(map[string]test),
-		speaking: make(map[alarm.Key]bool), published: make(map[string]bool),
+		speaking: make(map[alarm.Key]bool), published: make(map[string]bool), driftAt: make(map[string]time.Time),
 	}
 	r.taken, r.replies = rt.Publication(event.FilterAlert), rt.Publication(event.ReplyTopic(event.TopicTestAlarm))
 	if r.publish == nil {
@@ -110,11 +110,12 @@ type run struct {
 	tests     map[string]test // test alarms that such commands wait for, by the alert's id
 
 	teller    *teller
-	retired   map[string]bool    // things that are no longer watched
-	speaking  map[alarm.Key]bool // alarms that were spoken of, or are to be, and stand
-	published map[string]bool    // notices that this run has published
-	noticedAt time.Time          // when notices were published last
-	figuredAt time.Time          // when the figures were brought up to date
+	retired   map[string]bool      // things that are no longer watched
+	speaking  map[alarm.Key]bool   // alarms that were spoken of, or are to be, and stand
+	published map[string]bool      // notices that this run has published
+	driftAt   map[string]time.Time // of the last event of drift, by the alarm's thing
+	noticedAt time.Time            // when notices were published last
+	figuredAt time.Time            // when the figures were brought up to date
 
 	misdatedAt time.Time // when a row's time was wrong; zero: none is told
 	ignored    time.Time // when an invalid message was logged

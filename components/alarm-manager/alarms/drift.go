@@ -10,6 +10,9 @@ import (
 	"edgepdm/shared/event"
 )
 
+// maxDriftLines is of how many lines the time of the last event is known; an engine has fewer.
+const maxDriftLines = 1000
+
 // drift raises the alarm of a line whose data are not what the model knows, or ends it. It is on the line's name, and of things without
 // a line on the core's.
 func (r *run) drift(payload []byte, now time.Time) error {
@@ -20,6 +23,12 @@ func (r *run) drift(payload []byte, now time.Time) error {
 	thing := r.core
 	if d.Line != "" {
 		thing = lineThing(d.Line)
+	}
+	if d.Replayed && d.TS.Before(r.driftAt[thing]) {
+		return nil // a newer event of the line is known
+	}
+	if r.driftAt[thing] = d.TS; len(r.driftAt) > maxDriftLines {
+		clear(r.driftAt)
 	}
 	o := alarm.Observation{Thing: thing, Line: d.Line, Fault: event.FaultDrift, Active: d.State == event.DriftFound, Severity: event.SeverityLow, Since: d.Since}
 	if o.Active {

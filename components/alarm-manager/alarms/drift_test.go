@@ -52,3 +52,20 @@ func TestDriftIsAnAlarmOfTheLine(t *testing.T) {
 		})
 	}
 }
+
+// An engine whose events nobody acknowledges tells all of them again: the old ones change nothing.
+func TestOldDriftToldAgainChangesNothing(t *testing.T) {
+	r := managedRig(t, bothModes["classic"], nil)
+	r.start()
+	found := event.Drift{V: 1, ID: "drift-1", Line: "line-1", State: event.DriftFound, Since: time.Now().Add(-time.Hour), TS: time.Now().Add(-time.Minute)}
+	over := found
+	over.ID, over.State, over.TS = "drift-2", event.DriftOver, time.Now()
+	r.publish(event.DriftTopic(found.Line), found)
+	r.expect(event.FaultDrift, event.AlarmUnacknowledged)
+	r.publish(event.DriftTopic(over.Line), over)
+	r.expect(event.FaultDrift, event.AlarmNormal)
+	found.Replayed, over.Replayed = true, true
+	r.publish(event.DriftTopic(found.Line), found)
+	r.publish(event.DriftTopic(over.Line), over)
+	r.nothingElse()
+}

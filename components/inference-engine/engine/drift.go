@@ -52,6 +52,7 @@ type drifts struct {
 	model   *activeModel // whose drift is looked for; nil: no row has come
 	lines   *driftLines
 	saved   time.Time
+	again   time.Time // when the last events were told again
 	name    string
 	told    int
 	summary atomic.Pointer[string] // of the state, for operators
@@ -59,15 +60,16 @@ type drifts struct {
 
 // newDrifts returns nil if drift is not looked for.
 func newDrifts(rt *component.Runtime, config DriftConfig, now func() time.Time, news *modelevents.Outbox, alarms *ipc.Subscription[ipc.TopicMessage]) *drifts {
-	if config.Every == 0 {
-		return nil
-	}
 	d := &drifts{
 		rt: rt, config: config, now: now, news: news, alarms: alarms, last: make(map[string]time.Time),
-		free: make(chan *driftRow, driftSlots), full: make(chan *driftRow, driftSlots), off: newOffline(), saved: now(),
+		free: make(chan *driftRow, driftSlots), full: make(chan *driftRow, driftSlots), off: newOffline(), saved: now(), again: now(),
 		name: "drift-" + random.ID() + "-",
 	}
 	d.lines = openDriftLines(d)
+	if config.Every == 0 {
+		d.lines.endKept(event.ModelRef{}) // else its alarm would stand for ever
+		return nil
+	}
 	for range driftSlots {
 		d.free <- &driftRow{}
 	}
@@ -165,6 +167,10 @@ func (d *drifts) tick(now time.Time) {
 	if now.Sub(d.saved).Abs() >= driftSaveEvery {
 		d.saved = now
 		d.lines.save()
+	}
+	if now.Sub(d.again).Abs() >= driftAgainEvery {
+		d.again = now
+		d.lines.again(now)
 	}
 	text, unlike := d.lines.describe(now)
 	d.summary.Store(&text)

@@ -28,6 +28,9 @@ const (
 	// maxDriftLines is how many lines are looked at; one that is silent for silentLine is forgotten.
 	maxDriftLines = 64
 	silentLine    = 7 * 24 * time.Hour
+	// driftAgainEvery is the time after which the last event of a line is told again, for who was away; that a drift is over, for overAgain.
+	driftAgainEvery = 10 * time.Minute
+	overAgain       = 24 * time.Hour
 )
 
 // driftInput is what people call an input of a model.
@@ -43,6 +46,7 @@ type driftFile struct {
 	Model  event.ModelRef `json:"model"`
 	Heard  time.Time      `json:"heard"`
 	State  drift.State    `json:"state"`
+	Told   *event.Drift   `json:"told,omitempty"` // the last event; an older release neither has nor needs it
 }
 
 // driftLine is a line in memory.
@@ -59,12 +63,13 @@ type driftLines struct {
 	used  *activeModel
 	plan  *drift.Plan
 	lines map[string]*driftLine
-	kept  map[string]driftFile // of the process before, until the model is known
+	kept  map[string]driftFile   // of the process before, until the model is known
+	told  map[string]event.Drift // the last event of a line
 }
 
 // openDriftLines reads what the process before has kept.
 func openDriftLines(d *drifts) *driftLines {
-	l := &driftLines{d: d, lines: make(map[string]*driftLine), kept: make(map[string]driftFile)}
+	l := &driftLines{d: d, lines: make(map[string]*driftLine), kept: make(map[string]driftFile), told: make(map[string]event.Drift)}
 	entries, err := os.ReadDir(filepath.Join(d.rt.WorkDir, driftDir))
 	var problems []error
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -103,25 +108,38 @@ func (l *driftLines) use(m *activeModel) {
 	}
 	l.lines, l.used, l.model = make(map[string]*driftLine), m, m.ref
 	l.plan = drift.NewPlan(m.driftOptions(l.d.config))
-	for _, name := range slices.Sorted(maps.Keys(l.kept)) {
-		file := l.kept[name]
-		line, err := l.plan.Restore(file.State)
-		if file.Model.SHA256 == m.ref.SHA256 && err == nil {
-			l.lines[name] = &driftLine{Line: line, heard: file.Heard}
+	for name, file := range l.kept {
+		if file.Model.SHA256 != m.ref.SHA256 {
 			continue
 		}
-		if file.Model.SHA256 == m.ref.SHA256 && !errors.Is(err, drift.ErrPlan) {
-			l.d.rt.Log.Warn("what was learned of a line cannot be used: it is learned again", "line", name, "error", err)
+		line, err := l.plan.Restore(file.State)
+		if err != nil {
+			if !errors.Is(err, drift.ErrPlan) {
+				l.d.rt.Log.Warn("what was learned of a line cannot be used: it is learned again", "line", name, "error", err)
+			}
+			continue
 		}
+		l.lines[name] = &driftLine{Line: line, heard: file.Heard}
+		if file.Told != nil {
+			l.told[name] = *file.Told
+		}
+		delete(l.kept, name)
+	}
+	l.endKept(m.ref)
+}
+
+// endKept says that drift of lines of the process before is over, and goes on with a model.
+func (l *driftLines) endKept(next event.ModelRef) {
+	for _, name := range slices.Sorted(maps.Keys(l.kept)) {
+		file := l.kept[name]
 		var standing *drift.Report
 		if file.State.Drift {
 			standing = &drift.Report{Since: file.State.Since}
 		}
 		l.model = file.Model
 		l.end(name, standing)
-		l.model = m.ref
 	}
-	l.kept = nil
+	l.model, l.kept = next, nil
 }
 
 // end says that a drift is over, of which a report stands; nil: there is none.
@@ -183,8 +201,12 @@ func (l *driftLines) saveLine(name string, line *driftLine) {
 	if err == nil {
 		err = os.MkdirAll(filepath.Join(l.d.rt.WorkDir, driftDir), 0o700)
 	}
+	var told *event.Drift
+	if e, ok := l.told[name]; ok {
+		told = &e
+	}
 	if err == nil {
-		err = l.file(fileOf(name)).Save(driftFile{driftFormat, name, l.model, line.heard, state})
+		err = l.file(fileOf(name)).Save(driftFile{driftFormat, name, l.model, line.heard, state, told})
 	}
 	line.dirty = err != nil
 	l.d.rt.Conditions().Set(event.CodeDisk, placeDrift, err)
@@ -206,7 +228,22 @@ func (l *driftLines) tell(name string, r drift.Report) {
 	for _, f := range r.Found {
 		e.Found = append(e.Found, l.used.driftFigure(f))
 	}
+	l.told[name] = e
 	l.d.publish(e)
+}
+
+// again tells the last event of each line once more, with the same id: an alarm manager that was away has missed it, whoever acknowledged it.
+func (l *driftLines) again(now time.Time) {
+	for _, name := range slices.Sorted(maps.Keys(l.told)) {
+		e := l.told[name]
+		if e.State == event.DriftOver && now.Sub(e.TS).Abs() > overAgain {
+			delete(l.told, name)
+			continue
+		}
+		e.Replayed = true
+		_, err := l.d.news.AddDrift(e)
+		l.d.rt.Conditions().Set(event.CodeDisk, newsFile, err)
+	}
 }
 
 // describe says how the lines are, and how many sensors were unlike the training.
