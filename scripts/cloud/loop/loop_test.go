@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"edgepdm/shared/event"
 	"edgepdm/test/must"
 	"edgepdm/test/need"
 	"edgepdm/test/tools"
@@ -179,7 +180,7 @@ func TestLoop(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "run")
 	l := &loop{
-		options: options{rows: 3000, baseRows: 2000, seed: 1, drift: "new-oil=2,load-profile", dir: dir}, root: need.Root(t), out: io.Discard, begun: time.Now(),
+		options: options{rows: 3000, baseRows: 2000, seed: 1, drift: "new-oil=2,load-profile", dir: dir, noDevice: true}, root: need.Root(t), out: io.Discard, begun: time.Now(),
 	}
 	if err := l.run(t.Context()); err != nil {
 		t.Fatal(err)
@@ -193,5 +194,44 @@ func TestLoop(t *testing.T) {
 	}
 	if r.Outcome.Result != "published" || r.Candidate == nil || r.Candidate.Version != "1.1.0" || r.Candidate.Rollout == nil || r.Candidate.Rollout.Mode != "shadow" {
 		t.Errorf("outcome %+v, candidate %+v", r.Outcome, r.Candidate)
+	}
+}
+
+// Drift on a core starts the loop, whose model the core promotes.
+func TestLoopFromDeviceToDevice(t *testing.T) {
+	need.Long(t)
+	for _, tool := range []tools.Tool{tools.StepFunctions, tools.XGBoost, tools.Spark} {
+		need.Installed(t, tool)
+	}
+	t.Chdir(need.Root(t)) // where the components are built
+	dir := filepath.Join(t.TempDir(), "run")
+	l := &loop{
+		options: options{rows: 3000, baseRows: 2000, seed: 1, drift: "new-oil=2,load-profile", dir: dir}, root: need.Root(t), out: io.Discard, begun: time.Now(),
+	}
+	must.OK(t, l.run(t.Context()))
+	var r report
+	must.OK(t, json.Unmarshal(must.Read(t, filepath.Join(dir, "report.json")), &r))
+	if r.Drift == nil || r.Drift.Line != line || r.Drift.State != event.DriftFound || r.Drift.Model.Version != "1.0.0" {
+		t.Errorf("drift %+v", r.Drift)
+	}
+	if d := r.Device; d == nil || d.Candidate != "1.1.0" || d.Active != "1.1.0" || d.Decision != event.DecisionPromote || d.Rows < 600 {
+		t.Errorf("device %+v", r.Device)
+	}
+}
+
+// Drifts are named as for generate.
+func TestSimulatedDrifts(t *testing.T) {
+	drifts, err := simulatedDrifts("new-oil=2,recalibrated:oil_temp=0.5,load-profile")
+	must.OK(t, err)
+	text, err := json.Marshal(drifts)
+	must.OK(t, err)
+	want := `[{"after":"30s","drift":"new-oil","line":"line-1","sensor":"","size":2},` +
+		`{"after":"30s","drift":"recalibrated","line":"line-1","sensor":"oil_temp","size":0.5},` +
+		`{"after":"30s","drift":"load-profile","line":"line-1","sensor":""}]`
+	if string(text) != want {
+		t.Errorf("%s", text)
+	}
+	if _, err := simulatedDrifts("new-oil=strong"); err == nil {
+		t.Error("a size that is no number was taken")
 	}
 }

@@ -39,17 +39,19 @@ type options struct {
 	seed           uint64
 	drift          string
 	dir, report    string
+	noDevice       bool
 }
 
 func run(ctx context.Context, args []string, s cli.Streams) error {
 	var o options
-	fs := cli.NewFlagSet(`make loop ARGS="[-rows N] [-base-rows N] [-seed N] [-drift NAMES] [-dir DIR] [-report FILE]"`, s)
+	fs := cli.NewFlagSet(`make loop ARGS="[-rows N] [-base-rows N] [-seed N] [-drift NAMES] [-dir DIR] [-report FILE] [-no-device]"`, s)
 	fs.IntVar(&o.rows, "rows", 3000, "rows that the plant sends, `N`")
 	fs.IntVar(&o.baseRows, "base-rows", 2000, "rows of the table with which the active model was trained, `N`")
 	fs.Uint64Var(&o.seed, "seed", 1, "`seed` of the simulated machines")
 	fs.StringVar(&o.drift, "drift", "new-oil=2,load-profile", "`NAMES` of what changes at the machines, as of sensor-simulator generate")
 	fs.StringVar(&o.dir, "dir", "loop-run", "work folder `DIR`, emptied at the start")
 	fs.StringVar(&o.report, "report", "", "write a JSON report to `FILE` (default: report.json in -dir)")
+	fs.BoolVar(&o.noDevice, "no-device", false, "begin with the state machine and end when the model is published, without a core")
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
@@ -91,6 +93,7 @@ type loop struct {
 	work     string
 	cloud    *localcloud.Cloud
 	services *services
+	device   *device // nil: none
 	key      ed25519.PrivateKey
 }
 
@@ -113,21 +116,32 @@ func (l *loop) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.close(context.WithoutCancel(ctx))) }()
-	for _, s := range []struct {
+	type part struct {
 		name string
 		do   func(context.Context) (string, error)
-	}{
-		{"start the embedded cloud", l.startCloud},
-		{"publish the active model", l.publishActive},
-		{"the plant runs, and drifts", l.runPlant},
-		{"the loop", l.runMachine},
-	} {
+	}
+	parts := []part{{"start the embedded cloud", l.startCloud}, {"publish the active model", l.publishActive}}
+	if !l.options.noDevice {
+		l.device = newDevice()
+		parts = append(parts, part{"start the core", l.startDevice}, part{"the core's machines run, and drift", l.awaitDrift})
+	}
+	parts = append(parts, part{"the plant's rows come to the cloud", l.runPlant}, part{"the loop", l.runMachine})
+	if !l.options.noDevice {
+		parts = append(parts, part{"the core compares", l.awaitPromotion})
+	}
+	for _, s := range parts {
 		if err := l.step(s.name, func() (string, error) { return s.do(ctx) }); err != nil {
-			return err
+			return errors.Join(err, l.writeReport())
 		}
 	}
+	return l.writeReport()
+}
+
+func (l *loop) writeReport() error {
 	l.report.Seconds = seconds(time.Since(l.begun))
-	l.report.Notices = l.services.notices
+	if l.services != nil {
+		l.report.Notices = l.services.notices
+	}
 	return l.report.write(l.reportFile())
 }
 
@@ -161,10 +175,11 @@ func (l *loop) makeDir() (err error) {
 func (l *loop) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	err := l.stopDevice(ctx)
 	if l.cloud == nil {
-		return nil
+		return err
 	}
-	return l.cloud.Close(ctx)
+	return errors.Join(err, l.cloud.Close(ctx))
 }
 
 // startCloud starts the cloud with the function that publishes and its key, and puts there what cloud-up does.
@@ -183,11 +198,14 @@ func (l *loop) startCloud(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	l.cloud, err = localcloud.New(localcloud.Options{
+	options := localcloud.Options{
 		Dir: filepath.Join(l.work, "cloud"), Secrets: map[string]string{secret: string(text)}, FunctionTimeout: 5 * time.Minute,
 		Functions: []localcloud.Function{{Name: publisher, Path: bootstrap, Env: map[string]string{"KEY_PREFIX": prefix, "SIGNING_SECRET": secret}}},
-	})
-	if err != nil {
+	}
+	if d := l.device; d != nil {
+		options.Publish = d.heard
+	}
+	if l.cloud, err = localcloud.New(options); err != nil {
 		return "", err
 	}
 	if err := l.cloud.Start(ctx); err != nil {

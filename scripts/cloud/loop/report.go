@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore/envelope"
 )
 
@@ -18,6 +19,8 @@ type report struct {
 	Evaluation json.RawMessage `json:"evaluation,omitempty"`
 	Outcome    outcome         `json:"outcome"`
 	Candidate  *candidate      `json:"candidate,omitempty"`
+	Drift      *event.Drift    `json:"drift,omitempty"`  // that started the run
+	Device     *deviceReport   `json:"device,omitempty"` // what it did with the candidate
 	Notices    []string        `json:"notices"`
 }
 
