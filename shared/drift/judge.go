@@ -194,7 +194,7 @@ func (l *Line) limitDay() {
 	for c := range l.plan.columns {
 		p, _ := sharesOf(l.usualOf(c))
 		m := &l.moments[dayWindow][c]
-		limit := max(leastDay, beyondLearned*max(learnedLimit(float64(m.Mean), m.variance(), z), beyondLearned*float64(m.Max)), rareLimit(p, rare[dayWindow]))
+		limit := max(leastDay, beyondDays*max(learnedLimit(float64(m.Mean), m.variance(), z), beyondLearned*float64(m.Max)), rareLimit(p, rare[dayWindow]))
 		if l.plan.blind() { // independent rows: of at least a long window
 			df := float64(l.sizes[c]) - 1
 			limit = max(leastDay, learnedLimit(df/(longBlocks*blockRows), 2*df/(longBlocks*blockRows*longBlocks*blockRows), z))

@@ -13,13 +13,13 @@ const (
 	unlikePSI = 0.1
 	// leastPSI and leastDay are the least limits, of windows of rows and of a day, however surely a difference is not chance: less is not
 	// worth telling.
-	leastPSI, leastDay = 0.1, 0.15
+	leastPSI, leastDay = 0.1, 0.25
 	// leastFew is the least limit of a column with few groups, whose values are all about an edge: little moves many of them.
 	leastFew, fewGroups = 0.25, 3
 	// independent is how much more than by chance windows of rows differ that hardly depend on each other.
 	independent = 1.3
-	// beyondLearned is how much more than the most that was learned a figure must be.
-	beyondLearned = 1.5
+	// beyondLearned is how much more than the most that was learned a figure must be, and beyondDays of a window of a day, of which few were.
+	beyondLearned, beyondDays = 1.5, 2
 )
 
 // smoothing is a share that is added to that of each group. Without it a group that happens to be empty, or that was, counts more than

@@ -228,8 +228,27 @@ func (l *driftLines) tell(name string, r drift.Report) {
 	for _, f := range r.Found {
 		e.Found = append(e.Found, l.used.driftFigure(f))
 	}
+	e = fitDrift(e)
 	l.told[name] = e
 	l.d.publish(e)
+}
+
+// maxDriftBytes is how long an event may be: the shortest way to the cloud takes 4,500 bytes.
+const maxDriftBytes = 4000
+
+// fitDrift leaves out names in other languages, from the last figure on, and then figures, until the event is short enough.
+func fitDrift(e event.Drift) event.Drift {
+	long := func() bool {
+		data, err := event.Encode(e)
+		return err != nil || len(data) > maxDriftBytes
+	}
+	for i := len(e.Found) - 1; i >= 0 && long(); i-- {
+		e.Found[i].Names = nil
+	}
+	for len(e.Found) > 1 && long() {
+		e.Found, e.More = e.Found[:len(e.Found)-1], e.More+1
+	}
+	return e
 }
 
 // again tells the last event of each line once more, with the same id: an alarm manager that was away has missed it, whoever acknowledged it.
