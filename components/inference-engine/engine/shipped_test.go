@@ -68,7 +68,7 @@ func TestAModelWithoutItsManifest(t *testing.T) {
 				must.OK(t, os.WriteFile(filepath.Join(filepath.Dir(path), "manifest.json"), []byte(manifest), 0o600))
 			}
 			r.start(path)
-			h := r.await("a model", func(h event.Health) bool { return h.Model != nil })
+			h := r.await("a model", func(h event.Health) bool { return h.Model != nil && h.State != event.StateStarting })
 			if h.Model.Version != envelope.HashOf(data)[:envelope.ShortHash] {
 				t.Errorf("%+v", h.Model)
 			}
