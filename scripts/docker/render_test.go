@@ -113,7 +113,7 @@ func TestCommand(t *testing.T) {
 	must.OK(t, os.WriteFile(merge, []byte(text), 0o600))
 	var printed bytes.Buffer
 	must.OK(t, run(t.Context(), []string{"-stage", stage, "-out", out, "-merge", merge}, cli.Streams{Out: &printed, Err: &printed}))
-	if !strings.HasSuffix(printed.String(), "config.yaml: 7 components\n") {
+	if !strings.HasSuffix(printed.String(), "config.yaml: 8 components\n") {
 		t.Errorf("printed %s", &printed)
 	}
 	data := must.Read(t, out)
@@ -138,7 +138,7 @@ func TestOneOfSeveralVersions(t *testing.T) {
 	}
 	for _, arch := range []string{"arm", "armv7"} {
 		_, names, err := render(settings{stage: stage, version: "1.2.3", arch: arch})
-		if err != nil || len(names) != 7 {
+		if err != nil || len(names) != 8 {
 			t.Errorf("%s: %q, %v", arch, names, err)
 		}
 	}

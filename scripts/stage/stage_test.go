@@ -154,7 +154,7 @@ func TestTheSuiteNamesVersions(t *testing.T) {
 	must.OK(t, stageTree(t, "-only", "suite,sensor-simulator", "-version", "1.2.3", "-out", out))
 	staged := requirements(t, filepath.Join(out, "recipes", "com.edgepdm.Suite-1.2.3.yaml"))
 	project := requirements(t, "recipe.yaml")
-	if len(staged) != 4 || len(project) != 4 {
+	if len(staged) != 5 || len(project) != 5 {
 		t.Fatalf("%v, %v", staged, project)
 	}
 	for name := range staged {
