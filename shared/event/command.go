@@ -27,8 +27,9 @@ const (
 	TopicOperatorAlarm = prefixCommand + "operator/alarm"
 	TopicEngineerAlarm = prefixCommand + "engineer/alarm"
 	// What the page of the demo orders: a fault of a simulated machine, and acts of the demo itself. No production recipe grants it.
-	TopicDemoFault = prefixCommand + "demo/fault" // a DemoOrder
-	TopicDemoAct   = prefixCommand + "demo/act"   // a DemoOrder
+	TopicDemoPrefix = prefixCommand + "demo/"
+	TopicDemoFault  = prefixCommand + "demo/fault" // a DemoOrder
+	TopicDemoAct    = prefixCommand + "demo/act"   // a DemoOrder
 )
 
 // TestAlarm is the command to raise a test alarm, which goes from end to end. All members but V may be missing.

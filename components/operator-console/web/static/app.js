@@ -111,7 +111,11 @@ async function start() {
     if (kinds.has("site") && !localStorage.getItem("language") && data.site.get("site")?.language && data.site.get("site").language !== language) {
       load(data.site.get("site").language).then(() => { chrome(); show(); });
     }
-    if (kinds.has("site")) { chrome(); current(); }
+    if (kinds.has("site")) { // the zone, and whether there is a demo
+      chrome();
+      current();
+      write($("clock"), clock());
+    }
     frame(kinds);
     shown?.draw(kinds);
   });

@@ -56,7 +56,7 @@ export function full(value) {
 }
 
 /** clock is now, in the site's zone with its offset. */
-export const clock = () => format("now", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZoneName: "longOffset" }).format(new Date());
+export const clock = () => format("now", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZoneName: "shortOffset" }).format(new Date());
 
 /** number is a number with so many decimals at most. */
 export function number(value, decimals = 1) {
