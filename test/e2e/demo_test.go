@@ -103,6 +103,17 @@ type report struct {
 		MeanWidth float64 `json:"mean_width"`
 		Alerts    int     `json:"alerts"`
 	} `json:"life"`
+	Drift struct {
+		Found     bool     `json:"found"`
+		Line      string   `json:"line"`
+		Sensors   []string `json:"sensors"`
+		AfterRows int      `json:"after_rows"`
+		Cleared   bool     `json:"cleared"`
+		False     int      `json:"false"`
+	} `json:"drift"`
+	Shadow struct {
+		Candidates []json.RawMessage `json:"candidates"`
+	} `json:"shadow"`
 }
 
 // demo is a headless demo under way.
@@ -144,6 +155,9 @@ func (d *demo) finish() report {
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&r); err != nil {
 		d.t.Fatalf("report %s: %v", data, err)
+	}
+	if r.Drift.Found || r.Drift.False > 0 || len(r.Shadow.Candidates) > 0 { // no machine has drifted
+		d.t.Errorf("drift %+v, candidates %s", r.Drift, r.Shadow.Candidates)
 	}
 	return r
 }
@@ -197,7 +211,7 @@ func TestHeadlessDemoScoresEveryRow(t *testing.T) {
 			if r.Life.Rows < 100 || r.Life.Coverage < 0.5 || r.Life.MeanWidth <= 0 {
 				t.Errorf("%+v", r.Life)
 			}
-			if len(r.Components) != 5 {
+			if len(r.Components) != 6 {
 				t.Fatalf("%+v", r.Components)
 			}
 			for _, c := range r.Components {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
+	"net"
 	"path/filepath"
 	"testing"
 	"time"
@@ -79,7 +80,17 @@ func (p *Plant) Configuration() map[string]map[string]any {
 			"iotData": ends.IoTData, "sns": ends.SNS, "caFile": ends.CAFile}},
 		"com.edgepdm.ModelFetcher": {"bucket": ends.Bucket, "prefix": Prefix, "publicKeys": keys, "poll": "1h",
 			"healthInterval": "200ms", "endpoints": map[string]any{"s3": ends.S3}},
+		"com.edgepdm.OperatorConsole": {"address": freeAddress(p.T)},
 	}
+}
+
+// freeAddress is one that nobody listens at: several plants run at a time.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must.OK(t, err)
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
 }
 
 // Deploy deploys the components that are named, or all; configuration is theirs.
