@@ -281,7 +281,7 @@ func TestMachinesAreClientDevices(t *testing.T) {
 		t.Errorf("the device that the demo leaves to its user: %v: %s", err, out)
 	}
 	r := d.finish()
-	if r.Published < 100 || r.Predictions != r.Published || r.Unscored != 0 || r.Invalid != 0 || r.Lost != 0 || len(r.Components) != 4 {
+	if r.Published < 100 || r.Predictions != r.Published || r.Unscored != 0 || r.Invalid != 0 || r.Lost != 0 || len(r.Components) != 5 {
 		t.Errorf("%+v\n%s", r, &d.out)
 	}
 	if !strings.Contains(d.out.String(), "3 machines are client devices") {
