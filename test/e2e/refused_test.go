@@ -51,6 +51,10 @@ func matters(g localcore.Grant) bool {
 	switch {
 	case !strings.HasPrefix(g.Component, "com.edgepdm.") || g.Component == "com.edgepdm.Test" || g.Service != "aws.greengrass.ipc.pubsub":
 		return false
+	case g.Component == event.OperatorConsole: // it hears telemetry while somebody looks, and a command that is refused is told to who gave it
+		return g.Operation != "aws.greengrass#PublishToTopic" && !strings.HasPrefix(g.Resource, "pdm/v1/telemetry")
+	case slices.Contains(rare, g.Resource), g.Resource == "pdm/v1/reply/engineer/model", g.Resource == "pdm/v1/reply/demo/fault": // nobody has asked
+		return false
 	case g.Operation == "aws.greengrass#PublishToTopic":
 		return g.Resource != event.HealthTopic(g.Component) && g.Resource != event.TopicPredictionBatch && g.Resource != event.TopicTelemetryBatch &&
 			!strings.HasPrefix(g.Resource, "pdm/v1/model/") && !strings.HasPrefix(g.Resource, "pdm/v1/label/")

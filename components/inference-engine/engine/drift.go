@@ -164,6 +164,7 @@ const driftSaveEvery = 10 * time.Minute
 
 func (d *drifts) tick(now time.Time) {
 	d.lines.forget(now)
+	d.lines.removeAgain()
 	if now.Sub(d.saved).Abs() >= driftSaveEvery {
 		d.saved = now
 		d.lines.save()

@@ -65,6 +65,7 @@ type driftLines struct {
 	lines map[string]*driftLine
 	kept  map[string]driftFile   // of the process before, until the model is known
 	told  map[string]event.Drift // the last event of a line
+	stay  map[string]bool        // lines whose file could not be removed
 }
 
 // openDriftLines reads what the process before has kept.
@@ -155,7 +156,24 @@ func (l *driftLines) remove(name string) {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
+	if delete(l.stay, name); err != nil {
+		if l.stay == nil {
+			l.stay = make(map[string]bool)
+		}
+		l.stay[name] = true
+	}
 	l.d.rt.Conditions().Set(event.CodeDisk, placeDrift, err)
+}
+
+// removeAgain removes the files that could not be removed. A line that is back has its file again.
+func (l *driftLines) removeAgain() {
+	for name := range l.stay {
+		if l.lines[name] != nil {
+			delete(l.stay, name)
+			continue
+		}
+		l.remove(name)
+	}
 }
 
 // add takes a row; false: there are too many lines.
