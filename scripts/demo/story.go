@@ -117,6 +117,9 @@ func (d *demo) acts(length time.Duration) []act {
 	}
 	if d.options.kill {
 		names := []string{event.InferenceEngine, event.AlarmManager, event.SensorSimulator, event.CloudForwarder, event.ModelFetcher}
+		if d.page != "" {
+			names = append(names, event.OperatorConsole)
+		}
 		names = slices.DeleteFunc(names, func(name string) bool {
 			// Client devices are no component. Machines that begin again have not drifted. The engine is ended while it has a candidate.
 			return name == event.SensorSimulator && (d.options.devices || d.options.drift) || name == event.InferenceEngine && d.options.drift

@@ -71,8 +71,7 @@ type DriftReference string
 
 // The references.
 const (
-	// ReferenceAuto is the training's baseline, but the line's own first rows for each sensor that was unlike the training from the
-	// start, as a machine may well be.
+	// ReferenceAuto is what the line itself showed: its machines may always be unlike those of the training.
 	ReferenceAuto     DriftReference = "auto"
 	ReferenceTraining DriftReference = "training"
 )

@@ -102,13 +102,6 @@ func (s *Store) Keys(kind Kind) []string {
 	return slices.Sorted(maps.Keys(s.records[kind]))
 }
 
-// Len returns how many records of a kind there are.
-func (s *Store) Len(kind Kind) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.records[kind])
-}
-
 // Delete removes a record.
 func (s *Store) Delete(kind Kind, key string) {
 	s.mu.Lock()

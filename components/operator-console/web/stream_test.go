@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"edgepdm/components/operator-console/picture"
 	"edgepdm/test/must"
@@ -75,8 +74,10 @@ func TestAStalledBrowserKeepsNobodyWaiting(t *testing.T) {
 	defer func() { _ = conn.Close() }()
 	_, err = fmt.Fprintf(conn, "GET /api/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
 	must.OK(t, err)
-	for p.server.Streams.Load() == 0 {
-		time.Sleep(time.Millisecond)
+	begun, err := bufio.NewReaderSize(conn, 16).ReadString('\n') // the stream is open; from here on nothing is read
+	must.OK(t, err)
+	if !strings.Contains(begun, "200 OK") {
+		t.Fatal(begun)
 	}
 	page := p.follow("")
 	large := strings.Repeat("x", 64<<10)

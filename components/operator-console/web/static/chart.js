@@ -2,7 +2,8 @@
 
 import { h } from "./dom.js";
 import { short, significant, t } from "./text.js";
-import uPlot from "./vendor/uPlot.js";
+
+const uPlot = globalThis.uPlot; // vendor/uPlot.js is no module
 
 const given = (x) => x !== undefined && x !== null;
 
