@@ -18,7 +18,11 @@ const growth = 4
 // order injects the fault that somebody orders, and says what came of it.
 func (s *simulator) order(ctx context.Context, m ipc.TopicMessage, elapsed time.Duration) {
 	o, err := event.DecodeDemoOrder(m.Payload)
-	if err == nil {
+	switch {
+	case err != nil:
+	case o.Do != event.DemoInject:
+		err = fmt.Errorf("do: %.40q is not %s", o.Do, event.DemoInject)
+	default:
 		length := time.Duration(o.ForS) * time.Second
 		err = s.inject(Injection{Thing: o.Thing, Fault: o.Fault, After: elapsed, For: length, Grow: length / growth})
 	}
