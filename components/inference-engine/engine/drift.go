@@ -159,12 +159,16 @@ func (d *drifts) use(m *activeModel) {
 	}
 }
 
+// driftRetryEvery is the time after which what the disk did not take is tried again.
+const driftRetryEvery = 10 * time.Second
+
 // driftSaveEvery is the time between two times at which lines are kept on disk, beside those at which drift is found or is over.
 const driftSaveEvery = 10 * time.Minute
 
 func (d *drifts) tick(now time.Time) {
 	d.lines.forget(now)
-	d.lines.removeAgain()
+	d.lines.retry(now)
+	d.rt.Conditions().Set(event.CodeStateOnDisk, placeDrift, d.lines.damage.Told(now))
 	if now.Sub(d.saved).Abs() >= driftSaveEvery {
 		d.saved = now
 		d.lines.save()
@@ -189,10 +193,18 @@ func (d *drifts) status() string {
 	return ""
 }
 
+// put has an event published until the forwarder has it.
+func (d *drifts) put(e event.Drift) {
+	dropped, err := d.news.AddDrift(e)
+	d.rt.Counter(CounterModelEventsLost).Add(uint64(dropped))
+	if err != nil {
+		d.rt.Log.Warn("the event of drift could not be written to disk: it is published anyway", "id", e.ID, "error", err)
+	}
+}
+
 // publish hands out an event.
 func (d *drifts) publish(e event.Drift) {
-	_, err := d.news.AddDrift(e)
-	d.rt.Conditions().Set(event.CodeDisk, newsFile, err)
+	d.put(e)
 	sensors := make([]string, 0, len(e.Found))
 	for _, f := range e.Found {
 		sensors = append(sensors, string(f.Kind)+" "+f.Sensor)

@@ -90,3 +90,27 @@ func TestDriftEndsWhenItIsTurnedOff(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 }
+
+// What the disk did not take of drift is said, and written soon after the disk is well again; nothing is said any more then.
+func TestDriftIsKeptOnceTheDiskIsWell(t *testing.T) {
+	r := newRig(t)
+	dir := filepath.Join(r.env.WorkDir, "drift")
+	must.OK(t, os.WriteFile(dir, nil, 0o600)) // where the folder should be
+	var ahead atomic.Int64
+	r.startRun((&engine.Engine{ShippedModel: shippedModel, Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }}).Run)
+	r.await("a model", ok)
+	_, rows, _ := golden(t)
+	r.publish(event.TelemetryTopic("saw-1"), encode(t, event.Telemetry{V: 1, Thing: "saw-1", Line: "line-1", Epoch: "e1", Seq: 1, TS: time.Now().UTC(), Values: slices.Clone(rows[0])}))
+	r.await("a row that counts", func(h event.Health) bool { return h.Counters[engine.CounterDriftRows] == 1 })
+	ahead.Store(int64(11 * time.Minute))
+	said := func(h event.Health) bool {
+		return slices.ContainsFunc(h.Conditions, func(c event.Condition) bool { return c.Code == event.CodeDisk && c.Place == "drift" })
+	}
+	r.await("what the disk does", said)
+	must.OK(t, os.Remove(dir))
+	ahead.Add(int64(11 * time.Second))
+	r.await("that the disk is well", func(h event.Health) bool { return ok(h) && !said(h) })
+	if kept, err := os.ReadDir(dir); err != nil || len(kept) != 1 {
+		t.Errorf("%v, %v", kept, err)
+	}
+}

@@ -66,15 +66,19 @@ type driftLines struct {
 	kept  map[string]driftFile   // of the process before, until the model is known
 	told  map[string]event.Drift // the last event of a line
 	stay  map[string]bool        // lines whose file could not be removed
+
+	failing bool            // something could not be written, or removed
+	retried time.Time       // when that was tried again
+	damage  *durable.Damage // of files that the process found
 }
 
 // openDriftLines reads what the process before has kept.
 func openDriftLines(d *drifts) *driftLines {
 	l := &driftLines{d: d, lines: make(map[string]*driftLine), kept: make(map[string]driftFile), told: make(map[string]event.Drift)}
 	entries, err := os.ReadDir(filepath.Join(d.rt.WorkDir, driftDir))
-	var problems []error
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		problems = append(problems, err)
+	unread, damaged := err, error(nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		unread = nil
 	}
 	for _, e := range entries {
 		if filepath.Ext(e.Name()) != ".json" || len(l.kept) >= maxDriftLines {
@@ -83,12 +87,17 @@ func openDriftLines(d *drifts) *driftLines {
 		file, damage, err := l.file(e.Name()).Open()
 		switch {
 		case damage != nil || err != nil:
-			problems = append(problems, damage, err)
+			unread, damaged = errors.Join(unread, err), errors.Join(damaged, damage)
 		case fileOf(file.Line) == e.Name():
 			l.kept[file.Line] = file
 		}
 	}
-	d.rt.Conditions().Set(event.CodeStateOnDisk, placeDrift, errors.Join(problems...))
+	if unread != nil {
+		d.rt.Log.Warn("what was learned of lines cannot be read: it is learned again", "error", unread)
+	}
+	if damaged != nil {
+		l.damage = durable.NewDamage(d.now(), fmt.Sprint("what was learned of lines is lost, and learned again: ", damaged))
+	}
 	return l
 }
 
@@ -162,17 +171,32 @@ func (l *driftLines) remove(name string) {
 		}
 		l.stay[name] = true
 	}
-	l.d.rt.Conditions().Set(event.CodeDisk, placeDrift, err)
+	l.onDisk(err)
 }
 
-// removeAgain removes the files that could not be removed. A line that is back has its file again.
-func (l *driftLines) removeAgain() {
+// onDisk tells of a failure of the disk, until retry finds everything done.
+func (l *driftLines) onDisk(err error) {
+	if l.failing = l.failing || err != nil; err != nil {
+		l.d.rt.Conditions().Set(event.CodeDisk, placeDrift, err)
+	}
+}
+
+// retry writes and removes what could not be.
+func (l *driftLines) retry(now time.Time) {
+	if !l.failing || now.Sub(l.retried).Abs() < driftRetryEvery {
+		return
+	}
+	l.failing, l.retried = false, now
 	for name := range l.stay {
-		if l.lines[name] != nil {
+		if line := l.lines[name]; line != nil { // it is back, and has its file again
 			delete(l.stay, name)
+			line.dirty = true
 			continue
 		}
 		l.remove(name)
+	}
+	if l.save(); !l.failing {
+		l.d.rt.Conditions().Set(event.CodeDisk, placeDrift, nil)
 	}
 }
 
@@ -227,7 +251,7 @@ func (l *driftLines) saveLine(name string, line *driftLine) {
 		err = l.file(fileOf(name)).Save(driftFile{driftFormat, name, l.model, line.heard, state, told})
 	}
 	line.dirty = err != nil
-	l.d.rt.Conditions().Set(event.CodeDisk, placeDrift, err)
+	l.onDisk(err)
 }
 
 // tell makes an event of a report.
@@ -278,8 +302,7 @@ func (l *driftLines) again(now time.Time) {
 			continue
 		}
 		e.Replayed = true
-		_, err := l.d.news.AddDrift(e)
-		l.d.rt.Conditions().Set(event.CodeDisk, newsFile, err)
+		l.d.put(e)
 	}
 }
 
