@@ -89,11 +89,12 @@ const (
 	tellEvery = 5 * time.Second
 )
 
-// tell says in the health messages how the trends are, until ctx ends.
+// tell says in the health messages how the trends are, and writes what the disk did not take of the record, until ctx ends.
 func (l *listener) tell(ctx context.Context) {
 	ticker := time.NewTicker(tellEvery)
 	defer ticker.Stop()
 	for {
+		l.audit.Flush()
 		l.rt.Conditions().Set(event.CodeDisk, trendsDir, l.trends.Problem())
 		l.rt.Counter(CounterUnkept).Store(l.trends.Unkept())
 		select {
