@@ -105,7 +105,7 @@ func decodeSlot(b []byte) (name string, s *slot, damaged bool) {
 		pos, sum := b[at:at+posLen], b[at+posLen:at+recordLen]
 		epoch, ok := text(pos[:1+event.MaxEpoch])
 		if !ok || event.CheckEpoch(epoch) != nil || (epoch == event.ShadowEpoch) != (i == shadowTrack) ||
-			binary.BigEndian.Uint32(sum) != checksum(b[:nameLen], i, pos) {
+			binary.BigEndian.Uint32(sum) != checksum(crc32.ChecksumIEEE(b[:nameLen]), i, pos) {
 			damaged = damaged || !blank(b[at:at+recordLen])
 			continue
 		}
@@ -173,26 +173,29 @@ func encodeName(thing string) []byte {
 	return b
 }
 
-// appendRecord adds the record of the sequence at place i of a slot.
-func appendRecord(b, name []byte, i int, epoch string, seq uint64) []byte {
+// appendRecord adds the record of the sequence at place i of a slot, whose name has that checksum.
+func appendRecord(b []byte, name uint32, i int, epoch string, seq uint64) []byte {
 	if epoch == "" {
 		return append(b, make([]byte, recordLen)...)
 	}
-	pos := make([]byte, 1+event.MaxEpoch, posLen)
-	pos[0] = byte(len(epoch))
-	copy(pos[1:], epoch)
-	pos = binary.BigEndian.AppendUint64(pos, seq)
-	return binary.BigEndian.AppendUint32(append(b, pos...), checksum(name, i, pos))
+	begin := len(b)
+	b = append(append(b, byte(len(epoch))), epoch...)
+	b = append(b, make([]byte, event.MaxEpoch-len(epoch))...)
+	b = binary.BigEndian.AppendUint64(b, seq)
+	return binary.BigEndian.AppendUint32(b, checksum(name, i, b[begin:]))
 }
 
-func checksum(name []byte, i int, pos []byte) uint32 {
-	sum := crc32.Update(crc32.ChecksumIEEE(name), crc32.IEEETable, []byte{byte(i)})
+// places are those of a slot's records.
+var places = [tracksKept]byte{0, 1, 2, 3, 4}
+
+func checksum(name uint32, i int, pos []byte) uint32 {
+	sum := crc32.Update(name, crc32.IEEETable, places[i:i+1])
 	return crc32.Update(sum, crc32.IEEETable, pos)
 }
 
 func encodeSlot(thing string, s *slot) []byte {
-	name := encodeName(thing)
-	b := name
+	b := encodeName(thing)
+	name := crc32.ChecksumIEEE(b)
 	for i, t := range s.tracks {
 		b = appendRecord(b, name, i, t.epoch, t.seq)
 	}
@@ -201,8 +204,11 @@ func encodeSlot(thing string, s *slot) []byte {
 
 // write puts the number of a thing's sequence i into the file. mu is held.
 func (l *Ledger) write(s *slot, thing string, i int, seq uint64) error {
-	record := appendRecord(nil, encodeName(thing), i, s.tracks[i].epoch, seq)
-	if _, err := l.file.WriteAt(record, s.offset+int64(nameLen+i*recordLen)); err != nil {
+	if s.sum == 0 {
+		s.sum = crc32.ChecksumIEEE(encodeName(thing))
+	}
+	l.record = appendRecord(l.record[:0], s.sum, i, s.tracks[i].epoch, seq)
+	if _, err := l.file.WriteAt(l.record, s.offset+int64(nameLen+i*recordLen)); err != nil {
 		return fmt.Errorf("write ledger: %w", err)
 	}
 	return nil

@@ -25,6 +25,7 @@ type Ledger struct {
 	mu     sync.Mutex
 	things map[string]*slot
 	free   []int64 // places in the file that no thing has
+	record []byte  // that was written last: its memory
 
 	opened  time.Time // when the file was
 	damaged int       // slots of it
