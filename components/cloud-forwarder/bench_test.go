@@ -120,12 +120,13 @@ func drain(b *testing.B, program, stream string, config map[string]any) drained 
 	for name, value := range cloudtest.Environment(cloud) {
 		vars = append(vars, name+"="+value)
 	}
-	process := coretest.StartProgram(b, env, append(vars, os.Environ()...), program).Process
+	run := coretest.StartProgram(b, env, append(vars, os.Environ()...), program)
 	arrived(1)
-	began, before := time.Now(), usage(b, process.Pid)
+	began, before := time.Now(), usage(b, run.Process.Pid)
 	arrived(backlog)
-	took, after := time.Since(began), usage(b, process.Pid)
-	must.OK(b, process.Signal(syscall.SIGTERM))
+	took, after := time.Since(began), usage(b, run.Process.Pid)
+	must.OK(b, run.Process.Signal(syscall.SIGTERM))
+	must.OK(b, run.Wait())
 	return drained{after.cpu - before.cpu, took, after.peak}
 }
 
