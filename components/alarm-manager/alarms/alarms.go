@@ -107,6 +107,7 @@ type run struct {
 	watch     *watch
 	limits    limits
 	ledger    *ledger.Ledger
+	numbers   []ledger.Number // of a message's predictions, until they are recorded
 	requests  *request.Server // where commands given on the device wait
 	tests     map[string]test // test alarms that such commands wait for, by the alert's id
 
@@ -260,6 +261,7 @@ func (r *run) prediction(payload []byte, now time.Time) error {
 		return err
 	}
 	r.predicted(&p, now)
+	r.record()
 	return nil
 }
 
@@ -281,6 +283,7 @@ func (r *run) predictions(payload []byte, now time.Time) error {
 		}
 		bad = p.Err
 	}
+	r.record()
 	return bad
 }
 

@@ -34,6 +34,7 @@ func benchPlant(b *testing.B, measure func(r *run, row func(i int, probability f
 			r.predicted(&event.Prediction{
 				V: 1, Thing: things[i], Line: lines[i], Epoch: "e", Seq: seq[i], TS: time.Now(), Probability: probability, Threshold: 0.5,
 			}, time.Now())
+			r.record()
 		}
 		for i := range things {
 			for range 3 {
