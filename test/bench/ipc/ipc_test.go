@@ -49,6 +49,7 @@ type result struct {
 // Names in the table.
 const (
 	ours = "edgepdm"
+	bare = "floor" // the same bytes sent and received in Go, and nothing else
 	core = "core"
 	echo = "echo"
 )
@@ -109,10 +110,13 @@ func BenchmarkIPC(b *testing.B) {
 	must.OK(b, table(os.Stdout, rounds, loads, clients, medians))
 }
 
-// goClient is the contender with shared/ipc.
-func goClient(t testing.TB) contender {
-	program := build(t, "./test/bench/ipc/client")
-	return contender{ours, 20_000, func(ctx context.Context, env, args []string) *exec.Cmd {
+// goClient is the contender with shared/ipc, goFloor the one without.
+func goClient(t testing.TB) contender { return goProgram(t, ours, "./test/bench/ipc/client") }
+func goFloor(t testing.TB) contender  { return goProgram(t, bare, "./test/bench/ipc/floor") }
+
+func goProgram(t testing.TB, name, pkg string) contender {
+	program := build(t, pkg)
+	return contender{name, 20_000, func(ctx context.Context, env, args []string) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, program, args...)
 		cmd.Env = append(os.Environ(), env...)
 		return cmd
@@ -144,6 +148,9 @@ func contenders(b *testing.B) []contender {
 	var list []contender
 	if want(ours) {
 		list = append(list, goClient(b))
+	}
+	if want(bare) {
+		list = append(list, goFloor(b))
 	}
 	for _, p := range peers() {
 		if !want(p.name) {
@@ -178,6 +185,7 @@ func TestClients(t *testing.T) {
 			}
 		}
 		t.Run(server.name+"/"+ours, func(t *testing.T) { try(t, goClient(t)) })
+		t.Run(server.name+"/"+bare, func(t *testing.T) { try(t, goFloor(t)) })
 		for _, p := range peers() {
 			t.Run(server.name+"/"+p.name, func(t *testing.T) { try(t, p.contender(t)) })
 		}
@@ -304,6 +312,10 @@ func table(w io.Writer, rounds int, loads []load, clients []contender, medians m
 		aim("client CPU a 1 kB message, us", "<= 10", "%.1f", mine.CPU)
 		aim("allocations a 1 kB message", "<= 0.5", "%.3f", mine.Allocs)
 		aim("peak RSS of the bare program, MiB", "<= 6", "%.1f", mine.RSS/1024)
+		if floor, has := medians[many+bare]; has {
+			aim("client CPU beyond the floor's, us", "-", "%.1f", mine.CPU-floor.CPU)
+			aim("RSS beyond the floor's, MiB", "-", "%.1f", (mine.RSS-floor.RSS)/1024)
+		}
 		if theirs, has := medians[many+"javascript"]; has {
 			aim("client CPU, JavaScript's by ours", ">= 8", "%.1f", theirs.CPU/mine.CPU)
 			aim("round trip p50, JavaScript's by ours", ">= 3", "%.1f", medians[trip+"javascript"].P50/medians[trip+ours].P50)
