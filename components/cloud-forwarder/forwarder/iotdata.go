@@ -9,12 +9,15 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/restjson"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/encoding/httpbinding"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -50,16 +53,16 @@ func newPublisher(access *cloud.Access, endpoint string) (*publisher, error) {
 	}, nil
 }
 
-// publish returns nil once the service has acknowledged the message.
-func (p *publisher) publish(ctx context.Context, topic string, payload []byte) error {
-	if err := p.exchange(ctx, topic, payload); err != nil {
+// publish returns nil once the service has acknowledged the message. Of the input it takes the topic, the payload and the QoS.
+func (p *publisher) publish(ctx context.Context, in *iotdataplane.PublishInput) error {
+	if err := p.exchange(ctx, in); err != nil {
 		return &smithy.OperationError{ServiceID: iotDataServiceID, OperationName: iotDataPublish, Err: err}
 	}
 	return nil
 }
 
-func (p *publisher) exchange(ctx context.Context, topic string, payload []byte) error {
-	request, err := p.request(ctx, topic, payload)
+func (p *publisher) exchange(ctx context.Context, in *iotdataplane.PublishInput) error {
+	request, err := p.request(ctx, in)
 	if err != nil {
 		return err
 	}
@@ -79,21 +82,21 @@ func (p *publisher) exchange(ctx context.Context, topic string, payload []byte) 
 }
 
 // request makes a signed request.
-func (p *publisher) request(ctx context.Context, topic string, payload []byte) (*http.Request, error) {
+func (p *publisher) request(ctx context.Context, in *iotdataplane.PublishInput) (*http.Request, error) {
 	credentials, err := p.access.Config.Credentials.Retrieve(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("get credentials: %w", err)
 	}
 	const path = "/topics/"
-	u := *p.endpoint
-	u.Path, u.RawPath, u.RawQuery = path+topic, path+httpbinding.EscapePath(topic, true), "qos=1"
-	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(payload)), nil }
+	u, topic := *p.endpoint, aws.ToString(in.Topic)
+	u.Path, u.RawPath, u.RawQuery = path+topic, path+httpbinding.EscapePath(topic, true), "qos="+strconv.Itoa(int(in.Qos))
+	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(in.Payload)), nil }
 	request := (&http.Request{
-		Method: http.MethodPost, URL: &u, Host: u.Host, GetBody: body, ContentLength: int64(len(payload)),
+		Method: http.MethodPost, URL: &u, Host: u.Host, GetBody: body, ContentLength: int64(len(in.Payload)),
 		Header: http.Header{"Content-Type": {"application/octet-stream"}},
 	}).WithContext(ctx)
 	request.Body, _ = body()
-	p.signer.sign(request, payload, credentials, time.Now().Add(time.Duration(p.skew.Load())))
+	p.signer.sign(request, in.Payload, credentials, time.Now().Add(time.Duration(p.skew.Load())))
 	return request, nil
 }
 

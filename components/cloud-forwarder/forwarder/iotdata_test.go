@@ -19,11 +19,15 @@ import (
 	"edgepdm/test/must"
 )
 
+func publishing(topic string, payload []byte) *iotdataplane.PublishInput {
+	return &iotdataplane.PublishInput{Topic: &topic, Payload: payload, Qos: 1}
+}
+
 // sdk publishes with AWS's own client, as publisher does.
 func sdk(t *testing.T, access *cloud.Access, topic string, payload []byte) error {
 	t.Helper()
 	client := iotdataplane.NewFromConfig(access.Config, func(o *iotdataplane.Options) { o.HTTPClient = cloud.OwnAnswers{Client: o.HTTPClient} })
-	_, err := client.Publish(t.Context(), &iotdataplane.PublishInput{Topic: &topic, Payload: payload, Qos: 1})
+	_, err := client.Publish(t.Context(), publishing(topic, payload))
 	return err
 }
 
@@ -31,7 +35,7 @@ func own(t *testing.T, access *cloud.Access, topic string, payload []byte) error
 	t.Helper()
 	p, err := newPublisher(access, *access.Config.BaseEndpoint)
 	must.OK(t, err)
-	return p.publish(t.Context(), topic, payload)
+	return p.publish(t.Context(), publishing(topic, payload))
 }
 
 // An error means what that of AWS's own client does.
@@ -127,7 +131,7 @@ func TestPublisherWithoutAnAnswer(t *testing.T) {
 	must.OK(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if kind, why := cloud.Classify(p.publish(ctx, "hang", []byte("{}"))); kind != cloud.Unreachable || why != "no answer in time" {
+	if kind, why := cloud.Classify(p.publish(ctx, publishing("hang", []byte("{}")))); kind != cloud.Unreachable || why != "no answer in time" {
 		t.Errorf("%d %q", kind, why)
 	}
 	access.Config.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
@@ -161,7 +165,7 @@ func TestSignature(t *testing.T) {
 		p, err := newPublisher(access, "https://abc-ats.iot.eu-west-1.amazonaws.com:443")
 		must.OK(t, err)
 		body := []byte(`{"id":"1"}`)
-		request, err := p.request(t.Context(), c.topic, body)
+		request, err := p.request(t.Context(), publishing(c.topic, body))
 		must.OK(t, err)
 		s.sign(request, body, c.with, c.at)
 		got := request.Header.Get("Authorization")
