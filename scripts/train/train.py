@@ -34,9 +34,9 @@ import table
 from learn import FOLDS, SEED, Learned, Learner, Rows, margins
 from measure import Cost
 from progress import Progress
-from table import fail
+from table import fail, say
 
-SEARCH, TESTS = 4, FOLDS
+SEARCH, TESTS = 2, FOLDS
 LARGE = 20_000  # rows: a larger table is tested once, unless -tests says otherwise
 
 
@@ -120,6 +120,7 @@ def main():
     other = read(args.other, args, args.by) if args.other else None
     if other and other[0].names != rows.names:
         fail(f"{args.other}: its columns are not those of {args.data}")
+    say(f"{args.data}: {len(rows):,} rows of {len(rows.names)} sensors, {rows.labels.sum():,} of class pos")
     tests = args.tests or (1 if len(rows) > LARGE else TESTS)
     for folder in (args.out, args.reports):
         with table.readable(folder):
