@@ -115,7 +115,7 @@ def bars(name: str, values: list[tuple[str, float, str]], color: str = BLUE) -> 
     return svg(name, body, height=max(step, step * len(values) + 6))
 
 
-def short(name: str, most: int = 24) -> str:
+def short(name: str, most: int = 22) -> str:
     return name if len(name) <= most else name[:most - 1] + "…"
 
 

@@ -36,7 +36,7 @@ class Settings:
     max_bin: int = 16
     eta: float = 0.1
     min_child_weight: float = 0.3
-    reg_lambda: float = 2
+    reg_lambda: float = 10
     subsample: float = 0.7
     colsample_bytree: float = 0.3
     weight: float = 1  # of a faulty row
@@ -50,12 +50,12 @@ class Settings:
 
 def candidates(count: int, seed: int) -> list[Settings]:
     """The second is for tables where sensors count together, or by a sharp limit; the others are random."""
-    known = [Settings(), Settings(max_depth=6, max_bin=64, eta=0.08)]
+    known = [Settings(), Settings(max_depth=6, max_bin=256, eta=0.08, reg_lambda=2, colsample_bytree=0.7)]
     rng = np.random.Generator(np.random.PCG64([seed, 1]))
     while len(known) < count:
         pick = lambda *values: values[rng.integers(len(values))]
         known.append(Settings(max_depth=pick(2, 3, 4, 6, 8), max_bin=pick(16, 64, 256), eta=pick(0.06, 0.1, 0.15), min_child_weight=pick(0.1, 0.3, 1, 3),
-                              reg_lambda=pick(1, 2, 5), subsample=pick(0.4, 0.6, 0.8), colsample_bytree=pick(0.2, 0.3, 0.5), weight=pick(1, 1, 4, 10)))
+                              reg_lambda=pick(1, 3, 10, 25), subsample=pick(0.4, 0.6, 0.8), colsample_bytree=pick(0.2, 0.3, 0.5), weight=pick(1, 1, 4, 10)))
     return known[:max(1, count)]
 
 

@@ -17,7 +17,7 @@ h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 32px 0 8p
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(420px, 1fr)); gap: 16px; }
 figure { margin: 0; align-self: start; border: 1px solid #e4e7eb; border-radius: 6px; padding: 12px; } figure svg { width: 100%; height: auto; }
 figcaption { font-weight: 600; } figure p { color: #52606d; font-size: 13px; margin: 0 0 6px; }
-table { border-collapse: collapse; } td, th { padding: 3px 12px 3px 0; text-align: right; border-bottom: 1px solid #e4e7eb; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; margin: 10px 0 16px; } td, th { padding: 3px 12px 3px 0; text-align: right; border-bottom: 1px solid #e4e7eb; font-variant-numeric: tabular-nums; }
 td:first-child, th:first-child { text-align: left; } code { font-size: 12px; overflow-wrap: anywhere; }
 """
 

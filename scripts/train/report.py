@@ -108,15 +108,15 @@ def unseen_text(facts: dict) -> str:
         "rows that are close in time or of one machine can be on both sides, which flatters; -by keeps machines apart"
     spread = f"; mean of the {len(tests)} tests {unseen['cost_mean']:,.0f}, standard deviation {unseen['cost_sd']:,.0f}" if len(tests) > 1 else ""
     return (f"The cost is {unseen['cost_per_1000']:,.0f} per 1,000 rows, in the units of -cost-miss and -cost-false{spread}. "
-            f"With {unseen['faulty']:,} faulty rows it is uncertain by {2 * unseen['cost_error']:,.0f} (two standard errors). AUC {unseen['auc']:.4f}, average precision {unseen['average_precision']:.4f}. "
+            f"With {unseen['faulty']:,} faulty rows it is known to about ± {2 * unseen['cost_error']:,.0f} (two standard errors). AUC {unseen['auc']:.4f}, average precision {unseen['average_precision']:.4f}. "
             f"{len(tests)} of {FOLDS} parts of the rows were left out of a whole training (search, threshold and model) and scored then; {apart}.")
 
 
 def threshold_text(facts: dict) -> str:
     cost = facts["cost"]
     fair = cost["false"] / (cost["false"] + cost["miss"])
-    return (f"An alarm is raised from a probability of {facts['threshold']:g} on, as XGBoost tells it. Of rows that are told so much, {fair:.2%} are faulty (1 in {1 / fair:,.0f}), by the "
-            f"calibration: with fewer, false alarms cost more than the faults that they find ({cost['false']:g} / ({cost['false']:g} + {cost['miss']:g})).")
+    return (f"The device raises an alarm where XGBoost's probability is {facts['threshold']:g} or more. By the calibration {fair:.3g} of the rows with just that probability are faulty (1 in {1 / fair:,.3g}): "
+            f"below it false alarms would cost more than the faults that they find, {cost['false']:g} / ({cost['false']:g} + {cost['miss']:g}).")
 
 
 def compared(facts: dict) -> list[tuple[str, dict]]:

@@ -140,9 +140,9 @@ def main():
         table.write(os.path.join(args.reports, "report.json"), json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
         table.write(os.path.join(args.reports, "report.md"), report.markdown(facts))
         table.write(os.path.join(args.reports, "report.html"), pages.page(facts))
-    mean = facts["unseen"]["cost_per_1000"]
-    print(f"{name}: {mean:,.0f} per 1,000 unseen rows, AUC {facts['unseen']['auc']:.4f}, threshold {learned.threshold:g}; "
-          f"see {os.path.join(args.reports, 'report.html')}")
+    told = facts["unseen"]
+    print(f"{name}: cost {told['cost_per_1000']:,.0f} ± {2 * told['cost_error']:,.0f} per 1,000 unseen rows, {told['found']:,} of {told['faulty']:,} faults found, "
+          f"AUC {told['auc']:.4f}, threshold {learned.threshold:g}; see {os.path.join(args.reports, 'report.html')}")
 
 
 if __name__ == "__main__":
