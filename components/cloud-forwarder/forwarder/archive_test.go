@@ -27,11 +27,11 @@ import (
 // bucket is the way to S3 of a rig's forwarder, on which a test can stand.
 type bucket struct {
 	mu   sync.Mutex
-	hook func(w http.ResponseWriter, q *http.Request, pass func()) // nil: pass
+	hook func(w http.ResponseWriter, q *http.Request, pass func(http.ResponseWriter)) // nil: pass
 	seen []string                                                  // methods and keys
 }
 
-func (b *bucket) on(hook func(w http.ResponseWriter, q *http.Request, pass func())) {
+func (b *bucket) on(hook func(w http.ResponseWriter, q *http.Request, pass func(http.ResponseWriter))) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.hook = hook
@@ -65,7 +65,7 @@ func (r *rig) archive(more map[string]any) *bucket {
 			proxy.ServeHTTP(w, q)
 			return
 		}
-		hook(w, q, func() { proxy.ServeHTTP(w, q) })
+		hook(w, q, func(w http.ResponseWriter) { proxy.ServeHTTP(w, q) })
 	}))
 	r.t.Cleanup(server.Close)
 	settings := map[string]any{"bucket": ends.Bucket, "afterRecords": 100}
@@ -208,10 +208,10 @@ func TestAlertsPassObjects(t *testing.T) {
 	ids := r.backlog(2000)
 	under, goOn := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	b.on(func(_ http.ResponseWriter, _ *http.Request, pass func()) {
+	b.on(func(w http.ResponseWriter, _ *http.Request, pass func(http.ResponseWriter)) {
 		once.Do(func() { close(under) })
 		<-goOn
-		pass()
+		pass(w)
 	})
 	r.start()
 	<-under
@@ -229,8 +229,8 @@ func TestAlertsPassObjects(t *testing.T) {
 // A bucket that takes no objects is told, with what to do about it, and holds nothing up: the backlog leaves one message at a time.
 // The bucket is tried again.
 func TestBucketThatRefuses(t *testing.T) {
-	xml := func(status int, code, message string, headers ...string) func(http.ResponseWriter, *http.Request, func()) {
-		return func(w http.ResponseWriter, _ *http.Request, _ func()) {
+	xml := func(status int, code, message string, headers ...string) func(http.ResponseWriter, *http.Request, func(http.ResponseWriter)) {
+		return func(w http.ResponseWriter, _ *http.Request, _ func(http.ResponseWriter)) {
 			w.Header().Set("Content-Type", "application/xml")
 			for i := 0; i+1 < len(headers); i += 2 {
 				w.Header().Set(headers[i], headers[i+1])
@@ -241,7 +241,7 @@ func TestBucketThatRefuses(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name, told string
-		hook       func(http.ResponseWriter, *http.Request, func())
+		hook       func(http.ResponseWriter, *http.Request, func(http.ResponseWriter))
 	}{
 		{"denied", "AccessDenied: Access Denied", xml(403, "AccessDenied", "Access Denied")},
 		{"no bucket", "NoSuchBucket: The specified bucket does not exist", xml(404, "NoSuchBucket", "The specified bucket does not exist")},
@@ -249,8 +249,8 @@ func TestBucketThatRefuses(t *testing.T) {
 			"elsewhere", "the bucket is in eu-west-1, which is not",
 			xml(301, "PermanentRedirect", "The bucket must be addressed using the specified endpoint.", "X-Amz-Bucket-Region", "eu-west-1"),
 		},
-		{"portal", "not the service's own answer", func(w http.ResponseWriter, _ *http.Request, _ func()) { _, _ = io.WriteString(w, "Log in") }},
-		{"no checksum", "not the service's own answer", func(w http.ResponseWriter, _ *http.Request, _ func()) { w.Header().Set("ETag", `"5f3a"`) }},
+		{"portal", "not the service's own answer", func(w http.ResponseWriter, _ *http.Request, _ func(http.ResponseWriter)) { _, _ = io.WriteString(w, "Log in") }},
+		{"no checksum", "not the service's own answer", func(w http.ResponseWriter, _ *http.Request, _ func(http.ResponseWriter)) { w.Header().Set("ETag", `"5f3a"`) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
@@ -295,14 +295,14 @@ func TestObjectComesAgain(t *testing.T) {
 	var mu sync.Mutex
 	var bodies [][]byte
 	var keys []string
-	b.on(func(_ http.ResponseWriter, q *http.Request, pass func()) {
+	b.on(func(w http.ResponseWriter, q *http.Request, pass func(http.ResponseWriter)) {
 		body, err := io.ReadAll(q.Body)
 		q.Body = io.NopCloser(bytes.NewReader(body))
 		mu.Lock()
 		bodies, keys = append(bodies, body), append(keys, q.URL.Path)
 		n := len(bodies)
 		mu.Unlock()
-		pass()
+		pass(w)
 		if n == 2 || err != nil { // the bucket has it, and the answer is lost
 			panic(http.ErrAbortHandler)
 		}
@@ -316,6 +316,60 @@ func TestObjectComesAgain(t *testing.T) {
 	}
 	if n := r.checkAccount(ids); n != len(ids) || len(r.lines()) != 1 {
 		t.Errorf("%d messages in %d objects", n, len(r.lines()))
+	}
+}
+
+// Killed when the bucket has an object, and the queue does not know it yet, the next process puts it again, with the same key and
+// bytes; of a long backlog every message arrives once, whenever processes are killed.
+func TestKilledWhileABacklogLeaves(t *testing.T) {
+	r := newRig(t)
+	b := r.archive(map[string]any{"maxObjectMB": 1})
+	ids := r.backlog(20_000)
+	var mu sync.Mutex
+	got := make(map[string][]byte) // by key
+	n, again := 0, 0
+	stored := make(chan struct{})
+	b.on(func(w http.ResponseWriter, q *http.Request, pass func(http.ResponseWriter)) {
+		body, _ := io.ReadAll(q.Body) // what a killed process did not send is no object
+		q.Body = io.NopCloser(bytes.NewReader(body))
+		pass(httptest.NewRecorder()) // nobody hears the answer yet
+		mu.Lock()
+		if before, known := got[q.URL.Path]; known {
+			again++
+			if !bytes.Equal(before, body) {
+				t.Errorf("%s has other bytes than before", q.URL.Path)
+			}
+		}
+		got[q.URL.Path] = body
+		n++
+		kill := n%2 == 0 && n <= 6
+		mu.Unlock()
+		if kill {
+			stored <- struct{}{}
+			<-q.Context().Done() // the process that waits for the answer is killed
+			panic(http.ErrAbortHandler)
+		}
+		q.Body = io.NopCloser(bytes.NewReader(body))
+		pass(w) // the same once more, which changes nothing
+	})
+	for range 3 {
+		kill := r.spawn()
+		select {
+		case <-stored:
+		case <-time.After(patience):
+			t.Fatal("no object is stored")
+		}
+		kill()
+	}
+	r.start()
+	r.await("all sent", drained)
+	mu.Lock()
+	defer mu.Unlock()
+	if again != 3 || len(got) < 5 {
+		t.Errorf("%d objects, %d came again", len(got), again)
+	}
+	if n := r.checkAccount(ids); n != len(ids) {
+		t.Errorf("%d of %d messages left as objects", n, len(ids))
 	}
 }
 
@@ -341,11 +395,11 @@ func TestParkedAndDamagedLeaveABacklog(t *testing.T) {
 		return nil
 	})
 	var refuse sync.Once
-	b.on(func(w http.ResponseWriter, _ *http.Request, pass func()) { // first, so that the record is parked
+	b.on(func(w http.ResponseWriter, _ *http.Request, pass func(http.ResponseWriter)) { // first, so that the record is parked
 		refused := false
 		refuse.Do(func() { refused = true; w.WriteHeader(http.StatusForbidden) })
 		if !refused {
-			pass()
+			pass(w)
 		}
 	})
 	r.store("predictions", append(records,
