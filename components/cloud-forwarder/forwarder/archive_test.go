@@ -28,7 +28,7 @@ import (
 type bucket struct {
 	mu   sync.Mutex
 	hook func(w http.ResponseWriter, q *http.Request, pass func(http.ResponseWriter)) // nil: pass
-	seen []string                                                  // methods and keys
+	seen []string                                                                     // methods and keys
 }
 
 func (b *bucket) on(hook func(w http.ResponseWriter, q *http.Request, pass func(http.ResponseWriter))) {
@@ -249,8 +249,12 @@ func TestBucketThatRefuses(t *testing.T) {
 			"elsewhere", "the bucket is in eu-west-1, which is not",
 			xml(301, "PermanentRedirect", "The bucket must be addressed using the specified endpoint.", "X-Amz-Bucket-Region", "eu-west-1"),
 		},
-		{"portal", "not the service's own answer", func(w http.ResponseWriter, _ *http.Request, _ func(http.ResponseWriter)) { _, _ = io.WriteString(w, "Log in") }},
-		{"no checksum", "not the service's own answer", func(w http.ResponseWriter, _ *http.Request, _ func(http.ResponseWriter)) { w.Header().Set("ETag", `"5f3a"`) }},
+		{"portal", "not the service's own answer", func(w http.ResponseWriter, _ *http.Request, _ func(http.ResponseWriter)) {
+			_, _ = io.WriteString(w, "Log in")
+		}},
+		{"no checksum", "not the service's own answer", func(w http.ResponseWriter, _ *http.Request, _ func(http.ResponseWriter)) {
+			w.Header().Set("ETag", `"5f3a"`)
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
