@@ -13,6 +13,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/ledger"
+	"edgepdm/shared/request"
 	"edgepdm/shared/wait"
 )
 
@@ -71,7 +72,9 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 		status: func(a event.Alert) alertStatus { return f.state.dedup.status(a, f.Now()) },
 	}
 	monitor := &monitor{rt: rt, now: f.Now, state: f.state, ledger: sequences, out: out, uplink: uplink, subs: subs}
-	replayer := newReplayer(rt, f.Now, f.state, out)
+	operator := &operator{
+		rt: rt, out: out, monitor: monitor, replayer: newReplayer(rt, f.Now, f.state, out), desk: request.NewServer(event.CloudForwarder, rt.WorkDir, f.Now, rt.Log),
+	}
 	heart := &heart{rt: rt, now: f.Now, core: f.Core, interval: config.Heartbeat, heard: make(map[string]event.Health)}
 	if config.Heartbeat > 0 {
 		var err error
@@ -99,7 +102,7 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 	group.Go(func() error { gateway.connect(work); return nil })
 	group.Go(func() error { gateway.watchConnection(work); return nil })
 	group.Go(func() error { every(work, measureEvery, func() { monitor.look(work) }); return nil })
-	group.Go(func() error { every(work, measureEvery, func() { replayer.look(work) }); return nil })
+	group.Go(func() error { every(work, measureEvery, func() { operator.look(work) }); return nil })
 	var acknowledging sync.WaitGroup
 	acknowledging.Go(func() { predictions.acknowledge(keep) })
 

@@ -28,6 +28,30 @@ const (
 	alertQueueBytes = 64 << 20 // alerts are refused beyond it, and stay with the alarm manager
 )
 
+// streamNames are those of all streams, whether they are used or not.
+func streamNames() []string {
+	return []string{streamAlertsIoT, streamAlertsIoT + suffixLater, streamAlertsSNS, streamAlertsSNS + suffixLater, streamPredictions, streamChanges}
+}
+
+// bounds are those of a stream; 0 is none.
+type bounds struct {
+	bytes int64         // on disk
+	free  int64         // bytes that the disk keeps for others
+	age   time.Duration // of a message
+}
+
+func (c Config) bounds(stream string) bounds {
+	floor := int64(c.MinFreeMB) << 20
+	switch stream {
+	case streamPredictions:
+		return bounds{int64(c.MaxSpoolMB) << 20, floor, c.PredictionMaxAge}
+	case streamChanges: // it is small, and takes changes also where the oldest predictions have to make room
+		return bounds{fastLaneBytes, 0, c.PredictionMaxAge}
+	default: // alerts have room on a disk that predictions have stopped to fill
+		return bounds{alertQueueBytes, floor / 4, c.AlertMaxAge}
+	}
+}
+
 // outboxes are the streams.
 type outboxes struct {
 	alertsIoT   lanes
@@ -62,21 +86,19 @@ func (l lanes) all() []*stream {
 
 func newOutboxes(rt *component.Runtime, config Config, now func() time.Time, state *state, uplink *uplink) *outboxes {
 	o := &outboxes{}
-	add := func(name string, dead *deadLetters, maxAge time.Duration, options spool.Options) *stream {
-		options.Now, options.Log = now, rt.Log
+	add := func(name string, dead *deadLetters, options spool.Options) *stream {
+		bounds := config.bounds(name)
+		options.MaxBytes, options.MinFree, options.Now, options.Log = bounds.bytes, bounds.free, now, rt.Log
 		s := &stream{
 			name: name, dir: filepath.Join(rt.WorkDir, spoolDir, name), options: options, opened: make(chan struct{}),
 			sinks: make(chan sink, 1), timeout: config.Timeout, backoff: wait.Backoff{Min: retryMin, Max: config.RetryMax},
-			parallel: 1, maxAge: maxAge, dead: dead, uplink: uplink, rt: rt, drops: state.drops, dropped: make(map[spool.Reason]uint64),
+			parallel: 1, maxAge: bounds.age, dead: dead, uplink: uplink, rt: rt, drops: state.drops, dropped: make(map[spool.Reason]uint64),
 		}
 		rt.Conditions().Expect(event.CodeDisk, s.name+" "+placeOpen)
 		o.all = append(o.all, s)
 		return s
 	}
-	floor := int64(config.MinFreeMB) << 20
-	// Alerts have room on a disk that predictions have stopped to fill.
-	alerts := spool.Options{MaxBytes: alertQueueBytes, MinFree: floor / 4, WhenFull: spool.Reject}
-	addAlerts := func(name string) *stream { return add(name, state.deadAlerts, config.AlertMaxAge, alerts) }
+	addAlerts := func(name string) *stream { return add(name, state.deadAlerts, spool.Options{WhenFull: spool.Reject}) }
 	o.alertsIoT = lanes{addAlerts(streamAlertsIoT), addAlerts(streamAlertsIoT + suffixLater)}
 	if config.AlertTopicARN != "" {
 		o.alertsSNS = lanes{addAlerts(streamAlertsSNS), addAlerts(streamAlertsSNS + suffixLater)}
@@ -87,14 +109,9 @@ func newOutboxes(rt *component.Runtime, config Config, now func() time.Time, sta
 			}
 		}
 	}
-	o.predictions = add(streamPredictions, state.deadPredictions, config.PredictionMaxAge, spool.Options{
-		GroupCommit: config.GroupCommit, MaxBytes: int64(config.MaxSpoolMB) << 20, MinFree: floor, WhenFull: spool.DropOldest,
-	})
+	o.predictions = add(streamPredictions, state.deadPredictions, spool.Options{GroupCommit: config.GroupCommit, WhenFull: spool.DropOldest})
 	o.predictions.parallel, o.predictions.loose = config.Parallel, true
-	// It is small, and takes changes also where the oldest predictions have to make room.
-	o.changes = add(streamChanges, state.deadPredictions, config.PredictionMaxAge, spool.Options{
-		GroupCommit: config.GroupCommit, MaxBytes: fastLaneBytes, WhenFull: spool.DropOldest,
-	})
+	o.changes = add(streamChanges, state.deadPredictions, spool.Options{GroupCommit: config.GroupCommit, WhenFull: spool.DropOldest})
 	o.changes.behind = o.predictions
 	rt.Counter(event.CounterStreams).Store(uint64(len(o.all)))
 	return o

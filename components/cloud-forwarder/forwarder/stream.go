@@ -26,7 +26,7 @@ const (
 	counterSent     = ".sent"     // acknowledged by the sink
 	counterRetried  = ".retried"  // attempts that failed and will be repeated
 	counterDead     = ".dead"     // dead letters
-	counterDropped  = ".dropped"  // by a bound; also with "." and the bound: drop-oldest (bytes), free-space or age
+	counterDropped  = ".dropped"  // by a bound or a person; also with "." and the reason: drop-oldest (bytes), free-space, age or operator
 	counterLost     = ".lost"     // damaged on disk
 )
 
@@ -141,15 +141,15 @@ func (s *stream) count(what string, n uint64) {
 	s.rt.Counter(event.CounterStream + s.name + what).Add(n)
 }
 
-// sensible is the earliest time that a right clock shows: the age of what has an earlier time is unknown.
-func sensible() time.Time { return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC) }
+// Sensible is the earliest time that a right clock shows: the age of what has an earlier time is unknown.
+func Sensible() time.Time { return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // expire drops the records that are too old (promise F5).
 func (s *stream) expire(now time.Time) {
 	if s.maxAge == 0 {
 		return
 	}
-	_, err := s.queue.Expire(sensible(), now.Add(-s.maxAge))
+	_, err := s.queue.Expire(Sensible(), now.Add(-s.maxAge))
 	s.report(placeExpire, err)
 }
 
