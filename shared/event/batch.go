@@ -18,14 +18,20 @@ type BatchedPrediction struct {
 	Err     error  // an *InvalidError
 }
 
-// DecodePredictionBatch reads a message of TopicPredictionBatch. One bad prediction does not spoil the others.
+// DecodePredictionBatch reads a message of TopicPredictionBatch, see PredictionDecoder.
 func DecodePredictionBatch(payload []byte) ([]BatchedPrediction, error) {
+	var d PredictionDecoder
+	return d.DecodeBatch(payload)
+}
+
+// decodePredictionBatch reads a batch in any spelling.
+func decodePredictionBatch(payload []byte) ([]BatchedPrediction, error) {
 	var batch struct {
 		V           int               `json:"v"`
 		Predictions []json.RawMessage `json:"predictions"`
 	}
-	if err := decode(payload, &batch); err != nil {
-		return nil, err
+	if err := Unmarshal(payload, &batch); err != nil {
+		return nil, jsonError(payload, err)
 	}
 	if err := checkVersion(batch.V); err != nil {
 		return nil, err

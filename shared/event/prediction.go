@@ -59,12 +59,11 @@ func PredictionText(label string, latency time.Duration, platform string) string
 
 // DecodePrediction reads a message of a prediction topic. The error is an *InvalidError.
 func DecodePrediction(payload []byte) (Prediction, error) {
-	if err := Local.Check(payload); err != nil {
-		return Prediction{}, err
-	}
-	return decodePrediction(payload)
+	var d PredictionDecoder
+	return d.Decode(payload)
 }
 
+// decodePrediction reads a prediction in any spelling.
 func decodePrediction(payload []byte) (Prediction, error) {
 	var p Prediction
 	if err := Unmarshal(payload, &p); err != nil {

@@ -103,6 +103,7 @@ type run struct {
 	courier   *courier
 	taken     *component.Publication // of alerts
 	replies   *component.Publication
+	decoder   event.PredictionDecoder
 	watch     *watch
 	limits    limits
 	ledger    *ledger.Ledger
@@ -254,7 +255,7 @@ func (r *run) handle(handler func([]byte, time.Time) error, m ipc.TopicMessage) 
 }
 
 func (r *run) prediction(payload []byte, now time.Time) error {
-	p, err := event.DecodePrediction(payload)
+	p, err := r.decoder.Decode(payload)
 	if err != nil {
 		return err
 	}
@@ -264,7 +265,7 @@ func (r *run) prediction(payload []byte, now time.Time) error {
 
 // predictions takes those of a batch. A bad one does not spoil the others.
 func (r *run) predictions(payload []byte, now time.Time) error {
-	batch, err := event.DecodePredictionBatch(payload)
+	batch, err := r.decoder.DecodeBatch(payload)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"edgepdm/shared/cloud"
@@ -84,11 +83,11 @@ func (g *gateway) reach(ctx context.Context) error {
 			}
 		}
 	}
-	client, err := g.iotData(ctx)
+	publisher, err := g.iotData(ctx)
 	if err != nil {
 		return err
 	}
-	to := &iotDataSink{client: client, prefix: g.prefix, access: g.access}
+	to := &iotDataSink{publisher: publisher, prefix: g.prefix, access: g.access}
 	for _, s := range g.out.alertsIoT.all() {
 		s.sinks <- to
 	}
@@ -118,8 +117,8 @@ func (g *gateway) newSNS(arn string) *sns.Client {
 	})
 }
 
-// iotData makes a client of the account's own data endpoint: the configured one, or that of the nucleus.
-func (g *gateway) iotData(ctx context.Context) (*iotdataplane.Client, error) {
+// iotData makes a publisher to the account's own data endpoint: the configured one, or that of the nucleus.
+func (g *gateway) iotData(ctx context.Context) (*publisher, error) {
 	endpoint := g.config.Endpoints.IoTData
 	if endpoint == "" {
 		host, err := cloud.NucleusSetting(ctx, g.rt.IPC(), "iotDataEndpoint")
@@ -131,14 +130,7 @@ func (g *gateway) iotData(ctx context.Context) (*iotdataplane.Client, error) {
 		}
 		endpoint = "https://" + host
 	}
-	config := g.access.Config
-	config.BaseEndpoint = aws.String(endpoint)
-	return newIoTData(config), nil
-}
-
-// newIoTData makes a client that takes only the service's own success for one.
-func newIoTData(config aws.Config) *iotdataplane.Client {
-	return iotdataplane.NewFromConfig(config, func(o *iotdataplane.Options) { o.HTTPClient = cloud.OwnAnswers{Client: o.HTTPClient} })
+	return newPublisher(g.access.Config, endpoint)
 }
 
 // watchConnection hears from the nucleus whether it is connected to AWS IoT Core, until ctx ends. A nucleus that does not

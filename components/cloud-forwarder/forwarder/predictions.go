@@ -18,6 +18,7 @@ type predictionIntake struct {
 	rt                   *component.Runtime
 	now                  func() time.Time
 	acks                 acks
+	decoder              event.PredictionDecoder
 	filter               *filter
 	ledger               *ledger.Ledger
 	predictions, changes *stream
@@ -61,13 +62,13 @@ func (p *predictionIntake) receive(ctx, keep context.Context) error {
 
 // takeOne takes a message with a prediction.
 func (p *predictionIntake) takeOne(ctx context.Context, m ipc.TopicMessage) {
-	prediction, err := event.DecodePrediction(m.Payload)
+	prediction, err := p.decoder.Decode(m.Payload)
 	p.take(ctx, m, prediction, err)
 }
 
 // takeBatch takes a message with several. Each leaves the site as if it had come by itself.
 func (p *predictionIntake) takeBatch(ctx context.Context, m ipc.TopicMessage) {
-	batch, err := event.DecodePredictionBatch(m.Payload)
+	batch, err := p.decoder.DecodeBatch(m.Payload)
 	if err != nil {
 		invalid(p.rt, m, err)
 		return

@@ -11,7 +11,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/smithy-go"
 
@@ -35,16 +34,16 @@ var (
 
 // iotDataSink publishes over AWS IoT Core's HTTPS data plane: acknowledged by the service's 200.
 type iotDataSink struct {
-	client *iotdataplane.Client
-	prefix string
-	access *cloud.Access
+	publisher *publisher
+	prefix    string
+	access    *cloud.Access
 }
 
 func (s *iotDataSink) send(ctx context.Context, m message) error {
 	if err := event.IoTCoreHTTPS.Check(m.payload); err != nil {
 		return fmt.Errorf("%w: %w: %w", errLocal, errPoison, err)
 	}
-	_, err := s.client.Publish(ctx, &iotdataplane.PublishInput{Topic: aws.String(s.prefix + "/" + m.topic), Payload: m.body(), Qos: 1})
+	err := s.publisher.publish(ctx, s.prefix+"/"+m.topic, m.body())
 	s.access.Denied(err)
 	return classify("publish to AWS IoT Core", err)
 }

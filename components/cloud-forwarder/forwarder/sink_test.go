@@ -105,10 +105,14 @@ func TestWhatIsPoison(t *testing.T) {
 				body = "<ErrorResponse><Error><Code>" + c.code + "</Code><Message>" + c.message + "</Message></Error></ErrorResponse>"
 			}
 			config := answers(t, c.status, header, body)
-			if to = (&iotDataSink{client: newIoTData(config), prefix: "p"}); c.service == "sns" {
+			publisher, err := newPublisher(config, *config.BaseEndpoint)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if to = (&iotDataSink{publisher: publisher, prefix: "p"}); c.service == "sns" {
 				to = &snsSink{topics: []snsTopic{{"arn:aws:sns:us-east-1:123456789012:alerts", sns.NewFromConfig(config)}}, status: punctual}
 			}
-			err := to.send(t.Context(), m)
+			err = to.send(t.Context(), m)
 			if err == nil || errors.Is(err, errPoison) != c.poison {
 				t.Errorf("poison is %v, want %v: %v", errors.Is(err, errPoison), c.poison, err)
 			}

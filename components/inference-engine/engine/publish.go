@@ -76,6 +76,14 @@ func (o *outlet) release() error {
 	return o.flush()
 }
 
+// full reports whether no more rows should be scored until the nucleus has answered.
+func (o *outlet) full() bool {
+	if o.batches.Load() {
+		return o.underWay.Load() >= busyAt && (o.bytes >= event.Local.Limit() || len(o.waiting) >= waitingLimit)
+	}
+	return int(o.underWay.Load())+len(o.waiting) >= pendingLimit
+}
+
 // flush publishes what waits.
 func (o *outlet) flush() error {
 	for len(o.waiting) > 0 {
