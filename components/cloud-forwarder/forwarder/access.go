@@ -91,6 +91,9 @@ func (g *gateway) reach(ctx context.Context) error {
 	for _, s := range g.out.alertsIoT.all() {
 		s.sinks <- to
 	}
+	if g.out.telemetry != nil {
+		g.out.telemetry.sinks <- to
+	}
 	g.heart <- to
 	if c.PredictionSink == SinkIoTData {
 		g.sinkPredictions(to)

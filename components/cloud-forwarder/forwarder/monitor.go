@@ -52,6 +52,7 @@ func (m *monitor) look(ctx context.Context) {
 	defer m.mu.Unlock()
 	now := m.now()
 	m.rt.Conditions().Set(event.CodeStateOnDisk, ledgerName, m.ledger.State())
+	m.out.telemetry.makeRoom()
 	for _, s := range m.out.all {
 		if s.isOpen() {
 			s.expire(now)
@@ -68,8 +69,9 @@ func (m *monitor) look(ctx context.Context) {
 		}
 		m.rt.Conditions().Set(event.CodeConfiguration, s.name+" "+placeDeliver, problem)
 	}
-	m.countDead(now, m.state.deadAlerts)
-	m.countDead(now, m.state.deadPredictions)
+	for _, name := range deadNames() {
+		m.countDead(now, m.state.dead[name])
+	}
 	for name, sub := range m.subs {
 		m.countOverrun(name, sub)
 	}

@@ -158,7 +158,7 @@ func (p *Picture) deadLetters(workDir string) map[string]uint64 {
 		}
 		damaged++
 	}
-	for _, name := range []string{deadAlertsName, deadLettersName} {
+	for _, name := range deadNames() {
 		for _, path := range []string{filepath.Join(workDir, name+deadOldSuffix), filepath.Join(workDir, name)} {
 			p.readLines(path, count)
 		}

@@ -39,9 +39,11 @@ func newReplayer(rt *component.Runtime, now func() time.Time, state *state, out 
 
 // ask takes a command. Today's dead letters are set aside, to be sent again also by another process.
 func (r *replayer) ask(q *request.Request) {
-	if err := errors.Join(r.state.deadAlerts.setAside(), r.state.deadPredictions.setAside()); err != nil {
-		q.Answer("", err)
-		return
+	for _, name := range deadNames() {
+		if err := r.state.dead[name].setAside(); err != nil {
+			q.Answer("", err)
+			return
+		}
 	}
 	r.asked = append(r.asked, q)
 }
@@ -192,10 +194,7 @@ func (r *replayer) replayedBatch(ctx context.Context, f *os.File, batch []replay
 // kept apart.
 func (r *replayer) replayLetter(ctx context.Context, line []byte) (*spool.Receipt, error) {
 	letter, err := openLine(line)
-	dead := r.state.deadAlerts
-	if letter.Stream == streamPredictions || letter.Stream == streamChanges {
-		dead = r.state.deadPredictions
-	}
+	dead := r.state.deadOf(letter.Stream)
 	if errors.Is(err, durable.ErrNewerFormat) {
 		return nil, dead.keepLine(line)
 	}

@@ -67,6 +67,7 @@ type stream struct {
 	parallel int           // requests under way at a time
 	loose    bool          // records may pass one that the sink does not take, of the same topic too
 	behind   *stream       // nil, or the stream that takes what this one does not send soon
+	before   []*stream     // this one sends nothing while others have a backlog
 	maxAge   time.Duration // at which records are dropped; 0 = never
 	timeout  time.Duration
 	backoff  wait.Backoff

@@ -147,7 +147,7 @@ func write(w io.Writer, p prices, r rates, cores []int) error {
 	}
 	line("**sum**", total, "**")
 	b.WriteString("\n| besides, only when asked for | |\n|---|---:|\n")
-	for _, e := range extras() {
+	for _, e := range extras(r) {
 		usd, err := p.sum(e.items)
 		if err != nil {
 			return err

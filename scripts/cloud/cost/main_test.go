@@ -98,7 +98,7 @@ func TestSums(t *testing.T) {
 	if a, b := sum(r, 10)-sum(r, 9), sum(r, 100)-sum(r, 99); math.Abs(a-b) > 1e-9 || a < 1 {
 		t.Errorf("a core more costs %v, and %v", a, b)
 	}
-	for _, e := range extras() {
+	for _, e := range extras(defaults()) {
 		for _, i := range e.items {
 			used[i.price] = true
 		}
