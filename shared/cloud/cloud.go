@@ -41,6 +41,7 @@ type Settings struct {
 	Region  string        // empty = that of the environment
 	CAFile  string        // PEM file of authorities that are trusted besides the system's and the nucleus's; "" = none
 	Timeout time.Duration // of connecting, and of waiting for the answer's header
+	Answer  time.Duration // of waiting for the answer's header, where that takes longer; 0 = Timeout
 	Whole   time.Duration // of a request as a whole; 0 = no limit
 	MaxBody int64         // bytes of an answer that is a success; 0 = no limit
 	Idle    int           // connections to a host that are kept for the next request; 0 = as the SDK does
@@ -113,7 +114,7 @@ func newTransport(s Settings) *http.Transport {
 	transport.Protocols = new(http.Protocols)
 	transport.Protocols.SetHTTP1(true)
 	transport.MaxResponseHeaderBytes = maxHeaderBytes
-	transport.ResponseHeaderTimeout = s.Timeout
+	transport.ResponseHeaderTimeout = max(s.Answer, s.Timeout)
 	transport.TLSHandshakeTimeout = s.Timeout
 	transport.DialContext = (&net.Dialer{Timeout: s.Timeout, KeepAlive: 30 * time.Second}).DialContext
 	transport.MaxIdleConnsPerHost = max(transport.MaxIdleConnsPerHost, s.Idle)

@@ -119,6 +119,11 @@ func newOutboxes(rt *component.Runtime, config Config, now func() time.Time, sta
 	}
 	o.predictions = add(streamPredictions, spool.Options{GroupCommit: config.GroupCommit, WhenFull: spool.DropOldest})
 	o.predictions.parallel, o.predictions.loose = config.Parallel, true
+	if a := config.Archive; a.Bucket != "" {
+		o.predictions.archive = &archive{
+			records: uint64(a.AfterRecords), age: a.AfterAge, bytes: a.MaxObjectMB << 20, backoff: wait.Backoff{Min: archiveRetry, Max: archiveRefused},
+		}
+	}
 	o.changes = add(streamChanges, spool.Options{GroupCommit: config.GroupCommit, WhenFull: spool.DropOldest})
 	o.changes.behind = o.predictions
 	if config.TelemetrySample > 0 || used(streamTelemetry) {

@@ -24,6 +24,11 @@ type sink interface {
 	send(ctx context.Context, m message) error
 }
 
+// batchSink delivers many messages at once. It returns nil once the receiver has acknowledged all of them.
+type batchSink interface {
+	sendBatch(ctx context.Context, messages []message) error
+}
+
 // Errors that callers branch on.
 var (
 	// errPoison marks a message that the sink will never take: it goes to the dead letters instead of stopping its stream.

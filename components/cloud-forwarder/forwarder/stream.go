@@ -24,6 +24,7 @@ const (
 	counterBytes    = ".bytes"    // that they take now
 	counterAge      = ".oldest_s" // age of the oldest of them, seconds
 	counterSent     = ".sent"     // acknowledged by the sink
+	counterArchived = ".archived" // of those, as objects
 	counterRetried  = ".retried"  // attempts that failed and will be repeated
 	counterDead     = ".dead"     // dead letters
 	counterDropped  = ".dropped"  // by a bound or a person; also with "." and the reason: drop-oldest (bytes), free-space, age or operator
@@ -36,6 +37,7 @@ const (
 	placeReceive = "receive"
 	placeRead    = "read"
 	placeDeliver = "deliver"
+	placeArchive = "archive"
 	placeBury    = "dead letters"
 	placeRemove  = "remove"
 	placeExpire  = "expire"
@@ -74,6 +76,9 @@ type stream struct {
 	dead     *deadLetters
 	uplink   *uplink
 	rt       *component.Runtime
+
+	archive   *archive           // nil where all leave one at a time
+	interrupt context.CancelFunc // ends publishing, so that the backlog leaves as objects
 
 	ahead   atomic.Pointer[window]  // what is under way; nil before there is a sink
 	drops   *drops                  // of all streams
@@ -177,6 +182,9 @@ func (s *stream) measure(now time.Time) {
 		s.dropped[reason] = n
 	}
 	s.count(counterDropped, dropped)
+	if s.archive.over(now, depth, stats.Oldest) { // what is wrong with the bucket is told again with the next backlog
+		s.rt.Conditions().Set(event.CodeDelivery, s.name+" "+placeArchive, nil)
+	}
 	s.count(counterLost, stats.LostRecords-s.lost)
 	s.lost = stats.LostRecords
 }
