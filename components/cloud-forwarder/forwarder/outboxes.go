@@ -130,6 +130,11 @@ func newOutboxes(rt *component.Runtime, config Config, now func() time.Time, sta
 		before := o.all
 		o.telemetry = add(streamTelemetry, spool.Options{GroupCommit: config.GroupCommit, WhenFull: spool.DropOldest})
 		o.telemetry.before, o.telemetry.loose = before, true
+		if a := config.Archive; a.Bucket != "" {
+			o.telemetry.archive = &archive{
+				records: 1, bytes: a.MaxObjectMB << 20, every: archiveEvery, backoff: wait.Backoff{Min: archiveRetry, Max: archiveRefused},
+			}
+		}
 	}
 	rt.Counter(event.CounterStreams).Store(uint64(len(o.all)))
 	return o

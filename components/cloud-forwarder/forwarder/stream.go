@@ -206,6 +206,10 @@ func (s *stream) run(ctx context.Context) {
 		s.fastLane(ctx)
 		return
 	}
+	if s.archive != nil && s.archive.every > 0 {
+		s.drainObjects(ctx)
+		return
+	}
 	select {
 	case to := <-s.sinks:
 		s.drain(ctx, to)

@@ -2,9 +2,11 @@ package forwarder_test
 
 import (
 	"fmt"
+	"net/http"
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -175,4 +177,55 @@ func TestTelemetryIsDroppedFirst(t *testing.T) {
 	r.cloud.SetUplink(true)
 	r.iot.await(t, "predictions", has(predictions...))
 	r.iot.await(t, "the newest row", has(fmt.Sprintf("press-%d-e-1", rows-1)))
+}
+
+// With a bucket, telemetry leaves as objects only: one as soon as it is full. What the bucket does not take stays, and leaves by
+// itself where there is no bucket any more.
+func TestTelemetryLeavesAsObjects(t *testing.T) {
+	r := newRig(t)
+	b := r.archive(map[string]any{"maxObjectMB": 1})
+	r.configure(map[string]any{"telemetrySample": "24h"})
+	var requests atomic.Int32
+	b.on(func(w http.ResponseWriter, _ *http.Request, pass func(http.ResponseWriter)) {
+		if requests.Add(1) <= 2 {
+			http.Error(w, "later", http.StatusServiceUnavailable)
+			return
+		}
+		pass(w)
+	})
+	r.start()
+	const rows = 250 // of more than 5 kB: an object of one MiB, and a part of the next
+	for i := range rows {
+		r.row(row(fmt.Sprintf("press-%d", i), 1, 900))
+	}
+	r.awaitCounter("stream.telemetry.accepted", rows)
+	h := r.await("an object", func(h event.Health) bool {
+		return h.Counters["stream.telemetry.archived"] > 0 && h.Counters["stream.telemetry.depth"] < rows
+	})
+	objects := r.lines()
+	count := make(map[string]int)
+	for key, lines := range objects {
+		if !strings.HasPrefix(key, "raw/telemetry/core=core-1/date=2026-11-23/press-0-e-1-") {
+			t.Errorf("an object is %s", key)
+		}
+		for _, m := range lines {
+			count[fmt.Sprint(m["id"])]++
+			if m["core"] != "core-1" || m["kind"] != "telemetry" || m["line"] != "line 7" || len(m["values"].([]any)) != 900 {
+				t.Errorf("%v", m)
+			}
+		}
+	}
+	if n := len(count); len(objects) != 1 || n < 150 || n > 210 || h.Counters["stream.telemetry.depth"] != uint64(rows-n) || len(r.iot.all()) != 0 {
+		t.Errorf("%d rows in %d objects, %d wait, %d by themselves", n, len(objects), h.Counters["stream.telemetry.depth"], len(r.iot.all()))
+	}
+	r.configure(map[string]any{"archive": map[string]any{"bucket": ""}})
+	r.await("the rest", func(h event.Health) bool { return h.Counters["stream.telemetry.sent"] == rows && h.Drained() })
+	for _, a := range r.iot.all() {
+		count[a.ids[0]]++
+	}
+	for i := range rows {
+		if id := fmt.Sprintf("press-%d-e-1", i); count[id] != 1 {
+			t.Errorf("%s arrived %d times", id, count[id])
+		}
+	}
 }
