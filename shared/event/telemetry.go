@@ -60,19 +60,20 @@ func SchemaOf(sensors []string) string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// DecodeTelemetry reads a message of a telemetry topic. The error is an *InvalidError.
+// DecodeTelemetry reads a message of a telemetry topic, see TelemetryDecoder.
 func DecodeTelemetry(payload []byte) (Telemetry, error) {
-	if err := Local.Check(payload); err != nil {
-		return Telemetry{}, err
-	}
-	return decodeRow(payload)
+	var d TelemetryDecoder
+	return d.Decode(payload)
 }
 
-// DecodeTelemetryBatch reads a message of TopicTelemetryBatch. One bad row does not spoil the others.
+// DecodeTelemetryBatch reads a message of TopicTelemetryBatch, see TelemetryDecoder.
 func DecodeTelemetryBatch(payload []byte) ([]Row, error) {
-	if err := Local.Check(payload); err != nil {
-		return nil, err
-	}
+	var d TelemetryDecoder
+	return d.DecodeBatch(payload)
+}
+
+// decodeRows reads a batch in any spelling.
+func decodeRows(payload []byte) ([]Row, error) {
 	var batch struct {
 		V    int               `json:"v"`
 		Rows []json.RawMessage `json:"rows"`
@@ -90,6 +91,7 @@ func DecodeTelemetryBatch(payload []byte) ([]Row, error) {
 	return rows, nil
 }
 
+// decodeRow reads a row in any spelling.
 func decodeRow(payload []byte) (Telemetry, error) {
 	var row struct {
 		Telemetry
