@@ -36,7 +36,11 @@ type Telemetry struct {
 }
 
 // ID names a row for ever: <thing>-<epoch>-<seq>. The prediction for it has the same id.
-func (t *Telemetry) ID() string { return t.Thing + "-" + t.Epoch + "-" + strconv.FormatUint(t.Seq, 10) }
+func (t *Telemetry) ID() string {
+	b := append(append(make([]byte, 0, MaxID), t.Thing...), '-')
+	b = append(append(b, t.Epoch...), '-')
+	return string(strconv.AppendUint(b, t.Seq, 10))
+}
 
 // TelemetryBatch carries rows of one or several things in one message.
 type TelemetryBatch struct {

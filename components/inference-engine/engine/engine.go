@@ -100,7 +100,7 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	}
 	drifts := newDrifts(rt, config.Drift, e.Now, e.news, alarms)
 	keeper.drifts = drifts
-	outlet := newOutlet(rt, config.PredictionBatch == BatchAuto)
+	outlet := newOutlet(rt, e.Now, config.PredictionBatch == BatchAuto, losses.record)
 	scorer := &scorer{
 		rt: rt, config: config, now: e.Now, models: keeper.fault, life: newLifeScorer(rt, e.Now, keeper.life), losses: losses, outlet: outlet, platform: runtime.GOOS + "/" + runtime.GOARCH,
 		logged: make(map[event.Reason]time.Time), limit: newReasonsLimit(config), asks: keeper.asks,
@@ -120,7 +120,6 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	if e.qualities != nil {
 		work.Go(func() error { e.qualities.keep(ctx, rt); return nil })
 	}
-	work.Go(func() error { outlet.confirm(ctx, losses.record); return nil })
 	work.Go(func() error { keeper.run(ctx); return nil })
 	work.Go(func() error { comparer.run(ctx); return nil })
 	if drifts != nil {

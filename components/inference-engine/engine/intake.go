@@ -8,6 +8,7 @@ import (
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/wait"
 )
 
 // intake owns the subscriptions. Its goroutine decodes messages and scores their rows at once: handing each row to another
@@ -20,6 +21,9 @@ type intake struct {
 	outlet  *outlet
 	sources []source
 	lost    unread
+
+	decoder event.TelemetryDecoder
+	one     event.Row // the row of a message with one
 }
 
 // source is a subscription and what handles its messages.
@@ -50,12 +54,13 @@ func (i *intake) subscribe(ctx context.Context, shadowInput bool) error {
 	return nil
 }
 
-// run takes messages until ctx or a subscription ends.
+// run takes messages until ctx or a subscription ends. What was scored is published a little longer.
 func (i *intake) run(ctx context.Context) error {
+	longer, release := wait.Outlive(ctx, confirmGrace)
+	defer release()
 	defer func() {
 		i.countLosses()
-		_ = i.outlet.flush() // without a connection nobody takes it
-		close(i.outlet.pending)
+		i.outlet.drain(longer)
 	}()
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -71,17 +76,19 @@ func (i *intake) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+			i.outlet.expire(longer)
 			i.losses.tellLedger()
 			i.scorer.qualities.tell()
 			i.losses.judge(i.now(), i.rt.Counter(CounterRows).Load())
-		case <-i.outlet.available:
-			err = i.outlet.release()
+		case <-i.outlet.told:
+			i.outlet.confirm(longer)
+			err = i.outlet.release(longer)
 		case m, open := <-rows.Events():
-			err = i.take(ctx, m, open, rows)
+			err = i.take(ctx, longer, m, open, rows)
 		case m, open := <-batches.Events():
-			err = i.take(ctx, m, open, batches)
+			err = i.take(ctx, longer, m, open, batches)
 		case m, open := <-updates:
-			err = i.take(ctx, m, open, shadows)
+			err = i.take(ctx, longer, m, open, shadows)
 		}
 		if err != nil {
 			return err
@@ -90,31 +97,32 @@ func (i *intake) run(ctx context.Context) error {
 }
 
 // take handles a message of a source; open is false when the source has ended.
-func (i *intake) take(ctx context.Context, m ipc.TopicMessage, open bool, s source) error {
+func (i *intake) take(ctx, longer context.Context, m ipc.TopicMessage, open bool, s source) error {
 	if !open {
 		return fmt.Errorf("receive telemetry: %w", s.Err())
 	}
 	s.handle(ctx, m, i.now())
-	return i.outlet.release()
+	return i.outlet.release(longer)
 }
 
 // row handles a message with one row.
 func (i *intake) row(ctx context.Context, m ipc.TopicMessage, arrived time.Time) {
-	t, err := event.DecodeTelemetry(m.Payload)
+	t, err := i.decoder.Decode(m.Payload)
 	if named := event.TelemetryThing(m.Topic); err == nil && t.Thing != named {
 		err = &event.InvalidError{Reason: event.ReasonName, Detail: fmt.Sprintf("row of %s on the topic of %.128s", t.Thing, named)}
 	}
-	i.scorer.score(ctx, event.Row{Telemetry: t, Err: err}, arrived)
+	i.one = event.Row{Telemetry: t, Err: err}
+	i.scorer.score(ctx, &i.one, arrived)
 }
 
 // batch handles a message with several rows.
 func (i *intake) batch(ctx context.Context, m ipc.TopicMessage, arrived time.Time) {
-	rows, err := event.DecodeTelemetryBatch(m.Payload)
+	rows, err := i.decoder.DecodeBatch(m.Payload)
 	if err != nil {
 		rows = []event.Row{{Err: err}}
 	}
-	for _, row := range rows {
-		i.scorer.score(ctx, row, arrived)
+	for r := range rows {
+		i.scorer.score(ctx, &rows[r], arrived)
 	}
 }
 
@@ -122,7 +130,8 @@ func (i *intake) batch(ctx context.Context, m ipc.TopicMessage, arrived time.Tim
 // named ones, do not come back as rows.
 func (i *intake) shadow(ctx context.Context, m ipc.TopicMessage, arrived time.Time) {
 	t, err := event.DecodeShadow(event.ShadowThing(m.Topic), m.Payload, arrived)
-	i.scorer.score(ctx, event.Row{Telemetry: t, Err: err}, arrived)
+	i.one = event.Row{Telemetry: t, Err: err}
+	i.scorer.score(ctx, &i.one, arrived)
 }
 
 // unread are messages that a connection's subscriptions dropped, or could not read, as counted.

@@ -39,7 +39,7 @@ func withRows(b testing.TB, run func(ctx context.Context, r *rowBench)) {
 		losses := newLosses(rt, config, time.Now)
 		defer losses.close()
 		s := &scorer{
-			rt: rt, config: config, now: time.Now, models: faults, life: newLifeScorer(rt, time.Now, &models{}), losses: losses, outlet: newOutlet(rt, false),
+			rt: rt, config: config, now: time.Now, models: faults, life: newLifeScorer(rt, time.Now, &models{}), losses: losses, outlet: newOutlet(rt, time.Now, false, losses.record),
 			logged: make(map[event.Reason]time.Time), limit: newReasonsLimit(config), asks: newAsks(),
 		}
 		s.qualities = newQualities(nil, rt, 10*time.Minute)
@@ -69,7 +69,7 @@ func (r *rowBench) rows(ctx context.Context, n int) (took time.Duration, allocat
 	for range n {
 		r.seq++
 		row := event.Telemetry{V: event.Version, Thing: "press-1", Epoch: "a", Seq: r.seq, TS: time.Unix(1e9, 0), Values: r.lines[r.seq%uint64(len(r.lines))][1:]}
-		r.score(ctx, event.Row{Telemetry: row}, time.Now())
+		r.score(ctx, &event.Row{Telemetry: row}, time.Now())
 		r.outlet.waiting, r.outlet.bytes = r.outlet.waiting[:0], 0
 	}
 	took = time.Since(begin)
