@@ -96,6 +96,14 @@ func (o *outlet) release(ctx context.Context) error {
 	return o.flush(ctx)
 }
 
+// full reports whether no more rows should be scored until the nucleus has answered.
+func (o *outlet) full() bool {
+	if o.batches {
+		return o.number >= busyAt && (o.bytes >= event.Local.Limit() || len(o.waiting) >= waitingLimit)
+	}
+	return o.number+len(o.waiting) >= pendingLimit
+}
+
 // flush publishes what waits. Where too much is under way, it waits until the nucleus has answered the oldest.
 func (o *outlet) flush(ctx context.Context) error {
 	for len(o.waiting) > 0 {

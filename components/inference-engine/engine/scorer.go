@@ -61,7 +61,6 @@ func (s *scorer) adopt() bool {
 
 // score scores a row and hands out its prediction. A bad row is counted and logged.
 func (s *scorer) score(ctx context.Context, row *event.Row, arrived time.Time) {
-	s.rt.Counter(CounterRows).Add(1)
 	t := &row.Telemetry
 	if row.Err != nil {
 		var invalid *event.InvalidError

@@ -153,7 +153,7 @@ func widens(request Request, before envelope.Manifest) (bool, error) {
 	wanted := envelope.Manifest{Rollout: &envelope.Rollout{Mode: request.Mode, Percent: request.Percent}}
 	switch {
 	case wanted.Shadow() != before.Shadow():
-		return false, fmt.Errorf("version %s of the same model is published in another mode: the devices that have it do not change", before.Version)
+		return false, fmt.Errorf("version %s of the same model is published in another mode: pack and sign it, and replace it with model-fetcher publish -force", before.Version)
 	case wanted.Share() < before.Share():
 		return false, fmt.Errorf("version %s of the same model is published for %d %% of the cores: a lower share takes nothing away", before.Version, before.Share())
 	}
