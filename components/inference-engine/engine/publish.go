@@ -55,6 +55,7 @@ type outlet struct {
 	waiting []handled     // in the order of arrival
 	bytes   int           // of predictions that wait
 	room    []byte        // what predictions are kept in: many share a piece of memory
+	joined  [][]byte      // scratch
 
 	pending       [pendingLimit]publication // a ring, of which
 	first, number int                       // these are under way
@@ -70,7 +71,7 @@ func newOutlet(rt *component.Runtime, now func() time.Time, batches bool, settle
 
 // keep copies a prediction, to be added.
 func (o *outlet) keep(prediction []byte) []byte {
-	if len(prediction) > cap(o.room)-len(o.room) {
+	if len(prediction) > cap(o.room)-len(o.room) { // what is full lives as long as a prediction in it is under way
 		o.room = make([]byte, 0, max(roomSize, len(prediction)))
 	}
 	begin := len(o.room)
@@ -147,7 +148,7 @@ func (o *outlet) publish() (publication, error) {
 
 // join makes a batch, and returns how many predictions are in it, and of how many of the rows that wait.
 func (o *outlet) join() (batch []byte, taken, rows int) {
-	var list [][]byte
+	list := o.joined[:0]
 	bytes := 0
 	for _, row := range o.waiting {
 		if !row.scored() {
@@ -159,6 +160,7 @@ func (o *outlet) join() (batch []byte, taken, rows int) {
 		list = append(list, row.prediction)
 	}
 	batch, taken = event.JoinPredictions(list)
+	o.joined = list
 	for left := taken; left > 0; rows++ {
 		if o.waiting[rows].scored() {
 			left--
