@@ -108,7 +108,7 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 	close(predictions.pending)
 	out.close() // answers what is pending
 	acknowledging.Wait()
-	gateway.access.Close()
+	gateway.close()
 	return err
 }
 

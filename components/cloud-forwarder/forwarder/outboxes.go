@@ -91,6 +91,11 @@ func newOutboxes(rt *component.Runtime, config Config, now func() time.Time, sta
 		GroupCommit: config.GroupCommit, MaxBytes: int64(config.MaxSpoolMB) << 20, MinFree: floor, WhenFull: spool.DropOldest,
 	})
 	o.predictions.parallel, o.predictions.loose = config.Parallel, true
+	if a := config.Archive; a.Bucket != "" {
+		o.predictions.archive = &archive{
+			records: uint64(a.AfterRecords), age: a.AfterAge, bytes: a.MaxObjectMB << 20, backoff: wait.Backoff{Min: archiveRetry, Max: archiveRefused},
+		}
+	}
 	// It is small, and takes changes also where the oldest predictions have to make room.
 	o.changes = add(streamChanges, state.deadPredictions, config.PredictionMaxAge, spool.Options{
 		GroupCommit: config.GroupCommit, MaxBytes: fastLaneBytes, WhenFull: spool.DropOldest,

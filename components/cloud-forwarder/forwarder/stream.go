@@ -24,6 +24,7 @@ const (
 	counterBytes    = ".bytes"    // that they take now
 	counterAge      = ".oldest_s" // age of the oldest of them, seconds
 	counterSent     = ".sent"     // acknowledged by the sink
+	counterArchived = ".archived" // of those, as objects
 	counterRetried  = ".retried"  // attempts that failed and will be repeated
 	counterDead     = ".dead"     // dead letters
 	counterDropped  = ".dropped"  // by a bound; also with "." and the bound: drop-oldest (bytes), free-space or age
@@ -36,6 +37,7 @@ const (
 	placeReceive = "receive"
 	placeRead    = "read"
 	placeDeliver = "deliver"
+	placeArchive = "archive"
 	placeBury    = "dead letters"
 	placeRemove  = "remove"
 	placeExpire  = "expire"
@@ -74,18 +76,15 @@ type stream struct {
 	uplink   *uplink
 	rt       *component.Runtime
 
+	archive   *archive           // nil where all leave one at a time
+	interrupt context.CancelFunc // ends publishing, so that the backlog leaves as objects
+
 	ahead   atomic.Pointer[window]  // what is under way; nil before there is a sink
 	drops   *drops                  // of all streams
 	buried  logLimiter              // messages that became dead letters
 	failing logLimiter              // messages whose first attempt failed
 	dropped map[spool.Reason]uint64 // as counted
 	lost    uint64                  // as counted
-}
-
-// envelope is what the queue keeps of a message.
-type envelope struct {
-	Topic   string          `json:"topic"`
-	Message json.RawMessage `json:"message"`
 }
 
 // encode is json.Marshal without the escapes for HTML: a message is kept as it came.
@@ -97,9 +96,9 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
-// put begins to put a message on disk.
+// put begins to put a message on disk, which was decoded.
 func (s *stream) put(ctx context.Context, m ipc.TopicMessage, id string, ts time.Time) (*spool.Receipt, error) {
-	payload, err := encode(envelope{m.Topic, m.Payload})
+	payload, err := encodeEnvelope(m)
 	if err != nil {
 		return nil, fmt.Errorf("encode record: %w", err)
 	}
@@ -176,6 +175,9 @@ func (s *stream) measure(now time.Time) {
 		s.dropped[reason] = n
 	}
 	s.count(counterDropped, dropped)
+	if s.archive.over(now, depth, stats.Oldest) { // what is wrong with the bucket is told again with the next backlog
+		s.rt.Conditions().Set(event.CodeDelivery, s.name+" "+placeArchive, nil)
+	}
 	s.count(counterLost, stats.LostRecords-s.lost)
 	s.lost = stats.LostRecords
 }
