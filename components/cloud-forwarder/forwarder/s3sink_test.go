@@ -216,6 +216,20 @@ func TestUploadThatFailsIsAborted(t *testing.T) {
 	}
 }
 
+// F10: a disk that takes no file does not keep a backlog from leaving, which makes room on it.
+func TestUploadWithoutADisk(t *testing.T) {
+	c := cloudtest.Start(t)
+	keys := c.Credentials()
+	s, client := newS3Sink(t, c.InternalEndpoints().S3, c.Endpoints().Bucket, keys.AccessKeyID, keys.SecretAccessKey)
+	s.unfinished.Path = filepath.Join(t.TempDir(), "no-folder", "upload")
+	many := noisy(16_000, 700)
+	must.OK(t, s.sendBatch(t.Context(), many))
+	nothingUnfinished(t, s, client)
+	if got := object(t, client, s.bucket, s.key(many[0])); got != whole(many) {
+		t.Errorf("the object has %d bytes", len(got))
+	}
+}
+
 // does is an HTTP client.
 type does func(*http.Request) (*http.Response, error)
 
