@@ -189,7 +189,7 @@ func TestUploadThatFailsIsAborted(t *testing.T) {
 				o.HTTPClient = does(func(q *http.Request) (*http.Response, error) {
 					switch part := q.URL.Query().Get("partNumber") == "2"; {
 					case fail && part && !cut:
-						return &http.Response{StatusCode: 503, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(nil)), Request: q}, nil
+						return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(nil)), Request: q}, nil
 					case fail && cut && (part || q.Method == http.MethodDelete):
 						return nil, io.ErrUnexpectedEOF
 					}
