@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -51,6 +52,10 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 func manage(ctx context.Context, rt *component.Runtime, config alarms.Config, core string) error {
 	manager := alarms.Manager{CoreThing: core, Now: time.Now}
 	if !config.Voice.Enabled {
+		// One goroutine does the work. To wake those that read and write on a second processor costs more than they do there;
+		// speech alone needs it, so as to be on time.
+		before := runtime.GOMAXPROCS(1)
+		defer runtime.GOMAXPROCS(before)
 		return manager.Run(ctx, rt, config)
 	}
 	announcer, err := speech.New(rt, config.Voice, speech.Site{

@@ -83,7 +83,7 @@ func (a account) missing() uint64 {
 
 // losses are counters that must be zero.
 var losses = map[string][]string{
-	event.InferenceEngine: {"telemetry.missed", "telemetry.unheard", "telemetry.dropped", "telemetry.garbled", "telemetry.jumps", "telemetry.two-senders", "telemetry.repeated", "prediction.refused", "ledger.failed", "drift.skipped"},
+	event.InferenceEngine: {"telemetry.missed", "telemetry.unheard", "telemetry.dropped", "telemetry.garbled", "telemetry.jumps", "telemetry.two-senders", "telemetry.repeated", "prediction.refused", "ledger.failed"},
 	event.AlarmManager:    {"prediction.missed", "prediction.jumps", "prediction.unwatched", "message.invalid", "alert.dropped", "alarm.refused", "event.dropped", "ledger.failed"},
 	event.CloudForwarder:  {"prediction.missed", "message.invalid", "message.refused", "message.overrun", "stream.predictions.dropped", "ledger.failed"},
 	event.OperatorConsole: {"message.invalid", "thing.unshown", "trend.unkept"},

@@ -56,6 +56,7 @@ type Access struct {
 	RootCAs error // what is wrong with the nucleus's root certificates, which are then not used; the system's may do
 
 	transport   *http.Transport
+	direct      *bounded
 	credentials *aws.CredentialsCache
 	now         func() time.Time
 
@@ -96,9 +97,10 @@ func New(s Settings) (*Access, error) {
 		client: &http.Client{Transport: localTransport(s.Timeout), Timeout: s.Timeout, CheckRedirect: noRedirect},
 	}
 	a.credentials = aws.NewCredentialsCache(provider)
+	a.direct = &bounded{transport, s.MaxBody, rootCAs}
 	a.Config = aws.Config{
 		Region: region, Credentials: a.credentials, Retryer: func() aws.Retryer { return aws.NopRetryer{} },
-		HTTPClient: &http.Client{Transport: &bounded{transport, s.MaxBody, rootCAs}, Timeout: s.Whole, CheckRedirect: noRedirect},
+		HTTPClient: &http.Client{Transport: a.direct, Timeout: s.Whole, CheckRedirect: noRedirect},
 	}
 	return a, nil
 }
@@ -128,6 +130,9 @@ func localTransport(timeout time.Duration) *http.Transport {
 		DialContext: (&net.Dialer{Timeout: timeout}).DialContext,
 	}
 }
+
+// Direct returns what sends the requests of Config's client, without what that does besides: a request's context bounds its time.
+func (a *Access) Direct() aws.HTTPClient { return a.direct }
 
 // Close closes the connections that are kept. An Access that is nil has none.
 func (a *Access) Close() {

@@ -178,7 +178,7 @@ func (g *gateway) iotData(ctx context.Context) (*publisher, error) {
 		}
 		endpoint = "https://" + host
 	}
-	return newPublisher(g.access.Config, endpoint)
+	return newPublisher(g.access, endpoint)
 }
 
 // watchConnection hears from the nucleus whether it is connected to AWS IoT Core, until ctx ends. A nucleus that does not

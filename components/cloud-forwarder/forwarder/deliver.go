@@ -2,7 +2,6 @@ package forwarder
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -163,7 +162,7 @@ func (s *stream) deliver(ctx context.Context, to sink, part int, w *window, r sp
 // newItem makes an item of a record.
 func (s *stream) newItem(r spool.Record) (*item, error) {
 	var e envelope
-	if err := json.Unmarshal(r.Payload, &e); err != nil {
+	if err := e.decode(r.Payload); err != nil {
 		return nil, fmt.Errorf("%w: %w", errPoison, err)
 	}
 	return &item{

@@ -141,7 +141,7 @@ func (s *s3Sink) put(ctx context.Context, key string, object []byte) error {
 	defer cancel()
 	sum := checksum(object)
 	answer, err := s.client.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: &s.bucket, Key: &key, Body: bytes.NewReader(object), ChecksumSHA256: &sum, ContentType: aws.String("application/gzip"),
+		Bucket: &s.bucket, Key: &key, Body: bytes.NewReader(object), ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ChecksumSHA256: &sum, ContentType: aws.String("application/gzip"),
 	})
 	if err != nil {
 		return err
@@ -214,7 +214,8 @@ func (s *s3Sink) uploadPart(ctx context.Context, u upload, number *int32, part [
 	defer cancel()
 	sum := checksum(part)
 	answer, err := s.client.UploadPart(ctx, &s3.UploadPartInput{
-		Bucket: &u.Bucket, Key: &u.Key, UploadId: &u.ID, PartNumber: number, Body: bytes.NewReader(part), ChecksumSHA256: &sum,
+		Bucket: &u.Bucket, Key: &u.Key, UploadId: &u.ID, PartNumber: number, Body: bytes.NewReader(part), ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
+		ChecksumSHA256: &sum,
 	})
 	if err != nil {
 		return nil, err

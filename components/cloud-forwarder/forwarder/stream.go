@@ -88,12 +88,6 @@ type stream struct {
 	lost    uint64                  // as counted
 }
 
-// envelope is what the queue keeps of a message.
-type envelope struct {
-	Topic   string          `json:"topic"`
-	Message json.RawMessage `json:"message"`
-}
-
 // encode is json.Marshal without the escapes for HTML: a message is kept as it came.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
@@ -103,9 +97,9 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
-// put begins to put a message on disk.
+// put begins to put a message on disk, which was decoded.
 func (s *stream) put(ctx context.Context, m ipc.TopicMessage, id string, ts time.Time) (*spool.Receipt, error) {
-	payload, err := encode(envelope{m.Topic, m.Payload})
+	payload, err := encodeEnvelope(m)
 	if err != nil {
 		return nil, fmt.Errorf("encode record: %w", err)
 	}

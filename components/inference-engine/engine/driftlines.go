@@ -28,6 +28,9 @@ const (
 	// maxDriftLines is how many lines are looked at; one that is silent for silentLine is forgotten.
 	maxDriftLines = 64
 	silentLine    = 7 * 24 * time.Hour
+	// maxDriftThings of all lines are looked at, and of each line leastDriftThings: what is usual of a thing takes 8 kB with 168 sensors
+	// while it is learned. What has come to all machines of a line shows in some of them.
+	maxDriftThings, leastDriftThings = 1000, 10
 	// driftAgainEvery is the time after which the last event of a line is told again, for who was away; that a drift is over, for overAgain.
 	driftAgainEvery = 10 * time.Minute
 	overAgain       = 24 * time.Hour
@@ -200,7 +203,7 @@ func (l *driftLines) retry(now time.Time) {
 	}
 }
 
-// add takes a row; false: there are too many lines.
+// add takes a row; false: there are too many lines, or things.
 func (l *driftLines) add(row *driftRow) bool {
 	line := l.lines[row.line]
 	if line == nil {
@@ -211,12 +214,23 @@ func (l *driftLines) add(row *driftRow) bool {
 		l.lines[row.line] = line
 	}
 	line.heard, line.dirty = row.at, true
-	report := line.Add(drift.Row{Thing: row.thing, At: row.at, Values: row.values, Probability: row.probability, Faulty: row.faulty, Unknown: row.unknown})
+	report := line.Add(drift.Row{
+		Thing: row.thing, At: row.at, Values: row.values, Probability: row.probability, Faulty: row.faulty, Unknown: row.unknown,
+		Full: !line.Has(row.thing) && line.Things() >= leastDriftThings && l.things() >= maxDriftThings,
+	})
 	if report != nil {
 		l.tell(row.line, *report)
 		l.saveLine(row.line, line)
 	}
-	return true
+	return line.Has(row.thing)
+}
+
+// things is how many things of all lines are looked at.
+func (l *driftLines) things() (n int) {
+	for _, line := range l.lines {
+		n += line.Things()
+	}
+	return n
 }
 
 // forget drops lines of which nothing has been heard for long.

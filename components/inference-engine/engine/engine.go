@@ -9,6 +9,7 @@ import (
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
+	"edgepdm/shared/memory"
 	"edgepdm/shared/modelevents"
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/request"
@@ -76,6 +77,7 @@ type Engine struct {
 
 // Run scores telemetry until ctx ends. It is the component's Run.
 func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) error {
+	memory.Lean(config.MaxThings > memory.ManyThings)
 	losses := newLosses(rt, config, e.Now)
 	defer losses.close()
 	if e.news == nil {
