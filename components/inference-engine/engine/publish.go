@@ -50,12 +50,12 @@ type publication struct {
 type outlet struct {
 	rt      *component.Runtime
 	now     func() time.Time
-	settled func(handled) // takes each row whose fate is known, in order
-	batches bool          // predictions may leave in batches
-	waiting []handled     // in the order of arrival
-	bytes   int           // of predictions that wait
-	room    []byte        // what predictions are kept in: many share a piece of memory
-	joined  [][]byte      // scratch
+	settled func([]handled) // takes rows whose fate is known, in order
+	batches bool            // predictions may leave in batches
+	waiting []handled       // in the order of arrival
+	bytes   int             // of predictions that wait
+	room    []byte          // what predictions are kept in: many share a piece of memory
+	joined  [][]byte        // scratch
 
 	pending       [pendingLimit]publication // a ring, of which
 	first, number int                       // these are under way
@@ -64,7 +64,7 @@ type outlet struct {
 	published     *atomic.Uint64
 }
 
-func newOutlet(rt *component.Runtime, now func() time.Time, batches bool, settled func(handled)) *outlet {
+func newOutlet(rt *component.Runtime, now func() time.Time, batches bool, settled func([]handled)) *outlet {
 	return &outlet{rt: rt, now: now, settled: settled, batches: batches, told: make(chan struct{}, 1),
 		answers: rt.Publication(event.FilterPrediction), published: rt.Counter(CounterPredictions)}
 }
@@ -187,9 +187,7 @@ func (o *outlet) settle(ctx context.Context) {
 	if p.call != nil && !o.answered(ctx, p) {
 		return
 	}
-	for _, row := range p.rows {
-		o.settled(row)
-	}
+	o.settled(p.rows)
 }
 
 // expire gives up what the nucleus does not answer.
