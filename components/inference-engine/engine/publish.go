@@ -33,6 +33,7 @@ type handled struct {
 	thing, epoch string
 	seq          uint64
 	prediction   []byte // encoded; nil for a row that was refused
+	arrived      time.Time
 }
 
 func (h handled) scored() bool { return h.prediction != nil }
@@ -61,12 +62,13 @@ type outlet struct {
 	first, number int                       // these are under way
 	told          chan struct{}             // the nucleus has answered
 	answers       *component.Publication
+	latencies     *component.Latencies
 	published     *atomic.Uint64
 }
 
 func newOutlet(rt *component.Runtime, now func() time.Time, batches bool, settled func([]handled)) *outlet {
 	return &outlet{rt: rt, now: now, settled: settled, batches: batches, told: make(chan struct{}, 1),
-		answers: rt.Publication(event.FilterPrediction), published: rt.Counter(CounterPredictions)}
+		answers: rt.Publication(event.FilterPrediction), latencies: rt.Latencies(), published: rt.Counter(CounterPredictions)}
 }
 
 // keep copies a prediction, to be added.
@@ -186,6 +188,11 @@ func (o *outlet) settle(ctx context.Context) {
 	o.first, o.number = (o.first+1)%pendingLimit, o.number-1
 	if p.call != nil && !o.answered(ctx, p) {
 		return
+	}
+	for now, i := o.now(), 0; i < len(p.rows); i++ {
+		if p.rows[i].scored() {
+			o.latencies.Observe(p.rows[i].arrived, now)
+		}
 	}
 	o.settled(p.rows)
 }
