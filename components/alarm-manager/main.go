@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -35,6 +36,7 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 	if err := cli.Parse(cli.NewFlagSet("alarm-manager", s), args); err != nil {
 		return err
 	}
+	component.OneProcessor()
 	core := os.Getenv("AWS_IOT_THING_NAME")
 	if core == "" {
 		core = "greengrass-core"
@@ -51,6 +53,10 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 func manage(ctx context.Context, rt *component.Runtime, config alarms.Config, core string) error {
 	manager := alarms.Manager{CoreThing: core, Now: time.Now}
 	if !config.Voice.Enabled {
+		// One goroutine does the work. To wake those that read and write on a second processor costs more than they do there;
+		// speech alone needs it, so as to be on time.
+		before := runtime.GOMAXPROCS(1)
+		defer runtime.GOMAXPROCS(before)
 		return manager.Run(ctx, rt, config)
 	}
 	announcer, err := speech.New(rt, config.Voice, speech.Site{

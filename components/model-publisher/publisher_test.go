@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"crypto/ed25519"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -131,7 +132,10 @@ func TestPublish(t *testing.T) {
 	cloudtest.Put(t, c, trained(t, map[string]string{
 		"model.ubj": string(must.Read(t, filepath.Join(other, "model.ubj"))), "golden.csv": string(must.Read(t, filepath.Join(other, "golden.csv"))),
 	}), "training/run-2/output/model.tar.gz")
-	second, err := ask(t, c, `{"model":"s3://`+bucket+`/training/run-2/output/model.tar.gz","mode":"shadow","percent":50}`)
+	secondRequest := func(mode string, percent int) string {
+		return fmt.Sprintf(`{"model":"s3://%s/training/run-2/output/model.tar.gz","mode":%q,"percent":%d}`, bucket, mode, percent)
+	}
+	second, err := ask(t, c, secondRequest("shadow", 50))
 	if err != nil || second.Version != "1.2.0" {
 		t.Errorf("%+v, %v", second, err)
 	}
@@ -140,6 +144,19 @@ func TestPublish(t *testing.T) {
 	}
 	if r, err := ask(t, c, `{"action":"look"}`); err != nil || r != second {
 		t.Errorf("look: %+v, %v; want %+v", r, err, second)
+	}
+
+	// For more cores the same version is signed once more. Nothing is taken from a core that has it.
+	if more, err := ask(t, c, secondRequest("shadow", 80)); err != nil || more != second {
+		t.Errorf("for more: %+v, %v; want %+v", more, err, second)
+	}
+	for request, want := range map[string]string{secondRequest("shadow", 10): "80 % of the cores", secondRequest("direct", 80): "another mode"} {
+		if _, err := ask(t, c, request); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", request, err, want)
+		}
+	}
+	if m := published(t, c, public); !m.Shadow() || m.Rollout.Percent != 80 || m.Version != "1.2.0" {
+		t.Errorf("%s, rollout %+v", m.Version, m.Rollout)
 	}
 	checkSecretIsNotLogged(t, c, secret)
 }

@@ -18,14 +18,20 @@ type BatchedPrediction struct {
 	Err     error  // an *InvalidError
 }
 
-// DecodePredictionBatch reads a message of TopicPredictionBatch. One bad prediction does not spoil the others.
+// DecodePredictionBatch reads a message of TopicPredictionBatch, see PredictionDecoder.
 func DecodePredictionBatch(payload []byte) ([]BatchedPrediction, error) {
+	var d PredictionDecoder
+	return d.DecodeBatch(payload)
+}
+
+// decodePredictionBatch reads a batch in any spelling.
+func decodePredictionBatch(payload []byte) ([]BatchedPrediction, error) {
 	var batch struct {
 		V           int               `json:"v"`
 		Predictions []json.RawMessage `json:"predictions"`
 	}
-	if err := decode(payload, &batch); err != nil {
-		return nil, err
+	if err := Unmarshal(payload, &batch); err != nil {
+		return nil, jsonError(payload, err)
 	}
 	if err := checkVersion(batch.V); err != nil {
 		return nil, err
@@ -48,7 +54,11 @@ func JoinPredictions(predictions [][]byte) (batch []byte, taken int) {
 func JoinTelemetry(rows [][]byte) (batch []byte, taken int) { return join("rows", rows) }
 
 func join(member string, messages [][]byte) (batch []byte, taken int) {
-	batch = append(batch, `{"v":`+strconv.Itoa(Version)+`,"`+member+`":[`...)
+	size := len(batchTail) + 32
+	for _, m := range messages {
+		size += len(m) + len(",")
+	}
+	batch = append(make([]byte, 0, min(size, Local.Limit())), `{"v":`+strconv.Itoa(Version)+`,"`+member+`":[`...)
 	for _, m := range messages {
 		if taken > 0 {
 			if len(batch)+len(",")+len(m)+len(batchTail) > Local.Limit() {

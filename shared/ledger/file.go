@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"slices"
 
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
@@ -42,8 +43,7 @@ func (l *Ledger) open(path string) error {
 				return err
 			}
 		}
-		_, err := l.file.WriteAt([]byte(magic), 0)
-		return err
+		return l.put([]byte(magic), 0)
 	case bytes.HasPrefix(data, []byte(magic1)):
 		l.load1(data[len(magic1):])
 		if err := l.convert(path); err != nil {
@@ -66,6 +66,7 @@ func (l *Ledger) read(path string) (data []byte, err error) {
 // load reads the slots. What is damaged of one is forgotten, counted, and overwritten, so that it is counted once; a place
 // with nothing that is whole is free.
 func (l *Ledger) load(data []byte) error {
+	l.image = data
 	at := len(magic)
 	for ; at+slotLen <= len(data); at += slotLen {
 		name, s, damaged := decodeSlot(data[at : at+slotLen])
@@ -79,7 +80,7 @@ func (l *Ledger) load(data []byte) error {
 		}
 		if damaged {
 			l.damaged++
-			if _, err := l.file.WriteAt(clean, int64(at)); err != nil {
+			if err := l.put(clean, int64(at)); err != nil {
 				return fmt.Errorf("mend a slot: %w", err)
 			}
 		}
@@ -89,6 +90,7 @@ func (l *Ledger) load(data []byte) error {
 		if err := l.file.Truncate(int64(at)); err != nil {
 			return fmt.Errorf("cut off a torn slot: %w", err)
 		}
+		l.image = data[:at]
 	}
 	return nil
 }
@@ -105,7 +107,7 @@ func decodeSlot(b []byte) (name string, s *slot, damaged bool) {
 		pos, sum := b[at:at+posLen], b[at+posLen:at+recordLen]
 		epoch, ok := text(pos[:1+event.MaxEpoch])
 		if !ok || event.CheckEpoch(epoch) != nil || (epoch == event.ShadowEpoch) != (i == shadowTrack) ||
-			binary.BigEndian.Uint32(sum) != checksum(b[:nameLen], i, pos) {
+			binary.BigEndian.Uint32(sum) != checksum(crc32.ChecksumIEEE(b[:nameLen]), i, pos) {
 			damaged = damaged || !blank(b[at:at+recordLen])
 			continue
 		}
@@ -154,6 +156,7 @@ func (l *Ledger) convert(path string) error {
 		return err
 	}
 	_, err := l.read(path)
+	l.image = data
 	return err
 }
 
@@ -173,38 +176,75 @@ func encodeName(thing string) []byte {
 	return b
 }
 
-// appendRecord adds the record of the sequence at place i of a slot.
-func appendRecord(b, name []byte, i int, epoch string, seq uint64) []byte {
+// appendRecord adds the record of the sequence at place i of a slot, whose name has that checksum.
+func appendRecord(b []byte, name uint32, i int, epoch string, seq uint64) []byte {
 	if epoch == "" {
 		return append(b, make([]byte, recordLen)...)
 	}
-	pos := make([]byte, 1+event.MaxEpoch, posLen)
-	pos[0] = byte(len(epoch))
-	copy(pos[1:], epoch)
-	pos = binary.BigEndian.AppendUint64(pos, seq)
-	return binary.BigEndian.AppendUint32(append(b, pos...), checksum(name, i, pos))
+	begin := len(b)
+	b = append(append(b, byte(len(epoch))), epoch...)
+	b = append(b, make([]byte, event.MaxEpoch-len(epoch))...)
+	b = binary.BigEndian.AppendUint64(b, seq)
+	return binary.BigEndian.AppendUint32(b, checksum(name, i, b[begin:]))
 }
 
-func checksum(name []byte, i int, pos []byte) uint32 {
-	sum := crc32.Update(crc32.ChecksumIEEE(name), crc32.IEEETable, []byte{byte(i)})
+// places are those of a slot's records.
+var places = [tracksKept]byte{0, 1, 2, 3, 4}
+
+func checksum(name uint32, i int, pos []byte) uint32 {
+	sum := crc32.Update(name, crc32.IEEETable, places[i:i+1])
 	return crc32.Update(sum, crc32.IEEETable, pos)
 }
 
 func encodeSlot(thing string, s *slot) []byte {
-	name := encodeName(thing)
-	b := name
+	b := encodeName(thing)
+	name := crc32.ChecksumIEEE(b)
 	for i, t := range s.tracks {
 		b = appendRecord(b, name, i, t.epoch, t.seq)
 	}
 	return b
 }
 
-// write puts the number of a thing's sequence i into the file. mu is held.
-func (l *Ledger) write(s *slot, thing string, i int, seq uint64) error {
-	record := appendRecord(nil, encodeName(thing), i, s.tracks[i].epoch, seq)
-	if _, err := l.file.WriteAt(record, s.offset+int64(nameLen+i*recordLen)); err != nil {
-		return fmt.Errorf("write ledger: %w", err)
+// note puts the number of a thing's sequence i where flush writes it. mu is held.
+func (l *Ledger) note(s *slot, thing string, i int, seq uint64) {
+	if s.sum == 0 {
+		s.sum = crc32.ChecksumIEEE(encodeName(thing))
 	}
+	at := s.offset + int64(nameLen+i*recordLen)
+	appendRecord(l.image[at:at], s.sum, i, s.tracks[i].epoch, seq)
+	l.dirty = append(l.dirty, at)
+}
+
+// nearby is how many bytes between two records are rather written again than left out.
+const nearby = 4 << 10
+
+// flush writes the records that were noted. mu is held.
+func (l *Ledger) flush() error {
+	defer func() { l.dirty = l.dirty[:0] }()
+	slices.Sort(l.dirty)
+	for left := l.dirty; len(left) > 0; {
+		n := 1
+		for n < len(left) && left[n]-left[n-1] <= nearby {
+			n++
+		}
+		first, end := left[0], left[n-1]+recordLen
+		if _, err := l.file.WriteAt(l.image[first:end], first); err != nil {
+			return fmt.Errorf("write ledger: %w", err)
+		}
+		left = left[n:]
+	}
+	return nil
+}
+
+// put writes whole slots. mu is held.
+func (l *Ledger) put(b []byte, at int64) error {
+	if _, err := l.file.WriteAt(b, at); err != nil {
+		return err
+	}
+	if end := int(at) + len(b); end > len(l.image) {
+		l.image = append(l.image, make([]byte, end-len(l.image))...)
+	}
+	copy(l.image[at:], b)
 	return nil
 }
 
@@ -225,7 +265,7 @@ func (l *Ledger) enter(s *slot, thing string, i int, seq uint64) error {
 	}
 	kept := &slot{}
 	kept.tracks[i] = track{epoch: s.tracks[i].epoch, seq: seq}
-	if _, err := l.file.WriteAt(encodeSlot(thing, kept), at); err != nil {
+	if err := l.put(encodeSlot(thing, kept), at); err != nil {
 		return fmt.Errorf("enter thing into ledger: %w", err)
 	}
 	if s.offset == 0 && len(l.free) > 0 {

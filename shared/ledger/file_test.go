@@ -68,3 +68,60 @@ func TestDamageMakesNoGap(t *testing.T) {
 		must.OK(t, os.Remove(path))
 	}
 }
+
+// The numbers of several messages are written together as they are one by one: the file is the same, to the byte, for things side by
+// side, far apart, and entered with them.
+func TestCommitAllIsCommitOfEach(t *testing.T) {
+	dir := t.TempDir()
+	one, all := open(t, filepath.Join(dir, "one"), 100), open(t, filepath.Join(dir, "all"), 100)
+	name := func(i int) string { return fmt.Sprint("press-", i) }
+	for round := range uint64(3) {
+		var numbers []Number
+		for _, i := range [][]int{{0, 1, 2, 3, 40, 41, 42}, {41, 3, 50, 0, 0, 90}, {90, 2, 1, 51}}[round] {
+			n := Number{name(i), "a", round*10 + uint64(len(numbers)) + 1}
+			numbers = append(numbers, n)
+			for _, l := range []*Ledger{one, all} {
+				if _, err := l.Observe(n.Thing, n.Epoch, n.Seq); err != nil {
+					t.Fatal(err)
+				}
+			}
+			must.OK(t, one.Commit(n.Thing, n.Epoch, n.Seq))
+		}
+		must.OK(t, all.CommitAll(append(numbers, Number{"unheard", "a", 1}, Number{name(0), "unheard", 1})...))
+		if a, b := must.Read(t, filepath.Join(dir, "one")), must.Read(t, filepath.Join(dir, "all")); string(a) != string(b) || len(a) == len(magic) {
+			t.Fatalf("round %d: the files differ: %d and %d bytes", round, len(a), len(b))
+		}
+		must.OK(t, all.Close())
+		all = open(t, filepath.Join(dir, "all"), 100)
+	}
+}
+
+// What could not be written is told, and the next numbers of the things are.
+func TestCommitAllTellsAFault(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	l := open(t, path, 10)
+	record := func(seq uint64) error {
+		for _, thing := range []string{"press-1", "press-2"} {
+			if _, err := l.Observe(thing, "a", seq); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return l.CommitAll(Number{"press-1", "a", seq}, Number{"press-2", "a", seq})
+	}
+	must.OK(t, record(1))
+	file := l.file
+	unwritable, err := os.Open(path)
+	must.OK(t, err)
+	l.file = unwritable
+	if record(2) == nil {
+		t.Error("a fault of the disk is not told")
+	}
+	must.OK(t, unwritable.Close())
+	l.file = file
+	must.OK(t, record(3))
+	must.OK(t, l.Close())
+	l = open(t, path, 10)
+	if g, err := l.Observe("press-2", "a", 4); err != nil || g.Missed != 0 {
+		t.Errorf("%+v, %v", g, err)
+	}
+}

@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -13,8 +14,8 @@ import (
 	"edgepdm/shared/event"
 )
 
-// Ledger is a file with one fixed slot a thing, written by one pwrite for each message that was handled: what a killed
-// process has written stays. It is not synced: after a loss of power a gap may be counted wrong, nothing else. Its methods
+// Ledger is a file with one fixed slot a thing, written by one pwrite for each message that was handled, or for several together:
+// what a killed process has written stays. It is not synced: after a loss of power a gap may be counted wrong, nothing else. Its methods
 // may be called from several goroutines.
 type Ledger struct {
 	file  *os.File // nil: in memory only
@@ -25,6 +26,8 @@ type Ledger struct {
 	mu     sync.Mutex
 	things map[string]*slot
 	free   []int64 // places in the file that no thing has
+	image  []byte  // what the file has, once all is written
+	dirty  []int64 // places of records in image that are to be written
 
 	opened  time.Time // when the file was
 	damaged int       // slots of it
@@ -91,7 +94,7 @@ func (l *Ledger) resume() error {
 	if err != nil {
 		return err
 	}
-	l.path, l.file, l.free, l.opened, l.damaged = "", kept.file, kept.free, l.now(), kept.damaged
+	l.path, l.file, l.free, l.image, l.opened, l.damaged = "", kept.file, kept.free, kept.image, l.now(), kept.damaged
 	for name, s := range kept.things {
 		switch heard := l.things[name]; {
 		case heard != nil:
@@ -203,20 +206,36 @@ func (l *Ledger) Observe(thing, epoch string, seq uint64) (Gap, error) {
 // Commit puts the number of a message that was heard, and is new, into the file. It is called in the order of Observe for each
 // thing.
 func (l *Ledger) Commit(thing, epoch string, seq uint64) error {
+	return l.CommitAll(Number{thing, epoch, seq})
+}
+
+// Number is that of a message.
+type Number struct {
+	Thing, Epoch string
+	Seq          uint64
+}
+
+// CommitAll is Commit for several messages, with fewer writes: things that were first heard one after the other are side by side.
+func (l *Ledger) CommitAll(numbers ...Number) (err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := l.things[thing]
-	if s == nil || l.file == nil {
+	if l.file == nil {
 		return nil
 	}
-	i := s.find(epoch, seq)
-	switch {
-	case i < 0: // other sequences took its place meanwhile
-		return nil
-	case s.named:
-		return l.write(s, thing, i, seq)
+	for _, n := range numbers {
+		s := l.things[n.Thing]
+		if s == nil {
+			continue
+		}
+		switch i := s.find(n.Epoch, n.Seq); {
+		case i < 0: // other sequences took its place meanwhile
+		case s.named:
+			l.note(s, n.Thing, i, n.Seq)
+		default:
+			err = cmp.Or(err, l.enter(s, n.Thing, i, n.Seq))
+		}
 	}
-	return l.enter(s, thing, i, seq)
+	return cmp.Or(err, l.flush())
 }
 
 // Close closes the file.

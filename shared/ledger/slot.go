@@ -28,8 +28,9 @@ const (
 
 // slot is what is remembered of a thing.
 type slot struct {
-	offset int64 // of the thing's name, in the file; 0: it has no place yet
-	named  bool  // the file has the name there; not yet, where the thing takes the place of another
+	offset int64  // of the thing's name, in the file; 0: it has no place yet
+	named  bool   // the file has the name there; not yet, where the thing takes the place of another
+	sum    uint32 // of the name; 0: not made yet
 	heard  time.Time
 	tracks [tracksKept]track
 

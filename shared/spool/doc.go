@@ -12,7 +12,7 @@
 //
 //   - F1: Append returns nil only after the records and the name of their file have been synced. Appends that wait at the
 //     same time share one sync; Options.GroupCommit makes them wait for company.
-//   - F2: only Ack removes a record (and Options.WhenFull = DropOldest and Expire, which count what they remove).
+//   - F2: only Ack removes a record (and Options.WhenFull = DropOldest, Expire, Drop and Shed, which count what they remove).
 //   - F3: at least once. What was peeked but not acknowledged comes again, with its ID and Time and with Replayed set.
 //   - F4: records come in the order in which they were appended. When an append fails, all that wait behind it fail too.
 //   - F5: bounded in bytes (Options.MaxBytes) and age (Expire), and it does not grow while the disk has less free space than
@@ -33,7 +33,7 @@
 //	quarantine                      bad bytes, as they were found; absent until there are some
 //
 // The folder itself is locked (flock) while a queue is open: a second Open fails with durable.ErrLocked. Files of other names are
-// left alone. Segments with another salt are those of another queue, such as a spool that was rescued from a broken device
+// left alone. Look needs no lock: it reads the files beside the program that has them open, and writes none. Segments with another salt are those of another queue, such as a spool that was rescued from a broken device
 // and copied here: Open appends their records to this queue, and then removes them.
 //
 // Segment, header of 32 bytes, then records without space between them until the end of the file:

@@ -70,6 +70,42 @@ func (q *Queue) expire(a ages) (removed uint64, more bool, err error) {
 	return removed, more, q.settle()
 }
 
+// Drop removes the records up to and including a sequence number, which need not be read for it, and returns how many; they are
+// counted as dropped for that reason. An error has the meaning that it has for Ack.
+func (q *Queue) Drop(through uint64, why Reason) (removed uint64, err error) {
+	q.readMu.Lock()
+	defer q.readMu.Unlock()
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return 0, ErrClosed
+	}
+	if through = min(through, q.last); through <= q.acked {
+		q.mu.Unlock()
+		return 0, nil
+	}
+	removed = q.remove(through)
+	q.stats.Dropped[why] += removed
+	q.mu.Unlock()
+	return removed, q.settle()
+}
+
+// Shed makes room for others on a disk: it removes the oldest segments until they had so many bytes together, but not the newest
+// one. Their records are counted as dropped with ReasonSpace.
+func (q *Queue) Shed(bytes int64) (removed uint64, err error) {
+	q.mu.Lock()
+	var through uint64
+	for i := 0; i+1 < len(q.segments) && bytes > 0; i++ {
+		bytes -= q.segments[i].size
+		through = q.segments[i+1].base - 1
+	}
+	q.mu.Unlock()
+	return q.Drop(through, ReasonSpace)
+}
+
+// ID tells this queue from others in a folder of the same name, such as the one before it was deleted.
+func (q *Queue) ID() uint32 { return q.salt }
+
 // Acked returns the highest sequence number that is removed, by Ack or without: what was peeked up to it need not be sent.
 func (q *Queue) Acked() uint64 {
 	q.mu.Lock()

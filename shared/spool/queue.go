@@ -38,9 +38,10 @@ type Reason string
 
 // The reasons.
 const (
-	ReasonOldest Reason = "drop-oldest" // made room for newer ones
-	ReasonSpace  Reason = "free-space"  // made room for newer ones on a disk that is nearly full
-	ReasonAge    Reason = "age"         // removed by Expire
+	ReasonOldest   Reason = "drop-oldest" // made room for newer ones
+	ReasonSpace    Reason = "free-space"  // made room for newer ones on a disk that is nearly full
+	ReasonAge      Reason = "age"         // removed by Expire
+	ReasonOperator Reason = "operator"    // a person had them dropped
 )
 
 // Options of a queue. The zero value is useful.

@@ -103,9 +103,11 @@ type run struct {
 	courier   *courier
 	taken     *component.Publication // of alerts
 	replies   *component.Publication
+	decoder   event.PredictionDecoder
 	watch     *watch
 	limits    limits
 	ledger    *ledger.Ledger
+	numbers   []ledger.Number // of a message's predictions, until they are recorded
 	requests  *request.Server // where commands given on the device wait
 	tests     map[string]test // test alarms that such commands wait for, by the alert's id
 
@@ -254,24 +256,26 @@ func (r *run) handle(handler func([]byte, time.Time) error, m ipc.TopicMessage) 
 }
 
 func (r *run) prediction(payload []byte, now time.Time) error {
-	p, err := event.DecodePrediction(payload)
+	p, err := r.decoder.Decode(payload)
 	if err != nil {
 		return err
 	}
-	r.predicted(p, now)
+	r.predicted(&p, now)
+	r.record()
 	return nil
 }
 
 // predictions takes those of a batch. A bad one does not spoil the others.
 func (r *run) predictions(payload []byte, now time.Time) error {
-	batch, err := event.DecodePredictionBatch(payload)
+	batch, err := r.decoder.DecodeBatch(payload)
 	if err != nil {
 		return err
 	}
 	var bad error
-	for _, p := range batch {
+	for i := range batch {
+		p := &batch[i]
 		if p.Err == nil {
-			r.predicted(p.Prediction, now)
+			r.predicted(&p.Prediction, now)
 			continue
 		}
 		if bad != nil { // the last one is counted with the message
@@ -279,10 +283,11 @@ func (r *run) predictions(payload []byte, now time.Time) error {
 		}
 		bad = p.Err
 	}
+	r.record()
 	return bad
 }
 
-func (r *run) predicted(p event.Prediction, now time.Time) {
+func (r *run) predicted(p *event.Prediction, now time.Time) {
 	r.rt.Counter(event.CounterPredictions).Add(1)
 	if r.retired[p.Thing] {
 		return
@@ -298,20 +303,20 @@ func (r *run) predicted(p event.Prediction, now time.Time) {
 		r.watch.things[p.Thing] = t
 	}
 	r.engineWorks(now, false)
-	gap, fresh := r.hear(&p), t.epoch == ""
-	votes := r.votes(t, &p, gap, now)
+	gap, fresh := r.hear(p), t.epoch == ""
+	votes := r.votes(t, p, gap, now)
 	if votes && (fresh || t.line != p.Line) {
-		r.endForeignLimits(&p, now)
+		r.endForeignLimits(p, now)
 	}
 	t.line, t.absence, t.simulated = p.Line, heard(now), p.Simulated
 	r.clear(p.Thing, p.Line, event.FaultSilence, now)
 	if votes {
-		r.learn(t, &p, now)
-		r.vote(&p, now)
-		r.limit(&p, now)
-		r.quality(&p, now)
+		r.learn(t, p, now)
+		r.vote(p, now)
+		r.limit(p, now)
+		r.quality(p, now)
 	}
-	r.keep(&p, gap)
+	r.keep(p, gap)
 }
 
 // health watches the engine, and the uplink, of which the forwarder's health messages tell.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,9 +31,10 @@ func benchPlant(b *testing.B, measure func(r *run, row func(i int, probability f
 		}
 		row := func(i int, probability float64) {
 			seq[i]++
-			r.predicted(event.Prediction{
+			r.predicted(&event.Prediction{
 				V: 1, Thing: things[i], Line: lines[i], Epoch: "e", Seq: seq[i], TS: time.Now(), Probability: probability, Threshold: 0.5,
 			}, time.Now())
+			r.record()
 		}
 		for i := range things {
 			for range 3 {
@@ -66,6 +68,51 @@ func BenchmarkRow(b *testing.B) {
 		runtime.ReadMemStats(&m)
 		b.ReportMetric(float64(m.HeapAlloc)/(1<<20), "MB-heap")
 	})
+}
+
+// A message with as many predictions as it carries, of machines that work, in a plant with 1,000 alarms.
+func BenchmarkBatch(b *testing.B) {
+	benchPlant(b, func(r *run, _ func(int, float64)) {
+		const things = 1000 // 10 predictions a message: 100 messages to a round
+		seq := uint64(3)
+		var batches [][]byte
+		for b.Loop() {
+			b.StopTimer()
+			if len(batches) == 0 {
+				seq++
+				batches = benchBatches(b, things, seq)
+			}
+			batch := batches[0]
+			batches = batches[1:]
+			b.StartTimer()
+			if err := r.predictions(batch, time.Now()); err != nil {
+				b.Fatal(err)
+			}
+			r.settle()
+		}
+	})
+}
+
+// benchBatches are messages with the next prediction of each of so many machines.
+func benchBatches(b *testing.B, things int, seq uint64) (batches [][]byte) {
+	var left [][]byte
+	for i := range things {
+		thing := fmt.Sprintf("press-%d", benchActive+i)
+		payload, err := event.Encode(event.Prediction{
+			V: 1, ID: fmt.Sprintf("%s-e-%d", thing, seq), Thing: thing, Line: fmt.Sprintf("line-%d", i%100), Epoch: "e", Seq: seq, TS: time.Now().UTC(),
+			Model: event.ModelRef{Version: "1.0.0", SHA256: strings.Repeat("ab", 32)}, Probability: 0.0123456789, Label: event.LabelNotFaulty, Threshold: 0.5,
+			LatencyUS: 250, Platform: "linux/amd64", Text: event.PredictionText(event.LabelNotFaulty, 250*time.Microsecond, "linux/amd64"),
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		left = append(left, payload)
+	}
+	for len(left) > 0 {
+		batch, taken := event.JoinPredictions(left)
+		batches, left = append(batches, batch), left[taken:]
+	}
+	return batches
 }
 
 // A row of a machine whose alarm stands.

@@ -25,7 +25,7 @@ func (r *run) hear(p *event.Prediction) ledger.Gap {
 		return ledger.Gap{}
 	}
 	gap, err := r.ledger.Observe(p.Thing, p.Epoch, p.Seq)
-	r.unrecorded(err)
+	r.unrecorded(1, err)
 	gap.Tally(r.rt.Counter(CounterGaps))
 	if gap.Jump {
 		r.rt.Counter(CounterJumps).Add(1)
@@ -40,12 +40,17 @@ func (r *run) hear(p *event.Prediction) ledger.Gap {
 	return gap
 }
 
-// keep records the number of a prediction that was dealt with. One that is lost with a process that was killed is so counted
-// by the next.
+// keep notes the number of a prediction that was dealt with, for record.
 func (r *run) keep(p *event.Prediction, gap ledger.Gap) {
 	if p.Seq > 0 && p.Epoch != "" && gap.New() {
-		r.unrecorded(r.ledger.Commit(p.Thing, p.Epoch, p.Seq))
+		r.numbers = append(r.numbers, ledger.Number{Thing: p.Thing, Epoch: p.Epoch, Seq: p.Seq})
 	}
+}
+
+// record records the numbers of a message's predictions. One that is lost with a process that was killed is so counted by the next.
+func (r *run) record() {
+	r.unrecorded(len(r.numbers), r.ledger.CommitAll(r.numbers...))
+	r.numbers = r.numbers[:0]
 }
 
 // tellLedger says what is wrong with the file of numbers.
@@ -53,8 +58,9 @@ func (r *run) tellLedger() {
 	r.rt.Conditions().Set(event.CodeStateOnDisk, ledgerName, r.ledger.State())
 }
 
-func (r *run) unrecorded(err error) {
-	if err != nil && r.rt.Counter(CounterLedger).Add(1) == 1 {
+// unrecorded tells of predictions whose numbers could not be recorded.
+func (r *run) unrecorded(n int, err error) {
+	if err != nil && r.rt.Counter(CounterLedger).Add(uint64(n)) == uint64(n) {
 		r.rt.Log.Error("gaps may be counted wrong", "error", err)
 	}
 }

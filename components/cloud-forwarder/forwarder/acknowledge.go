@@ -14,6 +14,7 @@ const (
 	maxPending = 4096
 	maxAckIDs  = 30 // in one local message
 	ackTimeout = 5 * time.Second
+	maxSettled = 64 // numbers that are recorded together
 )
 
 // acks publishes acknowledgements.
@@ -61,10 +62,15 @@ type pending struct {
 
 // acknowledge publishes the ids of predictions that are on disk, several in a message, until pending is closed.
 func (p *predictionIntake) acknowledge(ctx context.Context) {
-	n := numbers{p.ledger, make(map[string]pending)}
+	n := numbers{owing: make(map[string]pending)}
 	var ids []string
 	for received := range p.pending {
 		if received.receipt != nil {
+			select {
+			case <-received.receipt.Done():
+			default: // the disk may take long: what was dealt with is not to wait for it
+				p.record(&n)
+			}
 			if err := received.receipt.Err(); err != nil { // waits for the disk
 				received.to.refused(err)
 				p.filter.forget(received.thing)
@@ -73,25 +79,37 @@ func (p *predictionIntake) acknowledge(ctx context.Context) {
 				ids = append(ids, received.id)
 			}
 		}
-		if err := n.settle(received); err != nil && p.rt.Counter(CounterLedger).Add(1) == 1 {
-			p.rt.Log.Error("sequence number could not be recorded: gaps may be miscounted", "error", err)
+		n.settle(received)
+		last := len(p.pending) == 0
+		if last || len(ids) == maxAckIDs || len(n.settled) >= maxSettled {
+			p.record(&n)
 		}
-		if len(ids) > 0 && (len(ids) == maxAckIDs || len(p.pending) == 0) {
+		if len(ids) > 0 && (last || len(ids) == maxAckIDs) {
 			p.acks.publish(ctx, event.TopicAckPrediction, ids)
 			ids = ids[:0]
 		}
 	}
 }
 
-// numbers records the numbers of predictions that are on disk, refused or stay here. One that was received, and lost with a
+// record puts the numbers that were settled into the ledger.
+func (p *predictionIntake) record(n *numbers) {
+	settled := uint64(len(n.settled))
+	err := p.ledger.CommitAll(n.settled...)
+	n.settled = n.settled[:0]
+	if err != nil && p.rt.Counter(CounterLedger).Add(settled) == settled {
+		p.rt.Log.Error("sequence number could not be recorded: gaps may be miscounted", "error", err)
+	}
+}
+
+// numbers are the numbers of predictions that are on disk, refused or stay here. One that was received, and lost with a
 // process that was killed, is so counted as missed by the next. While a change is held back, in memory only, the number on disk
 // is one less, for that one.
 type numbers struct {
-	ledger *ledger.Ledger
-	owing  map[string]pending // by thing: the newest one, while a change of the thing is held back
+	settled []ledger.Number    // that are to be recorded
+	owing   map[string]pending // by thing: the newest one, while a change of the thing is held back
 }
 
-func (n numbers) settle(p pending) error {
+func (n *numbers) settle(p pending) {
 	newest := p
 	if before, owes := n.owing[p.thing]; owes && !p.numbered {
 		newest = before
@@ -100,11 +118,12 @@ func (n numbers) settle(p pending) error {
 		delete(n.owing, p.thing)
 	}
 	if !newest.numbered {
-		return nil
+		return
 	}
-	if _, owes := n.owing[p.thing]; !owes && !(p.held && p.numbered) {
-		return n.ledger.Commit(newest.thing, newest.epoch, newest.seq)
+	number := ledger.Number{Thing: newest.thing, Epoch: newest.epoch, Seq: newest.seq}
+	if _, owes := n.owing[p.thing]; owes || p.held && p.numbered {
+		n.owing[p.thing] = newest
+		number.Seq--
 	}
-	n.owing[p.thing] = newest
-	return n.ledger.Commit(newest.thing, newest.epoch, newest.seq-1)
+	n.settled = append(n.settled, number)
 }

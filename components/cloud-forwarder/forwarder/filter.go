@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"bytes"
 	"sync"
 	"time"
 
@@ -81,6 +82,7 @@ func (f *filter) judge(m ipc.TopicMessage, p *event.Prediction, now time.Time) (
 		return stays, false
 	}
 	dropped = f.drop(p.Thing, s)
+	m.Payload = bytes.Clone(m.Payload) // it may be a part of something larger
 	s.held = &change{m, *p}
 	f.held[p.Thing] = s
 	return held, dropped

@@ -18,6 +18,7 @@ type predictionIntake struct {
 	rt                   *component.Runtime
 	now                  func() time.Time
 	acks                 acks
+	decoder              event.PredictionDecoder
 	filter               *filter
 	ledger               *ledger.Ledger
 	predictions, changes *stream
@@ -61,32 +62,33 @@ func (p *predictionIntake) receive(ctx, keep context.Context) error {
 
 // takeOne takes a message with a prediction.
 func (p *predictionIntake) takeOne(ctx context.Context, m ipc.TopicMessage) {
-	prediction, err := event.DecodePrediction(m.Payload)
-	p.take(ctx, m, prediction, err)
+	prediction, err := p.decoder.Decode(m.Payload)
+	p.take(ctx, m, &prediction, err)
 }
 
 // takeBatch takes a message with several. Each leaves the site as if it had come by itself.
 func (p *predictionIntake) takeBatch(ctx context.Context, m ipc.TopicMessage) {
-	batch, err := event.DecodePredictionBatch(m.Payload)
+	batch, err := p.decoder.DecodeBatch(m.Payload)
 	if err != nil {
 		invalid(p.rt, m, err)
 		return
 	}
-	for _, one := range batch {
-		p.take(ctx, ipc.TopicMessage{Topic: event.PredictionTopic(one.Thing), Payload: one.Payload}, one.Prediction, one.Err)
+	for i := range batch {
+		one := &batch[i]
+		p.take(ctx, ipc.TopicMessage{Topic: event.PredictionTopic(one.Thing), Payload: one.Payload}, &one.Prediction, one.Err)
 	}
 }
 
 // take puts a prediction on disk, if it leaves the site. The acknowledgement follows with its group.
-func (p *predictionIntake) take(ctx context.Context, m ipc.TopicMessage, prediction event.Prediction, err error) {
+func (p *predictionIntake) take(ctx context.Context, m ipc.TopicMessage, prediction *event.Prediction, err error) {
 	if err != nil {
 		invalid(p.rt, m, err)
 		return
 	}
 	received := pending{
-		id: prediction.ID, thing: prediction.Thing, epoch: prediction.Epoch, seq: prediction.Seq, numbered: p.countGap(&prediction),
+		id: prediction.ID, thing: prediction.Thing, epoch: prediction.Epoch, seq: prediction.Seq, numbered: p.countGap(prediction),
 	}
-	verdict, dropped := p.filter.judge(m, &prediction, p.now())
+	verdict, dropped := p.filter.judge(m, prediction, p.now())
 	received.held, received.free = verdict == held, dropped
 	if dropped {
 		p.rt.Counter(CounterSkipped).Add(1)
@@ -98,7 +100,7 @@ func (p *predictionIntake) take(ctx context.Context, m ipc.TopicMessage, predict
 	case held: // by the filter
 	case sampled, changed:
 		received.to = p.route(verdict)
-		received.receipt = p.put(ctx, received.to, m, &prediction)
+		received.receipt = p.put(ctx, received.to, m, prediction)
 	}
 	p.pend(ctx, received)
 }

@@ -25,6 +25,11 @@ type sink interface {
 	send(ctx context.Context, m message) error
 }
 
+// batchSink delivers many messages at once. It returns nil once the receiver has acknowledged all of them.
+type batchSink interface {
+	sendBatch(ctx context.Context, messages []message) error
+}
+
 // Errors that callers branch on.
 var (
 	// errPoison marks a message that the sink will never take: it goes to the dead letters instead of stopping its stream.
@@ -35,16 +40,16 @@ var (
 
 // iotDataSink publishes over AWS IoT Core's HTTPS data plane: acknowledged by the service's 200.
 type iotDataSink struct {
-	client *iotdataplane.Client
-	prefix string
-	access *cloud.Access
+	publisher *publisher
+	prefix    string
+	access    *cloud.Access
 }
 
 func (s *iotDataSink) send(ctx context.Context, m message) error {
 	if err := event.IoTCoreHTTPS.Check(m.payload); err != nil {
 		return fmt.Errorf("%w: %w: %w", errLocal, errPoison, err)
 	}
-	_, err := s.client.Publish(ctx, &iotdataplane.PublishInput{Topic: aws.String(s.prefix + "/" + m.topic), Payload: m.body(), Qos: 1})
+	err := s.publisher.publish(ctx, &iotdataplane.PublishInput{Topic: aws.String(s.prefix + "/" + m.topic), Payload: m.body(), Qos: 1})
 	s.access.Denied(err)
 	return classify("publish to AWS IoT Core", err)
 }

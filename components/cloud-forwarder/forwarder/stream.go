@@ -24,9 +24,10 @@ const (
 	counterBytes    = ".bytes"    // that they take now
 	counterAge      = ".oldest_s" // age of the oldest of them, seconds
 	counterSent     = ".sent"     // acknowledged by the sink
+	counterArchived = ".archived" // of those, as objects
 	counterRetried  = ".retried"  // attempts that failed and will be repeated
 	counterDead     = ".dead"     // dead letters
-	counterDropped  = ".dropped"  // by a bound; also with "." and the bound: drop-oldest (bytes), free-space or age
+	counterDropped  = ".dropped"  // by a bound or a person; also with "." and the reason: drop-oldest (bytes), free-space, age or operator
 	counterLost     = ".lost"     // damaged on disk
 )
 
@@ -36,6 +37,7 @@ const (
 	placeReceive = "receive"
 	placeRead    = "read"
 	placeDeliver = "deliver"
+	placeArchive = "archive"
 	placeBury    = "dead letters"
 	placeRemove  = "remove"
 	placeExpire  = "expire"
@@ -67,6 +69,7 @@ type stream struct {
 	parallel int           // requests under way at a time
 	loose    bool          // records may pass one that the sink does not take, of the same topic too
 	behind   *stream       // nil, or the stream that takes what this one does not send soon
+	before   []*stream     // this one sends nothing while others have a backlog
 	maxAge   time.Duration // at which records are dropped; 0 = never
 	timeout  time.Duration
 	backoff  wait.Backoff
@@ -74,18 +77,15 @@ type stream struct {
 	uplink   *uplink
 	rt       *component.Runtime
 
+	archive   *archive           // nil where all leave one at a time
+	interrupt context.CancelFunc // ends publishing, so that the backlog leaves as objects
+
 	ahead   atomic.Pointer[window]  // what is under way; nil before there is a sink
 	drops   *drops                  // of all streams
 	buried  logLimiter              // messages that became dead letters
 	failing logLimiter              // messages whose first attempt failed
 	dropped map[spool.Reason]uint64 // as counted
 	lost    uint64                  // as counted
-}
-
-// envelope is what the queue keeps of a message.
-type envelope struct {
-	Topic   string          `json:"topic"`
-	Message json.RawMessage `json:"message"`
 }
 
 // encode is json.Marshal without the escapes for HTML: a message is kept as it came.
@@ -97,9 +97,9 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
-// put begins to put a message on disk.
+// put begins to put a message on disk, which was decoded.
 func (s *stream) put(ctx context.Context, m ipc.TopicMessage, id string, ts time.Time) (*spool.Receipt, error) {
-	payload, err := encode(envelope{m.Topic, m.Payload})
+	payload, err := encodeEnvelope(m)
 	if err != nil {
 		return nil, fmt.Errorf("encode record: %w", err)
 	}
@@ -141,15 +141,15 @@ func (s *stream) count(what string, n uint64) {
 	s.rt.Counter(event.CounterStream + s.name + what).Add(n)
 }
 
-// sensible is the earliest time that a right clock shows: the age of what has an earlier time is unknown.
-func sensible() time.Time { return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC) }
+// Sensible is the earliest time that a right clock shows: the age of what has an earlier time is unknown.
+func Sensible() time.Time { return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // expire drops the records that are too old (promise F5).
 func (s *stream) expire(now time.Time) {
 	if s.maxAge == 0 {
 		return
 	}
-	_, err := s.queue.Expire(sensible(), now.Add(-s.maxAge))
+	_, err := s.queue.Expire(Sensible(), now.Add(-s.maxAge))
 	s.report(placeExpire, err)
 }
 
@@ -176,6 +176,9 @@ func (s *stream) measure(now time.Time) {
 		s.dropped[reason] = n
 	}
 	s.count(counterDropped, dropped)
+	if s.archive.over(now, depth, stats.Oldest) { // what is wrong with the bucket is told again with the next backlog
+		s.clearArchive()
+	}
 	s.count(counterLost, stats.LostRecords-s.lost)
 	s.lost = stats.LostRecords
 }
@@ -195,6 +198,10 @@ func (s *stream) run(ctx context.Context) {
 	}
 	if s.behind != nil {
 		s.fastLane(ctx)
+		return
+	}
+	if s.archive != nil && s.archive.every > 0 {
+		s.drainObjects(ctx)
 		return
 	}
 	select {

@@ -34,7 +34,8 @@ const (
 	CounterJumps            = "telemetry.jumps"       // rows whose number is too far from the others to say what is between
 	CounterTwoSenders       = "telemetry.two-senders" // rows of another sender under the same thing's name
 	CounterRepeated         = "telemetry.repeated"    // rows that came again, scored all the same
-	CounterDropped          = "telemetry.dropped"     // messages dropped because the engine was too slow
+	CounterDropped          = "telemetry.dropped"     // messages dropped unread because the engine was too slow
+	CounterSuperseded       = "telemetry.superseded"  // rows that were not scored, as the engine was too slow and newer ones came
 	CounterGarbled          = "telemetry.garbled"     // messages that the nucleus delivered damaged
 	CounterUnknown          = "telemetry.unknown"     // readings of sensors that the model does not have
 	CounterNoVerdict        = "prediction.no-verdict" // too few sensors have a value
@@ -71,6 +72,7 @@ type Engine struct {
 	kept   kept
 
 	qualities *qualities // what was learned of the sensors
+	backlog   *backlog   // rows that wait
 }
 
 // Run scores telemetry until ctx ends. It is the component's Run.
@@ -102,14 +104,18 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	}
 	drifts := newDrifts(rt, config.Drift, config.MaxThings, e.Now, e.news, alarms)
 	keeper.drifts = drifts
-	outlet := newOutlet(rt, config.PredictionBatch == BatchAuto)
+	outlet := newOutlet(rt, e.Now, config.PredictionBatch == BatchAuto, losses.record)
 	scorer := &scorer{
 		rt: rt, config: config, now: e.Now, models: keeper.fault, life: newLifeScorer(rt, e.Now, keeper.life), losses: losses, outlet: outlet, platform: runtime.GOOS + "/" + runtime.GOARCH,
 		logged: make(map[event.Reason]time.Time), limit: newReasonsLimit(config), asks: keeper.asks,
 	}
 	e.qualities = newQualities(e.qualities, rt, config.FrozenAfter)
 	scorer.qualities, scorer.drifts = e.qualities, drifts
-	intake := &intake{rt: rt, now: e.Now, scorer: scorer, losses: losses, outlet: outlet}
+	if e.backlog == nil {
+		e.backlog = newBacklog()
+	}
+	e.backlog.superseded = rt.Counter(CounterSuperseded)
+	intake := &intake{rt: rt, now: e.Now, scorer: scorer, losses: losses, outlet: outlet, backlog: e.backlog, rows: rt.Counter(CounterRows)}
 	if err := intake.subscribe(ctx, config.ShadowInput); err != nil {
 		return err
 	}
@@ -122,7 +128,6 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	if e.qualities != nil {
 		work.Go(func() error { e.qualities.keep(ctx, rt); return nil })
 	}
-	work.Go(func() error { outlet.confirm(ctx, losses.record); return nil })
 	work.Go(func() error { keeper.run(ctx); return nil })
 	work.Go(func() error { comparer.run(ctx); return nil })
 	if drifts != nil {

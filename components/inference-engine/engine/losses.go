@@ -43,8 +43,9 @@ type losses struct {
 	log       *slog.Logger
 
 	mu       sync.Mutex
-	missed   int64 // since the window began; what came late is taken off
-	rows     uint64
+	missed   int64  // since the window began; what came late is taken off
+	rows     uint64 // when it began
+	gaveWay  uint64 // likewise: rows that came, and gave way to newer ones
 	begun    time.Time
 	twin     time.Time // when two senders were seen last; zero: none are told
 	logged   time.Time
@@ -55,7 +56,7 @@ type losses struct {
 func newLosses(rt *component.Runtime, config Config, now func() time.Time) *losses {
 	l := &losses{
 		ledger: ledger.Begin(filepath.Join(rt.WorkDir, ledgerName), config.MaxThings), now: now, max: config.MaxMissed,
-		counter: rt.Counter, condition: rt.Conditions().Set, report: rt.ReportHealth, log: rt.Log, begun: now(), rows: rt.Counter(CounterRows).Load(),
+		counter: rt.Counter, condition: rt.Conditions().Set, report: rt.ReportHealth, log: rt.Log, begun: now(), rows: rt.Counter(CounterRows).Load(), gaveWay: rt.Counter(CounterSuperseded).Load(),
 	}
 	l.tellLedger()
 	return l
@@ -131,7 +132,7 @@ func (l *losses) tell(now time.Time) {
 }
 
 // judge says in the health messages when too many rows are missed, and when two senders are not heard any more. rows is how
-// many have arrived.
+// many have arrived, but for those that wait. One that gave way to newer ones is missed, too.
 func (l *losses) judge(now time.Time, rows uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -141,16 +142,24 @@ func (l *losses) judge(now time.Time, rows uint64) {
 		l.condition(event.CodeInput, placeSenders, nil)
 	}
 	took, missed := now.Sub(l.begun), uint64(max(l.missed, 0))
-	arrived := rows - l.rows
+	gaveWay := l.counter(CounterSuperseded).Load()
+	arrived, slow := rows-min(rows, l.rows), gaveWay-l.gaveWay
+	arrived -= min(arrived, slow)
 	if took < lossTime || arrived+missed < lossRows && took < longLossTime {
 		return
 	}
-	l.begun, l.rows, l.missed = now, rows, 0
-	l.condition(event.CodeOverload, placeRows, l.problem(arrived, missed, took))
+	l.begun, l.rows, l.gaveWay, l.missed = now, rows, gaveWay, 0
+	l.condition(event.CodeOverload, placeRows, l.problem(arrived, max(missed, slow), slow, took))
 }
 
-func (l *losses) problem(arrived, missed uint64, took time.Duration) error {
-	if all := arrived + missed; missed >= leastMissed && float64(missed) > l.max*float64(all) {
+// problem says that too many rows have no prediction; slow of those that are missed came faster than they are scored.
+func (l *losses) problem(arrived, missed, slow uint64, took time.Duration) error {
+	tooMany := func(n uint64) bool { return n >= leastMissed && float64(n) > l.max*float64(arrived+missed) }
+	if tooMany(slow) {
+		return fmt.Errorf("%.1f %% of the rows of the last %.0f s were not scored: %d of %d; they come faster than they can be, and of each thing the newest are",
+			100*float64(slow)/float64(arrived+missed), took.Seconds(), slow, arrived+missed)
+	}
+	if all := arrived + missed; tooMany(missed) {
 		return fmt.Errorf("%.1f %% of the rows of the last %.0f s never arrived: %d of %d; they come faster than they are taken, or are lost on the way",
 			100*float64(missed)/float64(all), took.Seconds(), missed, all)
 	}

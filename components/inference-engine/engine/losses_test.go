@@ -62,6 +62,17 @@ func TestTooManyMissedRowsAreTold(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.what, problem, c.want)
 		}
 	}
+	for _, c := range []struct {
+		missed, gaveWay uint64
+		want            string
+	}{{300, 250, "not scored: 250 of 1050"}, {0, 250, "not scored: 250 of 1000"}, {100, 5, "never arrived: 100 of 1095"}, {0, 0, ""}} {
+		l.note(handled{thing: "press-1"}, missed(c.missed), now)
+		l.counter(CounterSuperseded).Add(c.gaveWay)
+		rows, now = rows+1000, now.Add(lossTime)
+		if l.judge(now, rows); !strings.Contains(problem, c.want) || (c.want == "") != (problem == "") {
+			t.Errorf("%d missed, %d gave way: %q", c.missed, c.gaveWay, problem)
+		}
+	}
 	for range 3 {
 		l.note(handled{thing: "press-1"}, ledger.Gap{Missed: 1, Resumed: true}, now)
 	}

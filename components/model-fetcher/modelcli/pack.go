@@ -293,7 +293,7 @@ func about(m envelope.Manifest) string {
 	if m.Shadow() {
 		text += ", in the shadow first"
 	}
-	if n := share(m); n < 100 {
+	if n := m.Share(); n < 100 {
 		text += fmt.Sprintf(", for %d %% of the cores", n)
 	}
 	return text

@@ -243,20 +243,12 @@ func (p publication) checkVersion(before pointer) error {
 		return fmt.Errorf("what is published is not understood: %w: replace it with -force", err)
 	case m.Name != p.manifest.Name:
 		return fmt.Errorf("another model, %s %s, is published at s3://%s/%s: choose another -prefix, or replace it with -force", m.Name, m.Version, p.bucket, p.prefix)
-	case m.Content() == p.manifest.Content() && share(m) <= share(p.manifest) && !p.manifest.Expires.Before(m.Expires):
+	case m.Content() == p.manifest.Content() && m.Share() <= p.manifest.Share() && !p.manifest.Expires.Before(m.Expires):
 		return nil // the same once more, for more cores or for longer
 	case envelope.Compare(m.Version, p.manifest.Version) >= 0:
 		return fmt.Errorf("%s %s is published, which is not lower than %s: pack a higher version, or replace it with -force", m.Name, m.Version, p.manifest.Version)
 	}
 	return nil
-}
-
-// share is of how many cores in a hundred a model is for.
-func share(m envelope.Manifest) int {
-	if m.Rollout == nil || m.Rollout.Percent == 0 {
-		return 100
-	}
-	return m.Rollout.Percent
 }
 
 // putArchive uploads the archive, unless it is there already. The service checks its hash.

@@ -121,9 +121,16 @@ func (p *Publisher) publish(ctx context.Context, request Request) (r Result, err
 		return r, err
 	}
 	if ok && before.Name == p.config.Name && before.Model.SHA256 == sum {
+		more, err := widens(request, before)
+		if err != nil {
+			return r, err
+		}
+		if more {
+			before, err = p.try(ctx, append(args, "-version", before.Version), filepath.Join(work, "package"), key)
+		}
 		r = p.result(before)
-		r.Already = true
-		return r, nil
+		r.Already = !more
+		return r, err
 	}
 	version := before.Version
 	for range maxTaken {
@@ -139,6 +146,18 @@ func (p *Publisher) publish(ctx context.Context, request Request) (r Result, err
 		}
 	}
 	return r, fmt.Errorf("%d versions after %s are taken by archives whose manifests were never published: remove them", maxTaken, before.Version)
+}
+
+// widens reports whether a request is for more cores than have the model already.
+func widens(request Request, before envelope.Manifest) (bool, error) {
+	wanted := envelope.Manifest{Rollout: &envelope.Rollout{Mode: request.Mode, Percent: request.Percent}}
+	switch {
+	case wanted.Shadow() != before.Shadow():
+		return false, fmt.Errorf("version %s of the same model is published in another mode: pack and sign it, and replace it with model-fetcher publish -force", before.Version)
+	case wanted.Share() < before.Share():
+		return false, fmt.Errorf("version %s of the same model is published for %d %% of the cores: a lower share takes nothing away", before.Version, before.Share())
+	}
+	return wanted.Share() > before.Share(), nil
 }
 
 // try packs, signs and publishes one version.

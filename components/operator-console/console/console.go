@@ -147,13 +147,14 @@ type listener struct {
 	desk   desk
 	live   live
 
-	mu     sync.Mutex // held while a message is taken
-	things map[string]picture.Thing
-	alarms map[alarm.Key]Listed
-	number uint64   // of the last change of alarms; 0: no list has come
-	parts  []Listed // of a list that is coming
-	places []alarm.Place
-	next   int // the part that is next
+	mu      sync.Mutex // held while a message is taken
+	decoder event.PredictionDecoder
+	things  map[string]picture.Thing
+	alarms  map[alarm.Key]Listed
+	number  uint64   // of the last change of alarms; 0: no list has come
+	parts   []Listed // of a list that is coming
+	places  []alarm.Place
+	next    int // the part that is next
 }
 
 // source is a subscription and what takes its messages.

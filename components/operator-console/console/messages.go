@@ -15,7 +15,7 @@ import (
 const maxModelEvents = 50
 
 func (l *listener) prediction(m ipc.TopicMessage) error {
-	p, err := event.DecodePrediction(m.Payload)
+	p, err := l.decoder.Decode(m.Payload)
 	if err == nil {
 		l.predicted(&p)
 	}
@@ -23,7 +23,7 @@ func (l *listener) prediction(m ipc.TopicMessage) error {
 }
 
 func (l *listener) predictions(m ipc.TopicMessage) error {
-	batch, err := event.DecodePredictionBatch(m.Payload)
+	batch, err := l.decoder.DecodeBatch(m.Payload)
 	if err != nil {
 		return err
 	}

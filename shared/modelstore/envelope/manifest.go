@@ -93,11 +93,20 @@ const (
 // Reaches says whether a core takes the model. Which ones do is settled by the model's name and version, so that each version
 // begins with other cores, and one that takes it at 10 percent does at 50.
 func (m Manifest) Reaches(core string) bool {
-	if m.Rollout == nil || m.Rollout.Percent == 0 || m.Rollout.Percent >= 100 {
+	share := m.Share()
+	if share >= 100 {
 		return true
 	}
 	sum := sha256.Sum256([]byte(m.Name + "\x00" + m.Version + "\x00" + core))
-	return core != "" && binary.BigEndian.Uint64(sum[:8])%100 < uint64(m.Rollout.Percent)
+	return core != "" && binary.BigEndian.Uint64(sum[:8])%100 < uint64(share)
+}
+
+// Share is of how many cores in a hundred the model is for.
+func (m Manifest) Share() int {
+	if m.Rollout == nil || m.Rollout.Percent == 0 {
+		return 100
+	}
+	return m.Rollout.Percent
 }
 
 // Shadow says whether the model proves itself beside the active one first.
