@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"edgepdm/components/cloud-forwarder/forwarder"
+	"edgepdm/components/cloud-forwarder/spoolcli"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
@@ -24,6 +25,7 @@ func main() {
 		Commands: []cli.Command{
 			{Name: "", Summary: "run as a Greengrass component", Run: runComponent},
 			{Name: "replay", Summary: "send the dead letters again", Run: replay},
+			{Name: "spool", Summary: "list, show and drop what waits", Run: spoolcli.Run},
 		},
 	})
 }

@@ -98,6 +98,9 @@ func (g *gateway) reach(ctx context.Context) error {
 	for _, s := range g.out.alertsIoT.all() {
 		s.sinks <- to
 	}
+	if g.out.telemetry != nil {
+		g.out.telemetry.sinks <- to
+	}
 	g.heart <- to
 	if c.PredictionSink == SinkIoTData {
 		g.sinkPredictions(to)
@@ -124,12 +127,16 @@ func (g *gateway) reachBucket() error {
 			o.BaseEndpoint, o.UsePathStyle = aws.String(c.Endpoints.S3), true
 		}
 	})
-	s := g.out.predictions
-	s.archive.use(&s3Sink{
-		client: client, access: access, bucket: c.Archive.Bucket, prefix: c.Archive.Prefix, stream: s.name, core: g.core, timeout: c.Timeout,
-		part: partBytes, log: g.rt.Log,
-		unfinished: durable.State[upload]{Path: filepath.Join(g.rt.WorkDir, uploadPrefix+s.name), Format: uploadFormat},
-	})
+	for _, s := range []*stream{g.out.predictions, g.out.telemetry} {
+		if s == nil {
+			continue
+		}
+		s.archive.use(&s3Sink{
+			client: client, access: access, bucket: c.Archive.Bucket, prefix: c.Archive.Prefix, stream: s.name, core: g.core, timeout: c.Timeout,
+			part: partBytes, log: g.rt.Log,
+			unfinished: durable.State[upload]{Path: filepath.Join(g.rt.WorkDir, uploadPrefix+s.name), Format: uploadFormat},
+		})
+	}
 	return nil
 }
 

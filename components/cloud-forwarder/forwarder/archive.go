@@ -20,6 +20,8 @@ const (
 	archiveLeast   = 100
 	archiveRetry   = 10 * time.Second
 	archiveRefused = 5 * time.Minute // between two attempts with a bucket that refuses objects for good
+	// archiveEvery is how long the messages of a stream that leaves as objects only wait for more of them.
+	archiveEvery = 5 * time.Minute
 )
 
 // archive is where a stream's backlog goes, and when. The backlog is not held up by a bucket that takes nothing: meanwhile it
@@ -28,6 +30,7 @@ type archive struct {
 	records uint64
 	age     time.Duration
 	bytes   int
+	every   time.Duration // 0: only a backlog leaves as objects; else all, and an object is begun so long before it leaves at the latest
 	backoff wait.Backoff
 
 	mu       sync.Mutex
@@ -47,7 +50,7 @@ func (a *archive) use(to batchSink) {
 // long reports whether a backlog of so many records, the oldest of that time, is one that leaves as objects.
 func (a *archive) long(now time.Time, waiting uint64, oldest int64) bool {
 	at := time.Unix(0, oldest)
-	return waiting >= a.records || waiting >= archiveLeast && !at.Before(sensible()) && now.Sub(at) >= a.age
+	return waiting >= a.records || waiting >= archiveLeast && !at.Before(Sensible()) && now.Sub(at) >= a.age
 }
 
 // due returns the sink if a backlog of so many records, the oldest of that time, is to leave as objects now.
@@ -93,6 +96,47 @@ func (a *archive) over(now time.Time, waiting uint64, oldest int64) bool {
 func (s *stream) mayArchive(oldest int64) {
 	if s.archive.due(s.options.Now(), s.waiting(), oldest) != nil {
 		s.interrupt()
+	}
+}
+
+// drainObjects sends all that the queue holds as objects, until ctx ends. What the bucket does not take stays.
+func (s *stream) drainObjects(ctx context.Context) {
+	w := newWindow(s.parallel)
+	for ctx.Err() == nil {
+		s.fill(ctx)
+		for ctx.Err() == nil && s.waiting() > 0 && !s.sendDue(ctx, w) {
+			wait.For(ctx, measureEvery)
+		}
+	}
+}
+
+// sendDue sends an object, if one may be sent now.
+func (s *stream) sendDue(ctx context.Context, w *window) bool {
+	to := s.archive.due(s.options.Now(), s.waiting(), s.queue.Stats().Oldest)
+	return to != nil && s.giveWay(ctx) && s.sendObjects(ctx, to, w)
+}
+
+// fill waits until there is as much as an object takes, or until the first of it has waited long enough.
+func (s *stream) fill(ctx context.Context) {
+	if s.queue.Wait(ctx, 0) != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.archive.every)
+	defer cancel()
+	for after, size := uint64(0), 0; size < s.archive.bytes; {
+		records, err := s.next(ctx, after)
+		if ctx.Err() != nil {
+			return
+		}
+		s.report(placeRead, err)
+		if len(records) == 0 {
+			s.backoff.Wait(ctx, 1)
+			continue
+		}
+		for _, r := range records {
+			after = r.Seq
+			size += len(r.Payload)
+		}
 	}
 }
 

@@ -30,6 +30,9 @@ type Config struct {
 	PredictionMaxAge time.Duration `json:"predictionMaxAge"` // age, by their own time, at which predictions that wait are dropped; 0 = never
 	AlertMaxAge      time.Duration `json:"alertMaxAge"`      // the same of alerts and events of models
 
+	TelemetrySample time.Duration `json:"telemetrySample"` // between two rows of sensor values of a thing that leave; 0 = none leaves
+	MaxTelemetryMB  int           `json:"maxTelemetryMB"`  // disk space of the rows that wait; the oldest go first
+
 	RetryMax  time.Duration `json:"retryMax"` // longest time between two attempts
 	Timeout   time.Duration `json:"timeout"`  // of one attempt
 	Region    string        `json:"region"`   // AWS region; empty = the nucleus's
@@ -64,7 +67,7 @@ const (
 func Default() Config {
 	return Config{
 		AlertTopicNormal: true, Heartbeat: time.Minute, TopicPrefix: "edgepdm", PredictionSink: SinkIoTData, Sample: time.Minute, MaxLabelChanges: 10, GroupCommit: 200 * time.Millisecond,
-		Parallel: 1, MaxSpoolMB: 256, MinFreeMB: 64, RetryMax: time.Minute, Timeout: 10 * time.Second,
+		Parallel: 1, MaxSpoolMB: 256, MinFreeMB: 64, MaxTelemetryMB: 256, RetryMax: time.Minute, Timeout: 10 * time.Second,
 		Archive: Archive{Prefix: "raw", AfterRecords: 10_000, AfterAge: time.Hour, MaxObjectMB: 8},
 	}
 }
@@ -73,6 +76,7 @@ const (
 	maxPrefix       = 64
 	maxSteps        = 2
 	minHeartbeat    = time.Second
+	minTelemetry    = time.Second
 	maxParallel     = 64
 	maxLabelChanges = 1000
 	maxObjectMB     = 64          // they are in memory
@@ -119,6 +123,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("predictionMaxAge: %v is neither 0s nor at least %v", c.PredictionMaxAge, minAge)
 	case c.AlertMaxAge != 0 && c.AlertMaxAge < minAge:
 		return fmt.Errorf("alertMaxAge: %v is neither 0s nor at least %v", c.AlertMaxAge, minAge)
+	case c.TelemetrySample != 0 && (c.TelemetrySample < minTelemetry || c.TelemetrySample > 24*time.Hour):
+		return fmt.Errorf("telemetrySample: %v is neither 0s nor between %v and 24h", c.TelemetrySample, minTelemetry)
+	case c.MaxTelemetryMB < 16 || c.MaxTelemetryMB > 1<<20:
+		return fmt.Errorf("maxTelemetryMB: %d is not between 16 and %d", c.MaxTelemetryMB, 1<<20)
 	case c.RetryMax < 100*time.Millisecond || c.RetryMax > time.Hour:
 		return fmt.Errorf("retryMax: %v is not between 100ms and 1h", c.RetryMax)
 	case c.Timeout < 100*time.Millisecond || c.Timeout > 5*time.Minute:

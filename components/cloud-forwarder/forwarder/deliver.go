@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,7 +62,7 @@ func (s *stream) feed(ctx context.Context, w *window, to chan<- spool.Record) {
 		}
 		failures = 0
 		for _, r := range records {
-			if !w.begin(ctx, r.Seq) {
+			if !s.giveWay(ctx) || !w.begin(ctx, r.Seq) {
 				return
 			}
 			if last = r.Seq; w.settled(r.Seq) {
@@ -75,6 +76,16 @@ func (s *stream) feed(ctx context.Context, w *window, to chan<- spool.Record) {
 			}
 		}
 	}
+}
+
+// giveWay waits while streams that go before this one have a backlog. It returns false when ctx ended before.
+func (s *stream) giveWay(ctx context.Context) bool {
+	for slices.ContainsFunc(s.before, func(other *stream) bool { return other.isOpen() && other.waiting() > fastLaneFrom }) {
+		if !wait.For(ctx, measureEvery) {
+			return false
+		}
+	}
+	return true
 }
 
 // next waits for records above a sequence number and returns the oldest of them.

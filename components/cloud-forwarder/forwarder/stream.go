@@ -27,7 +27,7 @@ const (
 	counterArchived = ".archived" // of those, as objects
 	counterRetried  = ".retried"  // attempts that failed and will be repeated
 	counterDead     = ".dead"     // dead letters
-	counterDropped  = ".dropped"  // by a bound; also with "." and the bound: drop-oldest (bytes), free-space or age
+	counterDropped  = ".dropped"  // by a bound or a person; also with "." and the reason: drop-oldest (bytes), free-space, age or operator
 	counterLost     = ".lost"     // damaged on disk
 )
 
@@ -69,6 +69,7 @@ type stream struct {
 	parallel int           // requests under way at a time
 	loose    bool          // records may pass one that the sink does not take, of the same topic too
 	behind   *stream       // nil, or the stream that takes what this one does not send soon
+	before   []*stream     // this one sends nothing while others have a backlog
 	maxAge   time.Duration // at which records are dropped; 0 = never
 	timeout  time.Duration
 	backoff  wait.Backoff
@@ -140,15 +141,15 @@ func (s *stream) count(what string, n uint64) {
 	s.rt.Counter(event.CounterStream + s.name + what).Add(n)
 }
 
-// sensible is the earliest time that a right clock shows: the age of what has an earlier time is unknown.
-func sensible() time.Time { return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC) }
+// Sensible is the earliest time that a right clock shows: the age of what has an earlier time is unknown.
+func Sensible() time.Time { return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // expire drops the records that are too old (promise F5).
 func (s *stream) expire(now time.Time) {
 	if s.maxAge == 0 {
 		return
 	}
-	_, err := s.queue.Expire(sensible(), now.Add(-s.maxAge))
+	_, err := s.queue.Expire(Sensible(), now.Add(-s.maxAge))
 	s.report(placeExpire, err)
 }
 
@@ -197,6 +198,10 @@ func (s *stream) run(ctx context.Context) {
 	}
 	if s.behind != nil {
 		s.fastLane(ctx)
+		return
+	}
+	if s.archive != nil && s.archive.every > 0 {
+		s.drainObjects(ctx)
 		return
 	}
 	select {

@@ -189,7 +189,7 @@ func write(w io.Writer, p prices, r rates, cores, messages []int) error {
 		line(group, t.usd[group], "")
 	}
 	b.WriteString("\n| besides, only when asked for | |\n|---|---:|\n")
-	for _, e := range extras() {
+	for _, e := range extras(r) {
 		usd, err := p.sum(e.items)
 		if err != nil {
 			return err

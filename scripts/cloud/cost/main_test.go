@@ -128,7 +128,7 @@ func TestSums(t *testing.T) {
 	if got, want := of(3), 2.628*450/8.388608*0.005/1e3+2.628e6*150*12/1e9*0.023; math.Abs(got-want) > 1e-6 {
 		t.Errorf("objects of a message a second cost %v, want %v", got, want)
 	}
-	for _, e := range extras() {
+	for _, e := range extras(defaults()) {
 		for _, i := range e.items {
 			used[i.price] = true
 		}
