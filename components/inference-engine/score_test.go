@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -112,7 +111,7 @@ func TestScoreTakesConstantMemory(t *testing.T) {
 	must.OK(t, s.in.Close())
 	must.OK(t, s.Wait())
 	must.OK(t, scores.Close())
-	t.Log(fmt.Sprintf("%.1f MiB after %d rows, %.1f after %d", early, 5*block, most, block*blocks))
+	t.Logf("%.1f MiB after %d rows, %.1f after %d", early, 5*block, most, block*blocks)
 	if most > early+8 || most > 48 {
 		t.Errorf("%.1f MiB after %d rows, %.1f after %d", early, 5*block, most, block*blocks)
 	}

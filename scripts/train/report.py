@@ -5,7 +5,7 @@ from __future__ import annotations
 import measure
 import numpy as np
 import xgboost as xgb
-from learn import BASE, CLEARLY, FOLDS, REPEATS, SEED, Learned, Rows
+from learn import BASE, CLEARLY, FOLDS, KNOWN, REPEATS, SEED, Learned, Rows
 from measure import Cost
 
 SHOWN = 12  # sensors
@@ -95,7 +95,7 @@ FIGURES = ["| | faults found | faults missed | false alarms | sound passed | pre
 
 
 SEARCHED = (f"Each of these was cross-validated with {FOLDS} folds. The blurred cost, per 1,000 rows, counts rows close to the threshold in part, so that a single row does not turn it. The "
-            f"first is used unless another is cheaper by {1 - CLEARLY:.0%}. The threshold comes from {REPEATS} more cross-validations with what is used.")
+            f"cheaper of the first {KNOWN} is used, unless another is cheaper by {1 - CLEARLY:.0%}. The threshold comes from {REPEATS} more cross-validations with what is used.")
 
 
 def settings_text(facts: dict) -> str:

@@ -36,7 +36,7 @@ from measure import Cost
 from progress import Progress
 from table import fail, say
 
-SEARCH, TESTS = 2, FOLDS
+SEARCH, TESTS = 3, FOLDS
 LARGE = 20_000  # rows: a larger table is tested once, unless -tests says otherwise
 
 

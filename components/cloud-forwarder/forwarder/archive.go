@@ -266,21 +266,36 @@ func (s *stream) attemptBatch(ctx context.Context, to batchSink, messages []mess
 
 // reportArchive tells of a bucket that takes no objects: at once when that does not pass by itself, else after a few rounds.
 func (s *stream) reportArchive(err error, failures int) {
-	place := s.name + " " + placeArchive
 	if err == nil {
 		s.uplink.set(sender{stream: s.name}, true)
-		s.rt.Conditions().Set(event.CodeDelivery, place, nil)
+		s.clearArchive()
 		return
 	}
-	if passes(err) && failures < patience {
+	kind, why := cloud.Classify(err)
+	if passes(err) && kind != cloud.NoCredentials && failures < patience {
 		return
 	}
-	_, why := cloud.Classify(err)
 	if region := elsewhere(err); region != "" {
 		why = fmt.Sprintf("the bucket is in %s, which is not the region of this core", region)
 	}
 	if errors.Is(err, errLocal) {
 		why = err.Error()
 	}
-	s.rt.Conditions().Set(event.CodeDelivery, place, fmt.Errorf("%s: the bucket takes no objects, and the backlog leaves one message at a time", why))
+	code, other := event.CodeDelivery, event.CodeCloudAccess
+	if kind == cloud.NoCredentials {
+		code, other = other, code
+	}
+	s.rt.Conditions().Set(other, s.name+" "+placeArchive, nil)
+	meanwhile := "the backlog leaves one message at a time"
+	if s.archive.every > 0 {
+		meanwhile = "what waits stays"
+	}
+	s.rt.Conditions().Set(code, s.name+" "+placeArchive, fmt.Errorf("%s: the bucket takes no objects, and %s", why, meanwhile))
+}
+
+// clearArchive takes back what was told of the bucket.
+func (s *stream) clearArchive() {
+	for _, code := range []event.Code{event.CodeDelivery, event.CodeCloudAccess} {
+		s.rt.Conditions().Set(code, s.name+" "+placeArchive, nil)
+	}
 }

@@ -289,6 +289,28 @@ func TestBucketThatRefuses(t *testing.T) {
 	}
 }
 
+// Credentials that are refused are told as such; with new ones the backlog leaves as objects.
+func TestArchiveWithoutCredentials(t *testing.T) {
+	r := newRig(t)
+	r.archive(nil)
+	ids := r.backlog(400)
+	token := r.vars[envToken]
+	r.vars[envToken] = ""
+	r.start()
+	h := r.awaitState(event.StateDegraded, "predictions archive: token exchange service: 403")
+	if h.Conditions[0].Code != event.CodeCloudAccess || h.Uplink != event.UplinkDown {
+		t.Errorf("%+v", h)
+	}
+	r.stop()
+	r.vars[envToken] = token
+	r.start()
+	r.await("all sent", drained)
+	r.awaitState(event.StateOK, "")
+	if n := r.checkAccount(ids); n != len(ids) {
+		t.Errorf("%d of %d messages left in objects", n, len(ids))
+	}
+}
+
 // Throttling, and an uplink that is cut in the middle of an upload, cost a while, and no message. An object whose answer was lost
 // comes again with the same key and bytes.
 func TestObjectComesAgain(t *testing.T) {

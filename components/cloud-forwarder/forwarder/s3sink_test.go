@@ -189,7 +189,7 @@ func TestUploadThatFailsIsAborted(t *testing.T) {
 				o.HTTPClient = does(func(q *http.Request) (*http.Response, error) {
 					switch part := q.URL.Query().Get("partNumber") == "2"; {
 					case fail && part && !cut:
-						return &http.Response{StatusCode: 503, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(nil)), Request: q}, nil
+						return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(nil)), Request: q}, nil
 					case fail && cut && (part || q.Method == http.MethodDelete):
 						return nil, io.ErrUnexpectedEOF
 					}
@@ -213,6 +213,20 @@ func TestUploadThatFailsIsAborted(t *testing.T) {
 				t.Errorf("the object has %d bytes", len(got))
 			}
 		})
+	}
+}
+
+// F10: a disk that takes no file does not keep a backlog from leaving, which makes room on it.
+func TestUploadWithoutADisk(t *testing.T) {
+	c := cloudtest.Start(t)
+	keys := c.Credentials()
+	s, client := newS3Sink(t, c.InternalEndpoints().S3, c.Endpoints().Bucket, keys.AccessKeyID, keys.SecretAccessKey)
+	s.unfinished.Path = filepath.Join(t.TempDir(), "no-folder", "upload")
+	many := noisy(16_000, 700)
+	must.OK(t, s.sendBatch(t.Context(), many))
+	nothingUnfinished(t, s, client)
+	if got := object(t, client, s.bucket, s.key(many[0])); got != whole(many) {
+		t.Errorf("the object has %d bytes", len(got))
 	}
 }
 

@@ -177,7 +177,7 @@ func (s *stream) measure(now time.Time) {
 	}
 	s.count(counterDropped, dropped)
 	if s.archive.over(now, depth, stats.Oldest) { // what is wrong with the bucket is told again with the next backlog
-		s.rt.Conditions().Set(event.CodeDelivery, s.name+" "+placeArchive, nil)
+		s.clearArchive()
 	}
 	s.count(counterLost, stats.LostRecords-s.lost)
 	s.lost = stats.LostRecords

@@ -72,9 +72,11 @@ func (b *backlog) put(w waiting) {
 }
 
 func (b *backlog) begin(thing string) *line {
-	l := new(line)
+	var l *line
 	if last := len(b.spare) - 1; last >= 0 {
 		l, b.spare = b.spare[last], b.spare[:last]
+	} else {
+		l = new(line)
 	}
 	l.thing = thing
 	b.lines[thing] = l

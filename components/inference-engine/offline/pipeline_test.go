@@ -21,7 +21,7 @@ func manyRows(n int) (in, want string) {
 	scores.WriteString("margin,prediction\n")
 	for i := range n {
 		if i%7 < 3 {
-			rows.WriteString(fmt.Sprintf("1.%06d\n", i%400_000))
+			_, _ = fmt.Fprintf(&rows, "1.%06d\n", i%400_000)
 			scores.WriteString("2,2\n")
 		} else {
 			rows.WriteString("2\n")
