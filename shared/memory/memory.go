@@ -71,7 +71,7 @@ func applyLimit(all []bound) {
 const ManyThings = 2000
 
 // leanPercent of what is kept may be garbage where much is kept.
-const leanPercent = 20
+const leanPercent = 10
 
 // Lean has Go collect garbage early, for a program that keeps much for long, or as usual again. What is kept should have few
 // pointers: then it costs little. A GOGC stays.
