@@ -17,13 +17,12 @@ type watcher struct {
 	rows        map[string]uint64 // of each thing: the predictions' numbers, added up; each row once is the sum of all numbers
 	latencies   []float64         // milliseconds from a row's time to the arrival of its prediction
 	alerts      map[string]bool   // ids; true: the forwarder has it
-	raised      map[string]bool   // things with a fault
 	health      map[string]event.Health
 	largest     int // bytes of a health message
 }
 
 func newWatcher() *watcher {
-	return &watcher{rows: make(map[string]uint64), alerts: make(map[string]bool), raised: make(map[string]bool), health: make(map[string]event.Health)}
+	return &watcher{rows: make(map[string]uint64), alerts: make(map[string]bool), health: make(map[string]event.Health)}
 }
 
 // watch handles messages until the subscription ends.
@@ -53,10 +52,7 @@ func (w *watcher) handle(m ipc.TopicMessage, now time.Time) {
 		}
 	case strings.HasPrefix(m.Topic, event.AlertTopic("")):
 		if a, err := event.DecodeAlert(m.Payload); err == nil {
-			w.alerts[a.ID] = w.alerts[a.ID]
-			if a.Fault == event.FaultMachine {
-				w.raised[a.Thing] = true
-			}
+			w.alerts[a.ID] = w.alerts[a.ID] // false, unless the forwarder has it
 		}
 	case m.Topic == event.TopicAckAlert:
 		if a, err := event.DecodeAck(m.Payload); err == nil {

@@ -247,9 +247,9 @@ func TestThingsOfDriftAreBounded(t *testing.T) {
 			}
 		}
 	}
-	send(1010, "a", "b")
+	send(510, "a", "b")
 	send(30, "c")
 	d.await("things beyond", func(h event.Health) bool {
-		return h.Counters[engine.CounterDriftRows] == 1000+10 && h.Counters[engine.CounterDriftSkipped] == 10+20
+		return h.Counters[engine.CounterDriftRows] == 500+10 && h.Counters[engine.CounterDriftSkipped] == 10+20
 	})
 }

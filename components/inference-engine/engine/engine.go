@@ -102,7 +102,7 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", event.TopicAlarmEvent, err)
 	}
-	drifts := newDrifts(rt, config.Drift, e.Now, e.news, alarms)
+	drifts := newDrifts(rt, config.Drift, config.MaxThings, e.Now, e.news, alarms)
 	keeper.drifts = drifts
 	outlet := newOutlet(rt, e.Now, config.PredictionBatch == BatchAuto, losses.record)
 	scorer := &scorer{

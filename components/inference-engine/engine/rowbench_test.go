@@ -48,7 +48,7 @@ func withRows(b testing.TB, run func(ctx context.Context, r *rowBench)) {
 		s.qualities = newQualities(nil, rt, 10*time.Minute)
 		alarms, err := rt.Subscribe(ctx, event.TopicAlarmEvent)
 		must.OK(b, err)
-		s.drifts = newDrifts(rt, config.Drift, time.Now, modelevents.Open(filepath.Join(rt.WorkDir, newsFile), time.Now), alarms)
+		s.drifts = newDrifts(rt, config.Drift, config.MaxThings, time.Now, modelevents.Open(filepath.Join(rt.WorkDir, newsFile), time.Now), alarms)
 		ctx, end := context.WithCancel(ctx)
 		looking := make(chan struct{})
 		go func() {
