@@ -36,7 +36,6 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 	if err := cli.Parse(cli.NewFlagSet("alarm-manager", s), args); err != nil {
 		return err
 	}
-	component.OneProcessor()
 	core := os.Getenv("AWS_IOT_THING_NAME")
 	if core == "" {
 		core = "greengrass-core"

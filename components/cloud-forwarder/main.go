@@ -4,7 +4,6 @@ package main
 import (
 	"context"
 	"os"
-	"runtime"
 	"time"
 
 	"edgepdm/components/cloud-forwarder/forwarder"
@@ -34,11 +33,7 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 	if err := cli.Parse(cli.NewFlagSet("cloud-forwarder", s), args); err != nil {
 		return err
 	}
-	// Requests that follow each other are handed from goroutine to goroutine. To wake a second thread for that costs a third of a
-	// message's processor time, and one takes in and sends tens of thousands a second.
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(1)
-	}
+	component.OneProcessor() // it takes in and sends tens of thousands a second
 	core := os.Getenv("AWS_IOT_THING_NAME")
 	if core == "" {
 		core = "greengrass-core"

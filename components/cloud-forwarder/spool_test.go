@@ -278,6 +278,9 @@ func TestOperatorsHandOnTheSpool(t *testing.T) {
 	s.await("/pdm/v1/prediction/press-1 ", `"press-1-e-41"`)
 	s.await("/pdm/v1/dropped ", `"messages":{"predictions.operator":40}`)
 
+	for s.picture()["alerts-iot"].Records+s.picture()["predictions"].Records > 0 { // the answers, too, have arrived
+		<-tick.C
+	}
 	// Alerts go only where somebody says so.
 	s.cloud.SetUplink(false)
 	for _, id := range []string{"alert-2", "alert-3"} {

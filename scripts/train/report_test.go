@@ -112,8 +112,8 @@ func TestReportInABrowser(t *testing.T) {
 		}
 	}
 	// The standard error of a mean, from the rows' own costs: so many cost a miss, so many a false alarm, the others nothing.
-	squares := (500*500*float64(u.Missed) + 10*10*float64(u.FalseAlarms)) / rows
-	if want := 1000 * math.Sqrt((squares-math.Pow(u.Cost/rows, 2))/rows); math.Abs(u.CostError-want) > 1e-4*want+1e-9 {
+	squares, mean := (500*500*float64(u.Missed)+10*10*float64(u.FalseAlarms))/rows, u.Cost/rows
+	if want := 1000 * math.Sqrt((squares-mean*mean)/rows); math.Abs(u.CostError-want) > 1e-4*want+1e-9 {
 		t.Errorf("standard error %v, want %v", u.CostError, want)
 	}
 	var compared []string

@@ -286,7 +286,11 @@ func (s *stream) reportArchive(err error, failures int) {
 		code, other = other, code
 	}
 	s.rt.Conditions().Set(other, s.name+" "+placeArchive, nil)
-	s.rt.Conditions().Set(code, s.name+" "+placeArchive, fmt.Errorf("%s: the bucket takes no objects, and the backlog leaves one message at a time", why))
+	meanwhile := "the backlog leaves one message at a time"
+	if s.archive.every > 0 {
+		meanwhile = "what waits stays"
+	}
+	s.rt.Conditions().Set(code, s.name+" "+placeArchive, fmt.Errorf("%s: the bucket takes no objects, and %s", why, meanwhile))
 }
 
 // clearArchive takes back what was told of the bucket.

@@ -3,13 +3,11 @@ package spoolcli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 
 	"edgepdm/components/cloud-forwarder/forwarder"
 	"edgepdm/shared/cli"
@@ -100,7 +98,7 @@ func limitOf(before string, older time.Duration, all bool, now time.Time) (time.
 
 // confirm asks on a terminal. Where nobody can be asked, -yes is needed.
 func confirm(s cli.Streams, question string) error {
-	if f, ok := s.In.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+	if terminal(s.In) == nil {
 		return cli.Usagef("%s nobody can be asked here: say -yes", question)
 	}
 	return ask(s.In, s.Err, question)
@@ -112,7 +110,7 @@ func ask(in io.Reader, out io.Writer, question string) error {
 	}
 	line, _ := bufio.NewReader(io.LimitReader(in, 100)).ReadString('\n') // no answer is no
 	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "yes" && answer != "y" {
-		return fmt.Errorf("nothing is dropped: the answer was not yes")
+		return errors.New("nothing is dropped: the answer was not yes")
 	}
 	return nil
 }

@@ -59,6 +59,7 @@ func show(ctx context.Context, args []string, s cli.Streams) error {
 	stats := v.Stats()
 	bar := newBar(s.Err, stats.Records)
 	defer bar.wipe()
+	elsewhere := terminal(s.Out) == nil // the messages do not go where the bar is
 	out := bufio.NewWriter(s.Out)
 	printed := uint64(0)
 	for r, err := range v.Records(max(*from, 1) - 1) {
@@ -71,9 +72,11 @@ func show(ctx context.Context, args []string, s cli.Streams) error {
 			bar.at(r.Seq - stats.First)
 			continue
 		}
-		bar.wipe()
-		if err := print(out, r, *asJSON); err != nil {
+		if err := printMessage(out, r, *asJSON); err != nil {
 			return err
+		}
+		if elsewhere {
+			bar.at(r.Seq - stats.First)
 		}
 		if printed++; printed == most || *id != "" {
 			break
@@ -91,8 +94,8 @@ func show(ctx context.Context, args []string, s cli.Streams) error {
 	return out.Flush()
 }
 
-// print writes one message: for people its payload is on a line of its own.
-func print(w io.Writer, r spool.Record, asJSON bool) error {
+// printMessage writes one message: for people its payload is on a line of its own.
+func printMessage(w io.Writer, r spool.Record, asJSON bool) error {
 	topic, payload, ok := forwarder.Message(r)
 	at := time.Unix(0, r.Time)
 	if asJSON {
@@ -129,10 +132,18 @@ type bar struct {
 
 func newBar(out io.Writer, total uint64) *bar {
 	b := &bar{total: max(total, 1), next: time.Now().Add(2 * barEvery)}
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f := terminal(out); f != nil {
 		b.out = f
 	}
 	return b
+}
+
+// terminal returns the stream if it is a terminal, otherwise nil.
+func terminal(stream any) *os.File {
+	if f, ok := stream.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return nil
 }
 
 func (b *bar) at(n uint64) {

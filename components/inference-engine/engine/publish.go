@@ -33,6 +33,7 @@ type handled struct {
 	thing, epoch string
 	seq          uint64
 	prediction   []byte // encoded; nil for a row that was refused
+	arrived      time.Time
 }
 
 func (h handled) scored() bool { return h.prediction != nil }
@@ -50,23 +51,24 @@ type publication struct {
 type outlet struct {
 	rt      *component.Runtime
 	now     func() time.Time
-	settled func(handled) // takes each row whose fate is known, in order
-	batches bool          // predictions may leave in batches
-	waiting []handled     // in the order of arrival
-	bytes   int           // of predictions that wait
-	room    []byte        // what predictions are kept in: many share a piece of memory
-	joined  [][]byte      // scratch
+	settled func([]handled) // takes rows whose fate is known, in order
+	batches bool            // predictions may leave in batches
+	waiting []handled       // in the order of arrival
+	bytes   int             // of predictions that wait
+	room    []byte          // what predictions are kept in: many share a piece of memory
+	joined  [][]byte        // scratch
 
 	pending       [pendingLimit]publication // a ring, of which
 	first, number int                       // these are under way
 	told          chan struct{}             // the nucleus has answered
 	answers       *component.Publication
+	latencies     *component.Latencies
 	published     *atomic.Uint64
 }
 
-func newOutlet(rt *component.Runtime, now func() time.Time, batches bool, settled func(handled)) *outlet {
+func newOutlet(rt *component.Runtime, now func() time.Time, batches bool, settled func([]handled)) *outlet {
 	return &outlet{rt: rt, now: now, settled: settled, batches: batches, told: make(chan struct{}, 1),
-		answers: rt.Publication(event.FilterPrediction), published: rt.Counter(CounterPredictions)}
+		answers: rt.Publication(event.FilterPrediction), latencies: rt.Latencies(), published: rt.Counter(CounterPredictions)}
 }
 
 // keep copies a prediction, to be added.
@@ -187,9 +189,12 @@ func (o *outlet) settle(ctx context.Context) {
 	if p.call != nil && !o.answered(ctx, p) {
 		return
 	}
-	for _, row := range p.rows {
-		o.settled(row)
+	for now, i := o.now(), 0; i < len(p.rows); i++ {
+		if p.rows[i].scored() {
+			o.latencies.Observe(p.rows[i].arrived, now)
+		}
 	}
+	o.settled(p.rows)
 }
 
 // expire gives up what the nucleus does not answer.

@@ -175,7 +175,7 @@ func (s *scorer) predict(t *event.Telemetry, probability float64, values []float
 		return
 	}
 	s.putShadow(prediction)
-	s.outlet.add(handled{t.Thing, t.Epoch, t.Seq, s.outlet.keep(payload)})
+	s.outlet.add(handled{t.Thing, t.Epoch, t.Seq, s.outlet.keep(payload), arrived})
 	s.drifts.offer(s.model, s.assembler, t, s.scored, prediction, arrived)
 	if trial := s.models.trial.Load(); trial != nil {
 		trial.offer(s.model, t, values, s.scored, probability, label)
@@ -191,6 +191,6 @@ func (s *scorer) reject(t *event.Telemetry, invalid *event.InvalidError) {
 		s.rt.Log.Warn("telemetry is invalid", "reason", invalid.Reason, "detail", invalid.Detail, "thing", t.Thing, "seq", t.Seq, "total", total)
 	}
 	if t.Thing != "" && t.Epoch != "" && t.Seq > 0 {
-		s.outlet.add(handled{t.Thing, t.Epoch, t.Seq, nil})
+		s.outlet.add(handled{t.Thing, t.Epoch, t.Seq, nil, time.Time{}})
 	}
 }

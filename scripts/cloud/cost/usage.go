@@ -23,9 +23,9 @@ type rates struct {
 	faulty    float64       // share of the predictions
 	speech    float64       // characters of an alert that are spoken
 	raw       float64       // bytes of a stored prediction, compressed
+	row       float64       // bytes of a stored row of telemetry, compressed
 	json      float64       // bytes of a prediction, as it is
 	object    float64       // bytes of an object that the forwarder makes, not compressed
-	row       float64       // bytes of a stored row of telemetry, compressed
 	months    float64       // that stored data have come together for
 }
 

@@ -164,8 +164,8 @@ func TestFeatures(t *testing.T) {
 	}
 	r.add("predictions", "2026-11-11", `{"v":1,"thing":"late","epoch":"1","seq":1,"ts":"2026-11-11T10:00:00Z","label":"Not Faulty"}`)
 	r.addTo("core=core-1", "telemetry", "2026-10-01", `{"v":1,"thing":"late","epoch":"1","seq":9,"ts":"2026-10-01T10:00:00Z","values":[88889,2,3]}`) // before --from
-	r.add("telemetry", "2026-11-10", `{"v":1,"thing":"unknown","epoch":"1","seq":1,"ts":"2026-11-10T10:00:00Z","values":[99999,2,3]}`) // nothing is known of it
-	r.add("telemetry", "2026-10-01", `{"v":1,"thing":"lone","epoch":"1","seq":1,"ts":"2026-10-01T10:00:00Z","values":[88888,2,3]}`)    // before --from
+	r.add("telemetry", "2026-11-10", `{"v":1,"thing":"unknown","epoch":"1","seq":1,"ts":"2026-11-10T10:00:00Z","values":[99999,2,3]}`)               // nothing is known of it
+	r.add("telemetry", "2026-10-01", `{"v":1,"thing":"lone","epoch":"1","seq":1,"ts":"2026-10-01T10:00:00Z","values":[88888,2,3]}`)                  // before --from
 	r.write(t)
 	broken := filepath.Join(r.dir, "telemetry", "line=line-1", "date=2026-11-10", "broken.gz")
 	must.OK(t, os.WriteFile(broken, []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03damaged"), 0o600))
