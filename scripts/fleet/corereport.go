@@ -91,7 +91,7 @@ var losses = map[string][]string{
 
 func (s *site) account(m *machines) account {
 	a := account{Asked: m.asked, Published: m.published, Refused: m.refused, Unheard: s.message.Dropped(), Lost: make(map[string]uint64)}
-	a.Predictions, _, _ = s.watcher.seen()
+	a.Predictions, _ = s.watcher.seen()
 	rounds := uint64(s.options.length / s.options.every)
 	s.watcher.mu.Lock()
 	for _, sum := range s.watcher.rows {

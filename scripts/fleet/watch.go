@@ -52,7 +52,9 @@ func (w *watcher) handle(m ipc.TopicMessage, now time.Time) {
 		}
 	case strings.HasPrefix(m.Topic, event.AlertTopic("")):
 		if a, err := event.DecodeAlert(m.Payload); err == nil {
-			w.alerts[a.ID] = w.alerts[a.ID] // false, unless the forwarder has it
+			if _, known := w.alerts[a.ID]; !known {
+				w.alerts[a.ID] = false
+			}
 		}
 	case m.Topic == event.TopicAckAlert:
 		if a, err := event.DecodeAck(m.Payload); err == nil {
@@ -86,8 +88,8 @@ func (w *watcher) ok(components ...string) bool {
 	return !slices.ContainsFunc(components, func(name string) bool { return w.of(name).State != event.StateOK })
 }
 
-// seen returns how many predictions came, and how many alerts, of which the forwarder does not have some.
-func (w *watcher) seen() (predictions uint64, alerts, waiting int) {
+// seen returns how many predictions came, and how many alerts the forwarder does not have.
+func (w *watcher) seen() (predictions uint64, waiting int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, taken := range w.alerts {
@@ -95,5 +97,5 @@ func (w *watcher) seen() (predictions uint64, alerts, waiting int) {
 			waiting++
 		}
 	}
-	return w.predictions, len(w.alerts), waiting
+	return w.predictions, waiting
 }
