@@ -156,6 +156,10 @@ pictures: ## draw the console's pages into docs/pictures (needs Chromium)
 bench: ## measure speed; peers are measured in the same run, and told at the end where they are left out
 	@go run ./scripts/gotest -run '^$$' -bench . -benchmem -timeout 60m $(PKGS)
 
+.PHONY: fleet
+fleet: ## measure ten thousand machines on one core, and ten thousand cores' looks for models: make fleet [ARGS="-for 3m -mode classic|lite -report FILE"]
+	@mkdir -p bin && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/fleet ./scripts/fleet && exec bin/fleet $(ARGS)
+
 .PHONY: conformance
 conformance: ## ask a real core what we know of its IPC: make conformance ROOT=/greengrass/v2 | SOCKET=FILE TOKEN=TEXT [ARGS="-thing NAME"]
 	@go build -o bin/conformance ./test/conformance/cmd/conformance && \

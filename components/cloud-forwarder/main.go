@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"edgepdm/components/cloud-forwarder/forwarder"
+	"edgepdm/components/cloud-forwarder/spoolcli"
 	"edgepdm/shared/cli"
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
@@ -23,6 +24,7 @@ func main() {
 		Commands: []cli.Command{
 			{Name: "", Summary: "run as a Greengrass component", Run: runComponent},
 			{Name: "replay", Summary: "send the dead letters again", Run: replay},
+			{Name: "spool", Summary: "list, show and drop what waits", Run: spoolcli.Run},
 		},
 	})
 }
@@ -31,6 +33,7 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 	if err := cli.Parse(cli.NewFlagSet("cloud-forwarder", s), args); err != nil {
 		return err
 	}
+	component.OneProcessor() // it takes in and sends tens of thousands a second
 	core := os.Getenv("AWS_IOT_THING_NAME")
 	if core == "" {
 		core = "greengrass-core"

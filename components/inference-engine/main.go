@@ -38,6 +38,7 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 	if err := cli.Parse(fs, args); err != nil {
 		return err
 	}
+	component.OneProcessor()
 	memory.ApplyLimit()
 	return component.Main(ctx, component.Spec[engine.Config]{
 		Name: event.InferenceEngine, Version: cli.Version(version), Default: engine.Default,

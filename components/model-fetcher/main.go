@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"math/rand/v2"
 	"os"
 	"time"
 
@@ -30,6 +31,6 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 	}
 	return component.Main(ctx, component.Spec[fetcher.Config]{
 		Name: event.ModelFetcher, Version: cli.Version(version), Default: fetcher.Default,
-		Run: (&fetcher.Fetcher{Getenv: os.Getenv, Now: time.Now}).Run,
+		Run: (&fetcher.Fetcher{Rand: rand.Float64, Getenv: os.Getenv, Now: time.Now}).Run,
 	})
 }

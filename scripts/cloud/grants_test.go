@@ -203,9 +203,23 @@ func usesOfCores(t *testing.T, c *cloudTemplate) []use {
 		return []string{bucketKey(fetcher["bucket"], prefix+"/"+object), bucketKey(fetcher["bucket"], prefix+"-life/"+object)}
 	}
 	bucket := "arn:aws:s3:::" + fmt.Sprint(fetcher["bucket"])
+	archive := object(forwarder["archive"])
+	puts := func(action string) []use {
+		var uses []use
+		for _, stream := range []string{"predictions", "telemetry"} {
+			key := fmt.Sprintf("%v/%s/core=core-1/{date=2026-11-23}/{press-1-5f3a-1-7.json.gz}", archive["prefix"], stream)
+			uses = append(uses, use{action, bucketKey(archive["bucket"], key), core})
+		}
+		return uses
+	}
 	uses := needs{
-		"iotdataplane.Publish": messages,
-		"sns.Publish":          on("sns:Publish", append(texts(forwarder["escalationTopicArns"]), fmt.Sprint(forwarder["alertTopicArn"]))...),
+		"iotdataplane.Publish":       messages,
+		"s3.PutObject":               puts("s3:PutObject"),
+		"s3.CreateMultipartUpload":   puts("s3:PutObject"),
+		"s3.UploadPart":              puts("s3:PutObject"),
+		"s3.CompleteMultipartUpload": puts("s3:PutObject"),
+		"s3.AbortMultipartUpload":    puts("s3:AbortMultipartUpload"),
+		"sns.Publish":                on("sns:Publish", append(texts(forwarder["escalationTopicArns"]), fmt.Sprint(forwarder["alertTopicArn"]))...),
 	}.all(t, "./components/cloud-forwarder")
 	uses = append(uses, needs{
 		"s3.GetObject":        append(on("s3:GetObject", append(models("{manifest.dsse.json}"), models("{1.2.3}/{model.tar.gz}")...)...), on("s3:ListBucket", bucket)...),

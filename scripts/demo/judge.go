@@ -26,6 +26,9 @@ func (d *demo) judge(r report, ended bool) error {
 		errs = append(errs, fmt.Errorf("%d of about %d rows were published, %d machines at %v rows a second for %v: %s",
 			r.Published, r.Asked, d.options.things, d.options.rate, d.ran.Round(time.Second), d.whyFew()))
 	}
+	if n := len(d.observer.things); n < d.options.things && whole && r.Published > 0 {
+		errs = append(errs, fmt.Errorf("%d of %d machines published nothing that was scored", d.options.things-n, d.options.things))
+	}
 	if a := d.observer.balance(); !a.settled() {
 		errs = append(errs, fmt.Errorf("%d rows were neither scored nor counted: %d published, %d scored, %d invalid, %d missed",
 			a.unscored-a.missed, a.published, a.predictions, a.invalid, a.missed))

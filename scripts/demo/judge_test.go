@@ -25,13 +25,15 @@ func TestJudge(t *testing.T) {
 		mute      bool // nothing is explained
 		lifeless  bool // nothing is said of remaining life
 		replayed  bool
+		silent    int // machines that publish nothing
 		ended     bool
 		simulator event.Health
 		want      string // in the error; "" = none
 	}{
 		{name: "all is well", published: 100, ran: 10 * time.Second, simulator: fine},
-		{name: "nothing", ran: 25 * time.Second, simulator: waits, want: "0 of about 250 rows were published, 2 machines at 5 rows a second for 25s: " + event.SensorSimulator + " is DEGRADED (waits for the engine)"},
-		{name: "little", published: 40, ran: 10 * time.Second, simulator: fine, want: "40 of about 100 rows were published, 2 machines at 5 rows a second for 10s: this machine is too slow or too busy"},
+		{name: "nothing", ran: 25 * time.Second, simulator: waits, want: "0 of about 250 rows were published, 1 machines at 10 rows a second for 25s: " + event.SensorSimulator + " is DEGRADED (waits for the engine)"},
+		{name: "little", published: 40, ran: 10 * time.Second, simulator: fine, want: "40 of about 100 rows were published, 1 machines at 10 rows a second for 10s: this machine is too slow or too busy"},
+		{name: "a machine is silent", published: 100, silent: 1, ran: 10 * time.Second, simulator: fine, want: "1 of 2 machines published nothing that was scored"},
 		{name: "input", published: 40, ran: 10 * time.Second, simulator: unread, want: "7 rows of the input could not be read"},
 		{name: "half", published: 50, ran: 10 * time.Second, simulator: fine},
 		{name: "ended at once by the user", ran: 2 * time.Second, ended: true, simulator: waits},
@@ -46,7 +48,7 @@ func TestJudge(t *testing.T) {
 		{name: "ended before anything could be said", published: 4, mute: true, lifeless: true, ended: true, ran: 2 * time.Second, simulator: fine},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			d := &demo{options: options{things: 2, rate: 5, kill: test.kill}, observer: newObserver(), ran: test.ran}
+			d := &demo{options: options{things: 1 + test.silent, rate: 10 / float64(1+test.silent), kill: test.kill}, observer: newObserver(), ran: test.ran}
 			var journal localcloud.Journal
 			if test.replayed {
 				d.options.input = "rows.csv"

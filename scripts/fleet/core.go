@@ -235,7 +235,7 @@ func (s *site) until(ctx context.Context, limit time.Duration, condition func() 
 // settle waits until all that was published has gone its way; what has not then shows in the report.
 func (s *site) settle(ctx context.Context, m *machines) {
 	s.until(ctx, settleTime, func() bool {
-		predictions, _, waiting := s.watcher.seen()
+		predictions, waiting := s.watcher.seen()
 		a := s.account(m)
 		return waiting == 0 && a.forwarderDrained && predictions >= m.published && a.missing() == 0
 	})

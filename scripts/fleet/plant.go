@@ -15,7 +15,7 @@ const (
 	// working temperature takes minutes.
 	models      = 200
 	timeScale   = 60
-	lines       = 50
+	lineThings  = 200 // machines of a line
 	seed        = 1
 	epoch       = "f1ee7001"
 	faultyRound = 2  // rounds before the first simulated machine has a fault: so have things/models things
@@ -81,7 +81,7 @@ func (m *machines) publishAll(ctx context.Context, pending chan<- *ipc.Call) err
 		values := m.models[thing%len(m.models)].Step(dt).Values
 		if thing%100 >= m.options.silent {
 			rows = append(rows, event.Telemetry{
-				V: event.Version, Thing: fmt.Sprintf("machine-%d", thing+1), Line: fmt.Sprintf("line-%d", thing%lines+1), Epoch: epoch,
+				V: event.Version, Thing: fmt.Sprintf("machine-%d", thing+1), Line: fmt.Sprintf("line-%d", thing/lineThings+1), Epoch: epoch,
 				Seq: n/uint64(m.options.things) + 1, TS: time.Now().UTC(), Schema: m.schema, Packed: values, Simulated: true,
 			})
 		}

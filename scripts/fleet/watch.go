@@ -17,13 +17,12 @@ type watcher struct {
 	rows        map[string]uint64 // of each thing: the predictions' numbers, added up; each row once is the sum of all numbers
 	latencies   []float64         // milliseconds from a row's time to the arrival of its prediction
 	alerts      map[string]bool   // ids; true: the forwarder has it
-	raised      map[string]bool   // things with a fault
 	health      map[string]event.Health
 	largest     int // bytes of a health message
 }
 
 func newWatcher() *watcher {
-	return &watcher{rows: make(map[string]uint64), alerts: make(map[string]bool), raised: make(map[string]bool), health: make(map[string]event.Health)}
+	return &watcher{rows: make(map[string]uint64), alerts: make(map[string]bool), health: make(map[string]event.Health)}
 }
 
 // watch handles messages until the subscription ends.
@@ -53,9 +52,8 @@ func (w *watcher) handle(m ipc.TopicMessage, now time.Time) {
 		}
 	case strings.HasPrefix(m.Topic, event.AlertTopic("")):
 		if a, err := event.DecodeAlert(m.Payload); err == nil {
-			w.alerts[a.ID] = w.alerts[a.ID]
-			if a.Fault == event.FaultMachine {
-				w.raised[a.Thing] = true
+			if _, known := w.alerts[a.ID]; !known {
+				w.alerts[a.ID] = false
 			}
 		}
 	case m.Topic == event.TopicAckAlert:
@@ -90,8 +88,8 @@ func (w *watcher) ok(components ...string) bool {
 	return !slices.ContainsFunc(components, func(name string) bool { return w.of(name).State != event.StateOK })
 }
 
-// seen returns how many predictions came, and how many alerts, of which the forwarder does not have some.
-func (w *watcher) seen() (predictions uint64, alerts, waiting int) {
+// seen returns how many predictions came, and how many alerts the forwarder does not have.
+func (w *watcher) seen() (predictions uint64, waiting int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, taken := range w.alerts {
@@ -99,5 +97,5 @@ func (w *watcher) seen() (predictions uint64, alerts, waiting int) {
 			waiting++
 		}
 	}
-	return w.predictions, len(w.alerts), waiting
+	return w.predictions, waiting
 }

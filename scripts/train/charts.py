@@ -83,6 +83,12 @@ class Plot:
         dash = ' stroke-dasharray="4 4"' if dashed else ""
         self.body.append(f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="{1 if dashed else 2}"{dash}/>')
 
+    def band(self, points, color: str = BLUE) -> None:
+        """Shades what is between low and high of (x, low, high)."""
+        edge = [(x, high) for x, _, high in points] + [(x, low) for x, low, _ in reversed(points)]
+        path = "L".join(f"{number(self.across(x))} {number(self.down(y))}" for x, y in edge)
+        self.body.append(f'<path d="M{path}Z" fill="{color}" fill-opacity="0.15"/>')
+
     def dot(self, x: float, y: float, color: str = BLUE, size: float = 4, note: str = "") -> None:
         self.body.append(f'<circle cx="{number(self.across(x))}" cy="{number(self.down(y))}" r="{size}" fill="{color}"><title>{escape(note)}</title></circle>')
 
@@ -109,7 +115,7 @@ def bars(name: str, values: list[tuple[str, float, str]], color: str = BLUE) -> 
     return svg(name, body, height=max(step, step * len(values) + 6))
 
 
-def short(name: str, most: int = 24) -> str:
+def short(name: str, most: int = 22) -> str:
     return name if len(name) <= most else name[:most - 1] + "…"
 
 

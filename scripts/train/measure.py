@@ -17,6 +17,11 @@ class Cost:
     def of(self, missed: float, false_alarms: float) -> float:
         return self.miss * missed + self.false * false_alarms
 
+    def error(self, missed, false_alarms, rows: int):
+        """The standard error of the cost per 1,000 rows, if these are a sample of as many: chance in how many faults are missed."""
+        mean = self.of(missed, false_alarms) / rows
+        return 1000 * np.sqrt((self.miss**2 * missed + self.false**2 * false_alarms) / rows - mean**2) / np.sqrt(rows)
+
     def by_row(self, labels: np.ndarray, flagged: np.ndarray) -> np.ndarray:
         return np.where(flagged, np.where(labels == 0, self.false, 0.0), np.where(labels == 1, self.miss, 0.0))
 
@@ -75,6 +80,7 @@ def figures(labels: np.ndarray, probability: np.ndarray, threshold: float, cost:
         "recall": found / max(1, found + missed),
         "cost": total,
         "cost_per_1000": 1000 * total / len(labels),
+        "cost_error": float(cost.error(missed, false_alarms, len(labels))),
     }
 
 
@@ -125,7 +131,7 @@ class Calibration:
         return float(f"{min(max(float(sigmoid(margin)), 1e-6), 1 - 1e-6):.6g}")
 
 
-def blurred_cost(labels: np.ndarray, logit: np.ndarray, cost: Cost, width: float = 0.5) -> float:
+def blurred_cost(labels: np.ndarray, logit: np.ndarray, cost: Cost, width: float = 1) -> float:
     """The cost for each 1,000 rows around the best threshold, each row counting by how near to it it is: a measure that one row does
     not turn, as it does the cost itself."""
     beyond = (logit - np.log(cost.false / cost.miss)) / width
@@ -161,7 +167,7 @@ def curves(labels: np.ndarray, probability: np.ndarray, cost: Cost, points: int 
     return {
         "roc": [[float(alarms[i] / sound), float(found[i] / faulty)] for i in at],
         "pr": [[float(found[i] / faulty), float(found[i] / flagged[i])] for i in at if flagged[i] > 0],
-        "cost": [[float(last[i]), float(1000 * cost.of(missed[i], alarms[i]) / len(labels))] for i in at],
+        "cost": [[float(last[i]), float(1000 * cost.of(missed[i], alarms[i]) / len(labels)), float(cost.error(missed[i], alarms[i], len(labels)))] for i in at],
     }
 
 

@@ -17,7 +17,7 @@ h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 32px 0 8p
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(420px, 1fr)); gap: 16px; }
 figure { margin: 0; align-self: start; border: 1px solid #e4e7eb; border-radius: 6px; padding: 12px; } figure svg { width: 100%; height: auto; }
 figcaption { font-weight: 600; } figure p { color: #52606d; font-size: 13px; margin: 0 0 6px; }
-table { border-collapse: collapse; } td, th { padding: 3px 12px 3px 0; text-align: right; border-bottom: 1px solid #e4e7eb; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; margin: 10px 0 16px; } td, th { padding: 3px 12px 3px 0; text-align: right; border-bottom: 1px solid #e4e7eb; font-variant-numeric: tabular-nums; }
 td:first-child, th:first-child { text-align: left; } code { font-size: 12px; overflow-wrap: anywhere; }
 """
 
@@ -26,11 +26,10 @@ def page(facts: dict) -> str:
     data, cost, unseen = facts["data"], facts["cost"], facts["unseen"]
     name = escape(facts["name"])
     boxes = [
-        (f"{unseen['cost_per_1000']:,.0f}", "cost per 1,000 unseen rows"),
-        (f"{unseen['recall']:.1%}", f"of {unseen['faulty']:,} unseen faults found"),
+        (f"{unseen['cost_per_1000']:,.0f} ± {2 * unseen['cost_error']:,.0f}", "cost per 1,000 unseen rows"),
+        (f"{unseen['found']:,} of {unseen['faulty']:,}", "unseen faults found"),
         (f"{1000 * unseen['false_alarms'] / unseen['rows']:,.1f}", "false alarms per 1,000 rows"),
-        (f"{unseen['auc']:.4f}", "AUC"),
-        (f"{facts['threshold']:g}", "threshold"),
+        (f"{facts['threshold']:g}", "threshold of the probability"),
     ]
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -48,11 +47,13 @@ XGBoost {escape(facts['xgboost'])}, {facts['model_bytes']:,} bytes.</p>
 <div class="facts">{"".join(f"<div><b>{value}</b>{what}</div>" for value, what in boxes)}</div>
 <h2>On unseen rows</h2>
 <p>{escape(report.unseen_text(facts))}</p>
+<p>{escape(report.threshold_text(facts))}</p>
+{_compared(facts)}
 <div class="charts">
-{figure("Confusion", "What became of the unseen rows with the thresholds of the training.", table_of_four("confusion", unseen["found"], unseen["missed"], unseen["false_alarms"], unseen["passed"]))}
-{figure("Cost by threshold", "By the calibrated probability; the dashed line is where an alarm and silence cost the same.", _cost(facts))}
-{figure("Precision and recall", "Which share of the alarms is right, by which share of the faults is found.", _pr(facts))}
-{figure("ROC", "Found faults by false alarms. The dashed line is guessing.", _roc(facts))}
+{figure("Confusion", "How many unseen rows raised an alarm, each with the threshold of a training that had not seen it.", table_of_four("confusion", unseen["found"], unseen["missed"], unseen["false_alarms"], unseen["passed"]))}
+{figure("Cost by threshold", "What the unseen rows cost if an alarm is raised from this calibrated probability on, with two standard errors. The dashed line is the threshold that is used: an alarm and silence cost the same there.", _cost(facts))}
+{figure("Precision and recall", "How many of the alarms are right, by how many of the faults are found. The dot is the threshold that is used.", _pr(facts))}
+{figure("ROC", "How many of the faults are found, by how many sound rows raise an alarm. The dot is the threshold that is used, the dashed line is guessing.", _roc(facts))}
 {figure("Calibration", "What was told, and what came true. Both axes are logarithmic; on the dashed line they are the same.", _calibration(facts))}
 {figure("Class balance", "Rows of both classes in the table.", bars("balance", [("sound", data["rows"] - data["faulty"], f"{data['rows'] - data['faulty']:,}"), ("faulty", data["faulty"], f"{data['faulty']:,}")]))}
 </div>
@@ -66,7 +67,7 @@ XGBoost {escape(facts['xgboost'])}, {facts['model_bytes']:,} bytes.</p>
 {figure("SHAP summary", "Each dot is a row. Red: the sensor's value is high there; blue: low; grey: missing.", swarm("shap", facts["importance"]["shap"]) if facts["importance"]["shap"] else "")}
 </div>
 <h2>Search</h2>
-<p>Each was cross-validated; the cost is blurred around the threshold. The cheaper of plain settings and stretched rows is used, unless another is clearly cheaper (5 %).</p>
+<p>{escape(report.SEARCHED)}</p>
 {_search(facts)}
 <p>All settings: {escape(report.settings_text(facts))}.</p>
 <p>SHA-256 of the table: <code>{data['sha256']}</code></p>
@@ -84,12 +85,15 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "<table>" + line("th", header) + "".join(line("td", row) for row in rows) + "</table>"
 
 
+def _compared(facts: dict) -> str:
+    rows = [[said, f"{f['missed']:,}", f"{f['false_alarms']:,}", f"{f['cost_per_1000']:,.0f}"] for said, f in report.compared(facts)]
+    return table(["the unseen rows", "missed", "false alarms", "cost per 1,000"], rows)
+
+
 def _tests(facts: dict) -> str:
     rows = [[str(i), f"{t['rows']:,}", f"{t['faulty']:,}", f"{t['missed']:,}", f"{t['false_alarms']:,}", f"{t['auc']:.4f}", f"{t['cost_per_1000']:,.0f}"]
             for i, t in enumerate(facts["tests"], 1)]
-    usual = facts["usual_threshold"]
-    return ("<h2>Tests</h2>" + table(["test", "rows", "faulty", "missed", "false alarms", "AUC", "cost per 1,000"], rows)
-            + f"<p>With a threshold of 0.5 the same rows would cost {usual['cost_per_1000']:,.0f} per 1,000: {usual['missed']:,} missed faults.</p>")
+    return "<h2>Tests</h2>" + table(["test", "rows", "faulty", "missed", "false alarms", "AUC", "cost per 1,000"], rows)
 
 
 def _other(facts: dict) -> str:
@@ -101,7 +105,7 @@ def _other(facts: dict) -> str:
 
 
 def _search(facts: dict) -> str:
-    tried = sorted(facts["search"], key=lambda t: t["score"])
+    tried = facts["search"]
     keys = list(tried[0]["settings"])
     return table([*keys, "rounds", "blurred cost"], [[*(f"{t['settings'][key]:g}" for key in keys), str(t["rounds"]), f"{t['score']:,.0f}"] for t in tried])
 
@@ -118,13 +122,15 @@ def _log(value: float) -> float:
 
 def _cost(facts: dict) -> str:
     fair = facts["cost"]["false"] / (facts["cost"]["false"] + facts["cost"]["miss"])
-    points = [(_log(p), c) for p, c in facts["curves"]["cost"]]
-    most = min(points[-1][1], 8 * min(c for _, c in points))  # what is above is cut off: the valley is of interest
+    points = [(_log(p), c, e) for p, c, e in facts["curves"]["cost"]]
+    most = min(points[-1][1], 5 * min(c for _, c, _ in points))  # what is above is cut off: the valley is of interest
     plot = Plot("cost", _decades(-4, "threshold (calibrated probability)"), linear(most, "cost per 1,000 rows"))
+    shown = [(x, c, e) for x, c, e in points if x >= -4.2 and c <= 1.02 * plot.y.high]
+    plot.band([(x, max(0, c - 2 * e), c + 2 * e) for x, c, e in shown])
     plot.line([(_log(fair), 0), (_log(fair), plot.y.high)], FAINT, dashed=True)
-    plot.line([(x, c) for x, c in points if x >= -4.2 and c <= 1.02 * plot.y.high])
+    plot.line([(x, c) for x, c, _ in shown])
     plot.dot(_log(fair), facts["unseen"]["cost_per_1000"], RED, note="the training's threshold")
-    plot.label(_log(fair) + 0.08, plot.y.high * 0.93, f"{facts['unseen']['cost_per_1000']:,.0f} as trained", color=RED)
+    plot.label(_log(fair) + 0.08, plot.y.high * 0.93, f"{facts['unseen']['cost_per_1000']:,.0f} at {fair:.2g}", color=RED)
     return plot.svg()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import measure
 import numpy as np
 import xgboost as xgb
-from learn import BASE, FOLDS, REPEATS, SEED, Learned, Rows
+from learn import BASE, CLEARLY, FOLDS, KNOWN, REPEATS, SEED, Learned, Rows
 from measure import Cost
 
 SHOWN = 12  # sensors
@@ -94,6 +94,10 @@ def _figures_row(name: str, f: dict) -> str:
 FIGURES = ["| | faults found | faults missed | false alarms | sound passed | precision | recall | cost per 1,000 rows |", "|---|---|---|---|---|---|---|---|"]
 
 
+SEARCHED = (f"Each of these was cross-validated with {FOLDS} folds. The blurred cost, per 1,000 rows, counts rows close to the threshold in part, so that a single row does not turn it. The "
+            f"cheaper of the first {KNOWN} is used, unless another is cheaper by {1 - CLEARLY:.0%}. The threshold comes from {REPEATS} more cross-validations with what is used.")
+
+
 def settings_text(facts: dict) -> str:
     return ", ".join(f"{key} {value}" for key, value in facts["settings"].items())
 
@@ -103,8 +107,28 @@ def unseen_text(facts: dict) -> str:
     apart = f"rows of a machine (column {data['by']}) are never on both sides" if data["by"] else \
         "rows that are close in time or of one machine can be on both sides, which flatters; -by keeps machines apart"
     spread = f"; mean of the {len(tests)} tests {unseen['cost_mean']:,.0f}, standard deviation {unseen['cost_sd']:,.0f}" if len(tests) > 1 else ""
-    return (f"The cost is {unseen['cost_per_1000']:,.0f} per 1,000 rows{spread}. AUC {unseen['auc']:.4f}, average precision {unseen['average_precision']:.4f}. "
+    return (f"The cost is {unseen['cost_per_1000']:,.0f} per 1,000 rows, in the units of -cost-miss and -cost-false{spread}. "
+            f"With {unseen['faulty']:,} faulty rows it is known to about ± {2 * unseen['cost_error']:,.0f} (two standard errors). AUC {unseen['auc']:.4f}, average precision {unseen['average_precision']:.4f}. "
             f"{len(tests)} of {FOLDS} parts of the rows were left out of a whole training (search, threshold and model) and scored then; {apart}.")
+
+
+def threshold_text(facts: dict) -> str:
+    cost = facts["cost"]
+    fair = cost["false"] / (cost["false"] + cost["miss"])
+    return (f"The device raises an alarm where XGBoost's probability is {facts['threshold']:g} or more. By the calibration {fair:.3g} of the rows with just that probability are faulty (1 in {1 / fair:,.3g}): "
+            f"below it false alarms would cost more than the faults that they find, {cost['false']:g} / ({cost['false']:g} + {cost['miss']:g}).")
+
+
+def compared(facts: dict) -> list[tuple[str, dict]]:
+    """What the same rows would cost otherwise."""
+    cost, unseen = facts["cost"], facts["unseen"]
+    rows, faulty = unseen["rows"], unseen["faulty"]
+    return [
+        ("with the threshold of the training", unseen),
+        ("with a threshold of 0.5", facts["usual_threshold"]),
+        ("without any alarm", {"missed": faulty, "false_alarms": 0, "cost_per_1000": 1000 * cost["miss"] * faulty / rows}),
+        ("with an alarm for each row", {"missed": 0, "false_alarms": rows - faulty, "cost_per_1000": 1000 * cost["false"] * (rows - faulty) / rows}),
+    ]
 
 
 def calibration_text(facts: dict) -> str:
@@ -128,7 +152,7 @@ def markdown(facts: dict) -> str:
         f"{data['rows']:,} rows of {data['sensors']} sensors, {data['faulty']:,} faulty ({data['faulty'] / data['rows']:.2%}), {data['missing']:.2%} of the "
         f"readings missing; SHA-256 of the table `{data['sha256']}`. The model has learned from all rows.",
         "",
-        f"Cost is {cost['false']:g} for a false alarm and {cost['miss']:g} for a missed fault. The model's threshold is {facts['threshold']:g}.",
+        f"Cost is {cost['false']:g} for a false alarm and {cost['miss']:g} for a missed fault. {threshold_text(facts)}",
         "",
         "## Quality on unseen rows",
         "",
@@ -161,8 +185,7 @@ def markdown(facts: dict) -> str:
         "",
         "## Search",
         "",
-        f"Each of these was cross-validated with {FOLDS} folds; the cost is blurred around the threshold. The cheaper of the first two is used, unless "
-        f"another is clearly cheaper (5 %). The threshold comes from {REPEATS} more cross-validations with what is used.",
+        SEARCHED,
         "",
         "| settings | rounds | blurred cost |",
         "|---|---|---|",

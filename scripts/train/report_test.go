@@ -2,6 +2,8 @@ package train
 
 import (
 	"encoding/json"
+	"fmt"
+	"math"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -28,6 +30,7 @@ type trained struct {
 		FalseAlarms int     `json:"false_alarms"`
 		Cost        float64 `json:"cost"`
 		CostPer1000 float64 `json:"cost_per_1000"`
+		CostError   float64 `json:"cost_error"`
 		AUC         float64 `json:"auc"`
 	} `json:"unseen"`
 	Usual struct {
@@ -40,7 +43,7 @@ type trained struct {
 	Search []struct {
 		Score float64 `json:"score"`
 	} `json:"search"`
-	Curves map[string][][2]float64 `json:"curves"`
+	Curves map[string][][]float64 `json:"curves"`
 }
 
 func readTrained(t *testing.T, dir string) (r trained) {
@@ -99,13 +102,24 @@ func TestReportInABrowser(t *testing.T) {
 	if r.Data.Rows != 600 || len(r.Tests) != 1 || len(r.Search) != 2 || r.Unseen.Rows != r.Tests[0].Rows || r.Unseen.Rows < 115 || r.Unseen.Rows > 125 {
 		t.Errorf("%+v", r)
 	}
-	if u := r.Unseen; u.Found+u.Missed != u.Faulty || u.Cost != float64(500*u.Missed+10*u.FalseAlarms) || u.Cost != r.Tests[0].Cost {
+	u, rows := r.Unseen, float64(r.Unseen.Rows)
+	if u.Found+u.Missed != u.Faulty || u.Cost != float64(500*u.Missed+10*u.FalseAlarms) || u.Cost != r.Tests[0].Cost {
 		t.Errorf("%+v", u)
 	}
-	for _, name := range []string{"roc", "pr", "cost"} {
-		if len(r.Curves[name]) < 30 {
-			t.Errorf("curve %s has %d points", name, len(r.Curves[name]))
+	for name, values := range map[string]int{"roc": 2, "pr": 2, "cost": 3} {
+		if curve := r.Curves[name]; len(curve) < 30 || len(curve[0]) != values {
+			t.Errorf("curve %s has %d points, the first is %v", name, len(curve), curve)
 		}
+	}
+	// The standard error of a mean, from the rows' own costs: so many cost a miss, so many a false alarm, the others nothing.
+	squares, mean := (500*500*float64(u.Missed)+10*10*float64(u.FalseAlarms))/rows, u.Cost/rows
+	if want := 1000 * math.Sqrt((squares-mean*mean)/rows); math.Abs(u.CostError-want) > 1e-4*want+1e-9 {
+		t.Errorf("standard error %v, want %v", u.CostError, want)
+	}
+	var compared []string
+	page.Evaluate("[...document.querySelector('table').rows].map(row => [...row.cells].map(cell => cell.textContent).join(' '))", &compared)
+	if want := fmt.Sprintf("without any alarm %d 0 ", u.Faulty); len(compared) != 5 || !strings.HasPrefix(compared[3], want) {
+		t.Errorf("compared are %q, want %q", compared, want)
 	}
 }
 

@@ -34,9 +34,9 @@ import table
 from learn import FOLDS, SEED, Learned, Learner, Rows, margins
 from measure import Cost
 from progress import Progress
-from table import fail
+from table import fail, say
 
-SEARCH, TESTS = 4, FOLDS
+SEARCH, TESTS = 3, FOLDS
 LARGE = 20_000  # rows: a larger table is tested once, unless -tests says otherwise
 
 
@@ -120,6 +120,7 @@ def main():
     other = read(args.other, args, args.by) if args.other else None
     if other and other[0].names != rows.names:
         fail(f"{args.other}: its columns are not those of {args.data}")
+    say(f"{args.data}: {len(rows):,} rows of {len(rows.names)} sensors, {rows.labels.sum():,} of class pos")
     tests = args.tests or (1 if len(rows) > LARGE else TESTS)
     for folder in (args.out, args.reports):
         with table.readable(folder):
@@ -139,9 +140,9 @@ def main():
         table.write(os.path.join(args.reports, "report.json"), json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
         table.write(os.path.join(args.reports, "report.md"), report.markdown(facts))
         table.write(os.path.join(args.reports, "report.html"), pages.page(facts))
-    mean = facts["unseen"]["cost_per_1000"]
-    print(f"{name}: {mean:,.0f} per 1,000 unseen rows, AUC {facts['unseen']['auc']:.4f}, threshold {learned.threshold:g}; "
-          f"see {os.path.join(args.reports, 'report.html')}")
+    told = facts["unseen"]
+    print(f"{name}: cost {told['cost_per_1000']:,.0f} ± {2 * told['cost_error']:,.0f} per 1,000 unseen rows, {told['found']:,} of {told['faulty']:,} faults found, "
+          f"AUC {told['auc']:.4f}, threshold {learned.threshold:g}; see {os.path.join(args.reports, 'report.html')}")
 
 
 if __name__ == "__main__":

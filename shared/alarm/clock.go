@@ -44,7 +44,7 @@ func plain(t time.Time) time.Time {
 // advance goes on to now. It returns the time in which nobody watched, which is part of it, and whether the wall clock has done
 // something else than to go on.
 func (c *clock) advance(now time.Time) (skipped time.Duration, jumped bool) {
-	if now == c.last { // of the same message
+	if now.Equal(c.last) { // of the same message
 		return 0, false
 	}
 	last, before := c.last, c.run

@@ -41,6 +41,7 @@ type Settings struct {
 	Region  string        // empty = that of the environment
 	CAFile  string        // PEM file of authorities that are trusted besides the system's and the nucleus's; "" = none
 	Timeout time.Duration // of connecting, and of waiting for the answer's header
+	Answer  time.Duration // of waiting for the answer's header, where that takes longer; 0 = Timeout
 	Whole   time.Duration // of a request as a whole; 0 = no limit
 	MaxBody int64         // bytes of an answer that is a success; 0 = no limit
 	Idle    int           // connections to a host that are kept for the next request; 0 = as the SDK does
@@ -55,6 +56,7 @@ type Access struct {
 	RootCAs error // what is wrong with the nucleus's root certificates, which are then not used; the system's may do
 
 	transport   *http.Transport
+	direct      *bounded
 	credentials *aws.CredentialsCache
 	now         func() time.Time
 
@@ -95,9 +97,10 @@ func New(s Settings) (*Access, error) {
 		client: &http.Client{Transport: localTransport(s.Timeout), Timeout: s.Timeout, CheckRedirect: noRedirect},
 	}
 	a.credentials = aws.NewCredentialsCache(provider)
+	a.direct = &bounded{transport, s.MaxBody, rootCAs}
 	a.Config = aws.Config{
 		Region: region, Credentials: a.credentials, Retryer: func() aws.Retryer { return aws.NopRetryer{} },
-		HTTPClient: &http.Client{Transport: &bounded{transport, s.MaxBody, rootCAs}, Timeout: s.Whole, CheckRedirect: noRedirect},
+		HTTPClient: &http.Client{Transport: a.direct, Timeout: s.Whole, CheckRedirect: noRedirect},
 	}
 	return a, nil
 }
@@ -113,7 +116,7 @@ func newTransport(s Settings) *http.Transport {
 	transport.Protocols = new(http.Protocols)
 	transport.Protocols.SetHTTP1(true)
 	transport.MaxResponseHeaderBytes = maxHeaderBytes
-	transport.ResponseHeaderTimeout = s.Timeout
+	transport.ResponseHeaderTimeout = max(s.Answer, s.Timeout)
 	transport.TLSHandshakeTimeout = s.Timeout
 	transport.DialContext = (&net.Dialer{Timeout: s.Timeout, KeepAlive: 30 * time.Second}).DialContext
 	transport.MaxIdleConnsPerHost = max(transport.MaxIdleConnsPerHost, s.Idle)
@@ -127,6 +130,9 @@ func localTransport(timeout time.Duration) *http.Transport {
 		DialContext: (&net.Dialer{Timeout: timeout}).DialContext,
 	}
 }
+
+// Direct returns what sends the requests of Config's client, without what that does besides: a request's context bounds its time.
+func (a *Access) Direct() aws.HTTPClient { return a.direct }
 
 // Close closes the connections that are kept. An Access that is nil has none.
 func (a *Access) Close() {

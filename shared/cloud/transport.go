@@ -45,6 +45,9 @@ type bounded struct {
 	rootCAs error // why fewer authorities are trusted than should be
 }
 
+// Do is RoundTrip: as an http.Client, and no redirect is followed.
+func (b *bounded) Do(request *http.Request) (*http.Response, error) { return b.RoundTrip(request) }
+
 func (b *bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 	answer, err := b.Transport.RoundTrip(request)
 	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted && b.rootCAs != nil {

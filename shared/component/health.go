@@ -133,7 +133,7 @@ func (rt *Runtime) Health() event.Health {
 		V: event.Version, Component: rt.name, Version: rt.version, Run: rt.run, TS: rt.now().UTC(),
 		IntervalMS: rt.healthInterval.Milliseconds(),
 		State:      rt.state, Detail: rt.detail, Model: rt.model, LifeModel: rt.lifeModel, Uplink: rt.uplink, Counters: make(map[string]uint64, len(rt.counters)),
-		MemoryKB: memory.Resident() / 1024, Started: rt.started,
+		MemoryKB: memory.Resident() / 1024, Started: rt.started, Latency: rt.latencies.report(),
 	}
 	conditions, awaited := rt.conditions.report()
 	switch {

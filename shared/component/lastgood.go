@@ -47,3 +47,13 @@ func (l lastGood) load() (map[string]any, error) {
 	}
 	return file.Configuration, err
 }
+
+// LastGood returns the configuration that a component had accepted last, for a program that looks at its work directory. The
+// error wraps fs.ErrNotExist when it has accepted none there.
+func LastGood[C any](workDir string, spec Spec[C]) (C, error) {
+	raw, err := newLastGood(workDir).load()
+	if err != nil {
+		return spec.Default(), err
+	}
+	return CheckConfig(spec, slog.New(slog.DiscardHandler), raw)
+}

@@ -22,6 +22,7 @@ type Runtime struct {
 	now                func() time.Time
 	started            time.Time
 	conditions         *Conditions
+	latencies          *Latencies
 	loopback           atomic.Pointer[loopback] // of the connection
 	inFlight           sync.WaitGroup           // messages whose answers are awaited
 
@@ -50,6 +51,7 @@ func newRuntime(name, version string, env Environment) *Runtime {
 		rt.now = time.Now
 	}
 	rt.started = rt.now().UTC()
+	rt.latencies = newLatencies(rt.now)
 	rt.conditions = newConditions(env.Log, rt.now, env.Grace, rt.ReportHealth)
 	return rt
 }

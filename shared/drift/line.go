@@ -32,6 +32,7 @@ type Row struct {
 	Probability float64
 	Faulty      bool     // it says nothing of sensors, which show a fault then
 	Unknown     []string // sensors that the model does not have
+	Full        bool     // there is no room for one more thing: a new one only takes the place of one that was silent for silentThing
 }
 
 // Line looks for drift of a line. It has one owner.
@@ -219,7 +220,7 @@ const fineCells = fineBins + 1
 // learn counts a row for its thing.
 func (l *Line) learn(r Row) {
 	l.faults.learn(r.Faulty)
-	t := l.thing(r.Thing, r.At, fineCells)
+	t := l.thing(&r, fineCells)
 	if t == nil {
 		return
 	}
@@ -241,25 +242,32 @@ func (l *Line) learn(r Row) {
 	}
 }
 
-// thing returns a thing, and makes one of which nothing is known; nil: there are too many.
-func (l *Line) thing(name string, at time.Time, size int) *thing {
-	i, ok := l.names[name]
+// Things is how many things of the line are looked at.
+func (l *Line) Things() int { return len(l.things) }
+
+// Has reports whether rows of a thing count.
+func (l *Line) Has(thing string) bool {
+	_, known := l.names[thing]
+	return known || l.phase == finding
+}
+
+// thing returns the thing of a row, and makes one of which nothing is known; nil: there are too many.
+func (l *Line) thing(r *Row, size int) *thing {
+	i, ok := l.names[r.Thing]
 	if !ok {
-		t := &thing{name: name, counts: make([]uint16, len(l.plan.columns)*size), since: at, halved: at}
-		i = len(l.things)
-		if i >= MaxThings {
-			i = slices.IndexFunc(l.things, func(t *thing) bool { return at.Sub(t.last) > silentThing })
+		if i = len(l.things); i >= MaxThings || r.Full {
+			i = slices.IndexFunc(l.things, func(t *thing) bool { return r.At.Sub(t.last) > silentThing })
 			if i < 0 {
 				return nil
 			}
 			delete(l.names, l.things[i].name)
-			l.things[i] = t
 		} else {
-			l.things = append(l.things, t)
+			l.things = append(l.things, nil)
 		}
-		l.names[name] = i
+		l.things[i] = &thing{name: r.Thing, counts: make([]uint16, len(l.plan.columns)*size), since: r.At, halved: r.At}
+		l.names[r.Thing] = i
 	}
-	l.things[i].last = at
+	l.things[i].last = r.At
 	return l.things[i]
 }
 
@@ -383,7 +391,7 @@ func (l *Line) room() {
 
 // watch counts a row of a line that has been learned.
 func (l *Line) watch(r Row) *Report {
-	t := l.thing(r.Thing, r.At, cells)
+	t := l.thing(&r, cells)
 	if t == nil {
 		return nil
 	}

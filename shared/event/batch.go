@@ -54,7 +54,11 @@ func JoinPredictions(predictions [][]byte) (batch []byte, taken int) {
 func JoinTelemetry(rows [][]byte) (batch []byte, taken int) { return join("rows", rows) }
 
 func join(member string, messages [][]byte) (batch []byte, taken int) {
-	batch = append(batch, `{"v":`+strconv.Itoa(Version)+`,"`+member+`":[`...)
+	size := len(batchTail) + 32
+	for _, m := range messages {
+		size += len(m) + len(",")
+	}
+	batch = append(make([]byte, 0, min(size, Local.Limit())), `{"v":`+strconv.Itoa(Version)+`,"`+member+`":[`...)
 	for _, m := range messages {
 		if taken > 0 {
 			if len(batch)+len(",")+len(m)+len(batchTail) > Local.Limit() {

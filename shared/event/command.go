@@ -14,6 +14,7 @@ const (
 	CommandSpeak     = "speak"      // to AlarmManager: speak a text now; the arguments are a Speak
 	CommandLook      = "look"       // to ModelFetcher: look for a model now; the arguments are a ModelFetch
 	CommandReplay    = "replay"     // to CloudForwarder: send the dead letters again
+	CommandSpoolDrop = "spool-drop" // to CloudForwarder: drop messages that wait; the arguments are a SpoolDrop
 	CommandStatus    = "status"     // to InferenceEngine: which model is active, and what happened last
 	CommandExplain   = "explain"    // to InferenceEngine: why a thing's next row is scored as it is; the arguments are an Explain
 	CommandRollback  = "rollback"   // to InferenceEngine: go back to the model before; the arguments are a Rollback
@@ -123,6 +124,14 @@ func DecodeModelFetch(payload []byte) (ModelFetch, error) {
 	}
 	c.By = Cut(c.By, MaxDetail)
 	return c, CheckCommandID(c.ID)
+}
+
+// SpoolDrop are the arguments of CommandSpoolDrop.
+type SpoolDrop struct {
+	Stream  string `json:"stream"`
+	Queue   uint32 `json:"queue"`            // the one that was looked at
+	Through uint64 `json:"through"`          // the sequence number of the last message that is dropped
+	Alerts  bool   `json:"alerts,omitempty"` // true: alerts, too
 }
 
 // Rollback are the arguments of CommandRollback.

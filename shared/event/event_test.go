@@ -165,6 +165,19 @@ func TestTelemetryRoundTrip(t *testing.T) {
 	}
 }
 
+// A batch is taken apart into what each row would be by itself, whatever it is.
+func TestSplitTelemetryBatch(t *testing.T) {
+	rows, err := event.SplitTelemetryBatch([]byte(`{"v":1.0,"rows":[{"thing":"a", "x":1},{"thing":7},"text",null]}`))
+	if err != nil || len(rows) != 4 || rows[0].Thing != "a" || string(rows[0].Payload) != `{"thing":"a", "x":1}` || rows[1].Thing+rows[2].Thing+rows[3].Thing != "" {
+		t.Errorf("%+v, %v", rows, err)
+	}
+	for _, bad := range []string{`{"v":2,"rows":[]}`, `{"v":1,"rows":{}}`, "x", strings.Repeat(" ", 6001)} {
+		if _, err := event.SplitTelemetryBatch([]byte(bad)); err == nil {
+			t.Errorf("%.20q is a batch", bad)
+		}
+	}
+}
+
 func TestDecodeTelemetryBatch(t *testing.T) {
 	rows, err := event.DecodeTelemetryBatch([]byte(`{"v":1,"rows":[{` + head + `,"values":[1]},{"v":1,"thing":"p","epoch":"a","seq":2},7,{` + head + `,"f32":"AADAPw=="}]}`))
 	must.OK(t, err)

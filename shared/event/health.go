@@ -35,6 +35,15 @@ type Health struct {
 	Uplink     Uplink            `json:"uplink,omitempty"`     // of the component that keeps the way to the cloud
 	MemoryKB   int64             `json:"memory_kb,omitempty"`  // of the process, resident; missing: it is not known
 	Started    time.Time         `json:"started,omitzero"`     // when the process began
+	Latency    *Latency          `json:"latency,omitempty"`    // of the engine: from a row's arrival until the nucleus has taken its prediction
+}
+
+// Latency says how long something takes, by buckets.
+type Latency struct {
+	P50US    int64    `json:"p50_us"`    // half of the last one or two minutes took no longer, microseconds: a bound; the highest stands for all above, 0 for none
+	P99US    int64    `json:"p99_us"`    // so did 99 %
+	BoundsUS []int64  `json:"bounds_us"` // of the buckets, ascending
+	Counts   []uint64 `json:"counts"`    // since the start, one more than bounds: no longer than this bound, and longer than the one before
 }
 
 // TopicHeartbeat is where the forwarder publishes a Heartbeat in the cloud, on <topicPrefix>/<core>/pdm/v1/health.

@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -53,8 +54,11 @@ type ModelRef struct {
 
 // PredictionText is the sentence that the workshop's function sends.
 func PredictionText(label string, latency time.Duration, platform string) string {
-	return fmt.Sprintf("Predicted Label %s in %.3f milliseconds. Sent from Greengrass Core running on platform: %s",
-		label, float64(latency.Microseconds())/1000, platform)
+	b := make([]byte, 0, 160)
+	b = append(append(append(b, "Predicted Label "...), label...), " in "...)
+	b = strconv.AppendFloat(b, float64(latency.Microseconds())/1000, 'f', 3, 64)
+	b = append(b, " milliseconds. Sent from Greengrass Core running on platform: "...)
+	return string(append(b, platform...))
 }
 
 // DecodePrediction reads a message of a prediction topic. The error is an *InvalidError.

@@ -36,7 +36,11 @@ type Telemetry struct {
 }
 
 // ID names a row for ever: <thing>-<epoch>-<seq>. The prediction for it has the same id.
-func (t *Telemetry) ID() string { return t.Thing + "-" + t.Epoch + "-" + strconv.FormatUint(t.Seq, 10) }
+func (t *Telemetry) ID() string {
+	b := append(append(make([]byte, 0, MaxID), t.Thing...), '-')
+	b = append(append(b, t.Epoch...), '-')
+	return string(strconv.AppendUint(b, t.Seq, 10))
+}
 
 // TelemetryBatch carries rows of one or several things in one message.
 type TelemetryBatch struct {
@@ -60,19 +64,20 @@ func SchemaOf(sensors []string) string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// DecodeTelemetry reads a message of a telemetry topic. The error is an *InvalidError.
+// DecodeTelemetry reads a message of a telemetry topic, see TelemetryDecoder.
 func DecodeTelemetry(payload []byte) (Telemetry, error) {
-	if err := Local.Check(payload); err != nil {
-		return Telemetry{}, err
-	}
-	return decodeRow(payload)
+	var d TelemetryDecoder
+	return d.Decode(payload)
 }
 
-// DecodeTelemetryBatch reads a message of TopicTelemetryBatch. One bad row does not spoil the others.
+// DecodeTelemetryBatch reads a message of TopicTelemetryBatch, see TelemetryDecoder.
 func DecodeTelemetryBatch(payload []byte) ([]Row, error) {
-	if err := Local.Check(payload); err != nil {
-		return nil, err
-	}
+	var d TelemetryDecoder
+	return d.DecodeBatch(payload)
+}
+
+// decodeRows reads a batch in any spelling.
+func decodeRows(payload []byte) ([]Row, error) {
 	var batch struct {
 		V    int               `json:"v"`
 		Rows []json.RawMessage `json:"rows"`
@@ -90,6 +95,7 @@ func DecodeTelemetryBatch(payload []byte) ([]Row, error) {
 	return rows, nil
 }
 
+// decodeRow reads a row in any spelling.
 func decodeRow(payload []byte) (Telemetry, error) {
 	var row struct {
 		Telemetry

@@ -21,7 +21,8 @@ type Call struct {
 	operation string // without the model's prefix
 	keep      bool   // somebody wants the response's payload
 	events    sink   // nil for a single request
-	opened    bool   // the response has come; guarded by client.mu
+	told      chan<- struct{}
+	opened    bool // the response has come; guarded by client.mu
 
 	waiter *waiter // nil once Wait has returned
 	err    error   // what Wait returned
@@ -63,8 +64,9 @@ func named(name string) operationName {
 	return operationName{name, modelPrefix + name, modelPrefix + name + "Request"}
 }
 
-// start sends the first message of a new stream, with the payload that appendPayload appends.
-func (c *Client) start(ctx context.Context, op operationName, keep bool, events sink, appendPayload func([]byte) []byte) (*Call, error) {
+// start sends the first message of a new stream, with the payload that appendPayload appends. told, if any, gets word of the
+// response, if it has room.
+func (c *Client) start(ctx context.Context, op operationName, keep bool, events sink, told chan<- struct{}, appendPayload func([]byte) []byte) (*Call, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("send %s: %w", op.name, err)
 	}
@@ -83,7 +85,7 @@ func (c *Client) start(ctx context.Context, op operationName, keep bool, events 
 		return nil, fmt.Errorf("send %s: %w", op.name, err)
 	}
 	k := c.newCall(events != nil)
-	*k = Call{client: c, id: c.lastID + 1, operation: op.name, keep: keep, events: events, waiter: c.waiters.Get().(*waiter)}
+	*k = Call{client: c, id: c.lastID + 1, operation: op.name, keep: keep, events: events, told: told, waiter: c.waiters.Get().(*waiter)}
 	c.mu.Lock()
 	if err := c.err; err != nil {
 		c.mu.Unlock()
@@ -136,7 +138,16 @@ func (k *Call) answer(payload []byte, err error) {
 		a.payload = append([]byte(nil), payload...)
 	}
 	k.waiter.answer <- a
+	if k.told != nil {
+		select {
+		case k.told <- struct{}{}:
+		default:
+		}
+	}
 }
+
+// Answered reports whether Wait returns at once: the response is here, or none will come.
+func (k *Call) Answered() bool { return k.waiter == nil || len(k.waiter.answer) > 0 }
 
 // end ends the call when the connection is lost.
 func (k *Call) end(err error) {
@@ -200,7 +211,7 @@ func (c *Client) call(ctx context.Context, operation string, request any, keep b
 	if err != nil {
 		return nil, err
 	}
-	k, err := c.start(ctx, named(operation), keep, nil, func(b []byte) []byte { return append(b, payload...) })
+	k, err := c.start(ctx, named(operation), keep, nil, nil, func(b []byte) []byte { return append(b, payload...) })
 	if err != nil {
 		return nil, err
 	}

@@ -21,8 +21,14 @@ type TopicMessage struct {
 // until it returns: nothing is sent when it has ended, and the first payload of more than some 7 kB waits for the nucleus
 // to say which NucleusKind it is, if nobody has asked before.
 func (c *Client) StartPublish(ctx context.Context, topic string, payload []byte) (*Call, error) {
+	return c.StartPublishTold(ctx, topic, payload, nil)
+}
+
+// StartPublishTold is StartPublish for who waits for many responses at once: told gets a value for each, unless it is full. Then
+// Answered says of which Calls they are.
+func (c *Client) StartPublishTold(ctx context.Context, topic string, payload []byte, told chan<- struct{}) (*Call, error) {
 	op := operationName{"PublishToTopic", modelPrefix + "PublishToTopic", modelPrefix + "PublishToTopicRequest"}
-	return c.start(ctx, op, false, nil, func(b []byte) []byte {
+	return c.start(ctx, op, false, nil, told, func(b []byte) []byte {
 		b = append(b, `{"topic":`...)
 		b = appendString(b, topic)
 		b = append(b, `,"publishMessage":{"binaryMessage":{"message":"`...)

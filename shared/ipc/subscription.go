@@ -31,7 +31,7 @@ func subscribe[T any](ctx context.Context, c *Client, operation string, request 
 		return nil, err
 	}
 	s := &Subscription[T]{client: c, loss: Drop{Operation: operation, Request: request}, decode: decode, events: make(chan T, c.queue)}
-	s.call, err = c.start(ctx, named(operation), false, s, func(b []byte) []byte { return append(b, payload...) })
+	s.call, err = c.start(ctx, named(operation), false, s, nil, func(b []byte) []byte { return append(b, payload...) })
 	if err != nil {
 		return nil, err
 	}

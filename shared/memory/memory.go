@@ -67,6 +67,25 @@ func applyLimit(all []bound) {
 	}
 }
 
+// ManyThings is from how many things on what is kept of them is most of a component's memory.
+const ManyThings = 2000
+
+// leanPercent of what is kept may be garbage where much is kept.
+const leanPercent = 10
+
+// Lean has Go collect garbage early, for a program that keeps much for long, or as usual again. What is kept should have few
+// pointers: then it costs little. A GOGC stays.
+func Lean(on bool) {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	percent := 100 // Go's own
+	if on {
+		percent = leanPercent
+	}
+	debug.SetGCPercent(percent)
+}
+
 // bounds returns the limits that there are. root is where proc and sys are.
 func bounds(root string) []bound {
 	var all []bound

@@ -111,3 +111,27 @@ func TestSoftLimit(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A GOGC of the operator stays; without one the collector is as it was again.
+func TestLean(t *testing.T) {
+	current := func() int {
+		percent := debug.SetGCPercent(100)
+		debug.SetGCPercent(percent)
+		return percent
+	}
+	before := current()
+	t.Cleanup(func() { debug.SetGCPercent(before) })
+	t.Setenv("GOGC", "")
+	Lean(true)
+	if got := current(); got != leanPercent {
+		t.Errorf("lean: %d", got)
+	}
+	Lean(false)
+	if got := current(); got != 100 {
+		t.Errorf("not lean: %d", got)
+	}
+	t.Setenv("GOGC", "70")
+	if Lean(true); current() != 100 {
+		t.Errorf("a GOGC was overruled: %d", current())
+	}
+}

@@ -1,6 +1,7 @@
 package coretest
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"os/exec"
@@ -87,12 +88,12 @@ func Run[C any](t testing.TB, env component.Environment, spec component.Spec[C],
 	return stop
 }
 
-// Build builds the program whose source is in this folder, as it is released: without cgo, with which each thread's stack counts
+// Build builds the program whose source is in a folder, this one by default, as it is released: without cgo, with which each thread's stack counts
 // against a limit of memory.
-func Build(t testing.TB) (program string) {
+func Build(t testing.TB, folder ...string) (program string) {
 	t.Helper()
 	program = filepath.Join(t.TempDir(), "program")
-	c := exec.Command(need.Tool(t, "go", "https://go.dev/dl"), "build", "-o", program, ".")
+	c := exec.Command(need.Tool(t, "go", "https://go.dev/dl"), "build", "-o", program, cmp.Or(append(folder, ".")...))
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -144,8 +144,15 @@ func TestConsolePolicyIsLeastPrivilege(t *testing.T) {
 	if own := "arn:aws:iot:eu-west-1:123456789012:topic/edgepdm/${credentials-iot:ThingName}/*"; !slices.Contains(policy.Statement[4].Resource, own) {
 		t.Errorf("a core may publish as another: %q", policy.Statement[4].Resource)
 	}
+	var own []string
+	for _, stream := range []string{"predictions", "telemetry"} {
+		own = append(own, "arn:aws:s3:::edgepdm-123456789012/raw/"+stream+"/core=${credentials-iot:ThingName}/*")
+	}
+	if got := policy.Statement[5].Resource; !slices.Equal(got, own) {
+		t.Errorf("a core may put objects as another: %q", got)
+	}
 	slices.Sort(actions)
-	want := []string{"iot:Publish", "s3:GetBucketLocation", "s3:GetObject", "s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "sns:Publish"}
+	want := []string{"iot:Publish", "s3:AbortMultipartUpload", "s3:GetBucketLocation", "s3:GetObject", "s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:PutObject", "sns:Publish"}
 	if !slices.Equal(actions, want) {
 		t.Errorf("actions %q, want %q", actions, want)
 	}

@@ -144,8 +144,10 @@ func TestRecipesGrantExactlyWhatIsUsed(t *testing.T) {
 			p.used("com.edgepdm.InferenceEngine", "pdm/v1/prediction-batch")
 			p.used("com.edgepdm.Ingest", "pdm/v1/telemetry/*")
 			p.used("com.edgepdm.Ingest", "pdm/v1/telemetry-batch")
-			coretest.Configure(t, p.Core, "com.edgepdm.CloudForwarder", map[string]any{"predictionSink": "iotcore-ipc"})
+			coretest.Configure(t, p.Core, "com.edgepdm.CloudForwarder", map[string]any{"predictionSink": "iotcore-ipc", "telemetrySample": "1s"})
 			p.used("com.edgepdm.CloudForwarder", "edgepdm/*")
+			p.used("com.edgepdm.CloudForwarder", "pdm/v1/telemetry/#")
+			p.used("com.edgepdm.CloudForwarder", "pdm/v1/telemetry-batch")
 
 			p.page(page)
 			must.OK(t, p.Client.Publish(t.Context(), "pdm/v1/command/demo/fault", []byte(`{"v":1,"do":"inject","thing":"compressor-1","fault":"overheating","for_s":1}`)))

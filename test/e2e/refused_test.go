@@ -20,6 +20,7 @@ func TestEachGrantCanBeMissed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := startPlant(t, mode)
 			p.deploy()
+			coretest.Configure(t, p.Core, event.CloudForwarder, map[string]any{"telemetrySample": "1m"})
 			p.used("com.edgepdm.CloudForwarder", "pdm/v1/ack/prediction")
 			healths, err := p.Client.Subscribe(t.Context(), event.FilterHealth, ipc.ReceiveFromOthers)
 			must.OK(t, err)

@@ -27,11 +27,12 @@ const maxObject = 256 << 20
 // token nor give the checksum of an object with a part of it.
 //
 // Still ignored or missing: If-Unmodified-Since, conditions of DELETE, COPY and CompleteMultipartUpload, If-Range,
-// checksums of multipart objects, presigned URLs, chunk-signed uploads (refused), ACLs, tags, encryption, policies,
-// lifecycle, and names of buckets in the host name.
+// checksums of multipart objects other than SHA-256, and those of their GET, presigned URLs, chunk-signed uploads (refused),
+// ACLs, tags, encryption, policies, lifecycle, and names of buckets in the host name.
 type objectStore struct {
 	backend memory
 	fake    http.Handler
+	uploads uploads
 	journal *recorder
 }
 
@@ -47,7 +48,7 @@ func newObjectStore(bucket string, journal *recorder, now func() time.Time) (*ob
 		return nil, fmt.Errorf("enable versions of bucket %s: %w", bucket, err)
 	}
 	fake := gofakes3.New(backend, gofakes3.WithTimeSource(clock), gofakes3.WithTimeSkewLimit(0))
-	return &objectStore{backend: backend, fake: fake.Server(), journal: journal}, nil
+	return &objectStore{backend: backend, fake: fake.Server(), uploads: uploads{byID: make(map[string]*partsOf)}, journal: journal}, nil
 }
 
 // clockOf makes gofakes3 use the cloud's clock.
@@ -78,7 +79,17 @@ func (s *objectStore) serve(w http.ResponseWriter, r *http.Request, body []byte)
 	q := r.Clone(r.Context())
 	q.Body = io.NopCloser(bytes.NewReader(body))
 	cleanRequest(q.Header)
-	answer := &s3Answer{ResponseWriter: w, get: r.Method == http.MethodGet || r.Method == http.MethodHead}
+	switch upload := query.Has("uploadId"); {
+	case r.Method == http.MethodPost && key != "" && (upload || query.Has("uploads")):
+		return s.serveUpload(w, q, bucket, key, body)
+	case upload && r.Method == http.MethodDelete:
+		s.uploads.end(query.Get("uploadId"))
+	case upload && r.Method == http.MethodPut:
+		if err := s.uploads.part(query, len(body), r.Header.Get("X-Amz-Checksum-Sha256")); err != nil {
+			return err
+		}
+	}
+	answer := &s3Answer{ResponseWriter: w, verified: verifiedOf(r), get: r.Method == http.MethodGet || r.Method == http.MethodHead}
 	if answer.get && key != "" {
 		answer.ifMatch = r.Header.Get("If-Match")
 		answer.etag = func() string { return s.backend.etag(bucket, key) }
@@ -87,15 +98,8 @@ func (s *objectStore) serve(w http.ResponseWriter, r *http.Request, body []byte)
 		}
 	}
 	s.fake.ServeHTTP(answer, q)
-	if ok := answer.status == 0 || answer.status == http.StatusOK; ok && key != "" && !copied {
-		switch {
-		case r.Method == http.MethodPut && !query.Has("uploadId"):
-			s.record(key, q.Header.Get("Content-Type"), body)
-		case r.Method == http.MethodPost && query.Has("uploadId"):
-			if whole, contentType, err := s.backend.read(bucket, key); err == nil {
-				s.record(key, contentType, whole)
-			}
-		}
+	if ok := answer.status == 0 || answer.status == http.StatusOK; ok && key != "" && !copied && r.Method == http.MethodPut && !query.Has("uploadId") {
+		s.record(key, q.Header.Get("Content-Type"), body)
 	}
 	answer.finish()
 	return nil
@@ -136,6 +140,17 @@ func checkUpload(r *http.Request, body []byte) *apiError {
 	return nil
 }
 
+// verifiedOf returns the checksums that came with an upload, which S3 tells again.
+func verifiedOf(r *http.Request) http.Header {
+	told := make(http.Header)
+	for name, values := range r.Header {
+		if r.Method == http.MethodPut && strings.HasPrefix(name, "X-Amz-Checksum-") {
+			told[name] = values
+		}
+	}
+	return told
+}
+
 // cleanRequest leaves only the headers that S3 keeps with an object, for gofakes3 keeps all, and sets S3's default type.
 func cleanRequest(h http.Header) {
 	maps.DeleteFunc(h, func(name string, _ []string) bool {
@@ -156,6 +171,8 @@ type s3Answer struct {
 	etag    func() string // of the object as it is now
 	status  int           // 0 until the header is written
 	refused bool
+
+	verified http.Header // checksums of an upload
 }
 
 func (a *s3Answer) WriteHeader(status int) {
@@ -175,6 +192,9 @@ func (a *s3Answer) WriteHeader(status int) {
 			failS3(a.ResponseWriter, refuse(a.status, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"))
 			return
 		}
+	}
+	if status == http.StatusOK {
+		maps.Copy(h, a.verified)
 	}
 	if status == http.StatusPartialContent {
 		maps.DeleteFunc(h, func(name string, _ []string) bool { return strings.HasPrefix(name, "X-Amz-Checksum-") })

@@ -2,6 +2,8 @@ package localcloud
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -268,32 +270,88 @@ func TestS3KeysAndLists(t *testing.T) {
 	wantError(t, err, 404, "NotFound")
 }
 
+// An object that comes in parts is one with the checksum of their checksums; nothing is there before the end, nor without it.
 func TestS3Multipart(t *testing.T) {
 	c := startCloud(t, Options{})
 	d := deviceClients(t, c)
 	ctx := testContext(t)
 	bucket, key := c.Endpoints().Bucket, "backlog.jsonl"
-	upload, err := d.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: &key, ContentType: aws.String("application/x-ndjson")})
-	must.OK(t, err)
-	parts := [][]byte{bytes.Repeat([]byte(`{"id":"r-1"}`+"\n"), 1), []byte(`{"id":"r-2"}` + "\n")}
-	var done []types.CompletedPart
-	for i, part := range parts {
-		out, err := d.s3.UploadPart(ctx, &s3.UploadPartInput{Bucket: &bucket, Key: &key, UploadId: upload.UploadId, PartNumber: aws.Int32(int32(i + 1)), Body: bytes.NewReader(part)})
+	first := []byte(`{"id":"r-1"}` + strings.Repeat(" ", leastPart) + "\n")
+	parts := [][]byte{first, []byte(`{"id":"r-2"}` + "\n")}
+	sum := func(b []byte) string {
+		s := sha256.Sum256(b)
+		return base64.StdEncoding.EncodeToString(s[:])
+	}
+	begin := func() *string {
+		upload, err := d.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+			Bucket: &bucket, Key: &key, ContentType: aws.String("application/x-ndjson"), ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
+		})
 		must.OK(t, err)
-		done = append(done, types.CompletedPart{ETag: out.ETag, PartNumber: aws.Int32(int32(i + 1))})
+		return upload.UploadId
+	}
+	send := func(id *string, number int32, part []byte, sum string) (types.CompletedPart, error) {
+		out, err := d.s3.UploadPart(ctx, &s3.UploadPartInput{
+			Bucket: &bucket, Key: &key, UploadId: id, PartNumber: &number, Body: bytes.NewReader(part), ChecksumSHA256: &sum,
+		})
+		if err != nil {
+			return types.CompletedPart{}, err
+		}
+		if aws.ToString(out.ChecksumSHA256) != sum {
+			t.Errorf("the part's checksum is %q", aws.ToString(out.ChecksumSHA256))
+		}
+		return types.CompletedPart{ETag: out.ETag, PartNumber: &number, ChecksumSHA256: out.ChecksumSHA256}, nil
+	}
+	complete := func(id *string, parts ...types.CompletedPart) (*s3.CompleteMultipartUploadOutput, error) {
+		return d.s3.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+			Bucket: &bucket, Key: &key, UploadId: id, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
+		})
+	}
+	id := begin()
+	var done []types.CompletedPart
+	var sums []byte
+	for i, part := range parts {
+		one, err := send(id, int32(i+1), part, sum(part))
+		must.OK(t, err)
+		done = append(done, one)
+		raw := sha256.Sum256(part)
+		sums = append(sums, raw[:]...)
 	}
 	if n := len(c.Journal()); n != 0 {
 		t.Errorf("%d entries before the end", n)
 	}
-	if _, err := d.s3.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &bucket, Key: &key, UploadId: upload.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: done}}); err != nil {
-		t.Fatal(err)
+	other := slices.Clone(done)
+	other[1].ChecksumSHA256 = aws.String(sum([]byte("other")))
+	_, err := complete(id, other...)
+	wantError(t, err, 400, "InvalidPart")
+	out, err := complete(id, done...)
+	must.OK(t, err)
+	if want := sum(sums) + "-2"; aws.ToString(out.ChecksumSHA256) != want {
+		t.Errorf("checksum %q, want %q", aws.ToString(out.ChecksumSHA256), want)
 	}
 	if got := c.Journal().IDs(KindS3Put); !maps.Equal(got, map[string]int{"r-1": 1, "r-2": 1}) {
 		t.Errorf("ids %v", got)
 	}
 	if content, contentType, err := c.Object(key); err != nil || !bytes.Equal(content, bytes.Join(parts, nil)) || contentType != "application/x-ndjson" {
-		t.Errorf("object %q %s, %v", content, contentType, err)
+		t.Errorf("object of %d bytes %s, %v", len(content), contentType, err)
 	}
+
+	id = begin()
+	_, err = send(id, 1, parts[1], sum(parts[0]))
+	wantError(t, err, 400, "BadDigest")
+	_, err = d.s3.UploadPart(ctx, &s3.UploadPartInput{Bucket: &bucket, Key: &key, UploadId: id, PartNumber: aws.Int32(1), Body: bytes.NewReader(first)})
+	wantError(t, err, 400, "InvalidRequest")
+	done = nil
+	for i := range int32(2) {
+		one, err := send(id, i+1, parts[1], sum(parts[1]))
+		must.OK(t, err)
+		done = append(done, one)
+	}
+	_, err = complete(id, done...)
+	wantError(t, err, 400, "EntityTooSmall")
+	_, err = d.s3.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &bucket, Key: &key, UploadId: id})
+	must.OK(t, err)
+	_, err = send(id, 1, first, sum(first))
+	wantError(t, err, 404, "NoSuchUpload")
 }
 
 // TestS3ReplacedWhileRead reads and replaces an object at once: what is read is always one object's.

@@ -3,14 +3,17 @@ package forwarder
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"edgepdm/shared/cloud"
 	"edgepdm/shared/component"
+	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/wait"
@@ -35,6 +38,7 @@ type gateway struct {
 	status func(event.Alert) alertStatus
 
 	access *cloud.Access // connect's; nil until AWS can be used
+	bucket *cloud.Access // for objects, which take longer; nil until then, or without a bucket
 }
 
 // connect tries until every stream has its sink.
@@ -83,6 +87,9 @@ func (g *gateway) reach(ctx context.Context) error {
 			}
 		}
 	}
+	if err := g.reachBucket(); err != nil {
+		return err
+	}
 	publisher, err := g.iotData(ctx)
 	if err != nil {
 		return err
@@ -91,11 +98,52 @@ func (g *gateway) reach(ctx context.Context) error {
 	for _, s := range g.out.alertsIoT.all() {
 		s.sinks <- to
 	}
+	if g.out.telemetry != nil {
+		g.out.telemetry.sinks <- to
+	}
 	g.heart <- to
 	if c.PredictionSink == SinkIoTData {
 		g.sinkPredictions(to)
 	}
 	return nil
+}
+
+// reachBucket gives the streams the bucket for their backlogs.
+func (g *gateway) reachBucket() error {
+	c := g.config
+	if c.Archive.Bucket == "" || g.bucket != nil {
+		return nil
+	}
+	access, err := cloud.New(cloud.Settings{
+		Region: c.Region, CAFile: c.Endpoints.CAFile, Timeout: c.Timeout, Answer: c.Timeout + uploadTime(partBytes), MaxBody: maxAnswer,
+		Getenv: g.rt.Getenv(g.getenv),
+	})
+	if err != nil {
+		return err
+	}
+	g.bucket = access
+	client := s3.NewFromConfig(access.Config, func(o *s3.Options) {
+		if c.Endpoints.S3 != "" {
+			o.BaseEndpoint, o.UsePathStyle = aws.String(c.Endpoints.S3), true
+		}
+	})
+	for _, s := range []*stream{g.out.predictions, g.out.telemetry} {
+		if s == nil {
+			continue
+		}
+		s.archive.use(&s3Sink{
+			client: client, access: access, bucket: c.Archive.Bucket, prefix: c.Archive.Prefix, stream: s.name, core: g.core, timeout: c.Timeout,
+			part: partBytes, log: g.rt.Log,
+			unfinished: durable.State[upload]{Path: filepath.Join(g.rt.WorkDir, uploadPrefix+s.name), Format: uploadFormat},
+		})
+	}
+	return nil
+}
+
+// close closes the connections that are kept.
+func (g *gateway) close() {
+	g.access.Close()
+	g.bucket.Close()
 }
 
 // topics are the SNS topics: that of alarms, and those of their steps of escalation.
@@ -130,7 +178,7 @@ func (g *gateway) iotData(ctx context.Context) (*publisher, error) {
 		}
 		endpoint = "https://" + host
 	}
-	return newPublisher(g.access.Config, endpoint)
+	return newPublisher(g.access, endpoint)
 }
 
 // watchConnection hears from the nucleus whether it is connected to AWS IoT Core, until ctx ends. A nucleus that does not

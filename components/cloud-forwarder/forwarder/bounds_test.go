@@ -232,6 +232,14 @@ func TestValidateNamesTheField(t *testing.T) {
 		"alertMaxAge:":      func(c *forwarder.Config) { c.AlertMaxAge = -time.Hour },
 		"maxSpoolMB:":       func(c *forwarder.Config) { c.MaxSpoolMB = 1 },
 		"region:":           func(c *forwarder.Config) { c.Region = "eu-west-1.example.com/" },
+
+		"archive.bucket:":       func(c *forwarder.Config) { c.Archive.Bucket = "s3://bucket" },
+		"archive.prefix:":       func(c *forwarder.Config) { c.Archive.Prefix = "raw/" },
+		"archive.prefix: \"x":   func(c *forwarder.Config) { c.Archive.Prefix = strings.Repeat("x", 65) },
+		"archive.afterRecords:": func(c *forwarder.Config) { c.Archive.AfterRecords = 99 },
+		"archive.afterAge:":     func(c *forwarder.Config) { c.Archive.AfterAge = time.Second },
+		"archive.maxObjectMB:":  func(c *forwarder.Config) { c.Archive.MaxObjectMB = 65 },
+		"endpoints.s3:":         func(c *forwarder.Config) { c.Endpoints.S3 = "host" },
 	} {
 		c := forwarder.Default()
 		if err := c.Validate(); err != nil {

@@ -30,16 +30,30 @@ type Config struct {
 	PredictionMaxAge time.Duration `json:"predictionMaxAge"` // age, by their own time, at which predictions that wait are dropped; 0 = never
 	AlertMaxAge      time.Duration `json:"alertMaxAge"`      // the same of alerts and events of models
 
+	TelemetrySample time.Duration `json:"telemetrySample"` // between two rows of sensor values of a thing that leave; 0 = none leaves
+	MaxTelemetryMB  int           `json:"maxTelemetryMB"`  // disk space of the rows that wait; the oldest go first
+
 	RetryMax  time.Duration `json:"retryMax"` // longest time between two attempts
 	Timeout   time.Duration `json:"timeout"`  // of one attempt
 	Region    string        `json:"region"`   // AWS region; empty = the nucleus's
 	Endpoints Endpoints     `json:"endpoints"`
+	Archive   Archive       `json:"archive"`
+}
+
+// Archive is where a backlog of predictions goes, as objects of many messages each.
+type Archive struct {
+	Bucket       string        `json:"bucket"`       // empty = none: all messages leave one at a time
+	Prefix       string        `json:"prefix"`       // keys are <prefix>/<stream>/core=<core>/date=<day>/<first id>-<number>.json.gz
+	AfterRecords int           `json:"afterRecords"` // a backlog of as many messages leaves as objects
+	AfterAge     time.Duration `json:"afterAge"`     // and one whose oldest message is so old
+	MaxObjectMB  int           `json:"maxObjectMB"`  // messages of an object, before they are packed
 }
 
 // Endpoints replace AWS's own endpoints; empty ones do not.
 type Endpoints struct {
 	IoTData string `json:"iotData"` // empty = the nucleus's iotDataEndpoint
 	SNS     string `json:"sns"`
+	S3      string `json:"s3"`
 	CAFile  string `json:"caFile"` // PEM file of the authorities that are trusted besides the system's
 }
 
@@ -53,7 +67,8 @@ const (
 func Default() Config {
 	return Config{
 		AlertTopicNormal: true, Heartbeat: time.Minute, TopicPrefix: "edgepdm", PredictionSink: SinkIoTData, Sample: time.Minute, MaxLabelChanges: 10, GroupCommit: 200 * time.Millisecond,
-		Parallel: 1, MaxSpoolMB: 256, MinFreeMB: 64, RetryMax: time.Minute, Timeout: 10 * time.Second,
+		Parallel: 1, MaxSpoolMB: 256, MinFreeMB: 64, MaxTelemetryMB: 256, RetryMax: time.Minute, Timeout: 10 * time.Second,
+		Archive: Archive{Prefix: "raw", AfterRecords: 10_000, AfterAge: time.Hour, MaxObjectMB: 8},
 	}
 }
 
@@ -61,13 +76,17 @@ const (
 	maxPrefix       = 64
 	maxSteps        = 2
 	minHeartbeat    = time.Second
+	minTelemetry    = time.Second
 	maxParallel     = 64
 	maxLabelChanges = 1000
+	maxObjectMB     = 64          // they are in memory
 	minAge          = time.Minute // what the clocks of a site may differ by must not cost a message
 )
 
 var (
 	arnPattern    = regexp.MustCompile(`^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$`)
+	bucketPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	keysPattern   = regexp.MustCompile(`^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){0,7}$`)
 	prefixPattern = regexp.MustCompile(`^[A-Za-z0-9:_-]+(/[A-Za-z0-9:_-]+)?$`)
 )
 
@@ -104,6 +123,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("predictionMaxAge: %v is neither 0s nor at least %v", c.PredictionMaxAge, minAge)
 	case c.AlertMaxAge != 0 && c.AlertMaxAge < minAge:
 		return fmt.Errorf("alertMaxAge: %v is neither 0s nor at least %v", c.AlertMaxAge, minAge)
+	case c.TelemetrySample != 0 && (c.TelemetrySample < minTelemetry || c.TelemetrySample > 24*time.Hour):
+		return fmt.Errorf("telemetrySample: %v is neither 0s nor between %v and 24h", c.TelemetrySample, minTelemetry)
+	case c.MaxTelemetryMB < 16 || c.MaxTelemetryMB > 1<<20:
+		return fmt.Errorf("maxTelemetryMB: %d is not between 16 and %d", c.MaxTelemetryMB, 1<<20)
 	case c.RetryMax < 100*time.Millisecond || c.RetryMax > time.Hour:
 		return fmt.Errorf("retryMax: %v is not between 100ms and 1h", c.RetryMax)
 	case c.Timeout < 100*time.Millisecond || c.Timeout > 5*time.Minute:
@@ -117,10 +140,26 @@ func (c Config) Validate() error {
 	if err := cloud.CheckRegion(c.Region); err != nil {
 		return fmt.Errorf("region: %w", err)
 	}
-	for field, endpoint := range map[string]string{"iotData": c.Endpoints.IoTData, "sns": c.Endpoints.SNS} {
+	for field, endpoint := range map[string]string{"iotData": c.Endpoints.IoTData, "sns": c.Endpoints.SNS, "s3": c.Endpoints.S3} {
 		if err := cloud.CheckEndpoint(endpoint); err != nil {
 			return fmt.Errorf("endpoints.%s: %w", field, err)
 		}
+	}
+	return c.Archive.validate()
+}
+
+func (a Archive) validate() error {
+	switch {
+	case a.Bucket != "" && !bucketPattern.MatchString(a.Bucket):
+		return fmt.Errorf("archive.bucket: %q is not the name of an S3 bucket", a.Bucket)
+	case !keysPattern.MatchString(a.Prefix) || len(a.Prefix) > maxPrefix:
+		return fmt.Errorf("archive.prefix: %q is not one to eight levels of a-z A-Z 0-9 _ -, of at most %d characters together", a.Prefix, maxPrefix)
+	case a.AfterRecords < archiveLeast || a.AfterRecords > 1<<30:
+		return fmt.Errorf("archive.afterRecords: %d is not between %d and %d", a.AfterRecords, archiveLeast, 1<<30)
+	case a.AfterAge < minAge:
+		return fmt.Errorf("archive.afterAge: %v is not at least %v", a.AfterAge, minAge)
+	case a.MaxObjectMB < 1 || a.MaxObjectMB > maxObjectMB:
+		return fmt.Errorf("archive.maxObjectMB: %d is not between 1 and %d", a.MaxObjectMB, maxObjectMB)
 	}
 	return nil
 }

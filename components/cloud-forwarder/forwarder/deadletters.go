@@ -16,11 +16,12 @@ import (
 	"edgepdm/shared/spool"
 )
 
-// Files of dead letters in the work directory: of predictions, and of alerts and events of models. Those that are to be sent
+// Files of dead letters in the work directory: of predictions, of telemetry, and of alerts and events of models. Those that are to be sent
 // again are renamed to replayPrefix…replaySuffix.
 const (
 	deadLettersName = "dead-letters.jsonl"
 	deadAlertsName  = "dead-alerts.jsonl"
+	deadRowsName    = "dead-telemetry.jsonl"
 	deadOldSuffix   = ".old"
 	droppedSuffix   = ".dropped"
 	damagedName     = "damaged-letters"
@@ -28,6 +29,19 @@ const (
 	replayPrefix    = "replay-"
 	replaySuffix    = ".jsonl"
 )
+
+func deadNames() []string { return []string{deadAlertsName, deadLettersName, deadRowsName} }
+
+// deadName is the file of a stream's dead letters.
+func deadName(stream string) string {
+	switch stream {
+	case streamPredictions, streamChanges:
+		return deadLettersName
+	case streamTelemetry:
+		return deadRowsName
+	}
+	return deadAlertsName
+}
 
 // deadLetters is a file of what no sink will take, a JSON line with a checksum each. When it is full it is kept with the suffix
 // .old, and replaces the previous full one, whose letters are dropped and counted.

@@ -256,7 +256,7 @@ func (h *seen) age(now time.Time) (age time.Duration, known bool) {
 		at = now
 	}
 	wall := at.Round(0)
-	if h.TS.Before(sensible()) || wall.Before(sensible()) || h.TS.After(wall) {
+	if h.TS.Before(Sensible()) || wall.Before(Sensible()) || h.TS.After(wall) {
 		return now.Sub(at), !h.at.IsZero()
 	}
 	return now.Sub(at) + wall.Sub(h.TS), true

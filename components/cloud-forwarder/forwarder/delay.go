@@ -70,7 +70,7 @@ func (p alertStatus) note(state event.AlarmState, w *phrases, zone *time.Locatio
 		return t.Format("2006-01-02 15:04")
 	}
 	var parts []string
-	if p.aged && !p.now.Before(sensible()) {
+	if p.aged && !p.now.Before(Sensible()) {
 		what := w.raised
 		if state == event.AlarmNormal {
 			what = w.overSince
@@ -95,7 +95,7 @@ func (p alertStatus) delivery() event.AlertDelivery {
 	if p.delayed() {
 		d.Late = math.Trunc(p.raised.Seconds())
 	}
-	if p.over && p.endKnown && !p.now.Before(sensible()) {
+	if p.over && p.endKnown && !p.now.Before(Sensible()) {
 		d.OverSince = p.now.Add(-p.ended).UTC().Format(time.RFC3339)
 	}
 	return d

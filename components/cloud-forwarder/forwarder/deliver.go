@@ -2,9 +2,9 @@ package forwarder
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,11 +23,20 @@ const (
 	ended                  // ctx ended, and it stays
 )
 
-// drain sends what the queue holds until ctx ends: in order, except for parked records (promise F4); several at a time and in no
-// order where the configuration asks for it.
+// drain sends what the queue holds until ctx ends: one record at a time, and a backlog as objects where there is a bucket for it.
 func (s *stream) drain(ctx context.Context, to sink) {
 	w := newWindow(s.parallel)
-	s.ahead.Store(w)
+	for ctx.Err() == nil {
+		w = s.archiveBacklog(ctx, w)
+		s.publish(ctx, to, w)
+	}
+}
+
+// publish sends records until ctx ends, or until the backlog is to leave as objects: in order, except for parked records (promise
+// F4); several at a time and in no order where the configuration asks for it.
+func (s *stream) publish(ctx context.Context, to sink, w *window) {
+	ctx, s.interrupt = context.WithCancel(ctx)
+	defer s.interrupt()
 	records := make(chan spool.Record)
 	var workers sync.WaitGroup
 	for part := range s.parallel {
@@ -53,17 +62,30 @@ func (s *stream) feed(ctx context.Context, w *window, to chan<- spool.Record) {
 		}
 		failures = 0
 		for _, r := range records {
-			if !w.begin(ctx, r.Seq) {
+			if !s.giveWay(ctx) || !w.begin(ctx, r.Seq) {
 				return
+			}
+			if last = r.Seq; w.settled(r.Seq) {
+				s.remove(w, r.Seq)
+				continue
 			}
 			select {
 			case to <- r:
 			case <-ctx.Done():
 				return
 			}
-			last = r.Seq
 		}
 	}
+}
+
+// giveWay waits while streams that go before this one have a backlog. It returns false when ctx ended before.
+func (s *stream) giveWay(ctx context.Context) bool {
+	for slices.ContainsFunc(s.before, func(other *stream) bool { return other.isOpen() && other.waiting() > fastLaneFrom }) {
+		if !wait.For(ctx, measureEvery) {
+			return false
+		}
+	}
+	return true
 }
 
 // next waits for records above a sequence number and returns the oldest of them.
@@ -140,12 +162,13 @@ func (s *stream) deliver(ctx context.Context, to sink, part int, w *window, r sp
 // newItem makes an item of a record.
 func (s *stream) newItem(r spool.Record) (*item, error) {
 	var e envelope
-	if err := json.Unmarshal(r.Payload, &e); err != nil {
+	if err := e.decode(r.Payload); err != nil {
 		return nil, fmt.Errorf("%w: %w", errPoison, err)
 	}
 	return &item{
 		record: r, group: e.Topic, begun: s.options.Now(),
-		message: message{topic: e.Topic, payload: e.Message, replayed: r.Replayed}, // an earlier process may have sent it
+		// An earlier process may have sent it.
+		message: message{topic: e.Topic, payload: e.Message, replayed: r.Replayed, id: r.ID, seq: r.Seq, at: r.Time},
 	}, nil
 }
 
@@ -238,8 +261,12 @@ func (s *stream) try(ctx context.Context, to sink, part int, i *item, quiet bool
 	if err != nil && ctx.Err() != nil {
 		return ended, 0, 0
 	}
-	if up, known := reached(to, err); known && (up || !quiet) {
+	up, known := reached(to, err)
+	if known && (up || !quiet) {
 		s.uplink.set(by, up)
+	}
+	if up || err == nil {
+		s.mayArchive(i.record.Time)
 	}
 	switch {
 	case err == nil:

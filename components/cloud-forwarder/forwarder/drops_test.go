@@ -68,3 +68,45 @@ func TestDropsOnDisk(t *testing.T) {
 		})
 	}
 }
+
+// All drops since the first one stay known after they were reported and after a restart, also beside drops that were never reported.
+func TestDropTotals(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	for round := range uint64(3) {
+		d, err := openDrops(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.add("predictions", "operator", 2, now.Add(time.Duration(round)*time.Hour))
+		if err := d.keep(now, true); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.reported(); err != nil {
+			t.Fatal(err)
+		}
+		d.add("predictions", "age", 1, now)
+		if err := d.keep(now.Add(dropsKeptEvery), false); err != nil {
+			t.Fatal(err)
+		}
+		want := dropTotals{1, now, map[string]uint64{"predictions.operator": 2 * (round + 1), "predictions.age": round + 1}}
+		if got, err := totalsFile(dir).Load(); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v, %v; want %+v", got, err, want)
+		}
+	}
+	newer := durable.Seal([]byte(`{"format":2}`))
+	if err := os.WriteFile(filepath.Join(dir, totalsName), newer, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := openDrops(dir)
+	if !errors.Is(err, durable.ErrNewerFormat) {
+		t.Error(err)
+	}
+	d.add("predictions", "age", 1, now)
+	if err := d.keep(now, true); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, totalsName)); err != nil || string(text) != string(newer) {
+		t.Errorf("the newer file became %s, %v", text, err)
+	}
+}

@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/ledger"
+	"edgepdm/shared/request"
 	"edgepdm/shared/wait"
 )
 
@@ -66,12 +68,23 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 		predictions: out.predictions, changes: out.changes, pending: make(chan pending, maxPending),
 		single: subs[event.FilterPrediction], batches: subs[event.TopicPredictionBatch],
 	}
+	telemetry := &telemetryIntake{rt: rt, now: f.Now, every: config.TelemetrySample, to: out.telemetry}
+	if config.TelemetrySample > 0 {
+		var single, batches error
+		telemetry.single, single = rt.Subscribe(ctx, event.FilterTelemetry)
+		telemetry.batches, batches = rt.Subscribe(ctx, event.TopicTelemetryBatch)
+		if err := errors.Join(single, batches); err != nil {
+			return fmt.Errorf("subscribe to telemetry: %w", err)
+		}
+	}
 	gateway := &gateway{
 		rt: rt, config: config, getenv: f.Getenv, core: f.Core, heart: make(chan sink, 1), prefix: config.TopicPrefix + "/" + f.Core, uplink: uplink, out: out,
 		status: func(a event.Alert) alertStatus { return f.state.dedup.status(a, f.Now()) },
 	}
 	monitor := &monitor{rt: rt, now: f.Now, state: f.state, ledger: sequences, out: out, uplink: uplink, subs: subs}
-	replayer := newReplayer(rt, f.Now, f.state, out)
+	operator := &operator{
+		rt: rt, out: out, monitor: monitor, replayer: newReplayer(rt, f.Now, f.state, out), desk: request.NewServer(event.CloudForwarder, rt.WorkDir, f.Now, rt.Log),
+	}
 	heart := &heart{rt: rt, now: f.Now, core: f.Core, interval: config.Heartbeat, heard: make(map[string]event.Health)}
 	if config.Heartbeat > 0 {
 		var err error
@@ -96,10 +109,11 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 	group.Go(func() error { return alerts.receiveKPIs(work, keep) })
 	group.Go(func() error { return heart.beat(work, gateway.heart) })
 	group.Go(func() error { return predictions.receive(work, keep) })
+	group.Go(func() error { return telemetry.receive(work, keep) })
 	group.Go(func() error { gateway.connect(work); return nil })
 	group.Go(func() error { gateway.watchConnection(work); return nil })
 	group.Go(func() error { every(work, measureEvery, func() { monitor.look(work) }); return nil })
-	group.Go(func() error { every(work, measureEvery, func() { replayer.look(work) }); return nil })
+	group.Go(func() error { every(work, measureEvery, func() { operator.look(work) }); return nil })
 	var acknowledging sync.WaitGroup
 	acknowledging.Go(func() { predictions.acknowledge(keep) })
 
@@ -108,7 +122,7 @@ func (f *Forwarder) Run(ctx context.Context, rt *component.Runtime, config Confi
 	close(predictions.pending)
 	out.close() // answers what is pending
 	acknowledging.Wait()
-	gateway.access.Close()
+	gateway.close()
 	return err
 }
 
@@ -128,25 +142,28 @@ func every(ctx context.Context, interval time.Duration, do func()) {
 
 // state outlives a change of the configuration, and most of it the process.
 type state struct {
-	deadAlerts, deadPredictions *deadLetters
-	drops                       *drops
-	dedup                       *dedup
-	overrun                     map[string]overrun // by subscription
+	dead    map[string]*deadLetters // by file
+	drops   *drops
+	dedup   *dedup
+	overrun map[string]overrun // by subscription
 }
+
+// deadOf returns the dead letters of a stream.
+func (s *state) deadOf(stream string) *deadLetters { return s.dead[deadName(stream)] }
 
 // openState reads what earlier processes left. What cannot be read is logged, and starts empty.
 func openState(rt *component.Runtime, now func() time.Time) *state {
-	s := &state{overrun: make(map[string]overrun)}
+	s := &state{dead: make(map[string]*deadLetters), overrun: make(map[string]overrun)}
 	var err error
 	check := func(lost string) {
 		if err != nil {
 			rt.Log.Error(lost, "error", err)
 		}
 	}
-	s.deadAlerts, err = openDeadLetters(rt.WorkDir, deadAlertsName, deadLettersSize, now)
-	check("the number of dropped dead alerts could not be read")
-	s.deadPredictions, err = openDeadLetters(rt.WorkDir, deadLettersName, deadLettersSize, now)
-	check("the number of dropped dead letters could not be read")
+	for _, name := range deadNames() {
+		s.dead[name], err = openDeadLetters(rt.WorkDir, name, deadLettersSize, now)
+		check("the number of dropped dead letters could not be read")
+	}
 	s.drops, err = openDrops(rt.WorkDir)
 	check("previous drops could not be read: they are not reported")
 	s.dedup, err = openDedup(rt.WorkDir, recentAlerts)

@@ -4,21 +4,20 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/restjson"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/encoding/httpbinding"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -33,46 +32,46 @@ const (
 	iotDataPublish   = "Publish"
 )
 
-// publisher publishes messages over the data plane of AWS IoT Core. Request, signature and errors are those of AWS's own client,
-// whose layers take most of the time of a message.
+// publisher publishes messages over the data plane of AWS IoT Core. Requests and errors are those of AWS's own client, whose
+// layers take more time than all the rest of a message.
 type publisher struct {
-	endpoint    *url.URL
-	region      string
-	credentials aws.CredentialsProvider
-	client      cloud.OwnAnswers // takes only the service's own success for one
-	signer      *v4.Signer
-	skew        atomic.Int64 // of the service's clock, as its last answer told it: nanoseconds ahead of this one's
+	endpoint *url.URL
+	access   *cloud.Access
+	client   cloud.OwnAnswers // takes only the service's own success for one
+	signer   signer
+	skew     atomic.Int64 // of the service's clock, as its last answer told it: nanoseconds ahead of this one's
 }
 
-func newPublisher(config aws.Config, endpoint string) (*publisher, error) {
+func newPublisher(access *cloud.Access, endpoint string) (*publisher, error) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("read endpoint: %w", err)
 	}
+	u.Host = strings.TrimSuffix(u.Host, map[string]string{"https": ":443", "http": ":80"}[u.Scheme]) // as the SDK signs it
 	return &publisher{
-		endpoint: u, region: config.Region, credentials: config.Credentials, client: cloud.OwnAnswers{Client: config.HTTPClient}, signer: v4.NewSigner(),
+		endpoint: u, access: access, client: cloud.OwnAnswers{Client: access.Direct()}, signer: signer{region: access.Config.Region, service: iotDataService},
 	}, nil
 }
 
-// publish returns nil once the service has acknowledged the message.
-func (p *publisher) publish(ctx context.Context, topic string, payload []byte) error {
-	if err := p.exchange(ctx, topic, payload); err != nil {
+// publish returns nil once the service has acknowledged the message. Of the input it takes the topic, the payload and the QoS.
+func (p *publisher) publish(ctx context.Context, in *iotdataplane.PublishInput) error {
+	if err := p.exchange(ctx, in); err != nil {
 		return &smithy.OperationError{ServiceID: iotDataServiceID, OperationName: iotDataPublish, Err: err}
 	}
 	return nil
 }
 
-func (p *publisher) exchange(ctx context.Context, topic string, payload []byte) error {
-	request, err := p.request(ctx, topic, payload)
+func (p *publisher) exchange(ctx context.Context, in *iotdataplane.PublishInput) error {
+	request, err := p.request(ctx, in)
 	if err != nil {
 		return err
 	}
 	answer, err := p.client.Do(request)
-	if err != nil {
-		if ctx.Err() != nil { // what broke off then says nothing
-			err = ctx.Err()
-		}
-		return &smithyhttp.RequestSendError{Err: err}
+	switch {
+	case ctx.Err() != nil && err != nil: // what broke off then says nothing
+		return &smithyhttp.RequestSendError{Err: ctx.Err()}
+	case err != nil:
+		return &smithyhttp.RequestSendError{Err: &url.Error{Op: "Post", URL: request.URL.String(), Err: err}}
 	}
 	defer func() { _ = answer.Body.Close() }()
 	p.hearClock(answer.Header)
@@ -83,25 +82,21 @@ func (p *publisher) exchange(ctx context.Context, topic string, payload []byte) 
 }
 
 // request makes a signed request.
-func (p *publisher) request(ctx context.Context, topic string, payload []byte) (*http.Request, error) {
-	credentials, err := p.credentials.Retrieve(ctx)
+func (p *publisher) request(ctx context.Context, in *iotdataplane.PublishInput) (*http.Request, error) {
+	credentials, err := p.access.Config.Credentials.Retrieve(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("get credentials: %w", err)
 	}
 	const path = "/topics/"
-	u := *p.endpoint
-	u.Path, u.RawPath, u.RawQuery = path+topic, path+httpbinding.EscapePath(topic, true), "qos=1"
-	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(payload)), nil }
+	u, topic := *p.endpoint, aws.ToString(in.Topic)
+	u.Path, u.RawPath, u.RawQuery = path+topic, path+httpbinding.EscapePath(topic, true), "qos="+strconv.Itoa(int(in.Qos))
+	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(in.Payload)), nil }
 	request := (&http.Request{
-		Method: http.MethodPost, URL: &u, Host: u.Host, GetBody: body, ContentLength: int64(len(payload)),
+		Method: http.MethodPost, URL: &u, Host: u.Host, GetBody: body, ContentLength: int64(len(in.Payload)),
 		Header: http.Header{"Content-Type": {"application/octet-stream"}},
 	}).WithContext(ctx)
 	request.Body, _ = body()
-	hash := sha256.Sum256(payload)
-	at := time.Now().Add(time.Duration(p.skew.Load()))
-	if err := p.signer.SignHTTP(ctx, credentials, request, hex.EncodeToString(hash[:]), iotDataService, p.region, at); err != nil {
-		return nil, fmt.Errorf("sign: %w", err)
-	}
+	p.signer.sign(request, in.Payload, credentials, time.Now().Add(time.Duration(p.skew.Load())))
 	return request, nil
 }
 

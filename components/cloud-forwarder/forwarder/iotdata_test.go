@@ -12,25 +12,30 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
 
 	"edgepdm/shared/cloud"
 	"edgepdm/test/must"
 )
 
+func publishing(topic string, payload []byte) *iotdataplane.PublishInput {
+	return &iotdataplane.PublishInput{Topic: &topic, Payload: payload, Qos: 1}
+}
+
 // sdk publishes with AWS's own client, as publisher does.
-func sdk(t *testing.T, config aws.Config, topic string, payload []byte) error {
+func sdk(t *testing.T, access *cloud.Access, topic string, payload []byte) error {
 	t.Helper()
-	client := iotdataplane.NewFromConfig(config, func(o *iotdataplane.Options) { o.HTTPClient = cloud.OwnAnswers{Client: o.HTTPClient} })
-	_, err := client.Publish(t.Context(), &iotdataplane.PublishInput{Topic: &topic, Payload: payload, Qos: 1})
+	client := iotdataplane.NewFromConfig(access.Config, func(o *iotdataplane.Options) { o.HTTPClient = cloud.OwnAnswers{Client: o.HTTPClient} })
+	_, err := client.Publish(t.Context(), publishing(topic, payload))
 	return err
 }
 
-func own(t *testing.T, config aws.Config, topic string, payload []byte) error {
+func own(t *testing.T, access *cloud.Access, topic string, payload []byte) error {
 	t.Helper()
-	p, err := newPublisher(config, *config.BaseEndpoint)
+	p, err := newPublisher(access, *access.Config.BaseEndpoint)
 	must.OK(t, err)
-	return p.publish(t.Context(), topic, payload)
+	return p.publish(t.Context(), publishing(topic, payload))
 }
 
 // An error means what that of AWS's own client does.
@@ -57,8 +62,8 @@ func TestPublisherFailsAsTheSDK(t *testing.T) {
 		{204, "", "", ``},
 	} {
 		t.Run(fmt.Sprintf("%d %s %s", c.status, c.typ, c.body), func(t *testing.T) {
-			config := answers(t, c.status, http.Header{"X-Amzn-Errortype": {c.typ}, "Content-Type": {c.kind}, "Retry-After": {"7"}}, c.body)
-			want, got := sdk(t, config, "a/b", []byte("{}")), own(t, config, "a/b", []byte("{}"))
+			access := answers(t, c.status, http.Header{"X-Amzn-Errortype": {c.typ}, "Content-Type": {c.kind}, "Retry-After": {"7"}}, c.body)
+			want, got := sdk(t, access, "a/b", []byte("{}")), own(t, access, "a/b", []byte("{}"))
 			if want == nil || got == nil {
 				t.Fatalf("%v, want %v", got, want)
 			}
@@ -94,11 +99,11 @@ func TestPublisherAsksAsTheSDK(t *testing.T) {
 		_, _ = io.WriteString(w, `{"message":"OK"}`)
 	}))
 	t.Cleanup(server.Close)
-	config := answers(t, http.StatusOK, nil, "")
-	config.BaseEndpoint = &server.URL
+	access := answers(t, http.StatusOK, nil, "")
+	access.Config.BaseEndpoint = &server.URL
 	for _, topic := range []string{"edgepdm/core-1/pdm/v1/prediction/press-1", "edgepdm/core 1/ü+%2F/~x"} {
-		must.OK(t, sdk(t, config, topic, []byte(`{"id":"ä"}`)))
-		must.OK(t, own(t, config, topic, []byte(`{"id":"ä"}`)))
+		must.OK(t, sdk(t, access, topic, []byte(`{"id":"ä"}`)))
+		must.OK(t, own(t, access, topic, []byte(`{"id":"ä"}`)))
 		if sdk, own := fmt.Sprintf("%+v", got[0]), fmt.Sprintf("%+v", got[1]); sdk != own {
 			t.Errorf("%s, want %s", own, sdk)
 		}
@@ -117,23 +122,57 @@ func TestPublisherWithoutAnAnswer(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(hang) })
-	config := answers(t, http.StatusOK, nil, "")
-	config.BaseEndpoint = &server.URL
-	if kind, why := cloud.Classify(own(t, config, "cut", nil)); kind != cloud.Cut || why != "EOF" {
+	access := answers(t, http.StatusOK, nil, "")
+	access.Config.BaseEndpoint = &server.URL
+	if kind, why := cloud.Classify(own(t, access, "cut", []byte("{}"))); kind != cloud.Cut || why != "EOF" {
 		t.Errorf("%d %q", kind, why)
 	}
-	p, err := newPublisher(config, server.URL)
+	p, err := newPublisher(access, server.URL)
 	must.OK(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if kind, why := cloud.Classify(p.publish(ctx, "hang", nil)); kind != cloud.Unreachable || why != "no answer in time" {
+	if kind, why := cloud.Classify(p.publish(ctx, publishing("hang", []byte("{}")))); kind != cloud.Unreachable || why != "no answer in time" {
 		t.Errorf("%d %q", kind, why)
 	}
-	config.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+	access.Config.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, &cloud.TokenExchangeError{Status: 400, Text: "none"}
 	})
-	err = own(t, config, "x", nil)
+	err = own(t, access, "x", []byte("{}"))
 	if kind, _ := cloud.Classify(err); kind != cloud.NoCredentials || errors.Is(err, errPoison) {
 		t.Errorf("%v", err)
+	}
+}
+
+// A signature is that of AWS's own signer, on the next day and with the next credentials too.
+func TestSignature(t *testing.T) {
+	s := signer{region: "eu-west-1", service: iotDataService}
+	day := time.Date(2026, 11, 28, 23, 59, 59, 0, time.UTC)
+	first := aws.Credentials{AccessKeyID: "ASIA1", SecretAccessKey: "secret 1", SessionToken: "token/+=="}
+	second := aws.Credentials{AccessKeyID: "AKIA2", SecretAccessKey: "secret 2"}
+	for _, c := range []struct {
+		topic string
+		with  aws.Credentials
+		at    time.Time
+	}{
+		{"edgepdm/core-1/pdm/v1/prediction/press-1", first, day},
+		{"edgepdm/core 1/ü+%2F/~x", first, day},
+		{"a", first, day.Add(time.Second)},
+		{"a", second, day.Add(time.Second)},
+		{"a", second, day.In(time.FixedZone("", 3600))},
+	} {
+		access := answers(t, http.StatusOK, nil, "")
+		access.Config.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return c.with, nil })
+		p, err := newPublisher(access, "https://abc-ats.iot.eu-west-1.amazonaws.com:443")
+		must.OK(t, err)
+		body := []byte(`{"id":"1"}`)
+		request, err := p.request(t.Context(), publishing(c.topic, body))
+		must.OK(t, err)
+		s.sign(request, body, c.with, c.at)
+		got := request.Header.Get("Authorization")
+		request.Header.Del("Authorization")
+		must.OK(t, v4.NewSigner().SignHTTP(t.Context(), c.with, request, hash(body), s.service, s.region, c.at))
+		if want := request.Header.Get("Authorization"); got != want || request.Host != "abc-ats.iot.eu-west-1.amazonaws.com" {
+			t.Errorf("%s: %s, want %s", c.topic, got, want)
+		}
 	}
 }

@@ -22,7 +22,14 @@ type message struct {
 	topic    string // local
 	payload  []byte // as it came
 	replayed bool   // it may have arrived before
+
+	id  string
+	seq uint64 // in its queue
+	at  int64  // its time, Unix nanoseconds
 }
+
+// day is the message's, in UTC.
+func (m message) day() string { return time.Unix(0, m.at).UTC().Format(time.DateOnly) }
 
 // body returns the payload, with the mark of a message that may have arrived before. Limits of size are for the payload:
 // a message that was accepted does not become too large by the mark.

@@ -115,6 +115,8 @@ func TestConfigNamesTheField(t *testing.T) {
 		"maxLabelChanges:":            func(c *Config) { c.MaxLabelChanges = 1001 },
 		"groupCommit:":                func(c *Config) { c.GroupCommit = time.Minute },
 		"maxSpoolMB:":                 func(c *Config) { c.MaxSpoolMB = 1 },
+		"telemetrySample:":            func(c *Config) { c.TelemetrySample = time.Millisecond },
+		"maxTelemetryMB:":             func(c *Config) { c.MaxTelemetryMB = 15 },
 		"retryMax:":                   func(c *Config) { c.RetryMax = 0 },
 		"timeout:":                    func(c *Config) { c.Timeout = 0 },
 		"endpoints.iotData":           func(c *Config) { c.Endpoints.IoTData = "host" },

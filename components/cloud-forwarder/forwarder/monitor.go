@@ -2,14 +2,17 @@ package forwarder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
 	"edgepdm/shared/ledger"
+	"edgepdm/shared/spool"
 )
 
 // Names of counters in the health messages; those of streams are in stream.go.
@@ -39,12 +42,17 @@ type monitor struct {
 	out    *outboxes
 	uplink *uplink
 	subs   map[string]*ipc.Subscription[ipc.TopicMessage]
+
+	mu sync.Mutex // one look at the streams at a time
 }
 
 // look does that once.
 func (m *monitor) look(ctx context.Context) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	now := m.now()
 	m.rt.Conditions().Set(event.CodeStateOnDisk, ledgerName, m.ledger.State())
+	m.out.telemetry.makeRoom()
 	for _, s := range m.out.all {
 		if s.isOpen() {
 			s.expire(now)
@@ -61,12 +69,23 @@ func (m *monitor) look(ctx context.Context) {
 		}
 		m.rt.Conditions().Set(event.CodeConfiguration, s.name+" "+placeDeliver, problem)
 	}
-	m.countDead(now, m.state.deadAlerts)
-	m.countDead(now, m.state.deadPredictions)
+	for _, name := range deadNames() {
+		m.countDead(now, m.state.dead[name])
+	}
 	for name, sub := range m.subs {
 		m.countOverrun(name, sub)
 	}
 	m.reportDrops(ctx, now)
+}
+
+// drop drops the oldest messages of a stream, as a person wants it. That they are dropped is on disk when it returns.
+func (m *monitor) drop(s *stream, through uint64) (dropped uint64, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	dropped, err = s.queue.Drop(through, spool.ReasonOperator)
+	now := m.now()
+	s.measure(now)
+	return dropped, errors.Join(err, m.state.drops.keep(now, true))
 }
 
 // countDead tells of dead letters that were dropped: until somebody takes them, or for a day.

@@ -20,6 +20,7 @@ const (
 	suffixLater       = "-later" // of those with what is not urgent
 	streamPredictions = "predictions"
 	streamChanges     = "label-changes" // those that pass predictions
+	streamTelemetry   = "telemetry"
 )
 
 const (
@@ -28,6 +29,32 @@ const (
 	alertQueueBytes = 64 << 20 // alerts are refused beyond it, and stay with the alarm manager
 )
 
+// streamNames are those of all streams, whether they are used or not.
+func streamNames() []string {
+	return []string{streamAlertsIoT, streamAlertsIoT + suffixLater, streamAlertsSNS, streamAlertsSNS + suffixLater, streamPredictions, streamChanges, streamTelemetry}
+}
+
+// bounds are those of a stream; 0 is none.
+type bounds struct {
+	bytes int64         // on disk
+	free  int64         // bytes that the disk keeps for others
+	age   time.Duration // of a message
+}
+
+func (c Config) bounds(stream string) bounds {
+	floor := int64(c.MinFreeMB) << 20
+	switch stream {
+	case streamPredictions:
+		return bounds{int64(c.MaxSpoolMB) << 20, floor, c.PredictionMaxAge}
+	case streamChanges: // it is small, and takes changes also where the oldest predictions have to make room
+		return bounds{fastLaneBytes, 0, c.PredictionMaxAge}
+	case streamTelemetry: // it gives way to all others
+		return bounds{int64(c.MaxTelemetryMB) << 20, 2 * floor, 0}
+	default: // alerts have room on a disk that predictions have stopped to fill
+		return bounds{alertQueueBytes, floor / 4, c.AlertMaxAge}
+	}
+}
+
 // outboxes are the streams.
 type outboxes struct {
 	alertsIoT   lanes
@@ -35,6 +62,7 @@ type outboxes struct {
 	topicless   []*stream // alerts that wait for a topic while there is none
 	predictions *stream
 	changes     *stream // label changes while predictions wait
+	telemetry   *stream // nil where none leaves, and none waits
 	all         []*stream
 }
 
@@ -62,40 +90,52 @@ func (l lanes) all() []*stream {
 
 func newOutboxes(rt *component.Runtime, config Config, now func() time.Time, state *state, uplink *uplink) *outboxes {
 	o := &outboxes{}
-	add := func(name string, dead *deadLetters, maxAge time.Duration, options spool.Options) *stream {
-		options.Now, options.Log = now, rt.Log
+	add := func(name string, options spool.Options) *stream {
+		bounds := config.bounds(name)
+		options.MaxBytes, options.MinFree, options.Now, options.Log = bounds.bytes, bounds.free, now, rt.Log
 		s := &stream{
 			name: name, dir: filepath.Join(rt.WorkDir, spoolDir, name), options: options, opened: make(chan struct{}),
 			sinks: make(chan sink, 1), timeout: config.Timeout, backoff: wait.Backoff{Min: retryMin, Max: config.RetryMax},
-			parallel: 1, maxAge: maxAge, dead: dead, uplink: uplink, rt: rt, drops: state.drops, dropped: make(map[spool.Reason]uint64),
+			parallel: 1, maxAge: bounds.age, dead: state.deadOf(name), uplink: uplink, rt: rt, drops: state.drops, dropped: make(map[spool.Reason]uint64),
 		}
 		rt.Conditions().Expect(event.CodeDisk, s.name+" "+placeOpen)
 		o.all = append(o.all, s)
 		return s
 	}
-	floor := int64(config.MinFreeMB) << 20
-	// Alerts have room on a disk that predictions have stopped to fill.
-	alerts := spool.Options{MaxBytes: alertQueueBytes, MinFree: floor / 4, WhenFull: spool.Reject}
-	addAlerts := func(name string) *stream { return add(name, state.deadAlerts, config.AlertMaxAge, alerts) }
+	used := func(name string) bool {
+		_, err := os.Stat(filepath.Join(rt.WorkDir, spoolDir, name))
+		return !errors.Is(err, os.ErrNotExist)
+	}
+	addAlerts := func(name string) *stream { return add(name, spool.Options{WhenFull: spool.Reject}) }
 	o.alertsIoT = lanes{addAlerts(streamAlertsIoT), addAlerts(streamAlertsIoT + suffixLater)}
 	if config.AlertTopicARN != "" {
 		o.alertsSNS = lanes{addAlerts(streamAlertsSNS), addAlerts(streamAlertsSNS + suffixLater)}
 	} else {
 		for _, name := range []string{streamAlertsSNS, streamAlertsSNS + suffixLater} {
-			if _, err := os.Stat(filepath.Join(rt.WorkDir, spoolDir, name)); !errors.Is(err, os.ErrNotExist) { // there was a topic
+			if used(name) { // there was a topic
 				o.topicless = append(o.topicless, addAlerts(name))
 			}
 		}
 	}
-	o.predictions = add(streamPredictions, state.deadPredictions, config.PredictionMaxAge, spool.Options{
-		GroupCommit: config.GroupCommit, MaxBytes: int64(config.MaxSpoolMB) << 20, MinFree: floor, WhenFull: spool.DropOldest,
-	})
+	o.predictions = add(streamPredictions, spool.Options{GroupCommit: config.GroupCommit, WhenFull: spool.DropOldest})
 	o.predictions.parallel, o.predictions.loose = config.Parallel, true
-	// It is small, and takes changes also where the oldest predictions have to make room.
-	o.changes = add(streamChanges, state.deadPredictions, config.PredictionMaxAge, spool.Options{
-		GroupCommit: config.GroupCommit, MaxBytes: fastLaneBytes, WhenFull: spool.DropOldest,
-	})
+	if a := config.Archive; a.Bucket != "" {
+		o.predictions.archive = &archive{
+			records: uint64(a.AfterRecords), age: a.AfterAge, bytes: a.MaxObjectMB << 20, backoff: wait.Backoff{Min: archiveRetry, Max: archiveRefused},
+		}
+	}
+	o.changes = add(streamChanges, spool.Options{GroupCommit: config.GroupCommit, WhenFull: spool.DropOldest})
 	o.changes.behind = o.predictions
+	if config.TelemetrySample > 0 || used(streamTelemetry) {
+		before := o.all
+		o.telemetry = add(streamTelemetry, spool.Options{GroupCommit: config.GroupCommit, WhenFull: spool.DropOldest})
+		o.telemetry.before, o.telemetry.loose = before, true
+		if a := config.Archive; a.Bucket != "" {
+			o.telemetry.archive = &archive{
+				records: 1, bytes: a.MaxObjectMB << 20, every: archiveEvery, backoff: wait.Backoff{Min: archiveRetry, Max: archiveRefused},
+			}
+		}
+	}
 	rt.Counter(event.CounterStreams).Store(uint64(len(o.all)))
 	return o
 }

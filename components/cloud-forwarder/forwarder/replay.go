@@ -14,7 +14,6 @@ import (
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/durable"
-	"edgepdm/shared/event"
 	"edgepdm/shared/request"
 	"edgepdm/shared/spool"
 )
@@ -26,7 +25,6 @@ type replayer struct {
 	state *state
 	out   *outboxes
 
-	desk    *request.Server
 	asked   []*request.Request // that wait for the end
 	back    int                // letters that are back in their streams since the last end
 	left    int                // lines that are not: damaged, of a newer version, or of a stream that does not exist
@@ -36,24 +34,18 @@ type replayer struct {
 }
 
 func newReplayer(rt *component.Runtime, now func() time.Time, state *state, out *outboxes) *replayer {
-	return &replayer{
-		rt: rt, now: now, state: state, out: out, desk: request.NewServer(event.CloudForwarder, rt.WorkDir, now, rt.Log), offsets: make(map[string]int64),
-	}
+	return &replayer{rt: rt, now: now, state: state, out: out, offsets: make(map[string]int64)}
 }
 
-// takeCommands takes commands. Today's dead letters are set aside, to be sent again also by another process.
-func (r *replayer) takeCommands() {
-	for _, q := range r.desk.Take() {
-		if q.Command != event.CommandReplay {
-			q.Unknown()
-			continue
-		}
-		if err := errors.Join(r.state.deadAlerts.setAside(), r.state.deadPredictions.setAside()); err != nil {
+// ask takes a command. Today's dead letters are set aside, to be sent again also by another process.
+func (r *replayer) ask(q *request.Request) {
+	for _, name := range deadNames() {
+		if err := r.state.dead[name].setAside(); err != nil {
 			q.Answer("", err)
-			continue
+			return
 		}
-		r.asked = append(r.asked, q)
 	}
+	r.asked = append(r.asked, q)
 }
 
 // tell tells those who asked how far it is.
@@ -103,9 +95,8 @@ func toReplay(dir string) []string {
 	return files
 }
 
-// look takes commands, and puts the dead letters that are to be sent again back into their streams, once those are open.
+// look puts the dead letters that are to be sent again back into their streams, once those are open.
 func (r *replayer) look(ctx context.Context) {
-	r.takeCommands()
 	files := toReplay(r.rt.WorkDir)
 	if len(files) == 0 {
 		r.end()
@@ -203,10 +194,7 @@ func (r *replayer) replayedBatch(ctx context.Context, f *os.File, batch []replay
 // kept apart.
 func (r *replayer) replayLetter(ctx context.Context, line []byte) (*spool.Receipt, error) {
 	letter, err := openLine(line)
-	dead := r.state.deadAlerts
-	if letter.Stream == streamPredictions || letter.Stream == streamChanges {
-		dead = r.state.deadPredictions
-	}
+	dead := r.state.deadOf(letter.Stream)
 	if errors.Is(err, durable.ErrNewerFormat) {
 		return nil, dead.keepLine(line)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/smithy-go"
 
@@ -22,6 +23,11 @@ import (
 // sink delivers messages. It returns nil once the receiver has acknowledged: each sink says what that means.
 type sink interface {
 	send(ctx context.Context, m message) error
+}
+
+// batchSink delivers many messages at once. It returns nil once the receiver has acknowledged all of them.
+type batchSink interface {
+	sendBatch(ctx context.Context, messages []message) error
 }
 
 // Errors that callers branch on.
@@ -43,7 +49,7 @@ func (s *iotDataSink) send(ctx context.Context, m message) error {
 	if err := event.IoTCoreHTTPS.Check(m.payload); err != nil {
 		return fmt.Errorf("%w: %w: %w", errLocal, errPoison, err)
 	}
-	err := s.publisher.publish(ctx, s.prefix+"/"+m.topic, m.body())
+	err := s.publisher.publish(ctx, &iotdataplane.PublishInput{Topic: aws.String(s.prefix + "/" + m.topic), Payload: m.body(), Qos: 1})
 	s.access.Denied(err)
 	return classify("publish to AWS IoT Core", err)
 }

@@ -17,8 +17,8 @@ import (
 	"edgepdm/shared/cloud"
 )
 
-// answers is a server that gives one answer, and AWS's clients of it.
-func answers(t *testing.T, status int, header http.Header, body string) aws.Config {
+// answers is access to a server that gives one answer.
+func answers(t *testing.T, status int, header http.Header, body string) *cloud.Access {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for name := range header {
@@ -38,7 +38,7 @@ func answers(t *testing.T, status int, header http.Header, body string) aws.Conf
 	}
 	t.Cleanup(access.Close)
 	access.Config.BaseEndpoint, access.Config.Credentials = &server.URL, credentials.NewStaticCredentialsProvider("key", "secret", "")
-	return access.Config
+	return access
 }
 
 // F7: poison is what a service refuses because of the message. What may pass, with other rights, keys, topics, clocks,
@@ -104,13 +104,13 @@ func TestWhatIsPoison(t *testing.T) {
 			case c.code != "":
 				body = "<ErrorResponse><Error><Code>" + c.code + "</Code><Message>" + c.message + "</Message></Error></ErrorResponse>"
 			}
-			config := answers(t, c.status, header, body)
-			publisher, err := newPublisher(config, *config.BaseEndpoint)
+			access := answers(t, c.status, header, body)
+			publisher, err := newPublisher(access, *access.Config.BaseEndpoint)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if to = (&iotDataSink{publisher: publisher, prefix: "p"}); c.service == "sns" {
-				to = &snsSink{topics: []snsTopic{{"arn:aws:sns:us-east-1:123456789012:alerts", sns.NewFromConfig(config)}}, status: punctual}
+				to = &snsSink{topics: []snsTopic{{"arn:aws:sns:us-east-1:123456789012:alerts", sns.NewFromConfig(access.Config)}}, status: punctual}
 			}
 			err = to.send(t.Context(), m)
 			if err == nil || errors.Is(err, errPoison) != c.poison {
@@ -133,8 +133,8 @@ func TestRetryAfter(t *testing.T) {
 		"Mon, 23 Nov 2026 10:00:30 GMT": 30 * time.Second, "Mon, 23 Nov 2026 09:00:00 GMT": 0, "Wed, 25 Nov 2026 10:00:00 GMT": time.Hour,
 	} {
 		header := http.Header{"Retry-After": {value}, "Date": {"Mon, 23 Nov 2026 10:00:00 GMT"}}
-		config := answers(t, http.StatusServiceUnavailable, header, "")
-		_, err := sns.NewFromConfig(config).Publish(t.Context(), &sns.PublishInput{Message: aws.String("x")})
+		access := answers(t, http.StatusServiceUnavailable, header, "")
+		_, err := sns.NewFromConfig(access.Config).Publish(t.Context(), &sns.PublishInput{Message: aws.String("x")})
 		if got := retryAfter(err); got != want || err == nil {
 			t.Errorf("%q is %v, want %v", value, got, want)
 		}

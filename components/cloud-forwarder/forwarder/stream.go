@@ -24,9 +24,10 @@ const (
 	counterBytes    = ".bytes"    // that they take now
 	counterAge      = ".oldest_s" // age of the oldest of them, seconds
 	counterSent     = ".sent"     // acknowledged by the sink
+	counterArchived = ".archived" // of those, as objects
 	counterRetried  = ".retried"  // attempts that failed and will be repeated
 	counterDead     = ".dead"     // dead letters
-	counterDropped  = ".dropped"  // by a bound; also with "." and the bound: drop-oldest (bytes), free-space or age
+	counterDropped  = ".dropped"  // by a bound or a person; also with "." and the reason: drop-oldest (bytes), free-space, age or operator
 	counterLost     = ".lost"     // damaged on disk
 )
 
@@ -36,6 +37,7 @@ const (
 	placeReceive = "receive"
 	placeRead    = "read"
 	placeDeliver = "deliver"
+	placeArchive = "archive"
 	placeBury    = "dead letters"
 	placeRemove  = "remove"
 	placeExpire  = "expire"
@@ -67,12 +69,16 @@ type stream struct {
 	parallel int           // requests under way at a time
 	loose    bool          // records may pass one that the sink does not take, of the same topic too
 	behind   *stream       // nil, or the stream that takes what this one does not send soon
+	before   []*stream     // this one sends nothing while others have a backlog
 	maxAge   time.Duration // at which records are dropped; 0 = never
 	timeout  time.Duration
 	backoff  wait.Backoff
 	dead     *deadLetters
 	uplink   *uplink
 	rt       *component.Runtime
+
+	archive   *archive           // nil where all leave one at a time
+	interrupt context.CancelFunc // ends publishing, so that the backlog leaves as objects
 
 	ahead   atomic.Pointer[window]  // what is under way; nil before there is a sink
 	drops   *drops                  // of all streams
@@ -135,15 +141,15 @@ func (s *stream) count(what string, n uint64) {
 	s.rt.Counter(event.CounterStream + s.name + what).Add(n)
 }
 
-// sensible is the earliest time that a right clock shows: the age of what has an earlier time is unknown.
-func sensible() time.Time { return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC) }
+// Sensible is the earliest time that a right clock shows: the age of what has an earlier time is unknown.
+func Sensible() time.Time { return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // expire drops the records that are too old (promise F5).
 func (s *stream) expire(now time.Time) {
 	if s.maxAge == 0 {
 		return
 	}
-	_, err := s.queue.Expire(sensible(), now.Add(-s.maxAge))
+	_, err := s.queue.Expire(Sensible(), now.Add(-s.maxAge))
 	s.report(placeExpire, err)
 }
 
@@ -170,6 +176,9 @@ func (s *stream) measure(now time.Time) {
 		s.dropped[reason] = n
 	}
 	s.count(counterDropped, dropped)
+	if s.archive.over(now, depth, stats.Oldest) { // what is wrong with the bucket is told again with the next backlog
+		s.clearArchive()
+	}
 	s.count(counterLost, stats.LostRecords-s.lost)
 	s.lost = stats.LostRecords
 }
@@ -189,6 +198,10 @@ func (s *stream) run(ctx context.Context) {
 	}
 	if s.behind != nil {
 		s.fastLane(ctx)
+		return
+	}
+	if s.archive != nil && s.archive.every > 0 {
+		s.drainObjects(ctx)
 		return
 	}
 	select {

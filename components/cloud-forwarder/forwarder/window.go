@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -59,6 +60,39 @@ type group struct {
 	due     time.Time // when the first is tried again
 	busy    bool      // it is tried now
 	probe   int       // which of the others is tried next in its place, from 0
+}
+
+// settled reports whether a record was delivered in an earlier window.
+func (w *window) settled(seq uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.done[seq]
+}
+
+// rest is a window that begins with what has to be sent of this one.
+func (w *window) rest(parallel int, acked uint64) *window {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	next := newWindow(parallel)
+	for seq := range w.done {
+		if seq > acked {
+			next.done[seq] = true
+		}
+	}
+	return next
+}
+
+// leave forgets the records up to one, which have left, and returns those that were under way or parked.
+func (w *window) leave(upTo uint64) (under []uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for n < len(w.order) && w.order[n] <= upTo {
+		n++
+	}
+	under, w.order = w.order[:n], w.order[n:]
+	maps.DeleteFunc(w.done, func(seq uint64, _ bool) bool { return seq <= upTo })
+	return under
 }
 
 func newWindow(parallel int) *window {

@@ -14,8 +14,8 @@ const (
 	backlogRoom = 16 << 20
 	// backlogAge is how long a row may wait while a newer one of its thing waits behind it.
 	backlogAge = 5 * time.Second
-	// rowBytes is what a row takes beside its values, about, and readingBytes what a reading does.
-	rowBytes, readingBytes = 512, 64
+	// rowBytes is what a row takes beside its values, with the room that a queue has to spare, and readingBytes what a reading does.
+	rowBytes, readingBytes = 768, 64
 	// maxMerged bounds the readings of a row that took over those of others.
 	maxMerged = 2 * envelope.MaxFeatures
 	// So many lines, of so few rows, are kept to be used again.
@@ -72,9 +72,11 @@ func (b *backlog) put(w waiting) {
 }
 
 func (b *backlog) begin(thing string) *line {
-	l := new(line)
+	var l *line
 	if last := len(b.spare) - 1; last >= 0 {
 		l, b.spare = b.spare[last], b.spare[:last]
+	} else {
+		l = new(line)
 	}
 	l.thing = thing
 	b.lines[thing] = l

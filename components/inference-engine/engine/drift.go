@@ -41,6 +41,7 @@ type driftRow struct {
 type drifts struct {
 	rt     *component.Runtime
 	config DriftConfig
+	things int // of all lines that are looked at
 	now    func() time.Time
 	news   *modelevents.Outbox
 	alarms *ipc.Subscription[ipc.TopicMessage]
@@ -59,9 +60,9 @@ type drifts struct {
 }
 
 // newDrifts returns nil if drift is not looked for.
-func newDrifts(rt *component.Runtime, config DriftConfig, now func() time.Time, news *modelevents.Outbox, alarms *ipc.Subscription[ipc.TopicMessage]) *drifts {
+func newDrifts(rt *component.Runtime, config DriftConfig, maxThings int, now func() time.Time, news *modelevents.Outbox, alarms *ipc.Subscription[ipc.TopicMessage]) *drifts {
 	d := &drifts{
-		rt: rt, config: config, now: now, news: news, alarms: alarms, last: make(map[string]time.Time),
+		rt: rt, config: config, things: driftThings(maxThings), now: now, news: news, alarms: alarms, last: make(map[string]time.Time),
 		free: make(chan *driftRow, driftSlots), full: make(chan *driftRow, driftSlots), off: newOffline(), saved: now(), again: now(),
 		name: "drift-" + random.ID() + "-",
 	}

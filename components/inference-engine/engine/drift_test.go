@@ -229,3 +229,27 @@ func TestLinesAreBounded(t *testing.T) {
 		return h.Counters[engine.CounterDriftRows] == 64 && h.Counters[engine.CounterDriftSkipped] == 6
 	})
 }
+
+// Of many things so many are looked at as fit into memory, and of each line some.
+func TestThingsOfDriftAreBounded(t *testing.T) {
+	d := newDriftRig(t, map[string]any{"every": "1ms"})
+	coretest.Configure(t, d.core, engineName, map[string]any{"maxThings": 10_000})
+	rows := uint64(0)
+	send := func(things int, lines ...string) {
+		for i := range things {
+			name, line := fmt.Sprintf("saw-%s-%d", lines[0], i), lines[i%len(lines)]
+			row := event.Telemetry{V: 1, Thing: name, Line: line, Epoch: "e1", Seq: 1, TS: time.Now().UTC(), Packed: d.base}
+			d.publish(event.TelemetryTopic(name), encode(t, row))
+			if rows++; rows%20 == 0 { // else rows would find no room on the way
+				d.await("rows", func(h event.Health) bool {
+					return h.Counters[engine.CounterDriftRows]+h.Counters[engine.CounterDriftSkipped] == rows
+				})
+			}
+		}
+	}
+	send(510, "a", "b")
+	send(30, "c")
+	d.await("things beyond", func(h event.Health) bool {
+		return h.Counters[engine.CounterDriftRows] == 500+10 && h.Counters[engine.CounterDriftSkipped] == 10+20
+	})
+}

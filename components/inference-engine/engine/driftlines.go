@@ -18,6 +18,7 @@ import (
 	"edgepdm/shared/drift"
 	"edgepdm/shared/durable"
 	"edgepdm/shared/event"
+	"edgepdm/shared/memory"
 	"edgepdm/shared/modelstore/envelope"
 )
 
@@ -28,6 +29,8 @@ const (
 	// maxDriftLines is how many lines are looked at; one that is silent for silentLine is forgotten.
 	maxDriftLines = 64
 	silentLine    = 7 * 24 * time.Hour
+	// leastDriftThings of each line are looked at, however many there are of others.
+	leastDriftThings = 10
 	// driftAgainEvery is the time after which the last event of a line is told again, for who was away; that a drift is over, for overAgain.
 	driftAgainEvery = 10 * time.Minute
 	overAgain       = 24 * time.Hour
@@ -200,7 +203,16 @@ func (l *driftLines) retry(now time.Time) {
 	}
 }
 
-// add takes a row; false: there are too many lines.
+// driftThings is how many things of all lines are looked at: what is usual of one takes 9 kB with 168 sensors while it is learned. What
+// comes to the machines of a line shows in some of them.
+func driftThings(maxThings int) int {
+	if maxThings > memory.ManyThings { // whose memory goes elsewhere
+		return 500
+	}
+	return 1000
+}
+
+// add takes a row; false: there are too many lines, or things.
 func (l *driftLines) add(row *driftRow) bool {
 	line := l.lines[row.line]
 	if line == nil {
@@ -211,12 +223,23 @@ func (l *driftLines) add(row *driftRow) bool {
 		l.lines[row.line] = line
 	}
 	line.heard, line.dirty = row.at, true
-	report := line.Add(drift.Row{Thing: row.thing, At: row.at, Values: row.values, Probability: row.probability, Faulty: row.faulty, Unknown: row.unknown})
+	report := line.Add(drift.Row{
+		Thing: row.thing, At: row.at, Values: row.values, Probability: row.probability, Faulty: row.faulty, Unknown: row.unknown,
+		Full: !line.Has(row.thing) && line.Things() >= leastDriftThings && l.things() >= l.d.things,
+	})
 	if report != nil {
 		l.tell(row.line, *report)
 		l.saveLine(row.line, line)
 	}
-	return true
+	return line.Has(row.thing)
+}
+
+// things is how many things of all lines are looked at.
+func (l *driftLines) things() (n int) {
+	for _, line := range l.lines {
+		n += line.Things()
+	}
+	return n
 }
 
 // forget drops lines of which nothing has been heard for long.

@@ -9,6 +9,7 @@ import (
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
+	"edgepdm/shared/memory"
 	"edgepdm/shared/modelevents"
 	"edgepdm/shared/modelstore"
 	"edgepdm/shared/request"
@@ -76,6 +77,7 @@ type Engine struct {
 
 // Run scores telemetry until ctx ends. It is the component's Run.
 func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) error {
+	memory.Lean(config.MaxThings > memory.ManyThings)
 	losses := newLosses(rt, config, e.Now)
 	defer losses.close()
 	if e.news == nil {
@@ -100,9 +102,9 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", event.TopicAlarmEvent, err)
 	}
-	drifts := newDrifts(rt, config.Drift, e.Now, e.news, alarms)
+	drifts := newDrifts(rt, config.Drift, config.MaxThings, e.Now, e.news, alarms)
 	keeper.drifts = drifts
-	outlet := newOutlet(rt, config.PredictionBatch == BatchAuto)
+	outlet := newOutlet(rt, e.Now, config.PredictionBatch == BatchAuto, losses.record)
 	scorer := &scorer{
 		rt: rt, config: config, now: e.Now, models: keeper.fault, life: newLifeScorer(rt, e.Now, keeper.life), losses: losses, outlet: outlet, platform: runtime.GOOS + "/" + runtime.GOARCH,
 		logged: make(map[event.Reason]time.Time), limit: newReasonsLimit(config), asks: keeper.asks,
@@ -113,7 +115,7 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		e.backlog = newBacklog()
 	}
 	e.backlog.superseded = rt.Counter(CounterSuperseded)
-	intake := &intake{rt: rt, now: e.Now, scorer: scorer, losses: losses, outlet: outlet, backlog: e.backlog}
+	intake := &intake{rt: rt, now: e.Now, scorer: scorer, losses: losses, outlet: outlet, backlog: e.backlog, rows: rt.Counter(CounterRows)}
 	if err := intake.subscribe(ctx, config.ShadowInput); err != nil {
 		return err
 	}
@@ -126,7 +128,6 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	if e.qualities != nil {
 		work.Go(func() error { e.qualities.keep(ctx, rt); return nil })
 	}
-	work.Go(func() error { outlet.confirm(ctx, losses.record); return nil })
 	work.Go(func() error { keeper.run(ctx); return nil })
 	work.Go(func() error { comparer.run(ctx); return nil })
 	if drifts != nil {

@@ -3,11 +3,13 @@ package engine
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/wait"
 )
 
 const (
@@ -30,6 +32,10 @@ type intake struct {
 	lost    unread
 
 	receiving, scoring time.Duration // since the backlog was empty
+
+	decoder event.TelemetryDecoder
+	row     waiting // that is scored
+	rows    *atomic.Uint64
 }
 
 // source is a subscription and what handles its messages.
@@ -45,7 +51,7 @@ func (i *intake) subscribe(ctx context.Context, shadowInput bool) error {
 		handle func(m ipc.TopicMessage, arrived time.Time)
 		wanted bool
 	}{
-		{event.FilterTelemetry, i.row, true}, {event.TopicTelemetryBatch, i.batch, true}, {event.FilterShadow, i.shadow, shadowInput},
+		{event.FilterTelemetry, i.single, true}, {event.TopicTelemetryBatch, i.batch, true}, {event.FilterShadow, i.shadow, shadowInput},
 	} {
 		if !s.wanted {
 			i.sources = append(i.sources, source{Subscription: new(ipc.Subscription[ipc.TopicMessage])})
@@ -60,12 +66,14 @@ func (i *intake) subscribe(ctx context.Context, shadowInput bool) error {
 	return nil
 }
 
-// run takes messages until ctx or a subscription ends. Rows that wait then are left to the next run.
+// run takes messages until ctx or a subscription ends. Rows that wait then are left to the next run; what was scored is published a
+// little longer.
 func (i *intake) run(ctx context.Context) error {
+	longer, release := wait.Outlive(ctx, confirmGrace)
+	defer release()
 	defer func() {
 		i.countLosses()
-		_ = i.outlet.flush() // without a connection nobody takes it
-		close(i.outlet.pending)
+		i.outlet.drain(longer)
 	}()
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -83,19 +91,21 @@ func (i *intake) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+			i.outlet.expire(longer)
 			i.losses.tellLedger()
 			i.scorer.qualities.tell()
-			i.losses.judge(i.now(), i.rt.Counter(CounterRows).Load()-i.backlog.rows)
-		case <-i.outlet.available:
-			err = i.outlet.release()
+			i.losses.judge(i.now(), i.rows.Load()-i.backlog.rows)
+		case <-i.outlet.told:
+			i.outlet.confirm(longer)
+			err = i.outlet.release(longer)
 		case m, open := <-rows.Events():
-			err = i.take(ctx, m, open, rows)
+			err = i.take(ctx, longer, m, open, rows)
 		case m, open := <-batches.Events():
-			err = i.take(ctx, m, open, batches)
+			err = i.take(ctx, longer, m, open, batches)
 		case m, open := <-shadows.Events():
-			err = i.take(ctx, m, open, shadows)
+			err = i.take(ctx, longer, m, open, shadows)
 		case <-more:
-			err = i.work(ctx)
+			err = i.work(ctx, longer)
 		}
 		if err != nil {
 			return err
@@ -104,11 +114,11 @@ func (i *intake) run(ctx context.Context) error {
 }
 
 // take handles a message of a source, and scores what waits; open is false when the source has ended.
-func (i *intake) take(ctx context.Context, m ipc.TopicMessage, open bool, s source) error {
+func (i *intake) take(ctx, longer context.Context, m ipc.TopicMessage, open bool, s source) error {
 	if err := i.receive(m, open, s); err != nil {
 		return err
 	}
-	return i.work(ctx)
+	return i.work(ctx, longer)
 }
 
 func (i *intake) receive(m ipc.TopicMessage, open bool, s source) error {
@@ -120,11 +130,11 @@ func (i *intake) receive(m ipc.TopicMessage, open bool, s source) error {
 }
 
 // work scores rows that wait, and publishes their predictions. It takes what arrives meanwhile, but no longer than it scores.
-func (i *intake) work(ctx context.Context) error {
+func (i *intake) work(ctx, longer context.Context) error {
 	begin := i.now()
 	for now := begin; !i.backlog.empty() && !i.outlet.full() && len(i.outlet.waiting) < waitingLimit && now.Sub(begin) < slice; {
-		w := i.backlog.take(now)
-		i.scorer.score(ctx, w.Row, w.arrived)
+		i.row = i.backlog.take(now)
+		i.scorer.score(ctx, &i.row.Row, i.row.arrived)
 		scored := i.now()
 		i.scoring += scored.Sub(now)
 		if err := i.catchUp(); err != nil {
@@ -136,7 +146,7 @@ func (i *intake) work(ctx context.Context) error {
 	if i.backlog.empty() {
 		i.receiving, i.scoring = 0, 0
 	}
-	return i.outlet.release()
+	return i.outlet.release(longer)
 }
 
 // catchUp takes messages that wait while many do, or rows wait anyway.
@@ -164,9 +174,9 @@ func (i *intake) fullest() (most source, n int) {
 	return most, n
 }
 
-// row handles a message with one row.
-func (i *intake) row(m ipc.TopicMessage, arrived time.Time) {
-	t, err := event.DecodeTelemetry(m.Payload)
+// single handles a message with one row.
+func (i *intake) single(m ipc.TopicMessage, arrived time.Time) {
+	t, err := i.decoder.Decode(m.Payload)
 	if named := event.TelemetryThing(m.Topic); err == nil && t.Thing != named {
 		err = &event.InvalidError{Reason: event.ReasonName, Detail: fmt.Sprintf("row of %s on the topic of %.128s", t.Thing, named)}
 	}
@@ -175,7 +185,7 @@ func (i *intake) row(m ipc.TopicMessage, arrived time.Time) {
 
 // batch handles a message with several rows.
 func (i *intake) batch(m ipc.TopicMessage, arrived time.Time) {
-	rows, err := event.DecodeTelemetryBatch(m.Payload)
+	rows, err := i.decoder.DecodeBatch(m.Payload)
 	if err != nil {
 		rows = []event.Row{{Err: err}}
 	}
@@ -192,7 +202,7 @@ func (i *intake) shadow(m ipc.TopicMessage, arrived time.Time) {
 }
 
 func (i *intake) put(row event.Row, arrived time.Time) {
-	i.rt.Counter(CounterRows).Add(1)
+	i.rows.Add(1)
 	i.backlog.put(waiting{row, arrived})
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,8 +30,8 @@ const (
 	twinTime = 2 * time.Minute
 )
 
-// losses owns the sequence numbers of rows, and tells what they say: that some rows never arrived, or too many did not. Its
-// methods may be called from several goroutines.
+// losses owns the sequence numbers of rows, and tells what they say: that some rows never arrived, or too many did not. The
+// intake's goroutine owns it.
 type losses struct {
 	ledger    *ledger.Ledger
 	now       func() time.Time
@@ -41,8 +40,8 @@ type losses struct {
 	condition func(code event.Code, place string, problem error)
 	report    func() // the counters at once
 	log       *slog.Logger
+	numbers   []ledger.Number // scratch of record
 
-	mu       sync.Mutex
 	missed   int64  // since the window began; what came late is taken off
 	rows     uint64 // when it began
 	gaveWay  uint64 // likewise: rows that came, and gave way to newer ones
@@ -58,6 +57,8 @@ func newLosses(rt *component.Runtime, config Config, now func() time.Time) *loss
 		ledger: ledger.Begin(filepath.Join(rt.WorkDir, ledgerName), config.MaxThings), now: now, max: config.MaxMissed,
 		counter: rt.Counter, condition: rt.Conditions().Set, report: rt.ReportHealth, log: rt.Log, begun: now(), rows: rt.Counter(CounterRows).Load(), gaveWay: rt.Counter(CounterSuperseded).Load(),
 	}
+	l.counter(event.CounterTelemetryMissed) // is told from the start
+	l.counter(event.CounterTelemetryUnheard)
 	l.tellLedger()
 	return l
 }
@@ -69,18 +70,37 @@ func (l *losses) tellLedger() {
 	l.condition(event.CodeStateOnDisk, ledgerName, l.ledger.State())
 }
 
-// record records a row's number, and counts the rows that never came. A prediction that the nucleus has not taken when the
+// record records the numbers of rows, and counts the rows that never came. A prediction that the nucleus has not taken when the
 // process is killed is not recorded: its row counts as missed afterwards. Nothing is remembered of a thing that is not known
 // and whose row was refused.
-func (l *losses) record(t handled) {
-	if !t.scored() && !l.ledger.Knows(t.thing) {
-		return
+func (l *losses) record(rows []handled) {
+	now, numbers := l.now(), l.numbers[:0]
+	for _, t := range rows {
+		if !t.scored() && !l.ledger.Knows(t.thing) {
+			continue
+		}
+		gap, err := l.ledger.Observe(t.thing, t.epoch, t.seq)
+		switch {
+		case err != nil:
+			l.unrecorded(1, err)
+		case gap.New():
+			numbers = append(numbers, ledger.Number{Thing: t.thing, Epoch: t.epoch, Seq: t.seq})
+		}
+		if gap != (ledger.Gap{}) {
+			l.note(t, gap, now)
+		}
 	}
-	gap, err := l.ledger.Record(t.thing, t.epoch, t.seq)
-	if err != nil && l.counter(CounterLedger).Add(1) == 1 {
+	if err := l.ledger.CommitAll(numbers...); err != nil {
+		l.unrecorded(len(numbers), err)
+	}
+	clear(numbers)
+	l.numbers = numbers
+}
+
+func (l *losses) unrecorded(n int, err error) {
+	if l.counter(CounterLedger).Add(uint64(n)) == uint64(n) {
 		l.log.Error("gaps may be counted wrong", "error", err)
 	}
-	l.note(t, gap, l.now())
 }
 
 // note counts what the number of a row told.
@@ -98,8 +118,6 @@ func (l *losses) note(t handled, gap ledger.Gap, now time.Time) {
 	if gap.Missed == 0 && !gap.Late && !gap.Jump && !gap.Twin {
 		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	switch {
 	case gap.Late:
 		l.missed--
@@ -123,7 +141,7 @@ func (l *losses) note(t handled, gap ledger.Gap, now time.Time) {
 	}
 }
 
-// tell reports what was missed before the start: this process, too, may be killed before its next health message. mu is held.
+// tell reports what was missed before the start: this process, too, may be killed before its next health message.
 func (l *losses) tell(now time.Time) {
 	if l.untold && now.Sub(l.reported) >= reportEvery {
 		l.untold, l.reported = false, now
@@ -134,8 +152,6 @@ func (l *losses) tell(now time.Time) {
 // judge says in the health messages when too many rows are missed, and when two senders are not heard any more. rows is how
 // many have arrived, but for those that wait. One that gave way to newer ones is missed, too.
 func (l *losses) judge(now time.Time, rows uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.tell(now)
 	if !l.twin.IsZero() && now.Sub(l.twin) > twinTime {
 		l.twin = time.Time{}

@@ -29,7 +29,7 @@ func BenchmarkReasons(b *testing.B) {
 		losses := newLosses(rt, config, time.Now)
 		defer losses.close()
 		s := &scorer{
-			rt: rt, config: config, now: time.Now, models: faults, life: newLifeScorer(rt, time.Now, &models{}), losses: losses, outlet: newOutlet(rt, false),
+			rt: rt, config: config, now: time.Now, models: faults, life: newLifeScorer(rt, time.Now, &models{}), losses: losses, outlet: newOutlet(rt, time.Now, false, losses.record),
 			logged: make(map[event.Reason]time.Time), limit: newReasonsLimit(config), asks: newAsks(),
 		}
 		without := 0.0
@@ -39,7 +39,7 @@ func BenchmarkReasons(b *testing.B) {
 				for i := 0; b.Loop(); i++ {
 					limit()
 					row := event.Telemetry{V: event.Version, Thing: "press-1", Epoch: "a", Seq: uint64(i + 1), TS: time.Unix(1e9, 0), Values: lines[i%len(lines)][1:]}
-					s.score(ctx, event.Row{Telemetry: row}, time.Now())
+					s.score(ctx, &event.Row{Telemetry: row}, time.Now())
 					s.outlet.waiting, s.outlet.bytes = s.outlet.waiting[:0], 0
 				}
 				ns = float64(b.Elapsed()) / float64(b.N)

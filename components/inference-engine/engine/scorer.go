@@ -37,6 +37,9 @@ type scorer struct {
 	scored    []float32   // what the model was given for the row at hand
 	extra     []float32   // of the row at hand: values of sensors that only the life model has
 	remaining *event.Life // of its thing
+
+	prediction event.Prediction // for the row at hand
+	payload    []byte           // its message
 }
 
 // adopt takes over the models that were given, if they are others, and reports whether that of faults is.
@@ -57,7 +60,7 @@ func (s *scorer) adopt() bool {
 }
 
 // score scores a row and hands out its prediction. A bad row is counted and logged.
-func (s *scorer) score(ctx context.Context, row event.Row, arrived time.Time) {
+func (s *scorer) score(ctx context.Context, row *event.Row, arrived time.Time) {
 	t := &row.Telemetry
 	if row.Err != nil {
 		var invalid *event.InvalidError
@@ -154,7 +157,8 @@ func (s *scorer) predict(t *event.Telemetry, probability float64, values []float
 	case probability >= s.model.threshold:
 		label = event.LabelFaulty
 	}
-	prediction := event.Prediction{
+	prediction := &s.prediction
+	*prediction = event.Prediction{
 		V: event.Version, ID: t.ID(), Thing: t.Thing, Line: t.Line, Epoch: t.Epoch, Seq: t.Seq, TS: t.TS, Model: s.model.ref,
 		Probability: probability, Label: label, Threshold: s.model.threshold, LatencyUS: latency.Microseconds(),
 		Platform: s.platform, Text: event.PredictionText(label, latency, s.platform), Simulated: t.Simulated, Faulty: t.Faulty,
@@ -164,15 +168,15 @@ func (s *scorer) predict(t *event.Telemetry, probability float64, values []float
 	if lack.absent == 0 {
 		prediction.Life = s.remaining
 	}
-	s.explain(&prediction, s.scored)
-	payload, err := s.encode(&prediction)
+	s.explain(prediction, s.scored)
+	payload, err := s.encode(prediction)
 	if err != nil {
 		s.reject(t, &event.InvalidError{Reason: reasonEncode, Detail: err.Error()})
 		return
 	}
-	s.putShadow(&prediction)
-	s.outlet.add(handled{t.Thing, t.Epoch, t.Seq, payload})
-	s.drifts.offer(s.model, s.assembler, t, s.scored, &prediction, arrived)
+	s.putShadow(prediction)
+	s.outlet.add(handled{t.Thing, t.Epoch, t.Seq, s.outlet.keep(payload), arrived})
+	s.drifts.offer(s.model, s.assembler, t, s.scored, prediction, arrived)
 	if trial := s.models.trial.Load(); trial != nil {
 		trial.offer(s.model, t, values, s.scored, probability, label)
 	}
@@ -187,6 +191,6 @@ func (s *scorer) reject(t *event.Telemetry, invalid *event.InvalidError) {
 		s.rt.Log.Warn("telemetry is invalid", "reason", invalid.Reason, "detail", invalid.Detail, "thing", t.Thing, "seq", t.Seq, "total", total)
 	}
 	if t.Thing != "" && t.Epoch != "" && t.Seq > 0 {
-		s.outlet.add(handled{t.Thing, t.Epoch, t.Seq, nil})
+		s.outlet.add(handled{t.Thing, t.Epoch, t.Seq, nil, time.Time{}})
 	}
 }

@@ -35,9 +35,9 @@ func TestARowKeepsTheModelThatScoredIt(t *testing.T) {
 		}
 		losses := newLosses(rt, config, time.Now)
 		defer losses.close()
-		s := &scorer{rt: rt, config: config, now: now, models: m, life: newLifeScorer(rt, time.Now, &models{}), losses: losses, outlet: newOutlet(rt, false), logged: make(map[event.Reason]time.Time), limit: newReasonsLimit(config), asks: newAsks()}
+		s := &scorer{rt: rt, config: config, now: now, models: m, life: newLifeScorer(rt, time.Now, &models{}), losses: losses, outlet: newOutlet(rt, now, false, losses.record), logged: make(map[event.Reason]time.Time), limit: newReasonsLimit(config), asks: newAsks()}
 		row := event.Telemetry{V: event.Version, Thing: "press-1", Epoch: "a", Seq: 1, TS: time.Now(), Values: make([]float32, before.features)}
-		s.score(ctx, event.Row{Telemetry: row}, time.Now())
+		s.score(ctx, &event.Row{Telemetry: row}, time.Now())
 		var p event.Prediction
 		if w := s.outlet.waiting; len(w) != 1 || json.Unmarshal(w[0].prediction, &p) != nil || p.Model != before.ref {
 			t.Errorf("%d rows wait, the model is %+v, want %+v", len(w), p.Model, before.ref)

@@ -51,12 +51,12 @@ func (s *scorer) watched(values []float32) event.Watched {
 // maxPredictionMark is what a prediction may grow by on its way to the cloud.
 const maxPredictionMark = 100
 
-// encode returns a prediction as it is published. It leaves out what does not fit on any part of the way to the cloud: the
-// contributors' names in further languages, the last contributors, the remaining life, and what is watched, the last of the configuration first. The
-// prediction itself must arrive.
-func (s *scorer) encode(p *event.Prediction) ([]byte, error) {
-	payload, err := event.Encode(p)
-	for i := len(s.config.Watch) - 1; len(payload) > event.IoTCoreIPC.Limit()-maxPredictionMark; {
+// encode returns a prediction as it is published, valid until the next call. It leaves out what does not fit on any part of the
+// way to the cloud: the contributors' names in further languages, the last contributors, the remaining life, and what is watched,
+// the last of the configuration first. The prediction itself must arrive.
+func (s *scorer) encode(p *event.Prediction) (payload []byte, err error) {
+	s.payload, err = event.AppendPrediction(s.payload[:0], p)
+	for i := len(s.config.Watch) - 1; len(s.payload) > event.IoTCoreIPC.Limit()-maxPredictionMark; {
 		switch {
 		case slices.ContainsFunc(p.Contributors, func(c event.Contributor) bool { return c.Names != nil }):
 			for j := range p.Contributors {
@@ -70,9 +70,9 @@ func (s *scorer) encode(p *event.Prediction) ([]byte, error) {
 			delete(p.Watched, s.config.Watch[i])
 			i--
 		default:
-			return payload, err
+			return s.payload, err
 		}
-		payload, err = event.Encode(p)
+		s.payload, err = event.AppendPrediction(s.payload[:0], p)
 	}
-	return payload, err
+	return s.payload, err
 }

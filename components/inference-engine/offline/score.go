@@ -2,11 +2,14 @@ package offline
 
 import (
 	"bufio"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"edgepdm/components/inference-engine/scoring"
 	"edgepdm/shared/cli"
@@ -31,7 +34,8 @@ import (
 // Of a k-fold archive the margins are those of its first model, then its second, …, and the prediction is their mean (or
 // vote), as of a model.
 //
-// Values are written as C's %.9g does, which tells any two float32 apart. Memory does not grow with the number of rows. The
+// The input may be compressed by gzip. Values are written as C's %.9g does, which tells any two float32 apart. All processors
+// are used; the order is the input's, and memory does not grow with the number of rows. A terminal is shown how far it is. The
 // first row that cannot be read ends the work with an error that names its line and column; the rows before it are written.
 // s.Err gets a line on the rounds that are used.
 func Score(ctx context.Context, args []string, s cli.Streams) error {
@@ -80,86 +84,43 @@ func Score(ctx context.Context, args []string, s cli.Streams) error {
 		return fmt.Errorf("write rounds: %w", err)
 	}
 	table.of, table.columns, table.names = "model", model.NumFeature, model.FeatureNames
-	out := bufio.NewWriterSize(s.Out, 1<<16)
-	err = scoreRows(ctx, model, explainer, newRowReader(s.In, table), out)
-	return errors.Join(err, out.Flush())
+	first := &rowScorer{model: model, explainer: explainer, rows: newRowReader(nil, table)}
+	return scores(ctx, s.In, first, &scoreWriter{out: s.Out, terminal: s.Err, header: header(model, explainer != nil)})
 }
 
-// scoreRows scores all rows, and explains them if it has an explainer.
-func scoreRows(ctx context.Context, model *scoring.Model, explainer *gbdt.Explainer, rows *rowReader, out *bufio.Writer) error {
-	var margin, prediction, contributions []float32
-	line := header(model, explainer != nil) // written with the first row, so that there is no output if that is wrong
-	for ctx.Err() == nil {
-		row, err := rows.next()
-		if errors.Is(err, io.EOF) {
-			if _, err := out.Write(line); err != nil {
-				return fmt.Errorf("write scores: %w", err)
-			}
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if margin, err = model.Margin(margin, row); err != nil {
-			return fmt.Errorf("line %d: %w", rows.line, err)
-		}
-		prediction = model.Predict(prediction, margin)
-		line = appendValues(line, margin)
-		line = append(line, ',')
-		line = appendValues(line, prediction)
-		if explainer != nil {
-			if contributions, err = explainer.Explain(contributions, row); err != nil {
-				return fmt.Errorf("line %d: %w", rows.line, err)
-			}
-			line = append(line, ',')
-			line = appendValues(line, contributions)
-		}
-		if _, err := out.Write(append(line, '\n')); err != nil {
-			return fmt.Errorf("write scores: %w", err)
-		}
-		line = line[:0]
-		if !rows.waiting() { // the next row may be long in coming: let whoever reads have this one
-			if err := out.Flush(); err != nil {
-				return fmt.Errorf("write scores: %w", err)
-			}
+// scores runs the work, and says how far it came if it was interrupted.
+func scores(ctx context.Context, in io.Reader, first *rowScorer, out *scoreWriter) error {
+	total := int64(0)
+	if f, ok := in.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			total = info.Size()
 		}
 	}
-	return ctx.Err()
+	if _, ok := out.out.(*os.File); ok {
+		signal.Ignore(syscall.SIGPIPE) // the error of the write says that nobody reads any more
+	}
+	raw := &counted{Reader: in}
+	text, err := unzipped(raw)
+	if err != nil {
+		return fmt.Errorf("read line 1: %w", err)
+	}
+	out.note = cli.NewProgress(out.terminal, total)
+	err = scoreRows(ctx, &blockReader{in: text, size: first.rows.in.Size(), at: raw.n.Load}, first, out)
+	out.note.Done()
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted: the scores of the first %d rows are written: %w", out.rows, ctx.Err())
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
-func header(model *scoring.Model, contribs bool) []byte {
-	var line []byte
-	column := func(name string, count int) {
-		for i := range count {
-			if len(line) > 0 {
-				line = append(line, ',')
-			}
-			line = append(line, name...)
-			if count > 1 {
-				line = append(line, '_')
-				line = strconv.AppendInt(line, int64(i), 10)
-			}
-		}
+// unzipped returns what an input holds, if it is compressed by gzip, else the input.
+func unzipped(in io.Reader) (io.Reader, error) {
+	buffered := bufio.NewReaderSize(in, 1<<16)
+	if start, err := buffered.Peek(2); err != nil || start[0] != 0x1f || start[1] != 0x8b {
+		return buffered, nil //nolint:nilerr // whoever reads finds out
 	}
-	column("margin", model.Outputs)
-	column("prediction", model.Predictions)
-	switch {
-	case contribs && model.Outputs == 1:
-		column("contrib", model.NumFeature+1)
-	case contribs:
-		for k := range model.Outputs {
-			column("contrib_"+strconv.Itoa(k), model.NumFeature+1)
-		}
-	}
-	return append(line, '\n')
-}
-
-func appendValues(line []byte, values []float32) []byte {
-	for i, v := range values {
-		if i > 0 {
-			line = append(line, ',')
-		}
-		line = strconv.AppendFloat(line, float64(v), 'g', 9, 32)
-	}
-	return line
+	return gzip.NewReader(buffered)
 }

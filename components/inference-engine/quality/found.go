@@ -26,7 +26,7 @@ func (j *Judge) News() (all map[string]Found, news bool) {
 		}
 		var f Found
 		for i := range t.sensors {
-			if list := f.list(t.sensors[i].verdict); list != nil && left > 0 {
+			if list := f.list(t.sensors[i].verdict()); list != nil && left > 0 {
 				*list = append(*list, j.names[i])
 				left--
 			}
@@ -70,7 +70,8 @@ func (j *Judge) resume(t *thing, found Found) {
 
 // resume is as if a sensor had just been found.
 func (s *sensor) resume(v verdict) {
-	s.verdict, s.came = v, span
+	s.decide(v)
+	s.came = span
 	switch v {
 	case missing:
 		s.absent = span

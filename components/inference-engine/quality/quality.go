@@ -25,9 +25,11 @@ const (
 	// lastingly is how long a thing must be silent to make room for another one, and how often such are looked for.
 	lastingly, lookEvery = time.Hour, time.Minute
 
-	// maxSensors bounds the sensors of all things together, at 16 bytes each.
+	// maxSensors bounds the sensors of all things together, at 13 bytes each.
 	maxSensors = 4 << 20
 	most       = math.MaxUint8
+	// enough rows of a slice are looked at; what changes later in it changes in the next one.
+	enough = math.MaxUint8
 )
 
 // Judge judges the values of things. It has one owner.
@@ -52,23 +54,37 @@ type thing struct {
 	last    []float32
 	sensors []sensor
 	begun   time.Time // of the slice
-	rows    uint16    // in it
+	rows    uint8     // in it, up to enough
 	heard   time.Time
 	found   *event.Quality
 }
 
-// sensor counts slices, up to the most that fits: a slice has moved if the value changed within it.
+// sensor counts slices, up to the most that fits: a slice has moved if the value changed within it. There are millions of them.
 type sensor struct {
-	present uint16 // rows of this slice with a value
-	moved   bool   // in this slice
-	inside  bool   // some value of this slice was
+	present uint8 // rows of this slice with a value
+	signs   signs
 
 	still, longest uint8 // without a move: now, and the longest before
 	moves, judged  uint8 // that moved, of those that were learned from
 	came, absent   uint8 // with values, ever; without enough of them, now
 	outside        uint8
-	verdict        verdict
 }
+
+// signs are what this slice has shown of a sensor, and in the lowest bits the verdict.
+type signs uint8
+
+const (
+	moved  signs = 1 << 7 // the value changed
+	inside signs = 1 << 6 // some value was
+
+	verdictBits signs = 3
+)
+
+func (s *sensor) shows(sign signs) bool { return s.signs&sign != 0 }
+
+func (s *sensor) verdict() verdict { return verdict(s.signs & verdictBits) }
+
+func (s *sensor) decide(v verdict) { s.signs = s.signs&^verdictBits | signs(v) }
 
 // verdict is what is found of a sensor.
 type verdict uint8
@@ -128,7 +144,7 @@ func (j *Judge) Row(name string, values []float32, now time.Time) *event.Quality
 		}
 	}
 	t.heard = now
-	if t.rows < math.MaxUint16 { // enough of a slice, and its counts end there
+	if t.rows < enough {
 		t.take(values, j.ranges)
 	}
 	if t.rows >= leastRows && now.Sub(t.begun) >= j.slice {
@@ -175,11 +191,13 @@ func (t *thing) take(values []float32, ranges []limits) {
 		s := &sensors[i]
 		s.present++
 		if x != last[i] {
-			s.moved = s.moved || last[i] == last[i]
+			if last[i] == last[i] {
+				s.signs |= moved
+			}
 			last[i] = x
 		}
-		if !s.inside {
-			s.inside = x >= ranges[i].low && x <= ranges[i].high
+		if !s.shows(inside) && x >= ranges[i].low && x <= ranges[i].high {
+			s.signs |= inside
 		}
 	}
 }
@@ -190,7 +208,7 @@ func (j *Judge) turn(t *thing, now time.Time) {
 	for i := range t.sensors {
 		if s := &t.sensors[i]; s.mover() {
 			movers++
-			if s.moved {
+			if s.shows(moved) {
 				moving++
 			}
 		}
@@ -199,8 +217,9 @@ func (j *Judge) turn(t *thing, now time.Time) {
 	for i := range t.sensors {
 		s := &t.sensors[i]
 		s.turn(t.rows, rests, t.last[i] == 0)
-		if v := s.judge(); v != s.verdict {
-			s.verdict, j.news = v, true
+		if v := s.judge(); v != s.verdict() {
+			s.decide(v)
+			j.news = true
 		}
 	}
 	t.begun, t.rows = now, 0
@@ -211,7 +230,7 @@ func (j *Judge) turn(t *thing, now time.Time) {
 func (j *Judge) tell(t *thing) {
 	t.found = nil
 	for i := range t.sensors {
-		v := t.sensors[i].verdict
+		v := t.sensors[i].verdict()
 		if v == well {
 			continue
 		}
@@ -244,7 +263,7 @@ func (s *sensor) judge() verdict {
 
 // turn ends a slice of so many rows. A machine that rests, and a value of exactly 0, which is that of something that is off, say
 // nothing of a sensor that does not move.
-func (s *sensor) turn(rows uint16, rests, zero bool) {
+func (s *sensor) turn(rows uint8, rests, zero bool) {
 	if 2*int(s.present) >= int(rows) {
 		s.came, s.absent = more(s.came), 0
 	} else {
@@ -253,7 +272,7 @@ func (s *sensor) turn(rows uint16, rests, zero bool) {
 	switch {
 	case s.present == 0:
 		s.still, s.outside = 0, 0
-	case s.moved:
+	case s.shows(moved):
 		s.longest, s.still = max(s.longest, min(s.still, s.bound())), 0
 		s.learn()
 		s.moves++
@@ -265,12 +284,12 @@ func (s *sensor) turn(rows uint16, rests, zero bool) {
 		}
 	}
 	switch {
-	case s.inside:
+	case s.shows(inside):
 		s.outside = 0
 	case s.present > 0:
 		s.outside = more(s.outside)
 	}
-	s.present, s.moved, s.inside = 0, false, false
+	s.present, s.signs = 0, s.signs&verdictBits
 }
 
 // learn counts a slice that is learned from. What was long ago counts less and less.

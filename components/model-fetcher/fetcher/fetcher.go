@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,6 +65,9 @@ type Fetcher struct {
 	Getenv func(string) string
 	Now    func() time.Time // time.Now in production
 
+	// Rand is uniform in [0, 1), rand.Float64 in production: it spreads the looks of many cores. Without it a process looks at once,
+	// and tries again by Retry.
+	Rand func() float64
 	// Retry is the time between two tries while something does not work; the zero value for production's.
 	Retry wait.Backoff
 	// LookLimit and Patience are how long a look, and the wait of a command for its answer, may take; the zero values for
@@ -184,11 +186,15 @@ func (r *run) named(text string) string {
 
 // run looks, waits, and looks again, until ctx ends.
 func (r *run) run(ctx context.Context) {
-	backoff := r.Retry
-	if backoff.Max == 0 {
-		backoff.Min, backoff.Max = retryMin, min(retryMax, r.config.Poll)
+	s := &Schedule{Poll: r.config.Poll, Retry: r.Retry, Rand: r.Rand}
+	if s.Retry.Max == 0 {
+		s.Retry.Min, s.Retry.Max = retryMin, min(retryMax, r.config.Poll)
 	}
-	for failures := 0; ctx.Err() == nil; {
+	if first := s.First(r.remembers()); first > 0 {
+		r.tell(nil)
+		r.wait(ctx, first)
+	}
+	for ctx.Err() == nil {
 		r.looker.headway, r.looker.detail = headway{}, ""
 		again := r.asked.begin() || r.looker.again
 		r.looker.again = false
@@ -200,17 +206,23 @@ func (r *run) run(ctx context.Context) {
 		}
 		r.tell(err)
 		r.asked.end(r.found(err))
-		wait := r.jitter(r.config.Poll)
+		wait := s.Next()
 		if err != nil {
 			r.looker.again = again
 			r.rt.Counter(CounterFailed).Add(1)
-			failures = r.looker.headway.failures(failures)
-			wait = backoff.Delay(failures)
-		} else {
-			failures = 0
+			wait = s.again(!again && r.looker.record != nil && r.looker.record.Outcome != "", r.looker.headway)
 		}
 		r.wait(ctx, wait)
 	}
+}
+
+// remembers reports whether this process has begun just now, and the one before has dealt with what is published.
+func (r *run) remembers() bool {
+	if r.looker.record != nil || r.config.source() == "" {
+		return false
+	}
+	err := r.looker.load()
+	return err == nil && r.looker.record.Outcome != "" // a look tells the error
 }
 
 // lookWithin looks, for a limited time. Commands that wait too long for it are told how far it is.
@@ -236,11 +248,6 @@ func (r *run) lookWithin(ctx context.Context, again bool) error {
 			r.asked.late(r.Now().Add(-patience))
 		}
 	}
-}
-
-// jitter spreads the looks of many sites by a fifth of d to either side.
-func (r *run) jitter(d time.Duration) time.Duration {
-	return time.Duration((0.8 + 0.4*rand.Float64()) * float64(d))
 }
 
 // wait waits for a time, for a command, or for ctx to end.

@@ -4,17 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
-	"time"
 
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/components/model-fetcher/modelcli"
@@ -23,8 +19,7 @@ import (
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/shared/modelstore/inbox"
 	"edgepdm/test/must"
-	"edgepdm/test/need"
-	"edgepdm/test/tools"
+	"edgepdm/test/versitygw"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -34,28 +29,9 @@ import (
 // peer starts versitygw with an empty bucket, and returns a rig whose S3 it is, without versions of objects.
 func peer(t *testing.T) (r *rig, endpoint string) {
 	t.Helper()
-	program := filepath.Join(need.Installed(t, tools.Versitygw), "versitygw")
-	const access, secret = "operator", "not-a-secret"
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must.OK(t, err)
-	address := listener.Addr().String()
-	must.OK(t, listener.Close())
-	root, sidecar := t.TempDir(), t.TempDir()
-	must.OK(t, os.Mkdir(filepath.Join(root, "models"), 0o755))
-	server := exec.Command(program, "--quiet", "--port", address, "--access", access, "--secret", secret, "posix", "--sidecar", sidecar, root)
-	var out bytes.Buffer
-	server.Stdout, server.Stderr = &out, &out
-	must.OK(t, server.Start())
-	t.Cleanup(func() {
-		_ = server.Process.Signal(syscall.SIGTERM)
-		_ = server.Wait()
-		if t.Failed() {
-			t.Logf("versitygw: %s", out.String())
-		}
-	})
-	awaitListener(t, address)
-
-	r = newRigOn(t, "http://"+address, "models", aws.Credentials{AccessKeyID: access, SecretAccessKey: secret})
+	gateway := versitygw.Start(t, "models")
+	access, secret := gateway.Access, gateway.Secret
+	r = newRigOn(t, gateway.Endpoint, "models", aws.Credentials{AccessKeyID: access, SecretAccessKey: secret})
 	exchange := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(map[string]string{
@@ -65,20 +41,7 @@ func peer(t *testing.T) (r *rig, endpoint string) {
 	t.Cleanup(exchange.Close)
 	r.vars["secret"] = secret
 	r.vars["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = exchange.URL
-	return r, "http://" + address
-}
-
-func awaitListener(t *testing.T, address string) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
-		if c, err := net.Dial("tcp", address); err == nil {
-			_ = c.Close()
-			return
-		}
-	}
-	t.Fatalf("nothing listens at %s", address)
+	return r, gateway.Endpoint
 }
 
 // An S3 that verifies signatures and checksums, and honours If-Match: written by others.

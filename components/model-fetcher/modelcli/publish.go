@@ -35,13 +35,13 @@ const metaSHA256 = "sha256"
 
 // publishOptions are the command line of publish.
 type publishOptions struct {
-	dir, bucket, prefix, endpoint, ca, region, public string
-	force                                             bool
+	dir, bucket, prefix, endpoint, ca, region, public, outcomes string
+	force                                                       bool
 }
 
 func parsePublish(args []string, s cli.Streams) (publishOptions, error) {
 	var o publishOptions
-	fs := cli.NewFlagSet("model-fetcher publish -dir DIR -bucket B -prefix P [-region R] [-endpoint URL] [-ca FILE] [-public FILE] [-force]", s)
+	fs := cli.NewFlagSet("model-fetcher publish -dir DIR -bucket B -prefix P [-region R] [-endpoint URL] [-ca FILE] [-public FILE] [-outcomes FILE] [-force]", s)
 	fs.StringVar(&o.dir, "dir", "", "publish the signed model in `DIR`; required")
 	fs.StringVar(&o.bucket, "bucket", "", "S3 `BUCKET` of the models; required")
 	fs.StringVar(&o.prefix, "prefix", "", "`PREFIX` of the keys, such as models/compressor: the devices' configuration has it as prefix, for a life model as lifePrefix; required")
@@ -49,6 +49,7 @@ func parsePublish(args []string, s cli.Streams) (publishOptions, error) {
 	fs.StringVar(&o.endpoint, "endpoint", "", "`URL` of another S3 service than AWS's")
 	fs.StringVar(&o.ca, "ca", "", "PEM `FILE` of authorities that are trusted besides the system's")
 	fs.StringVar(&o.public, "public", "", "public key `FILE` of the devices: check first that the model is signed by its private key")
+	fs.StringVar(&o.outcomes, "outcomes", "", "`FILE` of the events of models that cores published, one a line: the same version is published for more cores only if it was activated, and failed nowhere")
 	fs.BoolVar(&o.force, "force", false, "publish although the published version is not lower; devices refuse lower ones all the same")
 	if err := cli.Parse(fs, args); err != nil {
 		return o, err
@@ -80,7 +81,7 @@ func publish(ctx context.Context, args []string, s cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	p := publication{bucket: o.bucket, prefix: o.prefix, dir: o.dir, force: o.force, client: client, envelope: envelope, manifest: m}
+	p := publication{bucket: o.bucket, prefix: o.prefix, dir: o.dir, force: o.force, outcomes: o.outcomes, client: client, envelope: envelope, manifest: m}
 	already, err := p.upload(ctx)
 	if err != nil {
 		return err
@@ -183,6 +184,7 @@ func Upload(ctx context.Context, client *s3.Client, dir, bucket, prefix string) 
 type publication struct {
 	bucket, prefix, dir string
 	force               bool
+	outcomes            string // file; empty: nobody asks for them
 	client              *s3.Client
 	envelope            []byte
 	manifest            envelope.Manifest
@@ -198,6 +200,9 @@ func (p publication) upload(ctx context.Context) (already bool, err error) {
 		return true, nil
 	}
 	if err := p.checkVersion(before); err != nil {
+		return false, err
+	}
+	if err := p.checkOutcomes(before); err != nil {
 		return false, err
 	}
 	if err := p.putArchive(ctx); err != nil {

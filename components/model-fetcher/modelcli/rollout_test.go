@@ -66,6 +66,36 @@ func TestPublishForMoreCores(t *testing.T) {
 	do(t, "in the shadow first\n", to(c, version("-mode", "shadow"))...)
 }
 
+// A version that failed in the ring that it was published for is not published for more cores; nor is one that nobody has tried.
+func TestAFailingRingHaltsTheRollout(t *testing.T) {
+	c := cloud(t)
+	private, _ := keys(t)
+	at := []string{"-created", time.Now().UTC().Format(time.DateOnly)}
+	version := func(number string, flags ...string) string {
+		return signed(t, private, number, append(at, flags...)...)
+	}
+	told := func(steps ...event.ModelStep) []string {
+		var text strings.Builder
+		for _, step := range steps {
+			model := event.ModelEvent{Name: packed(t).Name, Version: "1.2.0", Detail: "probation: scores took 80ms"}
+			line, err := event.Encode(event.NewModelEvent(step, model, time.Now()))
+			must.OK(t, err)
+			text.WriteString(strings.Repeat(string(line)+"\n", 2)) // events come again
+		}
+		return []string{"-outcomes", write(t, "outcomes.jsonl", []byte(text.String()))}
+	}
+	more := func(outcomes []string) []string {
+		return append(to(c, version("1.2.0", "-percent", "50")), outcomes...)
+	}
+	do(t, "for 5 % of the cores", append(to(c, version("1.2.0", "-percent", "5")), told()...)...) // the beginning
+	fails(t, cli.ExitFailed, "waits at 5 % of the cores: none has told", more(told(event.ModelDelivered))...)
+	fails(t, cli.ExitFailed, "is halted at 5 % of the cores: it failed 1 times and was activated 2 times; rolled-back: probation: scores took 80ms",
+		more(told(event.ModelActivated, event.ModelActivated, event.ModelRolledBack))...)
+	fails(t, cli.ExitFailed, "-outcomes: line 1: ", more([]string{"-outcomes", write(t, "bad", []byte("{"))})...)
+	do(t, "for 50 % of the cores", more(told(event.ModelDelivered, event.ModelActivated))...)
+	do(t, "1.3.0 is published", append(to(c, version("1.3.0", "-percent", "5")), told(event.ModelRolledBack)...)...) // what mends it
+}
+
 // The baseline has the probabilities that the training's XGBoost gives.
 func TestBaselineOfTheScore(t *testing.T) {
 	_, golden := shipped(t)

@@ -22,6 +22,7 @@ import (
 	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ipc"
+	"edgepdm/shared/memory"
 	"edgepdm/shared/random"
 )
 
@@ -41,6 +42,7 @@ type Console struct {
 
 // Run shows the plant until ctx ends. It is the component's Run.
 func (c Console) Run(ctx context.Context, rt *component.Runtime, config Config) error {
+	memory.Lean(config.MaxThings > memory.ManyThings)
 	l := &listener{rt: rt, config: config, now: c.Now, store: picture.NewStore(random.ID()), things: make(map[string]picture.Thing), alarms: make(map[alarm.Key]Listed), whole: make(chan struct{}, 1), live: live{wake: make(chan struct{}, 1), looks: make(map[string]*look)}, desk: desk{waiting: make(map[string]chan event.Reply)}}
 	l.audit = &access.Audit{Path: filepath.Join(rt.WorkDir, auditFile), Problem: func(err error) { rt.Conditions().Set(event.CodeDisk, auditFile, err) }}
 	l.trends = trends.Open(trends.Options{Dir: filepath.Join(rt.WorkDir, trendsDir), Bytes: config.Trends.Bytes, Age: config.Trends.Age, Log: rt.Log})

@@ -27,9 +27,10 @@ const (
 const (
 	minutesKept = 24 * 60
 	maxSlots    = 10 * 366 * 24
-	rawKept     = 300              // rows of a machine, in memory
-	rawSpan     = 10 * time.Minute // that they are asked for
+	rawKept     = 300              // rows of a machine, in memory, at most
+	rawSpan     = 10 * time.Minute // that they are asked for, and kept
 	suffix      = ".trend"
+	seekEvery   = time.Minute // a machine that was silent for a day is looked for, to make room
 )
 
 // Options of a Store.
@@ -49,6 +50,7 @@ type Store struct {
 	bytes   int64
 	problem error
 	unkept  uint64
+	sought  time.Time // when nobody had to make room
 }
 
 // thing is what is in memory of a machine.
@@ -57,15 +59,33 @@ type thing struct {
 	heard  time.Time
 	on     bool // it has a file
 	size   int64
-	raw    []point // oldest first from at
-	at     int
+	raw    recent
 	minute slot
 	hour   slot
 }
 
-type point struct {
-	at     int64 // milliseconds since 1970
-	values []float32
+// recent are the last rows of a machine. There are ten thousand machines: what has no pointers is small, and costs the collector nothing.
+type recent struct {
+	times  []int64   // milliseconds since 1970, oldest first from start
+	values []float32 // of each row those of all series
+	start  int
+}
+
+// keep adds a row. It takes the place of the oldest one that nobody asks for, or for which there is no room.
+func (r *recent) keep(at int64, values []float32) {
+	n := len(r.times)
+	if n < rawKept && (n == 0 || at-r.times[r.start] <= rawSpan.Milliseconds()) {
+		if r.start != 0 {
+			turn := r.start * len(values)
+			r.times = slices.Concat(r.times[r.start:], r.times[:r.start])
+			r.values, r.start = slices.Concat(r.values[turn:], r.values[:turn]), 0
+		}
+		r.times, r.values = append(r.times, at), append(r.values, values...)
+		return
+	}
+	r.times[r.start] = at
+	copy(r.values[r.start*len(values):], values)
+	r.start = (r.start + 1) % n
 }
 
 // slot is a minute, or an hour, that is under way.
@@ -190,7 +210,7 @@ func (s *Store) Add(name string, at time.Time, score, life float64, watched even
 		}
 	}
 	t.heard = at
-	t.keep(point{at.UnixMilli(), values})
+	t.raw.keep(at.UnixMilli(), values)
 	s.roll(name, t, &t.minute, minutely, at, values)
 	s.roll(name, t, &t.hour, hourly, at, values)
 }
@@ -231,7 +251,7 @@ func (s *Store) lay(name string, t *thing, life float64, watched event.Watched) 
 	hours := max(1, min(int(s.options.Age/time.Hour), maxSlots))
 	next := layout{minutesKept, hours, series}
 	old := t.layout
-	t.layout, t.raw, t.at = next, nil, 0
+	t.layout, t.raw = next, recent{}
 	for _, under := range []*slot{&t.minute, &t.hour} { // new series come after the old ones
 		if under.number != 0 {
 			under.sums = append(under.sums, make([]sum, len(series)-len(under.sums))...)
@@ -309,15 +329,6 @@ func create(path string, l layout) (*os.File, error) {
 	return f, nil
 }
 
-func (t *thing) keep(p point) {
-	if len(t.raw) < rawKept {
-		t.raw = append(t.raw, p)
-		return
-	}
-	t.raw[t.at] = p
-	t.at = (t.at + 1) % rawKept
-}
-
 // roll adds values to the slot under way. When another one begins the last is written. A row of an earlier slot is too late.
 func (s *Store) roll(name string, t *thing, under *slot, of ring, at time.Time, values []float32) {
 	number := uint32(at.Unix() / of.seconds())
@@ -361,6 +372,9 @@ func (s *Store) finish(name string, t *thing, under *slot, of ring) {
 func (s *Store) admit(name string, t *thing) bool {
 	size := t.layout.size()
 	for s.bytes+size > s.options.Bytes {
+		if since := t.heard.Sub(s.sought); since >= 0 && since < seekEvery {
+			return false
+		}
 		var oldest string
 		for other, o := range s.things {
 			if o.on && t.heard.Sub(o.heard) >= 24*time.Hour && (oldest == "" || o.heard.Before(s.things[oldest].heard)) {
@@ -368,6 +382,7 @@ func (s *Store) admit(name string, t *thing) bool {
 			}
 		}
 		if oldest == "" {
+			s.sought = t.heard
 			return false
 		}
 		s.remove(oldest)
@@ -423,17 +438,16 @@ func (s *Store) Of(name string, length time.Duration, now time.Time) Trend {
 		trend.Series[series] = &Values{}
 	}
 	from := now.Add(-length)
-	if length <= rawSpan && len(t.raw) > 0 {
-		for i := range t.raw {
-			p := t.raw[(t.at+i)%len(t.raw)]
-			if p.at < from.UnixMilli() || len(trend.Times) > 0 && float64(p.at)/1000 <= trend.Times[len(trend.Times)-1] {
-				continue
+	if n, width := len(t.raw.times), len(t.layout.series); length <= rawSpan && n > 0 {
+		values := make([]span, width)
+		for i := range n {
+			row := (t.raw.start + i) % n
+			if at := t.raw.times[row]; at >= from.UnixMilli() {
+				for k, x := range t.raw.values[row*width:][:width] {
+					values[k] = span{x, x, x}
+				}
+				trend.add(float64(at)/1000, t.layout.series, values)
 			}
-			values := make([]span, len(p.values))
-			for k, x := range p.values {
-				values[k] = span{x, x, x}
-			}
-			trend.add(float64(p.at)/1000, t.layout.series, values)
 		}
 		return trend
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -156,4 +157,35 @@ func BenchmarkAdd(b *testing.B) {
 		}
 		s.Add(fmt.Sprintf("m-%d", i%1000), at, 0.5, 12, watched)
 	}
+}
+
+// In memory are the rows of the span that is asked for, in their order, however often they come.
+func TestRecentRowsAreThoseThatAreAskedFor(t *testing.T) {
+	s := open(t.TempDir(), 0)
+	at, sent := begin, []float64{}
+	add := func(rows int, every time.Duration) {
+		for range rows {
+			at = at.Add(every)
+			sent = append(sent, float64(at.Unix()))
+			s.Add("press-1", at, 0.5, 100, nil)
+		}
+	}
+	check := func(when string, want int) {
+		t.Helper()
+		raw := s.Of("press-1", rawSpan, at)
+		if n := len(raw.Times); n != want || !slices.Equal(raw.Times, sent[len(sent)-n:]) || *raw.Series[Life].Mean[n-1] != 100 {
+			t.Errorf("%s: %d rows, want the last %d", when, n, want)
+		}
+	}
+	add(700, 10*time.Second)
+	check("slow", 61)
+	if n := len(s.things["press-1"].raw.times); n > 62 {
+		t.Errorf("%d rows in memory of 61 that are asked for", n)
+	}
+	add(40, time.Second)
+	check("sooner", 40+57)
+	add(1000, time.Second)
+	check("fast", rawKept)
+	add(1, time.Hour)
+	check("after a pause", 1)
 }

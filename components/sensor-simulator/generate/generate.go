@@ -62,8 +62,8 @@ func Run(ctx context.Context, args []string, s cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	note := newProgress(s.Err, o.rows)
-	defer note.done()
+	note := cli.NewProgress(s.Err, int64(o.rows))
+	defer note.Done()
 	write := writeFaults
 	if o.life {
 		write = writeLives
@@ -86,7 +86,7 @@ func newMachine(seed uint64, name string, drifts plant.Changes) (*plant.Machine,
 }
 
 // writeFaults writes the whole table of rows with and without faults.
-func writeFaults(ctx context.Context, w io.Writer, o options, note *progress) error {
+func writeFaults(ctx context.Context, w io.Writer, o options, note *cli.Progress) error {
 	table, err := dataset.NewWriter(w, plant.Sensors())
 	if err != nil {
 		return err
@@ -104,7 +104,14 @@ func writeFaults(ctx context.Context, w io.Writer, o options, note *progress) er
 		if err != nil {
 			return err
 		}
-		note.rows(i + 1)
+		tell(note, i+1)
 	}
 	return table.Flush()
+}
+
+// tell tells now and then that n rows are done.
+func tell(note *cli.Progress, n int) {
+	if n%256 == 0 {
+		note.Tell(int64(n), int64(n))
+	}
 }

@@ -224,31 +224,3 @@ func TestFlagsAreChecked(t *testing.T) {
 		}
 	}
 }
-
-func TestProgressIsForTerminalsOnly(t *testing.T) {
-	f, err := os.CreateTemp(t.TempDir(), "log")
-	must.OK(t, err)
-	for _, w := range []io.Writer{&bytes.Buffer{}, f} {
-		if p := newProgress(w, 10); p.out != nil {
-			t.Errorf("%T is taken for a terminal", w)
-		}
-	}
-	if err := f.Close(); err != nil {
-		t.Error(err)
-	}
-
-	var screen bytes.Buffer
-	p := newProgress(nil, 1024)
-	p.out = &screen
-	p.rows(256) // too early
-	if screen.Len() > 0 {
-		t.Errorf("a short job says %q", screen.String())
-	}
-	p.next = p.next.Add(-progressAfter)
-	p.rows(512)
-	p.rows(768) // too soon again
-	p.done()
-	if want := "\r512 of 1024 rows, 50 %\r\x1b[K"; screen.String() != want {
-		t.Errorf("the screen shows %q, want %q", screen.String(), want)
-	}
-}

@@ -11,6 +11,7 @@ import (
 
 	"edgepdm/components/sensor-simulator/dataset"
 	"edgepdm/components/sensor-simulator/plant"
+	"edgepdm/shared/cli"
 )
 
 const (
@@ -29,7 +30,7 @@ var lifeBegin = time.Date(2000, 1, 1, 8, 0, 0, 0, time.UTC)
 
 // writeLives writes the whole table of machines that wear out. Each is watched from a random point of its life on, past the
 // need of maintenance and the repair, so that how long it has been watched does not tell its age.
-func writeLives(ctx context.Context, w io.Writer, o options, note *progress) error {
+func writeLives(ctx context.Context, w io.Writer, o options, note *cli.Progress) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	line := []byte("thing,seq,ts," + strings.Join(plant.Sensors(), ",") + "," + remainingColumn + "\n")
 	var thing string
@@ -58,7 +59,7 @@ func writeLives(ctx context.Context, w io.Writer, o options, note *progress) err
 			return fmt.Errorf("write data set: %w", err)
 		}
 		line = line[:0]
-		note.rows(i + 1)
+		tell(note, i+1)
 	}
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("write data set: %w", err)

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"edgepdm/shared/durable"
 )
@@ -48,45 +47,4 @@ func compress(w io.Writer, zip bool, fill func(io.Writer) error) error {
 	}
 	z := gzip.NewWriter(w) // without name and time in its header: equal rows give equal bytes
 	return errors.Join(fill(z), z.Close())
-}
-
-const (
-	progressAfter = 2 * time.Second // a job that is done before says nothing
-	progressEvery = 500 * time.Millisecond
-)
-
-// progress tells somebody at a terminal how far a long job is. Everywhere else it is silent.
-type progress struct {
-	out   io.Writer // nil = silent
-	total int
-	next  time.Time // when to say something again
-	said  bool
-}
-
-func newProgress(w io.Writer, total int) *progress {
-	p := &progress{total: total, next: time.Now().Add(progressAfter)}
-	if f, ok := w.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-			p.out = w
-		}
-	}
-	return p
-}
-
-// rows notes that n rows are done.
-func (p *progress) rows(n int) {
-	if p.out == nil || n%256 != 0 {
-		return
-	}
-	if now := time.Now(); now.After(p.next) {
-		p.next, p.said = now.Add(progressEvery), true
-		_, _ = fmt.Fprintf(p.out, "\r%d of %d rows, %d %%", n, p.total, n*100/p.total) // for the eye only
-	}
-}
-
-// done takes the note off the screen.
-func (p *progress) done() {
-	if p.said {
-		_, _ = fmt.Fprint(p.out, "\r\x1b[K")
-	}
 }

@@ -59,9 +59,10 @@ func (p prices) sum(items []item) (usd float64, err error) {
 }
 
 func run(_ context.Context, args []string, s cli.Streams) error {
-	fs := cli.NewFlagSet("cost [-cores N,N] [-machines N] [-sample TIME] [-prices FILE] [-page FILE]", s)
+	fs := cli.NewFlagSet("cost [-cores N,N] [-messages N,N] [-machines N] [-sample TIME] [-prices FILE] [-page FILE]", s)
 	r := defaults()
 	cores := fs.String("cores", "1,10,100", "numbers of `cores`, with commas between them")
+	messages := fs.String("messages", "1,10,100", "`messages` a second of one core, with commas between them, for the table of the ways out of a site")
 	fs.IntVar(&r.machines, "machines", r.machines, "machines of a core")
 	fs.IntVar(&r.lines, "lines", r.lines, "lines of a core")
 	fs.DurationVar(&r.sample, "sample", r.sample, "`time` between two predictions of a machine, the forwarder's sample")
@@ -75,17 +76,16 @@ func run(_ context.Context, args []string, s cli.Streams) error {
 	if r.machines < 1 || r.lines < 1 || r.sample <= 0 || r.heartbeat <= 0 || r.alarms < 0 {
 		return cli.Usagef("-machines, -lines, -sample and -heartbeat must be above zero, and -alarms not below")
 	}
-	numbers := []int{0}
-	for _, text := range strings.Split(*cores, ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(text))
-		if err != nil || n < 1 {
-			return cli.Usagef("-cores: %q is no number of cores", text)
-		}
-		numbers = append(numbers, n)
+	numbers, err := parse("cores", *cores)
+	if err != nil {
+		return err
+	}
+	seconds, err := parse("messages", *messages)
+	if err != nil {
+		return err
 	}
 	data := assumed
 	if *file != "" {
-		var err error
 		if data, err = os.ReadFile(*file); err != nil {
 			return err
 		}
@@ -95,7 +95,7 @@ func run(_ context.Context, args []string, s cli.Streams) error {
 		return err
 	}
 	var b bytes.Buffer
-	if err := write(&b, p, r, numbers); err != nil {
+	if err := write(&b, p, r, append([]int{0}, numbers...), seconds); err != nil {
 		return err
 	}
 	if *page != "" {
@@ -105,14 +105,50 @@ func run(_ context.Context, args []string, s cli.Streams) error {
 	return err
 }
 
-// write writes the tables for numbers of cores, in Markdown.
-func write(w io.Writer, p prices, r rates, cores []int) error {
+// parse reads the numbers of a flag.
+func parse(of, list string) (numbers []int, err error) {
+	for _, text := range strings.Split(list, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil || n < 1 {
+			return nil, cli.Usagef("-%s: %q is no number of %s", of, text, of)
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers, nil
+}
+
+// table is what columns of items cost, by group.
+type table struct {
+	groups []string // in the order of the lines
+	usd    map[string][]float64
+	total  []float64
+}
+
+func tabulate(p prices, columns [][]item) (t table, err error) {
+	t = table{usd: make(map[string][]float64), total: make([]float64, len(columns))}
+	for k, items := range columns {
+		for _, i := range items {
+			usd, err := p.sum([]item{i})
+			if err != nil {
+				return t, err
+			}
+			if t.usd[i.group] == nil {
+				t.usd[i.group] = make([]float64, len(columns))
+				t.groups = append(t.groups, i.group)
+			}
+			t.usd[i.group][k] += usd
+			t.total[k] += usd
+		}
+	}
+	return t, nil
+}
+
+// write writes the tables for numbers of cores, and of messages a second, in Markdown.
+func write(w io.Writer, p prices, r rates, cores, messages []int) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "US dollars a month in %s, %s, without free tiers and taxes. Prices: %s.\nEach core has %d machines on %d lines; a prediction of each machine leaves every %v, a heartbeat every %v; %g alarms a machine;\nraw data of %g months.\n\n|", p.Region, p.Date, p.Source, r.machines, r.lines, r.sample, r.heartbeat, r.alarms, r.months)
-	var groups []string
-	table := map[string][]float64{}
-	total := make([]float64, len(cores))
-	for k, n := range cores {
+	var columns [][]item
+	for _, n := range cores {
 		switch n {
 		case 0:
 			b.WriteString(" | idle")
@@ -121,18 +157,11 @@ func write(w io.Writer, p prices, r rates, cores []int) error {
 		default:
 			fmt.Fprintf(&b, " | %d cores", n)
 		}
-		for _, i := range month(r, n) {
-			usd, err := p.sum([]item{i})
-			if err != nil {
-				return err
-			}
-			if table[i.group] == nil {
-				table[i.group] = make([]float64, len(cores))
-				groups = append(groups, i.group)
-			}
-			table[i.group][k] += usd
-			total[k] += usd
-		}
+		columns = append(columns, month(r, n))
+	}
+	t, err := tabulate(p, columns)
+	if err != nil {
+		return err
 	}
 	b.WriteString(" |\n|---" + strings.Repeat("|---:", len(cores)) + "|\n")
 	line := func(name string, sums []float64, mark string) {
@@ -142,19 +171,32 @@ func write(w io.Writer, p prices, r rates, cores []int) error {
 		}
 		b.WriteString(" |\n")
 	}
-	for _, group := range groups {
-		line(group, table[group], "")
+	for _, group := range t.groups {
+		line(group, t.usd[group], "")
 	}
-	line("**sum**", total, "**")
+	line("**sum**", t.total, "**")
+	fmt.Fprintf(&b, "\nPredictions of one core that leave, by how:\n\n|")
+	columns = nil
+	for _, n := range messages {
+		fmt.Fprintf(&b, " | %d a second", n)
+		columns = append(columns, ways(r, float64(n)))
+	}
+	b.WriteString(" |\n|---" + strings.Repeat("|---:", len(messages)) + "|\n")
+	if t, err = tabulate(p, columns); err != nil {
+		return err
+	}
+	for _, group := range t.groups {
+		line(group, t.usd[group], "")
+	}
 	b.WriteString("\n| besides, only when asked for | |\n|---|---:|\n")
-	for _, e := range extras() {
+	for _, e := range extras(r) {
 		usd, err := p.sum(e.items)
 		if err != nil {
 			return err
 		}
 		line(e.what, []float64{usd}, "")
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err = io.WriteString(w, b.String())
 	return err
 }
 

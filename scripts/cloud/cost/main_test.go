@@ -98,7 +98,37 @@ func TestSums(t *testing.T) {
 	if a, b := sum(r, 10)-sum(r, 9), sum(r, 100)-sum(r, 99); math.Abs(a-b) > 1e-9 || a < 1 {
 		t.Errorf("a core more costs %v, and %v", a, b)
 	}
-	for _, e := range extras() {
+	// 60 machines at the default sample are 1 message a second: what they cost is what a core with them costs more than a quiet one.
+	sixty := r
+	sixty.machines = 60
+	more := func(group string) (usd float64) {
+		for i, items := range [][]item{month(sixty, 1), month(quiet, 1)} {
+			for _, item := range items {
+				if item.group == group {
+					usd += float64(1-2*i) * p.USD[item.price] * item.quantity
+				}
+			}
+		}
+		return usd
+	}
+	of := func(groups ...int) (usd float64) {
+		table, err := tabulate(p, [][]item{ways(r, 1)})
+		must.OK(t, err)
+		for _, g := range groups {
+			usd += table.usd[table.groups[g]][0]
+		}
+		return usd
+	}
+	if got, want := of(2), more("Raw data: Firehose and S3"); math.Abs(got-want) > 0.01*want {
+		t.Errorf("the copies of a message a second cost %v, want %v", got, want)
+	}
+	if got, want := of(0, 1), more("Cores: Greengrass, AWS IoT Core, rules"); math.Abs(got-want) > 0.01*want {
+		t.Errorf("a message a second costs %v, want %v", got, want)
+	}
+	if got, want := of(3), 2.628*450/8.388608*0.005/1e3+2.628e6*150*12/1e9*0.023; math.Abs(got-want) > 1e-6 {
+		t.Errorf("objects of a message a second cost %v, want %v", got, want)
+	}
+	for _, e := range extras(defaults()) {
 		for _, i := range e.items {
 			used[i.price] = true
 		}
@@ -116,6 +146,7 @@ func TestBadInput(t *testing.T) {
 	for _, c := range []struct{ want, args string }{
 		{`"x" is no number of cores`, "-cores 1,x"},
 		{`"0" is no number of cores`, "-cores 0"},
+		{`"a" is no number of messages`, "-messages a"},
 		{"must be above zero", "-machines 0"},
 		{"must be above zero", "-sample 0s"},
 		{"no such file", "-prices missing.json"},

@@ -1,6 +1,9 @@
 package main
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 const (
 	hours   = 730.0 // of a month
@@ -20,13 +23,16 @@ type rates struct {
 	faulty    float64       // share of the predictions
 	speech    float64       // characters of an alert that are spoken
 	raw       float64       // bytes of a stored prediction, compressed
+	row       float64       // bytes of a stored row of telemetry, compressed
+	json      float64       // bytes of a prediction, as it is
+	object    float64       // bytes of an object that the forwarder makes, not compressed
 	months    float64       // that stored data have come together for
 }
 
 func defaults() rates {
 	return rates{
 		machines: 10, lines: 2, heartbeat: time.Minute, sample: time.Minute, poll: 15 * time.Minute, flush: 15 * time.Minute,
-		alarms: 5, faulty: 0.01, speech: 150, raw: 150, months: 12,
+		alarms: 5, faulty: 0.01, speech: 150, raw: 150, row: 1000, json: 450, object: 8 << 20, months: 12,
 	}
 }
 
@@ -89,14 +95,50 @@ func month(r rates, cores int) []item {
 	}
 }
 
+// ways lists what so many predictions a second use in a month, by each way out of a site. The way as objects is instead of the
+// three before it.
+func ways(r rates, perSecond float64) []item {
+	predictions := perSecond * hours * 3600
+	gb := predictions * billed / 1e9
+	alerts := perSecond * r.sample.Seconds() * r.alarms * 2 // of the machines that have so many predictions: raised, and over
+	const single, rules, raw = "one by one over AWS IoT Core, the default: its messages", "the stack's rules on them", "their copies: Firehose and S3"
+	const objects, told = "instead of these three, as objects of the forwarder (`archive`): S3", "alerts of their machines: SNS, by e-mail"
+	stored := predictions * r.raw * r.months / 1e9
+	return []item{
+		{single, "iot messages of 5 KB, million", predictions / 1e6},
+		{rules, "iot rules triggered, million", 2 * predictions / 1e6},
+		{rules, "iot actions, million", predictions * (1 + r.faulty) / 1e6},
+		{raw, "firehose records of 5 KB, GB", gb},
+		{raw, "firehose dynamic partitioning, GB", gb},
+		{raw, "firehose dynamic partitioning, thousand objects", float64(r.lines) * perMonth(r.flush) / 1e3},
+		{raw, "firehose jq, hour", predictions / 1e3 / 3600},
+		{raw, "s3 PUT, thousand", float64(r.lines) * perMonth(r.flush) / 1e3},
+		{raw, "s3 storage, GB-month", stored},
+		{objects, "s3 PUT, thousand", predictions * r.json / r.object / 1e3},
+		{objects, "s3 storage, GB-month", stored},
+		{told, "sns publish, million", alerts / 1e6},
+		{told, "sns e-mail, thousand", alerts / 1e3},
+	}
+}
+
 // one is what costs only if it is asked for.
 type one struct {
 	what  string
 	items []item
 }
 
-func extras() []one {
+func extras(r rates) []one {
+	rows := float64(r.machines) * perMonth(r.sample)
+	gb := rows * billed / 1e9
+	objects := float64(r.lines) * perMonth(r.flush) / 1e3
 	return []one{
+		{fmt.Sprintf("`telemetrySample: %v`, a month and core", r.sample), []item{
+			{price: "iot messages of 5 KB, million", quantity: rows / 1e6}, {price: "iot rules triggered, million", quantity: rows / 1e6},
+			{price: "iot actions, million", quantity: rows / 1e6}, {price: "firehose records of 5 KB, GB", quantity: gb},
+			{price: "firehose dynamic partitioning, GB", quantity: gb}, {price: "firehose dynamic partitioning, thousand objects", quantity: objects},
+			{price: "firehose jq, hour", quantity: rows / 1e3 / 3600}, {price: "s3 PUT, thousand", quantity: objects},
+			{price: "s3 storage, GB-month", quantity: rows * r.row * r.months / 1e9},
+		}},
 		{"one run of the loop (10 minutes of Glue on two workers, 15 each of training and evaluation)", []item{
 			{price: "glue DPU, hour", quantity: 2.0 / 6}, {price: "sagemaker ml.m5.large, hour", quantity: 0.5}, {price: "states transition, thousand", quantity: 0.02},
 		}},

@@ -1,7 +1,8 @@
 """Makes the training's table of what a plant sent: features.py --raw FOLDER --out FOLDER [flags]
 
 The Glue 5.0 job of the loop (PySpark, without awsglue), which runs on any Spark 3.5. RAW has telemetry/, predictions/ and labels/,
-each partitioned by line=<line>/date=<yyyy-mm-dd>/, with gzipped lines of JSON as docs/messages.md has them. OUT gets
+each partitioned by line=<line>/date=<yyyy-mm-dd>/, as Firehose stores them, and by core=<core>/date=<yyyy-mm-dd>/, as cores put their
+backlogs there, with gzipped lines of JSON as docs/messages.md has them. OUT gets
 
   train/    one CSV file with a header, .csv.gz: the sensors in the model's order, and class (neg or pos)
   holdout/  the same of other days of machines, and thing: active and new model are compared on it
@@ -21,6 +22,7 @@ outcomes of an alarm the later one. Lines that are no message are counted, and f
 
 import argparse
 import base64
+import functools
 import json
 import math
 import struct
@@ -160,8 +162,13 @@ class Raw:
         self.counts = {}
 
     def lines(self, kind, by_date):
+        # Spark refuses a folder with two kinds of partitions.
+        parts = [lines for lines in (self.partitioned(kind, by, by_date) for by in ("line", "core")) if lines is not None]
+        return functools.reduce(lambda a, b: a.unionByName(b), parts) if parts else None
+
+    def partitioned(self, kind, by, by_date):
         try:
-            lines = self.spark.read.text(f"{self.folder}/{kind}")
+            lines = self.spark.read.option("basePath", f"{self.folder}/{kind}").text(f"{self.folder}/{kind}/{by}=*")
         except AnalysisException as error:
             if "PATH_NOT_FOUND" not in str(error):
                 raise

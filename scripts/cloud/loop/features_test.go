@@ -29,7 +29,12 @@ type rawFolder struct {
 }
 
 func (r *rawFolder) add(kind, date, format string, args ...any) {
-	key := kind + "/line=line-1/date=" + date
+	r.addTo("line=line-1", kind, date, format, args...)
+}
+
+// addTo adds a line to another partition than that of Firehose.
+func (r *rawFolder) addTo(partition, kind, date, format string, args ...any) {
+	key := kind + "/" + partition + "/date=" + date
 	r.lines[key] = append(r.lines[key], fmt.Sprintf(format, args...))
 }
 
@@ -151,8 +156,16 @@ func TestFeatures(t *testing.T) {
 		r.add("predictions", "2026-11-10", `{"v":1,"predictions":[{"v":1,"thing":"lone","epoch":"1","seq":%d,"ts":"2026-11-10T10:00:00Z","label":"Not Faulty","watched":{"a":%d,"b":1}}]}`, seq, 90000+seq)
 		want[fmt.Sprintf("%d.0", 90000+seq)] = "neg"
 	}
-	r.add("telemetry", "2026-11-10", `{"v":1,"thing":"unknown","epoch":"1","seq":1,"ts":"2026-11-10T10:00:00Z","values":[99999,2,3]}`) // nothing is known of it
-	r.add("telemetry", "2026-10-01", `{"v":1,"thing":"lone","epoch":"1","seq":1,"ts":"2026-10-01T10:00:00Z","values":[88888,2,3]}`)    // before --from
+	// What a core put there of a backlog, and a message of it that has come before.
+	for seq := 1; seq <= 3; seq++ {
+		r.addTo("core=core-1", "telemetry", "2026-11-11", `{"v":1,"thing":"late","epoch":"1","seq":%d,"ts":"2026-11-11T10:00:00Z","values":[%d,2,3],"core":"core-1","kind":"telemetry"}`, seq, 90003+seq)
+		r.addTo("core=core-1", "predictions", "2026-11-11", `{"v":1,"thing":"late","epoch":"1","seq":%d,"ts":"2026-11-11T10:00:00Z","label":"Not Faulty","core":"core-1","kind":"predictions"}`, seq)
+		want[fmt.Sprintf("%d.0", 90003+seq)] = "neg"
+	}
+	r.add("predictions", "2026-11-11", `{"v":1,"thing":"late","epoch":"1","seq":1,"ts":"2026-11-11T10:00:00Z","label":"Not Faulty"}`)
+	r.addTo("core=core-1", "telemetry", "2026-10-01", `{"v":1,"thing":"late","epoch":"1","seq":9,"ts":"2026-10-01T10:00:00Z","values":[88889,2,3]}`) // before --from
+	r.add("telemetry", "2026-11-10", `{"v":1,"thing":"unknown","epoch":"1","seq":1,"ts":"2026-11-10T10:00:00Z","values":[99999,2,3]}`)               // nothing is known of it
+	r.add("telemetry", "2026-10-01", `{"v":1,"thing":"lone","epoch":"1","seq":1,"ts":"2026-10-01T10:00:00Z","values":[88888,2,3]}`)                  // before --from
 	r.write(t)
 	broken := filepath.Join(r.dir, "telemetry", "line=line-1", "date=2026-11-10", "broken.gz")
 	must.OK(t, os.WriteFile(broken, []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03damaged"), 0o600))
@@ -209,7 +222,7 @@ func TestFeatures(t *testing.T) {
 		LeftOut    int `json:"left_out"`
 	}
 	must.OK(t, json.Unmarshal([]byte(between(text, "features: ", "\n")), &summary))
-	if summary.Read["telemetry"].Bad != 11 || summary.Read["labels"].Bad != 11 || summary.Duplicates != 80 || summary.Rows != 804 || summary.LeftOut != summary.Rows-len(want) {
+	if summary.Read["telemetry"].Bad != 11 || summary.Read["labels"].Bad != 11 || summary.Duplicates != 80 || summary.Rows != 807 || summary.LeftOut != summary.Rows-len(want) {
 		t.Errorf("%+v", summary)
 	}
 }

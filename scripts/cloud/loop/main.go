@@ -265,6 +265,9 @@ func (l *loop) runPlant(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if len(rows) < l.options.rows {
+		return "", fmt.Errorf("the plant gave %d rows of %d", len(rows), l.options.rows)
+	}
 	m, err := l.published(ctx)
 	if err != nil {
 		return "", err

@@ -18,14 +18,14 @@ import (
 	"edgepdm/test/need"
 )
 
-// load is a way in which rows come, at a pace that programs and core can keep up with.
+// load is a way in which rows come: at a pace that programs and core can keep up with, each message alone, or pressed.
 type load struct {
 	name  string
 	batch int // rows of a message; 1: a message a row, values as decimals
-	rate  int // rows a second
+	rate  int // rows a second; 0: as many as the programs take
 }
 
-var loads = []load{{"batches", 4, 1000}, {"singles", 1, 1000}}
+var loads = []load{{"batches", 4, 1000}, {"singles", 1, 1000}, {"batches-pressed", 4, 0}, {"singles-pressed", 1, 0}}
 
 // side is a set of programs.
 type side struct{ name, dir string }

@@ -178,15 +178,21 @@ func (f *feeder) count(list []event.BatchedPrediction) {
 
 // feed sends n rows of the machines in turn, at the load's pace, and waits for their predictions.
 func (f *feeder) feed(n int) error {
-	ticker := time.NewTicker(time.Second * time.Duration(f.load.batch) / time.Duration(f.load.rate))
-	defer ticker.Stop()
+	var pace <-chan time.Time
+	if f.load.rate > 0 {
+		ticker := time.NewTicker(time.Second * time.Duration(f.load.batch) / time.Duration(f.load.rate))
+		defer ticker.Stop()
+		pace = ticker.C
+	}
 	for n > 0 {
 		var list []event.Telemetry
 		for range min(n, f.load.batch) {
 			list = append(list, f.row(fmt.Sprint("press-", f.sent%f.things+1), f.healthy[f.sent%len(f.healthy)]))
 		}
 		n -= len(list)
-		<-ticker.C
+		if f.load.rate > 0 {
+			<-pace
+		}
 		if err := errors.Join(f.send(list), f.await(f.sent-inFlow)); err != nil {
 			return err
 		}

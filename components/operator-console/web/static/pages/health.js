@@ -20,6 +20,7 @@ export function open(main, _, tools) {
         h("dt", {}, t("version")), h("dd", {}, c.version), h("dt", {}, t("heard")), h("dd", {}, time(c.ts)),
         c.started && [h("dt", {}, t("started")), h("dd", {}, time(c.started))],
         c.memory_kb && [h("dt", {}, t("memory")), h("dd", { class: "num" }, `${number(c.memory_kb / 1024, 1)} MiB`)],
+        c.latency?.p50_us > 0 && [h("dt", {}, t("latency")), h("dd", { class: "num" }, `≤ ${number(c.latency.p50_us / 1000, 2)} · ≤ ${number(c.latency.p99_us / 1000, 2)} ms`)],
         (c.conditions ?? []).map((x) => [h("dt", {}, x.code), h("dd", {}, `${x.place}: ${x.detail}`, h("span", { class: "quiet" }, ` (${t("since", { time: time(x.since) })})`))])),
       h("details", { open: unfolded.has(c.component), ontoggle: (event) => unfolded[event.target.open ? "add" : "delete"](c.component) }, h("summary", {}, t("counters")),
         h("dl", {}, Object.entries(c.counters ?? {}).sort().map(([name, value]) => [h("dt", {}, name), h("dd", { class: "num" }, number(value, 0))]))));
