@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"edgepdm/components/inference-engine/candidate"
+	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/modelstore"
 )
@@ -60,6 +61,7 @@ func (m *models) follow() {
 		m.setTrial(nil)
 		m.parsing = true
 		go func() { // waited for by close
+			defer component.AllProcessors()()
 			model, err := newActiveModel(held, m.config)
 			m.loaded <- parsed{id: held.ID, model: model, err: err}
 		}()

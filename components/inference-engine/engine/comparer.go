@@ -54,12 +54,14 @@ type comparer struct {
 	asked        time.Time // when the keeper was told of a decision; zero: it was not
 	reported     int
 	name         string
+
+	giveBack func() // the processors that a trial has
 }
 
 func newComparer(rt *component.Runtime, config Config, now func() time.Time, models *models, labels *ipc.Subscription[ipc.TopicMessage]) *comparer {
 	return &comparer{
 		rt: rt, config: config, now: now, models: models, labels: labels, reports: rt.Publication(event.TopicComparison), name: "comparison-" + random.ID() + "-",
-		budget: allowance{perSecond: config.Candidate.CPUShare, most: candidateBurst.Seconds()},
+		budget: allowance{perSecond: config.Candidate.CPUShare, most: candidateBurst.Seconds()}, giveBack: func() {},
 	}
 }
 
@@ -67,6 +69,7 @@ func newComparer(rt *component.Runtime, config Config, now func() time.Time, mod
 func (c *comparer) run(ctx context.Context) {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
+	defer func() { c.giveBack() }()
 	labels := c.labels.Events()
 	for {
 		var tick <-chan time.Time
@@ -114,11 +117,14 @@ func (c *comparer) enter(t *trial) {
 		c.keep(c.book.Close(c.now()))
 	}
 	c.trial, c.book, c.asked = t, nil, time.Time{}
+	c.giveBack()
+	c.giveBack = func() {}
 	if t == nil {
 		c.rt.Conditions().Set(event.CodeStateOnDisk, placeCandidate, nil)
 		c.keep(nil)
 		return // what is known of the last one stays on disk until there is another
 	}
+	c.giveBack = component.AllProcessors()
 	c.duel = [2]*activeModel{t.active.fork(), t.model.fork()}
 	c.warmth = newWarmth(t.rings)
 	book, damage, err := candidate.Open(c.rt.WorkDir, t.pair, c.now())

@@ -141,6 +141,7 @@ func (g *registry) look() {
 
 // test verifies a delivery, and scores its golden rows.
 func (g *registry) test(d inbox.Delivery) testResult {
+	defer component.AllProcessors()()
 	r := testResult{delivery: d}
 	if r.candidate, r.err = g.store.Take(d); r.err == nil {
 		r.model, r.err = newActiveModel(r.candidate.Installed, g.config)
