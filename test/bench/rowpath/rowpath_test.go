@@ -120,7 +120,7 @@ func figures(list []sample, of func(sample) float64) []float64 {
 
 func median(sorted []float64) float64 { return sorted[len(sorted)/2] }
 
-// TestRowPath takes a few rows through the programs, each way.
+// TestRowPath takes a few rows through the programs, each way. So few may take less than the 10 ms in which the kernel counts.
 func TestRowPath(t *testing.T) {
 	need.Long(t)
 	dir := build(t)
@@ -130,7 +130,7 @@ func TestRowPath(t *testing.T) {
 				got, err := measure(t, run{mode: m.mode, load: l, dir: dir, rows: 200, things: 10, patience: time.Minute})
 				must.OK(t, err)
 				for _, p := range programs {
-					if s := got[p.name]; s.cpu <= 0 || s.rss <= 0 || s.peak < s.rss {
+					if s := got[p.name]; s.cpu < 0 || s.rss <= 0 || s.peak < s.rss {
 						t.Errorf("%s: %+v", p.name, s)
 					}
 				}
