@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"container/heap"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -13,12 +12,13 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
 	"edgepdm/components/model-fetcher/download"
 	"edgepdm/components/model-fetcher/fetcher"
 	"edgepdm/shared/modelstore/envelope"
 	"edgepdm/test/localcloud"
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 const (
@@ -26,19 +26,17 @@ const (
 	// have more than twice as many.
 	peakWindow = 10
 	aimPeak    = 2.0 // times the mean
-	ring       = 5   // percent
 	manifestAt = "models/fleet/" + envelope.EnvelopeFile
 )
 
 // pollsReport is how cores look for models.
 type pollsReport struct {
-	Cores    int          `json:"cores"`
-	PollS    float64      `json:"poll_s"`
-	Asked    int          `json:"asked"`   // looks of the power cut's first round that were real requests
-	Answers  int          `json:"answers"` // of them, that the cloud answered as it should
-	Phases   []phaseStats `json:"phases"`
-	InRing   int          `json:"in_ring"`   // cores that a share of 5 % has
-	RingHash string       `json:"ring_hash"` // which they are: the same in each run
+	Cores   int          `json:"cores"`
+	PollS   float64      `json:"poll_s"`
+	Asked   int          `json:"asked"`   // looks of the power cut's first round that were real requests
+	Answers int          `json:"answers"` // of them, that the cloud answered as it should
+	Phases  []phaseStats `json:"phases"`
+	Rollout rollout      `json:"rollout"`
 }
 
 // phaseStats are looks a second, real or simulated.
@@ -164,22 +162,11 @@ func (r *report) measurePolls(ctx context.Context, o options, out io.Writer) (er
 		stats("while the cloud is away", counts, away, back, o.poll, o.cores),
 		stats("after the outage", counts, back, end, o.poll, o.cores),
 	}
-	p.ring(o.cores)
+	if p.Rollout, err = rollOut(ctx, cloud, o.cores, dir); err != nil {
+		return err
+	}
 	p.print(out)
 	return p.judge()
-}
-
-// ring counts the cores that a model for 5 % reaches.
-func (p *pollsReport) ring(cores int) {
-	m := envelope.Manifest{Name: "compressor", Version: "1.1.0", Rollout: &envelope.Rollout{Percent: ring}}
-	hash := sha256.New()
-	for i := range cores {
-		if name := fmt.Sprintf("core-%d", i); m.Reaches(name) {
-			p.InRing++
-			hash.Write([]byte(name + "\n"))
-		}
-	}
-	p.RingHash = fmt.Sprintf("%x", hash.Sum(nil)[:8])
 }
 
 func (p *pollsReport) print(out io.Writer) {
@@ -187,7 +174,8 @@ func (p *pollsReport) print(out io.Writer) {
 	for _, s := range p.Phases {
 		say(out, "  %-24s %7d looks, mean %6.2f, peak %6.2f: %.2f times", s.Name, s.Looks, s.Mean, s.Peak, s.Ratio)
 	}
-	say(out, "%d of %d first looks were answered by the cloud; a model for %d %% reaches %d cores\n", p.Answers, p.Asked, ring, p.InRing)
+	say(out, "%d of %d first looks were answered by the cloud", p.Answers, p.Asked)
+	p.Rollout.print(out)
 }
 
 // judge returns which aims were missed.
@@ -201,8 +189,5 @@ func (p *pollsReport) judge() error {
 	if p.Asked != p.Cores || p.Answers != p.Asked {
 		errs = append(errs, fmt.Errorf("%d of %d cores looked, and %d were answered", p.Asked, p.Cores, p.Answers))
 	}
-	if share := 100 * float64(p.InRing) / float64(p.Cores); share < ring/2. || share > 2*ring {
-		errs = append(errs, fmt.Errorf("a model for %d %% reaches %.1f %% of the cores", ring, share))
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, p.Rollout.judge(p.Cores))...)
 }

@@ -18,10 +18,15 @@ func TestLooksAreSpread(t *testing.T) {
 		stats("start", counts, 0, 2*poll, poll, cores), stats("usual", counts, 2*poll, 3*poll, poll, cores),
 		stats("away", counts, 3*poll, 4*poll, poll, cores), stats("after", counts, 4*poll, 7*poll, poll, cores),
 	}}
-	p.ring(cores)
+	p.Rollout = rollout{InRing: 500, Failed: 10, Halted: "it is", After: 500, Wider: 5000}
 	if err := p.judge(); err != nil {
 		t.Error(err)
 	}
+	p.Rollout.After = 5000
+	if p.judge() == nil {
+		t.Error("a roll-out that goes on from a ring that failed is no fault")
+	}
+	p.Rollout.After = 500
 	together := make([]int, 900)
 	together[0] = cores
 	p.Phases[0] = stats("start", together, 0, poll, poll, cores)

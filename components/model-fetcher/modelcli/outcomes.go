@@ -14,6 +14,9 @@ import (
 // maxOutcome is the longest line of outcomes, in bytes.
 const maxOutcome = 128 << 10
 
+// ErrHalted says that a version is not published for more cores, because it failed on some that have it.
+var ErrHalted = errors.New("the roll-out is halted")
+
 // outcomes are what cores told of a version.
 type outcomes struct {
 	activated, failed int
@@ -70,8 +73,8 @@ func (p publication) checkOutcomes(before pointer) error {
 	case err != nil:
 		return fmt.Errorf("-outcomes: %w", err)
 	case o.failed > 0:
-		return fmt.Errorf("the roll-out of %s %s is halted at %d %% of the cores: it failed %d times and was activated %d times; %s: "+
-			"publish a higher version, or go on with -force", m.Name, m.Version, m.Share(), o.failed, o.activated, o.why)
+		return fmt.Errorf("%w: %s %s stays at %d %% of the cores: it failed %d times and was activated %d times; %s: "+
+			"publish a higher version, or go on with -force", ErrHalted, m.Name, m.Version, m.Share(), o.failed, o.activated, o.why)
 	case o.activated == 0:
 		return fmt.Errorf("the roll-out of %s %s waits at %d %% of the cores: none has told that it was activated", m.Name, m.Version, m.Share())
 	}

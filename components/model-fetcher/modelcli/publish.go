@@ -170,13 +170,13 @@ func Published(ctx context.Context, client *s3.Client, bucket, prefix string) (m
 	return m, err == nil, err
 }
 
-// Upload publishes the signed model in a folder, as the command does.
-func Upload(ctx context.Context, client *s3.Client, dir, bucket, prefix string) error {
+// Upload publishes the signed model in a folder, as the command does. outcomes is the file of what cores told, or empty.
+func Upload(ctx context.Context, client *s3.Client, dir, bucket, prefix, outcomes string) error {
 	envelope, m, err := readSigned(publishOptions{dir: dir})
 	if err != nil {
 		return err
 	}
-	_, err = publication{bucket: bucket, prefix: prefix, dir: dir, client: client, envelope: envelope, manifest: m}.upload(ctx)
+	_, err = publication{bucket: bucket, prefix: prefix, dir: dir, outcomes: outcomes, client: client, envelope: envelope, manifest: m}.upload(ctx)
 	return err
 }
 

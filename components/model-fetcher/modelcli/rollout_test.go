@@ -89,7 +89,7 @@ func TestAFailingRingHaltsTheRollout(t *testing.T) {
 	}
 	do(t, "for 5 % of the cores", append(to(c, version("1.2.0", "-percent", "5")), told()...)...) // the beginning
 	fails(t, cli.ExitFailed, "waits at 5 % of the cores: none has told", more(told(event.ModelDelivered))...)
-	fails(t, cli.ExitFailed, "is halted at 5 % of the cores: it failed 1 times and was activated 2 times; rolled-back: probation: scores took 80ms",
+	fails(t, cli.ExitFailed, "stays at 5 % of the cores: it failed 1 times and was activated 2 times; rolled-back: probation: scores took 80ms",
 		more(told(event.ModelActivated, event.ModelActivated, event.ModelRolledBack))...)
 	fails(t, cli.ExitFailed, "-outcomes: line 1: ", more([]string{"-outcomes", write(t, "bad", []byte("{"))})...)
 	do(t, "for 50 % of the cores", more(told(event.ModelDelivered, event.ModelActivated))...)

@@ -170,7 +170,7 @@ func (p *Publisher) try(ctx context.Context, args []string, dir string, key ed25
 	if m, err = modelcli.SignFolder(dir, key); err != nil {
 		return m, fmt.Errorf("sign the model: %w", err)
 	}
-	if err := modelcli.Upload(ctx, p.s3, dir, p.config.Bucket, p.config.Prefix); err != nil {
+	if err := modelcli.Upload(ctx, p.s3, dir, p.config.Bucket, p.config.Prefix, ""); err != nil {
 		return m, fmt.Errorf("publish the model: %w", err)
 	}
 	return m, nil
