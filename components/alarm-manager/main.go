@@ -4,7 +4,6 @@ package main
 import (
 	"context"
 	"os"
-	"runtime"
 	"sync"
 	"time"
 
@@ -36,6 +35,7 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 	if err := cli.Parse(cli.NewFlagSet("alarm-manager", s), args); err != nil {
 		return err
 	}
+	component.OneProcessor()
 	core := os.Getenv("AWS_IOT_THING_NAME")
 	if core == "" {
 		core = "greengrass-core"
@@ -52,12 +52,9 @@ func runComponent(ctx context.Context, args []string, s cli.Streams) error {
 func manage(ctx context.Context, rt *component.Runtime, config alarms.Config, core string) error {
 	manager := alarms.Manager{CoreThing: core, Now: time.Now}
 	if !config.Voice.Enabled {
-		// One goroutine does the work. To wake those that read and write on a second processor costs more than they do there;
-		// speech alone needs it, so as to be on time.
-		before := runtime.GOMAXPROCS(1)
-		defer runtime.GOMAXPROCS(before)
 		return manager.Run(ctx, rt, config)
 	}
+	defer component.AllProcessors()() // speech must be on time
 	announcer, err := speech.New(rt, config.Voice, speech.Site{
 		Core: core, TimeZone: config.TimeZone, Languages: config.Languages, TopicPrefix: config.TopicPrefix, Getenv: os.Getenv,
 	})

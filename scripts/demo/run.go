@@ -163,16 +163,7 @@ func (d *demo) start(ctx context.Context) error {
 	if err := d.core.Start(ctx); err != nil {
 		return err
 	}
-	env, err := d.core.AddExternal(observerName, recipe)
-	if err != nil {
-		return err
-	}
-	options, err := ipc.FromEnvironment(func(name string) string { return env[name] })
-	if err != nil {
-		return err
-	}
-	options.Queue = observerQueue
-	if d.client, err = ipc.Dial(ctx, options); err != nil {
+	if d.client, err = d.core.Dial(ctx, observerName, recipe, observerQueue); err != nil {
 		return err
 	}
 	if d.messages, err = d.client.Subscribe(ctx, "pdm/v1/#", ipc.ReceiveAll); err != nil {

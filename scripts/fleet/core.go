@@ -144,16 +144,7 @@ func (s *site) start(ctx context.Context, stage string) error {
 	if err := os.WriteFile(recipe, driverRecipe, 0o644); err != nil {
 		return fmt.Errorf("write recipe: %w", err)
 	}
-	env, err := s.core.AddExternal(driverName, recipe)
-	if err != nil {
-		return err
-	}
-	options, err := ipc.FromEnvironment(func(name string) string { return env[name] })
-	if err != nil {
-		return err
-	}
-	options.Queue = queue
-	if s.client, err = ipc.Dial(ctx, options); err != nil {
+	if s.client, err = s.core.Dial(ctx, driverName, recipe, queue); err != nil {
 		return err
 	}
 	if s.message, err = s.client.Subscribe(ctx, "pdm/v1/#", ipc.ReceiveFromOthers); err != nil {

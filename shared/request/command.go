@@ -16,21 +16,17 @@ const (
 	maxTimeout     = 24 * time.Hour
 )
 
-// Flags are those that every command has that asks a running component.
-type Flags struct {
-	dir, root string
-	timeout   time.Duration
-}
+// PlaceFlags say where a component's work directory is.
+type PlaceFlags struct{ dir, root string }
 
 // Define defines the flags.
-func (f *Flags) Define(fs *flag.FlagSet, component string) {
+func (f *PlaceFlags) Define(fs *flag.FlagSet, component string) {
 	fs.StringVar(&f.dir, "dir", "", "work `directory` of "+component+"; default: below the root")
 	fs.StringVar(&f.root, "root", "", "Greengrass's root `directory`; default: $"+rootVariable+", else the one that this program is installed in, else /greengrass/v2 or /var/lib/greengrass")
-	fs.DurationVar(&f.timeout, "timeout", defaultTimeout, "how long to wait for an answer of the component")
 }
 
 // Find returns a component's work directory.
-func (f *Flags) Find(component string) (string, error) {
+func (f *PlaceFlags) Find(component string) (string, error) {
 	place := Place{Dir: f.dir, Root: f.root, Getenv: os.Getenv, Roots: DefaultRoots()}
 	if path, err := os.Executable(); err == nil {
 		if place.Executable, err = filepath.EvalSymlinks(path); err != nil {
@@ -38,6 +34,18 @@ func (f *Flags) Find(component string) (string, error) {
 		}
 	}
 	return place.Find(component)
+}
+
+// Flags are those that every command has that asks a running component.
+type Flags struct {
+	PlaceFlags
+	timeout time.Duration
+}
+
+// Define defines the flags.
+func (f *Flags) Define(fs *flag.FlagSet, component string) {
+	f.PlaceFlags.Define(fs, component)
+	fs.DurationVar(&f.timeout, "timeout", defaultTimeout, "how long to wait for an answer of the component")
 }
 
 // Do asks the component, and prints what it says.

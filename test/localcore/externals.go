@@ -1,6 +1,7 @@
 package localcore
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"edgepdm/shared/durable"
+	"edgepdm/shared/ipc"
 	"edgepdm/shared/recipe"
 	"edgepdm/test/localcore/nucleus"
 )
@@ -46,6 +48,21 @@ func (c *Core) AddExternal(name, recipeFile string) (map[string]string, error) {
 	}
 	c.externals[name] = true
 	return env, nil
+}
+
+// Dial admits a program that the core does not run, as AddExternal does, and connects as it. Each of its subscriptions has room for
+// queue messages.
+func (c *Core) Dial(ctx context.Context, name, recipeFile string, queue int) (*ipc.Client, error) {
+	env, err := c.AddExternal(name, recipeFile)
+	if err != nil {
+		return nil, err
+	}
+	options, err := ipc.FromEnvironment(func(name string) string { return env[name] })
+	if err != nil {
+		return nil, err
+	}
+	options.Queue = queue
+	return ipc.Dial(ctx, options)
 }
 
 // AddCLI admits greengrass-cli, as the component aws.greengrass.Cli of a classic nucleus does: it writes a token to

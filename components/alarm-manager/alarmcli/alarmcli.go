@@ -238,7 +238,7 @@ func history(_ context.Context, args []string, s cli.Streams) error {
 	thing := fs.String("thing", "", "`NAME` of the machine; default: all")
 	n := fs.Int("n", 50, "how many changes, the last ones")
 	asJSON := fs.Bool("json", false, "print JSON, one change a line")
-	var flags request.Flags
+	var flags request.PlaceFlags
 	flags.Define(fs, event.AlarmManager)
 	if err := cli.Parse(fs, args); err != nil {
 		return err

@@ -37,7 +37,7 @@ func drop(ctx context.Context, args []string, s cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	v, dir, err := viewOf(&flags, stream)
+	v, dir, err := viewOf(&flags.PlaceFlags, stream)
 	switch {
 	case err != nil:
 		return err

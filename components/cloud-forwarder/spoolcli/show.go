@@ -39,7 +39,7 @@ func show(ctx context.Context, args []string, s cli.Streams) error {
 	from := fs.Uint64("from", 0, "sequence `number` of the first one; default: the oldest")
 	id := fs.String("id", "", "only the message with this `ID`")
 	asJSON := fs.Bool("json", false, "print JSON, one message a line")
-	var flags request.Flags
+	var flags request.PlaceFlags
 	flags.Define(fs, event.CloudForwarder)
 	stream, err := parseNamed(fs, args)
 	if err != nil {

@@ -58,7 +58,7 @@ func Run(ctx context.Context, args []string, s cli.Streams) error {
 func list(_ context.Context, args []string, s cli.Streams) error {
 	fs := cli.NewFlagSet("cloud-forwarder spool list [-json]", s)
 	asJSON := fs.Bool("json", false, "print JSON")
-	var flags request.Flags
+	var flags request.PlaceFlags
 	flags.Define(fs, event.CloudForwarder)
 	if err := cli.Parse(fs, args); err != nil {
 		return err
@@ -202,7 +202,7 @@ func parseNamed(fs *flag.FlagSet, args []string) (stream string, err error) {
 }
 
 // viewOf looks at a stream. Without a name, or with another one, the error has the choices.
-func viewOf(flags *request.Flags, stream string) (v *spool.View, dir string, err error) {
+func viewOf(flags *request.PlaceFlags, stream string) (v *spool.View, dir string, err error) {
 	if dir, err = flags.Find(event.CloudForwarder); err != nil {
 		return nil, "", err
 	}

@@ -21,7 +21,7 @@ func Password(_ context.Context, args []string, s cli.Streams) error {
 	role := fs.String("role", string(web.Operator), "what they may do: viewer looks, operator does what operators do about alarms, engineer everything")
 	remove := fs.Bool("remove", false, "take the login away")
 	list := fs.Bool("list", false, "list who has a login")
-	var flags request.Flags
+	var flags request.PlaceFlags
 	flags.Define(fs, event.OperatorConsole)
 	if err := cli.Parse(fs, args); err != nil {
 		return err
@@ -77,7 +77,7 @@ func printLogins(users *access.Users, s cli.Streams) error {
 func Fingerprint(_ context.Context, args []string, s cli.Streams) error {
 	flagSet := cli.NewFlagSet("operator-console fingerprint [-certificate FILE]", s)
 	file := flagSet.String("certificate", "", "PEM `FILE`; default: the console's own certificate")
-	var flags request.Flags
+	var flags request.PlaceFlags
 	flags.Define(flagSet, event.OperatorConsole)
 	if err := cli.Parse(flagSet, args); err != nil {
 		return err

@@ -29,6 +29,7 @@ const (
 
 	observerName   = "com.edgepdm.DemoObserver"
 	observerRecipe = "scripts/demo/observer-recipe.yaml"
+	observerQueue  = 1 << 16
 
 	startTimeout  = time.Minute
 	driftTimeout  = 90 * time.Second
@@ -169,16 +170,7 @@ func (l *loop) startDevice(ctx context.Context) (string, error) {
 	if err := d.core.Start(ctx); err != nil {
 		return "", err
 	}
-	env, err := d.core.AddExternal(observerName, filepath.Join(l.root, observerRecipe))
-	if err != nil {
-		return "", err
-	}
-	options, err := ipc.FromEnvironment(func(name string) string { return env[name] })
-	if err != nil {
-		return "", err
-	}
-	options.Queue = 1 << 16
-	if d.client, err = ipc.Dial(ctx, options); err != nil {
+	if d.client, err = d.core.Dial(ctx, observerName, filepath.Join(l.root, observerRecipe), observerQueue); err != nil {
 		return "", err
 	}
 	messages, err := d.client.Subscribe(ctx, "pdm/v1/#", ipc.ReceiveAll)
