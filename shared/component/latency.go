@@ -45,7 +45,7 @@ func (l *Latencies) Observe(begun, now time.Time) {
 // turn begins another minute, if it is time. mu is held.
 func (l *Latencies) turn(now time.Time) {
 	since := now.Sub(l.begun)
-	if since >= 0 && since < latencyTime {
+	if since > -latencyTime && since < latencyTime { // another goroutine may have looked at the clock a little later, and been first
 		return
 	}
 	l.before, l.recent = l.recent, l.before

@@ -50,3 +50,19 @@ func TestLatencies(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
+
+// A goroutine that looked at the clock before another one began the next minute takes nothing of what was measured away.
+func TestLatenciesOfGoroutinesSideBySide(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	l := newLatencies(func() time.Time { return now })
+	for range 10 {
+		l.Observe(now.Add(-3*time.Millisecond), now)
+	}
+	early := now.Add(latencyTime - time.Microsecond)
+	now = now.Add(latencyTime)
+	l.report() // begins the minute
+	l.Observe(early, early)
+	if got := l.report(); got.P50US != 5000 || got.P99US != 5000 {
+		t.Errorf("p50 %d, p99 %d of ten that took 3 ms and one that took none", got.P50US, got.P99US)
+	}
+}
