@@ -20,7 +20,7 @@ func (d *TelemetryDecoder) Decode(payload []byte) (Telemetry, error) {
 	if s.telemetry(&t); !s.end() {
 		return decodeRow(payload)
 	}
-	return t, t.normalise()
+	return t.checked()
 }
 
 // DecodeBatch reads a message of TopicTelemetryBatch. One bad row does not spoil the others.
@@ -53,7 +53,7 @@ func (d *TelemetryDecoder) DecodeBatch(payload []byte) ([]Row, error) {
 		return nil, err
 	}
 	for i := range rows {
-		rows[i].Err = rows[i].normalise()
+		rows[i].Telemetry, rows[i].Err = rows[i].checked()
 	}
 	return rows, nil
 }

@@ -211,3 +211,24 @@ func BenchmarkDecodeRows(b *testing.B) {
 		}
 	}
 }
+
+// Of an invalid row only an identity that is one remains: nobody must bound again what is in it.
+func TestInvalidRowsHaveAnIdentityOrNothing(t *testing.T) {
+	long := strings.Repeat("b", MaxEpoch+1)
+	for text, want := range map[string]Telemetry{
+		`{"v":1,"thing":"press-1","epoch":"` + long + `","seq":1,"ts":"2026-01-01T00:00:00Z","values":[1]}`:                 {},
+		`{"v":1,"thing":"` + strings.Repeat("p", 129) + `","epoch":"a","seq":1,"ts":"2026-01-01T00:00:00Z","values":[1]}`:   {},
+		`{"v":1,"thing":"press-1","line":"` + strings.Repeat("l", 999) + `","epoch":"a","seq":7,"schema":"s","values":[1]}`: {Thing: "press-1", Epoch: "a", Seq: 7},
+		`{"v":1,"thing":"press-1","epoch":"a","seq":7,"readings":{"a":1},"values":[1]}`:                                     {Thing: "press-1", Epoch: "a", Seq: 7},
+	} {
+		for _, spelled := range []string{text, strings.Replace(text, `"v"`, `"\u0076"`, 1)} {
+			if got, err := DecodeTelemetry([]byte(spelled)); err == nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%+v, %v of %s", got, err, spelled)
+			}
+			rows, err := DecodeTelemetryBatch([]byte(`{"v":1,"rows":[` + spelled + `]}`))
+			if err != nil || len(rows) != 1 || rows[0].Err == nil || !reflect.DeepEqual(rows[0].Telemetry, want) {
+				t.Errorf("%+v, %v of %s in a batch", rows, err, spelled)
+			}
+		}
+	}
+}

@@ -75,7 +75,7 @@ func DecodeShadow(thing string, payload []byte, now time.Time) (Telemetry, error
 		x, err := shadowValue(value)
 		t.read(name, x, err)
 	}
-	return t, t.normalise()
+	return t.checked()
 }
 
 func shadowValue(v any) (float32, *InvalidError) {

@@ -112,7 +112,7 @@ func decodeRow(payload []byte) (Telemetry, error) {
 		x, err := parseValue(n)
 		t.read(name, x, err)
 	}
-	return t, t.normalise()
+	return t.checked()
 }
 
 // read takes a reading, or why it is none.
@@ -134,10 +134,26 @@ func identity(payload []byte) Telemetry {
 		Epoch string `json:"epoch"`
 		Seq   uint64 `json:"seq"`
 	}
-	if Unmarshal(payload, &id) != nil || CheckName(id.Thing) != nil || CheckEpoch(id.Epoch) != nil {
+	if Unmarshal(payload, &id) != nil {
 		return Telemetry{}
 	}
-	return Telemetry{Thing: id.Thing, Epoch: id.Epoch, Seq: id.Seq}
+	return (&Telemetry{Thing: id.Thing, Epoch: id.Epoch, Seq: id.Seq}).Identity()
+}
+
+// Identity is what remains of a row that is invalid: its thing, epoch and number, or nothing where they are none.
+func (t *Telemetry) Identity() Telemetry {
+	if CheckName(t.Thing) != nil || CheckEpoch(t.Epoch) != nil {
+		return Telemetry{}
+	}
+	return Telemetry{Thing: t.Thing, Epoch: t.Epoch, Seq: t.Seq}
+}
+
+// checked returns the row, or its identity and why it is invalid.
+func (t *Telemetry) checked() (Telemetry, error) {
+	if err := t.normalise(); err != nil {
+		return t.Identity(), err
+	}
+	return *t, nil
 }
 
 // normalise checks t and turns its packed form into Values.

@@ -1,10 +1,12 @@
 package ledger
 
 import (
+	"edgepdm/shared/event"
 	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"edgepdm/test/must"
@@ -123,5 +125,25 @@ func TestCommitAllTellsAFault(t *testing.T) {
 	l = open(t, path, 10)
 	if g, err := l.Observe("press-2", "a", 4); err != nil || g.Missed != 0 {
 		t.Errorf("%+v, %v", g, err)
+	}
+}
+
+// A sequence whose name is too long for its place is not written, and those beside it are.
+func TestAnEpochThatIsTooLongIsNotWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	l := open(t, path, 10)
+	long := strings.Repeat("b", event.MaxEpoch+1)
+	for seq := range uint64(2) {
+		for _, epoch := range []string{"a", long} {
+			if _, err := l.Observe("press-1", epoch, seq+1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		must.OK(t, l.CommitAll(Number{"press-1", "a", seq + 1}, Number{"press-1", long, seq + 1}))
+	}
+	must.OK(t, l.Close())
+	l = open(t, path, 10)
+	if g, err := l.Observe("press-1", "a", 3); err != nil || g != (Gap{Resumed: true}) && g != (Gap{}) || l.damaged != 0 {
+		t.Errorf("%+v, %v, %d damaged", g, err, l.damaged)
 	}
 }

@@ -228,7 +228,7 @@ func (l *Ledger) CommitAll(numbers ...Number) (err error) {
 			continue
 		}
 		switch i := s.find(n.Epoch, n.Seq); {
-		case i < 0: // other sequences took its place meanwhile
+		case i < 0, len(n.Epoch) > event.MaxEpoch: // other sequences took its place meanwhile; or it is none
 		case s.named:
 			l.note(s, n.Thing, i, n.Seq)
 		default:
