@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"maps"
 	"sync/atomic"
 	"time"
 
@@ -14,8 +13,9 @@ const (
 	backlogRoom = 16 << 20
 	// backlogAge is how long a row may wait while a newer one of its thing waits behind it.
 	backlogAge = 5 * time.Second
-	// rowBytes is what a row takes beside its values, with the room that a queue has to spare, and readingBytes what a reading does.
-	rowBytes, readingBytes = 768, 64
+	// rowBytes is what a row takes beside its values, with the room that a queue has to spare, readingBytes what a reading does beside
+	// its name, and unreadableBytes what the reason takes why something is none.
+	rowBytes, readingBytes, unreadableBytes = 768, 64, 320
 	// maxMerged bounds the readings of a row that took over those of others.
 	maxMerged = 2 * envelope.MaxFeatures
 	// So many lines, of so few rows, are kept to be used again.
@@ -46,11 +46,20 @@ type line struct {
 // waiting is a row that waits.
 type waiting struct {
 	event.Row
-	arrived time.Time
+	arrived         time.Time
+	bytes, readings int // what it takes, and its readings of that
 }
 
-func (w *waiting) size() int {
-	return rowBytes + 4*len(w.Values) + readingBytes*(len(w.Readings)+len(w.Unreadable))
+// weigh sets what a row takes. Names and texts in it are as long as their sender likes.
+func (w *waiting) weigh() {
+	w.readings = 0
+	for name := range w.Readings {
+		w.readings += readingBytes + len(name)
+	}
+	w.bytes = rowBytes + 4*len(w.Values) + len(w.Schema) + w.readings
+	for name := range w.Unreadable {
+		w.bytes += unreadableBytes + len(name)
+	}
 }
 
 func newBacklog() *backlog {
@@ -93,10 +102,11 @@ func (b *backlog) end(l *line) {
 }
 
 func (b *backlog) add(l *line, w waiting) {
+	w.weigh()
 	l.rows.push(w)
 	b.rows++
-	l.bytes += w.size()
-	b.bytes += w.size()
+	l.bytes += w.bytes
+	b.bytes += w.bytes
 }
 
 // take returns the next row: the oldest of the thing whose turn it is. If that waited too long, the newest one takes its place.
@@ -120,13 +130,13 @@ func (b *backlog) take(now time.Time) waiting {
 func (b *backlog) next(l *line) waiting {
 	w := l.rows.pop()
 	b.rows--
-	l.bytes -= w.size()
-	b.bytes -= w.size()
+	l.bytes -= w.bytes
+	b.bytes -= w.bytes
 	return w
 }
 
 // makeRoom drops the oldest rows of things that have more than their share of half the room. The newest of each stays, unless
-// even those have no room: then the things that wait longest lose theirs.
+// even those have no room: then the things that wait longest lose theirs, some more than must, as it looks at all things.
 func (b *backlog) makeRoom() {
 	share := b.room / 2 / len(b.lines)
 	for _, l := range b.lines {
@@ -134,7 +144,11 @@ func (b *backlog) makeRoom() {
 			b.supersede(l)
 		}
 	}
-	for b.bytes > b.room && b.turns.len() > 1 {
+	room := b.room
+	if b.bytes > room {
+		room -= room / 16
+	}
+	for b.bytes > room && b.turns.len() > 1 {
 		l := b.turns.pop()
 		for l.rows.len() > 0 {
 			b.supersede(l)
@@ -154,12 +168,18 @@ func (b *backlog) supersede(l *line) {
 	if next.Err != nil || next.Readings == nil || len(next.Readings)+len(old.Readings) > maxMerged {
 		return
 	}
-	before := next.size()
-	all := old.Readings
-	maps.Copy(all, next.Readings)
-	next.Readings = all
-	l.bytes += next.size() - before
-	b.bytes += next.size() - before
+	all, bytes := old.Readings, old.readings
+	for name, x := range next.Readings {
+		if _, has := all[name]; !has {
+			bytes += readingBytes + len(name)
+		}
+		all[name] = x
+	}
+	more := bytes - next.readings
+	next.Readings, next.readings = all, bytes
+	next.bytes += more
+	l.bytes += more
+	b.bytes += more
 }
 
 // fifo is first in, first out, in memory that is used again.

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ func testBacklog(room int) *backlog {
 }
 
 func waitingRow(thing string, seq uint64, at time.Time, values int) waiting {
-	return waiting{event.Row{Telemetry: event.Telemetry{Thing: thing, Epoch: "a", Seq: seq, Values: make(event.Values, values)}}, at}
+	return waiting{Row: event.Row{Telemetry: event.Telemetry{Thing: thing, Epoch: "a", Seq: seq, Values: make(event.Values, values)}}, arrived: at}
 }
 
 // Under a scorer that is much slower than the rows, every thing is scored, as often as the others and in order; what is scored
@@ -124,8 +125,8 @@ func TestMoreThingsThanThereIsRoomFor(t *testing.T) {
 	if b.bytes > b.room || b.rows+b.superseded.Load() != 50 {
 		t.Errorf("%d bytes, %d rows, %d gave way", b.bytes, b.rows, b.superseded.Load())
 	}
-	for i := 25 - int(b.rows); i < 25; i++ {
-		if w := b.take(now); w.Thing != fmt.Sprint(i) || w.Seq != 2 {
+	for i := 25 - len(b.lines); i < 25; i++ {
+		if w := b.take(now.Add(backlogAge + 1)); w.Thing != fmt.Sprint(i) || w.Seq != 2 {
 			t.Errorf("row %d of %s, want the newest of %d", w.Seq, w.Thing, i)
 		}
 	}
@@ -140,7 +141,7 @@ func TestPartsThatGiveWayAreKept(t *testing.T) {
 	b := testBacklog(1 << 20)
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i, r := range []event.Readings{{"a": 1, "b": 1}, {"b": 2, "c": 2}, {"c": 3}} {
-		b.put(waiting{event.Row{Telemetry: event.Telemetry{Thing: "press-1", Epoch: "a", Seq: uint64(i + 1), Readings: r}}, now})
+		b.put(waiting{Row: event.Row{Telemetry: event.Telemetry{Thing: "press-1", Epoch: "a", Seq: uint64(i + 1), Readings: r}}, arrived: now})
 	}
 	w := b.take(now.Add(backlogAge + 1))
 	if w.Seq != 3 || len(w.Readings) != 3 || w.Readings["a"] != 1 || w.Readings["b"] != 2 || w.Readings["c"] != 3 {
@@ -148,5 +149,57 @@ func TestPartsThatGiveWayAreKept(t *testing.T) {
 	}
 	if b.bytes != 0 || b.superseded.Load() != 2 {
 		t.Errorf("%d bytes, %d gave way", b.bytes, b.superseded.Load())
+	}
+}
+
+// What a sender makes long counts as long: names of readings, what is no number, and a schema. Parts that are merged count once.
+func TestLongNamesTakeRoom(t *testing.T) {
+	const rows, long = 1000, 5000
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for what, row := range map[string]event.Telemetry{
+		"readings":   {Readings: event.Readings{strings.Repeat("r", long): 1}},
+		"unreadable": {Readings: event.Readings{"a": 1}, Unreadable: map[string]*event.InvalidError{strings.Repeat("u", long): {}}},
+		"schema":     {Values: event.Values{1}, Schema: strings.Repeat("s", long)},
+	} {
+		b := testBacklog(100 * long)
+		for i := range rows {
+			row.Thing = fmt.Sprint(i)
+			b.put(waiting{Row: event.Row{Telemetry: row}, arrived: now})
+		}
+		if b.rows*long > uint64(b.room) || b.rows == 0 || b.rows+b.superseded.Load() != rows {
+			t.Errorf("%d rows with long %s wait in %d bytes, %d gave way", b.rows, what, b.room, b.superseded.Load())
+		}
+	}
+	b := testBacklog(1 << 30)
+	for i := range rows {
+		r := event.Readings{strings.Repeat("r", long): 1, fmt.Sprint(i % 2): 1}
+		b.put(waiting{Row: event.Row{Telemetry: event.Telemetry{Thing: "press-1", Readings: r}}, arrived: now})
+	}
+	for l := b.lines["press-1"]; l.rows.len() > 1; {
+		b.supersede(l)
+	}
+	if want := rowBytes + 3*readingBytes + long + 2; b.bytes != want {
+		t.Errorf("%d bytes, want %d", b.bytes, want)
+	}
+	if b.take(now); b.bytes != 0 {
+		t.Errorf("%d bytes of nothing", b.bytes)
+	}
+}
+
+// With more things than there is room for a row of each, the backlog does not look at all of them for each row.
+func TestRoomIsMadeForSeveralRows(t *testing.T) {
+	const things = 1600
+	b := testBacklog(things * rowBytes)
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	made := 0
+	for i := range 4 * things {
+		before := b.superseded.Load()
+		b.put(waitingRow(fmt.Sprint(i), 1, now, 0))
+		if b.superseded.Load() > before {
+			made++
+		}
+	}
+	if made == 0 || made > 3*16+1 {
+		t.Errorf("room was made %d times for %d rows", made, 3*things)
 	}
 }

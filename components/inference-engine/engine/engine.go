@@ -115,6 +115,7 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 		e.backlog = newBacklog()
 	}
 	e.backlog.superseded = rt.Counter(CounterSuperseded)
+	losses.rows -= min(losses.rows, e.backlog.rows) // those that wait are judged once they are scored
 	intake := &intake{rt: rt, now: e.Now, scorer: scorer, losses: losses, outlet: outlet, backlog: e.backlog, rows: rt.Counter(CounterRows)}
 	if err := intake.subscribe(ctx, config.ShadowInput); err != nil {
 		return err

@@ -203,6 +203,29 @@ func TestInvalidTelemetryIsCountedByReason(t *testing.T) {
 	}
 }
 
+// A row of a known thing whose epoch is longer than any is refused like others, and the engine goes on.
+func TestAnEpochThatIsTooLong(t *testing.T) {
+	r := newRig(t)
+	r.start(shippedModel)
+	r.await("a model", ok)
+	_, rows, _ := golden(t)
+	topic := event.TelemetryTopic("press-1")
+	r.publish(topic, encode(t, telemetry(1, rows[0])))
+	r.prediction()
+	for range 2 {
+		long := telemetry(1, rows[0])
+		long.Epoch = strings.Repeat("e", event.MaxEpoch+1)
+		r.publish(topic, encode(t, long))
+	}
+	r.publish(topic, encode(t, telemetry(2, rows[0])))
+	if p := r.prediction(); p.Seq != 2 {
+		t.Errorf("prediction for %+v", p)
+	}
+	r.await("all counted", func(h event.Health) bool {
+		return h.Counters[engine.CounterPredictions] == 2 && h.Counters[event.CounterTelemetryInvalid+string(event.ReasonName)] == 2
+	})
+}
+
 // Rows published while the engine is down are counted when it is back.
 func TestGapsAreCountedAcrossRestarts(t *testing.T) {
 	r := newRig(t)

@@ -92,6 +92,7 @@ func (i *intake) run(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 			i.outlet.expire(longer)
+			err = i.outlet.release(longer) // what waited for the answers that will not come
 			i.losses.tellLedger()
 			i.scorer.qualities.tell()
 			i.losses.judge(i.now(), i.rows.Load()-i.backlog.rows)
@@ -203,7 +204,10 @@ func (i *intake) shadow(m ipc.TopicMessage, arrived time.Time) {
 
 func (i *intake) put(row event.Row, arrived time.Time) {
 	i.rows.Add(1)
-	i.backlog.put(waiting{row, arrived})
+	if row.Err != nil {
+		row.Telemetry = row.Identity()
+	}
+	i.backlog.put(waiting{Row: row, arrived: arrived})
 }
 
 // unread are messages that a connection's subscriptions dropped, or could not read, as counted.
