@@ -78,7 +78,11 @@ type Engine struct {
 // Run scores telemetry until ctx ends. It is the component's Run.
 func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) error {
 	memory.Lean(config.MaxThings > memory.ManyThings)
-	losses := newLosses(rt, config, e.Now)
+	if e.backlog == nil {
+		e.backlog = newBacklog()
+	}
+	e.backlog.superseded = rt.Counter(CounterSuperseded)
+	losses := newLosses(rt, config, e.Now, e.backlog.rows)
 	defer losses.close()
 	if e.news == nil {
 		e.news = modelevents.Open(filepath.Join(rt.WorkDir, newsFile), e.Now)
@@ -111,11 +115,6 @@ func (e *Engine) Run(ctx context.Context, rt *component.Runtime, config Config) 
 	}
 	e.qualities = newQualities(e.qualities, rt, config.FrozenAfter)
 	scorer.qualities, scorer.drifts = e.qualities, drifts
-	if e.backlog == nil {
-		e.backlog = newBacklog()
-	}
-	e.backlog.superseded = rt.Counter(CounterSuperseded)
-	losses.rows -= min(losses.rows, e.backlog.rows) // those that wait are judged once they are scored
 	intake := &intake{rt: rt, now: e.Now, scorer: scorer, losses: losses, outlet: outlet, backlog: e.backlog, rows: rt.Counter(CounterRows)}
 	if err := intake.subscribe(ctx, config.ShadowInput); err != nil {
 		return err

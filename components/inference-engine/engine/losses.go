@@ -52,10 +52,11 @@ type losses struct {
 	untold   bool // what was missed before the start is in no health message yet
 }
 
-func newLosses(rt *component.Runtime, config Config, now func() time.Time) *losses {
+// newLosses begins to judge. So many of the rows that were counted wait to be scored: they are judged with those that come.
+func newLosses(rt *component.Runtime, config Config, now func() time.Time, waiting uint64) *losses {
 	l := &losses{
 		ledger: ledger.Begin(filepath.Join(rt.WorkDir, ledgerName), config.MaxThings), now: now, max: config.MaxMissed,
-		counter: rt.Counter, condition: rt.Conditions().Set, report: rt.ReportHealth, log: rt.Log, begun: now(), rows: rt.Counter(CounterRows).Load(), gaveWay: rt.Counter(CounterSuperseded).Load(),
+		counter: rt.Counter, condition: rt.Conditions().Set, report: rt.ReportHealth, log: rt.Log, begun: now(), rows: rt.Counter(CounterRows).Load() - waiting, gaveWay: rt.Counter(CounterSuperseded).Load(),
 	}
 	l.counter(event.CounterTelemetryMissed) // is told from the start
 	l.counter(event.CounterTelemetryUnheard)

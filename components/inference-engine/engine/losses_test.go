@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -8,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"edgepdm/shared/component"
 	"edgepdm/shared/event"
 	"edgepdm/shared/ledger"
+	"edgepdm/test/coretest"
+	"edgepdm/test/must"
 )
 
 // Missing more than a share of the rows is told with the figure, and over when a window is good; a lost row now and then,
@@ -107,4 +111,30 @@ func TestTwoSendersAreToldForAWhile(t *testing.T) {
 	if problem != "<nil>" {
 		t.Errorf("%q", problem)
 	}
+}
+
+// Rows that waited while the configuration changed are among those that came: three of them that gave way are not all.
+func TestRowsThatWaitOverAConfigurationAreJudged(t *testing.T) {
+	const waiting = 1000
+	core := coretest.Start(t)
+	env := coretest.Environment(t, core, event.InferenceEngine, "inference-engine", slog.New(slog.DiscardHandler))
+	run := func(_ context.Context, rt *component.Runtime, config Config) error {
+		rt.Counter(CounterRows).Add(waiting)
+		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		l := newLosses(rt, config, func() time.Time { return now }, waiting)
+		defer l.close()
+		judged := 0
+		l.condition = func(_ event.Code, _ string, problem error) {
+			if judged++; problem != nil {
+				t.Error(problem)
+			}
+		}
+		rt.Counter(CounterSuperseded).Add(3)
+		l.judge(now.Add(longLossTime), waiting)
+		if judged != 1 {
+			t.Errorf("judged %d times", judged)
+		}
+		return nil
+	}
+	must.OK(t, component.Run(t.Context(), component.Spec[Config]{Name: event.InferenceEngine, Version: "1.2.3", Default: Default, Run: run}, env))
 }

@@ -18,7 +18,7 @@ func TestWhatWaitsLeavesWhenAnswersAreGivenUp(t *testing.T) {
 	predictions := coretest.Subscribe(t, coretest.Client(t, core), event.FilterPrediction)
 	env := coretest.Environment(t, core, event.InferenceEngine, "inference-engine", slog.New(slog.DiscardHandler))
 	run := func(ctx context.Context, rt *component.Runtime, config Config) error {
-		losses := newLosses(rt, config, time.Now)
+		losses := newLosses(rt, config, time.Now, 0)
 		defer losses.close()
 		o := newOutlet(rt, time.Now, true, losses.record)
 		for o.number < busyAt { // they began long ago

@@ -26,7 +26,7 @@ func BenchmarkReasons(b *testing.B) {
 		must.OK(b, model.unexplained)
 		faults := &models{}
 		faults.inUse.Store(&use{model, nil, probation{}})
-		losses := newLosses(rt, config, time.Now)
+		losses := newLosses(rt, config, time.Now, 0)
 		defer losses.close()
 		s := &scorer{
 			rt: rt, config: config, now: time.Now, models: faults, life: newLifeScorer(rt, time.Now, &models{}), losses: losses, outlet: newOutlet(rt, time.Now, false, losses.record),

@@ -39,7 +39,7 @@ func withRows(b testing.TB, run func(ctx context.Context, r *rowBench)) {
 		must.OK(b, err)
 		faults := &models{}
 		faults.inUse.Store(&use{model, nil, probation{}})
-		losses := newLosses(rt, config, time.Now)
+		losses := newLosses(rt, config, time.Now, 0)
 		defer losses.close()
 		s := &scorer{
 			rt: rt, config: config, now: time.Now, models: faults, life: newLifeScorer(rt, time.Now, &models{}), losses: losses, outlet: newOutlet(rt, time.Now, false, losses.record),

@@ -33,7 +33,7 @@ func TestARowKeepsTheModelThatScoredIt(t *testing.T) {
 			m.inUse.Store(&use{after, nil, newProbation(config, time.Now())})
 			return time.Now()
 		}
-		losses := newLosses(rt, config, time.Now)
+		losses := newLosses(rt, config, time.Now, 0)
 		defer losses.close()
 		s := &scorer{rt: rt, config: config, now: now, models: m, life: newLifeScorer(rt, time.Now, &models{}), losses: losses, outlet: newOutlet(rt, now, false, losses.record), logged: make(map[event.Reason]time.Time), limit: newReasonsLimit(config), asks: newAsks()}
 		row := event.Telemetry{V: event.Version, Thing: "press-1", Epoch: "a", Seq: 1, TS: time.Now(), Values: make([]float32, before.features)}
