@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"edgepdm/shared/event"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -9,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"edgepdm/shared/event"
 	"edgepdm/test/must"
 )
 
